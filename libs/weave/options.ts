@@ -1,0 +1,103 @@
+import { inspect } from 'node:util';
+import { SluiceError } from './sluice.error.js';
+
+/** Checks one option: returns the value to use, or throws an error that names `path` and the value. */
+export type Check<T> = (value: unknown, path: string) => T;
+
+/** One check per option of an options object. `undefined` reaches the check, which applies its default. */
+export type OptionChecks<T extends object> = { readonly [K in keyof T]-?: Check<T[K]> };
+
+/** The error for an option that cannot be used: the path, what is wanted, and what was given. */
+export function badOption(path: string, wanted: string, got: unknown): SluiceError {
+  return new SluiceError('SLUICE_BAD_OPTION', `${path} must be ${wanted}, got ${show(got)}`);
+}
+
+/**
+ * Validates an options object once, at boot: unknown names are refused (a typo must not be silent), every
+ * value passes its check. The result is frozen.
+ */
+export function resolveOptions<T extends object>(path: string, given: unknown, checks: OptionChecks<T>): Readonly<T> {
+  const options = (given ?? {}) as Record<string, unknown>;
+  if (typeof options !== 'object' || Array.isArray(options)) throw badOption(path, 'an options object', given);
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(checks, name)) {
+      const known = Object.keys(checks).join(', ');
+      throw new SluiceError('SLUICE_BAD_OPTION', `${path}.${name} is not an option; known options: ${known}`);
+    }
+  }
+  const resolved: Partial<T> = {};
+  for (const name of Object.keys(checks) as (keyof T & string)[]) {
+    const value = checks[name](options[name], `${path}.${name}`);
+    if (value !== undefined) resolved[name] = value;
+  }
+  return Object.freeze(resolved) as Readonly<T>;
+}
+
+/** A duration in milliseconds: a finite number ≥ `min` (default 1), at most 2^31 − 1 (what Node's timers hold). */
+export function durationMs(fallback: number, { min = 1 }: { min?: number } = {}): Check<number> {
+  return (value, path) => {
+    if (value === undefined) return fallback;
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > 2_147_483_647) {
+      throw badOption(path, `a number of milliseconds from ${min} to 2147483647`, value);
+    }
+    return Math.ceil(value);
+  };
+}
+
+/** A whole number ≥ `min` (default 1). */
+export function count(fallback: number, { min = 1 }: { min?: number } = {}): Check<number> {
+  return (value, path) => {
+    if (value === undefined) return fallback;
+    if (!Number.isSafeInteger(value) || (value as number) < min)
+      throw badOption(path, `a whole number ≥ ${min}`, value);
+    return value as number;
+  };
+}
+
+/** `true` or `false`. */
+export function flag(fallback: boolean): Check<boolean> {
+  return (value, path) => {
+    if (value === undefined) return fallback;
+    if (typeof value !== 'boolean') throw badOption(path, 'true or false', value);
+    return value;
+  };
+}
+
+/** A non-empty string. */
+export function text(): Check<string | undefined>;
+export function text(fallback: string): Check<string>;
+export function text(fallback?: string): Check<string | undefined> {
+  return (value, path) => {
+    if (value === undefined) return fallback;
+    if (typeof value !== 'string' || value === '') throw badOption(path, 'a non-empty string', value);
+    return value;
+  };
+}
+
+/** Makes any check accept `undefined` as "not given" and leave the option out. */
+export function optional<T>(check: Check<T>): Check<T | undefined> {
+  return (value, path) => (value === undefined ? undefined : check(value, path));
+}
+
+/** One of the listed values. */
+export function oneOf<const T extends string>(values: readonly T[], fallback: T): Check<T> {
+  return (value, path) => {
+    if (value === undefined) return fallback;
+    if (!values.includes(value as T)) throw badOption(path, `one of ${values.map((v) => `'${v}'`).join(', ')}`, value);
+    return value as T;
+  };
+}
+
+/** A function. */
+export function fn<T extends (...args: never[]) => unknown>(): Check<T | undefined> {
+  return (value, path) => {
+    if (value === undefined) return undefined;
+    if (typeof value !== 'function') throw badOption(path, 'a function', value);
+    return value as T;
+  };
+}
+
+function show(value: unknown): string {
+  const shown = typeof value === 'string' ? `'${value}'` : inspect(value, { depth: 1, breakLength: Infinity });
+  return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
+}
