@@ -1,1 +1,1 @@
-export const x_testing = 1;
+export { startRedis, type RedisServer, type StartRedisOptions } from './redis-server.js';

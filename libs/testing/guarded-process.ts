@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/**
+ * Starts the program and ends it when nobody holds the other end of standard input any more.
+ *
+ * This process holds that end, and the kernel lets go of it however this process dies. Node opens it close-on-exec,
+ * so no child forked later keeps it. The shell is a session of its own: a Ctrl-C in the terminal reaches this process alone.
+ * `read` is built into the shell, so that the watcher is one process, gone as soon as it is killed.
+ */
+const GUARD = `
+exec 3<&0 </dev/null
+"$@" 3<&- &
+program=$!
+{ read -r _; kill -KILL $program; } <&3 >/dev/null 2>&1 &
+watcher=$!
+exec 3<&-
+echo "$program"
+wait $program
+code=$?
+kill $watcher
+exit $code
+`;
+
+/** A program that dies with this process. */
+export interface GuardedProcess {
+  readonly pid: number;
+  readonly exited: boolean;
+  /** The end of what it wrote to its standard output and error. */
+  output(): string;
+  signal(signal: NodeJS.Signals): void;
+  /** Sends `signal`, and SIGKILL if that does not end it within 5 s; resolves when the program is gone. */
+  end(signal: NodeJS.Signals): Promise<void>;
+  /** Lets this process exit while the program runs, which then ends too. */
+  unref(): void;
+}
+
+const PATIENCE_MS = 5_000;
+
+export async function launchGuarded(command: string, args: readonly string[]): Promise<GuardedProcess> {
+  const shell = spawn('sh', ['-c', GUARD, 'guard', command, ...args], { detached: true, stdio: 'pipe' });
+  let tail = '';
+  let gone = false;
+  const exit = once(shell, 'exit').then(() => {
+    gone = true;
+  });
+  const pid = await new Promise<number>((resolve, reject) => {
+    let first = '';
+    const keep = (chunk: Buffer): void => {
+      tail = (tail + chunk.toString()).slice(-4_096);
+    };
+    const untilPid = (chunk: Buffer): void => {
+      first += chunk.toString();
+      const end = first.indexOf('\n');
+      if (end < 0) return;
+      shell.stdout.off('data', untilPid).on('data', keep);
+      keep(Buffer.from(first.slice(end + 1)));
+      resolve(Number(first.slice(0, end)));
+    };
+    shell.stdout.on('data', untilPid);
+    shell.stderr.on('data', keep);
+    shell.stdin.on('error', () => {});
+    shell.once('error', reject);
+  });
+
+  const send = (signal: NodeJS.Signals): void => {
+    if (gone) return;
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      // It ended and the news of it is on the way.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  };
+
+  return {
+    pid,
+    get exited() {
+      return gone;
+    },
+    output: () => tail,
+    signal: send,
+    async end(signal) {
+      if (gone) return;
+      shell.ref();
+      send(signal);
+      // A frozen program acts on no signal but SIGKILL.
+      if (signal !== 'SIGKILL') send('SIGCONT');
+      const timer = setTimeout(send, PATIENCE_MS, 'SIGKILL');
+      await exit;
+      clearTimeout(timer);
+    },
+    unref() {
+      shell.unref();
+      for (const stream of [shell.stdin, shell.stdout, shell.stderr]) {
+        (stream as unknown as { unref(): void }).unref();
+      }
+    },
+  };
+}
