@@ -49,9 +49,9 @@ export class RedisConnection {
   }
 
   /** Closes a link made by {@link openLink}. */
-  closeLink(link: Link): void {
-    link.close();
+  async closeLink(link: Link): Promise<void> {
     this.#opened.delete(link);
+    await link.close();
   }
 
   /**
@@ -76,9 +76,8 @@ export class RedisConnection {
 
   async close(): Promise<void> {
     await this.inbox.stop();
-    for (const link of this.#opened) link.close();
+    await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
     this.#opened.clear();
-    this.commands.close();
   }
 
   #link(client: Redis, purpose: string, owned: boolean): Link {
@@ -103,6 +102,8 @@ export class RedisConnection {
       commandTimeout: undefined,
       replyMapping: 'legacy' as const,
       lazyConnect: false,
+      // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
+      disconnectTimeout: 200,
       connectionName: `sluice:${purpose}`,
       ...(purpose === 'commands' ? { socketTimeout: commandTimeoutMs * 2 } : {}),
     };

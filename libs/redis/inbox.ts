@@ -86,7 +86,7 @@ export class Inbox {
 
   async stop(): Promise<void> {
     this.#link.client.off('messageBuffer', this.#onMessage);
-    this.#link.close();
+    await this.#link.close();
     await this.#keeper.stop();
   }
 

@@ -135,13 +135,19 @@ export class Link {
     this.client.disconnect(true);
   }
 
-  /** Rejects what is in flight and, if the client is ours, closes it. */
-  close(): void {
+  /** Rejects what is in flight and, if the client is ours, closes it: resolves when its socket is gone. */
+  async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#detach();
     this.#inFlight.close();
-    if (this.#options.owned) this.client.disconnect();
+    if (!this.#options.owned) return;
+    // Between two attempts to connect there is no socket whose end would be reported.
+    const ended = ['reconnecting', 'wait', 'end'].includes(this.client.status)
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => this.client.once('end', resolve));
+    this.client.disconnect();
+    await ended;
   }
 
   /**
