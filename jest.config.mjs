@@ -1,5 +1,6 @@
 /** Jest 30 in ESM mode (NODE_OPTIONS=--experimental-vm-modules): Nest 12 is ESM-only. */
 export default {
+  globalSetup: './scripts/jest-setup.mjs',
   testEnvironment: 'node',
   roots: ['<rootDir>/libs', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],

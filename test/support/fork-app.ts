@@ -25,6 +25,8 @@ export interface ForkAppOptions {
 export async function forkApp(name: string, options: ForkAppOptions = {}): Promise<ForkedApp> {
   const file = join(packageRoot(), 'dist', 'test', 'apps', `${name}.js`);
   if (!existsSync(file)) throw new Error(`${file} is not built: npm run build`);
+  // Set by scripts/jest-setup.mjs. The app would run what the sources said yesterday, and prove nothing.
+  if (process.env['SLUICE_STALE_BUILD']) throw new Error('dist is older than the sources: npm run build');
   const child = fork(file, {
     env: { ...process.env, ...options.env },
     execArgv: [...(options.execArgv ?? [])],
