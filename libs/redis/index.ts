@@ -1,1 +1,14 @@
-export const x_redis = 1;
+export { backoffMs, type Random } from './backoff.js';
+export { systemClock, type CancelTimer, type Clock } from './clock.js';
+export { RedisConnection } from './connection.js';
+export { RedisConnections } from './connections.js';
+export { FRAME_LUA, frame, unframe } from './frame.js';
+export { INBOX_MAX_BYTES, Inbox, type InboxHandler } from './inbox.js';
+export { Keyspace, checkKey, checkName } from './keyspace.js';
+export { Link, type CommandArg, type SendOptions } from './link.js';
+export { Loop, type LoopOptions } from './loop.js';
+export { RedisUnavailableError, isReplyError } from './redis.errors.js';
+export { REDIS_CONNECTIONS, SLUICE_CLOCK, SluiceRedisModule, type SluiceRedisModuleOptions } from './redis.module.js';
+export type { ConnectionOptions, RedisOptions } from './redis.options.js';
+export { defineScript, lua, type Script, type ScriptCall } from './script.js';
+export { Shutdown, type ShutdownStep } from './shutdown.js';

@@ -1,0 +1,124 @@
+import { Redis } from 'ioredis';
+import { SluiceError } from '../weave/index.js';
+import type { Clock } from './clock.js';
+import { Inbox } from './inbox.js';
+import type { Keyspace } from './keyspace.js';
+import { Link, reconnectDelayMs } from './link.js';
+import type { ResolvedConnection } from './redis.options.js';
+
+export interface ConnectionContext {
+  keyspace: Keyspace;
+  clock: Clock;
+  onError: (error: unknown, what: string) => void;
+}
+
+/**
+ * One Redis: a link for commands, one subscriber, and further links for whoever blocks.
+ *
+ * Sockets are ours unless the user gave a client: that one carries the commands and is never closed; the others
+ * are duplicates of it.
+ */
+export class RedisConnection {
+  readonly name: string;
+  readonly commands: Link;
+  readonly inbox: Inbox;
+  readonly #config: ResolvedConnection;
+  readonly #context: ConnectionContext;
+  readonly #subscriber: Link;
+  readonly #opened = new Set<Link>();
+
+  constructor(config: ResolvedConnection, context: ConnectionContext) {
+    this.name = config.name;
+    this.#config = config;
+    this.#context = context;
+    this.commands = config.client ? this.#link(config.client, 'commands', false) : this.openLink('commands');
+    this.#subscriber = this.openLink('subscriber');
+    this.inbox = new Inbox({
+      link: this.#subscriber,
+      channel: (id) => context.keyspace.channel(`inbox:${id}`, this.commands.client.options.db ?? 0),
+      clock: context.clock,
+      onError: context.onError,
+    });
+  }
+
+  /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
+  openLink(purpose: string): Link {
+    const link = this.#link(this.#newClient(purpose), purpose, true);
+    this.#opened.add(link);
+    return link;
+  }
+
+  /** Closes a link made by {@link openLink}. */
+  async closeLink(link: Link): Promise<void> {
+    this.#opened.delete(link);
+    await link.close();
+  }
+
+  /**
+   * Connects and subscribes. With `required: false` it does not wait.
+   *
+   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried
+   */
+  async open(): Promise<void> {
+    const { required, bootTimeoutMs } = this.#config;
+    this.inbox.start();
+    const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
+    if (!required) return;
+    if ((await up).every(Boolean)) return;
+    const cause = this.commands.lastError ?? this.#subscriber.lastError;
+    throw new SluiceError(
+      'SLUICE_REDIS_UNREACHABLE',
+      `Redis connection '${this.name}' (${this.#address()}) could not be reached within ${bootTimeoutMs} ms: ` +
+        `${cause?.message ?? 'no answer'}. Start Redis, correct SluiceModule's redis option, or set required: false`,
+      { cause },
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.inbox.stop();
+    await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
+    this.#opened.clear();
+  }
+
+  #link(client: Redis, purpose: string, owned: boolean): Link {
+    const { clock } = this.#context;
+    const { commandTimeoutMs } = this.#config;
+    return new Link(client, { label: `'${this.name}' (${purpose})`, clock, commandTimeoutMs, owned });
+  }
+
+  /**
+   * What every socket of ours needs, whatever the user chose: nothing is resent (a repeated XADD is a second task,
+   * a repeated XREADGROUP strands a batch), nothing queues up while the connection is down, replies keep one shape,
+   * and a socket on which commands go unanswered for twice the deadline is given up. Blocking reads set their own.
+   */
+  #newClient(purpose: string): Redis {
+    const { client, url, clientOptions, commandTimeoutMs } = this.#config;
+    const ours = {
+      autoResendUnfulfilledCommands: false,
+      autoResubscribe: false,
+      enableOfflineQueue: false,
+      enableAutoPipelining: false,
+      maxRetriesPerRequest: null,
+      commandTimeout: undefined,
+      replyMapping: 'legacy' as const,
+      lazyConnect: false,
+      // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
+      disconnectTimeout: 200,
+      connectionName: `sluice:${purpose}`,
+      ...(purpose === 'commands' ? { socketTimeout: commandTimeoutMs * 2 } : {}),
+    };
+    if (client !== undefined) return client.duplicate({ retryStrategy: reconnectDelayMs, ...ours });
+    const options = { retryStrategy: reconnectDelayMs, ...clientOptions, ...ours };
+    return url === undefined ? new Redis(options) : new Redis(url, options);
+  }
+
+  /** For messages: without credentials. */
+  #address(): string {
+    const { client, url, clientOptions } = this.#config;
+    if (url !== undefined) return url.replace(/\/\/[^@/]*@/, '//***@');
+    const { path, host, port, sentinels, name } = client?.options ?? clientOptions;
+    if (sentinels)
+      return `sentinels ${sentinels.map((s) => `${s.host ?? 'localhost'}:${s.port ?? 26379}`).join(', ')}, name ${name ?? '?'}`;
+    return path ?? `${host ?? 'localhost'}:${port ?? 6379}`;
+  }
+}

@@ -1,0 +1,71 @@
+import { hostname } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import { Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { SluiceError } from '../weave/index.js';
+import { systemClock, type Clock } from './clock.js';
+import { RedisConnection } from './connection.js';
+import { Keyspace } from './keyspace.js';
+import { resolveRedisOptions, type RedisOptions } from './redis.options.js';
+import { Shutdown } from './shutdown.js';
+
+/**
+ * Every Redis of an app, by name, and what all features share: the namespace's keys, the clock, the identity of
+ * this process start, the shutdown order.
+ */
+export class RedisConnections implements OnApplicationShutdown {
+  readonly keyspace: Keyspace;
+  readonly clock: Clock;
+  /** `host:pid:nonce`: names this start of this process to people and to other processes. */
+  readonly processId = `${hostname()}:${process.pid}:${randomBytes(6).toString('hex')}`;
+  readonly shutdown: Shutdown;
+  readonly logger = new Logger('Sluice');
+  readonly #connections = new Map<string, RedisConnection>();
+
+  constructor(options: { namespace?: string | undefined; redis?: RedisOptions | undefined; clock?: Clock }) {
+    this.keyspace = new Keyspace(options.namespace);
+    this.clock = options.clock ?? systemClock;
+    const onError = (error: unknown, what?: string): void => {
+      this.logger.error(what === undefined ? error : `${what}: ${String(error)}`);
+    };
+    this.shutdown = new Shutdown(onError);
+    for (const config of resolveRedisOptions(options.redis)) {
+      const context = { keyspace: this.keyspace, clock: this.clock, onError };
+      this.#connections.set(config.name, new RedisConnection(config, context));
+    }
+  }
+
+  /**
+   * The connection of that name; `default`, or the only one, if none is given.
+   *
+   * @throws SluiceError `SLUICE_UNKNOWN_CONNECTION` naming those that exist
+   */
+  get(name?: string): RedisConnection {
+    const connection = this.#connections.get(name ?? 'default');
+    if (connection) return connection;
+    const known = [...this.#connections.keys()].map((each) => `'${each}'`).join(', ');
+    throw new SluiceError(
+      'SLUICE_UNKNOWN_CONNECTION',
+      `there is no Redis connection '${name ?? 'default'}'; redis.connections has ${known}`,
+    );
+  }
+
+  /** Connects all. Closes what did open when one fails, so that a failed boot leaves no socket behind. */
+  async open(): Promise<this> {
+    try {
+      await Promise.all([...this.#connections.values()].map((connection) => connection.open()));
+    } catch (error) {
+      await this.#closeAll();
+      throw error;
+    }
+    return this;
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.shutdown.close();
+    await this.#closeAll();
+  }
+
+  async #closeAll(): Promise<void> {
+    await Promise.all([...this.#connections.values()].map((connection) => connection.close()));
+  }
+}

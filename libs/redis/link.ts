@@ -1,0 +1,186 @@
+import { Command, type Redis } from 'ioredis';
+import { backoffMs } from './backoff.js';
+import type { Clock } from './clock.js';
+import { InFlight } from './in-flight.js';
+import { RedisUnavailableError } from './redis.errors.js';
+
+export type CommandArg = string | number | Buffer;
+
+export interface SendOptions {
+  /** Milliseconds until the command rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
+  deadlineMs?: number;
+  /** Replies as Buffers instead of strings. Default false. */
+  buffers?: boolean;
+  /** Gets a reply that came after the deadline: what it granted can still be given back. */
+  late?: (reply: unknown) => void;
+}
+
+export interface LinkOptions {
+  /** For messages: `'default' commands`. */
+  label: string;
+  clock: Clock;
+  commandTimeoutMs: number;
+  /** False for a client that belongs to the user: used, never closed. */
+  owned: boolean;
+}
+
+/**
+ * One client, and the promise that ioredis does not make: **every command settles**.
+ *
+ * A command rejects at once while the connection is down (nothing queues up to run late), when its deadline
+ * passes, and when its socket dies before the reply. Nothing is resent: a caller that may repeat a command
+ * repeats it itself. Commands sent in one turn of the event loop leave in one write.
+ */
+export class Link {
+  readonly client: Redis;
+  readonly #options: LinkOptions;
+  readonly #inFlight: InFlight;
+  readonly #upListeners = new Set<() => void>();
+  readonly #downListeners = new Set<() => void>();
+  readonly #detach: () => void;
+  #lastError: Error | undefined;
+  #corked = false;
+  #closed = false;
+
+  constructor(client: Redis, options: LinkOptions) {
+    this.client = client;
+    this.#options = options;
+    this.#inFlight = new InFlight(options.clock);
+    const onError = (error: Error): void => {
+      this.#lastError = error;
+    };
+    let wasUp = client.status === 'ready';
+    const onClose = (): void => {
+      this.#inFlight.failAll();
+      // Failed attempts to reconnect close a socket as well; they tell nothing new.
+      if (!wasUp) return;
+      wasUp = false;
+      for (const listener of this.#downListeners) listener();
+    };
+    const onReady = (): void => {
+      wasUp = true;
+      for (const listener of this.#upListeners) listener();
+    };
+    client.on('error', onError).on('close', onClose).on('ready', onReady);
+    this.#detach = () => {
+      client.off('close', onClose).off('ready', onReady);
+      // The error listener stays on a client of ours: a socket may still report while it closes.
+      if (!options.owned) client.off('error', onError);
+    };
+  }
+
+  get up(): boolean {
+    return this.client.status === 'ready';
+  }
+
+  /** Why the last attempt to connect failed, if any did. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /** Called on every (re)connect, once commands can be sent. */
+  onUp(listener: () => void): void {
+    this.#upListeners.add(listener);
+  }
+
+  /** Called whenever the socket dies, after what was in flight has been rejected. */
+  onDown(listener: () => void): void {
+    this.#downListeners.add(listener);
+  }
+
+  /**
+   * Sends one command.
+   *
+   * @throws RedisUnavailableError when no reply came, with what is known about the outcome
+   * @throws the server's own error (ioredis `ReplyError`), unchanged
+   */
+  send<T>(command: string, args: readonly CommandArg[] = [], options: SendOptions = {}): Promise<T> {
+    if (!this.up || this.#closed) return Promise.reject(this.#unavailable('is not connected', 'not-sent'));
+    const deadlineMs = options.deadlineMs ?? this.#options.commandTimeoutMs;
+    return new Promise<T>((resolve, reject) => {
+      const settle = this.#inFlight.add(deadlineMs, (why) => {
+        const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
+        reject(this.#unavailable(`${what} during ${command}`, 'unknown'));
+      });
+      const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
+      sent.promise.then(
+        (reply: T) => {
+          if (settle()) resolve(reply);
+          else options.late?.(reply);
+        },
+        (error: unknown) => {
+          if (settle()) reject(this.#translate(error as Error, command));
+        },
+      );
+      this.#cork();
+      this.client.sendCommand(sent);
+    });
+  }
+
+  /** Waits until commands can be sent. False when `timeoutMs` passed first. */
+  waitUntilUp(timeoutMs: number): Promise<boolean> {
+    if (this.up) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (result: boolean) => (): void => {
+        cancel();
+        this.client.off('ready', up).off('end', ended);
+        resolve(result);
+      };
+      const up = settle(true);
+      const ended = settle(false);
+      const cancel = this.#options.clock.timer(timeoutMs, settle(false));
+      this.client.once('ready', up).once('end', ended);
+      // A `lazyConnect` client connects on demand. The error event carries why it could not.
+      if (this.client.status === 'wait') this.client.connect().catch(() => {});
+    });
+  }
+
+  /** Drops the socket; ioredis connects anew. */
+  reset(): void {
+    this.client.disconnect(true);
+  }
+
+  /** Rejects what is in flight and, if the client is ours, closes it: resolves when its socket is gone. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#detach();
+    this.#inFlight.close();
+    if (!this.#options.owned) return;
+    // Between two attempts to connect there is no socket whose end would be reported.
+    const ended = ['reconnecting', 'wait', 'end'].includes(this.client.status)
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => this.client.once('end', resolve));
+    this.client.disconnect();
+    await ended;
+  }
+
+  /**
+   * Holds the socket's writes until this turn of the event loop ends, so that everything it sends leaves in one
+   * system call. `nextTick` runs once the promise jobs of the turn are done, so nothing waits for I/O or a timer.
+   */
+  #cork(): void {
+    if (this.#corked) return;
+    const { stream } = this.client;
+    this.#corked = true;
+    stream.cork();
+    process.nextTick(() => {
+      this.#corked = false;
+      stream.uncork();
+    });
+  }
+
+  #translate(error: Error, command: string): Error {
+    if (error.name === 'ReplyError') return error;
+    return this.#unavailable(`failed during ${command}: ${error.message}`, 'unknown', error);
+  }
+
+  #unavailable(what: string, outcome: 'not-sent' | 'unknown', cause: unknown = this.#lastError): RedisUnavailableError {
+    return new RedisUnavailableError(`Redis connection ${this.#options.label} ${what}`, outcome, { cause });
+  }
+}
+
+/** How long to wait before the n-th reconnect: full jitter from 25 ms, at most 500 ms, for ever. */
+export function reconnectDelayMs(attempt: number): number {
+  return Math.ceil(backoffMs(attempt, 25, 500));
+}

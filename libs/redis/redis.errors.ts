@@ -1,0 +1,22 @@
+import { SluiceError } from '../weave/index.js';
+
+/**
+ * Redis did not answer: the connection is down, was lost, or the deadline passed.
+ *
+ * `outcome` tells what is known: `'not-sent'` (it cannot have run) or `'unknown'` (it may have run: the socket
+ * died, or the deadline passed, before a reply came).
+ */
+export class RedisUnavailableError extends SluiceError {
+  constructor(
+    message: string,
+    readonly outcome: 'not-sent' | 'unknown',
+    options?: { cause?: unknown },
+  ) {
+    super('SLUICE_REDIS_UNAVAILABLE', message, options);
+  }
+}
+
+/** True when Redis refused a command with this prefix (`NOSCRIPT`, `NOGROUP`, …). */
+export function isReplyError(error: unknown, prefix: string): boolean {
+  return error instanceof Error && error.name === 'ReplyError' && error.message.startsWith(prefix);
+}

@@ -1,0 +1,46 @@
+import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { systemClock, type Clock } from './clock.js';
+import { RedisConnections } from './connections.js';
+import type { RedisOptions } from './redis.options.js';
+
+/** Nest provider token of {@link RedisConnections}. */
+export const REDIS_CONNECTIONS = 'sluice:redis-connections';
+
+/** Nest provider token of the {@link Clock}: override it to own time in a test. */
+export const SLUICE_CLOCK = 'sluice:clock';
+
+export interface SluiceRedisModuleOptions {
+  /** Prefixes every key and channel, so that apps can share a Redis. No braces. Default: none. */
+  namespace?: string;
+  /** How to reach Redis. Default `{ url: 'redis://localhost:6379' }`. */
+  redis?: RedisOptions;
+}
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceRedisModuleOptions>({
+  optionsInjectionToken: 'sluice:redis-options',
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createRedisOptions')
+  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+  .build();
+
+/**
+ * The connections that the feature modules stand on. `SluiceModule` brings it along; import it yourself only to
+ * use one feature's module alone.
+ *
+ * @example
+ * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLockModule.forRoot()]
+ */
+@Module({
+  providers: [
+    { provide: SLUICE_CLOCK, useValue: systemClock },
+    {
+      provide: REDIS_CONNECTIONS,
+      inject: [MODULE_OPTIONS_TOKEN, SLUICE_CLOCK],
+      useFactory: (options: SluiceRedisModuleOptions | undefined, clock: Clock) =>
+        new RedisConnections({ ...options, clock }).open(),
+    },
+  ],
+  exports: [REDIS_CONNECTIONS],
+})
+export class SluiceRedisModule extends ConfigurableModuleClass {}

@@ -1,0 +1,99 @@
+import type { Redis, RedisOptions as ClientOptions } from 'ioredis';
+import { SluiceError, badOption, durationMs, flag } from '../weave/index.js';
+
+/**
+ * How to reach one Redis. Besides these, every option of ioredis (`host`, `port`, `password`, `tls`,
+ * `sentinels` with `name`, …) passes through.
+ */
+export interface ConnectionOptions extends ClientOptions {
+  /** `redis://` or `rediss://` URL. */
+  url?: string;
+  /** A client of yours: used for commands, duplicated for the rest, never closed. Must have no `keyPrefix`. */
+  client?: Redis;
+  /** Redis Cluster: refused at boot until it is tested. */
+  cluster?: unknown;
+  /** Fail the boot when Redis cannot be reached. With false the app boots and connects in the background. Default true. */
+  required?: boolean;
+  /** Milliseconds that the boot waits for Redis. Default 5 000. */
+  bootTimeoutMs?: number;
+  /** Milliseconds after which a command without a reply rejects. Default 5 000. */
+  commandTimeoutMs?: number;
+}
+
+/** One Redis for everything, or several by name; `default` is the one used where no name is given. */
+export type RedisOptions = ConnectionOptions | { connections: Record<string, ConnectionOptions> };
+
+export interface ResolvedConnection {
+  readonly name: string;
+  readonly url: string | undefined;
+  readonly client: Redis | undefined;
+  readonly clientOptions: ClientOptions;
+  readonly required: boolean;
+  readonly bootTimeoutMs: number;
+  readonly commandTimeoutMs: number;
+}
+
+/** Where Redis is looked for when nothing is said: what ioredis does as well. */
+const DEFAULT_URL = 'redis://localhost:6379';
+
+/**
+ * Checks the `redis` options once, at boot.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION`, `SLUICE_KEY_PREFIX`, `SLUICE_CLUSTER_UNSUPPORTED`, naming the fix
+ */
+export function resolveRedisOptions(given: RedisOptions | undefined): ResolvedConnection[] {
+  const options = given ?? {};
+  if (!('connections' in options)) return [resolveConnection('default', 'redis', options)];
+  const { connections, ...others } = options;
+  const names = typeof connections === 'object' ? Object.keys(connections) : [];
+  if (names.length === 0) throw badOption('redis.connections', 'an object of connections by name', connections);
+  const stray = Object.keys(others)[0];
+  if (stray !== undefined) {
+    throw new SluiceError(
+      'SLUICE_BAD_OPTION',
+      `redis.${stray} stands beside redis.connections: move it into one of them`,
+    );
+  }
+  return names.map((name) => resolveConnection(name, `redis.connections.${name}`, connections[name] ?? {}));
+}
+
+function resolveConnection(name: string, path: string, options: ConnectionOptions): ResolvedConnection {
+  if (typeof options !== 'object')
+    throw badOption(path, 'an object such as { url: "redis://localhost:6379" }', options);
+  const { url, client, cluster, required, bootTimeoutMs, commandTimeoutMs, ...clientOptions } = options;
+  if (cluster !== undefined || isCluster(client)) {
+    throw new SluiceError(
+      'SLUICE_CLUSTER_UNSUPPORTED',
+      `${path}: Redis Cluster is not supported yet; use one Redis or a Sentinel group ({ sentinels, name })`,
+    );
+  }
+  if (client !== undefined && (typeof client !== 'object' || typeof client.sendCommand !== 'function')) {
+    throw badOption(`${path}.client`, 'an ioredis client', client);
+  }
+  if (client !== undefined && (url !== undefined || Object.keys(clientOptions).length > 0)) {
+    throw new SluiceError('SLUICE_BAD_OPTION', `${path}: give either a client or how to make one, not both`);
+  }
+  if (url !== undefined && !/^rediss?:\/\/./.test(url))
+    throw badOption(`${path}.url`, 'a redis:// or rediss:// URL', url);
+  if ((client?.options.keyPrefix ?? clientOptions.keyPrefix ?? '') !== '') {
+    throw new SluiceError(
+      'SLUICE_KEY_PREFIX',
+      `${path}: a client with keyPrefix cannot be used (scripts and channels would miss it); use SluiceModule's namespace instead`,
+    );
+  }
+  const located =
+    'host' in clientOptions || 'port' in clientOptions || 'path' in clientOptions || 'sentinels' in clientOptions;
+  return {
+    name,
+    url: client === undefined && url === undefined && !located ? DEFAULT_URL : url,
+    client,
+    clientOptions,
+    required: flag(true)(required, `${path}.required`),
+    bootTimeoutMs: durationMs(5_000)(bootTimeoutMs, `${path}.bootTimeoutMs`),
+    commandTimeoutMs: durationMs(5_000)(commandTimeoutMs, `${path}.commandTimeoutMs`),
+  };
+}
+
+function isCluster(client: unknown): boolean {
+  return typeof client === 'object' && client !== null && (client as { isCluster?: unknown }).isCluster === true;
+}

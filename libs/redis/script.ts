@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import type { CommandArg, Link, SendOptions } from './link.js';
+import { isReplyError } from './redis.errors.js';
+
+/** How an argument travels and what Lua sees: text and bytes arrive as strings, numbers through `tonumber`. */
+export type ArgType = 'text' | 'bytes' | 'number';
+
+type ArgValue<T extends ArgType> = T extends 'number' ? number : T extends 'bytes' ? string | Buffer : string;
+
+export interface ScriptDefinition<K extends string, A extends Record<string, ArgType>, R> {
+  /** Who it is, in errors and `SLOWLOG`: the first line of the text. */
+  name: string;
+  /** Every key the script touches, in order; each is a Lua local of that name. */
+  keys: readonly K[];
+  /** The arguments, in order; each is a Lua local of that name, a number where declared so. */
+  args: A;
+  /** The body. Further arguments (`rest`) are `ARGV[rest + 1]`, `ARGV[rest + 2]`, … */
+  lua: string;
+  /** Replies arrive as Buffers. Default false: strings. */
+  buffers?: boolean;
+  decode: (reply: unknown) => R;
+}
+
+export interface ScriptCall<K extends string, A extends Record<string, ArgType>> {
+  keys: Record<K, string>;
+  args: { [N in keyof A]: ArgValue<A[N]> };
+  /** Arguments after the named ones, any number of them. */
+  rest?: readonly CommandArg[];
+}
+
+/** A server-side script with typed keys, arguments and reply. */
+export interface Script<K extends string, A extends Record<string, ArgType>, R> {
+  readonly name: string;
+  readonly lua: string;
+  readonly sha: string;
+  run(
+    link: Link,
+    call: ScriptCall<K, A>,
+    options?: Omit<SendOptions, 'buffers' | 'late'> & { late?: (reply: R) => void },
+  ): Promise<R>;
+}
+
+/** Marks Lua text for editors; joins it with shared fragments. */
+export const lua = String.raw;
+
+/**
+ * Declares a Lua script: names for KEYS and ARGV instead of positions, checked by the compiler.
+ *
+ * It runs by its hash; a server that does not know it (restarted, failed over, flushed) answers NOSCRIPT and gets
+ * the text. Nothing ran before that answer, so the repeat is safe. Calls made in one turn of the event loop leave
+ * as one pipeline.
+ *
+ * @example
+ * const release = defineScript({
+ *   name: 'release',
+ *   keys: ['lock'],
+ *   args: { owner: 'text' },
+ *   lua: lua`if redis.call('GET', lock) == owner then return redis.call('DEL', lock) end return 0`,
+ *   decode: (reply) => reply === 1,
+ * });
+ * await release.run(link, { keys: { lock: 'lock:job' }, args: { owner } });
+ */
+export function defineScript<const K extends string, const A extends Record<string, ArgType>, R>(
+  definition: ScriptDefinition<K, A, R>,
+): Script<K, A, R> {
+  const { name, keys, args, decode, buffers = false } = definition;
+  const argNames = Object.keys(args);
+  const text = [
+    `-- ${name}`,
+    ...keys.map((key, i) => `local ${key} = KEYS[${i + 1}]`),
+    ...argNames.map(
+      (arg, i) => `local ${arg} = ${args[arg] === 'number' ? `tonumber(ARGV[${i + 1}])` : `ARGV[${i + 1}]`}`,
+    ),
+    `local rest = ${argNames.length}`,
+    definition.lua,
+  ].join('\n');
+  const sha = createHash('sha1').update(text).digest('hex');
+
+  const encode = (call: ScriptCall<K, A>): CommandArg[] => {
+    const argv: CommandArg[] = [sha, keys.length];
+    for (const key of keys) argv.push(call.keys[key]);
+    for (const arg of argNames) {
+      const value = call.args[arg];
+      if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) {
+        throw new TypeError(`script ${name}: argument ${arg} is ${String(value)}`);
+      }
+      argv.push(value);
+    }
+    if (call.rest !== undefined) for (const value of call.rest) argv.push(value);
+    return argv;
+  };
+
+  return {
+    name,
+    lua: text,
+    sha,
+    async run(link, call, options = {}) {
+      const argv = encode(call);
+      const { late, ...timing } = options;
+      const send: SendOptions = late
+        ? {
+            ...timing,
+            buffers,
+            late: (reply) => {
+              late(decode(reply));
+            },
+          }
+        : { ...timing, buffers };
+      try {
+        return decode(await link.send('evalsha', argv, send));
+      } catch (error) {
+        if (!isReplyError(error, 'NOSCRIPT')) throw error;
+        return decode(await link.send('eval', [text, ...argv.slice(1)], send));
+      }
+    },
+  };
+}
