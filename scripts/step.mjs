@@ -71,7 +71,8 @@ export async function main(work) {
     await work();
   } catch (error) {
     if (!error.told) console.error(error instanceof StepFailed ? `✗ ${error.message}` : error);
-    process.exitCode = 1;
+    // Whatever a failure left open must not keep the process.
+    process.exit(1);
   }
 }
 
