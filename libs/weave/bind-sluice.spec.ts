@@ -42,6 +42,28 @@ describe('bindSluice', () => {
     expect(callsOf(app)).toBe(1);
   });
 
+  it('is seen through a Proxy that wraps whatever it hands out', async () => {
+    const wrapping = <T extends object>(object: T): T =>
+      new Proxy(object, {
+        get(target, key, receiver) {
+          const value: unknown = Reflect.get(target, key, receiver);
+          return typeof value === 'object' && value !== null ? wrapping(value) : value;
+        },
+      });
+    await boot();
+    await expect(wrapping(bindSluice(new Importer())).run()).resolves.toBe('imported');
+  });
+
+  it('leaves the object alone that a bound one inherits from', async () => {
+    const [first, second] = [await boot(), await boot()];
+    const parent = bindSluice(new Importer(), first);
+    await first.close();
+    const heir = bindSluice(Object.create(parent) as Importer, second);
+    await heir.run();
+    await parent.run();
+    expect([callsOf(first), callsOf(second)]).toEqual([1, 1]);
+  });
+
   it('leaves an object without decorated methods as it is', async () => {
     await boot();
     const plain = Object.freeze({ a: 1 });

@@ -1,9 +1,9 @@
 import 'reflect-metadata';
-import { Inject, Injectable, Module, type OnModuleInit, Scope, type Type } from '@nestjs/common';
+import { Controller, Inject, Injectable, Module, type OnModuleInit, Scope, type Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { TALLY, Tallied, TallyModule, type TallyService } from '../../test/support/tallied.decorator.js';
-import { SluiceError, WeaveModule, type WovenSite } from './index.js';
+import { brandService, SluiceError, weaveMethod, WeaveModule, type WovenSite } from './index.js';
 
 type Metadata = Parameters<typeof Test.createTestingModule>[0];
 
@@ -67,7 +67,34 @@ describe('objects that Nest did not construct', () => {
     expect(tallyOf(app).checked.map(({ scope }) => scope)).toEqual(['transient']);
   });
 
-  it('may be called by the init hooks of the app', async () => {
+  it('is bound to each service that its methods need, frozen or not', async () => {
+    const OTHER = 'test:other';
+    const Twice = () =>
+      weaveMethod({ decorator: '@Twice', token: OTHER }, async (_other, call) => {
+        return `${String(await call.proceed())} ${String(await call.proceed())}`;
+      });
+    class Book extends Ledger {
+      @Twice()
+      async title(): Promise<string> {
+        return this.label;
+      }
+    }
+    const app = await boot({
+      providers: [
+        { provide: OTHER, useValue: brandService({}, OTHER) },
+        { provide: Book, useValue: Object.freeze(new Book('x')) },
+      ],
+    });
+    await expect(app.get(Book).title()).resolves.toBe('x x');
+    await expect(app.get(Book).entry()).resolves.toBe('x');
+  });
+
+  it('are told from values of every other kind', async () => {
+    const values = [undefined, null, 'text', 7, () => 'called', Ledger, [], Object.create(null)];
+    await boot({ providers: values.map((useValue: unknown, index) => ({ provide: `value ${index}`, useValue })) });
+  });
+
+  it('may be called by the init hooks of the app, however deep the module', async () => {
     let entry: string | undefined;
     @Injectable()
     class Opener implements OnModuleInit {
@@ -76,7 +103,13 @@ describe('objects that Nest did not construct', () => {
         entry = await this.ledger.entry();
       }
     }
-    await boot({ providers: [Opener, { provide: Ledger, useValue: new Ledger('early') }] });
+    @Module({ providers: [Opener, { provide: Ledger, useValue: new Ledger('early') }] })
+    class Deepest {}
+    @Module({ imports: [Deepest] })
+    class Deeper {}
+    @Module({ imports: [Deeper] })
+    class Deep {}
+    await boot({ imports: [Deep] });
     expect(entry).toBe('early');
   });
 
@@ -201,6 +234,29 @@ describe('the check of a decorated method', () => {
     ]);
   });
 
+  it('sees controllers', async () => {
+    @Controller()
+    class Till extends Derived {}
+    const app = await boot({ controllers: [Till] });
+    expect(tallyOf(app).checked.map(summary)).toContain('Till.inherited of Base, singleton');
+  });
+
+  it('sees an override and what it overrides, each once', async () => {
+    @Injectable()
+    class Again extends Base {
+      @Tallied()
+      override async overridden(): Promise<string> {
+        return `again ${await super.overridden()}`;
+      }
+    }
+    const app = await boot({ providers: [Again] });
+    expect(tallyOf(app).checked.map(summary).sort()).toEqual([
+      'Again.inherited of Base, singleton',
+      'Again.overridden of Again, singleton',
+      'Again.overridden of Base, singleton',
+    ]);
+  });
+
   it('sees a singleton that depends on a request-scoped provider as request-scoped', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Tenant {
@@ -230,9 +286,17 @@ describe('the check of a decorated method', () => {
         { provide: 'b', useFactory: () => new Ledger('b') },
         { provide: 'again', useExisting: 'a' },
         { provide: 'same', useFactory: (a: Ledger) => a, inject: ['a'] },
+        { provide: 'of a class', useFactory: (derived: Derived) => derived, inject: [Derived] },
+        Derived,
+        { provide: 'an alias of a class', useExisting: Derived },
       ],
     });
-    expect(tallyOf(app).checked.map(({ instance }) => (instance as Ledger).label)).toEqual(['a', 'b']);
+    expect(tallyOf(app).checked.map(summary).sort()).toEqual([
+      'Derived.inherited of Base, singleton',
+      'Derived.overridden of Base, singleton',
+      'Ledger.entry of Ledger, singleton',
+      'Ledger.entry of Ledger, singleton',
+    ]);
   });
 
   it('fails the boot with what it throws', async () => {
