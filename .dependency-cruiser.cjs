@@ -57,7 +57,7 @@ module.exports = {
       name: 'apps-import-the-package-by-name',
       comment: 'they prove the exports map, and a relative import would compile a second copy of the library',
       severity: 'error',
-      from: { path: '^(apps/demo|test/(apps|chaos|support))/' },
+      from: { path: '^(apps|test/(apps|chaos|support))/' },
       to: { path: '^libs/', dependencyTypesNot: ['aliased'] },
     },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
@@ -66,7 +66,7 @@ module.exports = {
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^dist/' },
+    exclude: { path: '(^|/)dist/' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'default'] },
   },
 };
