@@ -14,21 +14,19 @@ type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
  */
 @Injectable()
 export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShutdown {
-  readonly #discovery: DiscoveryService;
-  readonly #moduleRef: ModuleRef;
-  readonly #services = new Map<string, object>();
+  private readonly services = new Map<string, object>();
 
-  constructor(@Inject(DiscoveryService) discovery: DiscoveryService, @Inject(ModuleRef) moduleRef: ModuleRef) {
-    this.#discovery = discovery;
-    this.#moduleRef = moduleRef;
-  }
+  constructor(
+    @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+  ) {}
 
   onModuleInit(): void {
     processState.apps.add(this);
     try {
       const seen = new Set<object>();
-      for (const wrapper of [...this.#discovery.getControllers(), ...this.#discovery.getProviders()]) {
-        this.#explore(wrapper, seen);
+      for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {
+        this.explore(wrapper, seen);
       }
     } catch (error) {
       // An app that fails to boot is seldom closed; it must not keep objects from the next one.
@@ -39,20 +37,20 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
 
   onApplicationShutdown(): void {
     processState.apps.delete(this);
-    for (const service of this.#services.values()) processState.retired.add(service);
+    for (const service of this.services.values()) processState.retired.add(service);
   }
 
   bind(instance: object): void {
-    this.#adopt(instance, 'transient');
+    this.adopt(instance, 'transient');
   }
 
-  #explore(wrapper: ProviderWrapper, seen: Set<object>): void {
+  private explore(wrapper: ProviderWrapper, seen: Set<object>): void {
     if (wrapper.isAlias) return; // stands for a provider that is seen under its own token
     if (wrapper.isNotMetatype) {
       for (const instance of instancesOf(wrapper)) {
         if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
         seen.add(instance);
-        this.#adopt(instance, wrapper.isTransient ? 'transient' : 'singleton');
+        this.adopt(instance, wrapper.isTransient ? 'transient' : 'singleton');
       }
       return;
     }
@@ -60,18 +58,18 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     const scope = scopeOf(wrapper);
     const instance: unknown = scope === 'singleton' ? wrapper.instance : undefined;
     for (const method of wovenMethods(targetClass.prototype as object)) {
-      this.#check(method, targetClass, scope, instance as object | undefined);
+      this.check(method, targetClass, scope, instance as object | undefined);
     }
   }
 
-  #adopt(instance: object, scope: ProviderScope): void {
+  private adopt(instance: object, scope: ProviderScope): void {
     for (const method of wovenMethods(Reflect.getPrototypeOf(instance))) {
-      bindService(instance, method.weaver.token, this.#service(method));
-      this.#check(method, instance.constructor as Class, scope, instance);
+      bindService(instance, method.weaver.token, this.service(method));
+      this.check(method, instance.constructor as Class, scope, instance);
     }
   }
 
-  #check(method: WovenMethod, targetClass: Class, scope: ProviderScope, instance: object | undefined): void {
+  private check(method: WovenMethod, targetClass: Class, scope: ProviderScope, instance: object | undefined): void {
     method.weaver.check?.(
       {
         targetClass,
@@ -81,17 +79,17 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
         scope,
         ...(instance && { instance }),
       },
-      this.#service(method),
+      this.service(method),
     );
   }
 
-  #service({ weaver, key, declaredBy }: WovenMethod): object {
-    const known = this.#services.get(weaver.token);
+  private service({ weaver, key, declaredBy }: WovenMethod): object {
+    const known = this.services.get(weaver.token);
     if (known) return known;
     const site = `${declaredBy.name}.${String(key)} (${weaver.decorator})`;
     let service: unknown;
     try {
-      service = this.#moduleRef.get(weaver.token, { strict: false });
+      service = this.moduleRef.get(weaver.token, { strict: false });
     } catch (cause) {
       throw new SluiceError(
         'SLUICE_NOT_BOUND',
@@ -106,7 +104,7 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
           '(a mock?). Import SluiceTestingModule, which needs no Redis.',
       );
     }
-    this.#services.set(weaver.token, service);
+    this.services.set(weaver.token, service);
     return service;
   }
 }
