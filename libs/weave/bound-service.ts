@@ -77,12 +77,13 @@ export function bindService(object: object, token: string, service: object): voi
 
 function keep(object: object, token: string, service: unknown): void {
   const key = bindingKey(token);
-  const known = Object.hasOwn(object, key) ? (object as Bindings)[key] : processState.frozen.get(object)?.get(key);
-  if (known) {
-    known.service = service;
+  const own = Object.hasOwn(object, key) ? (object as Bindings)[key] : undefined;
+  if (own) {
+    own.service = service;
     return;
   }
   const holder: Holder = { service };
+  // Configurable, or a Proxy that wraps what it hands out would break the invariants of its `get` trap.
   if (Reflect.defineProperty(object, key, { value: holder, configurable: true })) return;
   // A frozen object. Behind a Proxy (as @nestjs/observe puts there), a method may get either of the two as `this`.
   const behind = (object as Record<symbol, object | undefined>)[injectionKey(token)] ?? object;
@@ -95,5 +96,5 @@ function keep(object: object, token: string, service: unknown): void {
 /** The name of an object's class, for messages and default keys. */
 export function nameOfClass(object: object): string {
   const { constructor } = object as { constructor?: unknown };
-  return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'anonymous';
+  return typeof constructor === 'function' ? constructor.name : 'anonymous';
 }

@@ -68,6 +68,7 @@ describe('a check takes', () => {
     ['zero ms where that is the floor', durationMs(5, { min: 0 }), 0, 0],
     ['a fraction of a ms, rounded up: a lease must not end early', durationMs(5), 0.2 + 1, 2],
     ['the default count', count(10), undefined, 10],
+    ['the least count', count(5), 1, 1],
     ['the default flag', flag(true), undefined, true],
     ['false over a default of true', flag(true), false, false],
     ['the default text', text('x'), undefined, 'x'],

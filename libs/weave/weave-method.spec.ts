@@ -176,6 +176,7 @@ describe('without the service, no body runs', () => {
     const { count } = Counter.prototype;
     expect(await refusal(() => Reflect.apply(count, undefined, []))).toContain('without its object');
     expect(await refusal(() => Reflect.apply(count, 'text', []))).toContain('without its object');
+    expect(await refusal(() => Reflect.apply(count, Object.create(null), []))).toMatch(/^anonymous\.count/);
   });
 
   /** Answers any property and any call, as the deep mocks of the testing libraries do. */

@@ -1,33 +1,23 @@
 import 'reflect-metadata';
-import { Inject, Injectable, Module, type OnModuleInit, Scope, type Type } from '@nestjs/common';
-import { Test, type TestingModule } from '@nestjs/testing';
+import {
+  Controller,
+  Inject,
+  Injectable,
+  Module,
+  type NestApplicationOptions,
+  type OnModuleInit,
+  type Provider,
+  Scope,
+  type Type,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { bootApp, closeApps, compileApp, tallyOf } from '../../test/support/tallied.app.js';
 import { TALLY, Tallied, TallyModule, type TallyService } from '../../test/support/tallied.decorator.js';
-import { SluiceError, WeaveModule, type WovenSite } from './index.js';
+import { brandService, SluiceError, weaveMethod, WeaveModule, type WovenSite } from './index.js';
 
-type Metadata = Parameters<typeof Test.createTestingModule>[0];
-
-const running: TestingModule[] = [];
-afterEach(async () => {
-  for (const app of running.splice(0)) await app.close();
-});
-
-/** A booted app with the tally; closed after the test. */
-async function boot(metadata: Metadata): Promise<TestingModule> {
-  const app = await Test.createTestingModule({
-    ...metadata,
-    imports: [TallyModule, ...(metadata.imports ?? [])],
-  }).compile();
-  running.push(app);
-  return app.init();
-}
-
-const tallyOf = (app: TestingModule): TallyService => app.get<TallyService>(TALLY);
-const codeOf = (outcome: Promise<unknown>): Promise<unknown> =>
-  outcome.then(
-    () => 'resolved',
-    (error: unknown) => (error instanceof SluiceError ? error.code : error),
-  );
+afterEach(closeApps);
 
 class Ledger {
   constructor(readonly label: string) {}
@@ -47,7 +37,7 @@ describe('objects that Nest did not construct', () => {
     ['a value under another token, aliased', { provide: 'ledger', useValue: new Ledger('x') }],
   ])('%s is bound while the app boots', async (_title, provider) => {
     const alias = provider.provide === 'ledger' ? [{ provide: Ledger, useExisting: 'ledger' }] : [];
-    const app = await boot({ providers: [provider, ...alias] });
+    const app = await bootApp({ providers: [provider, ...alias] });
     await expect(app.get(Ledger).entry()).resolves.toBe('x');
     expect(tallyOf(app).calls).toHaveLength(1);
     expect(tallyOf(app).checked).toHaveLength(1);
@@ -60,14 +50,41 @@ describe('objects that Nest did not construct', () => {
       constructor(@Inject(Ledger) readonly ledger: Ledger) {}
     }
     let made = 0;
-    const app = await boot({
+    const app = await bootApp({
       providers: [Reader, { provide: Ledger, scope: Scope.TRANSIENT, useFactory: () => new Ledger(String(++made)) }],
     });
     await expect(app.get(Reader).ledger.entry()).resolves.toBe('1');
     expect(tallyOf(app).checked.map(({ scope }) => scope)).toEqual(['transient']);
   });
 
-  it('may be called by the init hooks of the app', async () => {
+  it('is bound to each service that its methods need, frozen or not', async () => {
+    const OTHER = 'test:other';
+    const Twice = () =>
+      weaveMethod({ decorator: '@Twice', token: OTHER }, async (_other, call) => {
+        return `${String(await call.proceed())} ${String(await call.proceed())}`;
+      });
+    class Book extends Ledger {
+      @Twice()
+      async title(): Promise<string> {
+        return this.label;
+      }
+    }
+    const app = await bootApp({
+      providers: [
+        { provide: OTHER, useValue: brandService({}, OTHER) },
+        { provide: Book, useValue: Object.freeze(new Book('x')) },
+      ],
+    });
+    await expect(app.get(Book).title()).resolves.toBe('x x');
+    await expect(app.get(Book).entry()).resolves.toBe('x');
+  });
+
+  it('are told from values of every other kind', async () => {
+    const values = [undefined, null, 'text', 7, () => 'called', Ledger, [], Object.create(null)];
+    await bootApp({ providers: values.map((useValue: unknown, index) => ({ provide: `value ${index}`, useValue })) });
+  });
+
+  it('may be called by the init hooks of the app, however deep the module', async () => {
     let entry: string | undefined;
     @Injectable()
     class Opener implements OnModuleInit {
@@ -76,7 +93,13 @@ describe('objects that Nest did not construct', () => {
         entry = await this.ledger.entry();
       }
     }
-    await boot({ providers: [Opener, { provide: Ledger, useValue: new Ledger('early') }] });
+    @Module({ providers: [Opener, { provide: Ledger, useValue: new Ledger('early') }] })
+    class Deepest {}
+    @Module({ imports: [Deepest] })
+    class Deeper {}
+    @Module({ imports: [Deeper] })
+    class Deep {}
+    await bootApp({ imports: [Deep] });
     expect(entry).toBe('early');
   });
 
@@ -100,69 +123,6 @@ describe('objects that Nest did not construct', () => {
       .useValue({ take: async () => 'mocked' })
       .compile();
     await expect(app.init()).rejects.toMatchObject({ code: 'SLUICE_NOT_BOUND' });
-  });
-});
-
-describe('one object in two apps', () => {
-  it.each([
-    ['a plain one', (ledger: Ledger) => ledger],
-    ['a frozen one', (ledger: Ledger) => Object.freeze(ledger)],
-  ])('is refused while both run, and free once the first is closed: %s', async (_title, prepare) => {
-    const providers = [{ provide: Ledger, useValue: prepare(new Ledger('shared')) }];
-    const first = await boot({ providers });
-    expect(await codeOf(boot({ providers }))).toBe('SLUICE_BOUND_TWICE');
-    await expect(first.get(Ledger).entry()).resolves.toBe('shared');
-    expect(tallyOf(first).calls).toHaveLength(1);
-
-    await first.close();
-    const next = await boot({ providers });
-    await next.get(Ledger).entry();
-    expect([tallyOf(first).calls.length, tallyOf(next).calls.length]).toEqual([1, 1]);
-  });
-
-  it('frozen in between, is still bound anew', async () => {
-    const ledger = new Ledger('shared');
-    const first = await boot({ providers: [{ provide: Ledger, useValue: ledger }] });
-    await first.close();
-    Object.freeze(ledger);
-    const next = await boot({ providers: [{ provide: Ledger, useValue: ledger }] });
-    await ledger.entry();
-    expect(tallyOf(next).calls).toHaveLength(1);
-  });
-
-  it('constructed by the first and passed to the second as a value, is refused', async () => {
-    @Injectable()
-    class Till {
-      @Tallied()
-      async open(): Promise<string> {
-        return 'open';
-      }
-    }
-    const first = await boot({ providers: [Till] });
-    const providers = [{ provide: Till, useValue: first.get(Till) }];
-    expect(await codeOf(boot({ providers }))).toBe('SLUICE_BOUND_TWICE');
-  });
-
-  it('is free again after a boot that a check made fail', async () => {
-    const ledger = new Ledger('shared');
-    class Picky {
-      @Tallied('key', () => {
-        throw new SluiceError('SLUICE_BAD_OPTION', 'no');
-      })
-      async never(): Promise<string> {
-        return 'never';
-      }
-    }
-    const values = [
-      { provide: Ledger, useValue: ledger },
-      { provide: Picky, useValue: new Picky() },
-    ];
-    const failed = await Test.createTestingModule({ imports: [TallyModule], providers: values }).compile();
-    expect(await codeOf(failed.init())).toBe('SLUICE_BAD_OPTION');
-
-    const next = await boot({ providers: values.slice(0, 1) });
-    await ledger.entry();
-    expect(tallyOf(next).calls).toHaveLength(1);
   });
 });
 
@@ -194,10 +154,33 @@ describe('the check of a decorated method', () => {
     [Scope.REQUEST, 'request, no instance'],
     [Scope.TRANSIENT, 'transient, no instance'],
   ])('sees the provider and its scope (%s)', async (scope, shown) => {
-    const app = await boot({ providers: [{ provide: Derived, useClass: Derived, scope }] });
+    const app = await bootApp({ providers: [{ provide: Derived, useClass: Derived, scope }] });
     expect(tallyOf(app).checked.map(summary).sort()).toEqual([
       `Derived.inherited of Base, ${shown}`,
       `Derived.overridden of Base, ${shown}`,
+    ]);
+  });
+
+  it('sees controllers', async () => {
+    @Controller()
+    class Till extends Derived {}
+    const app = await bootApp({ controllers: [Till] });
+    expect(tallyOf(app).checked.map(summary)).toContain('Till.inherited of Base, singleton');
+  });
+
+  it('sees an override and what it overrides, each once', async () => {
+    @Injectable()
+    class Again extends Base {
+      @Tallied()
+      override async overridden(): Promise<string> {
+        return `again ${await super.overridden()}`;
+      }
+    }
+    const app = await bootApp({ providers: [Again] });
+    expect(tallyOf(app).checked.map(summary).sort()).toEqual([
+      'Again.inherited of Base, singleton',
+      'Again.overridden of Again, singleton',
+      'Again.overridden of Base, singleton',
     ]);
   });
 
@@ -214,25 +197,50 @@ describe('the check of a decorated method', () => {
         return this.tenant.name;
       }
     }
-    const app = await boot({ providers: [Tenant, Reports] });
+    const app = await bootApp({ providers: [Tenant, Reports] });
     expect(tallyOf(app).checked.map(summary)).toEqual(['Reports.read of Reports, request, no instance']);
   });
 
-  it('runs once per provider, however many modules import the explorer and whatever aliases exist', async () => {
+  const passedOn: Provider = { provide: 'passed on', useFactory: (derived: Derived) => derived, inject: [Derived] };
+
+  it.each([
+    ['after', [Derived, passedOn]],
+    ['before', [passedOn, Derived]],
+  ])('runs once per object, however many modules import the explorer (%s)', async (_order, providers) => {
     @Module({ imports: [WeaveModule] })
     class FirstFeature {}
     @Module({ imports: [WeaveModule] })
     class SecondFeature {}
-    const app = await boot({
+    const app = await bootApp({
       imports: [FirstFeature, SecondFeature],
       providers: [
         { provide: 'a', useFactory: () => new Ledger('a') },
         { provide: 'b', useFactory: () => new Ledger('b') },
-        { provide: 'again', useExisting: 'a' },
-        { provide: 'same', useFactory: (a: Ledger) => a, inject: ['a'] },
+        { provide: 'again', useFactory: (a: Ledger) => a, inject: ['a'] },
+        ...providers,
       ],
     });
-    expect(tallyOf(app).checked.map(({ instance }) => (instance as Ledger).label)).toEqual(['a', 'b']);
+    expect(tallyOf(app).checked.map(summary).sort()).toEqual([
+      'Derived.inherited of Base, singleton',
+      'Derived.overridden of Base, singleton',
+      'Ledger.entry of Ledger, singleton',
+      'Ledger.entry of Ledger, singleton',
+    ]);
+  });
+
+  it('passes by aliases, which an instanceDecorator makes objects of their own', async () => {
+    @Module({
+      imports: [TallyModule],
+      providers: [Derived, { provide: 'alias', useExisting: Derived }],
+    })
+    class AliasModule {}
+    const instanceDecorator = (instance: unknown): unknown =>
+      instance instanceof Derived ? new Proxy(instance, {}) : instance;
+    const options: Readonly<NestApplicationOptions> = { logger: false, instrument: { instanceDecorator } };
+    const app = await NestFactory.createApplicationContext(AliasModule, options);
+    expect(app.get('alias')).not.toBe(app.get(Derived));
+    expect(app.get<TallyService>(TALLY).checked).toHaveLength(2);
+    await app.close();
   });
 
   it('fails the boot with what it throws', async () => {
@@ -246,7 +254,7 @@ describe('the check of a decorated method', () => {
         return 'never';
       }
     }
-    const app = await Test.createTestingModule({ imports: [TallyModule], providers: [Wrong as Type] }).compile();
+    const app = await compileApp({ providers: [Wrong as Type] });
     await expect(app.init()).rejects.toBe(refusal);
   });
 });

@@ -26,7 +26,9 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     try {
       const seen = new Set<object>();
       for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {
-        this.explore(wrapper, seen);
+        if (wrapper.isAlias) continue; // stands for a provider that is met under its own token
+        if (wrapper.isNotMetatype) this.exploreMade(wrapper, seen);
+        else this.exploreClass(wrapper, seen);
       }
     } catch (error) {
       // An app that fails to boot is seldom closed; it must not keep objects from the next one.
@@ -44,21 +46,29 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     this.adopt(instance, 'transient');
   }
 
-  private explore(wrapper: ProviderWrapper, seen: Set<object>): void {
-    if (wrapper.isAlias) return; // stands for a provider that is seen under its own token
-    if (wrapper.isNotMetatype) {
-      for (const instance of instancesOf(wrapper)) {
-        if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
-        seen.add(instance);
-        this.adopt(instance, wrapper.isTransient ? 'transient' : 'singleton');
-      }
-      return;
+  /** A value, or what a factory returned; a request-scoped factory has returned nothing yet. */
+  private exploreMade(wrapper: ProviderWrapper, seen: Set<object>): void {
+    const made = wrapper.isTransient
+      ? wrapper.getStaticTransientInstances().map((host) => host?.instance as unknown)
+      : [wrapper.instance as unknown];
+    for (const instance of made) {
+      if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
+      seen.add(instance);
+      this.adopt(instance, wrapper.isTransient ? 'transient' : 'singleton');
     }
+  }
+
+  /** A class, whose objects Nest constructs and injects into. */
+  private exploreClass(wrapper: ProviderWrapper, seen: Set<object>): void {
     const targetClass = wrapper.metatype as Class;
     const scope = scopeOf(wrapper);
-    const instance: unknown = scope === 'singleton' ? wrapper.instance : undefined;
+    const instance = scope === 'singleton' ? (wrapper.instance as object) : undefined;
+    if (instance) {
+      if (seen.has(instance)) return;
+      seen.add(instance);
+    }
     for (const method of wovenMethods(targetClass.prototype as object)) {
-      this.check(method, targetClass, scope, instance as object | undefined);
+      this.check(method, targetClass, scope, instance);
     }
   }
 
@@ -107,12 +117,6 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     this.services.set(weaver.token, service);
     return service;
   }
-}
-
-/** What exists of a value or factory provider; a request-scoped factory has made nothing yet. */
-function instancesOf(wrapper: ProviderWrapper): unknown[] {
-  if (!wrapper.isTransient) return wrapper.isDependencyTreeStatic() ? [wrapper.instance] : [];
-  return wrapper.getStaticTransientInstances().map((host) => host?.instance as unknown);
 }
 
 function scopeOf(wrapper: ProviderWrapper): ProviderScope {

@@ -96,7 +96,7 @@ const instanceDecorators: [string, Observe][] = [
   ['on plain objects', (object) => object],
   [
     'behind Proxies that are `this` to the methods',
-    (object, woven) => (isWoven(object, woven) ? new Proxy(object, {}) : object),
+    (object, woven) => (isWoven(object, woven) ? veiled(object) : object),
   ],
   [
     'behind Proxies that keep themselves out of the methods',
@@ -109,6 +109,11 @@ function isWoven(object: object, woven: ReadonlySet<object>): boolean {
     if (woven.has(at)) return true;
   }
   return false;
+}
+
+/** Lets its methods run on itself, and getters on the object behind it, as a `get` trap without the receiver does. */
+function veiled(object: object): object {
+  return new Proxy(object, { get: (target, key): unknown => Reflect.get(target, key) });
 }
 
 /** Hands out wrappers that run each method on the object itself, and carry its metadata. */
