@@ -1,0 +1,58 @@
+import 'reflect-metadata';
+
+/** A class, abstract or not, whatever its constructor takes. */
+export type Class = abstract new (...args: never[]) => object;
+
+/** How long the objects of a provider live, as far as Nest knows. */
+export type ProviderScope = 'singleton' | 'request' | 'transient';
+
+/** One decorated method of one provider, as {@link Weaver.check} gets it. */
+export interface WovenSite {
+  /** The provider's class; it may have inherited the method. */
+  readonly targetClass: Class;
+  readonly className: string;
+  /** The class whose body carries the decorator. */
+  readonly declaredBy: Class;
+  readonly method: string;
+  /** `'transient'` also for objects bound by `bindSluice`, which may be one of many. */
+  readonly scope: ProviderScope;
+  /** The provider's object; absent for request-scoped and transient classes. */
+  readonly instance?: object;
+}
+
+/** What one use of a decorator brings along. */
+export interface Weaver<S extends object> {
+  /** As users write it, for messages: `'@WithLock'`. */
+  readonly decorator: string;
+  /** The Nest provider token of the service. */
+  readonly token: string;
+  /**
+   * Called while the app boots, once per provider and decorated method (also for a decorated method that a
+   * subclass overrides: `super` still reaches it). May throw a SluiceError, which fails the boot.
+   */
+  check?(site: WovenSite, service: S): void;
+}
+
+/** One decorated method, as its class body declares it. */
+export interface WovenMethod {
+  readonly weaver: Weaver<object>;
+  readonly key: string | symbol;
+  readonly declaredBy: Class;
+}
+
+const WOVEN = Symbol.for('sluice:woven');
+
+/** Notes a decorated method on the prototype that declares it, where no later decorator can hide it. */
+export function noteWovenMethod(prototype: object, method: WovenMethod): void {
+  const known = (Reflect.getOwnMetadata(WOVEN, prototype) ?? []) as readonly WovenMethod[];
+  Reflect.defineMetadata(WOVEN, [...known, method], prototype);
+}
+
+/** The decorated methods of a prototype and of those it inherits from. */
+export function wovenMethods(prototype: object | null): readonly WovenMethod[] {
+  const found: WovenMethod[] = [];
+  for (let at = prototype; at !== null && at !== Object.prototype; at = Reflect.getPrototypeOf(at)) {
+    found.push(...((Reflect.getOwnMetadata(WOVEN, at) ?? []) as readonly WovenMethod[]));
+  }
+  return found;
+}
