@@ -1,7 +1,8 @@
 /** Jest 30 in ESM mode (NODE_OPTIONS=--experimental-vm-modules): Nest 12 is ESM-only. */
 export default {
+  globalSetup: './scripts/jest-setup.mjs',
   testEnvironment: 'node',
-  roots: ['<rootDir>/libs', '<rootDir>/test'],
+  roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

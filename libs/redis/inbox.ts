@@ -86,8 +86,9 @@ export class Inbox {
 
   async stop(): Promise<void> {
     this.#link.client.off('messageBuffer', this.#onMessage);
+    const stopped = this.#keeper.stop();
     await this.#link.close();
-    await this.#keeper.stop();
+    await stopped;
   }
 
   /** One turn: subscribed sockets are asked whether they live, others are subscribed. */

@@ -49,11 +49,16 @@ export class Link {
     const onError = (error: Error): void => {
       this.#lastError = error;
     };
+    let wasUp = client.status === 'ready';
     const onClose = (): void => {
       this.#inFlight.failAll();
+      // Failed attempts to reconnect close a socket as well; they tell nothing new.
+      if (!wasUp) return;
+      wasUp = false;
       for (const listener of this.#downListeners) listener();
     };
     const onReady = (): void => {
+      wasUp = true;
       for (const listener of this.#upListeners) listener();
     };
     client.on('error', onError).on('close', onClose).on('ready', onReady);

@@ -1,7 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { CarriedError, FromChild, FromParent } from './app-host.js';
 
 export interface ForkAppOptions {
@@ -14,26 +15,28 @@ export interface ForkAppOptions {
 }
 
 /**
- * Runs the built `dist/test/apps/<name>.js` in a process of its own and resolves once it serves.
- * The app dies with this process.
+ * Runs the built `dist/test/apps/<name>.js`, or the built file that a URL names, in a process of its own and resolves
+ * once it serves. The app dies with this process.
  *
  * @example
  * const app = await forkApp('lock-app', { env: { REDIS_URL: redis.url } });
  * const token = await app.call<number>('acquire', 'daily', { ttlMs: 500 });
  * await app.kill();
  */
-export async function forkApp(name: string, options: ForkAppOptions = {}): Promise<ForkedApp> {
-  const file = join(packageRoot(), 'dist', 'test', 'apps', `${name}.js`);
+export async function forkApp(app: string | URL, options: ForkAppOptions = {}): Promise<ForkedApp> {
+  const file = app instanceof URL ? fileURLToPath(app) : join(packageRoot(), 'dist', 'test', 'apps', `${app}.js`);
   if (!existsSync(file)) throw new Error(`${file} is not built: npm run build`);
+  // Set by scripts/jest-setup.mjs. The app would run what the sources said yesterday, and prove nothing.
+  if (process.env['SLUICE_STALE_BUILD']) throw new Error('dist is older than the sources: npm run build');
   const child = fork(file, {
     env: { ...process.env, ...options.env },
     execArgv: [...(options.execArgv ?? [])],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  const app = new ForkedApp(name, child);
-  await app.ready(options.readyWithinMs ?? 20_000);
-  return app;
+  const forked = new ForkedApp(basename(file, '.js'), child);
+  await forked.ready(options.readyWithinMs ?? 20_000);
+  return forked;
 }
 
 /** A forked app. Made by {@link forkApp}. */

@@ -1,0 +1,107 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { until } from '../../test/support/until.js';
+import { startRedis, type RedisServer } from '../testing/index.js';
+import { RedisConnections } from './connections.js';
+import type { Link } from './link.js';
+import type { RedisUnavailableError } from './redis.errors.js';
+
+let redis: RedisServer;
+let admin: Redis;
+let connections: RedisConnections;
+let link: Link;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.stop());
+beforeEach(async () => {
+  admin = new Redis(redis.url);
+  connections = await new RedisConnections({ redis: { url: redis.url } }).open();
+  link = connections.get().commands;
+});
+afterEach(async () => {
+  await connections.onApplicationShutdown();
+  admin.disconnect();
+});
+
+const unavailable = (outcome: 'not-sent' | 'unknown') =>
+  expect.objectContaining({ code: 'SLUICE_REDIS_UNAVAILABLE', outcome });
+
+describe('send', () => {
+  it('answers in text or in bytes', async () => {
+    await link.send('set', ['bytes', Buffer.from([0, 255])]);
+    expect(await link.send('get', ['bytes'], { buffers: true })).toEqual(Buffer.from([0, 255]));
+    await link.send('set', ['text', 'ü']);
+    expect(await link.send('get', ['text'])).toBe('ü');
+  });
+
+  it("passes the server's own errors unchanged", async () => {
+    await expect(link.send('incr', ['text'])).rejects.toMatchObject({
+      name: 'ReplyError',
+      message: expect.stringContaining('not an integer'),
+    });
+  });
+
+  it('rejects at the deadline, each command at its own, and hands over the late reply', async () => {
+    redis.pause();
+    try {
+      const order: string[] = [];
+      const late = new Promise<unknown>((resolve) => {
+        const sent = link.send('ping', [], { deadlineMs: 150, late: resolve });
+        sent.catch((error: unknown) => order.push(`150 ${(error as RedisUnavailableError).outcome}`));
+      });
+      const short = link.send('ping', [], { deadlineMs: 50 });
+      await expect(short.finally(() => order.push('50'))).rejects.toEqual(unavailable('unknown'));
+      await until(() => order.length === 2, { what: 'both deadlines passed' });
+      expect(order).toEqual(['50', '150 unknown']);
+      redis.resume();
+      expect(await late).toBe('PONG');
+    } finally {
+      redis.resume();
+    }
+  });
+
+  it('rejects what is in flight when the socket dies, and resends none of it', async () => {
+    await admin.set('counter', '0');
+    const [id] = [await link.send<number>('client', ['ID'])];
+    await admin.client('PAUSE', 60_000, 'WRITE');
+    const interrupted = link.send('incr', ['counter']);
+    interrupted.catch(() => {});
+    await until(async () => (await admin.info('clients')).includes('blocked_clients:1'), { what: 'INCR is held back' });
+    await admin.client('KILL', 'ID', id);
+    await expect(interrupted).rejects.toEqual(unavailable('unknown'));
+    await admin.client('UNPAUSE');
+    expect(await link.waitUntilUp(5_000)).toBe(true);
+    expect(await link.send('get', ['counter'])).toBe('0');
+    expect(await link.send('client', ['ID'])).not.toBe(id);
+  });
+
+  it('rejects at once while Redis is down, and works again when it is back', async () => {
+    const downs: string[] = [];
+    link.onDown(() => downs.push('down'));
+    link.onUp(() => downs.push('up'));
+    await redis.kill();
+    await until(() => downs.includes('down'), { what: 'the link noticed' });
+    await expect(link.send('ping')).rejects.toEqual(unavailable('not-sent'));
+    await redis.restart();
+    expect(await link.waitUntilUp(5_000)).toBe(true);
+    expect(await link.send('ping')).toBe('PONG');
+    expect(downs).toEqual(['down', 'up']);
+    admin.disconnect();
+  });
+
+  it('rejects everything once closed', async () => {
+    const hanging = expect(link.send('blpop', ['nothing', 0])).rejects.toEqual(unavailable('unknown'));
+    await link.close();
+    await hanging;
+    await expect(link.send('ping')).rejects.toEqual(unavailable('not-sent'));
+  });
+
+  it('keeps no timer once everything was answered and it is closed', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length;
+    await link.send('ping');
+    const before = timers();
+    await Promise.all(Array.from({ length: 100 }, () => link.send('ping')));
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+});

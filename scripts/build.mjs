@@ -1,0 +1,78 @@
+/**
+ * Builds `dist`: the package as ESM and as CommonJS, then the demo and the test apps, which import the package by its
+ * name and so through what was just built. Does nothing if the sources are those of the last build.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureInstalled } from './setup.mjs';
+import { isMain, main, root, step, tsc } from './step.mjs';
+
+const INPUTS = ['package.json', 'package-lock.json', 'libs', 'apps/demo', 'test/apps', 'test/chaos', 'test/support'];
+const dist = join(root, 'dist');
+const stamp = join(dist, '.sources');
+
+/** Whether `dist` was built from these sources. */
+export const isBuilt = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === fingerprint();
+
+export async function ensureBuilt() {
+  await step('build', async () => {
+    if (isBuilt()) return 'up to date';
+    await build();
+  });
+}
+
+async function build() {
+  const sources = fingerprint();
+  rmSync(dist, { recursive: true, force: true });
+  await allOf([commonjs(), esm()]);
+  // Last, so that a build which failed or was interrupted is not taken for one.
+  writeFileSync(stamp, sources);
+}
+
+async function esm() {
+  await tsc('tsconfig.build.json');
+  await tsc('tsconfig.apps.json');
+}
+
+async function commonjs() {
+  await tsc('tsconfig.cjs.json');
+  // The package is "type": "module"; below here, .js means CommonJS.
+  writeFileSync(join(dist, 'cjs', 'package.json'), '{ "type": "commonjs" }\n');
+}
+
+/** Waits for all before it fails: no compiler may still write into the next build's output. */
+async function allOf(works) {
+  const failure = (await Promise.allSettled(works)).find((result) => result.status === 'rejected');
+  if (failure) throw failure.reason;
+}
+
+/** A hash of everything that the build reads, by content. Specs are not built. */
+function fingerprint() {
+  const hash = createHash('sha256');
+  const configs = readdirSync(root).filter((name) => /^tsconfig.*\.json$/.test(name));
+  for (const file of [...INPUTS, ...configs].sort().flatMap(filesOf)) {
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(root, file)))
+      .update('\0');
+  }
+  return hash.digest('hex');
+}
+
+function filesOf(path) {
+  const stat = statSync(join(root, path), { throwIfNoEntry: false });
+  if (!stat?.isDirectory()) return stat ? [path] : [];
+  return readdirSync(join(root, path))
+    .sort()
+    .map((name) => join(path, name))
+    .flatMap(filesOf)
+    .filter((file) => !file.endsWith('.spec.ts'));
+}
+
+if (isMain(import.meta.url)) {
+  await main(async () => {
+    await ensureInstalled();
+    await ensureBuilt();
+  });
+}
