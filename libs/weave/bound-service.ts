@@ -3,6 +3,8 @@ import { SluiceError } from './sluice.error.js';
 
 const BRAND = Symbol.for('sluice:service');
 
+type Bindings = Record<symbol, Holder | undefined>;
+
 /** Where Nest assigns the service: an accessor on the prototype of a class with decorated methods. */
 export const injectionKey = (token: string): symbol => Symbol.for(`sluice:inject:${token}`);
 /** Where the object itself keeps it. */
@@ -42,7 +44,7 @@ export function openForInjection(prototype: object, token: string): void {
   Object.defineProperty(prototype, key, {
     configurable: true,
     get(this: object) {
-      return serviceOf(this, token);
+      return this; // asked by `keep` for the object behind a Proxy
     },
     set(this: object, service: unknown) {
       keep(this, token, service);
@@ -53,8 +55,7 @@ export function openForInjection(prototype: object, token: string): void {
 /** Whatever stands bound to the object under `token`; `undefined` if nothing was. */
 export function serviceOf(object: object, token: string): unknown {
   const key = bindingKey(token);
-  const holder = (object as Record<symbol, Holder | undefined>)[key] ?? processState.frozen.get(object)?.get(key);
-  return holder?.service;
+  return ((object as Bindings)[key] ?? processState.frozen.get(object)?.get(key))?.service;
 }
 
 /**
@@ -76,19 +77,24 @@ export function bindService(object: object, token: string, service: object): voi
 
 function keep(object: object, token: string, service: unknown): void {
   const key = bindingKey(token);
-  const own = Object.hasOwn(object, key) ? (object as Record<symbol, Holder | undefined>)[key] : undefined;
+  const own = Object.hasOwn(object, key) ? (object as Bindings)[key] : undefined;
   if (own) {
     own.service = service;
     return;
   }
   const holder: Holder = { service };
+  // Configurable, or a Proxy that wraps what it hands out would break the invariants of its `get` trap.
   if (Reflect.defineProperty(object, key, { value: holder, configurable: true })) return;
-  const kept = processState.frozen.get(object) ?? new Map<symbol, Holder>();
-  processState.frozen.set(object, kept.set(key, holder));
+  // A frozen object. Behind a Proxy (as @nestjs/observe puts there), a method may get either of the two as `this`.
+  const behind = (object as Record<symbol, object | undefined>)[injectionKey(token)] ?? object;
+  for (const alias of [object, behind]) {
+    const kept = processState.frozen.get(alias) ?? new Map<symbol, Holder>();
+    processState.frozen.set(alias, kept.set(key, holder));
+  }
 }
 
 /** The name of an object's class, for messages and default keys. */
 export function nameOfClass(object: object): string {
   const { constructor } = object as { constructor?: unknown };
-  return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'anonymous';
+  return typeof constructor === 'function' ? constructor.name : 'anonymous';
 }

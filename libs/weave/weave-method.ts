@@ -67,23 +67,24 @@ function where(target: object, key: unknown): string {
 
 /** The genuine service bound to the object, or an error: a body must never run unprotected. */
 function boundService<S extends object>(weaver: Weaver<S>, woven: WovenFunction, self: unknown): S {
-  const name = where(typeof self === 'object' && self !== null ? self : woven.prototype, woven.key);
+  const { token } = weaver;
   if (typeof self !== 'object' || self === null) {
-    throw notBound(weaver, name, 'it was called without its object; call it as a method, or bind it');
+    throw notBound(weaver, woven, woven.prototype, 'it was called without its object; call it as a method, or bind it');
   }
-  const service = serviceOf(self, weaver.token);
-  if (isService(service, weaver.token)) return service as S;
+  const service = serviceOf(self, token);
+  if (isService(service, token)) return service as S;
   throw notBound(
     weaver,
-    name,
+    woven,
+    self,
     service === undefined
-      ? `its object has no '${weaver.token}' service. Let Nest provide it in an app that imports SluiceModule ` +
+      ? `its object has no '${token}' service. Let Nest provide it in an app that imports SluiceModule ` +
           '(in tests: SluiceTestingModule) and was initialised; an object that you made yourself needs bindSluice(object)'
-      : `what stands in for its '${weaver.token}' service is not one (a mock, as useMocker puts there?). ` +
+      : `what stands in for its '${token}' service is not one (a mock, as useMocker puts there?). ` +
           'Import SluiceTestingModule, which needs no Redis',
   );
 }
 
-function notBound(weaver: Weaver<never>, name: string, why: string): SluiceError {
-  return new SluiceError('SLUICE_NOT_BOUND', `${name} (${weaver.decorator}) did not run: ${why}.`);
+function notBound(weaver: Weaver<never>, woven: WovenFunction, object: object, why: string): SluiceError {
+  return new SluiceError('SLUICE_NOT_BOUND', `${where(object, woven.key)} (${weaver.decorator}) did not run: ${why}.`);
 }

@@ -14,21 +14,21 @@ type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
  */
 @Injectable()
 export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShutdown {
-  readonly #discovery: DiscoveryService;
-  readonly #moduleRef: ModuleRef;
-  readonly #services = new Map<string, object>();
+  private readonly services = new Map<string, object>();
 
-  constructor(@Inject(DiscoveryService) discovery: DiscoveryService, @Inject(ModuleRef) moduleRef: ModuleRef) {
-    this.#discovery = discovery;
-    this.#moduleRef = moduleRef;
-  }
+  constructor(
+    @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
+  ) {}
 
   onModuleInit(): void {
     processState.apps.add(this);
     try {
       const seen = new Set<object>();
-      for (const wrapper of [...this.#discovery.getControllers(), ...this.#discovery.getProviders()]) {
-        this.#explore(wrapper, seen);
+      for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {
+        if (wrapper.isAlias) continue; // stands for a provider that is met under its own token
+        if (wrapper.isNotMetatype) this.exploreMade(wrapper, seen);
+        else this.exploreClass(wrapper, seen);
       }
     } catch (error) {
       // An app that fails to boot is seldom closed; it must not keep objects from the next one.
@@ -39,39 +39,47 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
 
   onApplicationShutdown(): void {
     processState.apps.delete(this);
-    for (const service of this.#services.values()) processState.retired.add(service);
+    for (const service of this.services.values()) processState.retired.add(service);
   }
 
   bind(instance: object): void {
-    this.#adopt(instance, 'transient');
+    this.adopt(instance, 'transient');
   }
 
-  #explore(wrapper: ProviderWrapper, seen: Set<object>): void {
-    if (wrapper.isAlias) return; // stands for a provider that is seen under its own token
-    if (wrapper.isNotMetatype) {
-      for (const instance of instancesOf(wrapper)) {
-        if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
-        seen.add(instance);
-        this.#adopt(instance, wrapper.isTransient ? 'transient' : 'singleton');
-      }
-      return;
+  /** A value, or what a factory returned; a request-scoped factory has returned nothing yet. */
+  private exploreMade(wrapper: ProviderWrapper, seen: Set<object>): void {
+    const made = wrapper.isTransient
+      ? wrapper.getStaticTransientInstances().map((host) => host?.instance as unknown)
+      : [wrapper.instance as unknown];
+    for (const instance of made) {
+      if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
+      seen.add(instance);
+      this.adopt(instance, wrapper.isTransient ? 'transient' : 'singleton');
     }
+  }
+
+  /** A class, whose objects Nest constructs and injects into. */
+  private exploreClass(wrapper: ProviderWrapper, seen: Set<object>): void {
     const targetClass = wrapper.metatype as Class;
     const scope = scopeOf(wrapper);
-    const instance: unknown = scope === 'singleton' ? wrapper.instance : undefined;
+    const instance = scope === 'singleton' ? (wrapper.instance as object) : undefined;
+    if (instance) {
+      if (seen.has(instance)) return;
+      seen.add(instance);
+    }
     for (const method of wovenMethods(targetClass.prototype as object)) {
-      this.#check(method, targetClass, scope, instance as object | undefined);
+      this.check(method, targetClass, scope, instance);
     }
   }
 
-  #adopt(instance: object, scope: ProviderScope): void {
+  private adopt(instance: object, scope: ProviderScope): void {
     for (const method of wovenMethods(Reflect.getPrototypeOf(instance))) {
-      bindService(instance, method.weaver.token, this.#service(method));
-      this.#check(method, instance.constructor as Class, scope, instance);
+      bindService(instance, method.weaver.token, this.service(method));
+      this.check(method, instance.constructor as Class, scope, instance);
     }
   }
 
-  #check(method: WovenMethod, targetClass: Class, scope: ProviderScope, instance: object | undefined): void {
+  private check(method: WovenMethod, targetClass: Class, scope: ProviderScope, instance: object | undefined): void {
     method.weaver.check?.(
       {
         targetClass,
@@ -81,17 +89,17 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
         scope,
         ...(instance && { instance }),
       },
-      this.#service(method),
+      this.service(method),
     );
   }
 
-  #service({ weaver, key, declaredBy }: WovenMethod): object {
-    const known = this.#services.get(weaver.token);
+  private service({ weaver, key, declaredBy }: WovenMethod): object {
+    const known = this.services.get(weaver.token);
     if (known) return known;
     const site = `${declaredBy.name}.${String(key)} (${weaver.decorator})`;
     let service: unknown;
     try {
-      service = this.#moduleRef.get(weaver.token, { strict: false });
+      service = this.moduleRef.get(weaver.token, { strict: false });
     } catch (cause) {
       throw new SluiceError(
         'SLUICE_NOT_BOUND',
@@ -106,15 +114,9 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
           '(a mock?). Import SluiceTestingModule, which needs no Redis.',
       );
     }
-    this.#services.set(weaver.token, service);
+    this.services.set(weaver.token, service);
     return service;
   }
-}
-
-/** What exists of a value or factory provider; a request-scoped factory has made nothing yet. */
-function instancesOf(wrapper: ProviderWrapper): unknown[] {
-  if (!wrapper.isTransient) return wrapper.isDependencyTreeStatic() ? [wrapper.instance] : [];
-  return wrapper.getStaticTransientInstances().map((host) => host?.instance as unknown);
 }
 
 function scopeOf(wrapper: ProviderWrapper): ProviderScope {

@@ -51,7 +51,7 @@ export function noteWovenMethod(prototype: object, method: WovenMethod): void {
 /** The decorated methods of a prototype and of those it inherits from. */
 export function wovenMethods(prototype: object | null): readonly WovenMethod[] {
   const found: WovenMethod[] = [];
-  for (let at = prototype; at !== null && at !== Object.prototype; at = Reflect.getPrototypeOf(at)) {
+  for (let at = prototype; at !== null; at = Reflect.getPrototypeOf(at)) {
     found.push(...((Reflect.getOwnMetadata(WOVEN, at) ?? []) as readonly WovenMethod[]));
   }
   return found;
