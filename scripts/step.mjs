@@ -13,27 +13,33 @@ export class StepFailed extends Error {
   }
 }
 
-/** Runs a program to its end and returns what it printed; rejects with that if it fails. `live` prints as it goes. */
-export function run(command, args, { live = false, stdin = 'ignore', cwd = root, env = {} } = {}) {
+/**
+ * Runs a program to its end and returns its `output`; rejects with that if it fails.
+ *
+ * @param options.live true: its output is shown as it comes; 'stderr': only that half of it
+ * @param options.withinMs after which it is killed and has failed
+ */
+export function run(command, args, { live = false, stdin = 'ignore', cwd = root, env = {}, withinMs } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
       stdio: [stdin, 'pipe', 'pipe'],
+      timeout: withinMs,
+      killSignal: 'SIGKILL',
     });
     let output = '';
-    for (const [from, to] of [
-      [child.stdout, process.stdout],
-      [child.stderr, process.stderr],
-    ]) {
-      from.setEncoding('utf8').on('data', (text) => {
-        output += text;
-        if (live) to.write(text);
-      });
-    }
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      if (live === true) process.stdout.write(text);
+      else output += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      if (live) process.stderr.write(text);
+      else output += text;
+    });
     const failed = (how) => reject(new StepFailed(`${[command, ...args].join(' ')}: ${how}`, live ? '' : output));
     child.once('error', (error) => failed(error.message));
-    child.once('close', (code, signal) => (code === 0 ? resolve(output) : failed(signal ?? `exit code ${code}`)));
+    child.once('close', (code, signal) => (code === 0 ? resolve({ output }) : failed(signal ?? `exit code ${code}`)));
   });
 }
 

@@ -1,0 +1,51 @@
+/**
+ * `npm run chaos [-- lock|cache|queue] [--minutes N] [--scenario name] [--seed N]`: the features' scenarios in
+ * test/chaos, with real faults. The minutes are the total, split evenly; without them each runs to its own counts.
+ */
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ensureBuilt } from './build.mjs';
+import { choose, discover, number } from './features.mjs';
+import { requireRedis } from './redis.mjs';
+import { ensureInstalled } from './setup.mjs';
+import { main, root, StepFailed } from './step.mjs';
+
+await main(async () => {
+  const found = discover(join(root, 'test/chaos'), '.chaos.ts');
+  const flags = { minutes: { type: 'string' }, scenario: { type: 'string' }, seed: { type: 'string' } };
+  const { chosen, values } = choose(found, flags);
+  const minutes = number(values, 'minutes', 0);
+  const seed = number(values, 'seed', 0) ?? randomInt(2 ** 31);
+
+  await ensureInstalled();
+  await ensureBuilt();
+  await requireRedis();
+  const { runChaos } = await built('test/support/chaos.js');
+  const suites = await Promise.all(chosen.map(([name]) => built(`test/chaos/${name}.chaos.js`)));
+  const features = suites.map((suite) => suite.default).filter((chaos) => has(chaos, values.scenario));
+  if (features.length === 0)
+    throw new StepFailed(`no scenario ${values.scenario ?? ''} in ${Object.keys(found).join(', ')}`);
+
+  console.log(`seed ${seed}${minutes === undefined ? '' : `, ${minutes} minutes`}`);
+  const tally = { passed: 0, failed: 0 };
+  const deadline = performance.now() + (minutes ?? 0) * 60_000;
+  for (const [i, chaos] of features.entries()) {
+    const left = Math.max(0, deadline - performance.now()) / (features.length - i);
+    const budgetMs = minutes === undefined ? undefined : left;
+    const { passed, failed } = await runChaos(chaos, { budgetMs, scenario: values.scenario, seed, print: console.log });
+    tally.passed += passed;
+    tally.failed += failed;
+  }
+  console.log(`${tally.passed} passed, ${tally.failed} failed`);
+  // A scenario that hung has left its sockets open.
+  process.exit(tally.failed > 0 ? 1 : 0);
+});
+
+function built(file) {
+  return import(pathToFileURL(join(root, 'dist', file)).href);
+}
+
+function has(chaos, scenario) {
+  return scenario === undefined || Object.hasOwn(chaos.scenarios, scenario);
+}

@@ -1,0 +1,75 @@
+/** `npm test`: everything that must hold, from a fresh clone, against real Redis servers of its own. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureBuilt } from './build.mjs';
+import { requireRedis } from './redis.mjs';
+import { ensureInstalled } from './setup.mjs';
+import { run, root, step, StepFailed, tool, tsc } from './step.mjs';
+
+/** Far beyond what the specs need: a spec that hangs must not hang whoever waits for this. */
+const SPECS_WITHIN_MS = 15 * 60_000;
+
+const tally = { passed: 0, failed: 0 };
+const locks = ['package-lock.json', 'apps/bench/package-lock.json'].filter((file) => existsSync(join(root, file)));
+const layers = ['libs', 'apps/demo', 'test'].filter((dir) => existsSync(join(root, dir)));
+
+/** Each needs a core, none the others' result. */
+const CHECKS = {
+  lint: () => tool('eslint/bin/eslint.js', ['.', '--max-warnings', '0']),
+  types: () => tsc('tsconfig.json'),
+  format: () => tool('prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.']),
+  layout: () => tool('dependency-cruiser/bin/dependency-cruise.mjs', layers),
+  'lock files': () => run(process.execPath, ['scripts/complete-lockfile.mjs', '--check', ...locks]),
+};
+
+const ready = (await counted(ensureInstalled)) && (await counted(ensureBuilt)) && (await counted(requireRedis));
+if (ready) {
+  await sideBySide(2, Object.entries(CHECKS), ([label, check]) => counted(() => step(label, check)));
+  await specs();
+}
+console.log(`${tally.passed} passed, ${tally.failed} failed`);
+process.exitCode = tally.failed > 0 ? 1 : 0;
+
+async function counted(work) {
+  try {
+    await work();
+    tally.passed++;
+    return true;
+  } catch (error) {
+    if (!error.told) console.error(error instanceof StepFailed ? `✗ ${error.message}` : error);
+    tally.failed++;
+    return false;
+  }
+}
+
+async function sideBySide(width, items, work) {
+  const rest = [...items];
+  const worker = async () => {
+    while (rest.length > 0) await work(rest.shift());
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+}
+
+/** The specs, alone on the machine: some of them measure. Every test counts, and so does a spec that does not load. */
+async function specs() {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-jest-'));
+  const report = join(dir, 'report.json');
+  const args = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--ci', '--json', '--outputFile', report];
+  const env = { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --disable-warning=ExperimentalWarning` };
+  try {
+    await step('specs', () => run(process.execPath, args, { live: 'stderr', env, withinMs: SPECS_WITHIN_MS }));
+  } catch {
+    // Counted below, unless it was not a test that failed.
+    if (!existsSync(report)) tally.failed++;
+  }
+  if (existsSync(report)) {
+    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites, success } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
+    tally.passed += numPassedTests;
+    tally.failed += numFailedTests + numRuntimeErrorTestSuites;
+    if (!success && tally.failed === 0) tally.failed++;
+  }
+  rmSync(dir, { recursive: true });
+}
