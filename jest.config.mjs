@@ -2,7 +2,7 @@
 export default {
   globalSetup: './scripts/jest-setup.mjs',
   testEnvironment: 'node',
-  roots: ['<rootDir>/libs', '<rootDir>/test'],
+  roots: ['<rootDir>/libs', '<rootDir>/apps/demo', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
