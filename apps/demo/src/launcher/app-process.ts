@@ -11,17 +11,16 @@ const STOP_WITHIN_MS = 25_000;
 /** One process of the fleet: the app, as `node main.js` runs it. */
 export class AppProcess {
   readonly name: string;
+  /** Called when it ends though neither `stop` nor `kill` was. */
+  onLost: (how: string) => void = () => {};
   #env: Record<string, string>;
-  #onLost: (how: string) => void;
   #child: ChildProcess | undefined;
   #url = '';
   #output = '';
 
-  /** @param onLost called when it ends though neither `stop` nor `kill` was. */
-  constructor(name: string, env: Record<string, string>, onLost: (how: string) => void) {
+  constructor(name: string, env: Record<string, string>) {
     this.name = name;
     this.#env = env;
-    this.#onLost = onLost;
   }
 
   /** Where it serves. The same after a restart. */
@@ -51,7 +50,7 @@ export class AppProcess {
     }
     this.#url = await this.#serving(child);
     child.once('close', (code, signal) => {
-      if (this.#child === child) this.#onLost(signal ?? this.#crash(code));
+      if (this.#child === child) this.onLost(signal ?? this.#crash(code));
     });
   }
 

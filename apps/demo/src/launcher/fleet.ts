@@ -8,7 +8,12 @@ export class Fleet {
   #stopped: Promise<unknown> | undefined;
 
   constructor(names: readonly string[], env: Record<string, string>) {
-    this.apps = names.map((name) => new AppProcess(name, env, (how) => void this.#lost(name, how)));
+    this.apps = names.map((name) => new AppProcess(name, env));
+    for (const app of this.apps) {
+      app.onLost = (how) => {
+        this.#lost(app, how);
+      };
+    }
   }
 
   async start(): Promise<void> {
@@ -25,13 +30,16 @@ export class Fleet {
     return this.apps[turn % this.apps.length]?.url ?? '';
   }
 
-  async #lost(name: string, how: string): Promise<void> {
+  #lost(app: AppProcess, how: string): void {
     if (this.#stopped) return;
-    this.onChange(`${name} ended: ${how}`);
-    const app = this.apps.find((candidate) => candidate.name === name);
+    this.onChange(`${app.name} ended: ${how}`);
+    void this.#restart(app);
+  }
+
+  async #restart(app: AppProcess): Promise<void> {
     try {
-      await app?.start();
-      this.onChange(`${name} is back, pid ${app?.pid ?? 0}`);
+      await app.start();
+      this.onChange(`${app.name} is back, pid ${app.pid}`);
     } catch (error) {
       if (!this.#stopped) this.onChange(String(error));
     }
