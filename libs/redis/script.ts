@@ -103,7 +103,7 @@ export function defineScript<const K extends string, const A extends Record<stri
       try {
         argv = encode(call);
       } catch (error) {
-        return Promise.reject(error as Error);
+        return Promise.reject(error);
       }
       const send: SendOptions = { buffers };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
