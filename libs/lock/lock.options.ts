@@ -61,7 +61,7 @@ export function resolveLockOptions(given: LockOptions | undefined): ResolvedLock
     ...TIMES,
     connection: text(),
     names: optional((names, path) => {
-      if (typeof names !== 'object' || names === null)
+      if (typeof names !== 'object' || names === null || Array.isArray(names))
         throw badOption(path, 'an object of options by lock name', names);
       return Object.fromEntries(Object.entries(names).map(([name, value]) => [name, times(value, `${path}.${name}`)]));
     }),
