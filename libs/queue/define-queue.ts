@@ -26,7 +26,7 @@ export function defineQueue<T>(name: string): QueueDefinition<T> {
   return Object.freeze({ name: checkName('queue', name) });
 }
 
-/** The name behind a reference; checked where it becomes a key. */
-export function queueName(queue: QueueRef<unknown>): string {
-  return typeof queue === 'object' ? queue.name : queue;
+/** The name behind a reference; whatever it is, it is checked where it becomes a key. */
+export function queueName(queue: unknown): unknown {
+  return typeof queue === 'object' && queue !== null && 'name' in queue ? queue.name : queue;
 }

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { REDIS_CONNECTIONS, checkName, type RedisConnections } from '../redis/index.js';
+import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import {
   checkHandlerOptions,
@@ -39,11 +39,10 @@ export class HandlerRegistry {
 
   /**
    * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, `SLUICE_GROUPS_UNSUPPORTED`, naming both handlers;
-   * `SLUICE_BAD_OPTION`, `SLUICE_BAD_NAME`
+   * `SLUICE_BAD_OPTION`
    */
   add(instance: object, className: string, { key, queue, options: given }: DeclaredHandler): void {
     const site = `${className}.${String(key)}`;
-    checkName('queue', queue);
     const declared = checkHandlerOptions(`@TaskHandler('${queue}') on ${site}`, given);
     const options = mergeHandlerOptions(queue, declared, this.#settings, this.#defaultGroup);
     const other = this.#handlers.get(queue);

@@ -52,7 +52,7 @@ function checkArray(array: readonly unknown[], place: Place): void {
 function checkObject(object: object, place: Place): void {
   const prototype: unknown = Object.getPrototypeOf(object);
   if (prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype as object)) {
-    throw refuse(place, `is a ${className(object)}, of which JSON keeps neither class nor private state`);
+    throw refuse(place, `is an instance of ${className(object)}, and JSON keeps no classes`);
   }
   checkCycle(object, place);
   const symbol = Object.getOwnPropertySymbols(object)[0];
@@ -82,7 +82,7 @@ function checkCycle(value: object, place: Place): void {
 
 function className(object: object): string {
   const { constructor } = object as { constructor?: unknown };
-  return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'class instance';
+  return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'a class';
 }
 
 function refuse(place: Place, what: string): UnserializablePayloadError {

@@ -11,7 +11,7 @@ export interface QueueKeys {
 }
 
 /** @throws SluiceError `SLUICE_BAD_NAME` */
-export function queueKeys(keyspace: Keyspace, name: string): QueueKeys {
+export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
   const stream = keyspace.main('queue', '', name);
   return { stream, dead: keyspace.side(stream, 'dead'), alive: keyspace.side(stream, 'alive') };
 }

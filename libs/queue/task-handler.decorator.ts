@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { checkName } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import { queueName, type QueueDefinition } from './define-queue.js';
 import type { HandlerOptions } from './queue.options.js';
@@ -41,7 +42,7 @@ export function TaskHandler(
   queue: QueueDefinition<unknown> | string,
   options?: HandlerOptions,
 ): TaskHandlerDecorator<never> {
-  const name = queueName(queue);
+  const name = checkName('queue', queueName(queue));
   return (target, key, descriptor: PropertyDescriptor | undefined) => {
     if (typeof target === 'function' || typeof descriptor?.value !== 'function') {
       throw new SluiceError(
