@@ -6,3 +6,5 @@ export { LockService } from './lock.service.js';
 export { LOCK_SERVICE } from './lock.tokens.js';
 export { Lock } from './lock.js';
 export type { LockHolder } from './scripts/acquire.reply.js';
+export { WithLock } from './with-lock.decorator.js';
+export type { OnBusy, WithLockOptions } from './with-lock.options.js';

@@ -1,4 +1,4 @@
-import { SluiceError } from '../weave/index.js';
+import { SluiceError, isSluiceError } from '../weave/index.js';
 import type { LockHolder } from './scripts/acquire.reply.js';
 
 /** The lock was still held by another when the time to wait for it was over. */
@@ -13,6 +13,11 @@ export class LockTimeoutError extends SluiceError {
   ) {
     super('SLUICE_LOCK_TIMEOUT', `lock '${lock}' was not free within ${waitedMs} ms: ${describe(holder)}`);
   }
+}
+
+/** By its code: the service may come from another copy of this package than the decorator. */
+export function isLockTimeout(error: unknown): error is LockTimeoutError {
+  return isSluiceError(error, 'SLUICE_LOCK_TIMEOUT');
 }
 
 /**

@@ -1,6 +1,7 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { WeaveModule } from '../weave/index.js';
+import { CronJobs } from './cron-jobs.js';
 import type { LockOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
 import { LOCK_OPTIONS, LOCK_SERVICE } from './lock.tokens.js';
@@ -22,6 +23,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockOptions>({
 @Module({
   imports: [WeaveModule, DiscoveryModule],
   providers: [
+    CronJobs,
     { provide: LOCK_SERVICE, useClass: LockService },
     { provide: LockService, useExisting: LOCK_SERVICE },
   ],
