@@ -14,7 +14,7 @@ import { until } from './until.js';
 const APPS = ['app-1', 'app-2', 'app-3'];
 
 export interface DemoOutcome extends Outcome {
-  redis: { label: string; host: string };
+  redis: { label: string; host: string; representative: boolean };
   processes: { name: string; url: string; pid: number }[];
 }
 
@@ -70,7 +70,7 @@ export class Demo {
     };
     const outcome = await playScenario(stage, this.#report);
     return {
-      redis: { label: redis.label, host: new URL(redis.url).host },
+      redis: { label: redis.label, host: new URL(redis.url).host, representative: redis.representative },
       processes: fleet.apps.map(({ name, url, pid }) => ({ name, url, pid })),
       ...outcome,
     };

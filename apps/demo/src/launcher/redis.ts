@@ -7,6 +7,8 @@ export interface DemoRedis {
   url: string;
   /** What it is, for people. Names no password. */
   label: string;
+  /** Whether its figures say anything about Redis. */
+  representative: boolean;
   /** The launcher's own client, to look at the run's keys without the library in between. */
   client: Redis;
   close(): Promise<void>;
@@ -20,6 +22,7 @@ export async function openRedis(choice: RedisChoice, namespace: string): Promise
     return {
       url: server.url,
       label: server.label(version),
+      representative: choice.kind !== 'embedded',
       client,
       async close() {
         if (choice.kind === 'borrowed') await deleteKeysOf(namespace, client);
