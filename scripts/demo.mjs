@@ -6,12 +6,16 @@
  *
  * All other arguments are the launcher's own.
  */
+import { Console } from 'node:console';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureBuilt } from './build.mjs';
 import { findRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
 import { main, root } from './step.mjs';
+
+// With --json, standard output is for the figures alone.
+if (process.argv.includes('--json')) globalThis.console = new Console(process.stderr);
 
 await main(async () => {
   await ensureInstalled();

@@ -33,11 +33,14 @@ export interface Script<K extends string, A extends Record<string, ArgType>, R> 
   readonly name: string;
   readonly lua: string;
   readonly sha: string;
-  run(
-    link: Link,
-    call: ScriptCall<K, A>,
-    options?: Omit<SendOptions, 'buffers' | 'late'> & { late?: (reply: R) => void },
-  ): Promise<R>;
+  run(link: Link, call: ScriptCall<K, A>, options?: RunOptions<R>): Promise<R>;
+}
+
+export interface RunOptions<R> {
+  /** Milliseconds until the call rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
+  deadlineMs?: number;
+  /** Gets a reply that came after the deadline: what it granted can still be given back. */
+  late?: (reply: R) => void;
 }
 
 /** Marks Lua text for editors; joins it with shared fragments. */
@@ -94,24 +97,25 @@ export function defineScript<const K extends string, const A extends Record<stri
     name,
     lua: text,
     sha,
-    async run(link, call, options = {}) {
-      const argv = encode(call);
-      const { late, ...timing } = options;
-      const send: SendOptions = late
-        ? {
-            ...timing,
-            buffers,
-            late: (reply) => {
-              late(decode(reply));
-            },
-          }
-        : { ...timing, buffers };
+    run(link, call, { deadlineMs, late }: RunOptions<R> = {}) {
+      // Written for the path that is taken 100,000 times a second: no copies of options, one promise.
+      let argv: CommandArg[];
       try {
-        return decode(await link.send('evalsha', argv, send));
+        argv = encode(call);
       } catch (error) {
+        return Promise.reject(error as Error);
+      }
+      const send: SendOptions = { buffers };
+      if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
+      if (late !== undefined) {
+        send.late = (reply) => {
+          late(decode(reply));
+        };
+      }
+      return link.send('evalsha', argv, send).then(decode, async (error: unknown) => {
         if (!isReplyError(error, 'NOSCRIPT')) throw error;
         return decode(await link.send('eval', [text, ...argv.slice(1)], send));
-      }
+      });
     },
   };
 }
