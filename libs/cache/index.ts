@@ -1,1 +1,6 @@
-export const x_cache = 1;
+export { CacheLoaderError, CacheLoaderTimeoutError, type LoaderFailure } from './cache.errors.js';
+export { SluiceCacheModule } from './cache.module.js';
+export type { CacheOptions, SetOptions, SluiceCacheModuleOptions } from './cache.options.js';
+export { CACHE_SERVICE, CacheService } from './cache.service.js';
+export { CacheStampedeSafe, type StampedeSafeOptions } from './cache-stampede-safe.decorator.js';
+export type { Loader, LoaderContext } from './load.js';

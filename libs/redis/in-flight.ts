@@ -53,7 +53,11 @@ export class InFlight {
     this.#cancel?.();
     this.#armedForMs = dueMs;
     this.#cancel = this.#clock.timer(Math.max(1, dueMs - this.#clock.monoMs()), () => {
-      this.#expire();
+      // A process that was held up (a long computation, a pause) runs its timers before it reads its sockets, where the
+      // replies may have been waiting all the time: they are read first, and only what is still missing is late.
+      setImmediate(() => {
+        this.#expire();
+      });
     });
   }
 

@@ -2,20 +2,23 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 /**
- * Starts the program and ends it when nobody holds the other end of standard input any more.
+ * Starts the program and, when nobody holds the other end of standard input any more, ends it and removes its folder ($1).
  *
  * This process holds that end, and the kernel lets go of it however this process dies. Node opens it close-on-exec,
  * so no child forked later keeps it. The shell is a session of its own: a Ctrl-C in the terminal reaches this process alone.
- * `read` is built into the shell, so that the watcher is one process, gone as soon as it is killed.
+ * `read` is built into the shell, so that the watcher is one process, gone as soon as it is killed; once it has woken
+ * it finishes what it has to do, though the program's end makes the shell end it. The program's pid is
+ * told by the very process that becomes it: said by the shell, it could come after the program's first words.
  */
 const GUARD = `
+folder=$1
+shift
 exec 3<&0 </dev/null
-"$@" 3<&- &
+sh -c 'echo "$$"; exec "$@"' program "$@" 3<&- &
 program=$!
-{ read -r _; kill -KILL $program; } <&3 >/dev/null 2>&1 &
+{ read -r _; trap '' TERM; kill -KILL $program; rm -rf "$folder"; } <&3 >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
-echo "$program"
 wait $program
 code=$?
 kill $watcher
@@ -37,8 +40,9 @@ export interface GuardedProcess {
 
 const PATIENCE_MS = 5_000;
 
-export async function launchGuarded(command: string, args: readonly string[]): Promise<GuardedProcess> {
-  const shell = spawn('sh', ['-c', GUARD, 'guard', command, ...args], { detached: true, stdio: 'pipe' });
+/** Starts `command`. If this process dies first, `folder` goes with the program. */
+export async function launchGuarded(folder: string, command: string, args: readonly string[]): Promise<GuardedProcess> {
+  const shell = spawn('sh', ['-c', GUARD, 'guard', folder, command, ...args], { detached: true, stdio: 'pipe' });
   let tail = '';
   let gone = false;
   const exit = once(shell, 'exit').then(() => {

@@ -1,10 +1,11 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { alive } from '../../test/support/alive.js';
 import { forkApp, type ForkedApp } from '../../test/support/fork-app.js';
 import { until } from '../../test/support/until.js';
-import { startRedis, type RedisServer } from './redis-server.js';
+import { startRedis, startRedisOn, type RedisServer } from './redis-server.js';
 
 async function ask<T>(redis: RedisServer, question: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis(redis.url, { retryStrategy: () => null });
@@ -27,6 +28,16 @@ describe('startRedis', () => {
     expect(info).toContain(`tcp_port:${redis.port}`);
     expect(await ask(redis, (client) => client.config('GET', 'save'))).toEqual(['save', '']);
     expect(info).toContain('aof_enabled:0');
+  });
+
+  it('draws another port if one is taken', async () => {
+    redis = await startRedis();
+    const ports = [redis.port, redis.port, redis.port + 1];
+    const second = await startRedisOn(() => ports.shift() ?? 0);
+    expect(ports).toEqual([]);
+    expect(second.port).toBe(redis.port + 1);
+    expect(await ask(second, (client) => client.info('server'))).toContain(`process_id:${second.pid}`);
+    await second.stop();
   });
 
   it('starts many at once, each on its own port', async () => {
@@ -75,6 +86,14 @@ describe('startRedis', () => {
     redis.pause();
     await redis.stop();
     expect(alive(redis.pid)).toBe(false);
+    // It ended in order and was not killed for being silent.
+    expect(redis.stdout).toContain('Received SIGTERM');
+  });
+
+  it('is out of reach of a Ctrl-C, which goes to the process group of the terminal', async () => {
+    redis = await startRedis();
+    const groups = execFileSync('ps', ['-o', 'pgid=', '-p', `${redis.pid},${process.pid}`], { encoding: 'utf8' });
+    expect(new Set(groups.trim().split(/\s+/)).size).toBe(2);
   });
 
   it('says what to do without a binary, and what the server said about a bad argument', async () => {
@@ -98,24 +117,33 @@ describe('startRedis', () => {
 
 describe('a private server and its parent', () => {
   let parent: ForkedApp;
-  afterEach(() => parent.kill());
+  let server: { pid: number; dir: string };
+  beforeEach(async () => {
+    parent = await forkApp('harness-probe');
+    server = await parent.call('startRedis');
+    expect(alive(server.pid)).toBe(true);
+  });
+  afterEach(async () => {
+    await parent.kill();
+    if (alive(server.pid)) process.kill(server.pid, 'SIGKILL');
+  });
+
+  async function serverIsGone(): Promise<void> {
+    await until(() => !alive(server.pid), { what: 'the server is gone', deadlineMs: 5_000 });
+    await until(() => !existsSync(server.dir), { what: 'its files are gone', deadlineMs: 5_000 });
+  }
 
   it.each(['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'] as const)('dies with a parent that got %s', async (signal) => {
-    parent = await forkApp('harness-probe');
-    const { pid, port } = await parent.call<{ pid: number; port: number }>('startRedis');
-    expect(alive(pid)).toBe(true);
     process.kill(parent.pid, signal);
     await until(() => !alive(parent.pid), { what: 'the parent is gone' });
-    await until(() => !alive(pid), { what: `the server on port ${port} is gone`, deadlineMs: 5_000 });
+    await serverIsGone();
   });
 
   it('dies with its parent though a child of the parent lives on', async () => {
-    parent = await forkApp('harness-probe');
-    const { pid } = await parent.call<{ pid: number }>('startRedis');
     const grandchild = await parent.call<number>('grandchild');
     try {
       process.kill(parent.pid, 'SIGKILL');
-      await until(() => !alive(pid), { what: 'the server is gone', deadlineMs: 5_000 });
+      await serverIsGone();
       expect(alive(grandchild)).toBe(true);
     } finally {
       process.kill(grandchild, 'SIGKILL');
@@ -123,9 +151,7 @@ describe('a private server and its parent', () => {
   });
 
   it('lets its parent exit by itself, and goes too', async () => {
-    parent = await forkApp('harness-probe');
-    const { pid } = await parent.call<{ pid: number }>('startRedis');
     await parent.stop();
-    await until(() => !alive(pid), { what: 'the server is gone', deadlineMs: 5_000 });
+    await serverIsGone();
   });
 });

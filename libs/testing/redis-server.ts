@@ -14,6 +14,8 @@ export interface StartRedisOptions {
 
 /** Loading a large append-only file, or a machine busy with other tests, may take this long; then it is a failure. */
 const READY_WITHIN_MS = 20_000;
+/** Below 32768, where Linux starts to hand out ports to outgoing connections: a stopped server's port stays free. */
+const PORTS = [20_000, 32_768] as const;
 const PORT_ATTEMPTS = 20;
 
 /**
@@ -28,11 +30,15 @@ const PORT_ATTEMPTS = 20;
  * await redis.stop();
  */
 export async function startRedis(options: StartRedisOptions = {}): Promise<RedisServer> {
+  return startRedisOn(() => randomInt(...PORTS), options);
+}
+
+/** {@link startRedis} on a port that `draw` gives; it is asked again if that one is taken. */
+export async function startRedisOn(draw: () => number, options: StartRedisOptions = {}): Promise<RedisServer> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-redis-'));
   try {
     for (let attempt = 1; ; attempt++) {
-      // Below 32768, where Linux starts to hand out ports to outgoing connections: a stopped server's port stays free.
-      const port = randomInt(20_000, 32_768);
+      const port = draw();
       const launch = (): Promise<GuardedProcess> => launchRedis(port, dir, options.args ?? []);
       try {
         return new RedisServer(port, dir, await launch(), launch);
@@ -104,7 +110,7 @@ async function launchRedis(port: number, dir: string, args: readonly string[]): 
   const socket = join(dir, 'server.sock');
   const binary = process.env['SLUICE_REDIS_SERVER'] ?? 'redis-server';
   const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];
-  const server = await launchGuarded(binary, [...own, '--unixsocket', socket, ...args]);
+  const server = await launchGuarded(dir, binary, [...own, '--unixsocket', socket, ...args]);
   const deadline = performance.now() + READY_WITHIN_MS;
   // Asked over a socket in a folder of our own: on the port, another server might answer.
   while (!(await answers(socket))) {

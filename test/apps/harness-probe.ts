@@ -1,8 +1,10 @@
 /** What the harness' own specs ask of a forked app: good and bad manners of a child process. */
 import { spawn } from 'node:child_process';
+import { Redis } from 'ioredis';
 import { SluiceError } from 'nestjs-sluice/weave';
 import { startRedis } from 'nestjs-sluice/testing';
 import { emit, serve } from '../support/app-host.js';
+import { forkApp } from '../support/fork-app.js';
 
 serve({
   ops: {
@@ -22,13 +24,18 @@ serve({
     leak: () => {
       setInterval(() => {}, 1_000);
     },
-    block: (ms: number) => {
-      const end = performance.now() + ms;
-      while (performance.now() < end);
-    },
     startRedis: async () => {
       const redis = await startRedis();
-      return { pid: redis.pid, port: redis.port };
+      const client = new Redis(redis.url);
+      const [, dir] = (await client.config('GET', 'dir')) as [string, string];
+      client.disconnect();
+      return { pid: redis.pid, dir };
+    },
+    /** An app of this app, kept busy by a timer, so that it does not just run out of things to do. */
+    forkApp: async () => {
+      const app = await forkApp('harness-probe');
+      await app.call('leak');
+      return app.pid;
     },
     /** A process that outlives this one and inherits whatever leaks to children. */
     grandchild: () => {

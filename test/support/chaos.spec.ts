@@ -75,9 +75,12 @@ describe('runChaos', () => {
     await told(chaos);
     expect(rounds).toEqual([7, 7]);
     const started = performance.now();
-    await told(chaos, { budgetMs: 90 });
-    expect(budgets.slice(2).map((share) => Math.round(share! / 10))).toEqual([3, 3]);
-    expect(performance.now() - started).toBeGreaterThan(55);
+    await told(chaos, { budgetMs: 600 });
+    // A third of it for each of three; the second one's is a little less after whatever the first took too much.
+    expect(budgets[2]).toBeLessThanOrEqual(200);
+    expect(budgets[2]).toBeGreaterThan(150);
+    expect(budgets[3]).toBeLessThanOrEqual(201);
+    expect(performance.now() - started).toBeGreaterThanOrEqual(budgets[2]! + budgets[3]!);
     expect(rounds[2]).toBeGreaterThan(7);
   });
 

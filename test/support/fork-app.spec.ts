@@ -72,6 +72,18 @@ describe('forkApp', () => {
     expect(alive(app.pid)).toBe(false);
   });
 
+  it('dies with its parent', async () => {
+    app = await forkApp('harness-probe');
+    const grandchild = await app.call<number>('forkApp');
+    expect(alive(grandchild)).toBe(true);
+    await app.kill();
+    try {
+      await until(() => !alive(grandchild), { what: 'the app of the killed app is gone' });
+    } finally {
+      if (alive(grandchild)) process.kill(grandchild, 'SIGKILL');
+    }
+  });
+
   it('reports an app that exits with an error before it serves', async () => {
     app = await forkApp('harness-probe');
     await expect(forkApp('no-such-app')).rejects.toThrow('not built: npm run build');

@@ -1,0 +1,60 @@
+import { checkKey } from '../redis/index.js';
+import { badOption, weaveMethod, type AsyncMethodDecorator, type KeyFunction } from '../weave/index.js';
+import { resolveLayer, type CacheOptions, type LoadOptions } from './cache.options.js';
+import { CACHE_SERVICE, type CacheService } from './cache.service.js';
+
+/** Options of {@link CacheStampedeSafe}. */
+export interface StampedeSafeOptions<T extends object, A extends unknown[]> extends CacheOptions {
+  /**
+   * The key of a call, from the method's arguments and its object (`this`). Default: the class of the object, the method, and a
+   * hash of the arguments, within the namespace.
+   */
+  key?: KeyFunction<T, A>;
+}
+
+/**
+ * Caches what an async method returns, and runs its body once in the whole fleet when 100 callers miss it at once.
+ *
+ * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. Without a key, arguments must be plain
+ * data (`SLUICE_CACHE_BAD_ARGUMENTS`), and the boot fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not be
+ * safe: no namespace, a request-scoped or transient provider, two decorated classes of one name.
+ * `cache.methods['Class.method']` of the module's options outranks the options given here.
+ *
+ * @example
+ * @CacheStampedeSafe({ key: (id: string) => `user:${id}`, ttlMs: 60_000 })
+ * async user(id: string): Promise<User> {}
+ */
+export function CacheStampedeSafe<T extends object = object, A extends unknown[] = []>(
+  options: StampedeSafeOptions<T, A> = {},
+): AsyncMethodDecorator<T, A> {
+  const { key, ...rest } = options;
+  const declared = resolveLayer('@CacheStampedeSafe options', rest);
+  if (key !== undefined && typeof key !== 'function')
+    throw badOption('@CacheStampedeSafe options.key', 'a function', key);
+  const keyFunction = key as ((this: object, ...args: unknown[]) => unknown) | undefined;
+  const resolved = new WeakMap<CacheService, Map<string, LoadOptions>>();
+
+  const optionsOf = (service: CacheService, method: string): LoadOptions => {
+    const byMethod = resolved.get(service) ?? new Map<string, LoadOptions>();
+    resolved.set(service, byMethod);
+    let found = byMethod.get(method);
+    if (!found) byMethod.set(method, (found = service.methodOptions(method, declared)));
+    return found;
+  };
+
+  return weaveMethod<CacheService>(
+    {
+      decorator: '@CacheStampedeSafe',
+      token: CACHE_SERVICE,
+      check: (site, service) => {
+        if (!keyFunction) service.defaultKeys.check(site);
+      },
+    },
+    (service, call) => {
+      const cacheKey = keyFunction
+        ? checkKey(Reflect.apply(keyFunction, call.self, call.args))
+        : service.defaultKeys.keyOf(call);
+      return service.load(cacheKey, () => call.proceed(), optionsOf(service, `${call.className}.${call.method}`));
+    },
+  );
+}

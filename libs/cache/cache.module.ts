@@ -1,0 +1,34 @@
+import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
+import { WeaveModule } from '../weave/index.js';
+import type { SluiceCacheModuleOptions } from './cache.options.js';
+import { CACHE_SERVICE, CacheService } from './cache.service.js';
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceCacheModuleOptions>({
+  optionsInjectionToken: 'sluice:cache-options',
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createCacheOptions')
+  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+  .build();
+
+/**
+ * The cache alone, on the connections of `SluiceRedisModule`; `SluiceModule` brings it along.
+ *
+ * @example
+ * imports: [SluiceRedisModule.forRoot({ namespace: 'shop' }), SluiceCacheModule.forRoot({ ttlMs: 30_000 })]
+ */
+@Module({
+  imports: [WeaveModule],
+  providers: [
+    {
+      provide: CACHE_SERVICE,
+      inject: [REDIS_CONNECTIONS, MODULE_OPTIONS_TOKEN],
+      useFactory: (connections: RedisConnections, options: SluiceCacheModuleOptions | undefined) =>
+        new CacheService(connections, options),
+    },
+    { provide: CacheService, useExisting: CACHE_SERVICE },
+  ],
+  exports: [CACHE_SERVICE, CacheService],
+})
+export class SluiceCacheModule extends ConfigurableModuleClass {}

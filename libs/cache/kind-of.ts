@@ -1,0 +1,53 @@
+import { types } from 'node:util';
+
+/** What kind of data an object is, as far as it can be written down without loss. */
+export type Kind = 'object' | 'array' | 'date' | 'map' | 'set' | 'bytes';
+
+/** How many prototypes lie between an instance of the kind and `null`. A subclass has more: it would lose its class. */
+const DEPTH: Record<Kind, number> = { object: 1, array: 2, date: 2, map: 2, set: 2, bytes: 3 };
+
+/**
+ * The kind of an object, or `undefined` for what is not data: instances of classes, errors, promises, proxies of hosts.
+ *
+ * Told by internal slots and the length of the prototype chain, not by `instanceof`: an object from another realm
+ * (a vm context, a worker's message) is data as well.
+ */
+export function kindOf(value: object): Kind | undefined {
+  const kind = slotOf(value);
+  const depth = depthOf(value);
+  if (depth === DEPTH[kind] || Buffer.isBuffer(value)) return kind;
+  return kind === 'object' && depth === 0 ? kind : undefined;
+}
+
+/** Names a value that is no data, for messages: `a function`, `an instance of Socket`. */
+export function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return typeof value === 'object' ? 'null' : `a ${typeof value}`;
+  const { constructor } = value as { constructor?: unknown };
+  return typeof constructor === 'function' && constructor.name !== ''
+    ? `an instance of ${constructor.name}`
+    : 'an instance of a class';
+}
+
+/** The path of a part, as one would write it: `.user.tags[3]`. */
+export function pathOf(steps: readonly (string | number)[]): string {
+  return steps
+    .map((step) => {
+      if (typeof step === 'number') return `[${step}]`;
+      return /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`;
+    })
+    .join('');
+}
+
+function slotOf(value: object): Kind {
+  if (Array.isArray(value)) return 'array';
+  if (types.isDate(value)) return 'date';
+  if (types.isMap(value)) return 'map';
+  if (types.isSet(value)) return 'set';
+  return types.isTypedArray(value) ? 'bytes' : 'object';
+}
+
+function depthOf(value: object): number {
+  let depth = 0;
+  for (let at = Reflect.getPrototypeOf(value); at !== null; at = Reflect.getPrototypeOf(at)) depth++;
+  return depth;
+}

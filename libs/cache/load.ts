@@ -1,0 +1,65 @@
+import type { CancelTimer, Clock } from '../redis/index.js';
+import { SluiceError } from '../weave/index.js';
+import { CacheLoaderTimeoutError } from './cache.errors.js';
+
+/** What a loader gets. */
+export interface LoaderContext {
+  /** The key that is loaded. */
+  readonly key: string;
+  /**
+   * Aborts when the result is of no use any more: the load outran `loaderTimeoutMs`, or an invalidation voided it.
+   * A loader may ignore it.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** Gets a value from its source. */
+export type Loader<T> = (context: LoaderContext) => T | Promise<T>;
+
+/** One run of a loader, within its time. */
+export class Load {
+  readonly #controller = new AbortController();
+  #timedOut = false;
+  #aborted = false;
+
+  /** The loader outran its time. */
+  get timedOut(): boolean {
+    return this.#timedOut;
+  }
+
+  /** Its lease was lost while it ran, and it was told. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  /** What the loader returns or throws, `===`; a CacheLoaderTimeoutError when its time is over. */
+  async run(key: string, loader: Loader<unknown>, timeoutMs: number, clock: Clock): Promise<unknown> {
+    let cancel: CancelTimer | undefined;
+    const timeout = new Promise<never>((_resolve, reject) => {
+      cancel = clock.timer(timeoutMs, () => {
+        const error = new CacheLoaderTimeoutError(key, timeoutMs);
+        this.#timedOut = true;
+        // First: a loader that listens to the signal rejects while it is being told.
+        reject(error);
+        this.#controller.abort(error);
+      });
+    });
+    try {
+      return await Promise.race([timeout, this.#call({ key, signal: this.#controller.signal }, loader)]);
+    } finally {
+      cancel?.();
+    }
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller.abort(new SluiceError('SLUICE_CACHE_LEASE_LOST', 'what is loaded was invalidated meanwhile'));
+  }
+
+  /** What the loader throws at once is a rejection as well. */
+  #call(context: LoaderContext, loader: Loader<unknown>): Promise<unknown> {
+    return new Promise((resolve) => {
+      resolve(loader(context));
+    });
+  }
+}

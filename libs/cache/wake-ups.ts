@@ -1,0 +1,102 @@
+import type { Clock, Inbox } from '../redis/index.js';
+
+/** What a waiting request may hear: how the load it waits for ended, or that it should ask Redis again. */
+export type News =
+  | { readonly verb: 'value'; readonly text: string }
+  | { readonly verb: 'error'; readonly failure: string }
+  | { readonly verb: 'again' };
+
+const AGAIN: News = { verb: 'again' };
+
+/** Hands the cache's inbox messages to the requests that they name. */
+export class WakeUps {
+  readonly #requests = new Map<string, Request>();
+  readonly #clock: Clock;
+
+  constructor(inbox: Inbox, clock: Clock) {
+    this.#clock = clock;
+    inbox.on('cache', (parts) => {
+      this.#receive(parts.map(String));
+    });
+    // Messages may be lost: everybody asks for what they would have said.
+    inbox.onResync(() => {
+      this.wakeAll();
+    });
+  }
+
+  /** Call before the request is sent: a push may overtake the reply. End it with {@link done}. */
+  expect(token: string): Request {
+    const request = new Request(token, this.#clock);
+    this.#requests.set(token, request);
+    return request;
+  }
+
+  /** Nothing is expected for this request any more. */
+  done(request: Request): void {
+    this.#requests.delete(request.token);
+  }
+
+  /** Everybody who waits asks again. */
+  wakeAll(): void {
+    for (const request of [...this.#requests.values()]) request.hear(AGAIN);
+  }
+
+  #receive([verb, tokens = '', payload = '']: string[]): void {
+    for (const token of tokens.split(' ')) {
+      const request = this.#requests.get(token);
+      if (verb === 'value') request?.hear({ verb, text: payload });
+      else if (verb === 'error') request?.hear({ verb, failure: payload });
+      else if (verb === 'again') request?.hear(AGAIN);
+      else if (verb === 'void') request?.void();
+    }
+  }
+}
+
+/**
+ * One question to Redis and what is pushed in answer to it. Its token is used for no other, so nothing that an earlier
+ * question provoked can be taken for its answer.
+ */
+export class Request {
+  readonly token: string;
+  /** Called once when the lease that this request was granted is gone. */
+  onVoid: (() => void) | undefined;
+  readonly #clock: Clock;
+  #voided = false;
+  #news: News | undefined;
+  #wake: ((news: News) => void) | undefined;
+
+  constructor(token: string, clock: Clock) {
+    this.token = token;
+    this.#clock = clock;
+  }
+
+  /** True once the lease that was granted to it is gone, be it before the grant was read. */
+  get voided(): boolean {
+    return this.#voided;
+  }
+
+  void(): void {
+    if (this.#voided) return;
+    this.#voided = true;
+    this.onVoid?.();
+  }
+
+  hear(news: News): void {
+    this.#news ??= news;
+    this.#wake?.(this.#news);
+  }
+
+  /** The news, which may have come already; after `timeoutMs` without any, to ask again. */
+  news(timeoutMs: number): Promise<News> {
+    if (this.#news) return Promise.resolve(this.#news);
+    return new Promise((resolve) => {
+      const cancel = this.#clock.timer(timeoutMs, () => {
+        this.hear(AGAIN);
+      });
+      this.#wake = (news) => {
+        cancel();
+        resolve(news);
+      };
+    });
+  }
+}

@@ -1,0 +1,5 @@
+/** Nest provider token of `LockService`. */
+export const LOCK_SERVICE = 'sluice:lock-service';
+
+/** Nest provider token of the module's options. */
+export const LOCK_OPTIONS = 'sluice:lock-options';
