@@ -31,7 +31,7 @@ afterAll(async () => {
 beforeEach(() => admin.flushall());
 const requests: Request[] = [];
 afterEach(() => {
-  for (const request of requests.splice(0)) request.done();
+  for (const request of requests.splice(0)) wakeUps.done(request);
 });
 
 function request(): Request {
@@ -52,7 +52,7 @@ async function waiting(key = 'k'): Promise<Request> {
   return made;
 }
 const news = (of: Request): Promise<News> => of.news(2_000);
-const voided = (of: Request): Promise<true> => until(() => of.voided, { what: 'its lease is gone' });
+const voided = (of: Request): Promise<boolean> => until(() => of.voided, { what: 'its lease is gone' });
 
 describe('ask', () => {
   it('grants the load to one, with a lease that expires', async () => {

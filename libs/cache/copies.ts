@@ -3,17 +3,18 @@ import { decode } from './codec.js';
 /** One value, as many times over as there are callers: none can change what another got. */
 export class Copies {
   readonly #text: string;
-  #first: { value: unknown } | undefined;
+  #first: unknown;
+  #taken = false;
 
   /** Throws when the text cannot be read. */
   constructor(text: string) {
     this.#text = text;
-    this.#first = { value: decode(text) };
+    this.#first = decode(text);
   }
 
   take(): unknown {
-    const first = this.#first;
-    this.#first = undefined;
-    return first ? first.value : decode(this.#text);
+    if (this.#taken) return decode(this.#text);
+    this.#taken = true;
+    return this.#first;
   }
 }

@@ -26,6 +26,8 @@ export interface Airspace {
   readonly leases: Set<Lease>;
   /** Redis is about to be let go: nothing more is asked of it. */
   readonly closed: boolean;
+  /** Called when nobody may join the flight any more, always before it lands. */
+  leave(flight: Flight): void;
 }
 
 /**
@@ -44,24 +46,15 @@ export class Flight {
   readonly #airspace: Airspace;
   readonly #loader: Loader<unknown>;
   readonly #options: LoadOptions;
-  readonly #leave: (flight: Flight) => void;
   #askedAtMs: number;
   #loading = false;
   #mustFinish = false;
 
-  /** @param leave called when nobody may join any more, always before it lands */
-  constructor(
-    airspace: Airspace,
-    key: string,
-    loader: Loader<unknown>,
-    options: LoadOptions,
-    leave: (flight: Flight) => void,
-  ) {
+  constructor(airspace: Airspace, key: string, loader: Loader<unknown>, options: LoadOptions) {
     this.key = key;
     this.#airspace = airspace;
     this.#loader = loader;
     this.#options = options;
-    this.#leave = leave;
     this.#askedAtMs = airspace.clock.monoMs();
     this.landing = this.#fly();
   }
@@ -90,11 +83,11 @@ export class Flight {
           const landing = await this.#attempt(request);
           if (landing) return landing;
         } finally {
-          request.done();
+          wakeUps.done(request);
         }
       }
     } finally {
-      this.#leave(this);
+      this.#airspace.leave(this);
     }
   }
 
@@ -133,7 +126,7 @@ export class Flight {
     leases.add(lease);
     request.onVoid = () => {
       // Whoever asks from now on must not get what was read before the invalidation.
-      this.#leave(this);
+      this.#airspace.leave(this);
       lease.end();
       if (!this.#mustFinish) load.abort();
     };

@@ -19,7 +19,10 @@ export class Reader {
   readonly #airspace;
 
   constructor(options: ReaderOptions) {
-    this.#airspace = { ...options, leases: new Set<Lease>(), closed: false };
+    const leave = (flight: Flight): void => {
+      if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
+    };
+    this.#airspace = { ...options, leases: new Set<Lease>(), closed: false, leave };
   }
 
   /**
@@ -59,9 +62,7 @@ export class Reader {
   }
 
   #start(key: string, loader: Loader<unknown>, options: LoadOptions): Flight {
-    const flight = new Flight(this.#airspace, key, loader, options, (left) => {
-      if (this.#flights.get(key) === left) this.#flights.delete(key);
-    });
+    const flight = new Flight(this.#airspace, key, loader, options);
     this.#flights.set(key, flight);
     return flight;
   }

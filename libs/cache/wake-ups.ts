@@ -24,11 +24,16 @@ export class WakeUps {
     });
   }
 
-  /** Call before the request is sent: a push may overtake the reply. End it with `done`. */
+  /** Call before the request is sent: a push may overtake the reply. End it with {@link done}. */
   expect(token: string): Request {
-    const request = new Request(token, this.#clock, () => this.#requests.delete(token));
+    const request = new Request(token, this.#clock);
     this.#requests.set(token, request);
     return request;
+  }
+
+  /** Nothing is expected for this request any more. */
+  done(request: Request): void {
+    this.#requests.delete(request.token);
   }
 
   /** Everybody who waits asks again. */
@@ -53,8 +58,6 @@ export class WakeUps {
  */
 export class Request {
   readonly token: string;
-  /** Ends it: nothing is expected any more. */
-  readonly done: () => void;
   /** Called once when the lease that this request was granted is gone. */
   onVoid: (() => void) | undefined;
   readonly #clock: Clock;
@@ -62,10 +65,9 @@ export class Request {
   #news: News | undefined;
   #wake: ((news: News) => void) | undefined;
 
-  constructor(token: string, clock: Clock, done: () => void) {
+  constructor(token: string, clock: Clock) {
     this.token = token;
     this.#clock = clock;
-    this.done = done;
   }
 
   /** True once the lease that was granted to it is gone, be it before the grant was read. */

@@ -33,11 +33,14 @@ export interface Script<K extends string, A extends Record<string, ArgType>, R> 
   readonly name: string;
   readonly lua: string;
   readonly sha: string;
-  run(
-    link: Link,
-    call: ScriptCall<K, A>,
-    options?: Omit<SendOptions, 'buffers' | 'late'> & { late?: (reply: R) => void },
-  ): Promise<R>;
+  run(link: Link, call: ScriptCall<K, A>, options?: RunOptions<R>): Promise<R>;
+}
+
+export interface RunOptions<R> {
+  /** Milliseconds until the call rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
+  deadlineMs?: number;
+  /** Gets a reply that came after the deadline: what it granted can still be given back. */
+  late?: (reply: R) => void;
 }
 
 /** Marks Lua text for editors; joins it with shared fragments. */
@@ -76,13 +79,13 @@ export function defineScript<const K extends string, const A extends Record<stri
   ].join('\n');
   const sha = createHash('sha1').update(text).digest('hex');
 
-  const encode = (call: ScriptCall<K, A>): CommandArg[] => {
+  const encode = (call: ScriptCall<K, A>): CommandArg[] | TypeError => {
     const argv: CommandArg[] = [sha, keys.length];
     for (const key of keys) argv.push(call.keys[key]);
     for (const arg of argNames) {
       const value = call.args[arg];
       if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) {
-        throw new TypeError(`script ${name}: argument ${arg} is ${String(value)}`);
+        return new TypeError(`script ${name}: argument ${arg} is ${String(value)}`);
       }
       argv.push(value);
     }
@@ -94,24 +97,21 @@ export function defineScript<const K extends string, const A extends Record<stri
     name,
     lua: text,
     sha,
-    async run(link, call, options = {}) {
+    run(link, call, { deadlineMs, late }: RunOptions<R> = {}) {
+      // Written for the path that is taken 100,000 times a second: no copies of options, one promise.
       const argv = encode(call);
-      const { late, ...timing } = options;
-      const send: SendOptions = late
-        ? {
-            ...timing,
-            buffers,
-            late: (reply) => {
-              late(decode(reply));
-            },
-          }
-        : { ...timing, buffers };
-      try {
-        return decode(await link.send('evalsha', argv, send));
-      } catch (error) {
+      if (argv instanceof Error) return Promise.reject(argv);
+      const send: SendOptions = { buffers };
+      if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
+      if (late !== undefined) {
+        send.late = (reply) => {
+          late(decode(reply));
+        };
+      }
+      return link.send('evalsha', argv, send).then(decode, async (error: unknown) => {
         if (!isReplyError(error, 'NOSCRIPT')) throw error;
         return decode(await link.send('eval', [text, ...argv.slice(1)], send));
-      }
+      });
     },
   };
 }

@@ -15,7 +15,13 @@ export interface CacheMember {
 }
 
 export async function cacheMember({ redis, namespace, clock, ...options }: CacheMemberOptions): Promise<CacheMember> {
-  const connections = await new RedisConnections({ namespace, redis, ...(clock && { clock }) }).open();
+  const connections = new RedisConnections({ namespace, redis, ...(clock && { clock }) });
+  // A first subscription makes whoever waits ask once more: not while somebody counts commands.
+  const subscribed = new Promise<void>((resolve) => {
+    connections.get().inbox.onResync(resolve);
+  });
+  await connections.open();
+  await subscribed;
   return {
     cache: new CacheService(connections, { readTimeoutMs: 2_000, ...options }),
     connections,
