@@ -58,7 +58,7 @@ function nearest(time: CronTime, nowMs: number): number | undefined {
 function previous(time: CronTime, nowMs: number, withinMs: number): number | undefined {
   for (let backMs = 2_000; ; backMs = Math.min(backMs * 4, withinMs)) {
     let found: number | undefined;
-    for (let at = next(time, nowMs - backMs); at <= nowMs; at = next(time, at)) found = at;
+    for (let at = next(time, nowMs - backMs - 1); at <= nowMs; at = next(time, at)) found = at;
     if (found !== undefined || backMs === withinMs) return found;
   }
 }

@@ -3,6 +3,9 @@ import { certainMs, remainingMs, type Instant } from './instant.js';
 import type { LockRequest } from './lock-request.js';
 import type { Grant } from './lock.js';
 
+/** How much longer than `waitMs` the first answer may take. */
+const ANSWER_MS = 1_000;
+
 /** How one wait ended, when not by a grant. */
 export type GaveUp = { because: 'timeout' } | { because: 'abort'; reason: unknown };
 
@@ -19,12 +22,14 @@ export class Waiter {
   readonly request: LockRequest;
   /** The place in the queue; '0' until Redis told. */
   place = '0';
-  /** Why the last request failed; undefined once Redis answers again. */
-  trouble: unknown;
   readonly granted: Promise<Grant>;
   readonly #clock: Clock;
   #bound: { from: Instant; fence: number };
   #state: 'waiting' | 'leaving' | 'done' = 'waiting';
+  #trouble: unknown;
+  /** Whether the first request was answered, or failed. */
+  #heard = false;
+  #overdue: (() => void) | undefined;
   #resolve!: (grant: Grant) => void;
   #reject!: (error: unknown) => void;
   readonly #endings: (() => void)[] = [];
@@ -44,12 +49,30 @@ export class Waiter {
     return this.#state === 'waiting';
   }
 
-  /** Calls `giveUp` after `waitMs`, or when the signal aborts. */
+  /** Why the last request failed; undefined once Redis answers again. */
+  get trouble(): unknown {
+    return this.#trouble;
+  }
+
+  /**
+   * Calls `giveUp` after `waitMs`, or when the signal aborts. The time is for waiting in the queue: the first answer may
+   * take longer (at most `ANSWER_MS`), for the lock may well be free.
+   */
   limit(waitMs: number, signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
-    const cancel: CancelTimer = this.#clock.timer(waitMs, () => {
+    const timeout = (): void => {
       giveUp({ because: 'timeout' });
+    };
+    let cancel: CancelTimer = this.#clock.timer(waitMs, () => {
+      if (this.#heard) {
+        timeout();
+        return;
+      }
+      this.#overdue = timeout;
+      cancel = this.#clock.timer(ANSWER_MS, timeout);
     });
-    this.#endings.push(cancel);
+    this.#endings.push(() => {
+      cancel();
+    });
     if (signal === undefined) return;
     const onAbort = (): void => {
       giveUp({ because: 'abort', reason: signal.reason });
@@ -60,10 +83,20 @@ export class Waiter {
     });
   }
 
-  /** An answer: at some time after `from` it was still waiting, and no token above `fence` had been minted. */
-  stillWaiting(from: Instant, fence: number): void {
+  /**
+   * An answer: at some time after `from` it was still waiting, and no token above `fence` had been minted. False if its
+   * time was over already, and it has left.
+   */
+  stillWaiting(from: Instant, fence: number): boolean {
     this.#bound = { from, fence };
-    this.trouble = undefined;
+    this.#trouble = undefined;
+    return this.#heardOf();
+  }
+
+  /** A request failed in a way that may pass. False if its time was over already, and it has left. */
+  troubled(error: unknown): boolean {
+    this.#trouble = error;
+    return this.#heardOf();
   }
 
   /** The answer to a request sent at `from` was: granted. False if that was too long ago to count on it. */
@@ -89,6 +122,12 @@ export class Waiter {
     if (this.#state === 'done') return;
     this.#end('done');
     this.#reject(error);
+  }
+
+  #heardOf(): boolean {
+    this.#heard = true;
+    this.#overdue?.();
+    return this.waiting;
   }
 
   #take(grant: Grant, atLeastMs: number): boolean {

@@ -33,15 +33,15 @@ async function member(options?: LockMemberOptions): Promise<LockMember> {
 const listeners = async ({ connections }: LockMember): Promise<number> =>
   ((await admin.pubsub('NUMSUB', connections.get().inbox.channel)) as [string, number])[1];
 
-const inQueue = (): Promise<string[]> => admin.zrange('{lock:x}:~queue', 0, -1);
+const inQueue = (): Promise<string[]> => admin.zrange('{lock:x}:~queue', '0', '-1');
 const waiting = (count: number): Promise<unknown> =>
   until(async () => (await inQueue()).length === count, { what: `${count} wait`, everyMs: 5 });
 
 /** Someone who waits in the queue but is not of this test's processes. `seenMsAgo`: since its last heartbeat. */
 async function stranger(nonce: string, inbox: string, seenMsAgo: number): Promise<void> {
-  const [seconds, micros] = await admin.time();
+  const [seconds = 0, micros = 0] = await admin.time();
   const nowMs = seconds * 1_000 + Math.floor(micros / 1_000);
-  const last = Number((await admin.zrange('{lock:x}:~queue', -1, -1, 'WITHSCORES'))[1] ?? 0);
+  const last = Number((await admin.zrange('{lock:x}:~queue', '-1', '-1', 'WITHSCORES'))[1] ?? 0);
   await admin.zadd('{lock:x}:~queue', Math.max(last + 1, nowMs * 1_000), nonce);
   const record = frame(String(nowMs - seenMsAgo), '30000', inbox, 'stranger', nonce);
   await admin.hset('{lock:x}:~waiters', nonce, record);
@@ -244,6 +244,27 @@ describe('a push', () => {
 });
 
 describe('while Redis is away', () => {
+  it('does not take a slow answer for a busy lock', async () => {
+    const server = await startRedis();
+    const { locks, app } = await lockMember(server.url);
+    try {
+      await locks.withLock('x', () => 0);
+      server.pause();
+      const free = locks.acquire('x', { waitMs: 20 });
+      const other = locks.acquire('x', { waitMs: 20 });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      server.resume();
+      expect((await free).held).toBe(true);
+      await expect(other).rejects.toMatchObject({ code: 'SLUICE_LOCK_TIMEOUT' });
+      server.pause();
+      await expect(locks.acquire('y', { waitMs: 20 })).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE' });
+    } finally {
+      server.resume();
+      await app.close();
+      await server.stop();
+    }
+  });
+
   it('waits for it, and rejects with what is wrong when the time is over', async () => {
     const server = await startRedis();
     const { locks, app } = await lockMember(server.url);

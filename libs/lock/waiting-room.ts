@@ -110,7 +110,7 @@ export class WaitingRoom {
       return;
     }
     waiter.place = acquired.place;
-    waiter.stillWaiting(sent, acquired.fence);
+    if (!waiter.stillWaiting(sent, acquired.fence)) return;
     this.#join(waiter, { heartbeatAtMs: sent.monoMs + HEARTBEAT_MS, expiryAtMs: this.#expiry(acquired.ttlMs) });
   }
 
@@ -118,8 +118,7 @@ export class WaitingRoom {
     for (const waiter of waiters) {
       if (!waiter.waiting) continue;
       if (isTransient(error)) {
-        waiter.trouble = error;
-        this.#ask(waiter, RETRY_MS);
+        if (waiter.troubled(error)) this.#ask(waiter, RETRY_MS);
       } else {
         this.#forget(waiter);
         waiter.fail(error);
