@@ -1,5 +1,5 @@
 import { SluiceError } from '../weave/index.js';
-import { describe, kindOf, pathOf } from './kind-of.js';
+import { describe, extraOf, kindOf, pathOf } from './kind-of.js';
 
 /**
  * Values as text. What JSON can say is stored as JSON, byte for byte, readable by anybody; all else as {@link TAGGED}
@@ -62,14 +62,16 @@ function tagObject(value: object, path: Steps, above: Set<object>): unknown {
 
 function tagKind(value: object, path: Steps, above: Set<object>): unknown {
   const kind = kindOf(value);
+  const extra = kind === undefined ? describe(value) : extraOf(value, kind);
+  if (extra !== undefined) throw lossy(path, extra);
   const child = (part: unknown, step: string | number): unknown => {
     path.push(step);
     const said = tag(part, path, above);
     path.pop();
     return said;
   };
-  if (kind === 'array') return tagArray(value as unknown[], path, child);
-  if (kind === 'object') return tagRecord(value as Record<string, unknown>, path, child);
+  if (kind === 'array') return tagArray(value as unknown[], child);
+  if (kind === 'object') return tagRecord(value as Record<string, unknown>, child);
   if (kind === 'bytes') {
     const { buffer, byteOffset, byteLength, [Symbol.toStringTag]: type } = value as Uint8Array;
     const base64 = Buffer.from(buffer, byteOffset, byteLength).toString('base64');
@@ -77,8 +79,6 @@ function tagKind(value: object, path: Steps, above: Set<object>): unknown {
     if (!TYPED_ARRAYS.has(type)) throw lossy(path, describe(value));
     return { '~a': [type, base64] };
   }
-  if (kind === undefined) throw lossy(path, describe(value));
-  refuseExtras(value, path);
   if (kind === 'date') {
     const ms = (value as Date).getTime();
     return { '~d': Number.isNaN(ms) ? null : ms };
@@ -87,10 +87,7 @@ function tagKind(value: object, path: Steps, above: Set<object>): unknown {
   return { '~m': Array.from(value as Map<unknown, unknown>, ([key, part], i) => [child(key, i), child(part, i)]) };
 }
 
-function tagArray(value: unknown[], path: Steps, child: (part: unknown, step: number) => unknown): unknown {
-  // A hole counts as a missing key, a property such as `index` of a RegExp's match as one too many.
-  if (Object.keys(value).length !== value.length)
-    throw lossy(path, 'an array with holes or with properties of its own');
+function tagArray(value: unknown[], child: (part: unknown, step: number) => unknown): unknown {
   let said: unknown[] | undefined;
   for (let i = 0; i < value.length; i++) {
     const part = child(value[i], i);
@@ -100,14 +97,7 @@ function tagArray(value: unknown[], path: Steps, child: (part: unknown, step: nu
   return said ?? value;
 }
 
-function tagRecord(
-  value: Record<string, unknown>,
-  path: Steps,
-  child: (part: unknown, step: string) => unknown,
-): unknown {
-  if (Object.getOwnPropertySymbols(value).some((symbol) => Object.prototype.propertyIsEnumerable.call(value, symbol))) {
-    throw lossy(path, 'an object with a symbol for a key');
-  }
+function tagRecord(value: Record<string, unknown>, child: (part: unknown, step: string) => unknown): unknown {
   const keys = Object.keys(value);
   let said: Record<string, unknown> | undefined;
   for (const key of keys) {
@@ -117,10 +107,6 @@ function tagRecord(
   }
   if (Reflect.getPrototypeOf(value) === null) return { '~z': said ?? value };
   return keys.length === 1 && keys[0]?.startsWith('~') ? { '~o': said ?? value } : (said ?? value);
-}
-
-function refuseExtras(value: object, path: Steps): void {
-  if (Object.keys(value).length > 0) throw lossy(path, `${describe(value)} with properties of its own`);
 }
 
 function untag(said: unknown): unknown {

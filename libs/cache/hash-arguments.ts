@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { SluiceError } from '../weave/index.js';
-import { describe, kindOf, pathOf } from './kind-of.js';
+import { describe, extraOf, kindOf, pathOf } from './kind-of.js';
 
 /**
  * A hash of a call's arguments: equal data gives equal hashes, in every process, whatever the order of an object's keys, a
@@ -49,7 +49,10 @@ function writeObject(value: object, path: Steps, above: Set<object>): string {
     path.pop();
     return text;
   };
-  switch (kindOf(value)) {
+  const kind = kindOf(value);
+  const extra = kind === undefined ? describe(value) : extraOf(value, kind);
+  if (extra !== undefined) throw unusable(path, extra);
+  switch (kind) {
     case 'array':
       return `[${Array.from(value as unknown[], part).join()}]`;
     case 'object': {
@@ -70,12 +73,10 @@ function writeObject(value: object, path: Steps, above: Set<object>): string {
       return `Set{${Array.from(value as Set<unknown>, part)
         .sort()
         .join()}}`;
-    case 'bytes': {
+    default: {
       const { buffer, byteOffset, byteLength, [Symbol.toStringTag]: type } = value as Uint8Array;
       return `${type}(${Buffer.from(buffer, byteOffset, byteLength).toString('base64')})`;
     }
-    case undefined:
-      throw unusable(path, describe(value));
   }
 }
 

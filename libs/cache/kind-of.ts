@@ -19,6 +19,22 @@ export function kindOf(value: object): Kind | undefined {
   return kind === 'object' && depth === 0 ? kind : undefined;
 }
 
+/** Names what an object has beyond the data of its kind, and would lose; `undefined` if nothing. */
+export function extraOf(value: object, kind: Kind): string | undefined {
+  if (kind === 'object') {
+    const symbols = Object.getOwnPropertySymbols(value);
+    const seen = symbols.some((symbol) => Object.prototype.propertyIsEnumerable.call(value, symbol));
+    return seen ? 'an object with a symbol for a key' : undefined;
+  }
+  // A hole counts as a missing key, a property such as `index` of a RegExp's match as one too many.
+  if (kind === 'array') {
+    const regular = Object.keys(value).length === (value as unknown[]).length;
+    return regular ? undefined : 'an array with holes or with properties of its own';
+  }
+  if (kind === 'bytes' || Object.keys(value).length === 0) return undefined;
+  return `${describe(value)} with properties of its own`;
+}
+
 /** Names a value that is no data, for messages: `a function`, `an instance of Socket`. */
 export function describe(value: unknown): string {
   if (typeof value !== 'object' || value === null) return typeof value === 'object' ? 'null' : `a ${typeof value}`;

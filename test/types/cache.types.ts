@@ -1,0 +1,83 @@
+/** Compile-only: what the types of the cache accept and refuse. */
+import { CacheStampedeSafe, type CacheService } from '../../libs/cache/index.js';
+
+interface User {
+  readonly id: string;
+}
+
+export abstract class Accepted {
+  private readonly tenant = 'acme';
+
+  @CacheStampedeSafe()
+  async plain(): Promise<number> {
+    return Promise.resolve(1);
+  }
+
+  @CacheStampedeSafe({ ttlMs: 1_000 })
+  async withoutKey(id: string, deep = false): Promise<User | undefined> {
+    return Promise.resolve(deep ? { id } : undefined);
+  }
+
+  @CacheStampedeSafe({ key: (id: string) => `user:${id}`, ttlMs: 60_000 })
+  async withKey(id: string, note: string): Promise<User> {
+    return Promise.resolve({ id: id + note });
+  }
+
+  @CacheStampedeSafe({
+    key(this: Accepted, id: string) {
+      return `${this.tenant}:${id}`;
+    },
+  })
+  async withThis(id: string): Promise<User> {
+    return Promise.resolve({ id });
+  }
+}
+
+export class Refused {
+  // @ts-expect-error a sync method
+  @CacheStampedeSafe()
+  sync(): string {
+    return '';
+  }
+
+  // @ts-expect-error the key function takes another type
+  @CacheStampedeSafe({ key: (user: User) => user.id })
+  async otherType(id: string): Promise<string> {
+    return Promise.resolve(id);
+  }
+
+  // @ts-expect-error the key function needs the object of another class
+  @CacheStampedeSafe({
+    key(this: Accepted, id: string) {
+      return `${typeof this}:${id}`;
+    },
+  })
+  async otherThis(id: string): Promise<string> {
+    return Promise.resolve(id);
+  }
+
+  // @ts-expect-error a static method
+  @CacheStampedeSafe({ key: () => 'k' })
+  static async ofClass(): Promise<string> {
+    return Promise.resolve('');
+  }
+
+  // @ts-expect-error a key is a text
+  @CacheStampedeSafe({ key: (id: number) => id })
+  async numericKey(id: number): Promise<number> {
+    return Promise.resolve(id);
+  }
+}
+
+export async function service(cache: CacheService): Promise<void> {
+  const user: User = await cache.getOrLoad('u', async ({ signal, key }) => {
+    signal.throwIfAborted();
+    return Promise.resolve({ id: key });
+  });
+  const sync: number = await cache.getOrLoad('n', () => 1, { ttlMs: 5 });
+  const found: User | undefined = await cache.get<User>('u');
+  await cache.set('u', [user, sync, found], { ttlMs: 5 });
+  const there: boolean = await cache.delete('u');
+  // @ts-expect-error no such option
+  await cache.set('u', there, { ttl: 5 });
+}
