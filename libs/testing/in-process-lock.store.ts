@@ -35,30 +35,23 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     this.#who = who;
   }
 
-  async join(request: LockRequest): Promise<Acquired> {
-    const answer = await this.attempt(request);
+  join(request: LockRequest): Promise<Acquired> {
+    const answer = this.#acquire(request);
     const { queue } = this.#mutex(request.keys);
     if (answer.state === 'busy' && !queue.some(({ nonce }) => nonce === request.nonce)) queue.push(request);
-    return answer;
+    return Promise.resolve(answer);
   }
 
   attempt(request: LockRequest): Promise<Acquired> {
-    const mutex = this.#mutex(request.keys);
-    const { held } = mutex;
-    if (held?.identity.nonce === request.nonce) return Promise.resolve({ state: 'granted', token: held.token });
-    if (held === undefined && mutex.queue.length === 0) {
-      return Promise.resolve({ state: 'granted', token: this.#grant(mutex, request).token });
-    }
-    const ttlMs = held === undefined ? -2 : held.untilMs - this.#clock.monoMs();
-    return Promise.resolve({ state: 'busy', ttlMs, fence: this.#lastToken, holder: this.#holder(mutex), place: '0' });
+    return Promise.resolve(this.#acquire(request));
   }
 
-  async attemptTick(request: LockRequest, { method, instantMs }: Tick): Promise<AcquiredTick> {
+  attemptTick(request: LockRequest, { method, instantMs }: Tick): Promise<AcquiredTick> {
     const tick = `${request.keys.lock} ${method}`;
-    if ((this.#ticks.get(tick) ?? -Infinity) >= instantMs) return { state: 'done' };
-    const answer = await this.attempt(request);
+    if ((this.#ticks.get(tick) ?? -Infinity) >= instantMs) return Promise.resolve({ state: 'done' });
+    const answer = this.#acquire(request);
     if (answer.state === 'granted') this.#ticks.set(tick, instantMs);
-    return answer;
+    return Promise.resolve(answer);
   }
 
   heartbeat(keys: LockKeys, waiters: readonly Waiter[]): Promise<Heartbeat> {
@@ -105,6 +98,18 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     if (!mutex) this.#mutexes.set(lock, (mutex = new Mutex()));
     if (mutex.held && mutex.held.untilMs <= this.#clock.monoMs()) mutex.held = undefined;
     return mutex;
+  }
+
+  /** In one turn of the event loop, as a script is one step. */
+  #acquire(request: LockRequest): Acquired {
+    const mutex = this.#mutex(request.keys);
+    const { held } = mutex;
+    if (held?.identity.nonce === request.nonce) return { state: 'granted', token: held.token };
+    if (held === undefined && mutex.queue.length === 0) {
+      return { state: 'granted', token: this.#grant(mutex, request).token };
+    }
+    const ttlMs = held === undefined ? -2 : held.untilMs - this.#clock.monoMs();
+    return { state: 'busy', ttlMs, fence: this.#lastToken, holder: this.#holder(mutex), place: '0' };
   }
 
   #handOver(mutex: Mutex): void {
