@@ -1,10 +1,5 @@
 import 'reflect-metadata';
-import {
-  Module,
-  type ModuleMetadata,
-  type INestApplicationContext,
-  type NestApplicationOptions,
-} from '@nestjs/common';
+import { Module, type ModuleMetadata, type INestApplicationContext, type NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { LockService, SluiceLockModule, type LockOptions } from 'nestjs-sluice/lock';
 import { REDIS_CONNECTIONS, SluiceRedisModule, type RedisConnections } from 'nestjs-sluice/redis';
