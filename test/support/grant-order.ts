@@ -11,7 +11,7 @@ export class GrantOrder {
   readonly #main: string;
   readonly #queue: string[] = [];
   readonly #outOfTurn: string[] = [];
-  readonly #granted = new Set<string>();
+  readonly #holders = new Set<string>();
   #sawEnd = false;
 
   private constructor(client: Redis, monitor: Redis, name: string) {
@@ -37,7 +37,7 @@ export class GrantOrder {
     await until(() => this.#sawEnd, { what: 'the monitor has seen everything', everyMs: 5 });
     this.#monitor.disconnect();
     this.#client.disconnect();
-    return { grants: this.#granted.size, outOfTurn: this.#outOfTurn };
+    return { grants: this.#holders.size, outOfTurn: this.#outOfTurn };
   }
 
   #saw([command = '', key = '', ...args]: string[]): void {
@@ -53,7 +53,7 @@ export class GrantOrder {
   }
 
   #granted(nonce: string): void {
-    this.#granted.add(nonce);
+    this.#holders.add(nonce);
     const [first] = this.#queue;
     // Whoever did not wait may be granted the lock only while nobody waits.
     if (first !== undefined && first !== nonce) this.#outOfTurn.push(`${nonce} before ${first}`);
