@@ -5,6 +5,7 @@ import { lockMember, type LockMember, type LockMemberOptions } from '../../test/
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { CronJobs } from './cron-jobs.js';
+import { LOCK_STORE } from './lock.tokens.js';
 import { Lock, LockService, currentLock } from './index.js';
 
 let redis: RedisServer;
@@ -382,7 +383,7 @@ describe('options', () => {
     [{ connection: 'other' }, "no Redis connection 'other'"],
   ])('refuses %j at boot', async (lock, message) => {
     const { app, connections } = await member();
-    expect(() => new LockService(connections, lock as object, app.get(CronJobs))).toThrow(message);
+    expect(() => new LockService(connections, lock as object, app.get(LOCK_STORE), app.get(CronJobs))).toThrow(message);
   });
 
   it('refuses a lease that is no duration', async () => {

@@ -17,8 +17,8 @@ import {
 } from './lock.options.js';
 import type { LockRequest } from './lock-request.js';
 import { Lock } from './lock.js';
-import { LockStore, type Tick } from './lock.store.js';
-import { LOCK_OPTIONS, LOCK_SERVICE } from './lock.tokens.js';
+import type { LockStore, Tick } from './lock.store.js';
+import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
 
 /**
  * Named locks, one holder at a time in the whole fleet.
@@ -44,6 +44,7 @@ export class LockService {
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(LOCK_OPTIONS) options: LockOptions | undefined,
+    @Inject(LOCK_STORE) store: LockStore,
     @Inject(CronJobs) cronJobs: CronJobs,
   ) {
     const { keyspace, clock, processId, logger, shutdown } = connections;
@@ -51,7 +52,7 @@ export class LockService {
     this.#keyspace = keyspace;
     this.#who = processId;
     this.#cronJobs = cronJobs;
-    this.#store = new LockStore(connections.get(this.#options.connection), keyspace, processId);
+    this.#store = store;
     const keeper = new LockKeeper(clock, this.#store, (error, name) => {
       logger.error(`${name}: ${String(error)}`);
     });

@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Injectable, Module, type OnModuleInit } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Books } from '../../test/support/books.js';
 import { commandDelta } from '../../test/support/command-delta.js';
+import { gate } from '../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type QueueAppOptions } from '../../test/support/queue-app.js';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
@@ -15,6 +17,7 @@ const apps: QueueApp[] = [];
 beforeAll(async () => {
   redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
   admin = new Redis(redis.url, { protocol: 2 });
+  books = new Books(admin, 'tasks');
 });
 afterEach(async () => {
   await Promise.all(apps.splice(0).map(({ app }) => app.close()));
@@ -31,35 +34,8 @@ async function start(options: Omit<QueueAppOptions, 'url'>): Promise<QueueApp> {
   return app;
 }
 
-/** How many are pending; none while there is no group. */
-async function pendingCount(stream: string, group = 'sluice'): Promise<number> {
-  return admin.xpending(stream, group).then(
-    ([count]) => count as number,
-    () => 0,
-  );
-}
-
-/** Nothing waits, nothing is pending. */
-async function settled(stream: string, group?: string): Promise<boolean> {
-  return (await admin.xlen(stream)) === 0 && (await pendingCount(stream, group)) === 0;
-}
-
-async function letters(stream: string): Promise<Record<string, string>[]> {
-  const rows = await admin.xrange(`{${stream}}:~dead`, '-', '+');
-  return rows.map(([, fields]) =>
-    Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1]!]] : []))),
-  );
-}
-
-const untilSettled = (stream: string): Promise<unknown> =>
-  until(() => settled(stream), { what: `${stream} is settled` });
-
-/** Handlers wait at it until it opens. */
-function gate(): { opened: Promise<void>; open: () => void } {
-  let open = (): void => {};
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open };
-}
+let books: Books;
+const untilSettled = (of = books): Promise<unknown> => until(() => of.settled(), { what: 'all is settled' });
 
 describe('a handler', () => {
   it('gets what was published, before and after the first worker came', async () => {
@@ -74,7 +50,7 @@ describe('a handler', () => {
       expect.objectContaining({ id: late, payload: { n: 2 } }),
     ]);
     expect(seen[0]!.signal.aborted).toBe(false);
-    await until(() => settled('shop:tasks', 'shop'), { what: 'both are acknowledged' });
+    await untilSettled(new Books(admin, 'shop:tasks', 'shop'));
   });
 
   it('that always fails runs maxAttempts times, and leaves one dead letter and nothing else', async () => {
@@ -90,10 +66,10 @@ describe('a handler', () => {
       logged: (level, message) => logged.push(`${level}: ${message}`),
     });
     const id = await queue.publish('tasks', { n: 1 });
-    await until(async () => (await letters('tasks')).length > 0, { what: 'there is a dead letter' });
-    await untilSettled('tasks');
+    await until(async () => (await books.letters()).length > 0, { what: 'there is a dead letter' });
+    await untilSettled();
     expect(runs).toEqual([`${id} 1`, `${id} 2`, `${id} 3`]);
-    const [letter, ...others] = await letters('tasks');
+    const [letter, ...others] = await books.letters();
     expect(others).toEqual([]);
     expect(letter).toMatchObject({
       ...{ payload: '{"n":1}', retry_count: '3', original_id: id, reason: 'max-attempts', attempts: '3' },
@@ -115,8 +91,8 @@ describe('a handler', () => {
     });
     await queue.publish('tasks', 1);
     await until(() => runs === 3, { what: 'it succeeded' });
-    await untilSettled('tasks');
-    expect(await letters('tasks')).toEqual([]);
+    await untilSettled();
+    expect(await books.letters()).toEqual([]);
   });
 
   it('may throw anything at all', async () => {
@@ -141,8 +117,8 @@ describe('a handler', () => {
       },
     });
     await queue.publishMany('tasks', [...thrown.keys()]);
-    await until(async () => (await letters('tasks')).length === thrown.length, { what: 'all are dead letters' });
-    const errors = (await letters('tasks')).map((letter) => letter['error']!);
+    await until(async () => (await books.letters()).length === thrown.length, { what: 'all are dead letters' });
+    const errors = (await books.letters()).map((letter) => letter['error']!);
     expect(errors).toEqual([
       ...['undefined', 'null', 'a word', '{ a: 1 }', 'something that cannot be shown was thrown'],
       expect.stringMatching(/^Error: é+$/),
@@ -150,7 +126,7 @@ describe('a handler', () => {
     ]);
     expect(Buffer.byteLength(errors[5]!)).toBeGreaterThan(1_000);
     expect(Buffer.byteLength(errors[5]!)).toBeLessThanOrEqual(1_024);
-    expect(Buffer.byteLength((await letters('tasks'))[5]!['stack']!)).toBeLessThanOrEqual(4_096);
+    expect(Buffer.byteLength((await books.letters())[5]!['stack']!)).toBeLessThanOrEqual(4_096);
   });
 
   it('starts when the app has booted, not before', async () => {
@@ -193,7 +169,7 @@ describe('entries of other producers', () => {
     const id = await admin.xadd('tasks', '*', 'payload', '{"n":1}', 'timestamp', '1700000000', 'retry_count', '1');
     await until(() => seen.length === 1, { what: 'it ran' });
     expect(seen[0]).toMatchObject({ id, payload: { n: 1 }, attempt: 2, publishedAt: new Date(1_700_000_000_000) });
-    await untilSettled('tasks');
+    await untilSettled();
   });
 
   it('that are no tasks become dead letters, and their neighbours run', async () => {
@@ -205,10 +181,10 @@ describe('entries of other producers', () => {
     const broken = await admin.xadd('tasks', '*', 'payload', '{"a":', 'timestamp', '1', 'retry_count', '0');
     await producer.queue.publish('tasks', 3);
     await start({ handlers: { tasks: (task: Task<number>) => void seen.push(task.payload) } });
-    await until(async () => (await letters('tasks')).length === 2, { what: 'both are dead letters' });
-    await untilSettled('tasks');
+    await until(async () => (await books.letters()).length === 2, { what: 'both are dead letters' });
+    await untilSettled();
     expect(seen).toEqual([1, 2, 3]);
-    expect(await letters('tasks')).toEqual([
+    expect(await books.letters()).toEqual([
       expect.objectContaining({ original_id: none, reason: 'no-payload', body: 'x', attempts: '0' }),
       expect.objectContaining({
         ...{ original_id: broken, reason: 'bad-payload', payload: '{"a":' },
@@ -239,14 +215,14 @@ describe('a worker', () => {
     });
     const held = 3 + prefetchFor(3);
     await queue.publishMany('tasks', new Array(100).fill(1));
-    await until(async () => (await pendingCount('tasks')) === held, { what: 'its hands are full' });
+    await until(async () => (await books.pending()) === held, { what: 'its hands are full' });
     expect(running).toBe(3);
     await queue.publish('tasks', 1);
-    expect(await pendingCount('tasks')).toBe(held);
+    expect(await books.pending()).toBe(held);
     open();
     await until(() => done === 101, { what: 'all ran' });
     expect(most).toBe(3);
-    await untilSettled('tasks');
+    await untilSettled();
   });
 
   it('reads all queues of a process with one blocking call', async () => {
@@ -275,7 +251,7 @@ describe('a worker', () => {
     });
     const { calls } = await commandDelta(admin, async () => {
       await queue.publishMany('busy', new Array(20).fill(1));
-      await until(async () => (await pendingCount('busy')) === 1 + prefetchFor(1), {
+      await until(async () => (await new Books(admin, 'busy').pending()) === 1 + prefetchFor(1), {
         what: 'it is full',
       });
       open();
@@ -290,8 +266,14 @@ describe('a worker', () => {
     const producer = await start({ queue: { consumers: false } });
     const { calls, total } = await commandDelta(admin, async () => {
       await producer.queue.publishMany('tasks', new Array(count).fill({ n: 1 }));
-      await start({ handlers: { tasks: () => void done++ } });
-      await until(() => settled('tasks'), { what: 'all ran' });
+      await start({
+        handlers: {
+          tasks: () => {
+            done++;
+          },
+        },
+      });
+      await untilSettled();
     });
     expect(done).toBe(count);
     // One XADD each; all else is shared by the tasks of a batch.
@@ -323,14 +305,21 @@ describe('a worker goes on', () => {
 
   it('after FLUSHALL and SCRIPT FLUSH', async () => {
     let ran = 0;
-    const { queue } = await start({ handlers: { tasks: () => void ran++, others: () => {} } });
+    const { queue } = await start({
+      handlers: {
+        tasks: () => {
+          ran++;
+        },
+        others: () => {},
+      },
+    });
     await queue.publish('tasks', 1);
     await until(() => ran === 1, { what: 'the first ran' });
     await admin.flushall();
     await admin.script('FLUSH');
     await queue.publish('tasks', 2);
     await until(() => ran === 2, { what: 'the second ran' });
-    await untilSettled('tasks');
+    await untilSettled();
   });
 
   it.each([
@@ -362,7 +351,7 @@ describe('a worker goes on', () => {
       { what: 'Redis is back' },
     );
     await until(() => runs.includes(1), { what: 'the second ran' });
-    await untilSettled('tasks');
+    await untilSettled();
     expect(runs).toEqual([0, 1]);
   });
 });

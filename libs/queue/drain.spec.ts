@@ -2,6 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Books } from '../../test/support/books.js';
+import { gate } from '../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type QueueAppOptions, type TestHandler } from '../../test/support/queue-app.js';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
@@ -13,6 +15,7 @@ const apps: QueueApp[] = [];
 beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.url, { protocol: 2 });
+  books = new Books(admin, 'tasks');
 });
 afterEach(async () => {
   await Promise.all(apps.splice(0).map(({ app }) => app.close()));
@@ -29,25 +32,13 @@ async function start(tasks: TestHandler, options: Partial<QueueAppOptions> = {})
   return app;
 }
 
-function gate(): { opened: Promise<void>; open: () => void } {
-  let open = (): void => {};
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open };
-}
-
-const untilSettled = (): Promise<unknown> =>
-  until(async () => (await admin.xlen('tasks')) === 0, { what: 'all are settled' });
-
-const pendingCount = (): Promise<number> =>
-  admin.xpending('tasks', 'sluice').then(
-    ([count]) => count as number,
-    () => 0,
-  );
+let books: Books;
+const untilSettled = (): Promise<unknown> => until(() => books.settled(), { what: 'all is settled' });
 
 /** What another process leaves on the queue: no consumer, no lease, no socket. */
 async function tracesOf({ connections }: QueueApp): Promise<string[]> {
   const consumers = (await admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as string[][];
-  const leases = await admin.zrange('{tasks}:~alive', 0, -1);
+  const leases = await admin.zrange('{tasks}:~alive', '0', '-1');
   const names = [...consumers.map((row) => row[1]!), ...leases];
   return names.filter((name) => name.includes(connections.processId));
 }
@@ -65,7 +56,7 @@ describe('a graceful stop', () => {
     });
     const first = await start(handler('first'));
     await first.queue.publishMany('tasks', [...new Array(10).keys()]);
-    await until(async () => (await pendingCount()) === 10, { what: 'it has all ten' });
+    await until(async () => (await books.pending()) === 10, { what: 'it has all ten' });
 
     const closed = first.app.close();
     const second = await start(handler('second'));
@@ -96,7 +87,7 @@ describe('a graceful stop', () => {
       { queue: { drainMs: 100 } },
     );
     await first.queue.publish('tasks', 1);
-    await until(async () => (await pendingCount()) === 1, { what: 'it runs' });
+    await until(async () => (await books.pending()) === 1, { what: 'it runs' });
     await first.app.close();
     expect(reasons).toEqual([expect.objectContaining({ name: 'AbortError' })]);
     expect(await tracesOf(first)).toEqual([]);
@@ -140,7 +131,7 @@ describe('a graceful stop', () => {
       published.push(await queue.publish('next', 1));
     });
     await queue.publish('tasks', 1);
-    await until(async () => (await pendingCount()) === 1, { what: 'it runs' });
+    await until(async () => (await books.pending()) === 1, { what: 'it runs' });
     const closed = app.close();
     open();
     await closed;

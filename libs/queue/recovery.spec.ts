@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
+import { gate } from '../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
@@ -59,12 +60,6 @@ async function lease(consumer: string, ms: number): Promise<void> {
   await admin.zadd(ALIVE, Date.now() + ms, consumer);
 }
 
-function gate(): { opened: Promise<void>; open: () => void } {
-  let open = (): void => {};
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  return { opened, open };
-}
-
 describe('the work of a dead process', () => {
   it('runs elsewhere, and nothing of the process is left', async () => {
     const seen: Task<never>[] = [];
@@ -97,7 +92,9 @@ describe('the work of a dead process', () => {
     await publishTo(GHOST, 1);
     await admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, (await pendingOf())[0]![0], 'RETRYCOUNT', 2, 'JUSTID');
     let ran = 0;
-    await start(() => void ran++, 2);
+    await start(() => {
+      ran++;
+    }, 2);
     await until(async () => (await admin.xlen('{tasks}:~dead')) === 1, { what: 'there is a dead letter' });
     expect(ran).toBe(0);
     await untilSettled();

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Inject, Injectable, Module, Scope, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import { startQueueApp, type QueueApp, type QueueAppOptions } from '../../test/support/queue-app.js';
 import { until } from '../../test/support/until.js';
 import { SluiceRedisModule } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
-import { SluiceQueueModule, TaskHandler, defineQueue, type Task } from './index.js';
+import { QueueService, SluiceQueueModule, TaskHandler, defineQueue, type Task } from './index.js';
 
 const Orders = defineQueue<{ id: number }>('orders');
 
@@ -104,18 +104,18 @@ describe('@TaskHandler is found', () => {
   });
 
   it('on values and what factories make, once, whatever they are provided as', async () => {
+    class Made {
+      @TaskHandler('made')
+      run(task: Task<string>): void {
+        runs.push(`made ${task.payload}`);
+      }
+    }
     const app = await startWith([
       { provide: 'a value', useValue: new Sub() },
       { provide: 'an alias', useExisting: 'a value' },
       {
         provide: 'a factory',
-        useFactory: () =>
-          new (class Made {
-            @TaskHandler('made')
-            run(task: Task<string>): void {
-              runs.push(`made ${task.payload}`);
-            }
-          })(),
+        useFactory: () => new Made(),
       },
     ]);
     expect(await runsOf(app, 'inherited', 'made')).toEqual(['made made', 'sub.inherited inherited']);
@@ -158,7 +158,9 @@ describe('@TaskHandler is refused', () => {
     @Injectable()
     class Second {
       @TaskHandler('inherited', { group: 'second' })
-      run(): void {}
+      run(): number {
+        return 1;
+      }
     }
     await failing([Base, Second], 'SLUICE_GROUPS_UNSUPPORTED', "'inherited'", 'Base.inherited', 'Second.run');
   });
@@ -170,7 +172,9 @@ describe('@TaskHandler is refused', () => {
     @Injectable({ scope })
     class Scoped {
       @TaskHandler('scoped')
-      run(): void {}
+      run(): number {
+        return 1;
+      }
     }
     @Injectable()
     class Neighbour {
@@ -189,7 +193,9 @@ describe('@TaskHandler is refused', () => {
     @Injectable()
     class Bad {
       @TaskHandler('bad', options)
-      run(): void {}
+      run(): number {
+        return 1;
+      }
     }
     await failing([Bad], 'SLUICE_BAD_OPTION', "@TaskHandler\\('bad'\\) on Bad.run", message.replace(/[.]/g, '\\.'));
   });
@@ -199,7 +205,7 @@ describe('@TaskHandler is refused', () => {
     const decorate = TaskHandler('x') as (target: object, key: string, descriptor?: PropertyDescriptor) => void;
     const method = { value: () => {} };
     expect(() => {
-      decorate(class {}, 'run', method);
+      decorate(Base, 'run', method);
     }).toThrow(bad('SLUICE_BAD_DECORATION'));
     expect(() => {
       decorate({}, 'run', { get: () => 1 });
@@ -275,8 +281,8 @@ describe('the queue options', () => {
       providers: [Handler],
     })
     class App {}
-    const app = await NestFactory.createApplicationContext(App, { logger: false });
-    const { QueueService } = await import('./index.js');
+    const app = await Test.createTestingModule({ imports: [App] }).compile();
+    await app.init();
     await app.get(QueueService).publish('async', 'x');
     await until(() => runs.length === 1, { what: 'it ran' });
     await app.close();

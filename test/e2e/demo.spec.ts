@@ -90,7 +90,7 @@ describe('the demo', () => {
       coldKey: { requests: 100, answered: 100, loads: 1 },
       orders: { placed: 300, accepted: 300, completed: 280, retried: 40, dead: 20, attempts: 380, left: 0 },
       dailyJob: { ticks: 5, runs: 5, onceAt: 5 },
-      killedProcess: { accepted: 60, completed: 60, dead: 0, left: 0, answersAgain: 200 },
+      killedProcess: { accepted: 120, completed: 120, dead: 0, left: 0, answersAgain: 200 },
       speed: { tasks: 5_000, handled: 5_000 },
     });
     expect(outcome.speed.lockMeanMs).toBeGreaterThan(0);

@@ -58,7 +58,9 @@ export async function startQueueApp(options: QueueAppOptions): Promise<QueueApp>
 
 /** A class with one decorated method per queue. */
 function handlerProvider(handlers: Record<string, TestHandler>): Type {
-  class Handlers {}
+  class Handlers {
+    readonly queues = Object.keys(handlers);
+  }
   for (const [queue, handler] of Object.entries(handlers)) {
     const { run, options } = typeof handler === 'function' ? { run: handler, options: undefined } : handler;
     const descriptor = { value: run, configurable: true, writable: true };

@@ -398,7 +398,7 @@ describe('leave', () => {
     await admin.xgroup('CREATECONSUMER', keys.stream, GROUP, ME);
     await leave();
     expect(await consumers()).toEqual([]);
-    expect(await admin.zrange(keys.alive, 0, -1)).toEqual([OTHER]);
+    expect(await admin.zrange(keys.alive, '0', '-1')).toEqual([OTHER]);
   });
 
   it('keeps the consumer of what is still pending', async () => {

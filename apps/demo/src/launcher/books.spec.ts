@@ -4,7 +4,7 @@ import type { Charge, Outcome } from './gateway.js';
 
 const ledger = (attempts: Record<string, Outcome[]>): Charge[] =>
   Object.entries(attempts).flatMap(([order, outcomes]) =>
-    outcomes.map((outcome) => ({ order, by: 'app-1', outcome, endedAt: 0 })),
+    outcomes.map((outcome) => ({ order, by: 'app-1', outcome, startedAt: 0, endedAt: 0 })),
   );
 
 describe('booksOf', () => {

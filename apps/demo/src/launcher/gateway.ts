@@ -12,6 +12,7 @@ export interface Charge {
   order: string;
   by: string;
   outcome: Outcome;
+  startedAt: number;
   endedAt: number;
 }
 
@@ -46,7 +47,7 @@ export class Gateway {
 
   async #charge({ by, body, gone }: JsonRequest): Promise<JsonReply> {
     const { id, card } = body as { id: string; card: Card };
-    const charge: Charge = { order: id, by, outcome: 'running', endedAt: 0 };
+    const charge: Charge = { order: id, by, outcome: 'running', startedAt: performance.now(), endedAt: 0 };
     this.ledger.push(charge);
     await pause(this.slownessMs, undefined, { signal: gone }).catch(() => {});
     charge.outcome = gone.aborted ? 'abandoned' : this.#decide(id, card);

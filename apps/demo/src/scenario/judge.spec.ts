@@ -71,8 +71,8 @@ judging(
   'a killed process',
   killedProcess,
   {
-    accepted: 60,
-    completed: 60,
+    accepted: 120,
+    completed: 120,
     dead: 0,
     left: 0,
     killed: 'app-2',
@@ -81,8 +81,8 @@ judging(
     answersAgain: 200,
   },
   [
-    [{ completed: 59 }, ['nothing is lost: completed']],
-    [{ accepted: 59, completed: 59 }, ['every order is accepted']],
+    [{ completed: 119 }, ['nothing is lost: completed']],
+    [{ accepted: 119, completed: 119 }, ['every order is accepted']],
     [{ inFlight: 0 }, ['it was killed in mid-work: orders in flight']],
     [{ recoveredMs: null }, ['what it was doing is finished elsewhere']],
     [{ recoveredMs: 15_001 }, ['what it was doing is finished elsewhere']],

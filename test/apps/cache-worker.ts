@@ -1,0 +1,114 @@
+/** One process of a fleet that shares a cache: a Nest app whose loads its parent counts. */
+import { Inject, Injectable, Module, type NestApplicationOptions } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  CacheService,
+  CacheStampedeSafe,
+  SluiceCacheModule,
+  type CacheOptions,
+  type SluiceCacheModuleOptions,
+} from 'nestjs-sluice/cache';
+import { SluiceRedisModule } from 'nestjs-sluice/redis';
+import { emit, serve } from '../support/app-host.js';
+import { now } from '../support/history.js';
+
+export interface WorkerSettings {
+  url: string;
+  namespace: string;
+  cache: SluiceCacheModuleOptions;
+}
+
+/** What a load made: unique in the fleet. */
+export interface Loaded {
+  by: number;
+  load: number;
+}
+
+export interface LoadEvent {
+  key: string;
+  at: bigint;
+}
+
+export interface BurstOrder {
+  key: string;
+  callers: number;
+  loaderMs: number;
+  /** Callers arrive evenly drawn from this long a time. */
+  spreadMs: number;
+  /** When the first may arrive, on the machine's monotonic clock. */
+  startAt: bigint;
+  /** Every load throws this. */
+  fails?: string;
+  options?: CacheOptions;
+}
+
+const settings = JSON.parse(process.env['WORKER'] ?? '') as WorkerSettings;
+let loads = 0;
+
+async function load(key: string, loaderMs: number, fails?: string): Promise<Loaded> {
+  emit('load', { key, at: now() } satisfies LoadEvent);
+  const loaded = { by: process.pid, load: ++loads };
+  // Without a timer for 0: a source that answers at once.
+  if (loaderMs > 0) await pause(loaderMs);
+  if (fails !== undefined) throw new RangeError(fails);
+  return loaded;
+}
+
+@Injectable()
+class Catalog {
+  @CacheStampedeSafe()
+  async product(id: string, loaderMs: number): Promise<Loaded> {
+    return load(`product ${id}`, loaderMs);
+  }
+}
+
+@Injectable()
+class Fleet {
+  constructor(
+    @Inject(CacheService) readonly cache: CacheService,
+    @Inject(Catalog) readonly catalog: Catalog,
+  ) {}
+
+  burst({
+    key,
+    callers,
+    loaderMs,
+    spreadMs,
+    startAt,
+    fails,
+    options,
+  }: BurstOrder): Promise<PromiseSettledResult<Loaded>[]> {
+    return Promise.allSettled(
+      Array.from({ length: callers }, async () => {
+        const waitMs = Number(startAt - now()) / 1e6 + Math.random() * spreadMs;
+        if (waitMs > 0) await pause(waitMs);
+        return this.cache.getOrLoad(key, () => load(key, loaderMs, fails), options);
+      }),
+    );
+  }
+}
+
+@Module({
+  imports: [
+    SluiceRedisModule.forRoot({ namespace: settings.namespace, redis: { url: settings.url } }),
+    SluiceCacheModule.forRoot(settings.cache),
+  ],
+  providers: [Catalog, Fleet],
+})
+class WorkerModule {}
+
+const quiet: Readonly<NestApplicationOptions> = { logger: ['error'] };
+const app = await NestFactory.createApplicationContext(WorkerModule, quiet);
+const fleet = app.get(Fleet);
+
+serve({
+  ops: {
+    burst: (order: BurstOrder) => fleet.burst(order),
+    read: (key: string, loaderMs: number) => fleet.cache.getOrLoad(key, () => load(key, loaderMs)),
+    get: (key: string) => fleet.cache.get(key),
+    delete: (key: string) => fleet.cache.delete(key),
+    product: (id: string, loaderMs: number) => fleet.catalog.product(id, loaderMs),
+  },
+  stop: () => app.close(),
+});
