@@ -1,0 +1,76 @@
+/** One process of a fleet that competes for locks and logs what it held. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Lock } from 'nestjs-sluice/lock';
+import { serve } from '../support/app-host.js';
+import { History, now } from '../support/history.js';
+import { lockMember } from '../support/lock-member.js';
+
+const { REDIS_URL = '', HISTORY_DIR = '', WORKER = String(process.pid) } = process.env;
+const { app, locks } = await lockMember(REDIS_URL, { commandTimeoutMs: 2_000 });
+const history = new History(HISTORY_DIR, WORKER);
+let held: Lock | undefined;
+
+interface Hammer {
+  name: string;
+  waiters: number;
+  rounds: number;
+  /** How long a lock is held, in milliseconds: from 0 up to this. */
+  holdMs: number;
+  ttlMs?: number;
+  /** Ends before its rounds are done. */
+  forMs?: number;
+}
+
+interface Outcome {
+  grants: number;
+  lost: number;
+  failed: Record<string, number>;
+}
+
+/** From a grant to the sending of the release, or to the end of the validity if that came first. */
+async function once(name: string, holdMs: number, ttlMs: number, outcome: Outcome): Promise<void> {
+  let lock: Lock;
+  try {
+    lock = await locks.acquire(name, { ttlMs, waitMs: 60_000 });
+  } catch (error) {
+    const code = (error as { code?: string }).code ?? String(error);
+    outcome.failed[code] = (outcome.failed[code] ?? 0) + 1;
+    return;
+  }
+  const mark = history.open(name, { token: lock.fencingToken });
+  const work = Math.random() * holdMs;
+  if (work >= 1) await pause(work);
+  const validUntil = now() + BigInt(Math.round((lock.expiresAt - Date.now()) * 1e6));
+  const stillHeld = lock.held;
+  const released = now();
+  history.close(mark, stillHeld || released < validUntil ? released : validUntil);
+  outcome.grants++;
+  if (!stillHeld) outcome.lost++;
+  await lock.release().catch(() => {});
+}
+
+serve({
+  ops: {
+    async hammer({ name, waiters, rounds, holdMs, ttlMs = 30_000, forMs = Infinity }: Hammer): Promise<Outcome> {
+      const outcome: Outcome = { grants: 0, lost: 0, failed: {} };
+      const until = performance.now() + forMs;
+      const one = async (): Promise<void> => {
+        for (let i = 0; i < rounds && performance.now() < until; i++) await once(name, holdMs, ttlMs, outcome);
+      };
+      await Promise.all(Array.from({ length: waiters }, one));
+      return outcome;
+    },
+    /** Takes the lock and keeps it. Resolves to the moment of the grant, on the machine's clock. */
+    async take(name: string, ttlMs: number): Promise<{ at: bigint; token: number }> {
+      held = await locks.acquire(name, { ttlMs });
+      const at = now();
+      history.open(name, { token: held.fencingToken, at });
+      return { at, token: held.fencingToken };
+    },
+    drop: () => held?.release(),
+    isHeld: () => held?.held,
+    /** A body that knows nothing of time. */
+    locked: (name: string, ttlMs: number, bodyMs: number) => locks.withLock(name, { ttlMs }, () => pause(bodyMs)),
+  },
+  stop: () => app.close(),
+});

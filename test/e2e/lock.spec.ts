@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
+import { forkApp, type ForkedApp } from '../support/fork-app.js';
+import { GrantOrder } from '../support/grant-order.js';
+import { checkIntervals, now, readHistory } from '../support/history.js';
+import { until } from '../support/until.js';
+
+let redis: RedisServer;
+let admin: Redis;
+let dir: string;
+const workers: ForkedApp[] = [];
+const cronWorkers: ForkedApp[] = [];
+/** Of the skewed instances: the second of its own clock that each run was for. */
+const ticks: number[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+  dir = mkdtempSync(join(tmpdir(), 'sluice-lock-'));
+  // The thirty ticks pass while the other tests run.
+  await Promise.all(
+    [-300, 0, 300].map(async (skewMs) => {
+      const app = await forkApp('cron-worker', { env: { REDIS_URL: redis.url, SKEW_MS: String(skewMs) } });
+      app.on('run', (second: number) => ticks.push(second));
+      cronWorkers.push(app);
+    }),
+  );
+});
+afterAll(async () => {
+  await Promise.all([...workers, ...cronWorkers].map((app) => app.kill()));
+  admin.disconnect();
+  await redis.stop();
+  rmSync(dir, { recursive: true });
+});
+
+async function fork(name: string): Promise<ForkedApp> {
+  const env = { REDIS_URL: redis.url, HISTORY_DIR: dir, WORKER: name };
+  const app = await forkApp('lock-worker', { env });
+  workers.push(app);
+  return app;
+}
+
+const waiting = (lock: string, count: number): Promise<unknown> =>
+  until(async () => (await admin.zcard(`{lock:${lock}}:~queue`)) === count, { what: `${count} wait`, everyMs: 5 });
+
+interface Taken {
+  at: bigint;
+  token: number;
+}
+
+it('grants 3,000 times to 30 waiters in 3 processes: one at a time, tokens rising, in queue order', async () => {
+  const fleet = await Promise.all(['a', 'b', 'c'].map(fork));
+  const order = await GrantOrder.watch(redis.url, 'busy');
+  const hammer = { name: 'busy', waiters: 10, rounds: 101, holdMs: 0 };
+  const outcomes = await Promise.all(
+    fleet.map((app) => app.call<{ grants: number; lost: number; failed: object }>('hammer', hammer)),
+  );
+  expect(outcomes).toEqual([1, 2, 3].map(() => ({ grants: 1_010, lost: 0, failed: {} })));
+  const intervals = readHistory(dir).filter(({ name }) => name === 'busy');
+  expect(intervals).toHaveLength(3_030);
+  expect(checkIntervals(intervals)).toEqual([]);
+  const { grants, outOfTurn } = await order.end();
+  expect(grants).toBe(3_030);
+  expect(outOfTurn).toEqual([]);
+  expect(await admin.keys('*lock:busy*')).toEqual(['{lock:busy}:~fence']);
+  // Nothing keeps a process of the fleet alive once it is closed.
+  await Promise.all(fleet.map((app) => app.stop()));
+}, 60_000);
+
+it('passes on from a holder that is killed, within its lease', async () => {
+  const [holder, next] = await Promise.all([fork('killed holder'), fork('next')]);
+  await holder.call<Taken>('take', 'orphaned', 500);
+  const granted = next.call<Taken>('take', 'orphaned', 500);
+  await waiting('orphaned', 1);
+  const killed = now();
+  await holder.kill();
+  const { at } = await granted;
+  const tookMs = Number(at - killed) / 1e6;
+  // Renewed at the latest when it was killed.
+  expect(tookMs).toBeLessThan(500 + 250);
+  await next.call('drop');
+});
+
+it('passes over a waiter that is killed, at once', async () => {
+  const [holder, killed, next] = await Promise.all([fork('holder'), fork('killed waiter'), fork('patient')]);
+  await holder.call('take', 'queued', 30_000);
+  const lost = expect(killed.call('take', 'queued', 30_000)).rejects.toThrow('SIGKILL');
+  await waiting('queued', 1);
+  const granted = next.call<Taken>('take', 'queued', 30_000);
+  await waiting('queued', 2);
+  await killed.kill();
+  await lost;
+  const released = now();
+  await holder.call('drop');
+  const { at } = await granted;
+  expect(Number(at - released) / 1e6).toBeLessThan(500);
+  await next.call('drop');
+});
+
+it('tells a process that was paused past its lease', async () => {
+  const [paused, next] = await Promise.all([fork('paused'), fork('meanwhile')]);
+  const body = expect(paused.call('locked', 'slept', 300, 700)).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST' });
+  await until(() => admin.exists('lock:slept'), { what: 'it holds the lock' });
+  await paused.call('take', 'slept too', 300);
+  paused.pause();
+  const { token } = await next.call<Taken>('take', 'slept too', 30_000);
+  expect(token).toBeGreaterThan(0);
+  await next.call('take', 'slept', 30_000);
+  paused.resume();
+  expect(await paused.call('isHeld')).toBe(false);
+  await body;
+  expect(await admin.exists('lock:slept', 'lock:slept too')).toBe(2);
+});
+
+it('runs a job of 2 ms once per tick on three instances whose clocks differ by 600 ms: 30 ticks, 30 runs', async () => {
+  const clocks = await Promise.all(cronWorkers.map((app) => app.call<number>('now')));
+  expect(Math.max(...clocks) - Math.min(...clocks)).toBeGreaterThan(500);
+  await until(() => ticks.length >= 31, { what: '30 ticks passed', deadlineMs: 60_000 });
+  // The first one may come from before the whole fleet was there.
+  const counted = ticks.slice(1, 31).sort((a, b) => a - b);
+  expect(counted).toEqual(Array.from({ length: 30 }, (_, i) => counted[0]! + i));
+}, 90_000);

@@ -1,0 +1,67 @@
+import { Redis } from 'ioredis';
+import { until } from './until.js';
+
+/**
+ * Watches, by MONITOR, what the lock scripts do to one lock, in the order in which the server does it: who joins its
+ * queue and who is granted the lock. So the order is the server's own and no process' opinion.
+ */
+export class GrantOrder {
+  readonly #client: Redis;
+  readonly #monitor: Redis;
+  readonly #main: string;
+  readonly #queue: string[] = [];
+  readonly #outOfTurn: string[] = [];
+  readonly #holders = new Set<string>();
+  #sawEnd = false;
+
+  private constructor(client: Redis, monitor: Redis, name: string) {
+    this.#client = client;
+    this.#monitor = monitor;
+    this.#main = `lock:${name}`;
+    monitor.on('monitor', (_time: string, args: string[]) => {
+      this.#saw(args);
+    });
+  }
+
+  static async watch(url: string, name: string): Promise<GrantOrder> {
+    const client = new Redis(url);
+    return new GrantOrder(client, await client.monitor(), name);
+  }
+
+  /**
+   * What was seen, once everything that happened until now has been. Who is granted the lock again counts once: a request that
+   * was executed late may put somebody back into the queue who has left it, and gives the lock back at once.
+   */
+  async end(): Promise<{ grants: number; outOfTurn: string[] }> {
+    await this.#client.echo(`end of ${this.#main}`);
+    await until(() => this.#sawEnd, { what: 'the monitor has seen everything', everyMs: 5 });
+    this.#monitor.disconnect();
+    this.#client.disconnect();
+    return { grants: this.#holders.size, outOfTurn: this.#outOfTurn };
+  }
+
+  #saw([command = '', key = '', ...args]: string[]): void {
+    const verb = command.toLowerCase();
+    if (verb === 'echo' && key === `end of ${this.#main}`) this.#sawEnd = true;
+    if (key === `{${this.#main}}:~queue`) {
+      // ZADD queue NX place nonce: heartbeats repeat it.
+      if (verb === 'zadd' && !this.#queue.includes(args[2]!)) this.#queue.push(args[2]!);
+      if (verb === 'zrem') this.#leave(args[0]!);
+    }
+    // HSET holder nonce <nonce> …
+    if (key === `{${this.#main}}:~holder` && verb === 'hset') this.#granted(args[1]!);
+  }
+
+  #granted(nonce: string): void {
+    this.#holders.add(nonce);
+    const [first] = this.#queue;
+    // Whoever did not wait may be granted the lock only while nobody waits.
+    if (first !== undefined && first !== nonce) this.#outOfTurn.push(`${nonce} before ${first}`);
+    this.#leave(nonce);
+  }
+
+  #leave(nonce: string): void {
+    const at = this.#queue.indexOf(nonce);
+    if (at >= 0) this.#queue.splice(at, 1);
+  }
+}
