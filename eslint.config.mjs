@@ -1,8 +1,10 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
+const NODE_GLOBALS = ['console', 'performance', 'process', 'setTimeout', 'URL'];
+
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'coverage', '**/*.mjs', '**/*.cjs', 'test/pack/**', 'apps/bench/**/*.js'] },
+  { ignores: ['**/dist', '**/node_modules', 'coverage', '**/*.cjs', 'test/pack/**'] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {
@@ -23,5 +25,11 @@ export default tseslint.config(
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/require-await': 'off',
     },
+  },
+  {
+    // Plain JavaScript, because it runs before anything is installed or compiled.
+    files: ['**/*.mjs'],
+    extends: [tseslint.configs.disableTypeChecked],
+    languageOptions: { globals: Object.fromEntries(NODE_GLOBALS.map((name) => [name, 'readonly'])) },
   },
 );

@@ -6,14 +6,20 @@
  *
  * All other arguments are the launcher's own.
  */
+import { Console } from 'node:console';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureBuilt } from './build.mjs';
 import { findRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
-import { main, root } from './step.mjs';
+import { main, progress, root } from './step.mjs';
+
+// With --json, standard output is for the figures alone.
+if (process.argv.includes('--json')) globalThis.console = new Console(process.stderr);
 
 await main(async () => {
+  // The figures alone are for standard output then.
+  if (process.argv.includes('--json')) progress.say = console.error;
   await ensureInstalled();
   await ensureBuilt();
   const embedded = process.argv.includes('--redis=embedded');
@@ -28,7 +34,7 @@ await main(async () => {
 async function chosenRedis() {
   const url = process.env.SLUICE_REDIS_URL;
   if (url) {
-    console.log(`✓ redis: ${new URL(url).host}, as SLUICE_REDIS_URL says, in a namespace of the demo's own`);
+    progress.say(`✓ redis: ${new URL(url).host}, as SLUICE_REDIS_URL says, in a namespace of the demo's own`);
     return {};
   }
   const path = await findRedis();
@@ -36,7 +42,7 @@ async function chosenRedis() {
 }
 
 function embeddedRedis() {
-  console.log('! redis: js-redis-server, in a process: a first look, its figures are not representative');
+  progress.say('! redis: js-redis-server, in a process: a first look, its figures are not representative');
   // One that is named in the environment would come first.
   delete process.env.SLUICE_REDIS_URL;
   return { SLUICE_REDIS_EMBEDDED: '1' };

@@ -95,7 +95,7 @@ async function runSpecs(tree, specs) {
   const args = ['--ci', '--json', '--outputFile', report, ...specs];
   const env = { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --disable-warning=ExperimentalWarning` };
   const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', ...args];
-  let output = '';
+  let output;
   try {
     ({ output } = await run(process.execPath, jest, { cwd: tree, env, withinMs: SPECS_WITHIN_MS }));
   } catch (error) {

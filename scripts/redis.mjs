@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { cachedRedis, unpackDebianRedis } from './redis-debian.mjs';
-import { isMain, main, run, step, StepFailed } from './step.mjs';
+import { isMain, main, progress, run, step, StepFailed } from './step.mjs';
 
 const OLDEST = 7;
 
@@ -26,7 +26,7 @@ export function redisAtHand() {
 export async function findRedis() {
   const here = redisAtHand();
   if (here) {
-    console.log(`✓ redis-server: ${here}`);
+    progress.say(`✓ redis-server: ${here}`);
     return here;
   }
   if (!onPath('dpkg') || !onPath('apt-get')) return installed();

@@ -2,7 +2,7 @@
 import { lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isMain, main, root, run, step, StepFailed } from './step.mjs';
+import { isMain, main, progress, root, run, step, StepFailed } from './step.mjs';
 
 const TRIES = 3;
 const PAUSE_MS = 5_000;
@@ -11,7 +11,7 @@ export async function ensureInstalled(dir = root) {
   const reason = mismatch(dir);
   if (!reason) return;
   if (lstatSync(join(dir, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) {
-    console.log(`! node_modules is a link to another checkout and left alone, though ${reason}`);
+    progress.say(`! node_modules is a link to another checkout and left alone, though ${reason}`);
     return;
   }
   await step(`install the locked dependencies, because ${reason}`, () => install(dir));
@@ -25,7 +25,7 @@ async function install(dir) {
       return;
     } catch (error) {
       if (attempt === TRIES) throw error;
-      console.log(`! npm ci failed, try ${attempt + 1} of ${TRIES} in ${PAUSE_MS / 1_000} s`);
+      progress.say(`! npm ci failed, try ${attempt + 1} of ${TRIES} in ${PAUSE_MS / 1_000} s`);
       await pause(PAUSE_MS);
     }
   }

@@ -50,16 +50,19 @@ export function tool(file, args, options) {
 
 export const tsc = (project, options) => tool('typescript/bin/tsc', ['-p', project], options);
 
+/** Where the lines of progress go: to standard output, unless that is for something else. */
+export const progress = { say: console.log };
+
 /** Runs `work` and prints one line: what it was and how long it took. What `work` returns is added to the line. */
 export async function step(label, work) {
   const started = performance.now();
   const seconds = () => `${((performance.now() - started) / 1_000).toFixed(1)} s`;
   try {
     const note = await work();
-    console.log(`✓ ${label} (${seconds()})${typeof note === 'string' ? `: ${note}` : ''}`);
+    progress.say(`✓ ${label} (${seconds()})${typeof note === 'string' ? `: ${note}` : ''}`);
   } catch (error) {
-    console.log(`✗ ${label} (${seconds()}): ${error.message}`);
-    if (error.output) console.log(error.output.trimEnd());
+    progress.say(`✗ ${label} (${seconds()}): ${error.message}`);
+    if (error.output) progress.say(error.output.trimEnd());
     error.told = true;
     throw error;
   }

@@ -37,15 +37,16 @@ export class CacheService {
   readonly #store: CacheStore;
   readonly #reader: Reader;
 
-  constructor(connections: RedisConnections, options: SluiceCacheModuleOptions | undefined) {
+  /** @param store where entries are kept; by default the Redis that the options name */
+  constructor(connections: RedisConnections, options: SluiceCacheModuleOptions | undefined, store?: CacheStore) {
     brandService(this, CACHE_SERVICE);
     this.#options = resolveCacheOptions(options);
     this.#moduleWide = loadOptions(this.#options.loads);
     const { keyspace, clock, shutdown } = connections;
-    const connection = connections.get(this.#options.connection);
     this.defaultKeys = new DefaultKeys(keyspace.namespace);
-    this.#store = new CacheStore(connection, new CacheKeys(keyspace), this.#options);
-    const wakeUps = new WakeUps(connection.inbox, clock);
+    this.#store =
+      store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options);
+    const wakeUps = new WakeUps(this.#store.inbox, clock);
     this.#reader = new Reader({ store: this.#store, wakeUps, clock, random: Math.random });
     shutdown.onClose(() => this.#reader.close());
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { RedisConnection } from '../redis/index.js';
+import type { Inbox, RedisConnection } from '../redis/index.js';
 import type { CacheKeys } from './cache.keys.js';
 import type { LoaderFailure } from './cache.errors.js';
 import { askScript, type Answer } from './scripts/ask.script.js';
@@ -39,6 +39,11 @@ export class CacheStore {
     this.#connection = connection;
     this.#keys = keys;
     this.timing = timing;
+  }
+
+  /** Where the news for this process arrives. */
+  get inbox(): Pick<Inbox, 'on' | 'onResync'> {
+    return this.#connection.inbox;
   }
 
   /** Names one request, among all that any process ever makes. */

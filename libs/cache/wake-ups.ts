@@ -13,7 +13,7 @@ export class WakeUps {
   readonly #requests = new Map<string, Request>();
   readonly #clock: Clock;
 
-  constructor(inbox: Inbox, clock: Clock) {
+  constructor(inbox: Pick<Inbox, 'on' | 'onResync'>, clock: Clock) {
     this.#clock = clock;
     inbox.on('cache', (parts) => {
       this.#receive(parts.map(String));

@@ -31,8 +31,8 @@ export class RedisConnection {
     this.name = config.name;
     this.#config = config;
     this.#context = context;
-    this.commands = config.client ? this.#link(config.client, 'commands', false) : this.openLink('commands');
-    this.#subscriber = this.openLink('subscriber');
+    this.commands = config.client ? this.#link(config.client, 'commands', false) : this.#open('commands', true);
+    this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
       channel: (id) => context.keyspace.channel(`inbox:${id}`, this.commands.client.options.db ?? 0),
@@ -43,9 +43,7 @@ export class RedisConnection {
 
   /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
   openLink(purpose: string): Link {
-    const link = this.#link(this.#newClient(purpose), purpose, true);
-    this.#opened.add(link);
-    return link;
+    return this.#open(purpose, false);
   }
 
   /** Closes a link made by {@link openLink}. */
@@ -80,6 +78,12 @@ export class RedisConnection {
     this.#opened.clear();
   }
 
+  #open(purpose: string, lazyConnect: boolean): Link {
+    const link = this.#link(this.#newClient(purpose, lazyConnect), purpose, true);
+    this.#opened.add(link);
+    return link;
+  }
+
   #link(client: Redis, purpose: string, owned: boolean): Link {
     const { clock } = this.#context;
     const { commandTimeoutMs } = this.#config;
@@ -91,7 +95,7 @@ export class RedisConnection {
    * a repeated XREADGROUP strands a batch), nothing queues up while the connection is down, replies keep one shape,
    * and a socket on which commands go unanswered for twice the deadline is given up. Blocking reads set their own.
    */
-  #newClient(purpose: string): Redis {
+  #newClient(purpose: string, lazyConnect: boolean): Redis {
     const { client, url, clientOptions, commandTimeoutMs } = this.#config;
     const ours = {
       autoResendUnfulfilledCommands: false,
@@ -101,7 +105,7 @@ export class RedisConnection {
       maxRetriesPerRequest: null,
       commandTimeout: undefined,
       replyMapping: 'legacy' as const,
-      lazyConnect: false,
+      lazyConnect,
       // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
       disconnectTimeout: 200,
       connectionName: `sluice:${purpose}`,

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { randomBytes } from 'node:crypto';
-import { Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { SluiceError } from '../weave/index.js';
 import { systemClock, type Clock } from './clock.js';
 import { RedisConnection } from './connection.js';
@@ -11,8 +11,11 @@ import { Shutdown } from './shutdown.js';
 /**
  * Every Redis of an app, by name, and what all features share: the namespace's keys, the clock, the identity of
  * this process start, the shutdown order.
+ *
+ * It connects when the app is initialised, not when it is put together: an app that cannot be assembled is never
+ * closed by Nest, and must not leave sockets. Whoever sends something earlier connects there and then.
  */
-export class RedisConnections implements OnApplicationShutdown {
+export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly keyspace: Keyspace;
   readonly clock: Clock;
   /** `host:pid:nonce`: names this start of this process to people and to other processes. */
@@ -58,6 +61,10 @@ export class RedisConnections implements OnApplicationShutdown {
       throw error;
     }
     return this;
+  }
+
+  async onModuleInit(): Promise<void> {
+    await this.open();
   }
 
   async onApplicationShutdown(): Promise<void> {

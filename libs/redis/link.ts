@@ -39,6 +39,8 @@ export class Link {
   readonly #downListeners = new Set<() => void>();
   readonly #detach: () => void;
   #lastError: Error | undefined;
+  /** Until the first attempt to connect has ended, well or not. */
+  #trying: Promise<void> | undefined;
   #corked = false;
   #closed = false;
 
@@ -46,11 +48,19 @@ export class Link {
     this.client = client;
     this.#options = options;
     this.#inFlight = new InFlight(options.clock);
+    let tried = (): void => {};
+    this.#trying = new Promise<void>((resolve) => {
+      tried = () => {
+        this.#trying = undefined;
+        resolve();
+      };
+    });
     const onError = (error: Error): void => {
       this.#lastError = error;
     };
     let wasUp = client.status === 'ready';
     const onClose = (): void => {
+      tried();
       this.#inFlight.failAll();
       // Failed attempts to reconnect close a socket as well; they tell nothing new.
       if (!wasUp) return;
@@ -59,6 +69,7 @@ export class Link {
     };
     const onReady = (): void => {
       wasUp = true;
+      tried();
       for (const listener of this.#upListeners) listener();
     };
     client.on('error', onError).on('close', onClose).on('ready', onReady);
@@ -95,8 +106,16 @@ export class Link {
    * @throws the server's own error (ioredis `ReplyError`), unchanged
    */
   send<T>(command: string, args: readonly CommandArg[] = [], options: SendOptions = {}): Promise<T> {
-    if (!this.up || this.#closed) return Promise.reject(this.#unavailable('is not connected', 'not-sent'));
     const deadlineMs = options.deadlineMs ?? this.#options.commandTimeoutMs;
+    if (this.#closed) return Promise.reject(this.#unavailable('is closed', 'not-sent'));
+    if (!this.up) {
+      if (!this.#trying) return Promise.reject(this.#unavailable('is not connected', 'not-sent'));
+      // Used before the app was initialised: this once, commands wait for the connection.
+      return Promise.race([this.waitUntilUp(deadlineMs), this.#trying]).then(() => {
+        this.#trying = undefined;
+        return this.send<T>(command, args, options);
+      });
+    }
     return new Promise<T>((resolve, reject) => {
       const settle = this.#inFlight.add(deadlineMs, (why) => {
         const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;

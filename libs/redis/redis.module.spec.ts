@@ -73,6 +73,7 @@ describe('SluiceRedisModule', () => {
     const app = await Test.createTestingModule({
       imports: [SluiceRedisModule.forRoot({ redis: { client } })],
     }).compile();
+    await app.init();
     const { commands } = app.get<RedisConnections>(REDIS_CONNECTIONS).get();
     expect(commands.client).toBe(client);
     await commands.send('set', ['mine', '1']);
@@ -121,6 +122,30 @@ describe('SluiceRedisModule', () => {
       code: 'SLUICE_REDIS_UNREACHABLE',
       message: expect.stringContaining(`127.0.0.1:${port}`),
     });
+  });
+
+  it('connects for whoever needs it earlier than the app, and not at all for an app that cannot be assembled', async () => {
+    @Module({
+      providers: [
+        {
+          provide: 'EARLY',
+          inject: [REDIS_CONNECTIONS],
+          useFactory: (connections: RedisConnections) =>
+            Promise.all([1, 2].map(() => connections.get().commands.send('ping'))),
+        },
+      ],
+    })
+    class Early {}
+    const module = SluiceRedisModule.forRoot({ redis: { url: redis.url } });
+    const app = await Test.createTestingModule({ imports: [module, Early] }).compile();
+    expect(app.get('EARLY', { strict: false })).toEqual(['PONG', 'PONG']);
+    await app.close();
+
+    @Module({ providers: [{ provide: 'BROKEN', inject: ['NOWHERE'], useFactory: () => 1 }] })
+    class Broken {}
+    await until(async () => (await sockets()) === 0, { what: 'the sockets are closed' });
+    await expect(boot([SluiceRedisModule.forRoot({ redis: { url: redis.url } }), Broken])).rejects.toThrow('NOWHERE');
+    expect(await sockets()).toBe(0);
   });
 
   it('boots without Redis when it is not required, and connects when it comes', async () => {

@@ -38,7 +38,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
       provide: REDIS_CONNECTIONS,
       inject: [MODULE_OPTIONS_TOKEN, SLUICE_CLOCK],
       useFactory: (options: SluiceRedisModuleOptions | undefined, clock: Clock) =>
-        new RedisConnections({ ...options, clock }).open(),
+        new RedisConnections({ ...options, clock }),
     },
   ],
   exports: [REDIS_CONNECTIONS],

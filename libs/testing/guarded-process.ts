@@ -6,7 +6,8 @@ import { once } from 'node:events';
  *
  * This process holds that end, and the kernel lets go of it however this process dies. Node opens it close-on-exec,
  * so no child forked later keeps it. The shell is a session of its own: a Ctrl-C in the terminal reaches this process alone.
- * `read` is built into the shell, so that the watcher is one process, gone as soon as it is killed. The program's pid is
+ * `read` is built into the shell, so that the watcher is one process, gone as soon as it is killed; once it has woken
+ * it finishes what it has to do, though the program's end makes the shell end it. The program's pid is
  * told by the very process that becomes it: said by the shell, it could come after the program's first words.
  */
 const GUARD = `
@@ -15,7 +16,7 @@ shift
 exec 3<&0 </dev/null
 sh -c 'echo "$$"; exec "$@"' program "$@" 3<&- &
 program=$!
-{ read -r _; kill -KILL $program; rm -rf "$folder"; } <&3 >/dev/null 2>&1 &
+{ read -r _; trap '' TERM; kill -KILL $program; rm -rf "$folder"; } <&3 >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
 wait $program

@@ -27,8 +27,8 @@ export default [
   {
     ...guard,
     name: 'nobody watches the parent',
-    find: '{ read -r _; kill -KILL $program;',
-    replace: '{ read -r _;',
+    find: 'kill -KILL $program; rm',
+    replace: 'rm',
   },
   { ...guard, name: 'a Ctrl-C goes to the watcher too', find: 'detached: true', replace: 'detached: false' },
   {

@@ -56,11 +56,10 @@ export class ForkedApp {
     this.name = name;
     this.#child = child;
     this.pid = child.pid ?? -1;
-    const killWithUs = (): void => void child.kill('SIGKILL');
-    process.once('exit', killWithUs);
+    running.add(child);
     // 'close' and not 'exit': by then all of its output has been read.
     this.#exit = once(child, 'close').then(([code, signal]) => {
-      process.off('exit', killWithUs);
+      running.delete(child);
       this.#end(`ended with ${String(signal ?? code)}`);
     });
     for (const stream of [child.stdout, child.stderr]) {
@@ -191,6 +190,12 @@ export class ForkedApp {
     return new Error(`app '${this.name}' (pid ${this.pid}) ${how}\n${this.#output}`.trimEnd());
   }
 }
+
+/** Killed when this process exits, in case one is frozen or busy and would not notice. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** Not names that an app could send. */
 const READY = '\0ready';

@@ -95,7 +95,7 @@ describe('checkIntervals', () => {
   it('checks 200,000 intervals in a moment', () => {
     const many = Array.from({ length: 200_000 }, (_, i) => interval(i * 10, i * 10 + 10, i));
     const started = performance.now();
-    expect(checkIntervals(many)).toEqual([]);
+    expect(checkIntervals(many)).toHaveLength(0);
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 });

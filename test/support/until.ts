@@ -7,16 +7,19 @@ export interface UntilOptions {
   everyMs?: number;
 }
 
+/** What `if (answer)` leaves of a type. */
+type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>;
+
 /**
  * Polls `condition` until it returns something truthy, and returns that. Past the deadline (10 s) it rejects and names
  * `what` and the last answer. An error of `condition` ends it at once: a condition that is not yet true returns false.
  */
-export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions): Promise<NonNullable<T>> {
+export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions): Promise<Truthy<T>> {
   const { what, deadlineMs = 10_000, everyMs = 20 } = options;
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const answer = await condition();
-    if (answer) return answer;
+    if (answer) return answer as Truthy<T>;
     if (performance.now() > deadline) {
       throw new Error(`waited ${deadlineMs} ms until ${what}; the last answer was ${String(answer)}`);
     }

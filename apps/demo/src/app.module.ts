@@ -1,0 +1,22 @@
+import { Module } from '@nestjs/common';
+import { ScheduleModule } from '@nestjs/schedule';
+import { SluiceModule } from 'nestjs-sluice';
+import { CatalogModule } from './catalog/catalog.module.js';
+import { OrdersModule } from './orders/orders.module.js';
+import { SettlementModule } from './settlement/settlement.module.js';
+import { settings } from './settings.js';
+
+@Module({
+  imports: [
+    ScheduleModule.forRoot(),
+    CatalogModule,
+    OrdersModule,
+    SettlementModule,
+    // Last: Nest then drains the handlers before it stops what they depend on.
+    SluiceModule.forRoot({
+      namespace: settings.namespace,
+      redis: { url: settings.redisUrl },
+    }),
+  ],
+})
+export class AppModule {}

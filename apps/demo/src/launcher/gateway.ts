@@ -1,0 +1,68 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { serveJson, type JsonReply, type JsonRequest, type JsonServer } from './json-server.js';
+
+/** The cards of the test gateway. */
+export type Card = 'good' | 'fails-once' | 'fails-always';
+
+/** `running` until it is answered; `abandoned` when the process that asked died first; `repeated` if it had been paid. */
+export type Outcome = 'running' | 'paid' | 'declined' | 'abandoned' | 'repeated';
+
+/** One line of the ledger: one attempt to charge one order. */
+export interface Charge {
+  order: string;
+  by: string;
+  outcome: Outcome;
+  startedAt: number;
+  endedAt: number;
+}
+
+/** A payment gateway that is slow and declines as asked. Its ledger is the truth about what the handlers did. */
+export class Gateway {
+  static readonly usualSlownessMs = 20;
+  /** How long a charge takes. */
+  slownessMs = Gateway.usualSlownessMs;
+  readonly ledger: Charge[] = [];
+  readonly settlements: { at: number; by: string }[] = [];
+  /** Called when a charge was answered, or abandoned. */
+  onCharge: (charge: Charge) => void = () => {};
+  #server: JsonServer | undefined;
+
+  get url(): string {
+    return this.#server?.url ?? '';
+  }
+
+  async open(): Promise<void> {
+    this.#server = await serveJson((request) => this.#answer(request));
+  }
+
+  async close(): Promise<void> {
+    await this.#server?.close();
+  }
+
+  async #answer(request: JsonRequest): Promise<JsonReply> {
+    if (request.path === '/charges') return this.#charge(request);
+    this.settlements.push({ at: Date.now(), by: request.by });
+    return { status: 200, body: {} };
+  }
+
+  async #charge({ by, body, gone }: JsonRequest): Promise<JsonReply> {
+    const { id, card } = body as { id: string; card: Card };
+    const charge: Charge = { order: id, by, outcome: 'running', startedAt: performance.now(), endedAt: 0 };
+    this.ledger.push(charge);
+    await pause(this.slownessMs, undefined, { signal: gone }).catch(() => {});
+    charge.outcome = gone.aborted ? 'abandoned' : this.#decide(id, card);
+    charge.endedAt = performance.now();
+    this.onCharge(charge);
+    return charge.outcome === 'declined'
+      ? { status: 402, body: { error: 'card declined' } }
+      : { status: 200, body: { order: id } };
+  }
+
+  #decide(order: string, card: Card): Outcome {
+    const before = this.ledger.filter((charge) => charge.order === order).map((charge) => charge.outcome);
+    if (before.includes('paid')) return 'repeated';
+    if (card === 'fails-always') return 'declined';
+    if (card === 'fails-once' && !before.includes('declined')) return 'declined';
+    return 'paid';
+  }
+}

@@ -1,0 +1,51 @@
+import { equal, type Step } from './step.js';
+
+const TICKS = 5;
+
+export interface DailyJobFigures {
+  ticks: number;
+  /** How often the job ran in that time, in all processes together. */
+  runs: number;
+  /** Ticks at which it ran exactly once. */
+  onceAt: number;
+  /** Runs by process. */
+  byProcess: Record<string, number>;
+}
+
+/** A job that is scheduled in every process and runs in one of them at each tick. */
+export const dailyJob: Step<DailyJobFigures> = {
+  title: 'A scheduled job: @Cron and @WithLock',
+  shows: `Every process has daily_job on its schedule, each second. Watched for ${TICKS} ticks in a row.`,
+
+  async play({ gateway, until }) {
+    const first = Math.ceil(Date.now() / 1_000) + 1;
+    const last = first + TICKS - 1;
+    // A run belongs to the nearest tick, and that of the last one may come up to half a second late.
+    await until(() => Date.now() >= last * 1_000 + 500, (TICKS + 10) * 1_000);
+    const runs = gateway.settlements
+      .map(({ at, by }) => ({ tick: Math.round(at / 1_000), by }))
+      .filter(({ tick }) => tick >= first && tick <= last);
+    const ticks = Array.from({ length: TICKS }, (_, i) => first + i);
+    const byProcess: Record<string, number> = {};
+    for (const { by } of runs) byProcess[by] = (byProcess[by] ?? 0) + 1;
+    return {
+      ticks: TICKS,
+      runs: runs.length,
+      onceAt: ticks.filter((tick) => runs.filter((run) => run.tick === tick).length === 1).length,
+      byProcess,
+    };
+  },
+
+  judge: ({ ticks, runs, onceAt }) => [
+    equal('the job ran as often as the clock ticked', ticks, runs),
+    equal('ticks at which it ran exactly once', ticks, onceAt),
+  ],
+
+  rows: ({ ticks, runs, byProcess }) => [
+    ['ticks', ticks],
+    ['runs', runs],
+    ...Object.entries(byProcess)
+      .sort()
+      .map(([name, count]): [string, number] => [`in ${name}`, count]),
+  ],
+};

@@ -1,0 +1,79 @@
+/**
+ * What is used of `CronTime`, of the `cron` package that @nestjs/schedule brings. The objects come from the app's own
+ * scheduler, so this package imports neither.
+ *
+ * @see https://github.com/kelektiv/node-cron
+ */
+export interface CronTime {
+  /** The expression; the date itself of a job that runs once. */
+  readonly source: string | { toMillis(): number };
+  /** True for a job that runs once, at a date. */
+  readonly realDate: boolean;
+  readonly timeZone?: string;
+  /** Minutes, instead of a time zone. */
+  readonly utcOffset?: number;
+  /** The first instant after the second that `start` lies in. */
+  getNextDateFrom(start: Date, timeZone?: string): { toMillis(): number };
+}
+
+/** A call this near to a scheduled instant counts as that one's run. */
+const NEAR_MS = 60_000;
+/** A mark is kept for one period of the schedule, but no longer than this; a run later than this is missed. */
+const DAY_MS = 25 * 3_600_000;
+/** What a mark is kept beyond that. */
+const MARGIN_MS = 10_000;
+
+export interface ScheduledInstant {
+  readonly instantMs: number;
+  /** How long it must be remembered that this instant is done. */
+  readonly keepMs: number;
+}
+
+/**
+ * The scheduled instant that a call at `nowMs` stands for; undefined if it stands for none.
+ *
+ * - `fired`, the scheduler called just now: the last instant that has passed, however late the call is. A timer
+ *   is never early on its own clock, and every process reads its own, so all agree on the instant although their clocks
+ *   and timers differ.
+ * - Otherwise somebody called by hand, and stands for the nearest instant within min(period / 2, 60 s): that may be a
+ *   scheduler of another kind.
+ *
+ * The mark outlives every process that is late or whose clock is behind by up to one period (at most 25 h).
+ */
+export function scheduledInstant(time: CronTime, nowMs: number, fired: boolean): ScheduledInstant | undefined {
+  const instantMs = fired ? previous(time, nowMs, DAY_MS) : nearest(time, nowMs);
+  if (instantMs === undefined) return undefined;
+  const periodMs = time.realDate ? Infinity : next(time, instantMs) - instantMs;
+  return { instantMs, keepMs: Math.min(periodMs, DAY_MS) + MARGIN_MS };
+}
+
+function nearest(time: CronTime, nowMs: number): number | undefined {
+  const before = previous(time, nowMs, NEAR_MS) ?? -Infinity;
+  const after = next(time, nowMs);
+  const instantMs = nowMs - before <= after - nowMs ? before : after;
+  return Math.abs(instantMs - nowMs) <= NEAR_MS ? instantMs : undefined;
+}
+
+/** The last instant up to `nowMs`, if it is at most `withinMs` old. The expression can only be asked forward. */
+function previous(time: CronTime, nowMs: number, withinMs: number): number | undefined {
+  for (let backMs = 2_000; ; backMs = Math.min(backMs * 4, withinMs)) {
+    let found: number | undefined;
+    for (let at = next(time, nowMs - backMs - 1); at <= nowMs; at = next(time, at)) found = at;
+    if (found !== undefined || backMs === withinMs) return found;
+  }
+}
+
+function next(time: CronTime, afterMs: number): number {
+  if (typeof time.source === 'string') {
+    return time.getNextDateFrom(new Date(afterMs), time.timeZone ?? zoneOf(time.utcOffset)).toMillis();
+  }
+  const dateMs = time.source.toMillis();
+  return dateMs > afterMs ? dateMs : Infinity;
+}
+
+/** Minutes east of Greenwich as the name of a zone: 330 → `UTC+5:30`. */
+function zoneOf(utcOffset: number | undefined): string | undefined {
+  if (utcOffset === undefined) return undefined;
+  const minutes = Math.abs(utcOffset);
+  return `UTC${utcOffset < 0 ? '-' : '+'}${Math.trunc(minutes / 60)}:${String(minutes % 60).padStart(2, '0')}`;
+}

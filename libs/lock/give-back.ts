@@ -1,0 +1,58 @@
+import { Loop, isReplyError, RedisUnavailableError, type Clock } from '../redis/index.js';
+import type { LockIdentity } from './lock-request.js';
+
+/** True for what may pass: no answer, or a server that is loading, or was just made a replica by a failover. */
+export function isTransient(error: unknown): boolean {
+  return error instanceof RedisUnavailableError || isReplyError(error, 'READONLY') || isReplyError(error, 'LOADING');
+}
+
+/**
+ * Gives back, in the background, what could not be given back at once because Redis did not answer: a lock, a place in
+ * the queue, a grant that came for nobody. Each is tried until it succeeds or its lease is over anyway.
+ */
+export class GiveBack {
+  readonly #clock: Clock;
+  readonly #release: (identity: LockIdentity) => Promise<unknown>;
+  readonly #pending = new Map<string, { identity: LockIdentity; untilMs: number }>();
+  readonly #loop: Loop;
+
+  constructor(
+    clock: Clock,
+    release: (identity: LockIdentity) => Promise<unknown>,
+    onError: (error: unknown, name: string) => void,
+  ) {
+    this.#clock = clock;
+    this.#release = release;
+    this.#loop = new Loop({ name: 'lock give-back', turn: () => this.#turn(), onError, clock });
+  }
+
+  /** @param ttlMs after this there is nothing left to give back */
+  add(identity: LockIdentity, ttlMs: number): void {
+    this.#pending.set(identity.nonce, { identity, untilMs: this.#clock.monoMs() + ttlMs });
+    this.#loop.start();
+    this.#loop.wake();
+  }
+
+  /** Redis answers again. */
+  retry(): void {
+    this.#loop.wake();
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+  }
+
+  async #turn(): Promise<number | undefined> {
+    await Promise.all([...this.#pending.values()].map((each) => this.#try(each.identity, each.untilMs)));
+    return this.#pending.size === 0 ? undefined : 200;
+  }
+
+  async #try(identity: LockIdentity, untilMs: number): Promise<void> {
+    try {
+      await this.#release(identity);
+    } catch (error) {
+      if (isTransient(error) && this.#clock.monoMs() < untilMs) return;
+    }
+    this.#pending.delete(identity.nonce);
+  }
+}

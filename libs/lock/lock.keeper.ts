@@ -1,0 +1,189 @@
+import { RedisUnavailableError, type Clock } from '../redis/index.js';
+import { SluiceError } from '../weave/index.js';
+import { runUnder } from './current-lock.js';
+import { GiveBack, isTransient } from './give-back.js';
+import { instantOf, remainingMs } from './instant.js';
+import { LockLostError, LockTimeoutError } from './lock.errors.js';
+import type { LockRequest } from './lock-request.js';
+import { Lock, type Grant, type LockPort } from './lock.js';
+import type { LockStore, Pushed } from './lock.store.js';
+import type { AcquiredTick } from './scripts/acquire.reply.js';
+import type { GaveUp, Waiter } from './waiter.js';
+import { WaitingRoom } from './waiting-room.js';
+
+/** How long the answer to a waiter that gives up may take: it says who holds the lock. */
+const LEAVE_DEADLINE_MS = 1_000;
+/** How long a shutdown waits for bodies that still run under a lock, once their signals are aborted. */
+const CLOSE_GRACE_MS = 1_000;
+/** Between two tries of a request that Redis did not answer. */
+const RETRY_MS = 100;
+
+export interface Attempt<A extends AcquiredTick> {
+  send: () => Promise<A>;
+  /** How long a Redis that does not answer is asked again. */
+  patienceMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+type NotGranted<A> = Exclude<A, { state: 'granted' }>;
+
+/**
+ * Takes locks and gives them back, on one Redis: knows every lock that this process holds, waits for, or may have been
+ * granted without being told.
+ */
+export class LockKeeper {
+  readonly #clock: Clock;
+  readonly #store: LockStore;
+  readonly #room: WaitingRoom;
+  readonly #giveBack: GiveBack;
+  readonly #port: LockPort;
+  readonly #held = new Map<string, Lock>();
+  readonly #running = new Set<Promise<unknown>>();
+  #closed = false;
+
+  constructor(clock: Clock, store: LockStore, onError: (error: unknown, name: string) => void) {
+    this.#clock = clock;
+    this.#store = store;
+    this.#giveBack = new GiveBack(clock, (identity) => store.release(identity), onError);
+    this.#room = new WaitingRoom(clock, store, onError);
+    this.#port = {
+      clock,
+      renew: (request, ttlMs, deadlineMs) => store.renew(request, ttlMs, deadlineMs),
+      release: (request) => this.#release(request),
+      ended: (request) => this.#held.delete(request.nonce),
+    };
+    store.onPush((pushed) => {
+      this.#pushed(pushed);
+    });
+    store.onResync(() => {
+      this.#giveBack.retry();
+      this.#room.resync();
+    });
+  }
+
+  /** Takes the lock, waiting for it. */
+  async wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
+    this.#refuseWhenClosed(request.name);
+    const gaveUp = (waiter: Waiter, why: GaveUp): void => void this.#gaveUp(waiter, why, waitMs);
+    return this.#hold(request, await this.#room.wait(request, waitMs, signal, gaveUp));
+  }
+
+  /** Takes the lock, or answers why not. */
+  async attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+    this.#refuseWhenClosed(request.name);
+    try {
+      return await this.#attempt(request, attempt);
+    } catch (error) {
+      // It may have been granted without an answer, or was granted and cannot be used.
+      if (!(error instanceof RedisUnavailableError && error.outcome === 'not-sent')) {
+        this.#giveBack.add(request, request.ttlMs);
+      }
+      throw error;
+    }
+  }
+
+  /** Runs a body under a lock, in sight of the shutdown. */
+  async run<T>(lock: Lock, body: () => T | Promise<T>): Promise<T> {
+    const running = runUnder(lock, body);
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  /** Waiters leave; whoever still works under a lock is told, and has a moment to end; then all locks go back. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const left = await this.#room.close();
+    const leaving = left.map(async (waiter) => {
+      waiter.fail(closed(waiter.request.name));
+      await this.#store.release(waiter.request, LEAVE_DEADLINE_MS).catch(() => {});
+    });
+    const held = [...this.#held.values()];
+    for (const lock of held) lock.close();
+    if (this.#running.size > 0) await this.#grace();
+    await Promise.all([...leaving, ...held.map((lock) => lock.release().catch(() => {}))]);
+    await this.#giveBack.stop();
+  }
+
+  async #attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+    const untilMs = this.#clock.monoMs() + attempt.patienceMs;
+    for (;;) {
+      const from = instantOf(this.#clock);
+      try {
+        const answer = await attempt.send();
+        if (answer.state !== 'granted') return answer as NotGranted<A>;
+        attempt.signal?.throwIfAborted();
+        if (remainingMs(this.#clock, from, request.ttlMs) <= 0) throw new LockLostError(request.name, 'expired');
+        return this.#hold(request, { token: answer.token, from, validMs: request.ttlMs, claimed: true });
+      } catch (error) {
+        if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) throw error;
+      }
+      // The same nonce again: a grant whose answer was lost is found, and is whole from this sending on.
+      await new Promise<void>((resolve) => this.#clock.timer(RETRY_MS, resolve));
+    }
+  }
+
+  #pushed({ identity, token, validMs }: Pushed): void {
+    if (this.#room.pushed(identity.nonce, token, validMs) || this.#held.has(identity.nonce)) return;
+    // Nobody waits for it any more, or its request was executed late: the next one should not wait for it to expire.
+    this.#giveBack.add(identity, validMs);
+  }
+
+  #hold(request: LockRequest, grant: Grant): Lock {
+    const lock = new Lock(request, grant, this.#port);
+    if (this.#closed) {
+      void lock.release().catch(() => {});
+      throw closed(request.name);
+    }
+    this.#held.set(request.nonce, lock);
+    return lock;
+  }
+
+  /** A waiter's time is over. If the lock is being granted to it just now, its release passes that on. */
+  async #gaveUp(waiter: Waiter, why: GaveUp, waitMs: number): Promise<void> {
+    const { request } = waiter;
+    if (why.because === 'abort') {
+      waiter.fail(why.reason);
+      this.#giveBack.add(request, request.ttlMs);
+      return;
+    }
+    try {
+      const answer = await this.#store.release(request, LEAVE_DEADLINE_MS);
+      waiter.fail(new LockTimeoutError(request.name, waitMs, answer.released ? undefined : answer.holder));
+    } catch (error) {
+      waiter.fail(waiter.trouble ?? error);
+      this.#giveBack.add(request, request.ttlMs);
+    }
+  }
+
+  async #release(request: LockRequest): Promise<boolean> {
+    try {
+      return (await this.#store.release(request)).released;
+    } catch (error) {
+      if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);
+      throw error;
+    }
+  }
+
+  async #grace(): Promise<void> {
+    const ended = Promise.allSettled(this.#running);
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.timer(CLOSE_GRACE_MS, resolve);
+      void ended.then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  #refuseWhenClosed(name: string): void {
+    if (this.#closed) throw closed(name);
+  }
+}
+
+function closed(name: string): SluiceError {
+  return new SluiceError('SLUICE_CLOSED', `lock '${name}' cannot be acquired: the app is shutting down`);
+}

@@ -1,0 +1,44 @@
+import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
+import { WeaveModule } from '../weave/index.js';
+import { CronJobs } from './cron-jobs.js';
+import { resolveLockOptions, type LockOptions } from './lock.options.js';
+import { LockService } from './lock.service.js';
+import { LockStore } from './lock.store.js';
+import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
+
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockOptions>({
+  optionsInjectionToken: LOCK_OPTIONS,
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createLockOptions')
+  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+  .build();
+
+/**
+ * Locks alone: `LockService` and `@WithLock`. `SluiceModule` brings it along.
+ *
+ * @example
+ * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLockModule.forRoot({})]
+ */
+@Module({
+  imports: [WeaveModule, DiscoveryModule],
+  providers: [
+    CronJobs,
+    {
+      provide: LOCK_STORE,
+      inject: [REDIS_CONNECTIONS, LOCK_OPTIONS],
+      useFactory: (connections: RedisConnections, options: LockOptions | undefined) =>
+        new LockStore(
+          connections.get(resolveLockOptions(options).connection),
+          connections.keyspace,
+          connections.processId,
+        ),
+    },
+    { provide: LOCK_SERVICE, useClass: LockService },
+    { provide: LockService, useExisting: LOCK_SERVICE },
+  ],
+  exports: [LOCK_SERVICE, LockService],
+})
+export class SluiceLockModule extends ConfigurableModuleClass {}

@@ -1,0 +1,94 @@
+import { badOption, durationMs, flag, optional, resolveOptions, text, type Check } from '../weave/index.js';
+
+/** How long a lock is held and waited for. */
+export interface LockTimes {
+  /**
+   * The lease, in milliseconds: the lock is free again this long after its holder was last heard of. With `renew` it
+   * is no limit to the work, only to how long a dead holder blocks the others. Default 30 000.
+   */
+  ttlMs?: number;
+  /** How long to wait for a lock that is held, in milliseconds; 0: not at all. Default 10 000. */
+  waitMs?: number;
+  /** Renew the lease, at a third of it, until the lock is released. Default true. */
+  renew?: boolean;
+}
+
+/** Options of `tryAcquire`, which never waits. */
+export interface TryAcquireOptions extends Omit<LockTimes, 'waitMs'> {
+  /** Who holds it, as other clients see it: the value of the lock's key. Default: unique per acquisition. */
+  owner?: string;
+  /** Gives up acquiring; the call rejects with the signal's reason. Has no effect once the lock is held. */
+  signal?: AbortSignal;
+}
+
+/** Options of `acquire` and `withLock`. */
+export interface AcquireOptions extends LockTimes, TryAcquireOptions {}
+
+export interface LockOptions extends LockTimes {
+  /** Overrides by lock name: stronger than what a call or a decorator says, so that configuration can tune both. */
+  names?: Record<string, LockTimes>;
+  /** Which of `redis.connections`. Default: the default one. */
+  connection?: string;
+}
+
+/** What a lock uses where nothing else is said. */
+const DEFAULTS = { ttlMs: 30_000, waitMs: 10_000, renew: true } as const;
+
+const TIMES = {
+  ttlMs: optional(durationMs(DEFAULTS.ttlMs)),
+  waitMs: optional(durationMs(DEFAULTS.waitMs, { min: 0 })),
+  renew: optional(flag(DEFAULTS.renew)),
+};
+
+const signal: Check<AbortSignal | undefined> = (value, path) => {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw badOption(path, 'an AbortSignal', value);
+};
+
+const times = (value: unknown, path: string): LockTimes => resolveOptions<LockTimes>(path, value, TIMES);
+
+/** What a decorator or call may say about times; a typo is refused. */
+export const LOCK_TIMES_CHECKS = TIMES;
+
+export interface ResolvedLockOptions extends Readonly<Required<LockTimes>> {
+  readonly names: Readonly<Record<string, LockTimes>>;
+  readonly connection: string | undefined;
+}
+
+/** Checks the module's options once, at boot. */
+export function resolveLockOptions(given: LockOptions | undefined): ResolvedLockOptions {
+  const options = resolveOptions<LockOptions>('lock', given, {
+    ...TIMES,
+    connection: text(),
+    names: optional((names, path) => {
+      if (typeof names !== 'object' || names === null || Array.isArray(names))
+        throw badOption(path, 'an object of options by lock name', names);
+      return Object.fromEntries(Object.entries(names).map(([name, value]) => [name, times(value, `${path}.${name}`)]));
+    }),
+  });
+  return { ...DEFAULTS, connection: undefined, names: {}, ...options };
+}
+
+/** What one acquisition uses. */
+export type ResolvedAcquire = Readonly<Required<LockTimes>> & Pick<AcquireOptions, 'owner' | 'signal'>;
+
+/** Checks one call's options and puts them between the module's and those of the lock's name. */
+export function resolveAcquire(
+  defaults: ResolvedLockOptions,
+  name: string,
+  call: string,
+  given: AcquireOptions | undefined,
+): ResolvedAcquire {
+  const { ttlMs, waitMs, renew, names } = defaults;
+  const byName = Object.hasOwn(names, name) ? names[name] : undefined;
+  if (given === undefined && byName === undefined) return { ttlMs, waitMs, renew };
+  const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: text(), signal });
+  return { ttlMs, waitMs, renew, ...options, ...byName };
+}
+
+/** Checks the lease that `extend` is given. */
+export function checkTtl(ttlMs: unknown): number {
+  const path = 'extend(ttlMs)';
+  if (ttlMs === undefined) throw badOption(path, 'a number of milliseconds', ttlMs);
+  return durationMs(DEFAULTS.ttlMs)(ttlMs, path);
+}

@@ -1,0 +1,98 @@
+import type { Keyspace, RedisConnection } from '../redis/index.js';
+import { keysBeside, tickKey, type LockKeys } from './lock.keys.js';
+import type { LockIdentity, LockRequest } from './lock-request.js';
+import { acquireTick } from './scripts/acquire-tick.script.js';
+import type { Acquired, AcquiredTick } from './scripts/acquire.reply.js';
+import { acquire } from './scripts/acquire.script.js';
+import { heartbeat, type Heartbeat } from './scripts/heartbeat.script.js';
+import { release, type Released } from './scripts/release.script.js';
+import { renew } from './scripts/renew.script.js';
+import type { Waiter } from './waiter.js';
+
+/** A scheduled instant for which a method is to run once in the fleet. */
+export interface Tick {
+  /** Which method: `Class.method`. Several may share a lock, and each has instants of its own. */
+  readonly method: string;
+  readonly instantMs: number;
+  /** How long the instant's mark is kept. */
+  readonly keepMs: number;
+}
+
+/** A grant that was pushed to this process. */
+export interface Pushed {
+  readonly identity: LockIdentity;
+  readonly token: number;
+  readonly validMs: number;
+}
+
+/** All that locks ask of one Redis: one script each, one command. */
+export class LockStore {
+  readonly #connection: RedisConnection;
+  readonly #keyspace: Keyspace;
+  readonly #who: string;
+
+  constructor(connection: RedisConnection, keyspace: Keyspace, who: string) {
+    this.#connection = connection;
+    this.#keyspace = keyspace;
+    this.#who = who;
+  }
+
+  /** Takes the lock, or joins its queue. */
+  join(request: LockRequest): Promise<Acquired> {
+    return this.#acquire(request, 1);
+  }
+
+  /** Takes the lock if it is free. */
+  attempt(request: LockRequest): Promise<Acquired> {
+    return this.#acquire(request, 0);
+  }
+
+  attemptTick(request: LockRequest, tick: Tick): Promise<AcquiredTick> {
+    const { keys, nonce, owner, ttlMs } = request;
+    return acquireTick.run(this.#connection.commands, {
+      keys: { ...keys, tick: tickKey(this.#keyspace, keys, tick.method) },
+      args: { nonce, owner, ttl: ttlMs, who: this.#who, instant: tick.instantMs, keep: tick.keepMs },
+    });
+  }
+
+  /** For waiters of this process on one lock. */
+  heartbeat(keys: LockKeys, waiters: readonly Waiter[]): Promise<Heartbeat> {
+    const rest = waiters.flatMap(({ request, place }) => [request.nonce, request.owner, request.ttlMs, place]);
+    const { commands, inbox } = this.#connection;
+    const args = { inbox: inbox.channel, who: this.#who };
+    return heartbeat.run(commands, { keys, args, rest });
+  }
+
+  renew({ keys, nonce, owner }: LockIdentity, ttl: number, deadlineMs: number): Promise<boolean> {
+    const call = { keys: { lock: keys.lock, holder: keys.holder }, args: { nonce, owner, ttl } };
+    return renew.run(this.#connection.commands, call, { deadlineMs });
+  }
+
+  release({ keys, nonce, owner }: LockIdentity, deadlineMs?: number): Promise<Released> {
+    const timing = deadlineMs === undefined ? {} : { deadlineMs };
+    return release.run(this.#connection.commands, { keys, args: { nonce, owner } }, timing);
+  }
+
+  /** Calls `pushed` for each grant that another process' release made to this one. */
+  onPush(pushed: (grant: Pushed) => void): void {
+    this.#connection.inbox.on('lock', (parts) => {
+      const [lock = '', nonce = '', owner = '', token, validMs] = parts.map((part) => part.toString());
+      const keys = keysBeside(this.#keyspace, lock);
+      pushed({ identity: { keys, nonce, owner }, token: Number(token), validMs: Number(validMs) });
+    });
+  }
+
+  /** Calls `resync` whenever pushes or answers may have been lost. */
+  onResync(resync: () => void): void {
+    this.#connection.inbox.onResync(resync);
+    this.#connection.commands.onUp(resync);
+  }
+
+  #acquire({ keys, nonce, owner, ttlMs }: LockRequest, wait: 0 | 1): Promise<Acquired> {
+    const { commands, inbox } = this.#connection;
+    return acquire.run(commands, {
+      keys,
+      args: { nonce, owner, ttl: ttlMs, who: this.#who, inbox: inbox.channel, wait },
+    });
+  }
+}

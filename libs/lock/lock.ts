@@ -1,0 +1,145 @@
+import type { Clock } from '../redis/index.js';
+import type { Instant } from './instant.js';
+import { Lease } from './lease.js';
+import type { LockRequest } from './lock-request.js';
+import { LockLostError } from './lock.errors.js';
+import { checkTtl } from './lock.options.js';
+
+/** A lock granted: its token, and from when on how much of it is certain. */
+export interface Grant {
+  readonly token: number;
+  readonly from: Instant;
+  readonly validMs: number;
+  /** False after a push: provisional until the full lease is claimed. */
+  readonly claimed: boolean;
+}
+
+/** What a held lock needs of Redis. */
+export interface LockPort {
+  readonly clock: Clock;
+  renew(request: LockRequest, ttlMs: number, deadlineMs: number): Promise<boolean>;
+  /** True if Redis had it held. On failure it goes on trying in the background. */
+  release(request: LockRequest): Promise<boolean>;
+  /** It is not held any more: released or lost. */
+  ended(request: LockRequest): void;
+}
+
+/**
+ * A lock that is held, from `acquire`, `tryAcquire`, `withLock` or `currentLock`.
+ *
+ * It is held until `release()`, or until its validity ends without a renewal: `held` turns false at that moment, and
+ * `signal` aborts in the first turn of the event loop after it, even while Redis hangs. A process that was paused may
+ * still act after its validity: what must never happen twice is checked at the resource, by `fencingToken`.
+ *
+ * @example
+ * await using lock = await locks.acquire('report');
+ * await build({ signal: lock.signal });
+ * lock.assertHeld(); // the last look before the step that cannot be undone
+ * await publish({ fence: lock.fencingToken });
+ */
+export class Lock {
+  readonly name: string;
+  /** The value of the lock's key in Redis. */
+  readonly owner: string;
+  /** Higher than that of every earlier holder of this name; exact as a number until the year 2255. */
+  readonly fencingToken: number;
+  readonly #request: LockRequest;
+  readonly #port: LockPort;
+  readonly #lease: Lease;
+  #abort: AbortController | undefined;
+  #lost: LockLostError | undefined;
+  #released: Promise<boolean> | undefined;
+
+  /** Made by `LockService`. */
+  constructor(request: LockRequest, grant: Grant, port: LockPort) {
+    this.name = request.name;
+    this.owner = request.owner;
+    this.fencingToken = grant.token;
+    this.#request = request;
+    this.#port = port;
+    this.#lease = new Lease({
+      clock: port.clock,
+      ttlMs: request.ttlMs,
+      renew: request.renew,
+      from: grant.from,
+      validMs: grant.validMs,
+      claimed: grant.claimed,
+      request: (ttlMs, deadlineMs) => port.renew(request, ttlMs, deadlineMs),
+      onLost: (why) => {
+        this.#lose(new LockLostError(this.name, why));
+      },
+    });
+  }
+
+  /** Aborts when the lock is lost, with the `LockLostError`. Not by a release. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#lost) this.#abort.abort(this.#lost);
+    }
+    return this.#abort.signal;
+  }
+
+  /** Until when it can be counted on if no renewal succeeds, in Unix milliseconds on this machine's clock. */
+  get expiresAt(): number {
+    return this.#lease.expiresAtMs;
+  }
+
+  /** Whether it can be counted on, at this very moment. Once false, it stays false. */
+  get held(): boolean {
+    if (this.#lease.remainingMs > 0) return true;
+    // The timer that would tell may still wait for this turn of the event loop to end.
+    if (this.#released === undefined && this.#lost === undefined) this.#lose(new LockLostError(this.name, 'expired'));
+    return false;
+  }
+
+  /** @throws LockLostError if it is not held any more, also after a release */
+  assertHeld(): void {
+    if (!this.held) throw this.#lost ?? new LockLostError(this.name, 'released');
+  }
+
+  /**
+   * Makes the lease `ttlMs` long, from now on: this one and every renewal after it.
+   *
+   * @throws LockLostError if the lock is not held any more
+   * @throws RedisUnavailableError if Redis did not answer; what was valid before is valid still
+   */
+  async extend(ttlMs: number): Promise<void> {
+    const ttl = checkTtl(ttlMs);
+    this.assertHeld();
+    if (!(await this.#lease.extend(ttl))) this.assertHeld();
+  }
+
+  /**
+   * Gives the lock back; it goes to the first waiter in the same step. Resolves to true if it was still held in Redis,
+   * to false if it had been lost. From the call on it counts as not held. Again: the same promise.
+   *
+   * @throws RedisUnavailableError if Redis did not answer. It is tried again in the background until the lease is over
+   */
+  release(): Promise<boolean> {
+    return (this.#released ??= this.#release());
+  }
+
+  /** For `await using`: as {@link release}, but a release that fails does not hide how the block ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release().catch(() => {});
+  }
+
+  /** @internal The app is closing: tells whoever still works under the lock. */
+  close(): void {
+    if (this.held) this.#lose(new LockLostError(this.name, 'closed'));
+  }
+
+  async #release(): Promise<boolean> {
+    this.#lease.end();
+    this.#port.ended(this.#request);
+    return this.#port.release(this.#request);
+  }
+
+  #lose(lost: LockLostError): void {
+    this.#lost = lost;
+    this.#lease.end();
+    this.#port.ended(this.#request);
+    this.#abort?.abort(lost);
+  }
+}

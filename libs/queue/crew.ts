@@ -1,0 +1,134 @@
+import type { RedisConnection, RedisConnections } from '../redis/index.js';
+import { isSluiceError } from '../weave/index.js';
+import type { Handler } from './handler.registry.js';
+import { Lease } from './lease.js';
+import { LeaseKeeper } from './loops/lease-keeper.js';
+import { Reader } from './loops/reader.js';
+import { Persistence } from './persist.js';
+import { consumerName, queueKeys, RELEASED } from './queue.keys.js';
+import type { ResolvedQueueOptions } from './queue.options.js';
+import { handBackScript } from './scripts/hand-back.script.js';
+import { leaveScript } from './scripts/leave.script.js';
+import { Upkeep } from './upkeep.js';
+import { Worker } from './worker.js';
+
+/** How long a stop waits for Redis to confirm what is finished. */
+const CONFIRM_MS = 2_000;
+
+/** All that works on queues in this process: a worker per queue, a reader per group, one keeper of leases. */
+export class Crew {
+  readonly #connections: RedisConnections;
+  readonly #connection: RedisConnection;
+  readonly #options: ResolvedQueueOptions;
+  readonly #consumer: string;
+  readonly #persistence: Persistence;
+  readonly #workers: Worker[];
+  readonly #readers: Reader[];
+  readonly #keeper: LeaseKeeper;
+
+  constructor(connections: RedisConnections, options: ResolvedQueueOptions, handlers: readonly Handler[]) {
+    const { clock, logger } = connections;
+    const report = (message: string): void => {
+      logger.warn(message);
+    };
+    this.#connections = connections;
+    this.#connection = connections.get(options.connection);
+    this.#options = options;
+    this.#consumer = consumerName(connections.processId);
+    this.#persistence = new Persistence(clock, report);
+    this.#workers = handlers.map((handler) => this.#worker(handler));
+    const groups = [...new Set(handlers.map((handler) => handler.options.group))];
+    const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
+    this.#readers = [...readers.values()];
+    this.#keeper = new LeaseKeeper({
+      workers: this.#workers,
+      leaseMs: options.leaseMs,
+      clock,
+      onLapse: ({ handler }) => readers.get(handler.options.group)?.interrupt(),
+      report,
+    });
+  }
+
+  start(): void {
+    this.#keeper.start();
+    for (const reader of this.#readers) reader.start();
+  }
+
+  /**
+   * Leaves nothing behind: stops reading, gives back what did not start, waits for what runs (up to `drainMs`), aborts
+   * and gives back the rest, and gives the leases up. Without Redis the others do the same once the leases have ended.
+   */
+  async drain(): Promise<void> {
+    for (const worker of this.#workers) worker.drain();
+    await Promise.all(this.#readers.map((reader) => reader.stop()));
+    await Promise.all(this.#workers.map((worker) => this.#handBack(worker, worker.takeUnstarted())));
+    await this.#within(this.#options.drainMs, (worker) => worker.finished());
+    await this.#within(CONFIRM_MS, (worker) => worker.settled());
+    for (const worker of this.#workers) worker.close();
+    this.#persistence.close();
+    await this.#keeper.stop();
+    await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
+  }
+
+  #worker(handler: Handler): Worker {
+    const { clock, keyspace, logger } = this.#connections;
+    const { leaseMs } = this.#options;
+    const keys = queueKeys(keyspace, handler.queue);
+    const link = this.#connection.commands;
+    const consumer = this.#consumer;
+    const lease = new Lease({ link, clock, alive: keys.alive, consumer, leaseMs });
+    return new Worker({ handler, keys, consumer, lease, link, persistence: this.#persistence, log: logger });
+  }
+
+  #reader(group: string): Reader {
+    const workers = this.#workers.filter((worker) => worker.handler.options.group === group);
+    const { clock, logger: log } = this.#connections;
+    const { leaseMs } = this.#options;
+    const connection = this.#connection;
+    const consumer = this.#consumer;
+    const upkeep = new Upkeep({ link: connection.commands, clock, group, consumer, leaseMs, workers, log });
+    return new Reader({ connection, group, consumer, workers, upkeep, clock, log });
+  }
+
+  /** Waits for all workers, but not longer than `ms`. */
+  async #within(ms: number, wait: (worker: Worker) => Promise<void>): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#connections.clock.timer(ms, resolve);
+      void Promise.all(this.#workers.map(wait)).then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #handBack({ keys, handler }: Worker, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    await this.#try('handing tasks back', () =>
+      handBackScript.run(this.#connection.commands, {
+        keys: { stream: keys.stream },
+        args: { group: handler.options.group, consumer: this.#consumer, released: RELEASED },
+        rest: ids,
+      }),
+    );
+  }
+
+  async #leave({ open, keys, handler }: Worker): Promise<void> {
+    if (!open) return;
+    const link = this.#connection.commands;
+    const args = { group: handler.options.group, consumer: this.#consumer };
+    await this.#try('leaving', async () => {
+      await handBackScript.run(link, { keys: { stream: keys.stream }, args: { ...args, released: RELEASED } });
+      await leaveScript.run(link, { keys: { stream: keys.stream, alive: keys.alive }, args });
+    });
+  }
+
+  async #try(what: string, step: () => Promise<unknown>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      // Without Redis, or without the stream: the leases end by themselves, and what was pending goes to others.
+      if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+      this.#connections.logger.warn(`${what} failed while the app shut down: ${String(error)}`);
+    }
+  }
+}

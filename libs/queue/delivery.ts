@@ -1,0 +1,123 @@
+import { Task } from './task.js';
+
+/** A stream entry as Redis hands it out. */
+export interface Entry {
+  readonly id: string;
+  /** Names and values in turn. */
+  readonly fields: readonly string[];
+  /** How often it was handed out, this time included. */
+  readonly deliveries: number;
+}
+
+/** Why an entry cannot become a task. The neighbours in its batch can. */
+export interface Unreadable {
+  readonly reason: 'no-payload' | 'bad-payload';
+  readonly message: string;
+}
+
+/**
+ * One entry in the hands of this process, from its delivery until Redis has confirmed its settlement.
+ *
+ * Fields may come in any order, with others between them; `timestamp`, `retry_count` and `meta` may be missing or odd.
+ */
+export class Delivery {
+  readonly id: string;
+  /** How often it was handed out, this time included: the fence of its settlement. */
+  deliveries: number;
+  /** Runs that failed before this one. */
+  readonly retryCount: number;
+  readonly task: Task | undefined;
+  readonly unreadable: Unreadable | undefined;
+  /** Its handler was called. */
+  started = false;
+  readonly #meta: Record<string, unknown>;
+  #controller: AbortController | undefined;
+
+  constructor(stream: string, { id, fields, deliveries }: Entry) {
+    this.id = id;
+    this.deliveries = deliveries;
+    let payload: string | undefined;
+    let timestamp = '';
+    let retryCount = '';
+    let meta = '';
+    for (let i = 0; i + 1 < fields.length; i += 2) {
+      const value = fields[i + 1] ?? '';
+      switch (fields[i]) {
+        case 'payload':
+          payload = value;
+          break;
+        case 'timestamp':
+          timestamp = value;
+          break;
+        case 'retry_count':
+          retryCount = value;
+          break;
+        case 'meta':
+          meta = value;
+          break;
+      }
+    }
+    this.retryCount = wholeNumber(retryCount) ?? 0;
+    this.#meta = meta === '' ? NO_META : parseMeta(meta);
+    if (payload === undefined) {
+      this.unreadable = { reason: 'no-payload', message: "the entry has no field 'payload'" };
+      return;
+    }
+    try {
+      this.task = new Task({
+        id: this.taskId,
+        payload: JSON.parse(payload) as unknown,
+        stream,
+        attempt: this.retryCount + 1,
+        deliveries,
+        publishedAt: new Date(publishedMs(timestamp, this.taskId)),
+        signal: () => this.#abortController().signal,
+      });
+    } catch (error) {
+      this.unreadable = { reason: 'bad-payload', message: `the payload is not JSON: ${(error as Error).message}` };
+    }
+  }
+
+  /** The id that `publish` returned: the entry's own, or after a retry the one that `meta` kept. */
+  get taskId(): string {
+    const { id } = this.#meta;
+    return typeof id === 'string' && id !== '' ? id : this.id;
+  }
+
+  /** The `meta` of the entry that follows this one: what was there, and the id. */
+  get nextMeta(): string {
+    return JSON.stringify({ ...this.#meta, id: this.taskId });
+  }
+
+  abort(reason: unknown): void {
+    this.#abortController().abort(reason);
+  }
+
+  /** Made when first asked for: few handlers do, and it is not cheap. */
+  #abortController(): AbortController {
+    return (this.#controller ??= new AbortController());
+  }
+}
+
+const NO_META: Record<string, unknown> = {};
+
+function parseMeta(text: string): Record<string, unknown> {
+  try {
+    const meta: unknown = JSON.parse(text);
+    return typeof meta === 'object' && meta !== null && !Array.isArray(meta) ? { ...meta } : NO_META;
+  } catch {
+    // A foreign producer may keep in `meta` whatever it likes.
+    return NO_META;
+  }
+}
+
+function publishedMs(timestamp: string, id: string): number {
+  const seconds = wholeNumber(timestamp);
+  // Entry ids begin with the server's milliseconds.
+  return seconds === undefined ? parseInt(id, 10) : seconds * 1_000;
+}
+
+function wholeNumber(text: string): number | undefined {
+  const value = /^\d+$/.test(text) ? Number(text) : undefined;
+  return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
+}

@@ -1,0 +1,173 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Books } from '../../test/support/books.js';
+import { gate } from '../../test/support/gate.js';
+import { startQueueApp, type QueueApp, type QueueAppOptions, type TestHandler } from '../../test/support/queue-app.js';
+import { until } from '../../test/support/until.js';
+import { startRedis, type RedisServer } from '../testing/index.js';
+import type { Task } from './index.js';
+
+let redis: RedisServer;
+let admin: Redis;
+const apps: QueueApp[] = [];
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url, { protocol: 2 });
+  books = new Books(admin, 'tasks');
+});
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map(({ app }) => app.close()));
+  await admin.flushall();
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+
+async function start(tasks: TestHandler, options: Partial<QueueAppOptions> = {}): Promise<QueueApp> {
+  const app = await startQueueApp({ url: redis.url, handlers: { tasks }, ...options });
+  apps.push(app);
+  return app;
+}
+
+let books: Books;
+const untilSettled = (): Promise<unknown> => until(() => books.settled(), { what: 'all is settled' });
+
+/** What another process leaves on the queue: no consumer, no lease, no socket. */
+async function tracesOf({ connections }: QueueApp): Promise<string[]> {
+  const consumers = (await admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as string[][];
+  const leases = await admin.zrange('{tasks}:~alive', '0', '-1');
+  const names = [...consumers.map((row) => row[1]!), ...leases];
+  return names.filter((name) => name.includes(connections.processId));
+}
+
+describe('a graceful stop', () => {
+  it('finishes what runs and hands back the rest: nothing lost, doubled or counted as an attempt', async () => {
+    const { opened, open } = gate();
+    const runs: [app: string, payload: number, attempt: number, deliveries: number][] = [];
+    const handler = (name: string): TestHandler => ({
+      run: async (task: Task<number>) => {
+        runs.push([name, task.payload, task.attempt, task.deliveries]);
+        if (name === 'first') await opened;
+      },
+      options: { concurrency: 2 },
+    });
+    const first = await start(handler('first'));
+    await first.queue.publishMany('tasks', [...new Array(10).keys()]);
+    await until(async () => (await books.pending()) === 10, { what: 'it has all ten' });
+
+    const closed = first.app.close();
+    const second = await start(handler('second'));
+    // At once, and without the proof of its own lease that taking over from the dead would need.
+    await until(() => runs.length === 10, { what: 'the second runs what was handed back', deadlineMs: 3_000 });
+    expect(runs.filter(([name]) => name === 'first').map(([, payload]) => payload)).toEqual([0, 1]);
+    expect(await admin.xlen('tasks')).toBe(2);
+
+    open();
+    await closed;
+    await untilSettled();
+    expect(runs.map(([, payload]) => payload).sort()).toEqual([...new Array(10).keys()]);
+    expect(runs.every(([, , attempt, deliveries]) => attempt === 1 && deliveries === 1)).toBe(true);
+    expect(await tracesOf(first)).toEqual([]);
+    expect(await tracesOf(second)).toHaveLength(2);
+  });
+
+  it('aborts what runs longer than drainMs, and hands it back uncounted', async () => {
+    const reasons: unknown[] = [];
+    const first = await start(
+      async ({ signal }) => {
+        await new Promise((resolve) => {
+          signal.addEventListener('abort', resolve);
+        });
+        reasons.push(signal.reason);
+        throw new Error('cut short');
+      },
+      { queue: { drainMs: 100 } },
+    );
+    await first.queue.publish('tasks', 1);
+    await until(async () => (await books.pending()) === 1, { what: 'it runs' });
+    await first.app.close();
+    expect(reasons).toEqual([expect.objectContaining({ name: 'AbortError' })]);
+    expect(await tracesOf(first)).toEqual([]);
+
+    const seen: Task<never>[] = [];
+    await start((task) => void seen.push(task));
+    await untilSettled();
+    expect(seen).toEqual([expect.objectContaining({ attempt: 1, deliveries: 1 })]);
+    expect(await admin.exists('{tasks}:~dead')).toBe(0);
+  });
+
+  it('is over before the modules that handlers depend on go down', async () => {
+    const order: string[] = [];
+    @Injectable()
+    class Database implements OnModuleDestroy {
+      onModuleDestroy(): void {
+        order.push('database closed');
+      }
+    }
+    @Module({ providers: [Database], exports: [Database] })
+    class DatabaseModule {}
+    const { app, queue } = await start(
+      async () => {
+        order.push('started');
+        await pause(100);
+        order.push('finished');
+      },
+      { imports: [DatabaseModule] },
+    );
+    await queue.publish('tasks', 1);
+    await until(() => order.length === 1, { what: 'it runs' });
+    await app.close();
+    expect(order).toEqual(['started', 'finished', 'database closed']);
+  });
+
+  it('lets tasks publish while it drains', async () => {
+    const { opened, open } = gate();
+    const published: string[] = [];
+    const { app, queue } = await start(async () => {
+      await opened;
+      published.push(await queue.publish('next', 1));
+    });
+    await queue.publish('tasks', 1);
+    await until(async () => (await books.pending()) === 1, { what: 'it runs' });
+    const closed = app.close();
+    open();
+    await closed;
+    expect(published).toEqual([expect.any(String)]);
+    expect(await admin.xlen('next')).toBe(1);
+  });
+
+  it('leaves no socket', async () => {
+    const ours = async (): Promise<number> =>
+      [...((await admin.client('LIST')) as string).matchAll(/ name=sluice:/g)].length;
+    const { app } = await start(() => {});
+    await until(async () => (await ours()) === 3, { what: 'commands, inbox and reader are connected' });
+    await app.close();
+    await until(async () => (await ours()) === 0, { what: 'all are gone' });
+  });
+
+  it('ends soon when Redis is gone', async () => {
+    const own = await startRedis();
+    const { opened, open } = gate();
+    let running = false;
+    const { app, queue } = await startQueueApp({
+      url: own.url,
+      handlers: {
+        tasks: async () => {
+          running = true;
+          await opened;
+        },
+      },
+    });
+    await queue.publish('tasks', 1);
+    await until(() => running, { what: 'it runs' });
+    await own.kill();
+    open();
+    const sentMs = performance.now();
+    await app.close();
+    expect(performance.now() - sentMs).toBeLessThan(15_000);
+    await own.stop();
+  });
+});

@@ -1,0 +1,86 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
+import { SluiceError } from '../weave/index.js';
+import {
+  checkHandlerOptions,
+  mergeHandlerOptions,
+  type ResolvedHandlerOptions,
+  type ResolvedQueueOptions,
+} from './queue.options.js';
+import type { DeclaredHandler } from './task-handler.decorator.js';
+import type { Task } from './task.js';
+
+/** Nest provider token of the checked options. */
+export const QUEUE_SETTINGS = 'sluice:queue-settings';
+
+/** One handler of this process, ready to be called. */
+export interface Handler {
+  /** `Class.method`, for messages. */
+  readonly site: string;
+  readonly queue: string;
+  readonly options: ResolvedHandlerOptions;
+  readonly run: (task: Task) => unknown;
+}
+
+/** The handlers of an app: one per queue. */
+@Injectable()
+export class HandlerRegistry {
+  readonly #settings: ResolvedQueueOptions;
+  readonly #defaultGroup: string;
+  readonly #handlers = new Map<string, Handler>();
+
+  constructor(
+    @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
+    @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+  ) {
+    this.#settings = settings;
+    this.#defaultGroup = connections.keyspace.namespace ?? 'sluice';
+  }
+
+  /**
+   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, `SLUICE_GROUPS_UNSUPPORTED`, naming both handlers;
+   * `SLUICE_BAD_OPTION`
+   */
+  add(instance: object, className: string, { key, queue, options: given }: DeclaredHandler): void {
+    const site = `${className}.${String(key)}`;
+    const declared = checkHandlerOptions(`@TaskHandler('${queue}') on ${site}`, given);
+    const options = mergeHandlerOptions(queue, declared, this.#settings, this.#defaultGroup);
+    const other = this.#handlers.get(queue);
+    if (other?.options.group === options.group) {
+      throw new SluiceError(
+        'SLUICE_DUPLICATE_HANDLER',
+        `queue '${queue}' has two handlers in group '${options.group}': ${other.site} and ${site}. ` +
+          'Each task goes to one of a group: keep one handler, or give the other a queue of its own',
+      );
+    }
+    if (other) {
+      throw new SluiceError(
+        'SLUICE_GROUPS_UNSUPPORTED',
+        `queue '${queue}' has handlers in two groups: ${other.site} in '${other.options.group}' and ${site} in ` +
+          `'${options.group}'. Several groups on one queue are not supported yet; publish to two queues`,
+      );
+    }
+    const methods = instance as Record<string | symbol, (task: Task) => unknown>;
+    this.#handlers.set(queue, { site, queue, options, run: (task) => methods[key]?.(task) });
+  }
+
+  /**
+   * The handlers that this process shall work for, by the `consumers` option.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION` when `consumers` names a queue without a handler
+   */
+  enabled(): Handler[] {
+    const { consumers } = this.#settings;
+    if (consumers === false) return [];
+    if (consumers === undefined) return [...this.#handlers.values()];
+    return [...new Set(consumers)].map((queue) => {
+      const handler = this.#handlers.get(queue);
+      if (handler) return handler;
+      const known = [...this.#handlers.keys()].map((each) => `'${each}'`).join(', ') || 'none';
+      throw new SluiceError(
+        'SLUICE_BAD_OPTION',
+        `queue.consumers names '${queue}', for which there is no @TaskHandler; queues with one: ${known}`,
+      );
+    });
+  }
+}

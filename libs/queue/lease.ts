@@ -1,0 +1,61 @@
+import type { Clock, Link } from '../redis/index.js';
+import { renewScript } from './scripts/renew.script.js';
+
+export interface LeaseOptions {
+  link: Link;
+  clock: Clock;
+  /** The sorted set of one queue's leases. */
+  alive: string;
+  consumer: string;
+  leaseMs: number;
+}
+
+/** A stretch of time on the server's clock, in milliseconds. */
+export interface Span {
+  readonly sinceMs: number;
+  readonly endsMs: number;
+}
+
+const NEVER: Span = { sinceMs: 0, endsMs: 0 };
+
+/** This process' sign of life on one queue, on the server's clock. */
+export class Lease {
+  readonly #options: LeaseOptions;
+  #unbroken: Span = NEVER;
+  #heldUntilMs = -Infinity;
+  #taken = false;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+  }
+
+  /** What is known of the lease: that it is unbroken from then until then. */
+  get unbroken(): Span {
+    return this.#unbroken;
+  }
+
+  /** Whether it still runs, counted from when the last successful renewal was *sent*: at worst too early. */
+  get held(): boolean {
+    return this.#options.clock.monoMs() < this.#heldUntilMs;
+  }
+
+  /** Takes or extends it. Resolves to false when it had ended in between: others may have taken over our work. */
+  async renew(): Promise<boolean> {
+    const { link, clock, alive, consumer, leaseMs } = this.#options;
+    const sentMs = clock.monoMs();
+    try {
+      const call = { keys: { alive }, args: { consumer, leaseMs } };
+      const { unbroken, nowMs } = await renewScript.run(link, call, { deadlineMs: leaseMs });
+      this.#heldUntilMs = sentMs + leaseMs;
+      const known = unbroken && this.#unbroken !== NEVER;
+      this.#unbroken = { sinceMs: known ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };
+      const lapsed = this.#taken && !unbroken;
+      this.#taken = true;
+      return !lapsed;
+    } catch (error) {
+      // The reply that was lost may have been the one that said it had ended.
+      this.#unbroken = NEVER;
+      throw error;
+    }
+  }
+}

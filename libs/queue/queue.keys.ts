@@ -1,0 +1,28 @@
+import type { Keyspace } from '../redis/index.js';
+
+/** The keys of one queue. All lie in one Cluster slot. */
+export interface QueueKeys {
+  /** Stream: the tasks that wait and those that are being worked on. */
+  readonly stream: string;
+  /** Stream: tasks that were given up, with the reason. Never trimmed. */
+  readonly dead: string;
+  /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
+  readonly alive: string;
+}
+
+/** @throws SluiceError `SLUICE_BAD_NAME` */
+export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
+  const stream = keyspace.main('queue', '', name);
+  return { stream, dead: keyspace.side(stream, 'dead'), alive: keyspace.side(stream, 'alive') };
+}
+
+/** What the names of our consumers begin with; whoever else reads in the group is let alone. */
+export const CONSUMER_PREFIX = 'sluice:';
+
+/** The consumer that owns what a stopping process handed back. It holds no lease, so anyone may take from it. */
+export const RELEASED = `${CONSUMER_PREFIX}~released`;
+
+/** The name under which one start of one process reads. */
+export function consumerName(processId: string): string {
+  return CONSUMER_PREFIX + processId;
+}

@@ -1,0 +1,65 @@
+import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
+import { HandlerRegistry, QUEUE_SETTINGS } from './handler.registry.js';
+import { QueueConsumers } from './queue.consumers.js';
+import { resolveQueueOptions, type QueueOptions } from './queue.options.js';
+import { QUEUE_SERVICE, QueueService } from './queue.service.js';
+import { TaskHandlerExplorer } from './task-handler.explorer.js';
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<QueueOptions>({
+  optionsInjectionToken: 'sluice:queue-options',
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createQueueOptions')
+  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+  .build();
+
+/** The providers, global. Comes with {@link SluiceQueueModule}, which has the last word of its life. */
+@Module({
+  imports: [DiscoveryModule],
+  providers: [
+    { provide: QUEUE_SETTINGS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveQueueOptions },
+    { provide: QUEUE_SERVICE, useClass: QueueService },
+    { provide: QueueService, useExisting: QUEUE_SERVICE },
+    HandlerRegistry,
+    TaskHandlerExplorer,
+    QueueConsumers,
+  ],
+  exports: [QUEUE_SERVICE, QueueService],
+})
+export class QueueCoreModule extends ConfigurableModuleClass {}
+
+/**
+ * Queues alone: `QueueService` to publish, `@TaskHandler` to work. `SluiceModule` brings it along.
+ *
+ * **Import it last.** Nest destroys global modules after all others, and modules of one level in the reverse order of
+ * their import. This one is not global and so drains first, while the modules that handlers depend on still live.
+ *
+ * @example
+ * imports: [PrismaModule, ShopModule, SluiceRedisModule.forRoot({ … }), SluiceQueueModule.forRoot()]
+ */
+@Module({})
+export class SluiceQueueModule implements OnModuleDestroy {
+  static forRoot(options: Parameters<typeof QueueCoreModule.forRoot>[0] = {}): DynamicModule {
+    return facade(QueueCoreModule.forRoot(options));
+  }
+
+  static forRootAsync(options: Parameters<typeof QueueCoreModule.forRootAsync>[0]): DynamicModule {
+    return facade(QueueCoreModule.forRootAsync(options));
+  }
+
+  readonly #connections: RedisConnections;
+
+  constructor(@Inject(REDIS_CONNECTIONS) connections: RedisConnections) {
+    this.#connections = connections;
+  }
+
+  onModuleDestroy(): Promise<void> {
+    return this.#connections.shutdown.drain();
+  }
+}
+
+function facade(core: DynamicModule): DynamicModule {
+  return { module: SluiceQueueModule, imports: [core], exports: [QueueCoreModule] };
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { mergeHandlerOptions, resolveQueueOptions, type QueueOptions } from './queue.options.js';
+
+describe('resolveQueueOptions', () => {
+  it('knows the defaults', () => {
+    const options = resolveQueueOptions(undefined);
+    expect(options).toMatchObject({ leaseMs: 5_000, drainMs: 20_000, consumers: undefined, connection: undefined });
+    expect(mergeHandlerOptions('q', {}, options, 'shop')).toEqual({
+      ...{ group: 'shop', concurrency: 10, maxAttempts: 3, maxDeliveries: 5 },
+    });
+  });
+
+  it.each<[object, string]>([
+    [{ leaseMs: 50 }, 'queue.leaseMs must be a number of milliseconds from 100'],
+    [{ drainMs: -1 }, 'queue.drainMs must be'],
+    [{ connection: '' }, 'queue.connection must be a non-empty string'],
+    [{ consumers: true }, 'queue.consumers must be false or a list of queue names, got true'],
+    [{ consumers: [] }, 'queue.consumers must be'],
+    [{ consumers: [1] }, 'queue.consumers must be'],
+    [{ concurrency: 0 }, 'queue.concurrency must be a whole number ≥ 1, got 0'],
+    [{ handlers: { a: { concurrency: '5' } } }, "queue.handlers.a.concurrency must be a whole number ≥ 1, got '5'"],
+    [{ handlers: { a: { attempts: 5 } } }, 'queue.handlers.a.attempts is not an option'],
+    [{ handlers: ['a'] }, 'queue.handlers must be an object'],
+    [{ concurency: 1 }, 'queue.concurency is not an option'],
+  ])('refuses %j', (options, message) => {
+    expect(() => resolveQueueOptions(options as QueueOptions)).toThrow(
+      expect.objectContaining({ code: 'SLUICE_BAD_OPTION', message: expect.stringContaining(message) }),
+    );
+  });
+});

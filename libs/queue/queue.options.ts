@@ -1,0 +1,122 @@
+import { badOption, count, durationMs, optional, resolveOptions, text, type OptionChecks } from '../weave/index.js';
+
+/** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
+export interface HandlerOptions {
+  /** The consumer group: workers of one group share the tasks. Default: the namespace, or `'sluice'`. */
+  group?: string;
+  /** Tasks that run at the same time in one process. Default 10. */
+  concurrency?: number;
+  /** Runs until a failing task becomes a dead letter. 1: no retry. Default 3. */
+  maxAttempts?: number;
+  /**
+   * How often one attempt is handed out until the task becomes a dead letter: each time but the last, the process
+   * that had it died. Does not count runs that failed. Default 5.
+   */
+  maxDeliveries?: number;
+}
+
+/** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
+export interface QueueOptions extends HandlerOptions {
+  /** Which Redis of `redis.connections`. Default `'default'`. */
+  connection?: string;
+  /** Which queues this process works on: `false` for none (it only publishes), or their names. Default: all it handles. */
+  consumers?: false | readonly string[];
+  /** Per queue, by name; beats what the decorator says. */
+  handlers?: Readonly<Record<string, HandlerOptions>>;
+  /**
+   * How long a process counts as alive without a sign of life, in milliseconds. A killed process' tasks run elsewhere
+   * at most this plus two seconds later; an event loop blocked longer may see its tasks run twice. The same in all
+   * processes. Default 5 000, at least 100.
+   */
+  leaseMs?: number;
+  /** How long a stop waits for running tasks until they are aborted and handed back, in milliseconds. Default 20 000. */
+  drainMs?: number;
+}
+
+export interface ResolvedHandlerOptions {
+  readonly group: string;
+  readonly concurrency: number;
+  readonly maxAttempts: number;
+  readonly maxDeliveries: number;
+}
+
+export interface ResolvedQueueOptions {
+  readonly connection: string | undefined;
+  readonly consumers: false | readonly string[] | undefined;
+  readonly leaseMs: number;
+  readonly drainMs: number;
+  /** What holds where neither `queue.handlers` nor the decorator says anything. */
+  readonly defaults: HandlerOptions;
+  readonly handlers: ReadonlyMap<string, HandlerOptions>;
+}
+
+/**
+ * Checks the `queue` options once, at boot.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
+ */
+export function resolveQueueOptions(given: QueueOptions | undefined): ResolvedQueueOptions {
+  const { connection, consumers, handlers, leaseMs, drainMs, ...defaults } = resolveOptions<Resolving>('queue', given, {
+    connection: text(),
+    consumers: queueNames,
+    handlers: handlersByName,
+    leaseMs: durationMs(5_000, { min: 100 }),
+    drainMs: durationMs(20_000, { min: 0 }),
+    ...HANDLER_CHECKS,
+  });
+  return { connection, consumers, handlers, leaseMs, drainMs, defaults };
+}
+
+/** What a decorator says, checked; `site` names it in errors. */
+export function checkHandlerOptions(site: string, given: unknown): HandlerOptions {
+  return resolveOptions(site, given, HANDLER_CHECKS);
+}
+
+/** By name > decorator > module-wide > default. */
+export function mergeHandlerOptions(
+  queue: string,
+  declared: HandlerOptions,
+  options: ResolvedQueueOptions,
+  defaultGroup: string,
+): ResolvedHandlerOptions {
+  return {
+    group: defaultGroup,
+    concurrency: 10,
+    maxAttempts: 3,
+    maxDeliveries: 5,
+    ...options.defaults,
+    ...declared,
+    ...options.handlers.get(queue),
+  };
+}
+
+interface Resolving extends HandlerOptions {
+  connection?: string;
+  consumers?: false | readonly string[];
+  handlers: ReadonlyMap<string, HandlerOptions>;
+  leaseMs: number;
+  drainMs: number;
+}
+
+const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
+  group: text(),
+  concurrency: optional(count(1)),
+  maxAttempts: optional(count(1)),
+  maxDeliveries: optional(count(1)),
+};
+
+function handlersByName(value: unknown, path: string): ReadonlyMap<string, HandlerOptions> {
+  if (value === undefined) return new Map();
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw badOption(path, 'an object of handler options by queue name', value);
+  }
+  return new Map(Object.entries(value).map(([name, given]) => [name, checkHandlerOptions(`${path}.${name}`, given)]));
+}
+
+function queueNames(value: unknown, path: string): false | readonly string[] | undefined {
+  if (value === undefined || value === false) return value;
+  if (!Array.isArray(value) || value.length === 0 || !value.every((name) => typeof name === 'string')) {
+    throw badOption(path, 'false or a list of queue names', value);
+  }
+  return value;
+}

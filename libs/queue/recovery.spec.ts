@@ -1,0 +1,208 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { setTimeout as pause } from 'node:timers/promises';
+import { gate } from '../../test/support/gate.js';
+import { startQueueApp, type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
+import { until } from '../../test/support/until.js';
+import { startRedis, type RedisServer } from '../testing/index.js';
+import { consumerName } from './queue.keys.js';
+import type { Task } from './index.js';
+
+const LEASE_MS = 300;
+const GHOST = consumerName('ghost');
+const ALIVE = '{tasks}:~alive';
+
+let redis: RedisServer;
+let admin: Redis;
+const apps: QueueApp[] = [];
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url, { protocol: 2 });
+});
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map(({ app }) => app.close()));
+  await admin.flushall();
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+
+async function start(run: TestHandler, maxDeliveries = 5): Promise<QueueApp> {
+  const queue = { leaseMs: LEASE_MS, maxDeliveries };
+  const app = await startQueueApp({ url: redis.url, handlers: { tasks: run }, queue });
+  apps.push(app);
+  return app;
+}
+
+/** Publishes for `consumer`, which has them from then on. */
+async function publishTo(consumer: string, ...payloads: number[]): Promise<string[]> {
+  await admin.xgroup('CREATE', 'tasks', 'sluice', '0', 'MKSTREAM').catch(() => {});
+  for (const payload of payloads) await admin.xadd('tasks', '*', 'payload', String(payload), 'timestamp', '1');
+  await admin.xreadgroup('GROUP', 'sluice', consumer, 'COUNT', payloads.length, 'STREAMS', 'tasks', '>');
+  return (await admin.xrange('tasks', '-', '+')).map(([id]) => id);
+}
+
+const untilSettled = (): Promise<unknown> =>
+  until(async () => (await admin.xlen('tasks')) === 0, { what: 'all are settled' });
+
+type Pending = [id: string, consumer: string, idleMs: number, deliveries: number];
+
+/** None while there is no group. */
+const pendingOf = (): Promise<Pending[]> =>
+  admin.xpending('tasks', 'sluice', '-', '+', 100).then(
+    (rows) => rows as Pending[],
+    () => [],
+  );
+
+/** A lease that another process holds. */
+async function lease(consumer: string, ms: number): Promise<void> {
+  await admin.zadd(ALIVE, Date.now() + ms, consumer);
+}
+
+describe('the work of a dead process', () => {
+  it('runs elsewhere, and nothing of the process is left', async () => {
+    const seen: Task<never>[] = [];
+    const [first] = await publishTo(GHOST, 1, 2, 3);
+    await lease(GHOST, LEASE_MS);
+    await start((task) => void seen.push(task));
+    await until(() => seen.length === 3, { what: 'all ran' });
+    expect(seen.map((task) => task.payload)).toEqual([1, 2, 3]);
+    expect(seen[0]).toMatchObject({ id: first, attempt: 1, deliveries: 2 });
+    await untilSettled();
+    await until(async () => ((await admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as unknown[]).length === 1, {
+      what: 'its consumer is gone',
+    });
+    expect(await admin.zscore(ALIVE, GHOST)).toBeNull();
+  });
+
+  it('is let alone while its lease runs', async () => {
+    const seen: number[] = [];
+    await publishTo(GHOST, 1);
+    await lease(GHOST, 5 * LEASE_MS);
+    const { queue } = await start((task: Task<number>) => void seen.push(task.payload));
+    await pause(3 * LEASE_MS);
+    await queue.publish('tasks', 2);
+    await until(() => seen.length === 1, { what: 'what waited ran' });
+    expect(seen).toEqual([2]);
+    await until(() => seen.length === 2, { what: 'the rest ran after the lease' });
+  });
+
+  it('becomes a dead letter when processes keep dying with it', async () => {
+    await publishTo(GHOST, 1);
+    await admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, (await pendingOf())[0]![0], 'RETRYCOUNT', 2, 'JUSTID');
+    let ran = 0;
+    await start(() => {
+      ran++;
+    }, 2);
+    await until(async () => (await admin.xlen('{tasks}:~dead')) === 1, { what: 'there is a dead letter' });
+    expect(ran).toBe(0);
+    await untilSettled();
+  });
+});
+
+describe('a process that lives', () => {
+  it('keeps a task for as long as its handler takes', async () => {
+    let runs = 0;
+    const handler = async (): Promise<void> => {
+      runs++;
+      await pause(4 * LEASE_MS);
+    };
+    const { queue } = await start(handler);
+    await start(handler);
+    await queue.publishMany('tasks', [1, 2, 3]);
+    await untilSettled();
+    expect(runs).toBe(3);
+  });
+
+  it('settles no failure of a task that was taken over, but its success', async () => {
+    const { opened, open } = gate();
+    const { queue } = await start(async (task: Task<string>) => {
+      await opened;
+      if (task.payload === 'fails') throw new Error('as asked');
+    });
+    const [fails] = await queue.publishMany('tasks', ['fails', 'succeeds']);
+    await until(async () => (await pendingOf()).length === 2, { what: 'both run' });
+    await lease(GHOST, 60_000);
+    await admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
+    open();
+    await until(async () => (await pendingOf()).length === 1, { what: 'the success is acknowledged' });
+    await pause(100);
+    expect(await pendingOf()).toMatchObject([[fails, GHOST, expect.any(Number), 2]]);
+    expect(await admin.xlen('tasks')).toBe(1);
+    expect(await admin.exists('{tasks}:~dead')).toBe(0);
+  });
+
+  it('drops what did not start and was taken over while its lease had lapsed', async () => {
+    const { opened, open } = gate();
+    const runs: number[] = [];
+    const { queue } = await start({
+      run: async (task: Task<number>) => {
+        runs.push(task.payload);
+        await opened;
+      },
+      options: { concurrency: 1 },
+    });
+    await queue.publishMany('tasks', [1, 2, 3]);
+    await until(async () => (await pendingOf()).length === 3, { what: 'it has all three' });
+    const [, second] = await pendingOf();
+    await lease(GHOST, 60_000);
+    // As after a pause of the process: another one took over, and our lease had ended.
+    await admin
+      .multi()
+      .xclaim('tasks', 'sluice', GHOST, 0, second![0])
+      .zadd(ALIVE, Date.now() - 1, second![1])
+      .exec();
+    await until(async () => Number(await admin.zscore(ALIVE, second![1])) > Date.now(), { what: 'it is back' });
+    open();
+    await until(() => runs.length === 2, { what: 'the third ran' });
+    await until(async () => (await pendingOf()).length === 1, { what: 'only the one taken over is left' });
+    expect(runs).toEqual([1, 3]);
+  });
+
+  it('finds what was delivered to it and got lost on the way', async () => {
+    const seen: Task<never>[] = [];
+    const { connections } = await start((task) => void seen.push(task));
+    await until(async () => (await admin.zcard(ALIVE)) === 1, { what: 'it lives' });
+    // Its own name: to Redis, this delivery is no different from one whose reply died with a socket. In one
+    // transaction, for else the blocking read gets the entry.
+    const me = consumerName(connections.processId);
+    await admin
+      .multi()
+      .xadd('tasks', '*', 'payload', '1', 'timestamp', '1')
+      .xreadgroup('GROUP', 'sluice', me, 'COUNT', 10, 'STREAMS', 'tasks', '>')
+      .exec();
+    expect(await pendingOf()).toMatchObject([[expect.anything(), me, expect.anything(), 1]]);
+    await until(() => seen.some((task) => task.deliveries === 2), { what: 'the lost one ran' });
+    await untilSettled();
+  });
+});
+
+describe('an outage of Redis', () => {
+  it('longer than all leases makes nobody look dead', async () => {
+    const { opened, open } = gate();
+    const runs: number[] = [];
+    const handler = async (task: Task<number>): Promise<void> => {
+      runs.push(task.payload);
+      await opened;
+    };
+    const { queue } = await start({ run: handler, options: { concurrency: 5 } });
+    await start({ run: handler, options: { concurrency: 5 } });
+    await queue.publishMany('tasks', [...new Array(10).keys()]);
+    await until(() => runs.length === 10 || runs.length === 5, { what: 'they are busy' });
+    // A lease unbroken for long: both may declare others dead, if they had reason to.
+    await pause(2 * LEASE_MS);
+    const before = await pendingOf();
+    redis.pause();
+    await pause(3 * LEASE_MS);
+    redis.resume();
+    await pause(3 * LEASE_MS);
+    const after = await pendingOf();
+    expect(after.map(([id, consumer, , deliveries]) => [id, consumer, deliveries])).toEqual(
+      before.map(([id, consumer, , deliveries]) => [id, consumer, deliveries]),
+    );
+    open();
+    await untilSettled();
+    expect(runs.sort((a, b) => a - b)).toEqual([...new Array(10).keys()]);
+  });
+});

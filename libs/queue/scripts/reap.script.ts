@@ -1,0 +1,103 @@
+import { defineScript, lua } from '../../redis/index.js';
+import type { Entry } from '../delivery.js';
+import { BURY_LUA, FORGET_LUA, NOW_LUA } from './fragments.js';
+
+export interface Reaped {
+  /** Now pending with the caller, who must run them. */
+  readonly claimed: Entry[];
+  /** Task ids that were given up, because they were delivered too often. */
+  readonly buried: string[];
+}
+
+/**
+ * Takes over the work of dead consumers, as much as the caller has room for.
+ *
+ * KEYS stream, alive, dead · ARGV group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease
+ * is known to be unbroken, on the server's clock), capacity, maxDeliveries, released, prefix · returns {@link Reaped}.
+ *
+ * Dead is a consumer of ours (by its name's prefix) without a running lease. The list of consumers is asked, and not
+ * that of leases alone: a process that is frozen inside a blocking read is handed entries even after its lease was
+ * swept away, and they would be lost to everyone. Consumers of other software are let alone.
+ *
+ * Only a caller whose own lease has been unbroken for a whole lease may declare others dead: after an outage all
+ * leases have ended, and each process has that long to come back and say that it lives. The proof is what the caller
+ * was told, and not what stands in `alive` now: a script that waited out the outage in a socket's buffer would find a
+ * lease there that was taken anew a moment ago. What a stopping process handed back belongs to the consumer
+ * `released`, who never lives: anyone takes from it, without a proof.
+ *
+ * Crash of the caller: what it claimed is pending with it, and reaped in its turn. Resend: the entries already belong
+ * to the caller, so a repeat does not return them (its audit finds them). Two callers at once: one after the other;
+ * what the first took is not the dead one's any more. A dead consumer without pending entries is deleted in the same
+ * step, for deleting one that has some would drop them.
+ */
+export const reapScript = defineScript({
+  name: 'queue.reap',
+  keys: ['stream', 'alive', 'dead'],
+  args: {
+    group: 'text',
+    consumer: 'text',
+    leaseMs: 'number',
+    sinceMs: 'number',
+    endsMs: 'number',
+    capacity: 'number',
+    maxDeliveries: 'number',
+    released: 'text',
+    prefix: 'text',
+  },
+  lua: lua`
+${NOW_LUA}${FORGET_LUA}${BURY_LUA}
+local function lives(name)
+  local ends = redis.call('ZSCORE', alive, name)
+  return ends and tonumber(ends) > now
+end
+local mayJudge = now - sinceMs >= leaseMs and now < endsMs
+local claimed, buried = {}, {}
+
+local function isDead(name)
+  if name == released then return true end
+  if not mayJudge or name == consumer or string.sub(name, 1, #prefix) ~= prefix then return false end
+  return not lives(name)
+end
+
+local function takeFrom(name)
+  local ids, deliveries = {}, {}
+  for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', capacity + 100, name)) do
+    local id, count = pending[1], pending[4]
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then redis.call('XACK', stream, group, id)
+    elseif count >= maxDeliveries then
+      if mayBury() then
+        bury(id, entry[2], {
+          reason = 'max-deliveries', stack = '', deliveries = tostring(count),
+          failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
+        })
+        buried[#buried + 1] = id
+      end
+    elseif #claimed + #ids < capacity then
+      ids[#ids + 1] = id
+      deliveries[id] = count + 1
+    end
+  end
+  if #ids > 0 then
+    for _, entry in ipairs(redis.call('XCLAIM', stream, group, consumer, '0', unpack(ids))) do
+      claimed[#claimed + 1] = { entry[1], deliveries[entry[1]], entry[2] }
+    end
+  end
+end
+
+for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+  local name = info[2]
+  if isDead(name) then
+    takeFrom(name)
+    if #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
+      redis.call('ZREM', alive, name)
+    end
+  end
+end
+return { claimed, buried }`,
+  decode: (reply): Reaped => {
+    const [claimed, buried] = reply as [[string, number, string[]][], string[]];
+    return { claimed: claimed.map(([id, deliveries, fields]) => ({ id, deliveries, fields })), buried };
+  },
+});

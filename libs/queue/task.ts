@@ -1,0 +1,50 @@
+/** What a {@link Task} is made of; only `payload` has no default. */
+export interface TaskParts<T> {
+  payload: T;
+  id?: string;
+  stream?: string;
+  attempt?: number;
+  deliveries?: number;
+  publishedAt?: Date;
+  /** A signal, or how to make it when it is first asked for. */
+  signal?: AbortSignal | (() => AbortSignal);
+}
+
+/**
+ * One unit of work, as its handler gets it. Delivered **at least once**: make handlers idempotent, by `id`.
+ *
+ * @example
+ * // in a unit test of a handler
+ * await shop.process(new Task({ payload: order }));
+ */
+export class Task<T = unknown> {
+  /** The id that `publish` returned; the same through retries and redeliveries. */
+  readonly id: string;
+  readonly payload: T;
+  /** The name of the queue. */
+  readonly stream: string;
+  /** Which run this is by the handler's own failures, from 1: one more after each run that threw. */
+  readonly attempt: number;
+  /** How often this attempt was handed to a worker, from 1. Above 1, a worker died (or was presumed dead) with it. */
+  readonly deliveries: number;
+  /** When it was first published, to the second, on the publisher's clock. */
+  readonly publishedAt: Date;
+  readonly #signal: AbortSignal | (() => AbortSignal);
+
+  constructor(parts: TaskParts<T>) {
+    this.id = parts.id ?? '0-1';
+    this.payload = parts.payload;
+    this.stream = parts.stream ?? 'tasks';
+    this.attempt = parts.attempt ?? 1;
+    this.deliveries = parts.deliveries ?? 1;
+    this.publishedAt = parts.publishedAt ?? new Date();
+    this.#signal = parts.signal ?? neverAborted;
+  }
+
+  /** Aborts when the app shuts down and its `drainMs` are over: the task is then given to another process. */
+  get signal(): AbortSignal {
+    return typeof this.#signal === 'function' ? this.#signal() : this.#signal;
+  }
+}
+
+const neverAborted = (): AbortSignal => new AbortController().signal;

@@ -1,0 +1,142 @@
+import { backoffMs, isReplyError, type Clock, type Link } from '../redis/index.js';
+import { isSluiceError } from '../weave/index.js';
+import { audit } from './audit.js';
+import { CONSUMER_PREFIX, RELEASED } from './queue.keys.js';
+import { reapScript } from './scripts/reap.script.js';
+import type { Worker } from './worker.js';
+
+export interface UpkeepOptions {
+  link: Link;
+  clock: Clock;
+  group: string;
+  consumer: string;
+  leaseMs: number;
+  workers: readonly Worker[];
+  log: { warn(message: string): void; error(message: string): void };
+}
+
+/** While the connection is down, how soon to look again. */
+const AGAIN_MS = 100;
+
+/**
+ * What a group's workers need besides reading: their streams opened, their dead neighbours' work taken over, their own
+ * books checked. Done between two reads, so that the credit which a take-over uses is not promised to a read as well.
+ */
+export class Upkeep {
+  readonly #options: UpkeepOptions;
+  /** A fifth of a lease, at most a second: a dead process' tasks wait one lease and one sweep. */
+  readonly #sweepEveryMs: number;
+  readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
+  #sweepDueMs = 0;
+  #auditDueMs = 0;
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+    this.#sweepEveryMs = Math.min(1_000, options.leaseMs / 5);
+  }
+
+  /** Does what is due and answers how many milliseconds until something is again. */
+  async run(): Promise<number> {
+    const { workers, clock, leaseMs } = this.#options;
+    const now = clock.monoMs();
+    await this.#openDue(now);
+    const auditing = now >= this.#auditDueMs;
+    if (auditing) this.#auditDueMs = now + leaseMs;
+    const sweeping = now >= this.#sweepDueMs;
+    if (sweeping) this.#sweepDueMs = now + this.#sweepEveryMs;
+    await Promise.all(workers.map((worker) => this.#tend(worker, auditing, sweeping)));
+    return Math.max(1, this.#nextDueMs() - clock.monoMs());
+  }
+
+  #nextDueMs(): number {
+    let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
+    for (const worker of this.#options.workers) {
+      if (worker.suspect) due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
+      if (!worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
+    }
+    return due;
+  }
+
+  async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
+    const { link, consumer, leaseMs } = this.#options;
+    try {
+      if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, leaseMs);
+      if (worker.open && sweeping && worker.credit > 0) await this.#reap(worker);
+    } catch (error) {
+      // Someone deleted the stream, or Redis lost its data.
+      if (isReplyError(error, 'NOGROUP') || isReplyError(error, 'ERR no such key')) worker.open = false;
+      else this.#report(error, worker, 'looking for work of dead processes failed');
+    }
+  }
+
+  async #reap(worker: Worker): Promise<void> {
+    const { link, group, consumer, leaseMs } = this.#options;
+    const { keys, handler, lease, credit } = worker;
+    const { claimed, buried } = await reapScript.run(link, {
+      keys: { stream: keys.stream, alive: keys.alive, dead: keys.dead },
+      args: {
+        group,
+        consumer,
+        leaseMs,
+        sinceMs: lease.unbroken.sinceMs,
+        endsMs: lease.unbroken.endsMs,
+        capacity: credit,
+        maxDeliveries: handler.options.maxDeliveries,
+        released: RELEASED,
+        prefix: CONSUMER_PREFIX,
+      },
+    });
+    for (const id of buried) {
+      this.#options.log.error(
+        `task ${id} of queue '${handler.queue}' is a dead letter: the process died with it ` +
+          `${handler.options.maxDeliveries} times`,
+      );
+    }
+    worker.accept(claimed);
+  }
+
+  async #openDue(now: number): Promise<void> {
+    const due = this.#options.workers.filter(
+      (worker) => !worker.open && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
+    );
+    await Promise.all(due.map((worker) => this.#open(worker)));
+  }
+
+  /** The group before the lease, and both before the first read: who reads is known to live. */
+  async #open(worker: Worker): Promise<void> {
+    const { clock } = this.#options;
+    const { failures } = this.#openings.get(worker) ?? { failures: 0 };
+    try {
+      await this.#ensureGroup(worker);
+      if (!(await worker.lease.renew())) worker.suspect = true;
+      worker.open = true;
+      this.#openings.delete(worker);
+    } catch (error) {
+      if (failures === 0) this.#report(error, worker, 'it cannot be read, and is tried again');
+      this.#openings.set(worker, { failures: failures + 1, dueMs: clock.monoMs() + backoffMs(failures, 100, 5_000) });
+    }
+  }
+
+  /** At 0, never at `$`: what was published before the first worker came is work as well. */
+  async #ensureGroup({ keys, handler }: Worker): Promise<void> {
+    const { link, group, log } = this.#options;
+    try {
+      await link.send('xgroup', ['CREATE', keys.stream, group, '0', 'MKSTREAM']);
+    } catch (error) {
+      if (!isReplyError(error, 'BUSYGROUP')) throw error;
+    }
+    const groups = await link.send<unknown[]>('xinfo', ['GROUPS', keys.stream]);
+    if (groups.length > 1) {
+      log.warn(
+        `queue '${handler.queue}' is read by ${groups.length} groups. Several groups on one queue are not supported ` +
+          'yet: finished tasks are not deleted, and all groups get the retries of each',
+      );
+    }
+  }
+
+  #report(error: unknown, { handler }: Worker, what: string): void {
+    // An outage is the connection's to report.
+    if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+    this.#options.log.warn(`queue '${handler.queue}': ${what}: ${String(error)}`);
+  }
+}

@@ -1,0 +1,191 @@
+import type { Link } from '../redis/index.js';
+import { Acks } from './acks.js';
+import { Delivery, type Entry } from './delivery.js';
+import { Failures, type FailuresOptions } from './failures.js';
+import type { Handler } from './handler.registry.js';
+import type { Lease } from './lease.js';
+import type { Persistence } from './persist.js';
+import { prefetchFor } from './prefetch.js';
+import type { QueueKeys } from './queue.keys.js';
+
+export interface WorkerOptions {
+  handler: Handler;
+  keys: QueueKeys;
+  consumer: string;
+  lease: Lease;
+  link: Link;
+  persistence: Persistence;
+  log: FailuresOptions['log'];
+}
+
+/**
+ * Runs the tasks of one queue: at most `concurrency` at a time, with a few more at hand.
+ *
+ * What it holds is exactly what Redis counts as pending with this process: waiting at hand, running, or finished but
+ * not yet confirmed. All of it counts against the credit, so a process that dies leaves at most
+ * `concurrency + prefetch` tasks to run again.
+ */
+export class Worker {
+  readonly handler: Handler;
+  readonly keys: QueueKeys;
+  readonly lease: Lease;
+  /** It pays to read when there is at least this much credit: larger batches, without ever running dry. */
+  readonly refill: number;
+  /** The stream and its group exist, and the lease was taken. */
+  open = false;
+  /** Our lease had ended: what is at hand may belong to others now, and waits for an audit. */
+  suspect = false;
+  /** Called when there is credit enough to read. */
+  onCredit: () => void = () => {};
+  readonly #held = new Map<string, Delivery>();
+  readonly #window: number;
+  readonly #acks: Acks;
+  readonly #failures: Failures;
+  #atHand: Delivery[] = [];
+  #running = 0;
+  #draining = false;
+  #closed = false;
+  #whenChanged: (() => void) | undefined;
+
+  constructor({ handler, keys, consumer, lease, link, persistence, log }: WorkerOptions) {
+    this.handler = handler;
+    this.keys = keys;
+    this.lease = lease;
+    const { group, concurrency, maxAttempts } = handler.options;
+    const prefetch = prefetchFor(concurrency);
+    this.#window = concurrency + prefetch;
+    this.refill = Math.max(1, Math.ceil(prefetch / 2));
+    const onAcked = (deliveries: readonly Delivery[]): void => {
+      for (const delivery of deliveries) this.#release(delivery);
+      if (this.credit >= this.refill) this.onCredit();
+    };
+    this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onAcked });
+    this.#failures = new Failures({ link, keys, queue: handler.queue, group, consumer, maxAttempts, persistence, log });
+  }
+
+  /** How many more entries may become pending with this process. */
+  get credit(): number {
+    return this.#window - this.#held.size;
+  }
+
+  /** Whether to ask Redis for more. */
+  get readable(): boolean {
+    return this.open && !this.suspect && this.lease.held && this.credit >= this.refill;
+  }
+
+  get heldCount(): number {
+    return this.#held.size;
+  }
+
+  holds(id: string): boolean {
+    return this.#held.has(id);
+  }
+
+  /** Takes what Redis has handed to this process. */
+  accept(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const known = this.#held.get(entry.id);
+      if (known) {
+        // Taken over by another process, and from that one by us again: the run under way counts for this delivery.
+        known.deliveries = entry.deliveries;
+        continue;
+      }
+      const delivery = new Delivery(this.handler.queue, entry);
+      this.#held.set(delivery.id, delivery);
+      if (delivery.task) this.#atHand.push(delivery);
+      else void this.#settle(delivery, this.#failures.unreadable(delivery));
+    }
+    this.pump();
+  }
+
+  /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
+  pump(): void {
+    const { concurrency } = this.handler.options;
+    while (this.#running < concurrency && this.#atHand.length > 0 && !this.#draining) {
+      if (this.suspect || !this.lease.held) return;
+      const delivery = this.#atHand.shift();
+      if (delivery) this.#run(delivery);
+    }
+  }
+
+  /** Drops what is at hand and not in `mine` with the same delivery: others have it now. */
+  keepOnly(mine: ReadonlyMap<string, number>): void {
+    this.#atHand = this.#atHand.filter((delivery) => {
+      const kept = mine.get(delivery.id) === delivery.deliveries;
+      if (!kept) this.#release(delivery);
+      return kept;
+    });
+  }
+
+  /** Starts nothing any more. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Gives up what did not start; returns the ids. */
+  takeUnstarted(): string[] {
+    const ids = this.#atHand.map((delivery) => delivery.id);
+    for (const delivery of this.#atHand) this.#release(delivery);
+    this.#atHand = [];
+    return ids;
+  }
+
+  /** Resolves when nothing runs any more. */
+  async finished(): Promise<void> {
+    while (this.#running > 0) await this.#change();
+  }
+
+  /** Resolves when Redis has confirmed all that was finished. */
+  async settled(): Promise<void> {
+    while (this.#held.size > this.#running) await this.#change();
+  }
+
+  /** Aborts what still runs. Whatever comes of it is not settled any more. */
+  close(): void {
+    this.#closed = true;
+    const reason = new DOMException('The app shuts down; another process takes this task over', 'AbortError');
+    for (const delivery of this.#held.values()) if (delivery.started) delivery.abort(reason);
+  }
+
+  #run(delivery: Delivery): void {
+    this.#running++;
+    delivery.started = true;
+    this.#call(delivery).then(
+      () => {
+        this.#running--;
+        if (!this.#closed) this.#acks.add(delivery);
+        this.#next();
+      },
+      (thrown: unknown) => {
+        this.#running--;
+        if (!this.#closed) void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown));
+        this.#next();
+      },
+    );
+  }
+
+  /** Async, so that what a handler throws at once is a rejection as well. */
+  async #call({ task }: Delivery): Promise<void> {
+    if (task) await this.handler.run(task);
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => (this.#whenChanged = resolve));
+  }
+
+  #next(): void {
+    this.pump();
+    this.#whenChanged?.();
+  }
+
+  async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
+    if (!(await settlement)) return;
+    this.#release(delivery);
+    if (this.credit >= this.refill) this.onCredit();
+  }
+
+  #release(delivery: Delivery): void {
+    this.#held.delete(delivery.id);
+    this.#whenChanged?.();
+  }
+}

@@ -1,0 +1,188 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Inject, Injectable, Module, type DynamicModule, type OnModuleDestroy, type Type } from '@nestjs/common';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { Redis } from 'ioredis';
+import { until } from '../../test/support/until.js';
+import { startRedis, type RedisServer } from '../testing/index.js';
+import { CacheService, LockService, QueueService, SluiceModule, TaskHandler, type SluiceOptions } from './index.js';
+
+let redis: RedisServer;
+let admin: Redis;
+const apps: TestingModule[] = [];
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+});
+afterEach(async () => {
+  for (const app of apps.splice(0)) await app.close();
+  await admin.flushall();
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+
+async function boot(...imports: (DynamicModule | Type)[]): Promise<TestingModule> {
+  const app = await Test.createTestingModule({ imports }).compile();
+  apps.push(app);
+  return app.init();
+}
+
+/** Uses all three services of an app, and answers the keys that this left in Redis. */
+async function use(app: TestingModule): Promise<string[]> {
+  await app.get(LockService).withLock('job', () => {});
+  await app.get(CacheService).getOrLoad('k', () => 1);
+  await app.get(QueueService).publish('tasks', {});
+  return (await admin.keys('*')).sort();
+}
+
+@Injectable()
+class Config {
+  createSluiceOptions(): SluiceOptions {
+    return { namespace: 'shop', redis: { url: redis.url } };
+  }
+}
+@Module({ providers: [Config], exports: [Config] })
+class ConfigModule {}
+
+describe('SluiceModule', () => {
+  it('brings the three services, under one namespace', async () => {
+    const keys = await use(await boot(SluiceModule.forRoot({ namespace: 'shop', redis: { url: redis.url } })));
+    expect(keys).toEqual(['shop:tasks', '{shop:cache}:k', '{shop:lock:job}:~fence']);
+  });
+
+  it.each<[string, () => DynamicModule]>([
+    [
+      'a factory',
+      () =>
+        SluiceModule.forRootAsync({
+          imports: [ConfigModule],
+          inject: [Config],
+          useFactory: (config: Config) => config.createSluiceOptions(),
+        }),
+    ],
+    ['a class', () => SluiceModule.forRootAsync({ useClass: Config })],
+    ['an existing provider', () => SluiceModule.forRootAsync({ imports: [ConfigModule], useExisting: Config })],
+  ])('takes its options from %s', async (_, module) => {
+    expect(await use(await boot(module()))).toContain('shop:tasks');
+  });
+
+  it('gives features different servers', async () => {
+    const other = await startRedis();
+    try {
+      const connections = { default: { url: redis.url }, cache: { url: other.url } };
+      const app = await boot(SluiceModule.forRoot({ redis: { connections }, cache: { connection: 'cache' } }));
+      expect(await use(app)).toEqual(['tasks', '{lock:job}:~fence']);
+    } finally {
+      for (const app of apps.splice(0)) await app.close();
+      await other.stop();
+    }
+  });
+
+  it('loads only the features that are asked for', async () => {
+    const app = await boot(SluiceModule.forRoot({ redis: { url: redis.url }, features: ['lock'] }));
+    await app.get(LockService).withLock('job', () => {});
+    expect(() => app.get(QueueService)).toThrow();
+    expect(() => app.get(CacheService)).toThrow();
+  });
+
+  it('serves every module, or with isGlobal: false those that import it', async () => {
+    @Injectable()
+    class Consumer {
+      constructor(@Inject(LockService) readonly locks: LockService) {}
+    }
+    @Module({ providers: [Consumer] })
+    class Elsewhere {}
+    const global = await boot(Elsewhere, SluiceModule.forRoot({ redis: { url: redis.url } }));
+    expect(global.get(Consumer, { strict: false }).locks).toBeInstanceOf(LockService);
+
+    const local = SluiceModule.forRoot({ redis: { url: redis.url }, isGlobal: false });
+    await expect(boot(Elsewhere, local)).rejects.toThrow("can't resolve dependencies of the Consumer");
+    @Module({ imports: [local], providers: [Consumer] })
+    class Here {}
+    expect((await boot(Here)).get(Consumer, { strict: false }).locks).toBeInstanceOf(LockService);
+  });
+
+  it.each<[string, () => DynamicModule, string, string]>([
+    ['an unknown option', () => SluiceModule.forRoot({ lokc: {} } as never), 'SLUICE_BAD_OPTION', 'SluiceModule.lokc'],
+    [
+      'an unknown feature',
+      () => SluiceModule.forRoot({ features: ['locks' as never] }),
+      'SLUICE_BAD_OPTION',
+      'SluiceModule.features',
+    ],
+    ['no way to the options', () => SluiceModule.forRootAsync({}), 'SLUICE_BAD_OPTION', 'useFactory'],
+    [
+      'an unknown connection',
+      () => SluiceModule.forRoot({ redis: { url: redis.url }, queue: { connection: 'other' } }),
+      'SLUICE_UNKNOWN_CONNECTION',
+      "no Redis connection 'other'",
+    ],
+    [
+      'a lease of nothing',
+      () => SluiceModule.forRoot({ redis: { url: redis.url }, lock: { ttlMs: 0 } }),
+      'SLUICE_BAD_OPTION',
+      'lock.ttlMs',
+    ],
+    ['a namespace with braces', () => SluiceModule.forRoot({ namespace: '{a}' }), 'SLUICE_BAD_NAME', 'namespace'],
+  ])('refuses %s, naming it', async (_, module, code, message) => {
+    await expect((async () => boot(module()))()).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it('drains tasks before the modules that handlers depend on go down', async () => {
+    const order: string[] = [];
+    let started = (): void => {};
+    const running = new Promise<void>((resolve) => (started = resolve));
+    let finish = (): void => {};
+    const finishing = new Promise<void>((resolve) => (finish = resolve));
+
+    @Injectable()
+    class Database implements OnModuleDestroy {
+      onModuleDestroy(): void {
+        order.push('database down');
+      }
+    }
+    @Module({ providers: [Database], exports: [Database] })
+    class DatabaseModule {}
+    @Injectable()
+    class Handlers {
+      constructor(@Inject(Database) readonly database: Database) {}
+      @TaskHandler('tasks')
+      async handle(): Promise<void> {
+        started();
+        await finishing;
+        order.push('task done');
+      }
+    }
+    @Module({ imports: [DatabaseModule], providers: [Handlers] })
+    class OrdersModule {}
+
+    const app = await boot(DatabaseModule, OrdersModule, SluiceModule.forRoot({ redis: { url: redis.url } }));
+    await app.get(QueueService).publish('tasks', {});
+    await running;
+    const closed = app.close();
+    setImmediate(finish);
+    await closed;
+    apps.length = 0;
+    expect(order).toEqual(['task done', 'database down']);
+    expect(await admin.xlen('tasks')).toBe(0);
+  });
+
+  it('leaves no socket behind', async () => {
+    const clients = async (): Promise<number> =>
+      String(await admin.client('LIST'))
+        .trim()
+        .split('\n').length - 1;
+    await until(async () => (await clients()) === 0, { what: 'earlier apps are gone' });
+    const app = await boot(SluiceModule.forRoot({ redis: { url: redis.url } }));
+    expect(await clients()).toBe(2);
+    await use(app);
+    expect(await clients()).toBe(2);
+    await app.close();
+    apps.length = 0;
+    await until(async () => (await clients()) === 0, { what: 'its sockets are closed' });
+  });
+});

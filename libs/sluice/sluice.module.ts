@@ -1,0 +1,104 @@
+import { Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
+import { SluiceCacheModule } from '../cache/index.js';
+import { SluiceLockModule } from '../lock/index.js';
+import { SluiceQueueModule } from '../queue/index.js';
+import { REDIS_CONNECTIONS, SluiceRedisModule, type RedisConnections } from '../redis/index.js';
+import { SluiceError, badOption, flag, resolveOptions } from '../weave/index.js';
+import { SLUICE_OPTIONS, SluiceOptionsModule, type ASYNC_OPTIONS_TYPE } from './sluice-options.module.js';
+import type { SluiceOptions } from './sluice.options.js';
+
+export type SluiceFeature = 'lock' | 'cache' | 'queue';
+
+/** What Nest must know before any factory runs. */
+export interface SluiceStatics {
+  /** Provide the services to every module of the app. Default true. */
+  isGlobal?: boolean;
+  /** Which features to load. Default all three. */
+  features?: readonly SluiceFeature[];
+}
+
+export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStatics;
+
+/**
+ * Locks, stampede-proof cache and durable queues on one Redis.
+ *
+ * Import it **last** in your root module: Nest takes modules down in reverse order, and this one first stops
+ * taking tasks and lets running ones finish, while the modules that their handlers use are still up. Connections
+ * close at the very end. Call `app.enableShutdownHooks()`, or nothing of this happens on SIGTERM.
+ *
+ * @example
+ * @Module({ imports: [OrdersModule, SluiceModule.forRoot({ namespace: 'shop', redis: { url: 'redis://localhost:6379' } })] })
+ * export class AppModule {}
+ */
+@Module({})
+export class SluiceModule implements OnModuleDestroy {
+  readonly #connections: RedisConnections;
+
+  constructor(@Inject(REDIS_CONNECTIONS) connections: RedisConnections) {
+    this.#connections = connections;
+  }
+
+  /** @throws SluiceError `SLUICE_BAD_OPTION` (naming the option), `SLUICE_REDIS_UNREACHABLE`, at boot */
+  static forRoot(options: SluiceOptions & SluiceStatics = {}): DynamicModule {
+    const { isGlobal, features, ...rest } = options;
+    return assemble(SluiceOptionsModule.forRoot(rest), { isGlobal, features });
+  }
+
+  /**
+   * The same, with options from `useFactory`, `useClass` (its `createSluiceOptions()`) or `useExisting`.
+   *
+   * @example
+   * SluiceModule.forRootAsync({
+   *   inject: [ConfigService],
+   *   useFactory: (config: ConfigService) => ({ redis: { url: config.getOrThrow('REDIS_URL') } }),
+   * })
+   */
+  static forRootAsync(options: SluiceAsyncOptions): DynamicModule {
+    const { isGlobal, features, ...rest } = options;
+    if (!rest.useFactory && !rest.useClass && !rest.useExisting) {
+      throw new SluiceError('SLUICE_BAD_OPTION', 'SluiceModule.forRootAsync needs useFactory, useClass or useExisting');
+    }
+    return assemble(SluiceOptionsModule.forRootAsync(rest), { isGlobal, features });
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.#connections.shutdown.drain();
+  }
+}
+
+const FEATURES: readonly SluiceFeature[] = ['lock', 'cache', 'queue'];
+
+/** Hands each module its part of the options, which exist once, in `options`. */
+function assemble(
+  options: DynamicModule,
+  given: { [K in keyof SluiceStatics]: SluiceStatics[K] | undefined },
+): DynamicModule {
+  const { isGlobal, features } = resolveOptions<Required<SluiceStatics>>('SluiceModule', given, {
+    isGlobal: flag(true),
+    features: featureList,
+  });
+  const part = <T>(take: (options: SluiceOptions) => T) => ({
+    isGlobal,
+    imports: [options],
+    inject: [SLUICE_OPTIONS],
+    useFactory: take,
+  });
+  const redis = part(({ namespace, redis }) => ({
+    ...(namespace !== undefined && { namespace }),
+    ...(redis && { redis }),
+  }));
+  // The features find their connections wherever they are imported.
+  const modules = [SluiceRedisModule.forRootAsync({ ...redis, isGlobal: true })];
+  if (features.includes('lock')) modules.push(SluiceLockModule.forRootAsync(part(({ lock }) => lock ?? {})));
+  if (features.includes('cache')) modules.push(SluiceCacheModule.forRootAsync(part(({ cache }) => cache ?? {})));
+  if (features.includes('queue')) modules.push(SluiceQueueModule.forRootAsync(part(({ queue }) => queue ?? {})));
+  return { module: SluiceModule, imports: modules, exports: modules };
+}
+
+function featureList(value: unknown, path: string): readonly SluiceFeature[] {
+  if (value === undefined) return FEATURES;
+  if (!Array.isArray(value) || value.some((each) => !FEATURES.includes(each as SluiceFeature))) {
+    throw badOption(path, "a list of 'lock', 'cache', 'queue'", value);
+  }
+  return value as SluiceFeature[];
+}

@@ -1,0 +1,28 @@
+import type { SluiceCacheModuleOptions } from '../cache/index.js';
+import type { LockOptions } from '../lock/index.js';
+import type { QueueOptions } from '../queue/index.js';
+import type { SluiceRedisModuleOptions } from '../redis/index.js';
+import { resolveOptions } from '../weave/index.js';
+
+/** Everything that `SluiceModule` takes, from a literal, a factory or a class. Every part has working defaults. */
+export interface SluiceOptions extends SluiceRedisModuleOptions {
+  lock?: LockOptions;
+  cache?: SluiceCacheModuleOptions;
+  queue?: QueueOptions;
+}
+
+/**
+ * Refuses option names that do not exist; the parts are checked by the modules that they belong to.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION`
+ */
+export function resolveSluiceOptions(given: SluiceOptions | undefined): SluiceOptions {
+  const asGiven = (value: unknown): never => value as never;
+  return resolveOptions<SluiceOptions>('SluiceModule', given, {
+    namespace: asGiven,
+    redis: asGiven,
+    lock: asGiven,
+    cache: asGiven,
+    queue: asGiven,
+  });
+}

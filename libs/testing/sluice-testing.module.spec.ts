@@ -1,0 +1,183 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Inject, Injectable } from '@nestjs/common';
+import { Cron, ScheduleModule } from '@nestjs/schedule';
+import { Test, type TestingModule } from '@nestjs/testing';
+import {
+  CacheService,
+  CacheStampedeSafe,
+  LockService,
+  LockTimeoutError,
+  QueueService,
+  TaskHandler,
+  WithLock,
+  currentLock,
+  defineQueue,
+  type Task,
+} from 'nestjs-sluice';
+import { until } from '../../test/support/until.js';
+import { SluiceTestingModule } from './sluice-testing.module.js';
+import { TestingQueue } from './testing-queue.js';
+
+interface Order {
+  id: number;
+  fails?: number;
+}
+const Orders = defineQueue<Order>('orders');
+const Mails = defineQueue<{ order: number }>('mails');
+
+@Injectable()
+class Shop {
+  running = 0;
+  most = 0;
+  loads = 0;
+  ticks = 0;
+  readonly attempts: number[] = [];
+  readonly sent: number[] = [];
+  gate = Promise.resolve();
+
+  constructor(@Inject(QueueService) private readonly queue: QueueService) {}
+
+  @WithLock('till')
+  async pay(): Promise<number | undefined> {
+    this.most = Math.max(this.most, ++this.running);
+    await new Promise((resolve) => setImmediate(resolve));
+    this.running--;
+    return currentLock()?.fencingToken;
+  }
+
+  @CacheStampedeSafe({ key: (id: number) => `product:${id}` })
+  async product(id: number): Promise<{ id: number; at: Date }> {
+    this.loads++;
+    await this.gate;
+    return { id, at: new Date(0) };
+  }
+
+  @CacheStampedeSafe()
+  async byDefaultKey(of: string): Promise<string> {
+    this.loads++;
+    return Promise.resolve(of);
+  }
+
+  @TaskHandler(Orders, { maxAttempts: 3 })
+  async handle(task: Task<Order>): Promise<void> {
+    this.attempts.push(task.attempt);
+    if ((task.payload.fails ?? 0) >= task.attempt) throw new Error(`failed ${task.attempt}`);
+    await this.queue.publish(Mails, { order: task.payload.id });
+  }
+
+  @TaskHandler(Mails)
+  mail(task: Task<{ order: number }>): void {
+    this.sent.push(task.payload.order);
+  }
+
+  @Cron('* * * * * *')
+  @WithLock('tick')
+  async tick(): Promise<void> {
+    this.ticks++;
+    return Promise.resolve();
+  }
+}
+
+let app: TestingModule;
+let shop: Shop;
+beforeEach(async () => {
+  app = await Test.createTestingModule({
+    imports: [ScheduleModule.forRoot(), SluiceTestingModule.forRoot()],
+    providers: [Shop],
+  }).compile();
+  await app.init();
+  shop = app.get(Shop);
+});
+afterEach(() => app.close());
+
+describe('SluiceTestingModule', () => {
+  it('opens no socket', () => {
+    expect(process.getActiveResourcesInfo().filter((each) => each.startsWith('TCP'))).toEqual([]);
+  });
+
+  it('locks: one at a time, in the order of arrival, with growing tokens', async () => {
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => shop.pay()));
+    expect(shop.most).toBe(1);
+    expect(tokens).toEqual([...tokens].sort((a, b) => (a ?? 0) - (b ?? 0)));
+    expect(new Set(tokens).size).toBe(20);
+  });
+
+  it('locks: busy, given up, released, expired', async () => {
+    const locks = app.get(LockService);
+    const held = await locks.acquire('a');
+    expect(await locks.tryAcquire('a')).toBeNull();
+    await expect(locks.acquire('a', { waitMs: 20 })).rejects.toBeInstanceOf(LockTimeoutError);
+    const next = locks.acquire('a', { ttlMs: 30, renew: false });
+    expect(await held.release()).toBe(true);
+    expect((await next).fencingToken).toBeGreaterThan(held.fencingToken);
+    await locks.acquire('a');
+    expect((await next).held).toBe(false);
+  });
+
+  it('keeps a lock that is renewed', async () => {
+    const locks = app.get(LockService);
+    const held = await locks.acquire('a', { ttlMs: 60 });
+    const until180 = performance.now() + 180;
+    await until(() => performance.now() > until180, { what: 'three leases have passed' });
+    expect(held.held).toBe(true);
+    expect(await locks.tryAcquire('a')).toBeNull();
+  });
+
+  it('runs a @Cron method with @WithLock', async () => {
+    await until(() => shop.ticks > 0, { what: 'a tick came' });
+  });
+
+  it('caches: one load, a copy for each caller', async () => {
+    const products = await Promise.all(Array.from({ length: 100 }, () => shop.product(1)));
+    expect(shop.loads).toBe(1);
+    expect(products[0]).toEqual({ id: 1, at: new Date(0) });
+    expect(products[1]).not.toBe(products[0]);
+    await shop.byDefaultKey('a');
+    await shop.byDefaultKey('a');
+    expect(shop.loads).toBe(2);
+  });
+
+  it('caches: what was invalidated while it was loaded is not kept', async () => {
+    let open = (): void => {};
+    shop.gate = new Promise<void>((resolve) => (open = resolve));
+    const first = shop.product(2);
+    await until(() => shop.loads === 1, { what: 'the load has begun' });
+    expect(await app.get(CacheService).delete('product:2')).toBe(false);
+    open();
+    await first;
+    expect(await app.get(CacheService).get('product:2')).toBeUndefined();
+    await shop.product(2);
+    expect(shop.loads).toBe(2);
+  });
+
+  it('caches: an error is shared during its back-off', async () => {
+    const cache = app.get(CacheService);
+    const error = new Error('no source');
+    const failing = (): never => {
+      throw error;
+    };
+    await expect(cache.getOrLoad('k', failing)).rejects.toBe(error);
+    await expect(cache.getOrLoad('k', () => 1)).rejects.toMatchObject({ code: 'SLUICE_CACHE_LOADER_FAILED' });
+    await cache.set('k', 2, { ttlMs: 20 });
+    expect(await cache.getOrLoad('k', () => 3)).toBe(2);
+    await until(async () => (await cache.get('k')) === undefined, { what: 'it expired' });
+  });
+
+  it('queues: records, and runs when told to, with retries and dead letters', async () => {
+    const queue = app.get(TestingQueue);
+    const ids = await app.get(QueueService).publishMany(Orders, [{ id: 1 }, { id: 2, fails: 1 }, { id: 3, fails: 9 }]);
+    expect(queue.published(Orders).map(({ id, payload }) => [id, payload.id])).toEqual(ids.map((id, i) => [id, i + 1]));
+    expect(shop.attempts).toEqual([]);
+    expect(await queue.drain()).toEqual({ completed: 4, dead: 1 });
+    expect(shop.attempts.sort()).toEqual([1, 1, 1, 2, 2, 3]);
+    expect(shop.sent).toEqual([1, 2]);
+    expect(queue.dead(Orders)).toEqual([{ id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') }]);
+    expect(await queue.drain()).toEqual({ completed: 0, dead: 0 });
+  });
+
+  it('queues: refuses what the real one refuses', async () => {
+    const queue = app.get(QueueService);
+    await expect(queue.publish('orders', 1n)).rejects.toMatchObject({ code: 'SLUICE_QUEUE_UNSERIALIZABLE' });
+    await expect(queue.publish('', {})).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
+  });
+});

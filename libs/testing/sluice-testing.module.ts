@@ -1,0 +1,121 @@
+import { Module, type DynamicModule, type OnModuleDestroy, Inject } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import type { CacheStore } from '../cache/cache.store.js';
+import { CACHE_SERVICE, CacheService, type SluiceCacheModuleOptions } from '../cache/index.js';
+import { CronJobs } from '../lock/cron-jobs.js';
+import { LockService, LOCK_SERVICE, type LockOptions } from '../lock/index.js';
+import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
+import { HandlerRegistry, QUEUE_SETTINGS } from '../queue/handler.registry.js';
+import { QUEUE_SERVICE, QueueService, type QueueOptions } from '../queue/index.js';
+import { resolveQueueOptions } from '../queue/queue.options.js';
+import { TaskHandlerExplorer } from '../queue/task-handler.explorer.js';
+import { REDIS_CONNECTIONS, RedisConnections, SLUICE_CLOCK, systemClock, type Clock } from '../redis/index.js';
+import { SluiceError, WeaveModule } from '../weave/index.js';
+import { InProcessCacheStore } from './in-process-cache.store.js';
+import { InProcessLockStore } from './in-process-lock.store.js';
+import { TestingQueue } from './testing-queue.js';
+
+export interface SluiceTestingOptions {
+  /** As the app's own. Default `'test'`. */
+  namespace?: string;
+  lock?: LockOptions;
+  cache?: SluiceCacheModuleOptions;
+  queue?: QueueOptions;
+}
+
+/** What features share, without a Redis behind it: nothing is ever connected. */
+class NoRedis extends RedisConnections {
+  override get(): never {
+    throw new SluiceError('SLUICE_NO_REDIS', 'SluiceTestingModule has no Redis; use SluiceModule with startRedis()');
+  }
+
+  override onModuleInit(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/**
+ * Sluice without Redis, for tests of an app: the same decorators and services, within this process.
+ *
+ * Locks exclude, wait in order, renew and carry growing tokens; the cache loads once, keeps values and shares errors, with
+ * the same codec. Publishing records; `TestingQueue.drain()` runs the handlers. What only several processes or a failing
+ * Redis can show is for tests on a real one: `startRedis()`.
+ *
+ * @example
+ * const app = await Test.createTestingModule({ imports: [ShopModule, SluiceTestingModule.forRoot()] }).compile();
+ * await app.init();
+ * await app.get(ShopService).order(book);
+ * await app.get(TestingQueue).drain();
+ */
+@Module({})
+export class SluiceTestingModule implements OnModuleDestroy {
+  readonly #connections: RedisConnections;
+
+  constructor(@Inject(REDIS_CONNECTIONS) connections: RedisConnections) {
+    this.#connections = connections;
+  }
+
+  static forRoot(options: SluiceTestingOptions = {}): DynamicModule {
+    return {
+      module: SluiceTestingModule,
+      global: true,
+      imports: [WeaveModule, DiscoveryModule],
+      providers: [
+        { provide: SLUICE_CLOCK, useValue: systemClock },
+        {
+          provide: REDIS_CONNECTIONS,
+          inject: [SLUICE_CLOCK],
+          useFactory: (clock: Clock) => new NoRedis({ namespace: options.namespace ?? 'test', clock }),
+        },
+        ...lockProviders(options.lock),
+        ...cacheProviders(options.cache),
+        ...queueProviders(options.queue),
+      ],
+      exports: [LOCK_SERVICE, LockService, CACHE_SERVICE, CacheService, QUEUE_SERVICE, QueueService, TestingQueue],
+    };
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.#connections.shutdown.drain();
+  }
+}
+
+function lockProviders(options: LockOptions = {}): NonNullable<DynamicModule['providers']> {
+  return [
+    CronJobs,
+    { provide: LOCK_OPTIONS, useValue: options },
+    {
+      provide: LOCK_STORE,
+      inject: [REDIS_CONNECTIONS],
+      useFactory: ({ clock, processId }: RedisConnections) => new InProcessLockStore(clock, processId),
+    },
+    { provide: LOCK_SERVICE, useClass: LockService },
+    { provide: LockService, useExisting: LOCK_SERVICE },
+  ];
+}
+
+function cacheProviders(options: SluiceCacheModuleOptions = {}): NonNullable<DynamicModule['providers']> {
+  return [
+    {
+      provide: CACHE_SERVICE,
+      inject: [REDIS_CONNECTIONS],
+      useFactory: (connections: RedisConnections) => {
+        // It has every public member of a CacheStore; the private ones are what it does without.
+        const store = new InProcessCacheStore(connections.clock) as unknown as CacheStore;
+        return new CacheService(connections, options, store);
+      },
+    },
+    { provide: CacheService, useExisting: CACHE_SERVICE },
+  ];
+}
+
+function queueProviders(options: QueueOptions = {}): NonNullable<DynamicModule['providers']> {
+  return [
+    { provide: QUEUE_SETTINGS, useFactory: () => resolveQueueOptions(options) },
+    HandlerRegistry,
+    TaskHandlerExplorer,
+    TestingQueue,
+    { provide: QUEUE_SERVICE, useExisting: TestingQueue },
+    { provide: QueueService, useExisting: TestingQueue },
+  ];
+}

@@ -1,0 +1,37 @@
+import 'reflect-metadata';
+import { Module, type ModuleMetadata, type INestApplicationContext, type NestApplicationOptions } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { LockService, SluiceLockModule, type LockOptions } from 'nestjs-sluice/lock';
+import { REDIS_CONNECTIONS, SluiceRedisModule, type RedisConnections } from 'nestjs-sluice/redis';
+
+/** One instance of an app with locks, as a fleet has several. */
+export interface LockMember {
+  readonly app: INestApplicationContext;
+  readonly locks: LockService;
+  readonly connections: RedisConnections;
+}
+
+export interface LockMemberOptions {
+  lock?: LockOptions;
+  namespace?: string;
+  /** Further parts of the app's module. */
+  module?: ModuleMetadata;
+  commandTimeoutMs?: number;
+}
+
+/** Boots one instance. Several of one test process are told apart by their connections, as those of several are. */
+export async function lockMember(url: string, options: LockMemberOptions = {}): Promise<LockMember> {
+  const { lock = {}, namespace, module = {}, commandTimeoutMs = 5_000 } = options;
+  @Module({
+    ...module,
+    imports: [
+      SluiceRedisModule.forRoot({ redis: { url, commandTimeoutMs }, ...(namespace !== undefined && { namespace }) }),
+      SluiceLockModule.forRoot(lock),
+      ...(module.imports ?? []),
+    ],
+  })
+  class Member {}
+  const quiet: Readonly<NestApplicationOptions> = { logger: false, abortOnError: false };
+  const app = await NestFactory.createApplicationContext(Member, quiet);
+  return { app, locks: app.get(LockService), connections: app.get<RedisConnections>(REDIS_CONNECTIONS) };
+}
