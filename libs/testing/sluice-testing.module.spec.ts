@@ -13,7 +13,7 @@ import {
   currentLock,
   defineQueue,
   type Task,
-} from 'nestjs-sluice';
+} from '../sluice/index.js';
 import { until } from '../../test/support/until.js';
 import { SluiceTestingModule } from './sluice-testing.module.js';
 import { TestingQueue } from './testing-queue.js';
