@@ -380,7 +380,6 @@ describe('options', () => {
     [{ names: { x: { waitMs: -1 } } }, 'lock.names.x.waitMs'],
     [{ names: [] }, 'lock.names'],
     [{ tll: 1 }, 'lock.tll'],
-    [{ connection: 'other' }, "no Redis connection 'other'"],
   ])('refuses %j at boot', async (lock, message) => {
     const { app, connections } = await member();
     expect(() => new LockService(connections, lock as object, app.get(LOCK_STORE), app.get(CronJobs))).toThrow(message);
