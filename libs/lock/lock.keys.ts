@@ -4,7 +4,7 @@ import type { Keyspace } from '../redis/index.js';
 export interface LockKeys {
   /** The lock itself, a plain string: its owner. Exists exactly while somebody holds it. */
   readonly lock: string;
-  /** Hash beside it, of the same lifetime: which acquisition holds it (nonce), its token, which process, since when. */
+  /** Beside it, of the same lifetime: which acquisition holds it (nonce), its token, since when, in which process. */
   readonly holder: string;
   /** The last fencing token. Outlives the lock by an hour. */
   readonly fence: string;

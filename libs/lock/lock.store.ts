@@ -51,7 +51,7 @@ export class LockStore {
     const { keys, nonce, owner, ttlMs } = request;
     return acquireTick.run(this.#connection.commands, {
       keys: { ...keys, tick: tickKey(this.#keyspace, keys, tick.method) },
-      args: { nonce, owner, ttl: ttlMs, who: this.#who, instant: tick.instantMs, keep: tick.keepMs },
+      args: { nonce, owner, ttl: String(ttlMs), who: this.#who, instant: tick.instantMs, keep: String(tick.keepMs) },
     });
   }
 
@@ -63,8 +63,8 @@ export class LockStore {
     return heartbeat.run(commands, { keys, args, rest });
   }
 
-  renew({ keys, nonce, owner }: LockIdentity, ttl: number, deadlineMs: number): Promise<boolean> {
-    const call = { keys: { lock: keys.lock, holder: keys.holder }, args: { nonce, owner, ttl } };
+  renew({ keys, nonce, owner }: LockIdentity, ttlMs: number, deadlineMs: number): Promise<boolean> {
+    const call = { keys: { lock: keys.lock, holder: keys.holder }, args: { nonce, owner, ttl: String(ttlMs) } };
     return renew.run(this.#connection.commands, call, { deadlineMs });
   }
 
@@ -92,7 +92,7 @@ export class LockStore {
     const { commands, inbox } = this.#connection;
     return acquire.run(commands, {
       keys,
-      args: { nonce, owner, ttl: ttlMs, who: this.#who, inbox: inbox.channel, wait },
+      args: { nonce, owner, ttl: String(ttlMs), who: this.#who, inbox: inbox.channel, wait },
     });
   }
 }

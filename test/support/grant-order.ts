@@ -12,6 +12,7 @@ export class GrantOrder {
   readonly #queue: string[] = [];
   readonly #outOfTurn: string[] = [];
   readonly #holders = new Set<string>();
+  #lastToken = '';
   #sawEnd = false;
 
   private constructor(client: Redis, monitor: Redis, name: string) {
@@ -48,8 +49,12 @@ export class GrantOrder {
       if (verb === 'zadd' && !this.#queue.includes(args[2]!)) this.#queue.push(args[2]!);
       if (verb === 'zrem') this.#leave(args[0]!);
     }
-    // HSET holder nonce <nonce> …
-    if (key === `{${this.#main}}:~holder` && verb === 'hset') this.#granted(args[1]!);
+    // SET holder '<nonce> <token> …': the same again when a heartbeat or a repeated request claims it.
+    if (key === `{${this.#main}}:~holder` && verb === 'set') {
+      const [nonce = '', token = ''] = args[0]!.split(' ');
+      if (token !== this.#lastToken) this.#granted(nonce);
+      this.#lastToken = token;
+    }
   }
 
   #granted(nonce: string): void {

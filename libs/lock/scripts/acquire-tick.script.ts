@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../redis/index.js';
 import { decodeAcquiredTick } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
+import { GRANT_LUA, TOKEN_OF_LUA } from './grant.lua.js';
 import { HAND_OVER_LUA } from './hand-over.lua.js';
 
 /**
@@ -19,22 +20,24 @@ import { HAND_OVER_LUA } from './hand-over.lua.js';
 export const acquireTick = defineScript({
   name: 'lock:acquire-tick',
   keys: [...LOCK_KEYS, 'tick'],
-  args: { nonce: 'text', owner: 'text', ttl: 'number', who: 'text', instant: 'number', keep: 'number' },
+  args: { nonce: 'text', owner: 'text', ttl: 'text', who: 'text', instant: 'number', keep: 'text' },
   lua: lua`
+${GRANT_LUA}
+${TOKEN_OF_LUA}
 ${HAND_OVER_LUA}
-if holds(nonce, owner) then
-  expireIn(ttl)
-  return { 1, redis.call('HGET', holder, 'token') }
+local token = tokenOf(nonce, owner)
+if token then
+  grant(nonce, owner, who, ttl, token)
+  return { 1, token }
 end
 local done = tonumber(redis.call('GET', tick))
 if done and done >= instant then return { 2 } end
-if redis.call('EXISTS', lock) == 0 and redis.call('EXISTS', queue) == 1 then settle({}) end
+if redis.call('EXISTS', lock) == 0 then settle({}) end
 if redis.call('EXISTS', lock, queue) == 0 then
-  redis.call('SET', tick, int(instant), 'PX', int(keep))
+  redis.call('SET', tick, int(instant), 'PX', keep)
   return { 1, grant(nonce, owner, who, ttl, mint()) }
 end
-local info = redis.call('HMGET', holder, 'who', 'since')
-return { 0, redis.call('PTTL', lock), '0', redis.call('GET', lock), info[1], info[2], '0' }
+return { 0, redis.call('PTTL', lock), '0', redis.call('GET', lock), redis.call('GET', holder), '0' }
 `,
   decode: decodeAcquiredTick,
 });

@@ -24,21 +24,25 @@ export type Acquired = { state: 'granted'; token: number } | Busy;
 
 export type AcquiredTick = Acquired | { state: 'done' };
 
-type Reply = [1, string] | [2] | [0, number, string, string | null, string | null, string | null, string];
+type Reply = [1, string] | [2] | [0, number, string, string | null, string | null, string];
 
 export function decodeAcquiredTick(reply: unknown): AcquiredTick {
   const answer = reply as Reply;
   if (answer[0] === 2) return { state: 'done' };
   if (answer[0] === 1) return { state: 'granted', token: Number(answer[1]) };
-  const [, ttlMs, fence, owner, who, since, place] = answer;
-  return { state: 'busy', ttlMs, fence: Number(fence), holder: decodeHolder(owner, who, since), place };
+  const [, ttlMs, fence, owner, record, place] = answer;
+  return { state: 'busy', ttlMs, fence: Number(fence), holder: decodeHolder(owner, record), place };
 }
 
 export function decodeAcquired(reply: unknown): Acquired {
   return decodeAcquiredTick(reply) as Acquired;
 }
 
-export function decodeHolder(owner: string | null, who: string | null, since: string | null): LockHolder | undefined {
+/** The holder's record is `nonce token since who`, since in µs; a client of another kind has none. */
+export function decodeHolder(owner: string | null, record: string | null): LockHolder | undefined {
   if (owner === null) return undefined;
-  return { owner, ...(who !== null && { process: who }), ...(since !== null && { since: new Date(Number(since)) }) };
+  const [, since, process] = /^\S+ \d+ (\d+) (.*)$/s.exec(record ?? '') ?? [];
+  return since === undefined || process === undefined
+    ? { owner }
+    : { owner, process, since: new Date(Number(since) / 1_000) };
 }

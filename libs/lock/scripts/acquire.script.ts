@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../redis/index.js';
 import { decodeAcquired } from './acquire.reply.js';
+import { GRANT_LUA, TOKEN_OF_LUA } from './grant.lua.js';
 import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.lua.js';
 
 /** The lock's five keys, as every script that may grant it declares them. */
@@ -22,25 +23,23 @@ export const LOCK_KEYS = ['lock', 'holder', 'fence', 'queue', 'waiters'] as cons
 export const acquire = defineScript({
   name: 'lock:acquire',
   keys: LOCK_KEYS,
-  args: { nonce: 'text', owner: 'text', ttl: 'number', who: 'text', inbox: 'text', wait: 'number' },
+  args: { nonce: 'text', owner: 'text', ttl: 'text', who: 'text', inbox: 'text', wait: 'number' },
   lua: lua`
+${GRANT_LUA}
+if redis.call('EXISTS', lock, queue) == 0 then return { 1, grant(nonce, owner, who, ttl, mint()) } end
+${TOKEN_OF_LUA}
 ${HAND_OVER_LUA}
 ${ENQUEUE_LUA}
-local current = redis.call('GET', lock)
-if not current and redis.call('EXISTS', queue) == 1 then
-  settle({})
-  current = redis.call('GET', lock)
+if redis.call('EXISTS', lock) == 0 then settle({}) end
+local token = tokenOf(nonce, owner)
+if token then
+  grant(nonce, owner, who, ttl, token)
+  return { 1, token }
 end
-if current == owner and redis.call('HGET', holder, 'nonce') == nonce then
-  expireIn(ttl)
-  return { 1, redis.call('HGET', holder, 'token') }
-end
-if not current and redis.call('EXISTS', queue) == 0 then
-  return { 1, grant(nonce, owner, who, ttl, mint()) }
-end
+if redis.call('EXISTS', lock, queue) == 0 then return { 1, grant(nonce, owner, who, ttl, mint()) } end
 local place = wait == 1 and enqueue(nonce, owner, ttl, inbox, who, '0') or '0'
-local info = redis.call('HMGET', holder, 'who', 'since')
-return { 0, redis.call('PTTL', lock), redis.call('GET', fence) or int(nowUs()), current, info[1], info[2], place }
+local last = redis.call('GET', fence) or int(nowUs())
+return { 0, redis.call('PTTL', lock), last, redis.call('GET', lock), redis.call('GET', holder), place }
 `,
   decode: decodeAcquired,
 });

@@ -7,58 +7,18 @@ export const PROVISIONAL_MS = 2_000;
 export const WAITER_SILENT_MS = 3_000;
 
 /**
- * What the scripts of a lock share. It expects the keys `lock`, `holder`, `fence`, `queue`, `waiters` as locals.
+ * `settle(mine)`: passes a **free** lock to the first live waiter. It stands behind `GRANT_LUA` and expects the keys
+ * `lock`, `holder`, `fence`, `queue`, `waiters` as locals.
  *
- * - `holds(nonce, owner)`: whether this very acquisition holds the lock. The owner alone would not tell: two
- *   acquisitions may be given one owner, and a client of another kind may have taken the lock since.
- * - `grant(nonce, owner, who, ttl)`: writes lock and holder with **one absolute** expiry, so that neither outlives the
- *   other, and mints the fencing token in the same step as max(last + 1, server µs): strictly increasing, and above
- *   every earlier one even when the fence key was lost, as long as the clock is not behind the last token. µs since
- *   the epoch are exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits.
- * - `settle(mine)`: passes a **free** lock to the first live waiter. A waiter is passed over, and forgotten until its next
- *   heartbeat, when it has been silent for too long or when nobody listens at its inbox (PUBLISH counts the
- *   receivers; on a Cluster it counts those of one node only, so this is for a single server). At most 64 are looked
- *   at: the script's time is bounded, and the caller asks again. A waiter that the caller speaks for (`mine`, a
- *   set of nonces) needs no message: the reply tells it, so its lease is whole, and its nonce and token are returned.
- *   Any other grant is provisional and pushed.
+ * A waiter is passed over, and forgotten until its next heartbeat, when it has been silent for too long or when nobody
+ * listens at its inbox (PUBLISH counts the receivers; on a Cluster it counts those of one node only, so this is for a
+ * single server). At most 64 are looked at: the script's time is bounded, and the caller asks again. A waiter that
+ * the caller speaks for (`mine`, a set of nonces) needs no message: the reply tells it, so its lease is whole, and its
+ * nonce and token are returned. Any other grant is provisional and pushed.
  */
 export const HAND_OVER_LUA = lua`
 ${FRAME_LUA}
-local function int(n) return string.format('%.0f', n) end
-
-local timeUs
-local function nowUs()
-  if not timeUs then
-    local time = redis.call('TIME')
-    timeUs = time[1] * 1000000 + time[2]
-  end
-  return timeUs
-end
 local function nowMs() return math.floor(nowUs() / 1000) end
-
-local function holds(nonce, owner)
-  return redis.call('GET', lock) == owner and redis.call('HGET', holder, 'nonce') == nonce
-end
-
-local function expireIn(ttl)
-  local at = int(nowMs() + ttl)
-  redis.call('PEXPIREAT', lock, at)
-  redis.call('PEXPIREAT', holder, at)
-end
-
-local function mint()
-  local token = int(math.max((tonumber(redis.call('GET', fence)) or 0) + 1, nowUs()))
-  redis.call('SET', fence, token, 'PX', 3600000)
-  return token
-end
-
-local function grant(nonce, owner, who, ttl, token)
-  local at = int(nowMs() + ttl)
-  redis.call('SET', lock, owner, 'PXAT', at)
-  redis.call('HSET', holder, 'nonce', nonce, 'token', token, 'who', who, 'since', int(nowMs()))
-  redis.call('PEXPIREAT', holder, at)
-  return token
-end
 
 local function unframe(message)
   local parts, at = {}, 1
@@ -79,10 +39,10 @@ local function settle(mine)
     redis.call('HDEL', waiters, nonce)
     if record then
       local waiter = unframe(record)
-      local seen, ttl, inbox, who, owner = tonumber(waiter[1]), tonumber(waiter[2]), waiter[3], waiter[4], waiter[5]
+      local seen, ttl, inbox, who, owner = tonumber(waiter[1]), waiter[2], waiter[3], waiter[4], waiter[5]
       if mine[nonce] then return nonce, grant(nonce, owner, who, ttl, mint()) end
       if nowMs() - seen <= ${WAITER_SILENT_MS} then
-        local token, provisional = mint(), math.min(ttl, ${PROVISIONAL_MS})
+        local token, provisional = mint(), tonumber(ttl) < ${PROVISIONAL_MS} and ttl or '${PROVISIONAL_MS}'
         if redis.call('PUBLISH', inbox, frame('lock', lock, nonce, owner, token, provisional)) > 0 then
           grant(nonce, owner, who, provisional, token)
           return

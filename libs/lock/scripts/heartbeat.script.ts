@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../redis/index.js';
 import { LOCK_KEYS } from './acquire.script.js';
+import { GRANT_LUA, TOKEN_OF_LUA } from './grant.lua.js';
 import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.lua.js';
 
 export interface Heartbeat {
@@ -31,17 +32,18 @@ export const heartbeat = defineScript({
   keys: LOCK_KEYS,
   args: { inbox: 'text', who: 'text' },
   lua: lua`
+${GRANT_LUA}
+${TOKEN_OF_LUA}
 ${HAND_OVER_LUA}
 ${ENQUEUE_LUA}
-local current = redis.call('GET', lock)
-local held = current and redis.call('HGET', holder, 'nonce')
+local free = redis.call('EXISTS', lock) == 0
 local granted, token
 local places, mine = {}, {}
 for i = rest + 1, #ARGV, 4 do
-  local nonce, owner, ttl, place = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
-  if current == owner and held == nonce then
-    expireIn(ttl)
-    granted, token = nonce, redis.call('HGET', holder, 'token')
+  local nonce, owner, ttl, place = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local held = not free and not granted and tokenOf(nonce, owner)
+  if held then
+    granted, token = nonce, grant(nonce, owner, who, ttl, held)
   else
     place = enqueue(nonce, owner, ttl, inbox, who, place)
     mine[nonce] = true
@@ -49,7 +51,7 @@ for i = rest + 1, #ARGV, 4 do
   places[#places + 1] = place
 end
 local last = redis.call('GET', fence) or int(nowUs())
-if not current then granted, token = settle(mine) end
+if free then granted, token = settle(mine) end
 return { redis.call('PTTL', lock), last, granted or '', token or '', places }
 `,
   decode: (reply): Heartbeat => {

@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../redis/index.js';
 import { decodeHolder, type LockHolder } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
+import { GRANT_LUA, TOKEN_OF_LUA } from './grant.lua.js';
 import { HAND_OVER_LUA } from './hand-over.lua.js';
 
 export type Released = { released: true } | { released: false; holder: LockHolder | undefined };
@@ -11,7 +12,7 @@ export type Released = { released: true } | { released: false; holder: LockHolde
  *
  * KEYS  the lock's five
  * ARGV  nonce, owner
- * Reply {1}: it held the lock. {0, owner, who, since}: it did not; who does.
+ * Reply {1}: it held the lock. {0, owner, record}: it did not; who does.
  *
  * - Only the holder's own nonce releases, so a late or repeated release, or one after an expiry, never touches the next
  *   owner's lock: it may be repeated until an answer comes.
@@ -22,20 +23,22 @@ export const release = defineScript({
   keys: LOCK_KEYS,
   args: { nonce: 'text', owner: 'text' },
   lua: lua`
-${HAND_OVER_LUA}
-if holds(nonce, owner) then
+${TOKEN_OF_LUA}
+if tokenOf(nonce, owner) then
   redis.call('DEL', lock, holder)
+  if redis.call('EXISTS', queue) == 0 then return { 1 } end
+${GRANT_LUA}
+${HAND_OVER_LUA}
   settle({})
   return { 1 }
 end
 redis.call('ZREM', queue, nonce)
 redis.call('HDEL', waiters, nonce)
-local info = redis.call('HMGET', holder, 'who', 'since')
-return { 0, redis.call('GET', lock), info[1], info[2] }
+return { 0, redis.call('GET', lock), redis.call('GET', holder) }
 `,
   decode: (reply): Released => {
-    const answer = reply as [1] | [0, string | null, string | null, string | null];
+    const answer = reply as [1] | [0, string | null, string | null];
     if (answer[0] === 1) return { released: true };
-    return { released: false, holder: decodeHolder(answer[1], answer[2], answer[3]) };
+    return { released: false, holder: decodeHolder(answer[1], answer[2]) };
   },
 });

@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../redis/index.js';
+import { TOKEN_OF_LUA } from './grant.lua.js';
 
 /**
  * Makes a held lock last `ttl` from now: a renewal, an extension (or a shortening), or the claim of a provisional grant.
@@ -13,13 +14,12 @@ import { defineScript, lua } from '../../redis/index.js';
 export const renew = defineScript({
   name: 'lock:renew',
   keys: ['lock', 'holder'],
-  args: { nonce: 'text', owner: 'text', ttl: 'number' },
+  args: { nonce: 'text', owner: 'text', ttl: 'text' },
   lua: lua`
-if redis.call('GET', lock) ~= owner or redis.call('HGET', holder, 'nonce') ~= nonce then return 0 end
-local time = redis.call('TIME')
-local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ttl)
-redis.call('PEXPIREAT', lock, at)
-redis.call('PEXPIREAT', holder, at)
+${TOKEN_OF_LUA}
+if not tokenOf(nonce, owner) then return 0 end
+redis.call('PEXPIRE', lock, ttl)
+redis.call('PEXPIRE', holder, ttl)
 return 1
 `,
   decode: (reply) => reply === 1,
