@@ -4,7 +4,7 @@ import { runUnder } from './current-lock.js';
 import { GiveBack, isTransient } from './give-back.js';
 import { instantOf, remainingMs } from './instant.js';
 import { LockLostError, LockTimeoutError } from './lock.errors.js';
-import type { LockRequest } from './lock-request.js';
+import type { LockIdentity, LockRequest } from './lock-request.js';
 import { Lock, type Grant, type LockPort } from './lock.js';
 import type { LockStore, Pushed } from './lock.store.js';
 import type { AcquiredTick } from './scripts/acquire.reply.js';
@@ -45,7 +45,10 @@ export class LockKeeper {
     this.#clock = clock;
     this.#store = store;
     this.#giveBack = new GiveBack(clock, (identity) => store.release(identity), onError);
-    this.#room = new WaitingRoom(clock, store, onError);
+    const unwanted = (request: LockRequest): void => {
+      this.#unwanted(request, request.ttlMs);
+    };
+    this.#room = new WaitingRoom(clock, store, unwanted, onError);
     this.#port = {
       clock,
       renew: (request, ttlMs, deadlineMs) => store.renew(request, ttlMs, deadlineMs),
@@ -127,9 +130,12 @@ export class LockKeeper {
   }
 
   #pushed({ identity, token, validMs }: Pushed): void {
-    if (this.#room.pushed(identity.nonce, token, validMs) || this.#held.has(identity.nonce)) return;
-    // Nobody waits for it any more, or its request was executed late: the next one should not wait for it to expire.
-    this.#giveBack.add(identity, validMs);
+    if (!this.#room.pushed(identity.nonce, token, validMs)) this.#unwanted(identity, validMs);
+  }
+
+  /** Granted to nobody who waits: it has left, or its request was executed late. The next one should not wait for it. */
+  #unwanted(identity: LockIdentity, ttlMs: number): void {
+    if (!this.#held.has(identity.nonce)) this.#giveBack.add(identity, ttlMs);
   }
 
   #hold(request: LockRequest, grant: Grant): Lock {

@@ -159,9 +159,12 @@ describe('waiting', () => {
       all.push(fleet[i % 3]!.withLock('x', () => void order.push(i)));
       await waiting(i + 1);
     }
+    const from = performance.now();
     await lock.release();
     await Promise.all(all);
     expect(order).toEqual(Array.from({ length: 12 }, (_, i) => i));
+    // Twelve pushes, of which each takes a millisecond or two; a heartbeat would take up to a second.
+    expect(performance.now() - from).toBeLessThan(900);
   });
 
   it('times out with who holds it and since when, and leaves the queue', async () => {

@@ -1,10 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { lockMember, type LockMember, type LockMemberOptions } from '../../test/support/lock-member.js';
+import { ManualClock } from '../../test/support/manual-clock.js';
 import { until } from '../../test/support/until.js';
-import { frame } from '../redis/index.js';
+import { Keyspace, frame } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import type { Lock } from './index.js';
+import { lockKeys } from './lock.keys.js';
+import type { LockRequest } from './lock-request.js';
+import type { LockStore } from './lock.store.js';
+import type { Heartbeat } from './scripts/heartbeat.script.js';
+import { WaitingRoom } from './waiting-room.js';
 
 let redis: RedisServer;
 let admin: Redis;
@@ -60,8 +66,9 @@ describe('a hand-over passes over', () => {
     await stranger('dead', 'nobody-listens-here', 0);
     const next = locks.acquire('x');
     await waiting(2);
+    const from = performance.now();
     await lock.release();
-    expect((await next).held).toBe(true);
+    expect(await grantedAfter(next, from)).toBeLessThan(500);
     expect(await inQueue()).toEqual([]);
   });
 
@@ -71,8 +78,9 @@ describe('a hand-over passes over', () => {
     await stranger('paused', paused.connections.get().inbox.channel, 3_100);
     const next = locks.acquire('x');
     await waiting(2);
+    const from = performance.now();
     await lock.release();
-    expect((await next).held).toBe(true);
+    expect(await grantedAfter(next, from)).toBeLessThan(500);
   });
 
   it('a hundred dead ones, and an acquisition that comes then has to wait its turn', async () => {
@@ -142,9 +150,11 @@ describe('what no message tells is noticed', () => {
     const lock = await locks.acquire('x');
     const next = other.locks.acquire('x');
     await waiting(1);
+    const from = performance.now();
     await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await lock.release();
-    expect((await next).held).toBe(true);
+    // The next heartbeat would come a second after the first request.
+    expect(await grantedAfter(next, from)).toBeLessThan(700);
   });
 
   it('when Redis lost everything: the waiters line up again in their order', async () => {
@@ -240,6 +250,39 @@ describe('a push', () => {
     expect(granted.expiresAt - Date.now()).toBeLessThanOrEqual(2_000);
     await until(async () => granted.expiresAt - Date.now() > 20_000, { what: 'it is claimed', everyMs: 2 });
     expect(await admin.pttl('lock:x')).toBeGreaterThan(20_000);
+  });
+});
+
+describe('a heartbeat that is executed late', () => {
+  it('passes on what it was granted for those who have left since', async () => {
+    const clock = new ManualClock();
+    const asked: ((answer: Heartbeat) => void)[] = [];
+    const unwanted: LockRequest[] = [];
+    const busy = { state: 'busy', ttlMs: -1, fence: 1, holder: undefined, place: '7' } as const;
+    const store: Pick<LockStore, 'join' | 'heartbeat'> = {
+      join: () => Promise.resolve(busy),
+      heartbeat: () => new Promise((resolve) => asked.push(resolve)),
+    };
+    const room = new WaitingRoom(
+      clock,
+      store,
+      (request) => unwanted.push(request),
+      (error) => {
+        throw error;
+      },
+    );
+    const keys = lockKeys(new Keyspace(), 'x');
+    const request = { name: 'x', keys, nonce: 'n', owner: 'o', ttlMs: 30_000, renew: true };
+    const failed = room.wait(request, 1_500, undefined, (waiter) => {
+      waiter.fail(new Error('gave up'));
+    });
+    await Promise.all([clock.pass(2_000), expect(failed).rejects.toThrow('gave up')]);
+    expect(asked).toHaveLength(1);
+    asked[0]!({ ttlMs: 30_000, fence: 1, granted: { nonce: 'n', token: 2 }, places: ['7'] });
+    await clock.pass(0);
+    expect(unwanted).toEqual([request]);
+    expect(await room.close()).toEqual([]);
+    expect(clock.timers).toBe(0);
   });
 });
 

@@ -35,7 +35,8 @@ interface Line {
  * depends on a message that may be lost.
  */
 export class WaitingRoom {
-  readonly #store: LockStore;
+  readonly #store: Pick<LockStore, 'join' | 'heartbeat'>;
+  readonly #unwanted: (request: LockRequest) => void;
   readonly #clock: Clock;
   readonly #lines = new Map<string, Line>();
   readonly #waiters = new Map<string, Waiter>();
@@ -43,9 +44,16 @@ export class WaitingRoom {
   /** When the loop looks again by itself. What a turn in progress misses, its end sees. */
   #nextTurnMs = Infinity;
 
-  constructor(clock: Clock, store: LockStore, onError: (error: unknown, name: string) => void) {
+  /** @param unwanted gets what was granted to an acquisition that waits here no more */
+  constructor(
+    clock: Clock,
+    store: Pick<LockStore, 'join' | 'heartbeat'>,
+    unwanted: (request: LockRequest) => void,
+    onError: (error: unknown, name: string) => void,
+  ) {
     this.#clock = clock;
     this.#store = store;
+    this.#unwanted = unwanted;
     this.#loop = new Loop({ name: 'lock heartbeat', turn: () => this.#turn(), onError, clock });
   }
 
@@ -174,12 +182,13 @@ export class WaitingRoom {
   }
 
   async #beat(line: Line): Promise<void> {
-    const all = [...line.waiters.values()];
-    const sent = instantOf(this.#clock);
-    line.heartbeatAtMs = sent.monoMs + HEARTBEAT_MS;
+    line.heartbeatAtMs = this.#clock.monoMs() + HEARTBEAT_MS;
     line.expiryAtMs = Infinity;
+    const all = [...line.waiters.values()];
     for (let i = 0; i < all.length; i += WAITERS_PER_CALL) {
-      const waiters = all.slice(i, i + WAITERS_PER_CALL);
+      // Some may have been granted the lock, or have left, while the others were asked about.
+      const waiters = all.slice(i, i + WAITERS_PER_CALL).filter((waiter) => waiter.waiting);
+      const sent = instantOf(this.#clock);
       try {
         this.#beaten(line, waiters, sent, await this.#store.heartbeat(line.keys, waiters));
       } catch (error) {
@@ -196,10 +205,10 @@ export class WaitingRoom {
       waiter.place = answer.places[i] ?? waiter.place;
       waiter.stillWaiting(sent, answer.fence);
     });
-    if (granted === undefined) return;
-    const waiter = this.#waiters.get(granted.nonce);
-    if (waiter === undefined) return;
-    if (waiter.answered(granted.token, sent)) this.#forget(waiter);
+    const waiter = waiters.find(({ request }) => request.nonce === granted?.nonce);
+    if (granted === undefined || waiter === undefined) return;
+    if (!waiter.waiting) this.#unwanted(waiter.request);
+    else if (waiter.answered(granted.token, sent)) this.#forget(waiter);
     else this.#ask(waiter, RETRY_MS);
   }
 }

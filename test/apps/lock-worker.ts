@@ -9,6 +9,7 @@ const { REDIS_URL = '', HISTORY_DIR = '', WORKER = String(process.pid) } = proce
 const { app, locks } = await lockMember(REDIS_URL, { commandTimeoutMs: 2_000 });
 const history = new History(HISTORY_DIR, WORKER);
 let held: Lock | undefined;
+let finishing = false;
 
 interface Hammer {
   name: string;
@@ -17,8 +18,6 @@ interface Hammer {
   /** How long a lock is held, in milliseconds: from 0 up to this. */
   holdMs: number;
   ttlMs?: number;
-  /** Ends before its rounds are done. */
-  forMs?: number;
 }
 
 interface Outcome {
@@ -37,28 +36,36 @@ async function once(name: string, holdMs: number, ttlMs: number, outcome: Outcom
     outcome.failed[code] = (outcome.failed[code] ?? 0) + 1;
     return;
   }
-  const mark = history.open(name, { token: lock.fencingToken });
-  const work = Math.random() * holdMs;
-  if (work >= 1) await pause(work);
-  const validUntil = now() + BigInt(Math.round((lock.expiresAt - Date.now()) * 1e6));
-  const stillHeld = lock.held;
-  const released = now();
-  history.close(mark, stillHeld || released < validUntil ? released : validUntil);
-  outcome.grants++;
-  if (!stillHeld) outcome.lost++;
+  // A pause may come between any two lines here. Each clock is read before what it must not be later than.
+  const at = now();
+  const heldAtFirst = lock.held;
+  if (heldAtFirst) {
+    const mark = history.open(name, { token: lock.fencingToken, at });
+    const work = Math.random() * holdMs;
+    if (work >= 1) await pause(work);
+    const seen = now();
+    const validUntil = seen + BigInt(Math.round((lock.expiresAt - Date.now()) * 1e6));
+    if (!lock.held) outcome.lost++;
+    const released = now();
+    history.close(mark, released < validUntil ? released : validUntil);
+    outcome.grants++;
+  }
   await lock.release().catch(() => {});
 }
 
 serve({
   ops: {
-    async hammer({ name, waiters, rounds, holdMs, ttlMs = 30_000, forMs = Infinity }: Hammer): Promise<Outcome> {
+    async hammer({ name, waiters, rounds, holdMs, ttlMs = 30_000 }: Hammer): Promise<Outcome> {
       const outcome: Outcome = { grants: 0, lost: 0, failed: {} };
-      const until = performance.now() + forMs;
       const one = async (): Promise<void> => {
-        for (let i = 0; i < rounds && performance.now() < until; i++) await once(name, holdMs, ttlMs, outcome);
+        for (let i = 0; i < rounds && !finishing; i++) await once(name, holdMs, ttlMs, outcome);
       };
       await Promise.all(Array.from({ length: waiters }, one));
       return outcome;
+    },
+    /** Ends what hammers before its rounds are done. */
+    finish: () => {
+      finishing = true;
     },
     /** Takes the lock and keeps it. Resolves to the moment of the grant, on the machine's clock. */
     async take(name: string, ttlMs: number): Promise<{ at: bigint; token: number }> {

@@ -12,7 +12,6 @@ export class GrantOrder {
   readonly #queue: string[] = [];
   readonly #outOfTurn: string[] = [];
   readonly #holders = new Set<string>();
-  #lastToken = '';
   #sawEnd = false;
 
   private constructor(client: Redis, monitor: Redis, name: string) {
@@ -29,10 +28,7 @@ export class GrantOrder {
     return new GrantOrder(client, await client.monitor(), name);
   }
 
-  /**
-   * What was seen, once everything that happened until now has been. Who is granted the lock again counts once: a request that
-   * was executed late may put somebody back into the queue who has left it, and gives the lock back at once.
-   */
+  /** What was seen, once everything that happened until now has been. */
   async end(): Promise<{ grants: number; outOfTurn: string[] }> {
     await this.#client.echo(`end of ${this.#main}`);
     await until(() => this.#sawEnd, { what: 'the monitor has seen everything', everyMs: 5 });
@@ -45,16 +41,15 @@ export class GrantOrder {
     const verb = command.toLowerCase();
     if (verb === 'echo' && key === `end of ${this.#main}`) this.#sawEnd = true;
     if (key === `{${this.#main}}:~queue`) {
-      // ZADD queue NX place nonce: heartbeats repeat it.
-      if (verb === 'zadd' && !this.#queue.includes(args[2]!)) this.#queue.push(args[2]!);
+      // ZADD queue NX place nonce. Heartbeats repeat it.
+      if (verb === 'zadd' && !this.#queue.includes(args[2]!) && !this.#holders.has(args[2]!))
+        this.#queue.push(args[2]!);
       if (verb === 'zrem') this.#leave(args[0]!);
     }
-    // SET holder '<nonce> <token> …': the same again when a heartbeat or a repeated request claims it.
-    if (key === `{${this.#main}}:~holder` && verb === 'set') {
-      const [nonce = '', token = ''] = args[0]!.split(' ');
-      if (token !== this.#lastToken) this.#granted(nonce);
-      this.#lastToken = token;
-    }
+    // SET holder '<nonce> <token> …'. Again when a heartbeat claims it; or for somebody who has had it, when a heartbeat was
+    // executed late and put it back into the queue: that one is no waiter, and gives the lock back at once.
+    const [nonce = ''] = args[0]?.split(' ') ?? [];
+    if (key === `{${this.#main}}:~holder` && verb === 'set' && !this.#holders.has(nonce)) this.#granted(nonce);
   }
 
   #granted(nonce: string): void {
