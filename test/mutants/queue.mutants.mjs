@@ -33,6 +33,7 @@ export default [
     replace: 'true',
   },
   { ...reap, name: 'a stale proof judges', find: ' and now < endsMs', replace: '' },
+  { ...reap, name: 'a lease that Redis has lost judges', find: ' and mine >= endsMs', replace: '' },
   { ...reap, name: 'a young lease judges', find: 'now - sinceMs >= leaseMs and ', replace: '' },
   {
     ...reap,

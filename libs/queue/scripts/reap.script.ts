@@ -22,8 +22,9 @@ export interface Reaped {
  * Only a caller whose own lease has been unbroken for a whole lease may declare others dead: after an outage all
  * leases have ended, and each process has that long to come back and say that it lives. The proof is what the caller
  * was told, and not what stands in `alive` now: a script that waited out the outage in a socket's buffer would find a
- * lease there that was taken anew a moment ago. What a stopping process handed back belongs to the consumer
- * `released`, who never lives: anyone takes from it, without a proof.
+ * lease there that was taken anew a moment ago. Yet what it was told must stand there as well: if it does not, Redis
+ * was restored from an older copy or lost that key, and with it the leases of those who live. What a stopping process
+ * handed back belongs to the consumer `released`, who never lives: anyone takes from it, without a proof.
  *
  * Crash of the caller: what it claimed is pending with it, and reaped in its turn. Resend: the entries already belong
  * to the caller, so a repeat does not return them (its audit finds them). Two callers at once: one after the other;
@@ -50,7 +51,8 @@ local function lives(name)
   local ends = redis.call('ZSCORE', alive, name)
   return ends and tonumber(ends) > now
 end
-local mayJudge = now - sinceMs >= leaseMs and now < endsMs
+local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
+local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
 local claimed, buried = {}, {}
 
 local function isDead(name)

@@ -240,7 +240,12 @@ describe('reap', () => {
     sinceMs?: number;
     endsMs?: number;
   }
+  /** By a caller whose lease has been unbroken for long, and stands. */
   const reap = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[] }> => {
+    await lease(ME, LEASE_MS);
+    return reapAlone(over);
+  };
+  const reapAlone = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[] }> => {
     const now = await serverMs();
     const { claimed, buried } = await reapScript.run(link, {
       keys,
@@ -249,7 +254,7 @@ describe('reap', () => {
         consumer: ME,
         leaseMs: LEASE_MS,
         sinceMs: now - LEASE_MS,
-        endsMs: now + LEASE_MS,
+        endsMs: now + LEASE_MS / 2,
         capacity: 100,
         maxDeliveries: 5,
         released: RELEASED,
@@ -272,11 +277,12 @@ describe('reap', () => {
     ]);
     expect(await pending()).toEqual({ [never]: [ME, 2], [lapsed]: [ME, 2] });
     expect(await consumers()).toEqual([ME]);
-    expect(await admin.zcard(keys.alive)).toBe(0);
+    expect(await admin.zrange(keys.alive, '0', '-1')).toEqual([ME]);
   });
 
   it('hands over the whole entry', async () => {
     await pendingTask(OTHER, { fields: task('{"n":7}', '2', '{"id":"1-1"}') });
+    await lease(ME, 2 * LEASE_MS);
     const now = await serverMs();
     const { claimed } = await reapScript.run(link, {
       keys,
@@ -321,8 +327,17 @@ describe('reap', () => {
   ])('declares nobody dead while its own lease is known to be unbroken %s', async (_what, proof) => {
     const id = await pendingTask(OTHER);
     // A lease taken anew a moment ago, as after an outage, proves nothing.
-    await lease(ME, LEASE_MS);
     expect((await reap(proof(await serverMs()))).claimed).toEqual([]);
+    expect(await pending()).toEqual({ [id]: [OTHER, 1] });
+  });
+
+  it.each([
+    ['is gone', undefined],
+    ['is an older one', LEASE_MS / 3],
+  ])('declares nobody dead when its own lease %s: then Redis lost data, and those of others as well', async (_, ms) => {
+    const id = await pendingTask(OTHER);
+    if (ms !== undefined) await lease(ME, ms);
+    expect((await reapAlone()).claimed).toEqual([]);
     expect(await pending()).toEqual({ [id]: [OTHER, 1] });
   });
 
