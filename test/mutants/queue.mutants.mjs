@@ -47,7 +47,7 @@ export default [
     find: 'if name == released then return true end',
     replace: '',
   },
-  { ...reap, name: 'room is counted per consumer', find: '#claimed + #ids < capacity', replace: '#ids < capacity' },
+  { ...reap, name: 'room is counted per consumer', find: '#claimed + #ids < room', replace: '#ids < room' },
   {
     ...reap,
     name: 'a consumer is deleted with what is pending',

@@ -280,6 +280,13 @@ describe('reap', () => {
     expect(await admin.zrange(keys.alive, '0', '-1')).toEqual([ME]);
   });
 
+  it('sweeps the lease of a process that was killed before it got any task', async () => {
+    await lease(OTHER, -1);
+    await lease(FOREIGN, 1_000);
+    await reap();
+    expect(await admin.zrange(keys.alive, '0', '-1')).toEqual([FOREIGN, ME]);
+  });
+
   it('hands over the whole entry', async () => {
     await pendingTask(OTHER, { fields: task('{"n":7}', '2', '{"id":"1-1"}') });
     await lease(ME, 2 * LEASE_MS);
@@ -339,6 +346,17 @@ describe('reap', () => {
     if (ms !== undefined) await lease(ME, ms);
     expect((await reapAlone()).claimed).toEqual([]);
     expect(await pending()).toEqual({ [id]: [OTHER, 1] });
+  });
+
+  it('takes what it can at once, and no more than a script holds', async () => {
+    const fields = task();
+    const pipeline = admin.pipeline();
+    for (let n = 0; n < 9_000; n++) pipeline.xadd(keys.stream, '*', ...fields);
+    await pipeline.exec();
+    await admin.xreadgroup('GROUP', GROUP, OTHER, 'STREAMS', keys.stream, '>');
+    const { claimed } = await reap({ capacity: 10_000 });
+    expect(claimed.length).toBeGreaterThan(100);
+    expect(Object.values(await pending())).toHaveLength(1_000);
   });
 
   it('takes what was handed back without any proof', async () => {
