@@ -303,6 +303,26 @@ describe('a worker goes on', () => {
     expect(seen).toEqual(['well', 'sick', 'well']);
   });
 
+  it('and begins on a Redis that is full, for its work makes room', async () => {
+    const runs: number[] = [];
+    const handlers = { tasks: (task: Task<number>) => void runs.push(task.payload) };
+    const earlier = await start({ handlers });
+    await earlier.queue.publish('tasks', 0);
+    await untilSettled();
+    await earlier.app.close();
+    const { queue } = await start({ queue: { consumers: false } });
+    await queue.publish('tasks', 1);
+    await admin.config('SET', 'maxmemory', '1');
+    try {
+      await expect(queue.publish('tasks', 2)).rejects.toThrow('OOM');
+      await start({ handlers });
+      await untilSettled();
+    } finally {
+      await admin.config('SET', 'maxmemory', '0');
+    }
+    expect(runs).toEqual([0, 1]);
+  });
+
   it('after FLUSHALL and SCRIPT FLUSH', async () => {
     let ran = 0;
     const { queue } = await start({

@@ -231,6 +231,17 @@ describe('renew', () => {
     await admin.zrem(keys.alive, ME);
     expect(await renew()).toMatchObject({ unbroken: false });
   });
+
+  it('works on a server that is full', async () => {
+    await admin.config('SET', 'maxmemory', '1');
+    try {
+      await expect(admin.zadd(keys.alive, 1, OTHER)).rejects.toThrow('OOM');
+      await renew();
+      expect(await renew()).toMatchObject({ unbroken: true });
+    } finally {
+      await admin.config('SET', 'maxmemory', '0');
+    }
+  });
 });
 
 describe('reap', () => {
