@@ -34,6 +34,26 @@ export default [
   },
   { ...reap, name: 'a stale proof judges', find: ' and now < endsMs', replace: '' },
   { ...reap, name: 'a lease that Redis has lost judges', find: ' and mine >= endsMs', replace: '' },
+  {
+    ...reap,
+    name: 'leases of the dead stay for ever',
+    find: "redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)",
+    replace: '',
+  },
+  { ...reap, name: 'a script is given more than it holds', find: 'math.min(capacity, 1000)', replace: 'capacity' },
+  {
+    file: 'libs/queue/scripts/renew.script.ts',
+    specs: scripts,
+    name: 'on a full server nobody lives',
+    find: "redis.call('ZREM', alive, consumer)",
+    replace: '',
+  },
+  {
+    ...lease,
+    name: 'a lease runs while the machine sleeps',
+    find: ' && clock.wallMs() < this.#heldUntil.wallMs',
+    replace: '',
+  },
   { ...reap, name: 'a young lease judges', find: 'now - sinceMs >= leaseMs and ', replace: '' },
   {
     ...reap,
