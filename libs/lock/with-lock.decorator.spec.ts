@@ -358,6 +358,41 @@ describe('@Cron', () => {
     expect(changed.ran).toBe(0);
   });
 
+  it('refuses to guess when the jobs cannot be found', async () => {
+    @Injectable()
+    class Unknown {
+      @Cron('* * * * * *')
+      @WithLock('unknown')
+      async run(): Promise<string> {
+        return 'ran';
+      }
+    }
+    const joined = await lockMember(redis.url, {
+      module: { providers: [Unknown, { provide: 'SCHEDULE_MODULE_OPTIONS', useValue: {} }] },
+    });
+    members.push(joined);
+    await expect(joined.app.get(Unknown).run()).rejects.toMatchObject({ code: 'SLUICE_CRON_UNKNOWN' });
+  });
+
+  it('skips a run that comes more than a day late', async () => {
+    @Injectable()
+    class Late {
+      ran = 0;
+
+      @Cron('0 0 1 1 *', { name: 'late' })
+      @WithLock('late')
+      async run(): Promise<number> {
+        return ++this.ran;
+      }
+    }
+    const late = await boot(Late, schedule);
+    expect(await late.run()).toBe(1);
+    // As the scheduler does before it calls: this job fires now, and new year was not yesterday.
+    Object.assign(members[0]!.app.get(SchedulerRegistry).getCronJob('late'), { lastExecution: new Date() });
+    expect(await late.run()).toBeUndefined();
+    expect(late.ran).toBe(1);
+  });
+
   it('skips a tick that finds the last run still going', async () => {
     @Injectable()
     class Slow {
