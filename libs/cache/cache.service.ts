@@ -58,7 +58,7 @@ export class CacheService {
    * An invalidation during a load makes sure that its result is never stored. What the loader throws comes back `===` to
    * the callers in this process; callers elsewhere, and everybody for `errorBackoffMs`, get a CacheLoaderError. While Redis
    * does not answer, each process loads for itself and stores nothing. The loader runs in the AsyncLocalStorage context of the
-   * caller that came first: it must not depend on who calls, only on the key.
+   * caller that came first: it must not depend on who calls, only on the key, and must not ask for that key itself.
    *
    * @throws SluiceError `SLUICE_CACHE_LOADER_FAILED`, `SLUICE_CACHE_LOADER_TIMEOUT`, `SLUICE_CACHE_UNSERIALIZABLE`,
    *   `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`

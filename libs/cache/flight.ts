@@ -4,6 +4,7 @@ import { ttlOf, type LoadOptions } from './cache.options.js';
 import type { CacheStore, NotedFailure } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
+import type { HotKeys } from './hot-keys.js';
 import { Lease } from './lease.js';
 import { Load, type Loader } from './load.js';
 import type { Request, WakeUps } from './wake-ups.js';
@@ -22,6 +23,7 @@ export interface Airspace {
   readonly wakeUps: WakeUps;
   readonly clock: Clock;
   readonly random: Random;
+  readonly hotKeys: HotKeys;
   /** The leases that this process holds. */
   readonly leases: Set<Lease>;
   /** Redis is about to be let go: nothing more is asked of it. */
@@ -74,8 +76,16 @@ export class Flight {
   }
 
   async #fly(): Promise<Landing> {
-    const { store, wakeUps, clock } = this.#airspace;
+    const { store, wakeUps, clock, hotKeys } = this.#airspace;
     try {
+      if (hotKeys.has(this.key)) {
+        // As below: whatever keeps Redis from answering, readers get their value from the source.
+        const text = await store.get(this.key).catch(() => undefined);
+        if (text === undefined) return await this.#loadAlone();
+        const landing = text === null ? undefined : this.#land(text);
+        if (landing) return landing;
+        hotKeys.delete(this.key);
+      }
       for (;;) {
         const request = wakeUps.expect(store.newToken());
         this.#askedAtMs = clock.monoMs();
@@ -137,6 +147,7 @@ export class Flight {
       const copies = new Copies(text);
       lease.end();
       const stored = !request.voided && (await this.#fill(request.token, text, ttlOf(value, this.#options)));
+      if (stored) this.#airspace.hotKeys.add(this.key);
       return { kind: stored ? 'value' : 'overtaken', copies };
     } catch (error) {
       lease.end();
@@ -182,7 +193,9 @@ export class Flight {
 
   #land(text: string): Landing | undefined {
     try {
-      return { kind: 'value', copies: new Copies(text) };
+      const copies = new Copies(text);
+      this.#airspace.hotKeys.add(this.key);
+      return { kind: 'value', copies };
     } catch {
       return undefined;
     }

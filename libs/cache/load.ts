@@ -39,7 +39,6 @@ export class Load {
       cancel = clock.timer(timeoutMs, () => {
         const error = new CacheLoaderTimeoutError(key, timeoutMs);
         this.#timedOut = true;
-        // First: a loader that listens to the signal rejects while it is being told.
         reject(error);
         this.#controller.abort(error);
       });

@@ -2,6 +2,7 @@ import type { Clock, Random } from '../redis/index.js';
 import type { LoadOptions } from './cache.options.js';
 import type { CacheStore } from './cache.store.js';
 import { Flight } from './flight.js';
+import { HotKeys } from './hot-keys.js';
 import type { Lease } from './lease.js';
 import type { Loader } from './load.js';
 import type { WakeUps } from './wake-ups.js';
@@ -22,7 +23,7 @@ export class Reader {
     const leave = (flight: Flight): void => {
       if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
     };
-    this.#airspace = { ...options, leases: new Set<Lease>(), closed: false, leave };
+    this.#airspace = { ...options, leases: new Set<Lease>(), hotKeys: new HotKeys(), closed: false, leave };
   }
 
   /**
@@ -45,6 +46,7 @@ export class Reader {
   /** Nobody joins what runs for this key any more: its value is about to change. */
   forget(key: string): void {
     this.#flights.delete(key);
+    this.#airspace.hotKeys.delete(key);
   }
 
   /** Leases are given back, so that others load at once; whoever waits goes to the source. */

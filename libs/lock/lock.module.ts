@@ -3,12 +3,12 @@ import { DiscoveryModule } from '@nestjs/core';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { WeaveModule } from '../weave/index.js';
 import { CronJobs } from './cron-jobs.js';
-import { resolveLockOptions, type LockOptions } from './lock.options.js';
+import { resolveLockOptions, type SluiceLockModuleOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
 import { LockStore } from './lock.store.js';
 import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
 
-const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockOptions>({
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModuleOptions>({
   optionsInjectionToken: LOCK_OPTIONS,
 })
   .setClassMethodName('forRoot')
@@ -29,7 +29,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<LockOptions>({
     {
       provide: LOCK_STORE,
       inject: [REDIS_CONNECTIONS, LOCK_OPTIONS],
-      useFactory: (connections: RedisConnections, options: LockOptions | undefined) =>
+      useFactory: (connections: RedisConnections, options: SluiceLockModuleOptions | undefined) =>
         new LockStore(
           connections.get(resolveLockOptions(options).connection),
           connections.keyspace,

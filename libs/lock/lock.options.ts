@@ -24,7 +24,7 @@ export interface TryAcquireOptions extends Omit<LockTimes, 'waitMs'> {
 /** Options of `acquire` and `withLock`. */
 export interface AcquireOptions extends LockTimes, TryAcquireOptions {}
 
-export interface LockOptions extends LockTimes {
+export interface SluiceLockModuleOptions extends LockTimes {
   /** Overrides by lock name: stronger than what a call or a decorator says, so that configuration can tune both. */
   names?: Record<string, LockTimes>;
   /** Which of `redis.connections`. Default: the default one. */
@@ -56,8 +56,8 @@ export interface ResolvedLockOptions extends Readonly<Required<LockTimes>> {
 }
 
 /** Checks the module's options once, at boot. */
-export function resolveLockOptions(given: LockOptions | undefined): ResolvedLockOptions {
-  const options = resolveOptions<LockOptions>('lock', given, {
+export function resolveLockOptions(given: SluiceLockModuleOptions | undefined): ResolvedLockOptions {
+  const options = resolveOptions<SluiceLockModuleOptions>('lock', given, {
     ...TIMES,
     connection: text(),
     names: optional((names, path) => {

@@ -10,7 +10,7 @@ import {
   resolveAcquire,
   resolveLockOptions,
   type AcquireOptions,
-  type LockOptions,
+  type SluiceLockModuleOptions,
   type ResolvedAcquire,
   type ResolvedLockOptions,
   type TryAcquireOptions,
@@ -43,7 +43,7 @@ export class LockService {
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
-    @Inject(LOCK_OPTIONS) options: LockOptions | undefined,
+    @Inject(LOCK_OPTIONS) options: SluiceLockModuleOptions | undefined,
     @Inject(LOCK_STORE) store: LockStore,
     @Inject(CronJobs) cronJobs: CronJobs,
   ) {

@@ -9,7 +9,8 @@ type Pending = [id: string, consumer: string, idleMs: number, deliveries: number
  *
  * Not ours any more: while our lease had lapsed, others took over; what did not start yet is dropped.
  * Ours, unknown to us and older than a lease: it was delivered, but the socket died before it arrived. No one else
- * would ever take it, for we live. Ours is claimed anew, unless it was taken over since (then it is not that old).
+ * would ever take it, for we live. It is claimed anew; the age is checked by that, so that what another process takes
+ * over in this moment stays with it.
  */
 export async function audit(worker: Worker, link: Link, consumer: string, leaseMs: number): Promise<void> {
   const { stream } = worker.keys;
@@ -20,7 +21,7 @@ export async function audit(worker: Worker, link: Link, consumer: string, leaseM
   worker.suspect = false;
   worker.pump();
 
-  const lost = pending.filter(([id, , idleMs]) => idleMs >= leaseMs && !worker.holds(id)).slice(0, worker.credit);
+  const lost = pending.filter(([id]) => !worker.holds(id)).slice(0, worker.credit);
   if (lost.length === 0) return;
   const ids = lost.map(([id]) => id);
   const claimed = await link.send<([string, string[]] | null)[]>('xclaim', [stream, group, consumer, leaseMs, ...ids]);

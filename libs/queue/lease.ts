@@ -23,7 +23,6 @@ export class Lease {
   readonly #options: LeaseOptions;
   #unbroken: Span = NEVER;
   #heldUntilMs = -Infinity;
-  #taken = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -39,23 +38,18 @@ export class Lease {
     return this.#options.clock.monoMs() < this.#heldUntilMs;
   }
 
-  /** Takes or extends it. Resolves to false when it had ended in between: others may have taken over our work. */
+  /** Takes or extends it. Resolves to false when it may have ended in between: others may have our work now. */
   async renew(): Promise<boolean> {
     const { link, clock, alive, consumer, leaseMs } = this.#options;
     const sentMs = clock.monoMs();
-    try {
-      const call = { keys: { alive }, args: { consumer, leaseMs } };
-      const { unbroken, nowMs } = await renewScript.run(link, call, { deadlineMs: leaseMs });
-      this.#heldUntilMs = sentMs + leaseMs;
-      const known = unbroken && this.#unbroken !== NEVER;
-      this.#unbroken = { sinceMs: known ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };
-      const lapsed = this.#taken && !unbroken;
-      this.#taken = true;
-      return !lapsed;
-    } catch (error) {
-      // The reply that was lost may have been the one that said it had ended.
-      this.#unbroken = NEVER;
-      throw error;
-    }
+    const call = { keys: { alive }, args: { consumer, leaseMs } };
+    const { unbroken, nowMs } = await renewScript.run(link, call, { deadlineMs: leaseMs });
+    // Unbroken since the last renewal, says the server. That may have been one whose reply was lost, and with it the
+    // news that the lease had ended: only what begins before the end that we know of continues what we know.
+    const continues = unbroken && nowMs < this.#unbroken.endsMs;
+    const first = this.#unbroken === NEVER;
+    this.#unbroken = { sinceMs: continues ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };
+    this.#heldUntilMs = sentMs + leaseMs;
+    return continues || first;
   }
 }

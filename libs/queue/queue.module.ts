@@ -3,11 +3,11 @@ import { DiscoveryModule } from '@nestjs/core';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { HandlerRegistry, QUEUE_SETTINGS } from './handler.registry.js';
 import { QueueConsumers } from './queue.consumers.js';
-import { resolveQueueOptions, type QueueOptions } from './queue.options.js';
+import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
 import { QUEUE_SERVICE, QueueService } from './queue.service.js';
 import { TaskHandlerExplorer } from './task-handler.explorer.js';
 
-const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<QueueOptions>({
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceQueueModuleOptions>({
   optionsInjectionToken: 'sluice:queue-options',
 })
   .setClassMethodName('forRoot')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { mergeHandlerOptions, resolveQueueOptions, type QueueOptions } from './queue.options.js';
+import { mergeHandlerOptions, resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
 
 describe('resolveQueueOptions', () => {
   it('knows the defaults', () => {
@@ -23,7 +23,7 @@ describe('resolveQueueOptions', () => {
     [{ handlers: ['a'] }, 'queue.handlers must be an object'],
     [{ concurency: 1 }, 'queue.concurency is not an option'],
   ])('refuses %j', (options, message) => {
-    expect(() => resolveQueueOptions(options as QueueOptions)).toThrow(
+    expect(() => resolveQueueOptions(options as SluiceQueueModuleOptions)).toThrow(
       expect.objectContaining({ code: 'SLUICE_BAD_OPTION', message: expect.stringContaining(message) }),
     );
   });

@@ -16,7 +16,7 @@ export interface HandlerOptions {
 }
 
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
-export interface QueueOptions extends HandlerOptions {
+export interface SluiceQueueModuleOptions extends HandlerOptions {
   /** Which Redis of `redis.connections`. Default `'default'`. */
   connection?: string;
   /** Which queues this process works on: `false` for none (it only publishes), or their names. Default: all it handles. */
@@ -55,7 +55,7 @@ export interface ResolvedQueueOptions {
  *
  * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
  */
-export function resolveQueueOptions(given: QueueOptions | undefined): ResolvedQueueOptions {
+export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
   const { connection, consumers, handlers, leaseMs, drainMs, ...defaults } = resolveOptions<Resolving>('queue', given, {
     connection: text(),
     consumers: queueNames,

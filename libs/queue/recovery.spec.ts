@@ -160,6 +160,30 @@ describe('a process that lives', () => {
     expect(runs).toEqual([1, 3]);
   });
 
+  it('runs a task once that was taken over and came back while it ran, and settles it', async () => {
+    const { opened, open } = gate();
+    const runs: string[] = [];
+    const { queue, connections } = await start({
+      run: async (task: Task<string>) => {
+        runs.push(`${task.payload} ${task.attempt}`);
+        if (task.attempt === 1) await opened;
+        if (task.payload === 'fails') throw new Error('as asked');
+      },
+      options: { maxAttempts: 2 },
+    });
+    await queue.publishMany('tasks', ['fails', 'succeeds']);
+    await until(() => runs.length === 2, { what: 'both run' });
+    await admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
+    const me = consumerName(connections.processId);
+    await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 3), {
+      what: 'both came back',
+    });
+    open();
+    await untilSettled();
+    expect(runs).toEqual(['fails 1', 'succeeds 1', 'fails 2']);
+    expect(await admin.xlen('{tasks}:~dead')).toBe(1);
+  });
+
   it('finds what was delivered to it and got lost on the way', async () => {
     const seen: Task<never>[] = [];
     const { connections } = await start((task) => void seen.push(task));

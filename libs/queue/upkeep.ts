@@ -63,9 +63,7 @@ export class Upkeep {
       if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, leaseMs);
       if (worker.open && sweeping && worker.credit > 0) await this.#reap(worker);
     } catch (error) {
-      // Someone deleted the stream, or Redis lost its data.
-      if (isReplyError(error, 'NOGROUP') || isReplyError(error, 'ERR no such key')) worker.open = false;
-      else this.#report(error, worker, 'looking for work of dead processes failed');
+      this.#report(error, worker, 'looking for work of dead processes failed');
     }
   }
 

@@ -1,14 +1,14 @@
 import type { SluiceCacheModuleOptions } from '../cache/index.js';
-import type { LockOptions } from '../lock/index.js';
-import type { QueueOptions } from '../queue/index.js';
+import type { SluiceLockModuleOptions } from '../lock/index.js';
+import type { SluiceQueueModuleOptions } from '../queue/index.js';
 import type { SluiceRedisModuleOptions } from '../redis/index.js';
 import { resolveOptions } from '../weave/index.js';
 
 /** Everything that `SluiceModule` takes, from a literal, a factory or a class. Every part has working defaults. */
 export interface SluiceOptions extends SluiceRedisModuleOptions {
-  lock?: LockOptions;
+  lock?: SluiceLockModuleOptions;
   cache?: SluiceCacheModuleOptions;
-  queue?: QueueOptions;
+  queue?: SluiceQueueModuleOptions;
 }
 
 /**

@@ -8,12 +8,14 @@ import {
   LockService,
   LockTimeoutError,
   QueueService,
+  REDIS_CONNECTIONS,
   TaskHandler,
   WithLock,
   currentLock,
   defineQueue,
+  type RedisConnections,
   type Task,
-} from 'nestjs-sluice';
+} from '../sluice/index.js';
 import { until } from '../../test/support/until.js';
 import { SluiceTestingModule } from './sluice-testing.module.js';
 import { TestingQueue } from './testing-queue.js';
@@ -91,8 +93,15 @@ beforeEach(async () => {
 afterEach(() => app.close());
 
 describe('SluiceTestingModule', () => {
-  it('opens no socket', () => {
-    expect(process.getActiveResourcesInfo().filter((each) => each.startsWith('TCP'))).toEqual([]);
+  it('opens no socket, and says so to whoever wants one', async () => {
+    const sockets = () => process.getActiveResourcesInfo().filter((each) => each.startsWith('TCP')).length;
+    const before = sockets();
+    const other = await Test.createTestingModule({ imports: [SluiceTestingModule.forRoot()] }).compile();
+    await other.init();
+    expect(sockets()).toBeLessThanOrEqual(before);
+    const connections = other.get<RedisConnections>(REDIS_CONNECTIONS, { strict: false });
+    expect(() => connections.get()).toThrow('SluiceTestingModule has no Redis');
+    await other.close();
   });
 
   it('locks: one at a time, in the order of arrival, with growing tokens', async () => {

@@ -3,10 +3,10 @@ import { DiscoveryModule } from '@nestjs/core';
 import type { CacheStore } from '../cache/cache.store.js';
 import { CACHE_SERVICE, CacheService, type SluiceCacheModuleOptions } from '../cache/index.js';
 import { CronJobs } from '../lock/cron-jobs.js';
-import { LockService, LOCK_SERVICE, type LockOptions } from '../lock/index.js';
+import { LockService, LOCK_SERVICE, type SluiceLockModuleOptions } from '../lock/index.js';
 import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
 import { HandlerRegistry, QUEUE_SETTINGS } from '../queue/handler.registry.js';
-import { QUEUE_SERVICE, QueueService, type QueueOptions } from '../queue/index.js';
+import { QUEUE_SERVICE, QueueService, type SluiceQueueModuleOptions } from '../queue/index.js';
 import { resolveQueueOptions } from '../queue/queue.options.js';
 import { TaskHandlerExplorer } from '../queue/task-handler.explorer.js';
 import { REDIS_CONNECTIONS, RedisConnections, SLUICE_CLOCK, systemClock, type Clock } from '../redis/index.js';
@@ -18,9 +18,9 @@ import { TestingQueue } from './testing-queue.js';
 export interface SluiceTestingOptions {
   /** As the app's own. Default `'test'`. */
   namespace?: string;
-  lock?: LockOptions;
+  lock?: SluiceLockModuleOptions;
   cache?: SluiceCacheModuleOptions;
-  queue?: QueueOptions;
+  queue?: SluiceQueueModuleOptions;
 }
 
 /** What features share, without a Redis behind it: nothing is ever connected. */
@@ -80,7 +80,7 @@ export class SluiceTestingModule implements OnModuleDestroy {
   }
 }
 
-function lockProviders(options: LockOptions = {}): NonNullable<DynamicModule['providers']> {
+function lockProviders(options: SluiceLockModuleOptions = {}): NonNullable<DynamicModule['providers']> {
   return [
     CronJobs,
     { provide: LOCK_OPTIONS, useValue: options },
@@ -109,7 +109,7 @@ function cacheProviders(options: SluiceCacheModuleOptions = {}): NonNullable<Dyn
   ];
 }
 
-function queueProviders(options: QueueOptions = {}): NonNullable<DynamicModule['providers']> {
+function queueProviders(options: SluiceQueueModuleOptions = {}): NonNullable<DynamicModule['providers']> {
   return [
     { provide: QUEUE_SETTINGS, useFactory: () => resolveQueueOptions(options) },
     HandlerRegistry,

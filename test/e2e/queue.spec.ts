@@ -95,8 +95,10 @@ describe('workers', () => {
 
   it('frozen beyond their lease find their work taken over, and settle none of it', async () => {
     const frozen = await startWorker({ NAME: 'frozen' });
+    let started = 0;
+    frozen.on('started', () => started++);
     const ids = await publish(HELD, { ms: 400, failsIn: 'frozen' });
-    await frozen.once('started');
+    await until(() => started === CONCURRENCY, { what: 'it is busy' });
     frozen.pause();
     await startWorker();
     await untilBalanced();
@@ -104,6 +106,7 @@ describe('workers', () => {
     frozen.resume();
     await pause(1_500);
     await untilBalanced();
+    expect(started).toBe(CONCURRENCY);
     expect(checkLedger(ids, readLedger(ledger), 0)).toEqual([]);
     expect(readLedger(ledger).every(({ attempt }) => attempt === 1)).toBe(true);
     const [next] = await publish(1, { ms: 0 });

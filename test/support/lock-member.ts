@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { Module, type ModuleMetadata, type INestApplicationContext, type NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { LockService, SluiceLockModule, type LockOptions } from 'nestjs-sluice/lock';
+import { LockService, SluiceLockModule, type SluiceLockModuleOptions } from 'nestjs-sluice/lock';
 import { REDIS_CONNECTIONS, SluiceRedisModule, type RedisConnections } from 'nestjs-sluice/redis';
 
 /** One instance of an app with locks, as a fleet has several. */
@@ -12,7 +12,7 @@ export interface LockMember {
 }
 
 export interface LockMemberOptions {
-  lock?: LockOptions;
+  lock?: SluiceLockModuleOptions;
   namespace?: string;
   /** Further parts of the app's module. */
   module?: ModuleMetadata;

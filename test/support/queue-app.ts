@@ -6,7 +6,7 @@ import {
   SluiceQueueModule,
   TaskHandler,
   type HandlerOptions,
-  type QueueOptions,
+  type SluiceQueueModuleOptions,
   type Task,
 } from 'nestjs-sluice/queue';
 
@@ -20,7 +20,7 @@ export interface QueueAppOptions {
   handlers?: Record<string, TestHandler>;
   /** Further modules, imported before the queue's. */
   imports?: Type[];
-  queue?: QueueOptions;
+  queue?: SluiceQueueModuleOptions;
   namespace?: string;
   /** Gets what is logged; without it nothing is shown. */
   logged?: (level: string, message: string) => void;
