@@ -6,6 +6,11 @@ export function isTransient(error: unknown): boolean {
   return error instanceof RedisUnavailableError || isReplyError(error, 'READONLY') || isReplyError(error, 'LOADING');
 }
 
+interface Pending {
+  readonly identity: LockIdentity;
+  readonly untilMs: number;
+}
+
 /**
  * Gives back, in the background, what could not be given back at once because Redis did not answer: a lock, a place in
  * the queue, a grant that came for nobody. Each is tried until it succeeds or its lease is over anyway.
@@ -13,7 +18,7 @@ export function isTransient(error: unknown): boolean {
 export class GiveBack {
   readonly #clock: Clock;
   readonly #release: (identity: LockIdentity) => Promise<unknown>;
-  readonly #pending = new Map<string, { identity: LockIdentity; untilMs: number }>();
+  readonly #pending = new Map<string, Pending>();
   readonly #loop: Loop;
 
   constructor(
@@ -43,16 +48,18 @@ export class GiveBack {
   }
 
   async #turn(): Promise<number | undefined> {
-    await Promise.all([...this.#pending.values()].map((each) => this.#try(each.identity, each.untilMs)));
+    await Promise.all([...this.#pending.values()].map((each) => this.#try(each)));
     return this.#pending.size === 0 ? undefined : 200;
   }
 
-  async #try(identity: LockIdentity, untilMs: number): Promise<void> {
+  async #try(pending: Pending): Promise<void> {
     try {
-      await this.#release(identity);
+      await this.#release(pending.identity);
     } catch (error) {
-      if (isTransient(error) && this.#clock.monoMs() < untilMs) return;
+      if (isTransient(error) && this.#clock.monoMs() < pending.untilMs) return;
     }
-    this.#pending.delete(identity.nonce);
+    // It may have been granted, and added, once more since.
+    const { nonce } = pending.identity;
+    if (this.#pending.get(nonce) === pending) this.#pending.delete(nonce);
   }
 }

@@ -9,6 +9,7 @@ import type { Lock } from './index.js';
 import { lockKeys } from './lock.keys.js';
 import type { LockRequest } from './lock-request.js';
 import type { LockStore } from './lock.store.js';
+import { release } from './scripts/release.script.js';
 import type { Heartbeat } from './scripts/heartbeat.script.js';
 import { WaitingRoom } from './waiting-room.js';
 
@@ -283,6 +284,22 @@ describe('a heartbeat that is executed late', () => {
     expect(unwanted).toEqual([request]);
     expect(await room.close()).toEqual([]);
     expect(clock.timers).toBe(0);
+  });
+});
+
+describe('an acquisition that is executed late', () => {
+  it('passes on what it was granted to somebody who has left since', async () => {
+    const { locks } = await member();
+    // A script that the server does not know is sent twice: the release overtakes the acquisition.
+    await admin.script('FLUSH');
+    await admin.script('LOAD', release.lua);
+    const controller = new AbortController();
+    const call = locks.acquire('x', { signal: controller.signal });
+    const reason = new Error('not any more');
+    controller.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    await until(async () => (await admin.exists('{lock:x}:~fence')) === 1, { what: 'it is granted', everyMs: 2 });
+    await until(async () => (await admin.exists('lock:x')) === 0, { what: 'it is passed on', deadlineMs: 5_000 });
   });
 });
 

@@ -111,7 +111,11 @@ export class WaitingRoom {
   }
 
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
-    if (!waiter.waiting) return;
+    if (!waiter.waiting) {
+      // It left meanwhile, and its release was faster: a server that did not know the script was asked twice.
+      if (acquired.state === 'granted') this.#unwanted(waiter.request);
+      return;
+    }
     if (acquired.state === 'granted') {
       if (waiter.answered(acquired.token, sent)) this.#forget(waiter);
       else this.#ask(waiter, RETRY_MS);
