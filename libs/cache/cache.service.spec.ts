@@ -578,4 +578,22 @@ describe('shutdown', () => {
     first.succeed('a');
     await own;
   });
+
+  it('does not wait for a Redis that hangs longer than a reader does', async () => {
+    const { cache, close } = await cacheMember({ redis: { url: redis.url }, readTimeoutMs: 100 });
+    const source = new HeldLoader();
+    const call = cache.getOrLoad('k', source.load);
+    const run = await source.run();
+    redis.pause();
+    try {
+      const from = performance.now();
+      await close();
+      // By the commands' own deadline it would be 5 s.
+      expect(performance.now() - from).toBeLessThan(3_000);
+    } finally {
+      redis.resume();
+    }
+    run.succeed('v');
+    expect(await call).toBe('v');
+  });
 });

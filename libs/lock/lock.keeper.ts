@@ -11,7 +11,7 @@ import type { AcquiredTick } from './scripts/acquire.reply.js';
 import type { GaveUp, Waiter } from './waiter.js';
 import { WaitingRoom } from './waiting-room.js';
 
-/** How long the answer to a waiter that gives up may take: it says who holds the lock. */
+/** How long a release may take for which a shutdown waits, or nobody; or a waiter that gives up: it says who holds the lock. */
 const LEAVE_DEADLINE_MS = 1_000;
 /** How long a shutdown waits for bodies that still run under a lock, once their signals are aborted. */
 const CLOSE_GRACE_MS = 1_000;
@@ -44,7 +44,7 @@ export class LockKeeper {
   constructor(clock: Clock, store: LockStore, onError: (error: unknown, name: string) => void) {
     this.#clock = clock;
     this.#store = store;
-    this.#giveBack = new GiveBack(clock, (identity) => store.release(identity), onError);
+    this.#giveBack = new GiveBack(clock, (identity) => store.release(identity, LEAVE_DEADLINE_MS), onError);
     const unwanted = (request: LockRequest): void => {
       this.#unwanted(request, request.ttlMs);
     };
@@ -99,7 +99,8 @@ export class LockKeeper {
   /** Waiters leave; whoever still works under a lock is told, and has a moment to end; then all locks go back. */
   async close(): Promise<void> {
     this.#closed = true;
-    const left = await this.#room.close();
+    const left = this.#room.leave();
+    const stopped = this.#room.stop();
     const leaving = left.map(async (waiter) => {
       waiter.fail(closed(waiter.request.name));
       await this.#store.release(waiter.request, LEAVE_DEADLINE_MS).catch(() => {});
@@ -107,7 +108,7 @@ export class LockKeeper {
     const held = [...this.#held.values()];
     for (const lock of held) lock.close();
     if (this.#running.size > 0) await this.#grace();
-    await Promise.all([...leaving, ...held.map((lock) => lock.release().catch(() => {}))]);
+    await Promise.all([stopped, ...leaving, ...held.map((lock) => lock.release().catch(() => {}))]);
     await this.#giveBack.stop();
   }
 
@@ -167,7 +168,7 @@ export class LockKeeper {
 
   async #release(request: LockRequest): Promise<boolean> {
     try {
-      return (await this.#store.release(request)).released;
+      return (await this.#store.release(request, this.#closed ? LEAVE_DEADLINE_MS : undefined)).released;
     } catch (error) {
       if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);
       throw error;

@@ -282,7 +282,8 @@ describe('a heartbeat that is executed late', () => {
     asked[0]!({ ttlMs: 30_000, fence: 1, granted: { nonce: 'n', token: 2 }, places: ['7'] });
     await clock.pass(0);
     expect(unwanted).toEqual([request]);
-    expect(await room.close()).toEqual([]);
+    expect(room.leave()).toEqual([]);
+    await room.stop();
     expect(clock.timers).toBe(0);
   });
 });

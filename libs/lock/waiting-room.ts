@@ -100,14 +100,18 @@ export class WaitingRoom {
   }
 
   /** Nobody waits any longer. Returns who did; they are to be failed. */
-  async close(): Promise<Waiter[]> {
+  leave(): Waiter[] {
     const left = [...this.#waiters.values()];
     for (const waiter of left) {
       waiter.leave();
       this.#forget(waiter);
     }
-    await this.#loop.stop();
     return left;
+  }
+
+  /** No heartbeat is sent any more; resolves when the last was answered. */
+  async stop(): Promise<void> {
+    await this.#loop.stop();
   }
 
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
