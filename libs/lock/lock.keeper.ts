@@ -1,7 +1,7 @@
-import { RedisUnavailableError, type Clock } from '../redis/index.js';
+import type { Clock } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import { runUnder } from './current-lock.js';
-import { GiveBack, isTransient } from './give-back.js';
+import { GiveBack, isTransient, isUnavailable } from './give-back.js';
 import { instantOf, remainingMs } from './instant.js';
 import { LockLostError, LockTimeoutError } from './lock.errors.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
@@ -74,14 +74,21 @@ export class LockKeeper {
   /** Takes the lock, or answers why not. */
   async attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     this.#refuseWhenClosed(request.name);
-    try {
-      return await this.#attempt(request, attempt);
-    } catch (error) {
-      // It may have been granted without an answer, or was granted and cannot be used.
-      if (!(error instanceof RedisUnavailableError && error.outcome === 'not-sent')) {
-        this.#giveBack.add(request, request.ttlMs);
+    const untilMs = this.#clock.monoMs() + attempt.patienceMs;
+    let sent = false;
+    for (;;) {
+      try {
+        return await this.#try(request, attempt);
+      } catch (error) {
+        sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
+        if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
+          // Any of the tries may have been granted without an answer, or the last was granted and cannot be used.
+          if (sent) this.#giveBack.add(request, request.ttlMs);
+          throw error;
+        }
       }
-      throw error;
+      // The same nonce again: a grant whose answer was lost is found, and is whole from this sending on.
+      await new Promise<void>((resolve) => this.#clock.timer(RETRY_MS, resolve));
     }
   }
 
@@ -112,22 +119,13 @@ export class LockKeeper {
     await this.#giveBack.stop();
   }
 
-  async #attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
-    const untilMs = this.#clock.monoMs() + attempt.patienceMs;
-    for (;;) {
-      const from = instantOf(this.#clock);
-      try {
-        const answer = await attempt.send();
-        if (answer.state !== 'granted') return answer as NotGranted<A>;
-        attempt.signal?.throwIfAborted();
-        if (remainingMs(this.#clock, from, request.ttlMs) <= 0) throw new LockLostError(request.name, 'expired');
-        return this.#hold(request, { token: answer.token, from, validMs: request.ttlMs, claimed: true });
-      } catch (error) {
-        if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) throw error;
-      }
-      // The same nonce again: a grant whose answer was lost is found, and is whole from this sending on.
-      await new Promise<void>((resolve) => this.#clock.timer(RETRY_MS, resolve));
-    }
+  async #try<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+    const from = instantOf(this.#clock);
+    const answer = await attempt.send();
+    if (answer.state !== 'granted') return answer as NotGranted<A>;
+    attempt.signal?.throwIfAborted();
+    if (remainingMs(this.#clock, from, request.ttlMs) <= 0) throw new LockLostError(request.name, 'expired');
+    return this.#hold(request, { token: answer.token, from, validMs: request.ttlMs, claimed: true });
   }
 
   #pushed({ identity, token, validMs }: Pushed): void {
