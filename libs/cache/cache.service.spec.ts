@@ -526,6 +526,15 @@ describe('without Redis', () => {
     client.disconnect();
   });
 
+  it('one that refuses to remove broken bytes is none', async () => {
+    const { cache } = await member({ redis: { url: own.url } });
+    const client = new Redis(own.url);
+    await client.set('{cache}:k', 'broken');
+    await client.config('SET', 'min-replicas-to-write', '1');
+    expect(await cache.getOrLoad('k', () => 'source')).toBe('source');
+    client.disconnect();
+  });
+
   it('one that refuses the fill has who waits ask again', async () => {
     const [a, b] = [await member({ redis: { url: own.url } }), await member({ redis: { url: own.url } })];
     const source = new HeldLoader();
