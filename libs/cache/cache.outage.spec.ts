@@ -113,6 +113,15 @@ describe('without Redis', () => {
     await expect(cache.set('k', 1)).rejects.toMatchObject({ name: 'ReplyError' });
   });
 
+  it('one that refuses to remove broken bytes is none', async () => {
+    const { cache } = await bed.member({ redis: { url: own.url } });
+    const client = new Redis(own.url);
+    await client.set('{cache}:k', 'broken');
+    await client.config('SET', 'min-replicas-to-write', '1');
+    expect(await cache.getOrLoad('k', () => 'source')).toBe('source');
+    client.disconnect();
+  });
+
   it('one that refuses the fill has who waits ask again', async () => {
     const [a, b] = [await bed.member({ redis: { url: own.url } }), await bed.member({ redis: { url: own.url } })];
     const source = new HeldLoader();
@@ -176,5 +185,23 @@ describe('shutdown', () => {
     expect(await b.cache.getOrLoad('k', () => 'source')).toBe('source');
     first.succeed('a');
     await own;
+  });
+
+  it('does not wait for a Redis that hangs longer than a reader does', async () => {
+    const { cache, close } = await cacheMember({ redis: { url: bed.redis.url }, readTimeoutMs: 100 });
+    const source = new HeldLoader();
+    const call = cache.getOrLoad('k', source.load);
+    const run = await source.run();
+    bed.redis.pause();
+    try {
+      const from = performance.now();
+      await close();
+      // By the commands' own deadline it would be 5 s.
+      expect(performance.now() - from).toBeLessThan(3_000);
+    } finally {
+      bed.redis.resume();
+    }
+    run.succeed('v');
+    expect(await call).toBe('v');
   });
 });

@@ -173,6 +173,19 @@ describe('a loader that fails', () => {
     });
   });
 
+  it.each([
+    ['an object without a prototype', Object.create(null) as unknown],
+    ['an error without a message', Object.assign(new Error(), { message: undefined })],
+    ['an error with a name that is none', Object.assign(new Error('x'), { name: 1n })],
+  ])('with %s: its caller gets that, and the fleet some description', async (_what, thrown) => {
+    const { cache } = await bed.member();
+    const call = cache.getOrLoad('k', () => {
+      throw thrown;
+    });
+    await expect(call.catch((error: unknown) => error === thrown)).resolves.toBe(true);
+    await expect(cache.getOrLoad('k', () => 'v')).rejects.toEqual(code('SLUICE_CACHE_LOADER_FAILED'));
+  });
+
   it('is told to stop and replaced when it outruns its time', async () => {
     const [a, b] = [await bed.member(), await bed.member()];
     const source = new HeldLoader();

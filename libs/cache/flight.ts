@@ -109,9 +109,13 @@ export class Flight {
     switch (answer?.kind) {
       case 'hit': {
         const landing = this.#land(answer.text);
-        // Broken bytes are a miss: out of the way with them.
-        if (!landing) await store.discard(this.key).catch(() => {});
-        return landing;
+        if (landing) return landing;
+        // Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again.
+        const removed = await store.discard(this.key).then(
+          () => true,
+          () => false,
+        );
+        return removed ? undefined : this.#loadAlone();
       }
       case 'load':
         // Voided before the grant was read: nothing has been loaded yet, so nothing is lost by a new lease.

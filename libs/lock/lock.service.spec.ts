@@ -193,4 +193,22 @@ describe('waiting', () => {
     expect(outcomes.filter((outcome) => outcome === 'ran').length).toBeGreaterThanOrEqual(80);
     expect(await bed.admin.keys('*')).toEqual(['{lock:x}:~fence']);
   });
+
+  it('does not wait long for a Redis that hangs', async () => {
+    const [a, b] = [await lockMember(redis.url), await service()];
+    await a.locks.acquire('x');
+    await b.acquire('y');
+    const waits = a.locks.acquire('y');
+    await waiting(1, 'y');
+    const refused = expect(waits).rejects.toMatchObject({ code: 'SLUICE_CLOSED' });
+    redis.pause();
+    try {
+      const from = performance.now();
+      await Promise.all([a.app.close(), refused]);
+      // A release that fails (1 s), its one repetition (1 s), the sockets; by the commands' own deadline it would be 10 s.
+      expect(performance.now() - from).toBeLessThan(8_000);
+    } finally {
+      redis.resume();
+    }
+  });
 });

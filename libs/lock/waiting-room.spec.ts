@@ -9,6 +9,8 @@ import type { Lock } from './index.js';
 import { lockKeys } from './lock.keys.js';
 import type { LockRequest } from './lock-request.js';
 import type { LockStore } from './lock.store.js';
+import { acquireTick } from './scripts/acquire-tick.script.js';
+import { release } from './scripts/release.script.js';
 import type { Heartbeat } from './scripts/heartbeat.script.js';
 import { WaitingRoom } from './waiting-room.js';
 
@@ -286,12 +288,44 @@ describe('a heartbeat that is executed late', () => {
     asked[0]!({ ttlMs: 30_000, fence: 1, granted: { nonce: 'n', token: 2 }, places: ['7'] });
     await clock.pass(0);
     expect(unwanted).toEqual([request]);
-    expect(await room.close()).toEqual([]);
+    expect(room.leave()).toEqual([]);
+    await room.stop();
     expect(clock.timers).toBe(0);
   });
 });
 
+describe('an acquisition that is executed late', () => {
+  it('passes on what it was granted to somebody who has left since', async () => {
+    const { locks } = await member();
+    // A script that the server does not know is sent twice: the release overtakes the acquisition.
+    await admin.script('FLUSH');
+    await admin.script('LOAD', release.lua);
+    const controller = new AbortController();
+    const call = locks.acquire('x', { signal: controller.signal });
+    const reason = new Error('not any more');
+    controller.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    await until(async () => (await admin.exists('{lock:x}:~fence')) === 1, { what: 'it is granted', everyMs: 2 });
+    await until(async () => (await admin.exists('lock:x')) === 0, { what: 'it is passed on', deadlineMs: 5_000 });
+  });
+});
+
 describe('while Redis is away', () => {
+  it('gives back what was granted without an answer, though it could not be asked again', async () => {
+    const { locks, connections } = await member();
+    await admin.script('LOAD', acquireTick.lua);
+    redis.pause();
+    const tick = { method: 'A.b', instantMs: Date.now(), keepMs: 60_000 };
+    const failed = expect(locks.acquireTick('x', tick, { waitMs: 600 })).rejects.toMatchObject({ outcome: 'not-sent' });
+    // The request leaves with the end of this turn, then its socket dies.
+    await new Promise((resolve) => setImmediate(resolve));
+    connections.get().commands.reset();
+    await failed;
+    redis.resume();
+    await until(async () => (await admin.exists('{lock:x}:~tick:A.b')) === 1, { what: 'it is granted', everyMs: 2 });
+    await until(async () => (await admin.exists('lock:x')) === 0, { what: 'it is given back', deadlineMs: 5_000 });
+  });
+
   it('does not take a slow answer for a busy lock', async () => {
     const server = await startRedis();
     const { locks, app } = await lockMember(server.url);
