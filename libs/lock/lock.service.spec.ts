@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
+import { lockMember } from '../../test/support/lock-member.js';
 import { Lock } from './index.js';
 
 const bed = new LockBed();
@@ -195,20 +196,20 @@ describe('waiting', () => {
   });
 
   it('does not wait long for a Redis that hangs', async () => {
-    const [a, b] = [await lockMember(redis.url), await service()];
+    const [a, b] = [await lockMember(bed.redis.url), await bed.service()];
     await a.locks.acquire('x');
     await b.acquire('y');
     const waits = a.locks.acquire('y');
-    await waiting(1, 'y');
+    await bed.waiting(1, 'y');
     const refused = expect(waits).rejects.toMatchObject({ code: 'SLUICE_CLOSED' });
-    redis.pause();
+    bed.redis.pause();
     try {
       const from = performance.now();
       await Promise.all([a.app.close(), refused]);
       // A release that fails (1 s), its one repetition (1 s), the sockets; by the commands' own deadline it would be 10 s.
       expect(performance.now() - from).toBeLessThan(8_000);
     } finally {
-      redis.resume();
+      bed.redis.resume();
     }
   });
 });
