@@ -106,6 +106,19 @@ describe('send', () => {
     await expect(link.send('ping')).rejects.toEqual(unavailable('not-sent'));
   });
 
+  it('resolves every close when the socket is gone, also of a server that hangs', async () => {
+    redis.pause();
+    try {
+      link.send('ping').catch(() => {});
+      const first = link.close();
+      await link.close();
+      expect(link.client.status).toBe('end');
+      await first;
+    } finally {
+      redis.resume();
+    }
+  });
+
   it('keeps no timer once everything was answered and it is closed', async () => {
     const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length;
     await link.send('ping');

@@ -42,7 +42,7 @@ export class Link {
   /** Until the first attempt to connect has ended, well or not. */
   #trying: Promise<void> | undefined;
   #corked = false;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(client: Redis, options: LinkOptions) {
     this.client = client;
@@ -110,7 +110,7 @@ export class Link {
    */
   send<T>(command: string, args: readonly CommandArg[] = [], options: SendOptions = {}): Promise<T> {
     const deadlineMs = options.deadlineMs ?? this.#options.commandTimeoutMs;
-    if (this.#closed) return Promise.reject(this.#unavailable('is closed', 'not-sent'));
+    if (this.#closing) return Promise.reject(this.#unavailable('is closed', 'not-sent'));
     if (!this.up) {
       if (!this.#trying) return Promise.reject(this.#unavailable('is not connected', 'not-sent'));
       // Used before the app was initialised: this once, commands wait for the connection.
@@ -166,9 +166,11 @@ export class Link {
   }
 
   /** Rejects what is in flight and, if the client is ours, closes it: resolves when its socket is gone. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(): Promise<void> {
+    return (this.#closing ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
     this.#detach();
     this.#inFlight.close();
     if (!this.#options.owned) return;
