@@ -89,6 +89,50 @@ describe('without Redis', () => {
     });
   });
 
+  it('a load that was not confirmed does not serve who came after an invalidation', async () => {
+    const [a, b] = [
+      await bed.member({ redis: { url: own.url }, readTimeoutMs: 100 }),
+      await bed.member({ redis: { url: own.url } }),
+    ];
+    const source = new HeldLoader();
+    const early = a.cache.getOrLoad('k', source.load);
+    const old = await source.run();
+    // The loading process is not told of the invalidation, and then its fill is not answered.
+    const client = new Redis(own.url);
+    await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await b.cache.delete('k');
+    client.disconnect();
+    const after = a.cache.getOrLoad('k', source.load);
+    own.pause();
+    old.succeed('old');
+    expect(await early).toBe('old');
+    (await source.run(2)).succeed('new');
+    expect(await after).toBe('new');
+    own.resume();
+  });
+
+  it('a load that began without it serves nobody who came long after an invalidation', async () => {
+    const { systemClock } = await import('../redis/index.js');
+    let passedMs = 0;
+    const clock = { ...systemClock, monoMs: () => systemClock.monoMs() + passedMs };
+    const [a, b] = [
+      await bed.member({ redis: { url: own.url }, readTimeoutMs: 100, clock }),
+      await bed.member({ redis: { url: own.url } }),
+    ];
+    const source = new HeldLoader();
+    own.pause();
+    const early = a.cache.getOrLoad('k', source.load);
+    const old = await source.run();
+    own.resume();
+    await b.cache.delete('k');
+    passedMs += 1_001;
+    const after = a.cache.getOrLoad('k', source.load);
+    old.succeed('old');
+    expect(await early).toBe('old');
+    (await source.run(2)).succeed('new');
+    expect(await after).toBe('new');
+  });
+
   it('who waits for another process goes to the source', async () => {
     const [a, b] = [
       await bed.member({ redis: { url: own.url }, leaseMs: 300 }),
