@@ -45,10 +45,10 @@ const MESSAGE_MAX = 1_000;
 export function failureOf(error: unknown): LoaderFailure {
   try {
     if (!(error instanceof Error)) return { name: 'Error', message: clip(String(error)) };
-    const { code } = error as { code?: unknown };
+    const { name, message, code } = error as { name: unknown; message: unknown; code?: unknown };
     return {
-      name: String(error.name),
-      message: clip(String(error.message)),
+      name: String(name),
+      message: clip(String(message)),
       ...(typeof code === 'string' || typeof code === 'number' ? { code: String(code) } : {}),
     };
   } catch {
