@@ -15,12 +15,14 @@ import { WaitingRoom } from './waiting-room.js';
 let redis: RedisServer;
 let admin: Redis;
 const members: LockMember[] = [];
+const subscribers: Redis[] = [];
 beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.url, { retryStrategy: () => 50 });
   admin.on('error', () => {});
 });
 afterEach(async () => {
+  for (const subscriber of subscribers.splice(0)) subscriber.disconnect();
   await Promise.all(members.splice(0).map(({ app }) => app.close()));
   await admin.flushall();
 });
@@ -34,6 +36,13 @@ async function member(options?: LockMemberOptions): Promise<LockMember> {
   members.push(joined);
   await until(async () => (await listeners(joined)) === 1, { what: 'its inbox is subscribed', everyMs: 5 });
   return joined;
+}
+
+/** Somebody who hears what is pushed there, and does nothing: a paused process, whose socket is open. */
+async function deaf(inbox: string): Promise<void> {
+  const subscriber = new Redis(redis.url);
+  subscribers.push(subscriber);
+  await subscriber.subscribe(inbox);
 }
 
 const listeners = async ({ connections }: LockMember): Promise<number> =>
@@ -73,9 +82,10 @@ describe('a hand-over passes over', () => {
   });
 
   it('a process that was silent for three heartbeats, though its socket is open', async () => {
-    const [{ locks }, paused] = [await member(), await member()];
+    const { locks } = await member();
     const lock = await locks.acquire('x');
-    await stranger('paused', paused.connections.get().inbox.channel, 3_100);
+    await deaf('paused');
+    await stranger('paused', 'paused', 3_100);
     const next = locks.acquire('x');
     await waiting(2);
     const from = performance.now();
@@ -96,12 +106,11 @@ describe('a hand-over passes over', () => {
   });
 
   it('one that does not claim its grant: it lasts two seconds', async () => {
-    const [{ locks }, hung] = [await member(), await member()];
+    const { locks } = await member();
     const lock = await locks.acquire('x');
-    const subscriber = new Redis(redis.url);
-    await subscriber.subscribe('hung');
+    await deaf('hung');
     await stranger('hung', 'hung', 0);
-    const next = locks.acquire('x');
+    const next = locks.acquire('x', { waitMs: 5_000 });
     await waiting(2);
     const from = performance.now();
     await lock.release();
@@ -109,8 +118,6 @@ describe('a hand-over passes over', () => {
     const tookMs = await grantedAfter(next, from);
     expect(tookMs).toBeGreaterThan(1_900);
     expect(tookMs).toBeLessThan(3_000);
-    subscriber.disconnect();
-    expect(hung.locks).toBeDefined();
   });
 });
 
@@ -132,8 +139,7 @@ describe('what no message tells is noticed', () => {
     const [nonce] = await inQueue();
     const record = await admin.hget('{lock:x}:~waiters', nonce!);
     // The grant goes to another channel, where somebody listens.
-    const subscriber = new Redis(redis.url);
-    await subscriber.subscribe('astray');
+    await deaf('astray');
     const { channel } = other.connections.get().inbox;
     const astray = record!.replace(`${channel.length}:${channel}`, '6:astray');
     await admin.hset('{lock:x}:~waiters', nonce!, astray);
@@ -142,7 +148,6 @@ describe('what no message tells is noticed', () => {
     expect(granted.held).toBe(true);
     expect(await admin.get('lock:x')).toBe(granted.owner);
     expect(await admin.pttl('lock:x')).toBeGreaterThan(2_000);
-    subscriber.disconnect();
   });
 
   it('when the inbox was subscribed anew: at once', async () => {
@@ -318,6 +323,27 @@ describe('while Redis is away', () => {
       const waiter = locks.acquire('x', { waitMs: 20_000 });
       await server.restart();
       expect((await waiter).held).toBe(true);
+    } finally {
+      await app.close();
+      await server.stop();
+    }
+  });
+
+  it('runs a tick when it is back', async () => {
+    const server = await startRedis();
+    const { locks, app } = await lockMember(server.url);
+    try {
+      await server.kill();
+      const tick = { method: 'Job.run', instantMs: 1, keepMs: 60_000 };
+      await expect(locks.acquireTick('x', tick, { waitMs: 0 })).rejects.toMatchObject({
+        code: 'SLUICE_REDIS_UNAVAILABLE',
+      });
+      const taken = locks.acquireTick('x', tick, { waitMs: 20_000 });
+      await server.restart();
+      await (await taken)?.release();
+      expect(await locks.acquireTick('x', tick, {})).toBeNull();
+      expect(await locks.acquireTick('x', { ...tick, instantMs: 0 }, {})).toBeNull();
+      expect(await locks.acquireTick('x', { ...tick, instantMs: 2 }, {})).not.toBeNull();
     } finally {
       await app.close();
       await server.stop();

@@ -303,6 +303,60 @@ describe('a worker goes on', () => {
     expect(seen).toEqual(['well', 'sick', 'well']);
   });
 
+  it('and begins on a Redis that is full, for its work makes room', async () => {
+    const runs: number[] = [];
+    const handlers = { tasks: (task: Task<number>) => void runs.push(task.payload) };
+    const earlier = await start({ handlers });
+    await earlier.queue.publish('tasks', 0);
+    await untilSettled();
+    await earlier.app.close();
+    const { queue } = await start({ queue: { consumers: false } });
+    await queue.publish('tasks', 1);
+    await admin.config('SET', 'maxmemory', '1');
+    try {
+      await expect(queue.publish('tasks', 2)).rejects.toThrow('OOM');
+      await start({ handlers });
+      await untilSettled();
+    } finally {
+      await admin.config('SET', 'maxmemory', '0');
+    }
+    expect(runs).toEqual([0, 1]);
+  });
+
+  it('and is heard within a lease when Redis takes writes again, though its queue had to be opened anew', async () => {
+    const leaseMs = 300;
+    const { opened, open } = gate();
+    let running = false;
+    const { queue } = await start({
+      handlers: {
+        tasks: async () => {
+          running = true;
+          await opened;
+        },
+      },
+      queue: { leaseMs },
+    });
+    await queue.publish('tasks', 1);
+    await until(() => running, { what: 'it runs' });
+    const alive = async (): Promise<boolean> => {
+      const ends = Number((await admin.zrange('{tasks}:~alive', '0', '-1', 'WITHSCORES'))[1] ?? 0);
+      return ends > Date.now();
+    };
+    const failedCreates = async (): Promise<number> =>
+      Number(/cmdstat_xgroup\|create:.*rejected_calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0);
+    await admin.config('RESETSTAT');
+    await admin.config('SET', 'min-replicas-to-write', '1');
+    try {
+      // By then it opens the queue at most every few seconds.
+      await until(async () => (await failedCreates()) >= 6, { what: 'it tried to open its queue again and again' });
+    } finally {
+      await admin.config('SET', 'min-replicas-to-write', '0');
+    }
+    await until(alive, { what: 'its lease runs', deadlineMs: leaseMs });
+    open();
+    await untilSettled();
+  });
+
   it('after FLUSHALL and SCRIPT FLUSH', async () => {
     let ran = 0;
     const { queue } = await start({

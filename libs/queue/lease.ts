@@ -33,6 +33,11 @@ export class Lease {
     return this.#unbroken;
   }
 
+  /** It was taken once: from then on there may be work that others take over when nothing is heard. */
+  get taken(): boolean {
+    return this.#unbroken !== NEVER;
+  }
+
   /** Whether it still runs, counted from when the last successful renewal was *sent*: at worst too early. */
   get held(): boolean {
     return this.#options.clock.monoMs() < this.#heldUntilMs;

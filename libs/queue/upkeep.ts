@@ -121,7 +121,9 @@ export class Upkeep {
     try {
       await link.send('xgroup', ['CREATE', keys.stream, group, '0', 'MKSTREAM']);
     } catch (error) {
-      if (!isReplyError(error, 'BUSYGROUP')) throw error;
+      // A server that is full does not look whether the group is there already; this fails if it is not.
+      if (isReplyError(error, 'OOM')) await link.send('xpending', [keys.stream, group]);
+      else if (!isReplyError(error, 'BUSYGROUP')) throw error;
     }
     const groups = await link.send<unknown[]>('xinfo', ['GROUPS', keys.stream]);
     if (groups.length > 1) {

@@ -4,7 +4,7 @@ import type { Clock } from './clock.js';
 import { Inbox } from './inbox.js';
 import type { Keyspace } from './keyspace.js';
 import { Link, reconnectDelayMs } from './link.js';
-import type { ResolvedConnection } from './redis.options.js';
+import { shown, type ResolvedConnection } from './redis.options.js';
 
 export interface ConnectionContext {
   keyspace: Keyspace;
@@ -104,12 +104,14 @@ export class RedisConnection {
       enableAutoPipelining: false,
       maxRetriesPerRequest: null,
       commandTimeout: undefined,
+      blockingTimeout: undefined,
       replyMapping: 'legacy' as const,
+      stringNumbers: false,
       lazyConnect,
       // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
       disconnectTimeout: 200,
       connectionName: `sluice:${purpose}`,
-      ...(purpose === 'commands' ? { socketTimeout: commandTimeoutMs * 2 } : {}),
+      socketTimeout: purpose === 'commands' ? commandTimeoutMs * 2 : undefined,
     };
     if (client !== undefined) return client.duplicate({ retryStrategy: reconnectDelayMs, ...ours });
     const options = { retryStrategy: reconnectDelayMs, ...clientOptions, ...ours };
@@ -119,7 +121,7 @@ export class RedisConnection {
   /** For messages: without credentials. */
   #address(): string {
     const { client, url, clientOptions } = this.#config;
-    if (url !== undefined) return url.replace(/\/\/[^@/]*@/, '//***@');
+    if (url !== undefined) return String(shown(url));
     const { path, host, port, sentinels, name } = client?.options ?? clientOptions;
     if (sentinels)
       return `sentinels ${sentinels.map((s) => `${s.host ?? 'localhost'}:${s.port ?? 26379}`).join(', ')}, name ${name ?? '?'}`;

@@ -114,3 +114,41 @@ describe('send', () => {
     expect(timers()).toBeLessThanOrEqual(before);
   });
 });
+
+describe("a link on the user's own client", () => {
+  let client: Redis;
+  let theirs: RedisConnections;
+  let commands: Link;
+  beforeEach(async () => {
+    // As most people make one: interrupted commands are sent again, early ones wait.
+    client = new Redis(redis.url);
+    theirs = await new RedisConnections({ redis: { client } }).open();
+    commands = theirs.get().commands;
+    await admin.set('counter', '0');
+  });
+  afterEach(async () => {
+    await theirs.onApplicationShutdown();
+    client.disconnect();
+  });
+
+  it('has nothing sent again when the socket dies', async () => {
+    const id = await client.client('ID');
+    await admin.client('PAUSE', 60_000, 'WRITE');
+    const interrupted = [1, 2, 3].map(() => commands.send('incr', ['counter']));
+    for (const each of interrupted) each.catch(() => {});
+    await until(async () => (await admin.info('clients')).includes('blocked_clients:1'), { what: 'INCR is held back' });
+    await admin.client('KILL', 'ID', id);
+    for (const each of interrupted) await expect(each).rejects.toEqual(unavailable('unknown'));
+    await admin.client('UNPAUSE');
+    expect(await commands.waitUntilUp(5_000)).toBe(true);
+    expect(await commands.send('get', ['counter'])).toBe('0');
+  });
+
+  it('has nothing wait for the next socket when this one is closing', async () => {
+    client.disconnect(true);
+    const sent = commands.send('incr', ['counter']);
+    await expect(sent).rejects.toEqual(unavailable('not-sent'));
+    await until(() => commands.up, { what: 'it is connected again' });
+    expect(await commands.send('get', ['counter'])).toBe('0');
+  });
+});

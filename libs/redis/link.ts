@@ -49,12 +49,14 @@ export class Link {
     this.#options = options;
     this.#inFlight = new InFlight(options.clock);
     let tried = (): void => {};
-    this.#trying = new Promise<void>((resolve) => {
-      tried = () => {
-        this.#trying = undefined;
-        resolve();
-      };
-    });
+    if (client.status !== 'ready') {
+      this.#trying = new Promise<void>((resolve) => {
+        tried = () => {
+          this.#trying = undefined;
+          resolve();
+        };
+      });
+    }
     const onError = (error: Error): void => {
       this.#lastError = error;
     };
@@ -80,8 +82,9 @@ export class Link {
     };
   }
 
+  /** A socket that is closing takes no commands, though ioredis still calls it ready: it would keep them for the next. */
   get up(): boolean {
-    return this.client.status === 'ready';
+    return this.client.status === 'ready' && this.client.stream.writable;
   }
 
   /** Why the last attempt to connect failed, if any did. */
@@ -122,6 +125,9 @@ export class Link {
         reject(this.#unavailable(`${what} during ${command}`, 'unknown'));
       });
       const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
+      // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
+      // of a pipeline: that it rejects when the socket closes.
+      sent.pipelineIndex = -1;
       sent.promise.then(
         (reply: T) => {
           if (settle()) resolve(reply);

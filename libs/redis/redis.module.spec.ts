@@ -112,6 +112,25 @@ describe('SluiceRedisModule', () => {
     await expect(failed).rejects.not.toThrow('secret');
   });
 
+  it.each(['redis://user:sec@ret@127.0.0.1:1', 'redis://127.0.0.1:1?password=secret'])(
+    'tells no part of the password in %s',
+    async (url) => {
+      const failed = boot([SluiceRedisModule.forRoot({ redis: { url, bootTimeoutMs: 100 } })]);
+      await expect(failed).rejects.toThrow('127.0.0.1:1)');
+      await expect(failed).rejects.not.toThrow('ret');
+    },
+  );
+
+  it('keeps replies and blocking reads as they are, whatever the options for ioredis say', async () => {
+    const odd = { url: redis.url, stringNumbers: true, socketTimeout: 30, blockingTimeout: 30, commandTimeout: 30 };
+    const connections = await boot([SluiceRedisModule.forRoot({ redis: odd })]);
+    expect(await connections.get().commands.send('del', ['nothing'])).toBe(0);
+    const link = connections.get().openLink('blocking');
+    await link.waitUntilUp(5_000);
+    expect(await link.send('blpop', ['nothing', '0.2'])).toBeNull();
+    expect(link.up).toBe(true);
+  });
+
   it('fails the boot when something listens that never answers', async () => {
     const silent = createServer().listen(0, '127.0.0.1');
     closing.push(() => silent.close());

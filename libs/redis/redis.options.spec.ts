@@ -56,10 +56,25 @@ describe('redis options', () => {
       'SLUICE_BAD_OPTION',
       'connections.cache.bootTimeoutMs',
     ],
+    ['a URL in place of options', 'redis://a', 'SLUICE_BAD_OPTION', 'redis must be'],
+    ['nothing in place of connections', { connections: null }, 'SLUICE_BAD_OPTION', 'redis.connections'],
+    ['a URL that cannot be read', { url: 'redis://:pass/word@a' }, 'SLUICE_BAD_OPTION', 'redis.url'],
+    [
+      'a client that tells numbers as strings',
+      { client: { sendCommand: () => {}, options: { stringNumbers: true } } },
+      'SLUICE_BAD_OPTION',
+      'stringNumbers',
+    ],
     ['a flag that is none', { required: 'yes' }, 'SLUICE_BAD_OPTION', 'redis.required'],
   ])('refuses %s', (_, options, code, message) => {
     expect(() => resolveRedisOptions(options as never)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) }),
+    );
+  });
+
+  it.each(['http://user:secret@a', 'redis://user:sec/ret@a', 'redis://:a/b@secret@h'])('does not tell %s', (url) => {
+    expect(() => resolveRedisOptions({ url })).toThrow(
+      expect.objectContaining({ message: expect.not.stringMatching(/sec|a\/b/) }),
     );
   });
 });

@@ -36,6 +36,14 @@ export interface ResolvedConnection {
 /** Where Redis is looked for when nothing is said: what ioredis does as well. */
 const DEFAULT_URL = 'redis://localhost:6379';
 
+const OPTIONS = 'an object such as { url: "redis://localhost:6379" }';
+
+/** A URL without its credentials, for messages. Whatever else is given is shown as it is. */
+export function shown(url: unknown): unknown {
+  // Up to the last @, for passwords may have one; and ioredis takes options, a password among them, from the query.
+  return typeof url === 'string' ? url.replace(/\/\/.*@/, '//***@').replace(/\?.*/, '') : url;
+}
+
 /**
  * Checks the `redis` options once, at boot.
  *
@@ -43,9 +51,10 @@ const DEFAULT_URL = 'redis://localhost:6379';
  */
 export function resolveRedisOptions(given: RedisOptions | undefined): ResolvedConnection[] {
   const options = given ?? {};
+  if (typeof options !== 'object') throw badOption('redis', OPTIONS, shown(options));
   if (!('connections' in options)) return [resolveConnection('default', 'redis', options)];
   const { connections, ...others } = options;
-  const names = typeof connections === 'object' ? Object.keys(connections) : [];
+  const names = Object.keys(Object(connections) as object);
   if (names.length === 0) throw badOption('redis.connections', 'an object of connections by name', connections);
   const stray = Object.keys(others)[0];
   if (stray !== undefined) {
@@ -58,8 +67,7 @@ export function resolveRedisOptions(given: RedisOptions | undefined): ResolvedCo
 }
 
 function resolveConnection(name: string, path: string, options: ConnectionOptions): ResolvedConnection {
-  if (typeof options !== 'object')
-    throw badOption(path, 'an object such as { url: "redis://localhost:6379" }', options);
+  if (typeof options !== 'object') throw badOption(path, OPTIONS, shown(options));
   const { url, client, cluster, required, bootTimeoutMs, commandTimeoutMs, ...clientOptions } = options;
   if (cluster !== undefined || isCluster(client)) {
     throw new SluiceError(
@@ -73,12 +81,19 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
   if (client !== undefined && (url !== undefined || Object.keys(clientOptions).length > 0)) {
     throw new SluiceError('SLUICE_BAD_OPTION', `${path}: give either a client or how to make one, not both`);
   }
-  if (url !== undefined && !/^rediss?:\/\/./.test(url))
-    throw badOption(`${path}.url`, 'a redis:// or rediss:// URL', url);
+  if (url !== undefined && !(/^rediss?:\/\/./.test(url) && URL.canParse(url))) {
+    throw badOption(`${path}.url`, 'a redis:// or rediss:// URL (percent-encode what the password has)', shown(url));
+  }
   if ((client?.options.keyPrefix ?? clientOptions.keyPrefix ?? '') !== '') {
     throw new SluiceError(
       'SLUICE_KEY_PREFIX',
       `${path}: a client with keyPrefix cannot be used (scripts and channels would miss it); use SluiceModule's namespace instead`,
+    );
+  }
+  if (client?.options.stringNumbers === true) {
+    throw new SluiceError(
+      'SLUICE_BAD_OPTION',
+      `${path}.client has stringNumbers: replies would be strings where numbers are expected; give a client without`,
     );
   }
   const located =

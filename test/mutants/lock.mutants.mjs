@@ -1,8 +1,8 @@
 /** Faults in what keeps locks exclusive, fair and alive. */
 const waiting = { specs: ['libs/lock/waiting-room'] };
-const service = { specs: ['libs/lock/lock.service'] };
+const service = { specs: ['libs/lock/lock.(service|held).spec'] };
 const lease = { file: 'libs/lock/lease.ts', specs: ['libs/lock/lease'] };
-const decorator = { specs: ['libs/lock/with-lock.decorator'] };
+const decorator = { specs: ['libs/lock/with-lock'] };
 const grant = 'libs/lock/scripts/grant.lua.ts';
 const handOver = 'libs/lock/scripts/hand-over.lua.ts';
 

@@ -33,6 +33,7 @@ export default [
     replace: 'true',
   },
   { ...reap, name: 'a stale proof judges', find: ' and now < endsMs', replace: '' },
+  { ...reap, name: 'a lease that Redis has lost judges', find: ' and mine >= endsMs', replace: '' },
   { ...reap, name: 'a young lease judges', find: 'now - sinceMs >= leaseMs and ', replace: '' },
   {
     ...reap,
@@ -46,7 +47,7 @@ export default [
     find: 'if name == released then return true end',
     replace: '',
   },
-  { ...reap, name: 'room is counted per consumer', find: '#claimed + #ids < capacity', replace: '#ids < capacity' },
+  { ...reap, name: 'room is counted per consumer', find: '#claimed + #ids < room', replace: '#ids < room' },
   {
     ...reap,
     name: 'a consumer is deleted with what is pending',

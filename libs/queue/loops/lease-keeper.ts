@@ -14,7 +14,8 @@ export interface LeaseKeeperOptions {
 /**
  * Says that this process lives, three times per lease, on every queue it works on.
  *
- * It keeps that beat through an outage, without backing off: when Redis is back, everyone has one lease to be heard.
+ * It keeps that beat through an outage, without backing off, also while a queue has to be opened anew: when Redis is
+ * back, everyone has one lease to be heard.
  */
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
@@ -43,7 +44,7 @@ export class LeaseKeeper {
   async #turn(): Promise<number> {
     const { workers, leaseMs, clock } = this.#options;
     const startedMs = clock.monoMs();
-    await Promise.all(workers.filter(({ open }) => open).map((worker) => this.#renew(worker)));
+    await Promise.all(workers.filter(({ lease }) => lease.taken).map((worker) => this.#renew(worker)));
     return Math.max(1, leaseMs / 3 - (clock.monoMs() - startedMs));
   }
 

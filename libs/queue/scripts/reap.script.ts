@@ -22,13 +22,15 @@ export interface Reaped {
  * Only a caller whose own lease has been unbroken for a whole lease may declare others dead: after an outage all
  * leases have ended, and each process has that long to come back and say that it lives. The proof is what the caller
  * was told, and not what stands in `alive` now: a script that waited out the outage in a socket's buffer would find a
- * lease there that was taken anew a moment ago. What a stopping process handed back belongs to the consumer
- * `released`, who never lives: anyone takes from it, without a proof.
+ * lease there that was taken anew a moment ago. Yet what it was told must stand there as well: if it does not, Redis
+ * was restored from an older copy or lost that key, and with it the leases of those who live. What a stopping process
+ * handed back belongs to the consumer `released`, who never lives: anyone takes from it, without a proof.
  *
  * Crash of the caller: what it claimed is pending with it, and reaped in its turn. Resend: the entries already belong
  * to the caller, so a repeat does not return them (its audit finds them). Two callers at once: one after the other;
  * what the first took is not the dead one's any more. A dead consumer without pending entries is deleted in the same
- * step, for deleting one that has some would drop them.
+ * step, for deleting one that has some would drop them. Leases that have ended are deleted as well: they say no more
+ * than none, and that of a process which was killed before it got any task belongs to no consumer.
  */
 export const reapScript = defineScript({
   name: 'queue.reap',
@@ -50,7 +52,10 @@ local function lives(name)
   local ends = redis.call('ZSCORE', alive, name)
   return ends and tonumber(ends) > now
 end
-local mayJudge = now - sinceMs >= leaseMs and now < endsMs
+local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
+local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
+-- Lua hands at most 8,000 ids to one call.
+local room = math.min(capacity, 1000)
 local claimed, buried = {}, {}
 
 local function isDead(name)
@@ -61,7 +66,7 @@ end
 
 local function takeFrom(name)
   local ids, deliveries = {}, {}
-  for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', capacity + 100, name)) do
+  for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', room + 100, name)) do
     local id, count = pending[1], pending[4]
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then redis.call('XACK', stream, group, id)
@@ -73,7 +78,7 @@ local function takeFrom(name)
         })
         buried[#buried + 1] = id
       end
-    elseif #claimed + #ids < capacity then
+    elseif #claimed + #ids < room then
       ids[#ids + 1] = id
       deliveries[id] = count + 1
     end
@@ -91,10 +96,10 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     takeFrom(name)
     if #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then
       redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
-      redis.call('ZREM', alive, name)
     end
   end
 end
+redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)
 return { claimed, buried }`,
   decode: (reply): Reaped => {
     const [claimed, buried] = reply as [[string, number, string[]][], string[]];

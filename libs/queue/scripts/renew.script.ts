@@ -16,6 +16,9 @@ export interface Renewal {
  * Duplicate, resend, reorder: each sets the end to *its* now plus the lease, and the server's now only grows. Pause:
  * a lease that ended is not extended silently, the reply says so. A reply that is lost may have said so: its caller
  * counts as broken whatever it does not know.
+ *
+ * A server that is full refuses ZADD, unless the script has written before: hence the ZREM. Without leases nobody
+ * would work, and only work makes room.
  */
 export const renewScript = defineScript({
   name: 'queue.renew',
@@ -24,6 +27,7 @@ export const renewScript = defineScript({
   lua: lua`
 ${NOW_LUA}
 local ends = redis.call('ZSCORE', alive, consumer)
+redis.call('ZREM', alive, consumer)
 redis.call('ZADD', alive, string.format('%.0f', now + leaseMs), consumer)
 return { ends and tonumber(ends) > now and 1 or 0, now }`,
   decode: (reply): Renewal => {

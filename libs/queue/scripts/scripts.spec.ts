@@ -231,6 +231,17 @@ describe('renew', () => {
     await admin.zrem(keys.alive, ME);
     expect(await renew()).toMatchObject({ unbroken: false });
   });
+
+  it('works on a server that is full', async () => {
+    await admin.config('SET', 'maxmemory', '1');
+    try {
+      await expect(admin.zadd(keys.alive, 1, OTHER)).rejects.toThrow('OOM');
+      await renew();
+      expect(await renew()).toMatchObject({ unbroken: true });
+    } finally {
+      await admin.config('SET', 'maxmemory', '0');
+    }
+  });
 });
 
 describe('reap', () => {
@@ -240,7 +251,12 @@ describe('reap', () => {
     sinceMs?: number;
     endsMs?: number;
   }
+  /** By a caller whose lease has been unbroken for long, and stands. */
   const reap = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[] }> => {
+    await lease(ME, LEASE_MS);
+    return reapAlone(over);
+  };
+  const reapAlone = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[] }> => {
     const now = await serverMs();
     const { claimed, buried } = await reapScript.run(link, {
       keys,
@@ -249,7 +265,7 @@ describe('reap', () => {
         consumer: ME,
         leaseMs: LEASE_MS,
         sinceMs: now - LEASE_MS,
-        endsMs: now + LEASE_MS,
+        endsMs: now + LEASE_MS / 2,
         capacity: 100,
         maxDeliveries: 5,
         released: RELEASED,
@@ -272,11 +288,19 @@ describe('reap', () => {
     ]);
     expect(await pending()).toEqual({ [never]: [ME, 2], [lapsed]: [ME, 2] });
     expect(await consumers()).toEqual([ME]);
-    expect(await admin.zcard(keys.alive)).toBe(0);
+    expect(await admin.zrange(keys.alive, '0', '-1')).toEqual([ME]);
+  });
+
+  it('sweeps the lease of a process that was killed before it got any task', async () => {
+    await lease(OTHER, -1);
+    await lease(FOREIGN, 1_000);
+    await reap();
+    expect(await admin.zrange(keys.alive, '0', '-1')).toEqual([FOREIGN, ME]);
   });
 
   it('hands over the whole entry', async () => {
     await pendingTask(OTHER, { fields: task('{"n":7}', '2', '{"id":"1-1"}') });
+    await lease(ME, 2 * LEASE_MS);
     const now = await serverMs();
     const { claimed } = await reapScript.run(link, {
       keys,
@@ -321,9 +345,29 @@ describe('reap', () => {
   ])('declares nobody dead while its own lease is known to be unbroken %s', async (_what, proof) => {
     const id = await pendingTask(OTHER);
     // A lease taken anew a moment ago, as after an outage, proves nothing.
-    await lease(ME, LEASE_MS);
     expect((await reap(proof(await serverMs()))).claimed).toEqual([]);
     expect(await pending()).toEqual({ [id]: [OTHER, 1] });
+  });
+
+  it.each([
+    ['is gone', undefined],
+    ['is an older one', LEASE_MS / 3],
+  ])('declares nobody dead when its own lease %s: then Redis lost data, and those of others as well', async (_, ms) => {
+    const id = await pendingTask(OTHER);
+    if (ms !== undefined) await lease(ME, ms);
+    expect((await reapAlone()).claimed).toEqual([]);
+    expect(await pending()).toEqual({ [id]: [OTHER, 1] });
+  });
+
+  it('takes what it can at once, and no more than a script holds', async () => {
+    const fields = task();
+    const pipeline = admin.pipeline();
+    for (let n = 0; n < 9_000; n++) pipeline.xadd(keys.stream, '*', ...fields);
+    await pipeline.exec();
+    await admin.xreadgroup('GROUP', GROUP, OTHER, 'STREAMS', keys.stream, '>');
+    const { claimed } = await reap({ capacity: 10_000 });
+    expect(claimed.length).toBeGreaterThan(100);
+    expect(Object.values(await pending())).toHaveLength(1_000);
   });
 
   it('takes what was handed back without any proof', async () => {
