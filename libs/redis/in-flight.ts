@@ -54,7 +54,7 @@ export class InFlight {
   /** Registers a command. The answer takes it out again; false from it means: too late, already failed. */
   add(deadlineMs: number, fail: Fail): () => boolean {
     let end = this.#queues.get(deadlineMs);
-    if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, fail)));
+    if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, () => {})));
     const place = new Place(this.#clock.monoMs() + deadlineMs, fail);
     place.enter(end);
     if (place.dueMs < this.#armedForMs) this.#arm(place.dueMs);
