@@ -1,5 +1,6 @@
 /** Faults in what keeps locks exclusive, fair and alive. */
-const waiting = { specs: ['libs/lock/waiting-room'] };
+const waiting = { specs: ['libs/lock/waiting-room.spec'] };
+const outage = { specs: ['libs/lock/waiting-room.outage'] };
 const service = { specs: ['libs/lock/lock.(service|held).spec'] };
 const lease = { file: 'libs/lock/lease.ts', specs: ['libs/lock/lease'] };
 const decorator = { specs: ['libs/lock/with-lock'] };
@@ -79,7 +80,7 @@ export default [
     replace: '',
   },
   {
-    ...waiting,
+    ...outage,
     name: 'a release that failed is forgotten',
     file: 'libs/lock/lock.keeper.ts',
     find: 'if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);',

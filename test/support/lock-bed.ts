@@ -35,6 +35,15 @@ export class LockBed {
     return joined;
   };
 
+  /** Another process, when its inbox is subscribed. */
+  readonly listening = async (): Promise<LockMember> => {
+    const joined = await this.member();
+    const { channel } = joined.connections.get().inbox;
+    const heard = async (): Promise<unknown> => (await this.admin.pubsub('NUMSUB', channel))[1];
+    await until(async () => (await heard()) === 1, { what: 'its inbox is subscribed', everyMs: 5 });
+    return joined;
+  };
+
   readonly service = async (options?: LockMemberOptions): Promise<LockService> => (await this.member(options)).locks;
 
   /** Another process, with one provider of the test's own; returns that. */
