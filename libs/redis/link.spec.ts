@@ -119,6 +119,15 @@ describe('send', () => {
     }
   });
 
+  it('lets any number of commands wait for the first connection, without a warning of a leak', async () => {
+    const early = new RedisConnections({ redis: { url: redis.url } });
+    const { commands } = early.get();
+    expect(commands.client.getMaxListeners()).toBe(0);
+    const sent = await Promise.all(Array.from({ length: 50 }, () => commands.send('ping')));
+    expect(new Set(sent)).toEqual(new Set(['PONG']));
+    await early.onApplicationShutdown();
+  });
+
   it('keeps no timer once everything was answered and it is closed', async () => {
     const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length;
     await link.send('ping');

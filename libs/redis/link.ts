@@ -74,6 +74,8 @@ export class Link {
       tried();
       for (const listener of this.#upListeners) listener();
     };
+    // Each command that waits for the first connection listens; Node takes more than ten for a leak.
+    if (options.owned) client.setMaxListeners(0);
     client.on('error', onError).on('close', onClose).on('ready', onReady);
     this.#detach = () => {
       client.off('close', onClose).off('ready', onReady);
