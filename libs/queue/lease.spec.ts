@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
+import { ManualClock } from '../../test/support/manual-clock.js';
 import { until } from '../../test/support/until.js';
-import { RedisConnections, systemClock } from '../redis/index.js';
+import { RedisConnections, systemClock, type Clock } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { Lease } from './lease.js';
 
@@ -23,10 +24,10 @@ afterAll(async () => {
 });
 beforeEach(() => admin.flushall());
 
-const newLease = (): Lease =>
+const newLease = (clock: Clock = systemClock): Lease =>
   new Lease({
     link: connections.get().commands,
-    clock: systemClock,
+    clock,
     alive: 'alive',
     consumer: 'me',
     leaseMs: LEASE_MS,
@@ -42,6 +43,17 @@ describe('a lease', () => {
     expect(lease.held).toBe(true);
     await pause(LEASE_MS + 20);
     expect(lease.held).toBe(false);
+  });
+
+  it('is not held after the machine slept, or the process did, for as long', async () => {
+    const clock = new ManualClock();
+    const lease = newLease(clock);
+    for (const pass of [() => clock.step(LEASE_MS), () => clock.jump(LEASE_MS)]) {
+      await lease.renew();
+      expect(lease.held).toBe(true);
+      pass();
+      expect(lease.held).toBe(false);
+    }
   });
 
   it('stays known to be unbroken while it is renewed in time', async () => {

@@ -22,7 +22,7 @@ const NEVER: Span = { sinceMs: 0, endsMs: 0 };
 export class Lease {
   readonly #options: LeaseOptions;
   #unbroken: Span = NEVER;
-  #heldUntilMs = -Infinity;
+  #heldUntil = { monoMs: -Infinity, wallMs: -Infinity };
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -40,13 +40,15 @@ export class Lease {
 
   /** Whether it still runs, counted from when the last successful renewal was *sent*: at worst too early. */
   get held(): boolean {
-    return this.#options.clock.monoMs() < this.#heldUntilMs;
+    const { clock } = this.#options;
+    // The monotonic clock stands still while the machine sleeps.
+    return clock.monoMs() < this.#heldUntil.monoMs && clock.wallMs() < this.#heldUntil.wallMs;
   }
 
   /** Takes or extends it. Resolves to false when it may have ended in between: others may have our work now. */
   async renew(): Promise<boolean> {
     const { link, clock, alive, consumer, leaseMs } = this.#options;
-    const sentMs = clock.monoMs();
+    const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
     const call = { keys: { alive }, args: { consumer, leaseMs } };
     const { unbroken, nowMs } = await renewScript.run(link, call, { deadlineMs: leaseMs });
     // Unbroken since the last renewal, says the server. That may have been one whose reply was lost, and with it the
@@ -54,7 +56,7 @@ export class Lease {
     const continues = unbroken && nowMs < this.#unbroken.endsMs;
     const first = this.#unbroken === NEVER;
     this.#unbroken = { sinceMs: continues ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };
-    this.#heldUntilMs = sentMs + leaseMs;
+    this.#heldUntil = heldUntil;
     return continues || first;
   }
 }

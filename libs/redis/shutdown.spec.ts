@@ -17,3 +17,15 @@ it('drains before it closes, each once, whatever fails', async () => {
   expect(ran).toEqual(['drain', 'close']);
   expect(errors).toEqual([new Error('a drain')]);
 });
+
+it('drains what begins when all else has drained: an app may be closed while it boots', async () => {
+  const errors: unknown[] = [];
+  const shutdown = new Shutdown((error) => errors.push(error));
+  const done: string[] = [];
+  shutdown.onClose(() => void done.push('closed'));
+  await shutdown.drain();
+  shutdown.onDrain(() => void done.push('drained'));
+  await shutdown.close();
+  expect(done).toEqual(['drained', 'closed']);
+  expect(errors).toEqual([]);
+});

@@ -20,7 +20,9 @@ export class Shutdown {
 
   /** Stop taking work and finish what runs. Called while everything the app injects is still alive. */
   onDrain(step: ShutdownStep): void {
-    this.#drains.push(step);
+    // An app may be closed while it boots: what begins after the drain is drained at once.
+    if (this.#drained) this.#drained = this.#drained.then(() => this.#runAll([step]));
+    else this.#drains.push(step);
   }
 
   /** Let go of what is held in Redis. Called when the app has stopped serving; connections are still open. */
