@@ -37,7 +37,7 @@ const pair: Row = {
     const client = new Redis(redis.url) as ByHand;
     client.defineCommand('acquireLock', { numberOfKeys: 2, lua: ACQUIRE });
     client.defineCommand('releaseLock', { numberOfKeys: 1, lua: RELEASE });
-    const pairs = quick ? 1_000 : 5_000;
+    const pairs = quick ? 3_000 : 10_000;
     const meanOf = (once: (i: number) => Promise<unknown>) => async (): Promise<number> => {
       const from = performance.now();
       for (let i = 0; i < pairs; i++) await once(i);

@@ -207,6 +207,22 @@ describe('@CacheStampedeSafe without a key', () => {
     ]);
   });
 
+  it('tells an override from what it inherits also where both classes have one name', async () => {
+    const Base = Catalog;
+    const namesake = (() => {
+      @Injectable()
+      class Catalog extends Base {
+        @CacheStampedeSafe()
+        override async find(filter: { tags: string[] }): Promise<string> {
+          return `sale of ${await super.find(filter)}`;
+        }
+      }
+      return Catalog;
+    })();
+    const catalog = (await boot([namesake], { namespace: 'shop' })).get(namesake);
+    expect(await catalog.find({ tags: ['a'] })).toBe('sale of a 1');
+  });
+
   it('fails the boot without a namespace', async () => {
     await expect(boot([Catalog])).rejects.toEqual(keyRequired('Catalog.find', 'without a namespace'));
   });

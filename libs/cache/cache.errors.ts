@@ -41,15 +41,19 @@ export class CacheLoaderTimeoutError extends SluiceError {
 /** Longest message that travels: a stack of SQL in an error must not fill every process' inbox. */
 const MESSAGE_MAX = 1_000;
 
-/** What other processes are told of an error. */
+/** What other processes are told of an error. Anything can be thrown: describing it must not throw in its place. */
 export function failureOf(error: unknown): LoaderFailure {
-  if (!(error instanceof Error)) return { name: 'Error', message: clip(String(error)) };
-  const { code } = error as { code?: unknown };
-  return {
-    name: error.name,
-    message: clip(error.message),
-    ...(typeof code === 'string' || typeof code === 'number' ? { code: String(code) } : {}),
-  };
+  try {
+    if (!(error instanceof Error)) return { name: 'Error', message: clip(String(error)) };
+    const { name, message, code } = error as { name: unknown; message: unknown; code?: unknown };
+    return {
+      name: String(name),
+      message: clip(String(message)),
+      ...(typeof code === 'string' || typeof code === 'number' ? { code: String(code) } : {}),
+    };
+  } catch {
+    return { name: 'Error', message: 'what was thrown cannot be described' };
+  }
 }
 
 function clip(text: string): string {

@@ -87,7 +87,7 @@ export class CacheStore {
 
   release(key: string, token: string): Promise<boolean> {
     const call = { keys: { lease: this.#keys.lease(key) }, args: { token } };
-    return releaseScript.run(this.#connection.commands, call);
+    return releaseScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
   }
 
   get(key: string): Promise<string | null> {

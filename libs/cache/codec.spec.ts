@@ -100,6 +100,7 @@ describe('the codec', () => {
     ['a boxed string', new String('x'), 'the value is an instance of String'],
     ['an array buffer', new ArrayBuffer(1), 'the value is an instance of ArrayBuffer'],
     ['a cycle', cycle, "the value's .next.back[0] is a reference to something that contains it"],
+    ['a hole made up for by a property', Object.assign([1], { 2: 2, more: 3 }), 'the value is an array with holes'],
     ['a hole', Object.assign([1], { 2: 2 }), 'the value is an array with holes'],
     [
       'a match of a RegExp',

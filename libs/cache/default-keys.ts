@@ -36,9 +36,10 @@ export class DefaultKeys {
     this.#classes.set(className, targetClass);
   }
 
-  keyOf({ className, declaredBy, method, args }: WovenCall): string {
+  keyOf({ self, className, declaredBy, method, args }: WovenCall): string {
     // An override that calls `super` makes two calls of one name: they must not wait for one another.
-    const site = declaredBy.name === className ? className : `${className}:${declaredBy.name}`;
+    // Classes are compared, not their names: a base class may have the same.
+    const site = declaredBy === self.constructor ? className : `${className}:${declaredBy.name}`;
     return `${site}.${method}:${hashArguments(args)}`;
   }
 }

@@ -12,7 +12,7 @@ import type { Request, WakeUps } from './wake-ups.js';
 /** How a flight ended, if not with an error. */
 export type Landing =
   | { readonly kind: 'value'; readonly copies: Copies }
-  /** Loaded under a lease that was lost: right for those who asked before the loader ran, stored for nobody. */
+  /** Not known to be loaded under a lease that lasted: right for those who asked before the loader ran. */
   | { readonly kind: 'overtaken'; readonly copies: Copies }
   /** The load was called off, because of an invalidation: everybody asks again. */
   | { readonly kind: 'again' };
@@ -33,8 +33,8 @@ export interface Airspace {
 }
 
 /**
- * For how long after its last question to Redis a flight may be joined while it waits for the outcome. What is pushed to it
- * was valid after that question, so that no caller gets what was invalidated more than this before its call.
+ * For how long after its last question to Redis a flight may be joined while it waits for the outcome, or loads without a
+ * lease. What it gets was valid after that question, so that no caller gets what was invalidated more than this before its call.
  */
 const JOINABLE_MS = 1_000;
 
@@ -49,7 +49,10 @@ export class Flight {
   readonly #loader: Loader<unknown>;
   readonly #options: LoadOptions;
   #askedAtMs: number;
+  /** The loader has been called. */
   #loading = false;
+  /** It has been called without a lease. */
+  #alone = false;
   #mustFinish = false;
 
   constructor(airspace: Airspace, key: string, loader: Loader<unknown>, options: LoadOptions) {
@@ -61,13 +64,20 @@ export class Flight {
     this.landing = this.#fly();
   }
 
-  /** The loader has been called. */
-  get loading(): boolean {
-    return this.#loading;
+  /**
+   * Whoever joins now may call after an invalidation that what is loaded does not know of. Without a lease nobody would tell
+   * of one; but while Redis is away, a second load for all who came a moment later were no cure.
+   */
+  get late(): boolean {
+    return this.#loading && !(this.#alone && this.#young);
   }
 
   get joinable(): boolean {
-    return this.#loading || this.#airspace.clock.monoMs() - this.#askedAtMs <= JOINABLE_MS;
+    return this.#loading || this.#young;
+  }
+
+  get #young(): boolean {
+    return this.#airspace.clock.monoMs() - this.#askedAtMs <= JOINABLE_MS;
   }
 
   /** From now on, an invalidation does not call the loader off: invalidations without end must not starve its callers. */
@@ -109,9 +119,13 @@ export class Flight {
     switch (answer?.kind) {
       case 'hit': {
         const landing = this.#land(answer.text);
-        // Broken bytes are a miss: out of the way with them.
-        if (!landing) await store.discard(this.key).catch(() => {});
-        return landing;
+        if (landing) return landing;
+        // Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again.
+        const removed = await store.discard(this.key).then(
+          () => true,
+          () => false,
+        );
+        return removed ? undefined : this.#loadAlone();
       }
       case 'load':
         // Voided before the grant was read: nothing has been loaded yet, so nothing is lost by a new lease.
@@ -162,17 +176,17 @@ export class Flight {
 
   /** Without Redis: one load for this process, stored nowhere. */
   async #loadAlone(): Promise<Landing> {
-    this.#loading = true;
+    this.#loading = this.#alone = true;
     const { loaderTimeoutMs } = this.#options;
     const value = await new Load().run(this.key, this.#loader, loaderTimeoutMs, this.#airspace.clock);
-    return { kind: 'value', copies: new Copies(encode(value)) };
+    return { kind: 'overtaken', copies: new Copies(encode(value)) };
   }
 
-  /** False only if Redis refused it: a Redis that does not answer must not keep the value from who asked for it. */
+  /** True if Redis confirmed it. */
   async #fill(token: string, text: string, ttlMs: number): Promise<boolean> {
     return this.#airspace.store.fill(this.key, token, text, ttlMs).catch(() => {
       this.#release(token);
-      return true;
+      return false;
     });
   }
 

@@ -28,7 +28,10 @@ export function extraOf(value: object, kind: Kind): string | undefined {
   }
   // A hole counts as a missing key, a property such as `index` of a RegExp's match as one too many.
   if (kind === 'array') {
-    const regular = Object.keys(value).length === (value as unknown[]).length;
+    const keys = Object.keys(value);
+    // Indexes come first: if the last key is the last index, there are no others.
+    const { length } = value as unknown[];
+    const regular = keys.length === length && keys.at(-1) === (length === 0 ? undefined : String(length - 1));
     return regular ? undefined : 'an array with holes or with properties of its own';
   }
   if (kind === 'bytes' || Object.keys(value).length === 0) return undefined;

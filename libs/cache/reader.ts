@@ -29,13 +29,13 @@ export class Reader {
   /**
    * The value of a key, from the cache or from the loader.
    *
-   * Whoever joins a load that runs already, and then learns that it was overtaken by an invalidation, may have called after
-   * that and asks again. Any load found or made then began after its call, so its value will do: two flights at most.
+   * Whoever joins a load that runs already, and then learns that it was, or may have been, overtaken by an invalidation, may
+   * have called after that and asks again. Any load found or made then began after its call, so its value will do: two flights at most.
    */
   async read(key: string, loader: Loader<unknown>, options: LoadOptions): Promise<unknown> {
     for (let again = false; ; again = true) {
       const found = this.#find(key);
-      const joinedLate = found?.loading === true && !again;
+      const joinedLate = found?.late === true && !again;
       const flight = found ?? this.#start(key, loader, options);
       if (again) flight.insist();
       const landing = await flight.landing;

@@ -52,6 +52,14 @@ describe('zones', () => {
     );
   });
 
+  it('may set their clocks back by half an hour', () => {
+    // 02:00 is 01:30 again, at 15:00 UTC.
+    const time = inZone('*/10 * * * *', 'Australia/Lord_Howe');
+    expect(instant(time, '2026-04-04T14:50:00.001Z', true)).toBe('2026-04-04T14:50:00.000Z');
+    expect(instant(time, '2026-04-04T15:20:00.001Z', true)).toBeDefined();
+    expect(instant(time, '2026-04-04T15:40:00.001Z', true)).toBe('2026-04-04T15:40:00.000Z');
+  });
+
   it.each([
     [330, '2026-05-01T21:30:00.001Z', '2026-05-01T21:30:00.000Z'],
     [-210, '2026-05-01T06:30:00.001Z', '2026-05-01T06:30:00.000Z'],

@@ -63,9 +63,15 @@ function previous(time: CronTime, nowMs: number, withinMs: number): number | und
   }
 }
 
+/** Half an hour: how far the clocks of Lord Howe Island are set back in autumn. */
+const SHORTEST_DST_MS = 1_800_000;
+
 function next(time: CronTime, afterMs: number): number {
   if (typeof time.source === 'string') {
-    return time.getNextDateFrom(new Date(afterMs), time.timeZone ?? zoneOf(time.utcOffset)).toMillis();
+    const zone = time.timeZone ?? zoneOf(time.utcOffset);
+    const nextMs = time.getNextDateFrom(new Date(afterMs), zone).toMillis();
+    // In a half hour that comes twice, `cron` answers with its first coming also the second time: walking on would never end.
+    return nextMs > afterMs ? nextMs : next(time, afterMs + SHORTEST_DST_MS);
   }
   const dateMs = time.source.toMillis();
   return dateMs > afterMs ? dateMs : Infinity;

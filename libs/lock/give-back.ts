@@ -1,9 +1,20 @@
-import { Loop, isReplyError, RedisUnavailableError, type Clock } from '../redis/index.js';
+import { Loop, isReplyError, type Clock, type RedisUnavailableError } from '../redis/index.js';
+import { isSluiceError } from '../weave/index.js';
 import type { LockIdentity } from './lock-request.js';
+
+/** By its code: the connections may come from another copy of this package than the locks. */
+export function isUnavailable(error: unknown): error is RedisUnavailableError {
+  return isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE');
+}
 
 /** True for what may pass: no answer, or a server that is loading, or was just made a replica by a failover. */
 export function isTransient(error: unknown): boolean {
-  return error instanceof RedisUnavailableError || isReplyError(error, 'READONLY') || isReplyError(error, 'LOADING');
+  return isUnavailable(error) || isReplyError(error, 'READONLY') || isReplyError(error, 'LOADING');
+}
+
+interface Pending {
+  readonly identity: LockIdentity;
+  readonly untilMs: number;
 }
 
 /**
@@ -13,7 +24,7 @@ export function isTransient(error: unknown): boolean {
 export class GiveBack {
   readonly #clock: Clock;
   readonly #release: (identity: LockIdentity) => Promise<unknown>;
-  readonly #pending = new Map<string, { identity: LockIdentity; untilMs: number }>();
+  readonly #pending = new Map<string, Pending>();
   readonly #loop: Loop;
 
   constructor(
@@ -43,16 +54,18 @@ export class GiveBack {
   }
 
   async #turn(): Promise<number | undefined> {
-    await Promise.all([...this.#pending.values()].map((each) => this.#try(each.identity, each.untilMs)));
+    await Promise.all([...this.#pending.values()].map((each) => this.#try(each)));
     return this.#pending.size === 0 ? undefined : 200;
   }
 
-  async #try(identity: LockIdentity, untilMs: number): Promise<void> {
+  async #try(pending: Pending): Promise<void> {
     try {
-      await this.#release(identity);
+      await this.#release(pending.identity);
     } catch (error) {
-      if (isTransient(error) && this.#clock.monoMs() < untilMs) return;
+      if (isTransient(error) && this.#clock.monoMs() < pending.untilMs) return;
     }
-    this.#pending.delete(identity.nonce);
+    // It may have been granted, and added, once more since.
+    const { nonce } = pending.identity;
+    if (this.#pending.get(nonce) === pending) this.#pending.delete(nonce);
   }
 }

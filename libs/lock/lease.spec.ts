@@ -206,4 +206,13 @@ describe('extension', () => {
     expect(await extended).toBe(false);
     expect(lost).toEqual(['taken']);
   });
+
+  it('tells that it came too late', async () => {
+    const { clock, lease: held, requests, lost } = lease();
+    const extended = held.extend(9_000);
+    await clock.pass(3_000);
+    expect(lost).toEqual(['expired']);
+    requests[0]!.answer(true);
+    expect(await extended).toBe(false);
+  });
 });

@@ -113,7 +113,7 @@ export class Lease {
     const ttlMs = this.#ttlMs;
     // An answer after the end of the validity is of no use.
     const held = await this.#options.request(ttlMs, Math.max(1, Math.ceil(this.remainingMs)));
-    if (this.#over) return held;
+    if (this.#over) return false;
     if (!held) this.#lose('taken');
     else if (this.remainingMs <= 0) this.#lose('expired');
     else if (epoch === this.#epoch && remainingMs(this.#clock, from, ttlMs) > this.remainingMs) {

@@ -1,7 +1,7 @@
-import { RedisUnavailableError, type Clock } from '../redis/index.js';
+import type { Clock } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import { runUnder } from './current-lock.js';
-import { GiveBack, isTransient } from './give-back.js';
+import { GiveBack, isTransient, isUnavailable } from './give-back.js';
 import { instantOf, remainingMs } from './instant.js';
 import { LockLostError, LockTimeoutError } from './lock.errors.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
@@ -11,7 +11,7 @@ import type { AcquiredTick } from './scripts/acquire.reply.js';
 import type { GaveUp, Waiter } from './waiter.js';
 import { WaitingRoom } from './waiting-room.js';
 
-/** How long the answer to a waiter that gives up may take: it says who holds the lock. */
+/** How long a release may take for which a shutdown waits, or nobody; or a waiter that gives up: it says who holds the lock. */
 const LEAVE_DEADLINE_MS = 1_000;
 /** How long a shutdown waits for bodies that still run under a lock, once their signals are aborted. */
 const CLOSE_GRACE_MS = 1_000;
@@ -44,7 +44,7 @@ export class LockKeeper {
   constructor(clock: Clock, store: LockStore, onError: (error: unknown, name: string) => void) {
     this.#clock = clock;
     this.#store = store;
-    this.#giveBack = new GiveBack(clock, (identity) => store.release(identity), onError);
+    this.#giveBack = new GiveBack(clock, (identity) => store.release(identity, LEAVE_DEADLINE_MS), onError);
     const unwanted = (request: LockRequest): void => {
       this.#unwanted(request, request.ttlMs);
     };
@@ -74,14 +74,21 @@ export class LockKeeper {
   /** Takes the lock, or answers why not. */
   async attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     this.#refuseWhenClosed(request.name);
-    try {
-      return await this.#attempt(request, attempt);
-    } catch (error) {
-      // It may have been granted without an answer, or was granted and cannot be used.
-      if (!(error instanceof RedisUnavailableError && error.outcome === 'not-sent')) {
-        this.#giveBack.add(request, request.ttlMs);
+    const untilMs = this.#clock.monoMs() + attempt.patienceMs;
+    let sent = false;
+    for (;;) {
+      try {
+        return await this.#try(request, attempt);
+      } catch (error) {
+        sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
+        if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
+          // Any of the tries may have been granted without an answer, or the last was granted and cannot be used.
+          if (sent) this.#giveBack.add(request, request.ttlMs);
+          throw error;
+        }
       }
-      throw error;
+      // The same nonce again: a grant whose answer was lost is found, and is whole from this sending on.
+      await new Promise<void>((resolve) => this.#clock.timer(RETRY_MS, resolve));
     }
   }
 
@@ -99,7 +106,8 @@ export class LockKeeper {
   /** Waiters leave; whoever still works under a lock is told, and has a moment to end; then all locks go back. */
   async close(): Promise<void> {
     this.#closed = true;
-    const left = await this.#room.close();
+    const left = this.#room.leave();
+    const stopped = this.#room.stop();
     const leaving = left.map(async (waiter) => {
       waiter.fail(closed(waiter.request.name));
       await this.#store.release(waiter.request, LEAVE_DEADLINE_MS).catch(() => {});
@@ -107,26 +115,17 @@ export class LockKeeper {
     const held = [...this.#held.values()];
     for (const lock of held) lock.close();
     if (this.#running.size > 0) await this.#grace();
-    await Promise.all([...leaving, ...held.map((lock) => lock.release().catch(() => {}))]);
+    await Promise.all([stopped, ...leaving, ...held.map((lock) => lock.release().catch(() => {}))]);
     await this.#giveBack.stop();
   }
 
-  async #attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
-    const untilMs = this.#clock.monoMs() + attempt.patienceMs;
-    for (;;) {
-      const from = instantOf(this.#clock);
-      try {
-        const answer = await attempt.send();
-        if (answer.state !== 'granted') return answer as NotGranted<A>;
-        attempt.signal?.throwIfAborted();
-        if (remainingMs(this.#clock, from, request.ttlMs) <= 0) throw new LockLostError(request.name, 'expired');
-        return this.#hold(request, { token: answer.token, from, validMs: request.ttlMs, claimed: true });
-      } catch (error) {
-        if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) throw error;
-      }
-      // The same nonce again: a grant whose answer was lost is found, and is whole from this sending on.
-      await new Promise<void>((resolve) => this.#clock.timer(RETRY_MS, resolve));
-    }
+  async #try<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+    const from = instantOf(this.#clock);
+    const answer = await attempt.send();
+    if (answer.state !== 'granted') return answer as NotGranted<A>;
+    attempt.signal?.throwIfAborted();
+    if (remainingMs(this.#clock, from, request.ttlMs) <= 0) throw new LockLostError(request.name, 'expired');
+    return this.#hold(request, { token: answer.token, from, validMs: request.ttlMs, claimed: true });
   }
 
   #pushed({ identity, token, validMs }: Pushed): void {
@@ -167,7 +166,7 @@ export class LockKeeper {
 
   async #release(request: LockRequest): Promise<boolean> {
     try {
-      return (await this.#store.release(request)).released;
+      return (await this.#store.release(request, this.#closed ? LEAVE_DEADLINE_MS : undefined)).released;
     } catch (error) {
       if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);
       throw error;

@@ -100,18 +100,26 @@ export class WaitingRoom {
   }
 
   /** Nobody waits any longer. Returns who did; they are to be failed. */
-  async close(): Promise<Waiter[]> {
+  leave(): Waiter[] {
     const left = [...this.#waiters.values()];
     for (const waiter of left) {
       waiter.leave();
       this.#forget(waiter);
     }
-    await this.#loop.stop();
     return left;
   }
 
+  /** No heartbeat is sent any more; resolves when the last was answered. */
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+  }
+
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
-    if (!waiter.waiting) return;
+    if (!waiter.waiting) {
+      // It left meanwhile, and its release was faster: a server that did not know the script was asked twice.
+      if (acquired.state === 'granted') this.#unwanted(waiter.request);
+      return;
+    }
     if (acquired.state === 'granted') {
       if (waiter.answered(acquired.token, sent)) this.#forget(waiter);
       else this.#ask(waiter, RETRY_MS);

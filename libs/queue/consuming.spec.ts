@@ -1,41 +1,16 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable, Module, type OnModuleInit } from '@nestjs/common';
-import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Books } from '../../test/support/books.js';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { gate } from '../../test/support/gate.js';
-import { startQueueApp, type QueueApp, type QueueAppOptions } from '../../test/support/queue-app.js';
+import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
-import { startRedis, type RedisServer } from '../testing/index.js';
 import { prefetchFor } from './prefetch.js';
 import type { Task } from './index.js';
 
-let redis: RedisServer;
-let admin: Redis;
-const apps: QueueApp[] = [];
-beforeAll(async () => {
-  redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
-  admin = new Redis(redis.url, { protocol: 2 });
-  books = new Books(admin, 'tasks');
-});
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map(({ app }) => app.close()));
-  await admin.flushall();
-});
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
-
-async function start(options: Omit<QueueAppOptions, 'url'>): Promise<QueueApp> {
-  const app = await startQueueApp({ url: redis.url, ...options });
-  apps.push(app);
-  return app;
-}
-
-let books: Books;
-const untilSettled = (of = books): Promise<unknown> => until(() => of.settled(), { what: 'all is settled' });
+const bed = new QueueBed();
+const { start, untilSettled } = bed;
 
 describe('a handler', () => {
   it('gets what was published, before and after the first worker came', async () => {
@@ -50,7 +25,7 @@ describe('a handler', () => {
       expect.objectContaining({ id: late, payload: { n: 2 } }),
     ]);
     expect(seen[0]!.signal.aborted).toBe(false);
-    await untilSettled(new Books(admin, 'shop:tasks', 'shop'));
+    await untilSettled(new Books(bed.admin, 'shop:tasks', 'shop'));
   });
 
   it('that always fails runs maxAttempts times, and leaves one dead letter and nothing else', async () => {
@@ -66,10 +41,10 @@ describe('a handler', () => {
       logged: (level, message) => logged.push(`${level}: ${message}`),
     });
     const id = await queue.publish('tasks', { n: 1 });
-    await until(async () => (await books.letters()).length > 0, { what: 'there is a dead letter' });
+    await until(async () => (await bed.books.letters()).length > 0, { what: 'there is a dead letter' });
     await untilSettled();
     expect(runs).toEqual([`${id} 1`, `${id} 2`, `${id} 3`]);
-    const [letter, ...others] = await books.letters();
+    const [letter, ...others] = await bed.books.letters();
     expect(others).toEqual([]);
     expect(letter).toMatchObject({
       ...{ payload: '{"n":1}', retry_count: '3', original_id: id, reason: 'max-attempts', attempts: '3' },
@@ -92,7 +67,7 @@ describe('a handler', () => {
     await queue.publish('tasks', 1);
     await until(() => runs === 3, { what: 'it succeeded' });
     await untilSettled();
-    expect(await books.letters()).toEqual([]);
+    expect(await bed.books.letters()).toEqual([]);
   });
 
   it('may throw anything at all', async () => {
@@ -117,8 +92,8 @@ describe('a handler', () => {
       },
     });
     await queue.publishMany('tasks', [...thrown.keys()]);
-    await until(async () => (await books.letters()).length === thrown.length, { what: 'all are dead letters' });
-    const errors = (await books.letters()).map((letter) => letter['error']!);
+    await until(async () => (await bed.books.letters()).length === thrown.length, { what: 'all are dead letters' });
+    const errors = (await bed.books.letters()).map((letter) => letter['error']!);
     expect(errors).toEqual([
       ...['undefined', 'null', 'a word', '{ a: 1 }', 'something that cannot be shown was thrown'],
       expect.stringMatching(/^Error: é+$/),
@@ -126,7 +101,7 @@ describe('a handler', () => {
     ]);
     expect(Buffer.byteLength(errors[5]!)).toBeGreaterThan(1_000);
     expect(Buffer.byteLength(errors[5]!)).toBeLessThanOrEqual(1_024);
-    expect(Buffer.byteLength((await books.letters())[5]!['stack']!)).toBeLessThanOrEqual(4_096);
+    expect(Buffer.byteLength((await bed.books.letters())[5]!['stack']!)).toBeLessThanOrEqual(4_096);
   });
 
   it('starts when the app has booted, not before', async () => {
@@ -166,7 +141,7 @@ describe('entries of other producers', () => {
   it('run with three fields', async () => {
     const seen: Task<never>[] = [];
     await start({ handlers: { tasks: (task) => void seen.push(task) } });
-    const id = await admin.xadd('tasks', '*', 'payload', '{"n":1}', 'timestamp', '1700000000', 'retry_count', '1');
+    const id = await bed.admin.xadd('tasks', '*', 'payload', '{"n":1}', 'timestamp', '1700000000', 'retry_count', '1');
     await until(() => seen.length === 1, { what: 'it ran' });
     expect(seen[0]).toMatchObject({ id, payload: { n: 1 }, attempt: 2, publishedAt: new Date(1_700_000_000_000) });
     await untilSettled();
@@ -176,15 +151,15 @@ describe('entries of other producers', () => {
     const seen: number[] = [];
     const producer = await start({ queue: { consumers: false } });
     await producer.queue.publish('tasks', 1);
-    const none = await admin.xadd('tasks', '*', 'timestamp', '1', 'retry_count', '0', 'body', 'x');
+    const none = await bed.admin.xadd('tasks', '*', 'timestamp', '1', 'retry_count', '0', 'body', 'x');
     await producer.queue.publish('tasks', 2);
-    const broken = await admin.xadd('tasks', '*', 'payload', '{"a":', 'timestamp', '1', 'retry_count', '0');
+    const broken = await bed.admin.xadd('tasks', '*', 'payload', '{"a":', 'timestamp', '1', 'retry_count', '0');
     await producer.queue.publish('tasks', 3);
     await start({ handlers: { tasks: (task: Task<number>) => void seen.push(task.payload) } });
-    await until(async () => (await books.letters()).length === 2, { what: 'both are dead letters' });
+    await until(async () => (await bed.books.letters()).length === 2, { what: 'both are dead letters' });
     await untilSettled();
     expect(seen).toEqual([1, 2, 3]);
-    expect(await books.letters()).toEqual([
+    expect(await bed.books.letters()).toEqual([
       expect.objectContaining({ original_id: none, reason: 'no-payload', body: 'x', attempts: '0' }),
       expect.objectContaining({
         ...{ original_id: broken, reason: 'bad-payload', payload: '{"a":' },
@@ -215,10 +190,10 @@ describe('a worker', () => {
     });
     const held = 3 + prefetchFor(3);
     await queue.publishMany('tasks', new Array(100).fill(1));
-    await until(async () => (await books.pending()) === held, { what: 'its hands are full' });
+    await until(async () => (await bed.books.pending()) === held, { what: 'its hands are full' });
     expect(running).toBe(3);
     await queue.publish('tasks', 1);
-    expect(await books.pending()).toBe(held);
+    expect(await bed.books.pending()).toBe(held);
     open();
     await until(() => done === 101, { what: 'all ran' });
     expect(most).toBe(3);
@@ -229,7 +204,7 @@ describe('a worker', () => {
     const handlers = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, () => {}]));
     await start({ handlers });
     const readers = async (): Promise<string[]> =>
-      ((await admin.client('LIST')) as string).split('\n').filter((line) => line.includes('cmd=xreadgroup'));
+      ((await bed.admin.client('LIST')) as string).split('\n').filter((line) => line.includes('cmd=xreadgroup'));
     await until(async () => (await readers()).length > 0, { what: 'it reads' });
     expect(await readers()).toHaveLength(1);
   });
@@ -249,9 +224,9 @@ describe('a worker', () => {
         },
       },
     });
-    const { calls } = await commandDelta(admin, async () => {
+    const { calls } = await commandDelta(bed.admin, async () => {
       await queue.publishMany('busy', new Array(20).fill(1));
-      await until(async () => (await new Books(admin, 'busy').pending()) === 1 + prefetchFor(1), {
+      await until(async () => (await new Books(bed.admin, 'busy').pending()) === 1 + prefetchFor(1), {
         what: 'it is full',
       });
       open();
@@ -264,7 +239,7 @@ describe('a worker', () => {
     const count = 5_000;
     let done = 0;
     const producer = await start({ queue: { consumers: false } });
-    const { calls, total } = await commandDelta(admin, async () => {
+    const { calls, total } = await commandDelta(bed.admin, async () => {
       await producer.queue.publishMany('tasks', new Array(count).fill({ n: 1 }));
       await start({
         handlers: {
@@ -281,131 +256,5 @@ describe('a worker', () => {
     const fromClient = ['xadd', 'xreadgroup', 'evalsha', 'client|unblock'].map((name) => calls[name] ?? 0);
     expect(fromClient.reduce((sum, n) => sum + n) / count).toBeLessThan(1.2);
     expect(total / count).toBeLessThan(1.5);
-  });
-});
-
-describe('a worker goes on', () => {
-  it('while another queue of its process is no stream, and takes that up when it is', async () => {
-    const seen: string[] = [];
-    await admin.set('sick', 'not a stream');
-    const handlers = { well: () => void seen.push('well'), sick: () => void seen.push('sick') };
-    const { queue } = await start({ handlers });
-    await queue.publish('well', 1);
-    await until(() => seen.length === 1, { what: 'the well one ran' });
-
-    await admin.del('sick');
-    await queue.publish('sick', 1);
-    await until(() => seen.length === 2, { what: 'the sick one ran' });
-
-    await admin.set('sick', 'again');
-    await queue.publish('well', 1);
-    await until(() => seen.length === 3, { what: 'the well one ran' });
-    expect(seen).toEqual(['well', 'sick', 'well']);
-  });
-
-  it('and begins on a Redis that is full, for its work makes room', async () => {
-    const runs: number[] = [];
-    const handlers = { tasks: (task: Task<number>) => void runs.push(task.payload) };
-    const earlier = await start({ handlers });
-    await earlier.queue.publish('tasks', 0);
-    await untilSettled();
-    await earlier.app.close();
-    const { queue } = await start({ queue: { consumers: false } });
-    await queue.publish('tasks', 1);
-    await admin.config('SET', 'maxmemory', '1');
-    try {
-      await expect(queue.publish('tasks', 2)).rejects.toThrow('OOM');
-      await start({ handlers });
-      await untilSettled();
-    } finally {
-      await admin.config('SET', 'maxmemory', '0');
-    }
-    expect(runs).toEqual([0, 1]);
-  });
-
-  it('and is heard within a lease when Redis takes writes again, though its queue had to be opened anew', async () => {
-    const leaseMs = 300;
-    const { opened, open } = gate();
-    let running = false;
-    const { queue } = await start({
-      handlers: {
-        tasks: async () => {
-          running = true;
-          await opened;
-        },
-      },
-      queue: { leaseMs },
-    });
-    await queue.publish('tasks', 1);
-    await until(() => running, { what: 'it runs' });
-    const alive = async (): Promise<boolean> => {
-      const ends = Number((await admin.zrange('{tasks}:~alive', '0', '-1', 'WITHSCORES'))[1] ?? 0);
-      return ends > Date.now();
-    };
-    const failedCreates = async (): Promise<number> =>
-      Number(/cmdstat_xgroup\|create:.*rejected_calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0);
-    await admin.config('RESETSTAT');
-    await admin.config('SET', 'min-replicas-to-write', '1');
-    try {
-      // By then it opens the queue at most every few seconds.
-      await until(async () => (await failedCreates()) >= 6, { what: 'it tried to open its queue again and again' });
-    } finally {
-      await admin.config('SET', 'min-replicas-to-write', '0');
-    }
-    await until(alive, { what: 'its lease runs', deadlineMs: leaseMs });
-    open();
-    await untilSettled();
-  });
-
-  it('after FLUSHALL and SCRIPT FLUSH', async () => {
-    let ran = 0;
-    const { queue } = await start({
-      handlers: {
-        tasks: () => {
-          ran++;
-        },
-        others: () => {},
-      },
-    });
-    await queue.publish('tasks', 1);
-    await until(() => ran === 1, { what: 'the first ran' });
-    await admin.flushall();
-    await admin.script('FLUSH');
-    await queue.publish('tasks', 2);
-    await until(() => ran === 2, { what: 'the second ran' });
-    await untilSettled();
-  });
-
-  it.each([
-    ['with', true],
-    ['without', false],
-  ])('after a restart of Redis %s its data, and settles what ran meanwhile', async (_what, keeps) => {
-    const { opened, open } = gate();
-    const runs: number[] = [];
-    const { queue } = await start({
-      handlers: {
-        tasks: async (task: Task<number>) => {
-          runs.push(task.payload);
-          if (task.payload === 0) await opened;
-        },
-      },
-      queue: { leaseMs: 300 },
-    });
-    await queue.publish('tasks', 0);
-    await until(() => runs.length === 1, { what: 'the first runs' });
-    if (!keeps) await admin.flushall();
-    await redis.restart();
-    open();
-    await until(
-      async () =>
-        queue.publish('tasks', 1).then(
-          () => true,
-          () => false,
-        ),
-      { what: 'Redis is back' },
-    );
-    await until(() => runs.includes(1), { what: 'the second ran' });
-    await untilSettled();
-    expect(runs).toEqual([0, 1]);
   });
 });

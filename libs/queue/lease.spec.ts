@@ -48,7 +48,14 @@ describe('a lease', () => {
   it('is not held after the machine slept, or the process did, for as long', async () => {
     const clock = new ManualClock();
     const lease = newLease(clock);
-    for (const pass of [() => { clock.step(LEASE_MS); }, () => { clock.jump(LEASE_MS); }]) {
+    for (const pass of [
+      () => {
+        clock.step(LEASE_MS);
+      },
+      () => {
+        clock.jump(LEASE_MS);
+      },
+    ]) {
       await lease.renew();
       expect(lease.held).toBe(true);
       pass();

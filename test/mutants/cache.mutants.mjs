@@ -1,6 +1,6 @@
 /** Faults in the guards of the cache: each must be missed by somebody. */
 const store = ['libs/cache/cache.store.spec'];
-const service = ['libs/cache/cache.service.spec'];
+const service = ['libs/cache/cache.(service|invalidation|outage).spec'];
 const decorator = ['libs/cache/cache-stampede-safe.decorator.spec'];
 const flight = { file: 'libs/cache/flight.ts', specs: service };
 const reader = { file: 'libs/cache/reader.ts', specs: service };

@@ -1,8 +1,9 @@
 /** Faults in what keeps locks exclusive, fair and alive. */
-const waiting = { specs: ['libs/lock/waiting-room'] };
-const service = { specs: ['libs/lock/lock.service'] };
+const waiting = { specs: ['libs/lock/waiting-room.spec'] };
+const outage = { specs: ['libs/lock/waiting-room.outage'] };
+const service = { specs: ['libs/lock/lock.(service|held).spec'] };
 const lease = { file: 'libs/lock/lease.ts', specs: ['libs/lock/lease'] };
-const decorator = { specs: ['libs/lock/with-lock.decorator'] };
+const decorator = { specs: ['libs/lock/with-lock'] };
 const grant = 'libs/lock/scripts/grant.lua.ts';
 const handOver = 'libs/lock/scripts/hand-over.lua.ts';
 
@@ -79,7 +80,7 @@ export default [
     replace: '',
   },
   {
-    ...waiting,
+    ...outage,
     name: 'a release that failed is forgotten',
     file: 'libs/lock/lock.keeper.ts',
     find: 'if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);',

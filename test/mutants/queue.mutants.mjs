@@ -1,13 +1,14 @@
 /** Faults in what keeps tasks from being lost, doubled or settled twice. */
 const scripts = ['libs/queue/scripts/scripts'];
 const settle = { file: 'libs/queue/scripts/settle-failure.script.ts', specs: scripts };
-const fragments = { file: 'libs/queue/scripts/fragments.ts', specs: scripts };
-const reap = { file: 'libs/queue/scripts/reap.script.ts', specs: scripts };
+const fragments = { file: 'libs/queue/scripts/fragments.ts', specs: ['libs/queue/scripts/'] };
+const reap = { file: 'libs/queue/scripts/reap.script.ts', specs: ['libs/queue/scripts/reap'] };
 const handBack = { file: 'libs/queue/scripts/hand-back.script.ts', specs: scripts };
 const lease = { file: 'libs/queue/lease.ts', specs: ['libs/queue/lease'] };
 const worker = { file: 'libs/queue/worker.ts' };
 const recovery = ['libs/queue/recovery'];
-const consuming = ['libs/queue/consuming'];
+const consuming = ['libs/queue/consuming.spec'];
+const outage = ['libs/queue/consuming.outage'];
 const drain = ['libs/queue/drain'];
 
 export default [
@@ -150,7 +151,7 @@ export default [
     name: 'one sick stream stops all',
     find: 'for (const worker of ready) worker.open = false;',
     replace: '',
-    specs: consuming,
+    specs: outage,
   },
   {
     file: 'libs/queue/crew.ts',

@@ -1,0 +1,28 @@
+import { expect, it } from '@jest/globals';
+import { ManualClock } from '../../test/support/manual-clock.js';
+import { Keyspace } from '../redis/index.js';
+import { GiveBack } from './give-back.js';
+import { lockKeys } from './lock.keys.js';
+
+it('gives back once more what was granted once more while it was given back', async () => {
+  const clock = new ManualClock();
+  const releases: (() => void)[] = [];
+  const giveBack = new GiveBack(
+    clock,
+    () => new Promise<void>((resolve) => releases.push(resolve)),
+    (error) => {
+      throw error;
+    },
+  );
+  const identity = { keys: lockKeys(new Keyspace(), 'x'), nonce: 'n', owner: 'o' };
+  giveBack.add(identity, 30_000);
+  giveBack.add(identity, 30_000);
+  await clock.pass(0);
+  expect(releases).toHaveLength(1);
+  releases[0]!();
+  await clock.pass(0);
+  expect(releases).toHaveLength(2);
+  releases[1]!();
+  await giveBack.stop();
+  expect(releases).toHaveLength(2);
+});

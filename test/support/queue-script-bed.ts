@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, beforeEach } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { RedisConnections, type Link } from 'nestjs-sluice/redis';
+import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
+
+/** The consumer group of the bed. */
+export const GROUP = 'sluice';
+
+/** The fields of an entry, as a publish writes them. */
+export function task(payload = '{"n":1}', retryCount = '0', meta = ''): string[] {
+  return ['payload', payload, 'timestamp', '1700000000', 'retry_count', retryCount, 'meta', meta];
+}
+
+/** One stream with a group, on a server of one spec file, for scripts that are run by themselves. */
+export class QueueScriptBed {
+  admin!: Redis;
+  /** What the scripts are run on. */
+  link!: Link;
+  readonly #stream: string;
+  #redis!: RedisServer;
+  #connections!: RedisConnections;
+
+  /** To be made at the top of a spec file: brings its hooks along. */
+  constructor(stream: string) {
+    this.#stream = stream;
+    beforeAll(async () => {
+      this.#redis = await startRedis();
+      this.admin = new Redis(this.#redis.url, { protocol: 2 });
+      this.#connections = await new RedisConnections({ redis: { url: this.#redis.url } }).open();
+      this.link = this.#connections.get().commands;
+    });
+    afterAll(async () => {
+      this.admin.disconnect();
+      await this.#connections.onApplicationShutdown();
+      await this.#redis.stop();
+    });
+    beforeEach(async () => {
+      await this.admin.flushall();
+      await this.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
+    });
+  }
+
+  /** Adds one task and hands it to `consumer`, `deliveries` times. */
+  readonly pendingTask = async (consumer: string, { deliveries = 1, fields = task() } = {}): Promise<string> => {
+    const id = (await this.admin.xadd(this.#stream, '*', ...fields))!;
+    await this.admin.xreadgroup('GROUP', GROUP, consumer, 'COUNT', 1, 'STREAMS', this.#stream, '>');
+    if (deliveries > 1) {
+      await this.admin.call('XCLAIM', this.#stream, GROUP, consumer, 0, id, 'RETRYCOUNT', deliveries, 'JUSTID');
+    }
+    return id;
+  };
+
+  /** Who has what, how often delivered. */
+  readonly pending = async (): Promise<Record<string, [consumer: string, deliveries: number]>> => {
+    const rows = await this.admin.xpending(this.#stream, GROUP, '-', '+', 1_000);
+    return Object.fromEntries(
+      (rows as [string, string, number, number][]).map(([id, consumer, , deliveries]) => [id, [consumer, deliveries]]),
+    );
+  };
+
+  readonly consumers = async (): Promise<string[]> => {
+    const rows = (await this.admin.xinfo('CONSUMERS', this.#stream, GROUP)) as string[][];
+    return rows.map((row) => row[1]!);
+  };
+
+  /** What a stream holds, oldest first, by field. */
+  readonly entries = async (key: string): Promise<Record<string, string>[]> => {
+    const rows = await this.admin.xrange(key, '-', '+');
+    return rows.map(([id, fields]) => ({
+      id,
+      ...Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1]]] : []))),
+    }));
+  };
+
+  readonly serverMs = async (): Promise<number> => {
+    const [seconds, micros] = await this.admin.time();
+    return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+  };
+}
