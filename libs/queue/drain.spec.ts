@@ -63,7 +63,7 @@ describe('a graceful stop', () => {
     // At once, and without the proof of its own lease that taking over from the dead would need.
     await until(() => runs.length === 10, { what: 'the second runs what was handed back', deadlineMs: 3_000 });
     expect(runs.filter(([name]) => name === 'first').map(([, payload]) => payload)).toEqual([0, 1]);
-    expect(await admin.xlen('tasks')).toBe(2);
+    await until(async () => (await admin.xlen('tasks')) === 2, { what: 'what the second finished is acknowledged' });
 
     open();
     await closed;
