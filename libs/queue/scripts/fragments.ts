@@ -16,6 +16,19 @@ end
 `;
 
 /**
+ * `carried(others)`: an entry's further fields, as names and values in turn, for the entry that follows it.
+ *
+ * Lua hands at most 8,000 values to one call, and a call that fails after XACK would lose the task. So beyond 7,000 they
+ * are left out, and their number is noted in `fields_dropped`: the task matters more than what it did not need to run.
+ */
+export const CARRIED_LUA = lua`
+local function carried(others)
+  if #others <= 7000 then return others end
+  return { 'fields_dropped', tostring(#others / 2) }
+end
+`;
+
+/**
  * `bury(id, fields, letter)`: takes an entry out of the group and the stream, into the dead letters.
  *
  * The order is acknowledge, delete, add, for the sake of a server that is full: acknowledging is allowed there and
@@ -26,6 +39,7 @@ end
  * a reader who makes an object of them sees ours.
  */
 export const BURY_LUA = lua`
+${CARRIED_LUA}
 local function mayBury()
   local kind = redis.call('TYPE', dead).ok
   return kind == 'stream' or kind == 'none'
@@ -49,7 +63,7 @@ local function bury(id, fields, letter)
     'retry_count', letter.attempts or kept.retry_count,
     'meta', meta,
   }
-  for _, other in ipairs(others) do out[#out + 1] = other end
+  for _, other in ipairs(carried(others)) do out[#out + 1] = other end
   for _, own in ipairs({
     'original_id', original,
     'reason', letter.reason,

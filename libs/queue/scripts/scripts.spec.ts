@@ -130,6 +130,36 @@ describe('settle-failure', () => {
   });
 });
 
+describe.each(['', 'max-attempts'])(
+  'an entry with more fields than Lua hands to one call, settled with reason %p',
+  (reason) => {
+    it('keeps its task, and says how many fields it lost', async () => {
+      const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
+      const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
+      await settleFailureScript.run(bed.link, {
+        keys: { stream: keys.stream, dead: keys.dead },
+        args: {
+          group: GROUP,
+          consumer: ME,
+          id,
+          deliveries: 1,
+          attempts: '1',
+          meta: '',
+          reason,
+          failure: 'e',
+          stack: '',
+        },
+      });
+      const [[, fields]] = (await bed.admin.xrange(reason === '' ? keys.stream : keys.dead, '-', '+')) as [
+        [string, string[]],
+      ];
+      expect(fields.slice(0, 2)).toEqual(['payload', '{"kept":1}']);
+      expect(fields[fields.indexOf('fields_dropped') + 1]).toBe('5000');
+      expect(await pending()).toEqual({});
+    });
+  },
+);
+
 describe('ack', () => {
   const ack = (...ids: string[]): Promise<number> =>
     ackScript.run(bed.link, { keys: { stream: keys.stream }, args: { group: GROUP }, rest: ids });

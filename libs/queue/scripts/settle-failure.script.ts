@@ -64,7 +64,7 @@ end
 redis.call('XACK', stream, group, id)
 forget(id)
 redis.call('XADD', stream, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
-  'retry_count', attempts, 'meta', meta, unpack(others))
+  'retry_count', attempts, 'meta', meta, unpack(carried(others)))
 return 'retried'`,
   decode: (reply) => reply as Settlement,
 });
