@@ -1,44 +1,21 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
-import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Books } from '../../test/support/books.js';
 import { gate } from '../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type QueueAppOptions, type TestHandler } from '../../test/support/queue-app.js';
+import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
-import { startRedis, type RedisServer } from '../testing/index.js';
+import { startRedis } from '../testing/index.js';
 import type { Task } from './index.js';
 
-let redis: RedisServer;
-let admin: Redis;
-const apps: QueueApp[] = [];
-beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url, { protocol: 2 });
-  books = new Books(admin, 'tasks');
-});
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map(({ app }) => app.close()));
-  await admin.flushall();
-});
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
-
-async function start(tasks: TestHandler, options: Partial<QueueAppOptions> = {}): Promise<QueueApp> {
-  const app = await startQueueApp({ url: redis.url, handlers: { tasks }, ...options });
-  apps.push(app);
-  return app;
-}
-
-let books: Books;
-const untilSettled = (): Promise<unknown> => until(() => books.settled(), { what: 'all is settled' });
+const bed = new QueueBed();
+const start = (tasks: TestHandler, options: Partial<QueueAppOptions> = {}): Promise<QueueApp> =>
+  bed.start({ handlers: { tasks }, ...options });
 
 /** What another process leaves on the queue: no consumer, no lease, no socket. */
 async function tracesOf({ connections }: QueueApp): Promise<string[]> {
-  const consumers = (await admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as string[][];
-  const leases = await admin.zrange('{tasks}:~alive', '0', '-1');
+  const consumers = (await bed.admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as string[][];
+  const leases = await bed.admin.zrange('{tasks}:~alive', '0', '-1');
   const names = [...consumers.map((row) => row[1]!), ...leases];
   return names.filter((name) => name.includes(connections.processId));
 }
@@ -56,18 +33,20 @@ describe('a graceful stop', () => {
     });
     const first = await start(handler('first'));
     await first.queue.publishMany('tasks', [...new Array(10).keys()]);
-    await until(async () => (await books.pending()) === 10, { what: 'it has all ten' });
+    await until(async () => (await bed.books.pending()) === 10, { what: 'it has all ten' });
 
     const closed = first.app.close();
     const second = await start(handler('second'));
     // At once, and without the proof of its own lease that taking over from the dead would need.
     await until(() => runs.length === 10, { what: 'the second runs what was handed back', deadlineMs: 3_000 });
     expect(runs.filter(([name]) => name === 'first').map(([, payload]) => payload)).toEqual([0, 1]);
-    await until(async () => (await admin.xlen('tasks')) === 2, { what: 'what the second finished is acknowledged' });
+    await until(async () => (await bed.admin.xlen('tasks')) === 2, {
+      what: 'what the second finished is acknowledged',
+    });
 
     open();
     await closed;
-    await untilSettled();
+    await bed.untilSettled();
     expect(runs.map(([, payload]) => payload).sort()).toEqual([...new Array(10).keys()]);
     expect(runs.every(([, , attempt, deliveries]) => attempt === 1 && deliveries === 1)).toBe(true);
     expect(await tracesOf(first)).toEqual([]);
@@ -87,16 +66,16 @@ describe('a graceful stop', () => {
       { queue: { drainMs: 100 } },
     );
     await first.queue.publish('tasks', 1);
-    await until(async () => (await books.pending()) === 1, { what: 'it runs' });
+    await until(async () => (await bed.books.pending()) === 1, { what: 'it runs' });
     await first.app.close();
     expect(reasons).toEqual([expect.objectContaining({ name: 'AbortError' })]);
     expect(await tracesOf(first)).toEqual([]);
 
     const seen: Task<never>[] = [];
     await start((task) => void seen.push(task));
-    await untilSettled();
+    await bed.untilSettled();
     expect(seen).toEqual([expect.objectContaining({ attempt: 1, deliveries: 1 })]);
-    expect(await admin.exists('{tasks}:~dead')).toBe(0);
+    expect(await bed.admin.exists('{tasks}:~dead')).toBe(0);
   });
 
   it('is over before the modules that handlers depend on go down', async () => {
@@ -131,17 +110,17 @@ describe('a graceful stop', () => {
       published.push(await queue.publish('next', 1));
     });
     await queue.publish('tasks', 1);
-    await until(async () => (await books.pending()) === 1, { what: 'it runs' });
+    await until(async () => (await bed.books.pending()) === 1, { what: 'it runs' });
     const closed = app.close();
     open();
     await closed;
     expect(published).toEqual([expect.any(String)]);
-    expect(await admin.xlen('next')).toBe(1);
+    expect(await bed.admin.xlen('next')).toBe(1);
   });
 
   it('leaves no socket', async () => {
     const ours = async (): Promise<number> =>
-      [...((await admin.client('LIST')) as string).matchAll(/ name=sluice:/g)].length;
+      [...((await bed.admin.client('LIST')) as string).matchAll(/ name=sluice:/g)].length;
     const { app } = await start(() => {});
     await until(async () => (await ours()) === 3, { what: 'commands, inbox and reader are connected' });
     await app.close();

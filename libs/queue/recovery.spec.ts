@@ -1,10 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Redis } from 'ioredis';
+import { describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gate } from '../../test/support/gate.js';
-import { startQueueApp, type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
+import { type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
+import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
-import { startRedis, type RedisServer } from '../testing/index.js';
 import { consumerName } from './queue.keys.js';
 import type { Task } from './index.js';
 
@@ -12,52 +11,30 @@ const LEASE_MS = 300;
 const GHOST = consumerName('ghost');
 const ALIVE = '{tasks}:~alive';
 
-let redis: RedisServer;
-let admin: Redis;
-const apps: QueueApp[] = [];
-beforeAll(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url, { protocol: 2 });
-});
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map(({ app }) => app.close()));
-  await admin.flushall();
-});
-afterAll(async () => {
-  admin.disconnect();
-  await redis.stop();
-});
-
-async function start(run: TestHandler, maxDeliveries = 5): Promise<QueueApp> {
-  const queue = { leaseMs: LEASE_MS, maxDeliveries };
-  const app = await startQueueApp({ url: redis.url, handlers: { tasks: run }, queue });
-  apps.push(app);
-  return app;
-}
+const bed = new QueueBed();
+const start = (tasks: TestHandler, maxDeliveries = 5): Promise<QueueApp> =>
+  bed.start({ handlers: { tasks }, queue: { leaseMs: LEASE_MS, maxDeliveries } });
 
 /** Publishes for `consumer`, which has them from then on. */
 async function publishTo(consumer: string, ...payloads: number[]): Promise<string[]> {
-  await admin.xgroup('CREATE', 'tasks', 'sluice', '0', 'MKSTREAM').catch(() => {});
-  for (const payload of payloads) await admin.xadd('tasks', '*', 'payload', String(payload), 'timestamp', '1');
-  await admin.xreadgroup('GROUP', 'sluice', consumer, 'COUNT', payloads.length, 'STREAMS', 'tasks', '>');
-  return (await admin.xrange('tasks', '-', '+')).map(([id]) => id);
+  await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0', 'MKSTREAM').catch(() => {});
+  for (const payload of payloads) await bed.admin.xadd('tasks', '*', 'payload', String(payload), 'timestamp', '1');
+  await bed.admin.xreadgroup('GROUP', 'sluice', consumer, 'COUNT', payloads.length, 'STREAMS', 'tasks', '>');
+  return (await bed.admin.xrange('tasks', '-', '+')).map(([id]) => id);
 }
-
-const untilSettled = (): Promise<unknown> =>
-  until(async () => (await admin.xlen('tasks')) === 0, { what: 'all are settled' });
 
 type Pending = [id: string, consumer: string, idleMs: number, deliveries: number];
 
 /** None while there is no group. */
 const pendingOf = (): Promise<Pending[]> =>
-  admin.xpending('tasks', 'sluice', '-', '+', 100).then(
+  bed.admin.xpending('tasks', 'sluice', '-', '+', 100).then(
     (rows) => rows as Pending[],
     () => [],
   );
 
 /** A lease that another process holds. */
 async function lease(consumer: string, ms: number): Promise<void> {
-  await admin.zadd(ALIVE, Date.now() + ms, consumer);
+  await bed.admin.zadd(ALIVE, Date.now() + ms, consumer);
 }
 
 describe('the work of a dead process', () => {
@@ -69,11 +46,11 @@ describe('the work of a dead process', () => {
     await until(() => seen.length === 3, { what: 'all ran' });
     expect(seen.map((task) => task.payload)).toEqual([1, 2, 3]);
     expect(seen[0]).toMatchObject({ id: first, attempt: 1, deliveries: 2 });
-    await untilSettled();
-    await until(async () => ((await admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as unknown[]).length === 1, {
+    await bed.untilSettled();
+    await until(async () => ((await bed.admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as unknown[]).length === 1, {
       what: 'its consumer is gone',
     });
-    expect(await admin.zscore(ALIVE, GHOST)).toBeNull();
+    expect(await bed.admin.zscore(ALIVE, GHOST)).toBeNull();
   });
 
   it('is let alone while its lease runs', async () => {
@@ -90,14 +67,14 @@ describe('the work of a dead process', () => {
 
   it('becomes a dead letter when processes keep dying with it', async () => {
     await publishTo(GHOST, 1);
-    await admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, (await pendingOf())[0]![0], 'RETRYCOUNT', 2, 'JUSTID');
+    await bed.admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, (await pendingOf())[0]![0], 'RETRYCOUNT', 2, 'JUSTID');
     let ran = 0;
     await start(() => {
       ran++;
     }, 2);
-    await until(async () => (await admin.xlen('{tasks}:~dead')) === 1, { what: 'there is a dead letter' });
+    await until(async () => (await bed.admin.xlen('{tasks}:~dead')) === 1, { what: 'there is a dead letter' });
     expect(ran).toBe(0);
-    await untilSettled();
+    await bed.untilSettled();
   });
 });
 
@@ -111,7 +88,7 @@ describe('a process that lives', () => {
     const { queue } = await start(handler);
     await start(handler);
     await queue.publishMany('tasks', [1, 2, 3]);
-    await untilSettled();
+    await bed.untilSettled();
     expect(runs).toBe(3);
   });
 
@@ -124,13 +101,13 @@ describe('a process that lives', () => {
     const [fails] = await queue.publishMany('tasks', ['fails', 'succeeds']);
     await until(async () => (await pendingOf()).length === 2, { what: 'both run' });
     await lease(GHOST, 60_000);
-    await admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
+    await bed.admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
     open();
     await until(async () => (await pendingOf()).length === 1, { what: 'the success is acknowledged' });
     await pause(100);
     expect(await pendingOf()).toMatchObject([[fails, GHOST, expect.any(Number), 2]]);
-    expect(await admin.xlen('tasks')).toBe(1);
-    expect(await admin.exists('{tasks}:~dead')).toBe(0);
+    expect(await bed.admin.xlen('tasks')).toBe(1);
+    expect(await bed.admin.exists('{tasks}:~dead')).toBe(0);
   });
 
   it('drops what did not start and was taken over while its lease had lapsed', async () => {
@@ -148,12 +125,12 @@ describe('a process that lives', () => {
     const [, second] = await pendingOf();
     await lease(GHOST, 60_000);
     // As after a pause of the process: another one took over, and our lease had ended.
-    await admin
+    await bed.admin
       .multi()
       .xclaim('tasks', 'sluice', GHOST, 0, second![0])
       .zadd(ALIVE, Date.now() - 1, second![1])
       .exec();
-    await until(async () => Number(await admin.zscore(ALIVE, second![1])) > Date.now(), { what: 'it is back' });
+    await until(async () => Number(await bed.admin.zscore(ALIVE, second![1])) > Date.now(), { what: 'it is back' });
     open();
     await until(() => runs.length === 2, { what: 'the third ran' });
     await until(async () => (await pendingOf()).length === 1, { what: 'only the one taken over is left' });
@@ -173,32 +150,32 @@ describe('a process that lives', () => {
     });
     await queue.publishMany('tasks', ['fails', 'succeeds']);
     await until(() => runs.length === 2, { what: 'both run' });
-    await admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
+    await bed.admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
     const me = consumerName(connections.processId);
     await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 3), {
       what: 'both came back',
     });
     open();
-    await untilSettled();
+    await bed.untilSettled();
     expect(runs).toEqual(['fails 1', 'succeeds 1', 'fails 2']);
-    expect(await admin.xlen('{tasks}:~dead')).toBe(1);
+    expect(await bed.admin.xlen('{tasks}:~dead')).toBe(1);
   });
 
   it('finds what was delivered to it and got lost on the way', async () => {
     const seen: Task<never>[] = [];
     const { connections } = await start((task) => void seen.push(task));
-    await until(async () => (await admin.zcard(ALIVE)) === 1, { what: 'it lives' });
+    await until(async () => (await bed.admin.zcard(ALIVE)) === 1, { what: 'it lives' });
     // Its own name: to Redis, this delivery is no different from one whose reply died with a socket. In one
     // transaction, for else the blocking read gets the entry.
     const me = consumerName(connections.processId);
-    await admin
+    await bed.admin
       .multi()
       .xadd('tasks', '*', 'payload', '1', 'timestamp', '1')
       .xreadgroup('GROUP', 'sluice', me, 'COUNT', 10, 'STREAMS', 'tasks', '>')
       .exec();
     expect(await pendingOf()).toMatchObject([[expect.anything(), me, expect.anything(), 1]]);
     await until(() => seen.some((task) => task.deliveries === 2), { what: 'the lost one ran' });
-    await untilSettled();
+    await bed.untilSettled();
   });
 });
 
@@ -217,16 +194,16 @@ describe('an outage of Redis', () => {
     // A lease unbroken for long: both may declare others dead, if they had reason to.
     await pause(2 * LEASE_MS);
     const before = await pendingOf();
-    redis.pause();
+    bed.redis.pause();
     await pause(3 * LEASE_MS);
-    redis.resume();
+    bed.redis.resume();
     await pause(3 * LEASE_MS);
     const after = await pendingOf();
     expect(after.map(([id, consumer, , deliveries]) => [id, consumer, deliveries])).toEqual(
       before.map(([id, consumer, , deliveries]) => [id, consumer, deliveries]),
     );
     open();
-    await untilSettled();
+    await bed.untilSettled();
     expect(runs.sort((a, b) => a - b)).toEqual([...new Array(10).keys()]);
   });
 });
