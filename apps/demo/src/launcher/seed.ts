@@ -28,8 +28,8 @@ export async function seed(client: ClientBase, onProgress: (done: number) => voi
       (_, month) => `insert into sales
         select p.id, 1 + ${hash('i * 3')} % ${CUSTOMERS}, q.n, q.n * p.price_cents,
                date '2025-01-01' + ${month} * interval '1 month' + (${hash('i * 7')} % 28) * interval '1 day'
-        from generate_series(${month * SALES_PER_MONTH + 1}, ${(month + 1) * SALES_PER_MONTH}) i,
-             lateral (select 1 + ${hash('i * 5')} % 3 as n) q
+        from generate_series(${month * SALES_PER_MONTH + 1}, ${(month + 1) * SALES_PER_MONTH}) i
+        cross join lateral (select 1 + ${hash('i * 5')} % 3 as n) q
         join products p on p.id = 1 + floor(power((${hash('i')} % 100000) / 100000.0, 3) * ${PRODUCTS})`,
     ),
     'analyze',
