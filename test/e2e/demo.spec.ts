@@ -10,11 +10,13 @@ interface Outcome {
   holds: boolean;
   redis: { host: string };
   processes: { name: string; pid: number }[];
-  coldKey: object;
-  orders: object;
-  dailyJob: object;
-  killedProcess: object;
-  speed: { lockMeanMs: number; tasksPerSecond: number };
+  recoveredMs: number;
+  tasksPerSecond: number;
+  lockMeanMs: number;
+  initial: number;
+  sold: number;
+  left: number;
+  steps: { orders: object; dailyJob: object; killedProcess: object; decrement: object };
 }
 
 /** The built launcher, as `npm run demo` runs it. */
@@ -52,6 +54,13 @@ class Launcher {
     return pids();
   }
 
+  /** Where the page is. */
+  async page(): Promise<string> {
+    const url = (): string | undefined => /live at (\S+)/.exec(this.stdout)?.[1];
+    await until(() => url() !== undefined, { what: 'the page is served', deadlineMs: 30_000 });
+    return url() ?? '';
+  }
+
   async gone(pids: readonly number[]): Promise<void> {
     await until(() => !pids.some(alive), { what: 'the processes are gone' });
   }
@@ -65,6 +74,37 @@ async function ask<T>(url: string, question: (client: Redis) => Promise<T>): Pro
   } finally {
     client.disconnect();
   }
+}
+
+interface Live {
+  saved: number;
+  instances: { up: boolean }[];
+}
+
+async function push(url: string, button: string): Promise<string> {
+  return (await fetch(`${url}/${button}`, { method: 'POST' })).text();
+}
+
+/** Reads the page's server-sent events, one at a time. */
+async function live(url: string): Promise<(() => Promise<Live>) & { close: () => Promise<void> }> {
+  const { body } = await fetch(`${url}/events`);
+  if (!body) throw new Error('no events');
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  const look = async (): Promise<Live> => {
+    for (;;) {
+      const end = text.indexOf('\n\n');
+      if (end >= 0) {
+        const event = text.slice('data: '.length, end);
+        text = text.slice(end + 2);
+        return JSON.parse(event) as Live;
+      }
+      const { value, done } = await reader.read();
+      if (done) throw new Error('the events have ended');
+      text += value;
+    }
+  };
+  return Object.assign(look, { close: () => reader.cancel() });
 }
 
 describe('the demo', () => {
@@ -87,14 +127,33 @@ describe('the demo', () => {
     const outcome = JSON.parse(launcher.stdout) as Outcome;
     expect(outcome).toMatchObject({
       holds: true,
-      coldKey: { requests: 100, answered: 100, loads: 1 },
-      orders: { placed: 300, accepted: 300, completed: 280, retried: 40, dead: 20, attempts: 380, left: 0 },
-      dailyJob: { ticks: 5, runs: 5, onceAt: 5 },
-      killedProcess: { accepted: 120, completed: 120, dead: 0, left: 0, answersAgain: 200 },
-      speed: { tasks: 5_000, handled: 5_000 },
+      requests: 100,
+      queries: 1,
+      accepted: 420,
+      completed: 400,
+      dead: 20,
+      dailyRuns: 1,
+      steps: {
+        orders: {
+          placed: 300,
+          accepted: 300,
+          completed: 280,
+          paid: 280,
+          retried: 40,
+          dead: 20,
+          attempts: 380,
+          left: 0,
+        },
+        dailyJob: { ticks: 5, runs: 5, onceAt: 5 },
+        killedProcess: { accepted: 120, completed: 120, paid: 120, dead: 0, left: 0, answersAgain: 200 },
+        decrement: { script: { taken: 150, left: 0 }, watch: { taken: 150, left: 0 }, lock: { taken: 150, left: 0 } },
+      },
     });
-    expect(outcome.speed.lockMeanMs).toBeGreaterThan(0);
-    expect(outcome.speed.tasksPerSecond).toBeGreaterThan(0);
+    expect(outcome.sold).toBeGreaterThan(400);
+    expect(outcome.left).toBe(outcome.initial - outcome.sold);
+    for (const figure of ['recoveredMs', 'tasksPerSecond', 'lockMeanMs'] as const) {
+      expect(outcome[figure]).toBeGreaterThan(0);
+    }
 
     expect(outcome.processes).toHaveLength(3);
     await launcher.gone(outcome.processes.map(({ pid }) => pid));
@@ -114,6 +173,31 @@ describe('the demo', () => {
     await launcher.gone(pids);
     expect((await ask(redis.url, (client) => client.keys('*'))).sort()).toEqual(['tasks', '{cache}:product']);
   }, 60_000);
+
+  it('shows itself live on a page, whose buttons do what they say', async () => {
+    redis = await startRedis();
+    launcher = new Launcher([], { SLUICE_REDIS_URL: redis.url });
+    const url = await launcher.page();
+    expect(await (await fetch(url)).text()).toContain('<h1>Sluice: the shop</h1>');
+
+    const look = await live(url);
+    try {
+      const before = await look();
+      expect(before.instances).toMatchObject([{ up: true }, { up: true }, { up: true }]);
+      expect(await push(url, 'requests')).toMatch(/^category \d+: 100 of 100 answered/);
+      await until(async () => (await look()).saved >= before.saved + 99, { what: 'the saved queries are shown' });
+      expect(await push(url, 'orders')).toBe('1000 of 1000 orders accepted');
+      expect(await push(url, 'kill')).toMatch(/got SIGKILL$/);
+      await until(async () => (await look()).instances.some(({ up }) => !up), { what: 'an instance is shown as down' });
+      await until(async () => (await look()).instances.every(({ up }) => up), {
+        what: 'it is back',
+        deadlineMs: 20_000,
+      });
+      expect((await fetch(`${url}/unknown`, { method: 'POST' })).status).toBe(404);
+    } finally {
+      await look.close();
+    }
+  }, 90_000);
 
   it('leaves no process behind when it is killed', async () => {
     redis = await startRedis();

@@ -9,7 +9,7 @@ export interface Bestseller {
   productId: number;
   name: string;
   sold: number;
-  /** In how many of the last 52 weeks it was among the three that sold best. */
+  /** In how many weeks of the year it was among the hundred that sold best in the whole shop. */
   weeksOnTop: number;
 }
 

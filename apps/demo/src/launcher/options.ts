@@ -28,13 +28,17 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): LauncherOpt
   if (values.redis !== undefined && values.redis !== 'embedded') {
     throw new Error(`--redis=${values.redis}: only 'embedded' can be asked for`);
   }
+  const port = Number(values.port ?? 0);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new Error(`--port=${values.port ?? ''}: a number from 0 to 65535 is needed`);
+  }
   const embedded = values.redis === 'embedded' || env['SLUICE_REDIS_EMBEDDED'] === '1';
   const url = env['SLUICE_REDIS_URL'];
   return {
     once: values.once ?? false,
     json: values.json ?? false,
     databaseUrl: env['DATABASE_URL'] || undefined,
-    port: Number(values.port ?? 0),
+    port,
     redis: embedded ? { kind: 'embedded' } : url ? { kind: 'borrowed', url } : { kind: 'private' },
   };
 }

@@ -25,6 +25,6 @@ export const closingTheBooks: Step<BooksFigures> = {
     ['initial stock', initial],
     ['sold', sold],
     ['left', left],
-    ['revenue', `${(settledCents / 100).toFixed(2)}`],
+    ['revenue', (settledCents / 100).toFixed(2)],
   ],
 };
