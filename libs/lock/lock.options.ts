@@ -1,4 +1,15 @@
-import { badOption, durationMs, flag, optional, resolveOptions, text, type Check } from '../weave/index.js';
+import {
+  badOption,
+  count,
+  durationMs,
+  flag,
+  oneOf,
+  optional,
+  resolveOptions,
+  text,
+  type Check,
+} from '../weave/index.js';
+import type { LockStatsOptions } from './lock.stats.js';
 
 /** How long a lock is held and waited for. */
 export interface LockTimes {
@@ -86,9 +97,16 @@ export function resolveAcquire(
   return { ttlMs, waitMs, renew, ...options, ...byName };
 }
 
-/** Checks the lease that `extend` is given. */
-export function checkTtl(ttlMs: unknown): number {
-  const path = 'extend(ttlMs)';
+/** Checks a lease that is given on its own. */
+export function checkTtl(ttlMs: unknown, path: string): number {
   if (ttlMs === undefined) throw badOption(path, 'a number of milliseconds', ttlMs);
   return durationMs(DEFAULTS.ttlMs)(ttlMs, path);
+}
+
+const COUNTS = ['acquired', 'contended', 'waitedMs', 'heldMs', 'lost', 'timeouts'] as const;
+
+/** Checks what `stats` is asked for. */
+export function resolveStats(given: LockStatsOptions | undefined): Readonly<Required<LockStatsOptions>> {
+  const checks = { top: count(10), by: oneOf(COUNTS, 'waitedMs') };
+  return resolveOptions<Required<LockStatsOptions>>('stats', given, checks);
 }

@@ -2,9 +2,12 @@ import type { Keyspace, RedisConnection } from '../redis/index.js';
 import { keysBeside, tickKey, type LockKeys } from './lock.keys.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
 import { acquireTick } from './scripts/acquire-tick.script.js';
-import type { Acquired, AcquiredTick } from './scripts/acquire.reply.js';
+import type { Acquired, AcquiredTick, LockHolder } from './scripts/acquire.reply.js';
 import { acquire } from './scripts/acquire.script.js';
+import { forceRelease } from './scripts/force-release.script.js';
 import { heartbeat, type Heartbeat } from './scripts/heartbeat.script.js';
+import { inspect, type Inspected } from './scripts/inspect.script.js';
+import { rawExtend, rawRelease } from './scripts/raw.scripts.js';
 import { release, type Released } from './scripts/release.script.js';
 import { renew } from './scripts/renew.script.js';
 import type { Waiter } from './waiter.js';
@@ -23,6 +26,12 @@ export interface Pushed {
   readonly identity: LockIdentity;
   readonly token: number;
   readonly validMs: number;
+}
+
+/** A lock was taken away from the acquisition that held it under this token. */
+export interface Forced {
+  readonly nonce: string;
+  readonly token: number;
 }
 
 /** All that locks ask of one Redis: one script each, one command. */
@@ -71,6 +80,37 @@ export class LockStore {
   release({ keys, nonce, owner }: LockIdentity, deadlineMs?: number): Promise<Released> {
     const timing = deadlineMs === undefined ? {} : { deadlineMs };
     return release.run(this.#connection.commands, { keys, args: { nonce, owner } }, timing);
+  }
+
+  /** Who holds the lock and who waits for it; null if it is free. */
+  inspect({ lock, holder, queue, waiters }: LockKeys): Promise<Inspected | null> {
+    return inspect.run(this.#connection.commands, { keys: { lock, holder, queue, waiters }, args: {} });
+  }
+
+  /** Takes the lock away from whoever holds it: answers who that was, undefined if it was free. */
+  forceRelease(keys: LockKeys): Promise<LockHolder | undefined> {
+    const [before = '', behind = ''] = this.#connection.inboxOf('\n').split('\n');
+    return forceRelease.run(this.#connection.commands, { keys, args: { before, behind } });
+  }
+
+  /** Calls `forced` when a lock of this process was taken away. */
+  onForced(forced: (what: Forced) => void): void {
+    this.#connection.inbox.on('lock-forced', (parts) => {
+      const [nonce = '', token] = parts.map((part) => part.toString());
+      forced({ nonce, token: Number(token) });
+    });
+  }
+
+  async rawAcquire(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    return (await this.#connection.commands.send('set', [lock, owner, 'PX', ttlMs, 'NX'])) === 'OK';
+  }
+
+  rawRelease(lock: string, owner: string): Promise<boolean> {
+    return rawRelease.run(this.#connection.commands, { keys: { lock }, args: { owner } });
+  }
+
+  rawExtend(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    return rawExtend.run(this.#connection.commands, { keys: { lock }, args: { owner, ttl: String(ttlMs) } });
   }
 
   /** Calls `pushed` for each grant that another process' release made to this one. */

@@ -244,14 +244,13 @@ describe('a heartbeat that is executed late', () => {
       join: () => Promise.resolve(busy),
       heartbeat: () => new Promise((resolve) => asked.push(resolve)),
     };
-    const room = new WaitingRoom(
-      clock,
-      store,
-      (request) => unwanted.push(request),
-      (error) => {
+    const room = new WaitingRoom(clock, store, {
+      unwanted: (request) => unwanted.push(request),
+      queued: () => {},
+      onError: (error) => {
         throw error;
       },
-    );
+    });
     const keys = lockKeys(new Keyspace(), 'x');
     const request = { name: 'x', keys, nonce: 'n', owner: 'o', ttlMs: 30_000, renew: true };
     const failed = room.wait(request, 1_500, undefined, (waiter) => {

@@ -27,6 +27,15 @@ interface Line {
   expiryAtMs: number;
 }
 
+/** Who is told what the callers of `wait` are not. */
+export interface WaitingRoomListener {
+  /** It was granted the lock, but waits here no more. */
+  unwanted: (request: LockRequest) => void;
+  /** It has to wait. */
+  queued: (request: LockRequest) => void;
+  onError: (error: unknown, name: string) => void;
+}
+
 /**
  * Everyone in this process who waits for a lock.
  *
@@ -36,7 +45,7 @@ interface Line {
  */
 export class WaitingRoom {
   readonly #store: Pick<LockStore, 'join' | 'heartbeat'>;
-  readonly #unwanted: (request: LockRequest) => void;
+  readonly #told: WaitingRoomListener;
   readonly #clock: Clock;
   readonly #lines = new Map<string, Line>();
   readonly #waiters = new Map<string, Waiter>();
@@ -44,17 +53,17 @@ export class WaitingRoom {
   /** When the loop looks again by itself. What a turn in progress misses, its end sees. */
   #nextTurnMs = Infinity;
 
-  /** @param unwanted gets what was granted to an acquisition that waits here no more */
-  constructor(
-    clock: Clock,
-    store: Pick<LockStore, 'join' | 'heartbeat'>,
-    unwanted: (request: LockRequest) => void,
-    onError: (error: unknown, name: string) => void,
-  ) {
+  constructor(clock: Clock, store: Pick<LockStore, 'join' | 'heartbeat'>, told: WaitingRoomListener) {
     this.#clock = clock;
     this.#store = store;
-    this.#unwanted = unwanted;
+    this.#told = told;
+    const { onError } = told;
     this.#loop = new Loop({ name: 'lock heartbeat', turn: () => this.#turn(), onError, clock });
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.#waiters.size;
   }
 
   /** Acquires the lock, waiting if it must. `giveUp` gets a waiter whose time is over: it has left, and is to be failed. */
@@ -117,7 +126,7 @@ export class WaitingRoom {
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
     if (!waiter.waiting) {
       // It left meanwhile, and its release was faster: a server that did not know the script was asked twice.
-      if (acquired.state === 'granted') this.#unwanted(waiter.request);
+      if (acquired.state === 'granted') this.#told.unwanted(waiter.request);
       return;
     }
     if (acquired.state === 'granted') {
@@ -125,6 +134,7 @@ export class WaitingRoom {
       else this.#ask(waiter, RETRY_MS);
       return;
     }
+    this.#told.queued(waiter.request);
     waiter.place = acquired.place;
     if (!waiter.stillWaiting(sent, acquired.fence)) return;
     this.#join(waiter, { heartbeatAtMs: sent.monoMs + HEARTBEAT_MS, expiryAtMs: this.#expiry(acquired.ttlMs) });
@@ -215,7 +225,7 @@ export class WaitingRoom {
     });
     const waiter = waiters.find(({ request }) => request.nonce === granted?.nonce);
     if (granted === undefined || waiter === undefined) return;
-    if (!waiter.waiting) this.#unwanted(waiter.request);
+    if (!waiter.waiting) this.#told.unwanted(waiter.request);
     else if (waiter.answered(granted.token, sent)) this.#forget(waiter);
     else this.#ask(waiter, RETRY_MS);
   }

@@ -6,6 +6,8 @@ export interface LockHolder {
   process?: string;
   /** Since when, on the Redis server's clock; unknown of clients of another kind. */
   since?: Date;
+  /** Its token; clients of another kind have none. */
+  fencingToken?: number;
 }
 
 /** The lock is held by another. */
@@ -41,8 +43,8 @@ export function decodeAcquired(reply: unknown): Acquired {
 /** The holder's record is `nonce token since who`, since in µs; a client of another kind has none. */
 export function decodeHolder(owner: string | null, record: string | null): LockHolder | undefined {
   if (owner === null) return undefined;
-  const [, since, process] = /^\S+ \d+ (\d+) (.*)$/s.exec(record ?? '') ?? [];
+  const [, token, since, process] = /^\S+ (\d+) (\d+) (.*)$/s.exec(record ?? '') ?? [];
   return since === undefined || process === undefined
     ? { owner }
-    : { owner, process, since: new Date(Number(since) / 1_000) };
+    : { owner, process, since: new Date(Number(since) / 1_000), fencingToken: Number(token) };
 }
