@@ -32,6 +32,8 @@ type Reply = [owner: string, record: string | null, ttlMs: number, now: [string,
  * KEYS  lock, holder, queue, waiters
  * Reply nil: free. {owner, record, ttl, {seconds, µs}, waiting, {place, waiter, …}}: the first 100 in the order of service.
  *
+ * A holder's record ends with its lock, to the millisecond: one that does not is of an earlier holder, whose lock was
+ * deleted, and a client of another kind holds it now.
  * A waiter without a description (its heartbeat is just coming back, or data was lost) is counted, not shown.
  */
 export const inspect = defineScript({
@@ -49,16 +51,22 @@ for i = 1, #first, 2 do
     shown[#shown + 1] = waiter
   end
 end
-local record = redis.call('GET', holder)
-return { owner, record, redis.call('PTTL', lock), redis.call('TIME'), redis.call('ZCARD', queue), shown }
+local ttl, record = redis.call('PTTL', lock), redis.call('GET', holder)
+if record and math.abs(redis.call('PTTL', holder) - ttl) > 2 then record = false end
+return { owner, record, ttl, redis.call('TIME'), redis.call('ZCARD', queue), shown }
 `,
   decode: (reply): Inspected | null => {
     if (reply === null) return null;
     const [owner, record, ttlMs, [seconds, us], waiting, shown] = reply as Reply;
     const waiters: InspectedWaiter[] = [];
-    for (let i = 0; i < shown.length; i += 2) waiters.push(decodeWaiter(Number(shown[i]), shown[i + 1]!));
-    const holder = decodeHolder(owner, record)!;
-    return { holder, ttlMs, nowMs: Number(seconds) * 1_000 + Number(us) / 1_000, waiting, waiters };
+    for (let i = 0; i < shown.length; i += 2) waiters.push(decodeWaiter(Number(shown[i]), shown[i + 1] ?? ''));
+    return {
+      holder: decodeHolder(owner, record) ?? { owner },
+      ttlMs,
+      nowMs: Number(seconds) * 1_000 + Number(us) / 1_000,
+      waiting,
+      waiters,
+    };
   },
 });
 
