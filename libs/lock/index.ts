@@ -1,4 +1,5 @@
 export { currentLock } from './current-lock.js';
+export { LockExceptionFilter } from './lock-exception.filter.js';
 export {
   LOCK_CHANNELS,
   type LockAcquiredMessage,
