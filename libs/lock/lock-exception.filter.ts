@@ -6,6 +6,7 @@ import { SluiceError, isSluiceError } from '../weave/index.js';
 const ANSWERS = {
   SLUICE_LOCK_TIMEOUT: { as: ConflictException, message: 'Busy with another request for the same resource, try again' },
   SLUICE_LOCK_LOST: { as: ServiceUnavailableException, message: 'Could not be completed, try again' },
+  SLUICE_STALE_TOKEN: { as: ServiceUnavailableException, message: 'Could not be completed, try again' },
   SLUICE_REDIS_UNAVAILABLE: { as: ServiceUnavailableException, message: 'Temporarily unavailable, try again' },
   SLUICE_CLOSED: { as: ServiceUnavailableException, message: 'Shutting down, try again' },
 } as const;
@@ -24,7 +25,7 @@ abstract class AnsweredLockError extends SluiceError {
 }
 
 /**
- * Answers HTTP requests that fail on a lock: **409** when it stayed busy (`LockTimeoutError`), **503** when it was lost, Redis did
+ * Answers HTTP requests that fail on a lock: **409** when it stayed busy (`LockTimeoutError`), **503** when it was lost (`LockLostError`, `StaleTokenError`), Redis did
  * not answer, or the app shuts down. The body is `{ statusCode, error, message, code }`; who holds the lock is not told to
  * clients.
  *
