@@ -1,4 +1,6 @@
 export { currentLock } from './current-lock.js';
+export type { FencedKeys, FencedOptions, FencedSetOptions } from './fenced-keys.js';
+export { LockExceptionFilter } from './lock-exception.filter.js';
 export {
   LOCK_CHANNELS,
   type LockAcquiredMessage,
@@ -9,7 +11,13 @@ export {
   type LockReleasedMessage,
   type LockTimeoutMessage,
 } from './lock.channels.js';
-export { LockLostError, LockTimeoutError, LockUnavailableError, type LostBecause } from './lock.errors.js';
+export {
+  LockLostError,
+  LockTimeoutError,
+  LockUnavailableError,
+  StaleTokenError,
+  type LostBecause,
+} from './lock.errors.js';
 export type { LockInspection, LockWaiter } from './lock.inspection.js';
 export { SluiceLockModule } from './lock.module.js';
 export type { AcquireOptions, SluiceLockModuleOptions, LockTimes, TryAcquireOptions } from './lock.options.js';

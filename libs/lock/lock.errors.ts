@@ -99,3 +99,23 @@ function describe(holder: LockHolder | undefined): string {
     ? `held by '${holder.owner}', no Sluice process`
     : `held by '${holder.owner}' of process ${holder.process}${since}`;
 }
+
+/**
+ * A fenced write was refused: a newer holder of the lock has written there before. Nothing was changed; this process lost its
+ * lock, whether or not it has noticed.
+ */
+export class StaleTokenError extends SluiceError {
+  constructor(
+    /** Which key was to be written. */
+    readonly key: string,
+    /** With which token. */
+    readonly fencingToken: number,
+    /** The newer one, that wrote it last. */
+    readonly seenToken: number,
+  ) {
+    super(
+      'SLUICE_STALE_TOKEN',
+      `'${key}' was not written: token ${fencingToken} is older than ${seenToken}, which has written it since`,
+    );
+  }
+}

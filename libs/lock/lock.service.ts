@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
 import { brandService, type WovenCall } from '../weave/index.js';
 import { CronJobs } from './cron-jobs.js';
+import { FencedKeys } from './fenced-keys.js';
 import { LockEvents } from './lock.events.js';
 import { inspectionOf, type LockInspection } from './lock.inspection.js';
 import { KnownLocks } from './known-locks.js';
@@ -42,6 +43,8 @@ import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
 export class LockService {
   /** Redis' plain recipe at the lock's key, for those who speak it themselves. */
   readonly raw: RawLocks;
+  /** Writes to keys of yours that only the newest holder of a lock may make. */
+  readonly fenced: FencedKeys;
   readonly #options: ResolvedLockOptions;
   readonly #keyspace: Keyspace;
   readonly #known: KnownLocks;
@@ -75,6 +78,7 @@ export class LockService {
     });
     this.#keeper = keeper;
     this.raw = new RawLocks(keyspace, store);
+    this.fenced = new FencedKeys(keyspace, store);
     shutdown.onClose(() => keeper.close());
     brandService(this, LOCK_SERVICE);
   }

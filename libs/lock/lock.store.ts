@@ -4,6 +4,7 @@ import type { LockIdentity, LockRequest } from './lock-request.js';
 import { acquireTick } from './scripts/acquire-tick.script.js';
 import type { Acquired, AcquiredTick, LockHolder } from './scripts/acquire.reply.js';
 import { acquire } from './scripts/acquire.script.js';
+import { fencedDelete, fencedSet, type Seen } from './scripts/fenced.scripts.js';
 import { forceRelease } from './scripts/force-release.script.js';
 import { heartbeat, type Heartbeat } from './scripts/heartbeat.script.js';
 import { inspect, type Inspected } from './scripts/inspect.script.js';
@@ -38,6 +39,23 @@ export interface Forced {
 export interface Waiting {
   readonly keys: LockKeys;
   readonly waiters: readonly Waiter[];
+}
+
+/** A key of the user's, and beside it the highest token that wrote it. */
+export interface FencedKey {
+  readonly key: string;
+  readonly fenced: string;
+}
+
+export interface FencedWrite {
+  readonly token: number;
+  /** How long the token is remembered. */
+  readonly keepMs: number;
+}
+
+export interface FencedSet extends FencedWrite {
+  readonly value: string | Buffer;
+  readonly ttlMs: number | undefined;
 }
 
 /** All that locks ask of one Redis: one script each, one command. */
@@ -130,6 +148,16 @@ export class LockStore {
 
   rawExtend(lock: string, owner: string, ttlMs: number): Promise<boolean> {
     return rawExtend.run(this.#connection.commands, { keys: { lock }, args: { owner, ttl: String(ttlMs) } });
+  }
+
+  /** Writes unless a newer token has: then answers that one. */
+  fencedSet(keys: FencedKey, { token, value, ttlMs, keepMs }: FencedSet): Promise<Seen> {
+    const args = { token: String(token), value, ttl: String(ttlMs ?? ''), keep: String(keepMs) };
+    return fencedSet.run(this.#connection.commands, { keys, args });
+  }
+
+  fencedDelete(keys: FencedKey, { token, keepMs }: FencedWrite): Promise<Seen> {
+    return fencedDelete.run(this.#connection.commands, { keys, args: { token: String(token), keep: String(keepMs) } });
   }
 
   /** Calls `pushed` for each grant that another process' release made to this one. */

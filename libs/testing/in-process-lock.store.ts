@@ -2,7 +2,7 @@ import type { Clock } from '../redis/index.js';
 import type { LockHolder } from '../lock/index.js';
 import type { LockIdentity, LockRequest } from '../lock/lock-request.js';
 import type { LockKeys } from '../lock/lock.keys.js';
-import type { Forced, LockStore, Pushed, Tick, Waiting } from '../lock/lock.store.js';
+import type { FencedKey, FencedWrite, Forced, LockStore, Pushed, Tick, Waiting } from '../lock/lock.store.js';
 import type { Acquired, AcquiredTick } from '../lock/scripts/acquire.reply.js';
 import type { Heartbeat } from '../lock/scripts/heartbeat.script.js';
 import type { Inspected } from '../lock/scripts/inspect.script.js';
@@ -32,6 +32,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   readonly #who: string;
   readonly #mutexes = new Map<string, Mutex>();
   readonly #ticks = new Map<string, number>();
+  readonly #fenced = new Map<string, number>();
   #lastToken = 0;
   #push: (grant: Pushed) => void = () => {};
   #forced: (what: Forced) => void = () => {};
@@ -135,6 +136,18 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     if (held?.identity.owner !== owner) return Promise.resolve(false);
     held.untilMs = this.#clock.monoMs() + ttlMs;
     return Promise.resolve(true);
+  }
+
+  /** The condition alone: there is no Redis to write to. */
+  fencedSet({ fenced }: FencedKey, { token }: FencedWrite): Promise<number | undefined> {
+    const seen = this.#fenced.get(fenced);
+    if (seen !== undefined && token < seen) return Promise.resolve(seen);
+    this.#fenced.set(fenced, token);
+    return Promise.resolve(undefined);
+  }
+
+  fencedDelete(key: FencedKey, write: FencedWrite): Promise<number | undefined> {
+    return this.fencedSet(key, write);
   }
 
   onPush(pushed: (grant: Pushed) => void): void {

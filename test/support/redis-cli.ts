@@ -23,7 +23,8 @@ async function printed(url: string, command: string, args: string[]): Promise<st
   const client = new Redis(url);
   try {
     // Outside of a terminal redis-cli prints nil as an empty line.
-    return String((await client.call(command, ...args)) ?? '');
+    const reply = (await client.call(command, ...args)) as string | number | null;
+    return reply === null ? '' : String(reply);
   } finally {
     client.disconnect();
   }

@@ -33,6 +33,8 @@ type Reply = [HolderReply, ttlMs: number, now: [string, string], waiting: number
  * KEYS  lock, fence, holder, queue, waiters
  * Reply nil: free. {{owner, fence, record}, ttl, {seconds, µs}, waiting, {nonce, place, waiter, …}}: the first 100 in the order of service.
  *
+ * A holder's record ends with its lock, to the millisecond: one that does not is of an earlier holder, whose lock was
+ * deleted, and a client of another kind holds it now.
  * A waiter without a description (its heartbeat is just coming back, or data was lost) is counted, not shown.
  */
 export const inspect = defineScript({
@@ -51,8 +53,10 @@ for i = 1, #first, 2 do
     shown[#shown + 1] = waiter
   end
 end
-local held = { owner, redis.call('GET', fence), redis.call('GET', holder) }
-return { held, redis.call('PTTL', lock), redis.call('TIME'), redis.call('ZCARD', queue), shown }
+local ttl, record = redis.call('PTTL', lock), redis.call('GET', holder)
+if record and math.abs(redis.call('PTTL', holder) - ttl) > 2 then record = false end
+local held = { owner, redis.call('GET', fence), record }
+return { held, ttl, redis.call('TIME'), redis.call('ZCARD', queue), shown }
 `,
   decode: (reply): Inspected | null => {
     if (reply === null) return null;
@@ -60,9 +64,8 @@ return { held, redis.call('PTTL', lock), redis.call('TIME'), redis.call('ZCARD',
     const waiters: InspectedWaiter[] = [];
     for (let i = 0; i < shown.length; i += 3) waiters.push(decodeWaiter(shown.slice(i, i + 3)));
     const holder = decodeHolder(...held);
-    return holder === undefined
-      ? null
-      : { holder, ttlMs, nowMs: Number(seconds) * 1_000 + Number(us) / 1_000, waiting, waiters };
+    if (holder === undefined) return null;
+    return { holder, ttlMs, nowMs: Number(seconds) * 1_000 + Number(us) / 1_000, waiting, waiters };
   },
 });
 
