@@ -76,7 +76,7 @@ describe('a fenced key', () => {
     ['k', 'v', 1, { ttlMs: 0 }, 'SLUICE_BAD_OPTION'],
   ])('refuses key %j, value %j, token %j, options %j', async (key, value, token, options, code) => {
     const { fenced } = await bed.service();
-    await expect(fenced.set(key, value as string, token as number, options as object)).rejects.toMatchObject({ code });
+    await expect(fenced.set(key, value as string, token as number, options)).rejects.toMatchObject({ code });
     expect(await bed.admin.keys('*')).toEqual([]);
   });
 });
