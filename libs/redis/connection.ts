@@ -9,6 +9,8 @@ import { shown, type ResolvedConnection } from './redis.options.js';
 export interface ConnectionContext {
   keyspace: Keyspace;
   clock: Clock;
+  /** Of this start of this process. */
+  processId: string;
   onError: (error: unknown, what: string) => void;
 }
 
@@ -35,10 +37,15 @@ export class RedisConnection {
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
-      channel: (id) => context.keyspace.channel(`inbox:${id}`, this.commands.client.options.db ?? 0),
+      channel: this.inboxOf(context.processId),
       clock: context.clock,
       onError: context.onError,
     });
+  }
+
+  /** The inbox of another process that uses this namespace and database: whoever knows its id can reach it. */
+  inboxOf(processId: string): string {
+    return this.#context.keyspace.channel(`inbox:${processId}`, this.commands.client.options.db ?? 0);
   }
 
   /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */

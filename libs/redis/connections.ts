@@ -32,7 +32,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     };
     this.shutdown = new Shutdown(onError);
     for (const config of resolveRedisOptions(options.redis)) {
-      const context = { keyspace: this.keyspace, clock: this.clock, onError };
+      const context = { keyspace: this.keyspace, clock: this.clock, processId: this.processId, onError };
       this.#connections.set(config.name, new RedisConnection(config, context));
     }
   }

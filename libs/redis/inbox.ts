@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Clock } from './clock.js';
 import { unframe } from './frame.js';
 import type { Link } from './link.js';
@@ -9,8 +8,8 @@ export type InboxHandler = (parts: Buffer[]) => void;
 
 export interface InboxOptions {
   link: Link;
-  /** Makes the channel's name from this process' private part of it. */
-  channel: (id: string) => string;
+  /** This process' alone. */
+  channel: string;
   clock: Clock;
   onError: (error: unknown, what: string) => void;
 }
@@ -48,7 +47,7 @@ export class Inbox {
   constructor(options: InboxOptions) {
     this.#options = options;
     this.#link = options.link;
-    this.channel = options.channel(randomUUID());
+    this.channel = options.channel;
     this.#keeper = new Loop({
       name: 'inbox',
       clock: options.clock,
