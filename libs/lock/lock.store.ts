@@ -60,6 +60,7 @@ export class LockStore {
 
   constructor(connection: RedisConnection, keyspace: Keyspace, who: string) {
     this.#connection = connection;
+    connection.keeps('locks');
     this.#keyspace = keyspace;
     this.#who = who;
   }
