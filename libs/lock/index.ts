@@ -6,6 +6,7 @@ export {
   type LockAcquiredMessage,
   type LockForcedMessage,
   type LockLostMessage,
+  type LockOverdueMessage,
   type LockMessage,
   type LockReleasedMessage,
   type LockTimeoutMessage,

@@ -28,6 +28,11 @@ export interface LockLostMessage extends LockReleasedMessage {
   readonly why: LostBecause;
 }
 
+/** On `sluice:lock:overdue`: it is held for longer than `maxHoldMs`, and goes on being held. */
+export interface LockOverdueMessage extends LockMessage {
+  readonly maxHoldMs: number;
+}
+
 /** On `sluice:lock:timeout`: an acquisition of this process ended with a `LockTimeoutError`. */
 export interface LockTimeoutMessage {
   readonly name: string;
@@ -60,6 +65,7 @@ export const LOCK_CHANNELS = {
   acquired: 'sluice:lock:acquired',
   released: 'sluice:lock:released',
   lost: 'sluice:lock:lost',
+  overdue: 'sluice:lock:overdue',
   timeout: 'sluice:lock:timeout',
   forced: 'sluice:lock:forced',
 } as const;
@@ -69,6 +75,7 @@ export const lockChannels = {
   acquired: channel(LOCK_CHANNELS.acquired),
   released: channel(LOCK_CHANNELS.released),
   lost: channel(LOCK_CHANNELS.lost),
+  overdue: channel(LOCK_CHANNELS.overdue),
   timeout: channel(LOCK_CHANNELS.timeout),
   forced: channel(LOCK_CHANNELS.forced),
 };

@@ -6,6 +6,11 @@ import type { LockHolder } from './scripts/acquire.reply.js';
 /** What happens to the locks of one service: counted, and told to whoever listens. */
 export class LockEvents {
   readonly tally = new LockTally();
+  readonly #warn: (message: string) => void;
+
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
 
   /** Found it held, or others waiting. */
   contended(name: string): void {
@@ -27,6 +32,11 @@ export class LockEvents {
     this.tally.add(lock.name, 'heldMs', heldMs);
     this.tally.add(lock.name, 'lost');
     if (lockChannels.lost.hasSubscribers) lockChannels.lost.publish({ ...about(lock), heldMs, why });
+  }
+
+  heldTooLong(lock: LockMessage, maxHoldMs: number): void {
+    this.#warn(`lock '${lock.name}' is still held after ${maxHoldMs} ms (maxHoldMs)`);
+    if (lockChannels.overdue.hasSubscribers) lockChannels.overdue.publish({ ...about(lock), maxHoldMs });
   }
 
   timedOut({ lock: name, waitedMs, holder }: LockTimeoutError): void {

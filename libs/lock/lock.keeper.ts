@@ -1,15 +1,18 @@
 import type { Clock } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import { runUnder } from './current-lock.js';
+import { DueTimes } from './due-times.js';
 import { ForcedLocks } from './forced-locks.js';
 import { GiveBack, isTransient, isUnavailable } from './give-back.js';
 import { instantOf, remainingMs } from './instant.js';
 import { LockLostError, LockTimeoutError, LockUnavailableError } from './lock.errors.js';
 import type { LockEvents } from './lock.events.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
-import { Lock, type Grant, type LockPort } from './lock.js';
+import type { Grant } from './lease.js';
+import { Lock, type LockPort } from './lock.js';
 import type { Forced, LockStore, Pushed } from './lock.store.js';
 import type { AcquiredTick } from './scripts/acquire.reply.js';
+import type { Released } from './scripts/release.script.js';
 import type { GaveUp, Waiter } from './waiter.js';
 import { WaitingRoom } from './waiting-room.js';
 
@@ -43,6 +46,8 @@ export class LockKeeper {
   readonly #held = new Map<string, Lock>();
   readonly #forced: ForcedLocks;
   readonly #running = new Set<Promise<unknown>>();
+  /** What a shutdown has begun to give back. */
+  readonly #leaving: Promise<unknown>[] = [];
   #closed = false;
 
   constructor(clock: Clock, store: LockStore, events: LockEvents, onError: (error: unknown, name: string) => void) {
@@ -50,9 +55,13 @@ export class LockKeeper {
     this.#store = store;
     this.#events = events;
     this.#forced = new ForcedLocks(clock);
-    this.#giveBack = new GiveBack(clock, (identity) => store.release(identity, LEAVE_DEADLINE_MS), onError);
-    const unwanted = (request: LockRequest): void => {
-      this.#unwanted(request, request.ttlMs);
+    this.#giveBack = new GiveBack(
+      clock,
+      (pending) => this.#letGo(pending, pending.minHoldMs, LEAVE_DEADLINE_MS),
+      onError,
+    );
+    const unwanted = (identity: LockIdentity, ttlMs: number): void => {
+      this.#unwanted(identity, ttlMs);
     };
     const queued = (request: LockRequest): void => {
       events.contended(request.name);
@@ -60,10 +69,14 @@ export class LockKeeper {
     this.#room = new WaitingRoom(clock, store, { unwanted, queued, onError });
     this.#port = {
       clock,
-      renew: (request, ttlMs, deadlineMs) =>
-        store.renew(request, ttlMs, deadlineMs).catch((error: unknown) => {
+      times: new DueTimes(clock),
+      renew: (request, ttlMs, generation, deadlineMs) =>
+        store.renew(request, ttlMs, generation, deadlineMs).catch((error: unknown) => {
           throw backendDown(request, 'extend', error);
         }),
+      heldTooLong: ({ maxHoldMs }, lock) => {
+        events.heldTooLong(lock, maxHoldMs);
+      },
       release: (request) => this.#release(request),
       ended: (request, lock, heldMs, lost) => {
         this.#held.delete(request.nonce);
@@ -95,11 +108,11 @@ export class LockKeeper {
   }
 
   /** Takes the lock, waiting for it. */
-  async wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
+  wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
     this.#refuseWhenClosed(request.name);
-    const gaveUp = (waiter: Waiter, why: GaveUp): void => void this.#gaveUp(waiter, why, waitMs);
+    const giveUp = (waiter: Waiter, why: GaveUp): void => void this.#gaveUp(waiter, why, waitMs);
     const fromMs = this.#clock.monoMs();
-    return this.#hold(request, await this.#room.wait(request, waitMs, signal, gaveUp), fromMs);
+    return this.#room.wait(request, { waitMs, signal, giveUp }).then((grant) => this.#hold(request, grant, fromMs));
   }
 
   /** Takes the lock, or answers why not. */
@@ -138,17 +151,18 @@ export class LockKeeper {
   /** Waiters leave; whoever still works under a lock is told, and has a moment to end; then all locks go back. */
   async close(): Promise<void> {
     this.#closed = true;
-    const left = this.#room.leave();
-    const stopped = this.#room.stop();
-    const leaving = left.map(async (waiter) => {
+    this.#room.leave((waiter) => {
       waiter.fail(closed(waiter.request.name));
-      await this.#store.release(waiter.request, LEAVE_DEADLINE_MS).catch(() => {});
+      this.#leaving.push(this.#store.release(waiter.request, 0, LEAVE_DEADLINE_MS).catch(() => {}));
     });
+    const stopped = this.#room.stop();
     const held = [...this.#held.values()];
     for (const lock of held) lock.close();
     if (this.#running.size > 0) await this.#grace();
-    await Promise.all([stopped, ...leaving, ...held.map((lock) => lock.release().catch(() => {}))]);
+    await Promise.all([stopped, ...held.map((lock) => lock.release().catch(() => {}))]);
+    await Promise.all(this.#leaving);
     await this.#giveBack.stop();
+    this.#port.times.stop();
   }
 
   async #try<A extends AcquiredTick>(
@@ -168,8 +182,8 @@ export class LockKeeper {
     return this.#hold(request, { token: answer.token, from, validMs: ttlMs, claimed: true }, fromMs);
   }
 
-  #pushed({ identity, token, validMs }: Pushed): void {
-    if (!this.#room.pushed(identity.nonce, token, validMs)) this.#unwanted(identity, validMs);
+  #pushed(pushed: Pushed): void {
+    if (!this.#room.pushed(pushed)) this.#unwanted(pushed.identity, pushed.validMs);
   }
 
   /** Granted to nobody who waits: it has left, or its request was executed late. The next one should not wait for it. */
@@ -187,9 +201,10 @@ export class LockKeeper {
   #hold(request: LockRequest, grant: Grant, fromMs: number): Lock {
     const lock = new Lock(request, grant, this.#port);
     if (this.#closed) {
-      void lock.release().catch(() => {});
+      this.#leaving.push(lock.release().catch(() => {}));
       throw closed(request.name);
     }
+    if (grant.token > request.keys.highest) request.keys.highest = grant.token;
     this.#held.set(request.nonce, lock);
     this.#events.acquired(lock, this.#clock.monoMs() - fromMs);
     if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();
@@ -205,7 +220,7 @@ export class LockKeeper {
       return;
     }
     try {
-      const answer = await this.#store.release(request, LEAVE_DEADLINE_MS);
+      const answer = await this.#letGo(request, 0, LEAVE_DEADLINE_MS);
       const timeout = new LockTimeoutError(request.name, waitMs, answer.released ? undefined : answer.holder);
       this.#events.timedOut(timeout);
       waiter.fail(timeout);
@@ -215,13 +230,23 @@ export class LockKeeper {
     }
   }
 
-  async #release(request: LockRequest): Promise<boolean> {
-    try {
-      return (await this.#store.release(request, this.#closed ? LEAVE_DEADLINE_MS : undefined)).released;
-    } catch (error) {
-      if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);
-      throw backendDown(request, 'release', error);
-    }
+  #release(request: LockRequest): Promise<boolean> {
+    const { ttlMs, minHoldMs } = request;
+    return this.#letGo(request, minHoldMs, this.#closed ? LEAVE_DEADLINE_MS : undefined).then(
+      ({ released }) => released,
+      (error: unknown) => {
+        if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);
+        throw backendDown(request, 'release', error);
+      },
+    );
+  }
+
+  #letGo(identity: LockIdentity, minHoldMs: number, deadlineMs?: number): Promise<Released> {
+    const answer = this.#store.release(identity, minHoldMs, deadlineMs);
+    return answer.then((released) => {
+      if (released.released && released.unsettled) void this.#room.passOn(identity.keys);
+      return released;
+    });
   }
 
   async #grace(): Promise<void> {

@@ -6,6 +6,7 @@ import { CronJobs } from './cron-jobs.js';
 import { FencedKeys } from './fenced-keys.js';
 import { LockEvents } from './lock.events.js';
 import { inspectionOf, type LockInspection } from './lock.inspection.js';
+import { KnownLocks } from './known-locks.js';
 import { lockKeys } from './lock.keys.js';
 import { LockKeeper } from './lock.keeper.js';
 import { LockTimeoutError } from './lock.errors.js';
@@ -20,6 +21,7 @@ import {
   type TryAcquireOptions,
 } from './lock.options.js';
 import type { LockRequest } from './lock-request.js';
+import { nonceOf } from './owner.js';
 import type { LockStats, LockStatsOptions } from './lock.stats.js';
 import { RawLocks } from './raw-locks.js';
 import { Lock } from './lock.js';
@@ -45,12 +47,14 @@ export class LockService {
   readonly fenced: FencedKeys;
   readonly #options: ResolvedLockOptions;
   readonly #keyspace: Keyspace;
-  readonly #who: string;
+  readonly #known: KnownLocks;
+  readonly #processId: string;
+  /** Tells two of one process apart. */
+  readonly #id = randomBytes(4).toString('hex');
   readonly #store: LockStore;
-  readonly #events = new LockEvents();
+  readonly #events: LockEvents;
   readonly #keeper: LockKeeper;
   readonly #cronJobs: CronJobs;
-  readonly #noncePrefix = randomBytes(9).toString('base64url');
   #acquisitions = 0;
 
   constructor(
@@ -62,9 +66,13 @@ export class LockService {
     const { keyspace, clock, processId, logger, shutdown } = connections;
     this.#options = resolveLockOptions(options);
     this.#keyspace = keyspace;
-    this.#who = processId;
+    this.#known = new KnownLocks(keyspace);
+    this.#processId = processId;
     this.#cronJobs = cronJobs;
     this.#store = store;
+    this.#events = new LockEvents((message) => {
+      logger.warn(message);
+    });
     const keeper = new LockKeeper(clock, this.#store, this.#events, (error, name) => {
       logger.error(`${name}: ${String(error)}`);
     });
@@ -209,15 +217,9 @@ export class LockService {
     return this.#keeper.attempt(request, { send: () => this.#store.attempt(request), patienceMs: 0, signal });
   }
 
-  #request(name: string, { ttlMs, renew, owner }: ResolvedAcquire): LockRequest {
-    const id = (++this.#acquisitions).toString(36);
-    return {
-      name,
-      keys: lockKeys(this.#keyspace, name),
-      nonce: `${this.#noncePrefix}.${id}`,
-      owner: owner ?? `${this.#who}.${id}`,
-      ttlMs,
-      renew,
-    };
+  #request(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs }: ResolvedAcquire): LockRequest {
+    const nonce = nonceOf(this.#processId, this.#id, ++this.#acquisitions);
+    const keys = this.#known.get(name);
+    return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
   }
 }

@@ -1,25 +1,20 @@
 import type { Clock } from '../redis/index.js';
 import { instantOf, type Instant } from './instant.js';
-import { Lease } from './lease.js';
+import type { DueTimes } from './due-times.js';
+import { Lease, type Grant } from './lease.js';
 import type { LockRequest } from './lock-request.js';
 import { LockLostError, type LostBecause } from './lock.errors.js';
 import { checkTtl } from './lock.options.js';
 
-/** A lock granted: its token, and from when on how much of it is certain. */
-export interface Grant {
-  readonly token: number;
-  readonly from: Instant;
-  readonly validMs: number;
-  /** False after a push: provisional until the full lease is claimed. */
-  readonly claimed: boolean;
-}
-
 /** What a held lock needs of Redis. */
 export interface LockPort {
   readonly clock: Clock;
-  renew(request: LockRequest, ttlMs: number, deadlineMs: number): Promise<boolean>;
+  readonly times: DueTimes;
+  renew(request: LockRequest, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
   /** True if Redis had it held. On failure it goes on trying in the background. */
   release(request: LockRequest): Promise<boolean>;
+  /** It is held for longer than `maxHoldMs`. */
+  heldTooLong(request: LockRequest, lock: Lock): void;
   /** It is not held any more: lost, or being released. */
   ended(request: LockRequest, lock: Lock, heldMs: number, lost?: LockLostError): void;
 }
@@ -59,18 +54,7 @@ export class Lock {
     this.#request = request;
     this.#port = port;
     this.#since = instantOf(port.clock);
-    this.#lease = new Lease({
-      clock: port.clock,
-      ttlMs: request.ttlMs,
-      renew: request.renew,
-      from: grant.from,
-      validMs: grant.validMs,
-      claimed: grant.claimed,
-      request: (ttlMs, deadlineMs) => port.renew(request, ttlMs, deadlineMs),
-      onLost: (why) => {
-        this.#lose(why);
-      },
-    });
+    this.#lease = new Lease(port.clock, port.times, request, grant, this);
   }
 
   /** Aborts when the lock is lost, with the `LockLostError`. Not by a release. */
@@ -127,6 +111,21 @@ export class Lock {
     await this.release().catch(() => {});
   }
 
+  /** @internal What its lease needs. */
+  renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
+    return this.#port.renew(this.#request, ttlMs, generation, deadlineMs);
+  }
+
+  /** @internal What its lease has to tell. */
+  lost(why: 'expired' | 'taken'): void {
+    this.#lose(why);
+  }
+
+  /** @internal What its lease has to tell. */
+  heldTooLong(): void {
+    this.#port.heldTooLong(this.#request, this);
+  }
+
   /** @internal The app is closing: tells whoever still works under the lock. */
   close(): void {
     if (this.held) this.#lose('closed');
@@ -137,7 +136,7 @@ export class Lock {
     if (this.held) this.#lose('forced');
   }
 
-  async #release(): Promise<boolean> {
+  #release(): Promise<boolean> {
     this.#lease.end();
     if (this.#lost === undefined) this.#port.ended(this.#request, this, this.#heldMs());
     return this.#port.release(this.#request);

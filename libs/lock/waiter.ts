@@ -1,10 +1,10 @@
 import { type CancelTimer, type Clock } from '../redis/index.js';
 import { certainMs, remainingMs, type Instant } from './instant.js';
 import type { LockRequest } from './lock-request.js';
-import type { Grant } from './lock.js';
+import type { Grant } from './lease.js';
 
 /** How much longer than `waitMs` the first answer may take. */
-const ANSWER_MS = 1_000;
+export const ANSWER_MS = 1_000;
 
 /** How one wait ended, when not by a grant. */
 export type GaveUp = { because: 'timeout' } | { because: 'abort'; reason: unknown };
@@ -55,14 +55,14 @@ export class Waiter {
   }
 
   /**
-   * Calls `giveUp` after `waitMs`, or when the signal aborts. The time is for waiting in the queue: the first answer may
-   * take longer (at most `ANSWER_MS`), for the lock may well be free.
+   * Calls `giveUp` at `untilMs` on the monotonic clock, or when the signal aborts. The time is for waiting in the queue: the
+   * first answer may take longer (at most `ANSWER_MS`), for the lock may well be free.
    */
-  limit(waitMs: number, signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
+  limit(untilMs: number, signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
     const timeout = (): void => {
       giveUp({ because: 'timeout' });
     };
-    let cancel: CancelTimer = this.#clock.timer(waitMs, () => {
+    let cancel: CancelTimer = this.#clock.timer(Math.max(1, untilMs - this.#clock.monoMs()), () => {
       if (this.#heard) {
         timeout();
         return;

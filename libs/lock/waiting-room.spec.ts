@@ -5,8 +5,8 @@ import { ManualClock } from '../../test/support/manual-clock.js';
 import { until } from '../../test/support/until.js';
 import { Keyspace, frame } from '../redis/index.js';
 import type { Lock } from './index.js';
-import { lockKeys } from './lock.keys.js';
-import type { LockRequest } from './lock-request.js';
+import { KnownLocks } from './known-locks.js';
+import type { LockIdentity } from './lock-request.js';
 import type { LockStore } from './lock.store.js';
 import { release } from './scripts/release.script.js';
 import type { Heartbeat } from './scripts/heartbeat.script.js';
@@ -34,7 +34,7 @@ async function stranger(nonce: string, inbox: string, seenMsAgo: number): Promis
   const nowMs = seconds * 1_000 + Math.floor(micros / 1_000);
   const last = Number((await bed.admin.zrange('{lock:x}:~queue', '-1', '-1', 'WITHSCORES'))[1] ?? 0);
   await bed.admin.zadd('{lock:x}:~queue', Math.max(last + 1, nowMs * 1_000), nonce);
-  const record = frame(String(nowMs - seenMsAgo), '30000', inbox, 'stranger', nonce);
+  const record = frame(String(nowMs - seenMsAgo), '30000', '0', inbox, nonce);
   await bed.admin.hset('{lock:x}:~waiters', nonce, record);
 }
 
@@ -237,8 +237,8 @@ describe('a push', () => {
 describe('a heartbeat that is executed late', () => {
   it('passes on what it was granted for those who have left since', async () => {
     const clock = new ManualClock();
-    const asked: ((answer: Heartbeat) => void)[] = [];
-    const unwanted: LockRequest[] = [];
+    const asked: ((answer: Heartbeat[]) => void)[] = [];
+    const unwanted: LockIdentity[] = [];
     const busy = { state: 'busy', ttlMs: -1, fence: 1, holder: undefined, place: '7' } as const;
     const store: Pick<LockStore, 'join' | 'heartbeat'> = {
       join: () => Promise.resolve(busy),
@@ -251,17 +251,22 @@ describe('a heartbeat that is executed late', () => {
         throw error;
       },
     });
-    const keys = lockKeys(new Keyspace(), 'x');
-    const request = { name: 'x', keys, nonce: 'n', owner: 'o', ttlMs: 30_000, renew: true };
-    const failed = room.wait(request, 1_500, undefined, (waiter) => {
-      waiter.fail(new Error('gave up'));
+    const keys = new KnownLocks(new Keyspace()).get('x');
+    const times = { ttlMs: 30_000, renew: true, minHoldMs: 0, maxHoldMs: Infinity };
+    const request = { name: 'x', keys, nonce: 'n', owner: 'o', ...times };
+    const failed = room.wait(request, {
+      waitMs: 1_500,
+      signal: undefined,
+      giveUp: (waiter) => {
+        waiter.fail(new Error('gave up'));
+      },
     });
     await Promise.all([clock.pass(2_000), expect(failed).rejects.toThrow('gave up')]);
     expect(asked).toHaveLength(1);
-    asked[0]!({ ttlMs: 30_000, fence: 1, granted: { nonce: 'n', token: 2 }, places: ['7'] });
+    asked[0]!([{ ttlMs: 30_000, fence: 1, granted: { nonce: 'n', token: 2 }, unsettled: false, places: ['7'] }]);
     await clock.pass(0);
     expect(unwanted).toEqual([request]);
-    expect(room.leave()).toEqual([]);
+    expect(room.size).toBe(0);
     await room.stop();
     expect(clock.timers).toBe(0);
   });

@@ -89,6 +89,11 @@ export class Link {
     return this.client.status === 'ready' && this.client.stream.writable;
   }
 
+  /** How long a reply may take where nothing else is said. */
+  get commandTimeoutMs(): number {
+    return this.#options.commandTimeoutMs;
+  }
+
   /** Why the last attempt to connect failed, if any did. */
   get lastError(): Error | undefined {
     return this.#lastError;

@@ -2,19 +2,22 @@ import type { Clock } from '../redis/index.js';
 import type { LockHolder } from '../lock/index.js';
 import type { LockIdentity, LockRequest } from '../lock/lock-request.js';
 import type { LockKeys } from '../lock/lock.keys.js';
-import type { FencedKey, FencedWrite, Forced, LockStore, Pushed, Tick } from '../lock/lock.store.js';
+import type { FencedKey, FencedWrite, Forced, LockStore, Pushed, Tick, Waiting } from '../lock/lock.store.js';
 import type { Acquired, AcquiredTick } from '../lock/scripts/acquire.reply.js';
 import type { Heartbeat } from '../lock/scripts/heartbeat.script.js';
 import type { Inspected } from '../lock/scripts/inspect.script.js';
 import type { Released } from '../lock/scripts/release.script.js';
-import type { Waiter } from '../lock/waiter.js';
 
 interface Held {
   readonly identity: Pick<LockIdentity, 'nonce' | 'owner'>;
   /** Missing of a lock taken by the plain recipe. */
   readonly token?: number;
   readonly since: Date;
+  /** The same on the monotonic clock. */
+  readonly sinceMs: number;
   untilMs: number;
+  /** Let go of by its holder, but to be held for some time yet. */
+  readonly released?: true;
 }
 
 /** One lock: who holds it, and who waits, first come first. */
@@ -60,36 +63,30 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(answer);
   }
 
-  heartbeat(keys: LockKeys, waiters: readonly Waiter[]): Promise<Heartbeat> {
-    const mutex = this.#mutex(keys);
-    this.#handOver(mutex);
-    const mine = waiters.find(({ request }) => request.nonce === mutex.held?.identity.nonce);
-    return Promise.resolve({
-      ttlMs: mutex.held === undefined ? -2 : mutex.held.untilMs - this.#clock.monoMs(),
-      fence: this.#lastToken,
-      granted:
-        mine && mutex.held?.token !== undefined ? { nonce: mine.request.nonce, token: mutex.held.token } : undefined,
-      places: waiters.map(() => '0'),
-    });
+  heartbeat(waiting: readonly Waiting[]): Promise<Heartbeat[]> {
+    return Promise.resolve(waiting.map((each) => this.#beat(each)));
   }
 
   renew({ keys, nonce }: LockIdentity, ttl: number): Promise<boolean> {
     const { held } = this.#mutex(keys);
-    if (held?.identity.nonce !== nonce) return Promise.resolve(false);
+    if (held?.identity.nonce !== nonce || held.released) return Promise.resolve(false);
     held.untilMs = this.#clock.monoMs() + ttl;
     return Promise.resolve(true);
   }
 
-  release({ keys, nonce }: LockIdentity): Promise<Released> {
+  release({ keys, nonce }: LockIdentity, minHoldMs: number): Promise<Released> {
     const mutex = this.#mutex(keys);
     if (mutex.held?.identity.nonce !== nonce) {
       const place = mutex.queue.findIndex(({ request }) => request.nonce === nonce);
       if (place >= 0) mutex.queue.splice(place, 1);
       return Promise.resolve({ released: false, holder: this.#holder(mutex) });
     }
-    mutex.held = undefined;
+    const untilMs = mutex.held.sinceMs + minHoldMs;
+    // Nobody's from here on, whoever asks to renew it.
+    if (untilMs > this.#clock.monoMs()) mutex.held = { ...mutex.held, untilMs, released: true };
+    else mutex.held = undefined;
     this.#handOver(mutex);
-    return Promise.resolve({ released: true });
+    return Promise.resolve({ released: true, unsettled: false });
   }
 
   inspect(keys: LockKeys): Promise<Inspected | null> {
@@ -122,7 +119,8 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     const mutex = this.#mutex({ lock });
     if (mutex.held) return Promise.resolve(false);
     const since = new Date(this.#clock.wallMs());
-    mutex.held = { identity: { nonce: '', owner }, since, untilMs: this.#clock.monoMs() + ttlMs };
+    const sinceMs = this.#clock.monoMs();
+    mutex.held = { identity: { nonce: '', owner }, since, sinceMs, untilMs: sinceMs + ttlMs };
     return Promise.resolve(true);
   }
 
@@ -179,6 +177,20 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return { state: 'busy', ttlMs, fence: this.#lastToken, holder: this.#holder(mutex), place: '0' };
   }
 
+  #beat({ keys, waiters }: Waiting): Heartbeat {
+    const mutex = this.#mutex(keys);
+    this.#handOver(mutex);
+    const { held } = mutex;
+    const mine = waiters.find(({ request }) => request.nonce === held?.identity.nonce);
+    return {
+      ttlMs: held === undefined ? -2 : held.untilMs - this.#clock.monoMs(),
+      fence: this.#lastToken,
+      granted: mine && held?.token !== undefined ? { nonce: mine.request.nonce, token: held.token } : undefined,
+      unsettled: false,
+      places: waiters.map(() => '0'),
+    };
+  }
+
   #handOver(mutex: Mutex): void {
     const next = mutex.held === undefined ? mutex.queue.shift()?.request : undefined;
     if (next === undefined) return;
@@ -191,7 +203,8 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   #grant(mutex: Mutex, identity: LockRequest): number {
     const token = (this.#lastToken = Math.max(this.#lastToken + 1, Math.floor(this.#clock.wallMs() * 1_000)));
     const since = new Date(this.#clock.wallMs());
-    mutex.held = { identity, token, since, untilMs: this.#clock.monoMs() + identity.ttlMs };
+    const sinceMs = this.#clock.monoMs();
+    mutex.held = { identity, token, since, sinceMs, untilMs: sinceMs + identity.ttlMs };
     return token;
   }
 

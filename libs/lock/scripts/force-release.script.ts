@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../redis/index.js';
-import { decodeHolder, type LockHolder } from './acquire.reply.js';
+import { decodeHolder, type HolderReply, type LockHolder } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
 import { GRANT_LUA } from './grant.lua.js';
 import { HAND_OVER_LUA } from './hand-over.lua.js';
@@ -7,11 +7,11 @@ import { HAND_OVER_LUA } from './hand-over.lua.js';
 /**
  * Takes a lock away from whoever holds it, tells the holder's process, and hands it to the first live waiter, in one step.
  *
- * KEYS  the lock's five
+ * KEYS  the lock's
  * ARGV  before, behind: what stands before and behind a process' id in the name of its inbox
- * Reply nil: it was free. {owner, record}: who held it.
+ * Reply nil: it was free. {owner, fence, record}: who held it.
  *
- * - The holder's record goes with the lock, so its renewals and its release find nothing of their own, however late.
+ * - Its renewals and its release find nothing of their own any more, however late.
  * - The fence stays: the next token is higher, and a resource that looks at it refuses the one who was put out.
  * - The message may be lost or early. It only saves time: the next renewal tells the same; and it names nonce and token, so it
  *   can never end a later grant.
@@ -27,16 +27,16 @@ ${GRANT_LUA}
 ${HAND_OVER_LUA}
 local owner = redis.call('GET', lock)
 if not owner then return false end
-local record = redis.call('GET', holder)
-redis.call('DEL', lock, holder)
-local nonce, token, who = string.match(record or '', '^(%S+) (%d+) %d+ (.*)$')
-if nonce then redis.call('PUBLISH', before .. who .. behind, frame('lock-forced', nonce, token)) end
+local token, record = redis.call('GET', fence), redis.call('GET', beside('holder'))
+redis.call('DEL', lock, beside('holder'))
+local nonce = record and string.match(record, '^(.*) %d+$') or owner
+local process = string.match(nonce, '^(.*:%d+:%x+)%.%w+%-%w+$')
+if process and token then redis.call('PUBLISH', before .. process .. behind, frame('lock-forced', nonce, token)) end
 settle({})
-return { owner, record }
+return { owner, token, record }
 `,
   decode: (reply): LockHolder | undefined => {
     if (reply === null) return undefined;
-    const [owner, record] = reply as [string, string | null];
-    return decodeHolder(owner, record);
+    return decodeHolder(...(reply as HolderReply));
   },
 });

@@ -1,5 +1,6 @@
 import { defineScript, lua, unframe } from '../../redis/index.js';
-import { decodeHolder, type LockHolder } from './acquire.reply.js';
+import { processOf } from '../owner.js';
+import { decodeHolder, type HolderReply, type LockHolder } from './acquire.reply.js';
 
 /** At most so many waiters are read: a look must not hold up the server. */
 const WAITERS_SHOWN = 100;
@@ -24,13 +25,13 @@ export interface InspectedWaiter {
   readonly seenMs: number;
 }
 
-type Reply = [owner: string, record: string | null, ttlMs: number, now: [string, string], waiting: number, string[]];
+type Reply = [HolderReply, ttlMs: number, now: [string, string], waiting: number, string[]];
 
 /**
  * Reads who holds a lock and who waits for it, in one step, changing nothing.
  *
- * KEYS  lock, holder, queue, waiters
- * Reply nil: free. {owner, record, ttl, {seconds, µs}, waiting, {place, waiter, …}}: the first 100 in the order of service.
+ * KEYS  lock, fence, holder, queue, waiters
+ * Reply nil: free. {{owner, fence, record}, ttl, {seconds, µs}, waiting, {nonce, place, waiter, …}}: the first 100 in the order of service.
  *
  * A holder's record ends with its lock, to the millisecond: one that does not is of an earlier holder, whose lock was
  * deleted, and a client of another kind holds it now.
@@ -38,7 +39,7 @@ type Reply = [owner: string, record: string | null, ttlMs: number, now: [string,
  */
 export const inspect = defineScript({
   name: 'lock:inspect',
-  keys: ['lock', 'holder', 'queue', 'waiters'],
+  keys: ['lock', 'fence', 'holder', 'queue', 'waiters'],
   args: {},
   lua: lua`
 local owner = redis.call('GET', lock)
@@ -47,31 +48,29 @@ local first, shown = redis.call('ZRANGE', queue, 0, ${WAITERS_SHOWN - 1}, 'WITHS
 for i = 1, #first, 2 do
   local waiter = redis.call('HGET', waiters, first[i])
   if waiter then
+    shown[#shown + 1] = first[i]
     shown[#shown + 1] = first[i + 1]
     shown[#shown + 1] = waiter
   end
 end
 local ttl, record = redis.call('PTTL', lock), redis.call('GET', holder)
 if record and math.abs(redis.call('PTTL', holder) - ttl) > 2 then record = false end
-return { owner, record, ttl, redis.call('TIME'), redis.call('ZCARD', queue), shown }
+local held = { owner, redis.call('GET', fence), record }
+return { held, ttl, redis.call('TIME'), redis.call('ZCARD', queue), shown }
 `,
   decode: (reply): Inspected | null => {
     if (reply === null) return null;
-    const [owner, record, ttlMs, [seconds, us], waiting, shown] = reply as Reply;
+    const [held, ttlMs, [seconds, us], waiting, shown] = reply as Reply;
     const waiters: InspectedWaiter[] = [];
-    for (let i = 0; i < shown.length; i += 2) waiters.push(decodeWaiter(Number(shown[i]), shown[i + 1] ?? ''));
-    return {
-      holder: decodeHolder(owner, record) ?? { owner },
-      ttlMs,
-      nowMs: Number(seconds) * 1_000 + Number(us) / 1_000,
-      waiting,
-      waiters,
-    };
+    for (let i = 0; i < shown.length; i += 3) waiters.push(decodeWaiter(shown.slice(i, i + 3)));
+    const holder = decodeHolder(...held);
+    if (holder === undefined) return null;
+    return { holder, ttlMs, nowMs: Number(seconds) * 1_000 + Number(us) / 1_000, waiting, waiters };
   },
 });
 
-/** See `enqueue`: its place is when it came, in µs; its record is `seen, ttl, inbox, who, owner`. */
-function decodeWaiter(place: number, record: string): InspectedWaiter {
-  const [seen, , , process = '', owner = ''] = (unframe(Buffer.from(record)) ?? []).map(String);
-  return { owner, process, sinceMs: place / 1_000, seenMs: Number(seen) };
+/** See `enqueue`: its place is when it came, in µs; its record is `seen, ttl, floor, inbox, owner`. */
+function decodeWaiter([nonce = '', place, record = '']: string[]): InspectedWaiter {
+  const [seen, , , , owner = ''] = (unframe(Buffer.from(record)) ?? []).map(String);
+  return { owner, process: processOf(nonce)?.process ?? '', sinceMs: Number(place) / 1_000, seenMs: Number(seen) };
 }
