@@ -127,6 +127,17 @@ describe('forceRelease', () => {
     expect(await bed.admin.get('lock:x')).toBe(successor.owner);
   });
 
+  it('keeps the fence: tokens rise even where the clock is behind them', async () => {
+    const { locks } = await bed.listening();
+    const ahead = (Date.now() + 60_000) * 1_000;
+    await bed.admin.set('{lock:x}:~fence', String(ahead));
+    const lock = await locks.acquire('x');
+    expect(lock.fencingToken).toBe(ahead + 1);
+    await locks.forceRelease('x');
+    const other = await bed.service();
+    expect((await other.acquire('x')).fencingToken).toBe(ahead + 2);
+  });
+
   it('fails the body that returns after it', async () => {
     const { locks } = await bed.listening();
     const body = locks.withLock('x', async ({ signal }) => {
