@@ -8,9 +8,13 @@ export class CacheKeys {
    */
   readonly laneOf: (key: string) => string;
 
+  /** Counts the invalidations of a lane. */
+  readonly sequence: string;
+
   constructor(keyspace: Keyspace) {
     const lane = keyspace.tag('cache');
     this.laneOf = () => lane;
+    this.sequence = `${lane}~sequence`;
   }
 
   value(key: string): string {

@@ -30,6 +30,8 @@ export interface NotedFailure extends LoaderFailure {
  */
 export class CacheStore {
   readonly timing: StoreTiming;
+  /** The channel on which every process hears what was invalidated. */
+  readonly news: string;
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
   readonly #nonce = randomBytes(9).toString('base64url');
@@ -39,6 +41,7 @@ export class CacheStore {
     this.#connection = connection;
     this.#keys = keys;
     this.timing = timing;
+    this.news = connection.channel('cache');
   }
 
   /** Where the news for this process arrives. */
@@ -95,11 +98,14 @@ export class CacheStore {
   }
 
   set(key: string, text: string, ttlMs: number): Promise<void> {
-    return setScript.run(this.#connection.commands, { keys: this.#both(key), args: { text, ttlMs } });
+    return setScript.run(this.#connection.commands, {
+      keys: this.#all(key),
+      args: { channel: this.news, key, text, ttlMs },
+    });
   }
 
   delete(key: string): Promise<boolean> {
-    return deleteScript.run(this.#connection.commands, { keys: this.#both(key), args: {} });
+    return deleteScript.run(this.#connection.commands, { keys: this.#all(key), args: { channel: this.news, key } });
   }
 
   /** Removes a value that nobody can read. Whoever stored a good one meanwhile loses it, which costs a load. */
@@ -110,5 +116,9 @@ export class CacheStore {
 
   #both(key: string): { value: string; lease: string } {
     return { value: this.#keys.value(key), lease: this.#keys.lease(key) };
+  }
+
+  #all(key: string): { value: string; lease: string; sequence: string } {
+    return { ...this.#both(key), sequence: this.#keys.sequence };
   }
 }

@@ -35,10 +35,15 @@ export class RedisConnection {
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
-      channel: (id) => context.keyspace.channel(`inbox:${id}`, this.commands.client.options.db ?? 0),
+      channel: (id) => this.channel(`inbox:${id}`),
       clock: context.clock,
       onError: context.onError,
     });
+  }
+
+  /** The name of a pub/sub channel of the namespace, for this Redis and database. */
+  channel(name: string): string {
+    return this.#context.keyspace.channel(name, this.commands.client.options.db ?? 0);
   }
 
   /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */

@@ -18,6 +18,7 @@ interface Lease {
 /** A cache of one process, with the rules of the one in Redis: leases, fenced fills, shared errors. */
 export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   readonly timing = { leaseMs: 3_000, readTimeoutMs: 250 };
+  readonly news = 'news';
   readonly inbox = {
     on: (_kind: string, handler: InboxHandler): void => {
       this.#deliver = handler;

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Redis } from 'ioredis';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import type { SluiceCacheModuleOptions } from 'nestjs-sluice/cache';
+import { keysLeft } from '../support/cache-bed.js';
 import type { BurstOrder, Loaded, LoadEvent, WorkerSettings } from '../apps/cache-worker.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
 import { now } from '../support/history.js';
@@ -61,7 +62,7 @@ async function expectOneLoadEach(orders: Order[]): Promise<void> {
 
 /** Besides values, nothing is left; and values are kept for a time. */
 async function expectOnlyValues(): Promise<void> {
-  const keys = await admin.keys('*');
+  const keys = await keysLeft(admin);
   expect(keys.filter((key) => !key.startsWith('{e2e:cache}:'))).toEqual([]);
   for (const key of keys) expect(await admin.pttl(key)).toBeGreaterThan(0);
 }
