@@ -1,4 +1,5 @@
 import { decode } from './codec.js';
+import { unpack } from './compression.js';
 
 /**
  * A value that this process keeps, and gives out as many times over as it is asked for: none of those who get it can change
@@ -19,7 +20,9 @@ export class LocalCopy {
   /** Throws when the text cannot be read. */
   take(): unknown {
     if (this.#plain) return copy(this.#value);
-    const value = decode(this.#text as string);
+    // Once unpacked, it stays so.
+    this.#text = unpack(this.#text as string);
+    const value = decode(this.#text);
     if (isPlain(value)) {
       this.#plain = true;
       this.#value = value;
