@@ -16,6 +16,7 @@ import {
 import { CacheStore } from './cache.store.js';
 import { decode, encode } from './codec.js';
 import { DefaultKeys } from './default-keys.js';
+import { RawCache } from './raw-cache.js';
 import type { Loader } from './load.js';
 import { Reader } from './reader.js';
 import { WakeUps } from './wake-ups.js';
@@ -32,6 +33,8 @@ export const CACHE_SERVICE = 'sluice:cache-service';
 export class CacheService {
   /** For `@CacheStampedeSafe` without a key. */
   readonly defaultKeys: DefaultKeys;
+  /** Plain strings under literal keys, for clients in other languages. */
+  readonly raw: RawCache;
   readonly #options: ResolvedCacheOptions;
   readonly #moduleWide: LoadOptions;
   readonly #store: CacheStore;
@@ -44,6 +47,7 @@ export class CacheService {
     this.#moduleWide = loadOptions(this.#options.loads);
     const { keyspace, clock, shutdown } = connections;
     this.defaultKeys = new DefaultKeys(keyspace.namespace);
+    this.raw = new RawCache(() => connections.get(this.#options.connection), keyspace, clock);
     this.#store =
       store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options);
     const wakeUps = new WakeUps(this.#store.inbox, clock);
