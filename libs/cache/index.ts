@@ -1,6 +1,7 @@
 export { CacheLoaderError, CacheLoaderTimeoutError, type LoaderFailure } from './cache.errors.js';
 export { SluiceCacheModule } from './cache.module.js';
-export type { CacheOptions, SetOptions, SluiceCacheModuleOptions } from './cache.options.js';
+export type { CacheLease, LeasedLoad } from './cache-lease.js';
+export type { CacheOptions, KeyOptions, LeaseOptions, SetOptions, SluiceCacheModuleOptions } from './cache.options.js';
 export { CACHE_SERVICE, CacheService } from './cache.service.js';
 export { CacheStampedeSafe, type StampedeSafeOptions } from './cache-stampede-safe.decorator.js';
 export type { Loader, LoaderContext } from './load.js';

@@ -111,7 +111,7 @@ describe('four processes', () => {
     const old = loader.call<Loaded>('read', 'k', 300);
     await until(() => loads.length === 1, { what: 'it loads' });
     const waiting = waiter.call<Loaded>('read', 'k', 1);
-    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) === 3, { what: 'another waits' });
+    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) === 5, { what: 'another waits' });
     await other.call('delete', 'k');
     const fresh = await waiting;
     expect(fresh.by).toBe(waiter.pid);
@@ -156,7 +156,7 @@ describe('a process that fails', () => {
     const died = first.call('read', 'k', 60_000).catch(() => 'died');
     await until(() => loads.length === 1, { what: 'it loads' });
     const waiting = others.flatMap((app) => Array.from({ length: 10 }, () => app.call<Loaded>('read', 'k', 50)));
-    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) >= 2 + others.length, {
+    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) >= 4 + others.length, {
       what: 'the others wait',
     });
     const killedAt = now();

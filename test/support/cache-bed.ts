@@ -42,7 +42,7 @@ export class CacheBed {
     until(async () => (await this.waitersOf('{cache}~lease:k')) === count, { what: `${count} wait`, everyMs: 2 });
 }
 
-/** The keys of a server, but for the counter of invalidations. */
+/** The keys of a server, but for the counter of invalidations and the epochs. */
 export async function keysLeft(admin: Redis): Promise<string[]> {
-  return (await admin.keys('*')).filter((key) => !key.endsWith('~sequence')).sort();
+  return (await admin.keys('*')).filter((key) => !/~(sequence|epoch|recent|tag:.*)$/.test(key)).sort();
 }
