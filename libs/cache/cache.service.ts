@@ -22,6 +22,7 @@ import {
 import { CacheStore } from './cache.store.js';
 import { decode, encode } from './codec.js';
 import { DefaultKeys } from './default-keys.js';
+import { RawCache } from './raw-cache.js';
 import type { Order } from './grant.js';
 import type { Loader } from './load.js';
 import { Reader } from './reader.js';
@@ -40,6 +41,8 @@ export const CACHE_SERVICE = 'sluice:cache-service';
 export class CacheService implements OnApplicationBootstrap {
   /** For `@CacheStampedeSafe` without a key. */
   readonly defaultKeys: DefaultKeys;
+  /** Plain strings under literal keys, for clients in other languages. */
+  readonly raw: RawCache;
   readonly #options: ResolvedCacheOptions;
   readonly #moduleWide: LoadOptions;
   readonly #store: CacheStore;
@@ -55,6 +58,7 @@ export class CacheService implements OnApplicationBootstrap {
     this.#moduleWide = loadOptions(this.#options.loads);
     const { keyspace, clock, shutdown } = connections;
     this.defaultKeys = new DefaultKeys(keyspace.namespace);
+    this.raw = new RawCache(() => connections.get(this.#options.connection), keyspace, clock);
     this.#store =
       store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options, clock);
     const wakeUps = new WakeUps(this.#store.inbox, clock);
