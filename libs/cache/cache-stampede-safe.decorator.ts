@@ -1,15 +1,18 @@
 import { checkKey } from '../redis/index.js';
-import { badOption, weaveMethod, type AsyncMethodDecorator, type KeyFunction } from '../weave/index.js';
+import { badOption, weaveMethod, type AsyncMethodDecorator, type KeyFunction, type WovenCall } from '../weave/index.js';
 import { resolveLayer, type CacheOptions, type LoadOptions } from './cache.options.js';
 import { CACHE_SERVICE, type CacheService } from './cache.service.js';
+import { encodeTags } from './tags.js';
 
 /** Options of {@link CacheStampedeSafe}. */
-export interface StampedeSafeOptions<T extends object, A extends unknown[]> extends CacheOptions {
+export interface StampedeSafeOptions<T extends object, A extends unknown[]> extends Omit<CacheOptions, 'tags'> {
   /**
    * The key of a call, from the method's arguments and its object (`this`). Default: the class of the object, the method, and a
    * hash of the arguments, within the namespace.
    */
   key?: KeyFunction<T, A>;
+  /** What `CacheService.invalidateTags` finds the value by; or how to tell from the method's arguments and its object (`this`). */
+  tags?: readonly string[] | ((this: T, ...args: A) => readonly string[]);
 }
 
 /**
@@ -27,8 +30,9 @@ export interface StampedeSafeOptions<T extends object, A extends unknown[]> exte
 export function CacheStampedeSafe<T extends object = object, A extends unknown[] = []>(
   options: StampedeSafeOptions<T, A> = {},
 ): AsyncMethodDecorator<T, A> {
-  const { key, ...rest } = options;
-  const declared = resolveLayer('@CacheStampedeSafe options', rest);
+  const { key, tags, ...rest } = options;
+  const ofCall = typeof tags === 'function' ? (tags as (this: object, ...args: unknown[]) => unknown) : undefined;
+  const declared = resolveLayer('@CacheStampedeSafe options', ofCall ? rest : { ...rest, tags });
   if (key !== undefined && typeof key !== 'function')
     throw badOption('@CacheStampedeSafe options.key', 'a function', key);
   const keyFunction = key as ((this: object, ...args: unknown[]) => unknown) | undefined;
@@ -48,13 +52,25 @@ export function CacheStampedeSafe<T extends object = object, A extends unknown[]
       token: CACHE_SERVICE,
       check: (site, service) => {
         if (!keyFunction) service.defaultKeys.check(site);
+        service.noteMethod(`${site.className}.${site.method}`);
       },
     },
     (service, call) => {
       const cacheKey = keyFunction
         ? checkKey(Reflect.apply(keyFunction, call.self, call.args))
         : service.defaultKeys.keyOf(call);
-      return service.load(cacheKey, () => call.proceed(), optionsOf(service, `${call.className}.${call.method}`));
+      const options = optionsOf(service, `${call.className}.${call.method}`);
+      return service.load(cacheKey, () => call.proceed(), ofCall ? withTags(options, call, ofCall) : options);
     },
   );
+}
+
+/** Those of the call beside those that configuration gives the method. */
+function withTags(
+  options: LoadOptions,
+  call: WovenCall,
+  ofCall: (this: object, ...args: unknown[]) => unknown,
+): LoadOptions {
+  const tags = encodeTags(`tags of ${call.className}.${call.method}`, Reflect.apply(ofCall, call.self, call.args));
+  return { ...options, tags: [...new Set([...options.tags, ...tags])] };
 }

@@ -1,14 +1,44 @@
-import { badOption, durationMs, optional, resolveOptions, text, type OptionChecks } from '../weave/index.js';
+import {
+  badOption,
+  count,
+  durationMs,
+  fn,
+  oneOf,
+  optional,
+  resolveOptions,
+  text,
+  type OptionChecks,
+} from '../weave/index.js';
+import { encodeTags, isWellFormed } from './tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
-export interface CacheOptions {
-  /** Milliseconds that a value is kept. Default 60 000. */
+export interface CacheOptions<T = unknown> {
+  /** Milliseconds that a value is fresh, less the jitter. Default 60 000. */
   ttlMs?: number;
-  /** Milliseconds that a result of null or undefined is kept. Default: as `ttlMs`. */
+  /**
+   * Milliseconds past `ttlMs` that a value may still be returned: while one process refreshes it, and when its loader
+   * fails. It covers expiry, never an invalidation. Default 0.
+   */
+  staleMs?: number;
+  /**
+   * Milliseconds that a caller waits for the refresh of a stale value, before it takes the stale one. Default 0: at once,
+   * and the refresh runs in the background.
+   */
+  softTimeoutMs?: number;
+  /** Share of `ttlMs`, from 0 to 1, by up to which it is shortened at random, so that values do not expire together. Default 0.1. */
+  jitter?: number;
+  /**
+   * How early a value that is read all the time is refreshed before it expires, in the background: XFetch's β. The longer a load
+   * took, the earlier. 0: never. Default 1.
+   *
+   * @see Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015
+   */
+  earlyRefresh?: number;
+  /** Milliseconds that a result of null or undefined is fresh. Default: as `ttlMs`. */
   negativeTtlMs?: number;
   /**
-   * Milliseconds after a loader's error during which nobody in the fleet tries again: who asks gets a
-   * CacheLoaderError at once. 0: the next to ask tries. Default 1 000.
+   * Milliseconds after a loader's error during which nobody in the fleet tries again: who asks gets a stale value if
+   * `staleMs` allows, else a CacheLoaderError at once. 0: the next to ask tries. Default 1 000.
    */
   errorBackoffMs?: number;
   /**
@@ -16,12 +46,44 @@ export interface CacheOptions {
    * another caller may load. Default 60 000.
    */
   loaderTimeoutMs?: number;
+  /**
+   * How many loads the whole fleet may run at once at one source, whatever their keys; who comes then waits for a slot.
+   * A loader holds its slot until it has really ended; a dead process' slots are free after `leaseMs`. Default: any number.
+   */
+  maxConcurrentLoads?: number;
+  /**
+   * Names the source that `maxConcurrentLoads` protects. Default: the decorated method; all calls of `getOrLoad` that name
+   * none are one.
+   */
+  source?: string;
+  /** What {@link CacheService.invalidateTags} finds the value by: any non-empty strings. */
+  tags?: readonly string[];
+  /** Further tags, which only the result names. A load that began before one of them was invalidated is never stored. */
+  resultTags?(value: T): readonly string[];
+  /**
+   * `'strict'`: a read that begins after an invalidation was acknowledged never gets older data. It joins no load or wait that
+   * began before it, and asks Redis every time. Default `'bounded'`: in other processes than the invalidating one, within 1 s.
+   */
+  consistency?: 'bounded' | 'strict';
+  /**
+   * Part of the key: apps of another version have values of their own, when what is cached changes its shape. `delete` and `set`
+   * reach the version that they are given; tags and `clear` reach all.
+   */
+  version?: string;
+  /** `'throw'`: a reader gets the error if Redis does not answer or refuses. Default `'load'`: its value from the source, uncached. */
+  onBackendDown?: 'load' | 'throw';
 }
 
 /** Options of `CacheService.set`. */
-export type SetOptions = Pick<CacheOptions, 'ttlMs' | 'negativeTtlMs'>;
+export type SetOptions = Pick<CacheOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'jitter' | 'tags' | 'version'>;
 
-export interface SluiceCacheModuleOptions extends CacheOptions {
+/** Options of `CacheService.lease`. */
+export type LeaseOptions<T = unknown> = Pick<CacheOptions<T>, (typeof LEASE_OPTIONS)[number]>;
+
+/** Options of `CacheService.get` and `CacheService.delete`. */
+export type KeyOptions = Pick<CacheOptions, 'version'>;
+
+export interface SluiceCacheModuleOptions extends Omit<CacheOptions, 'tags' | 'resultTags' | 'source'> {
   /** The Redis connection to use, by its name in `redis.connections`. Default: `default`. */
   connection?: string;
   /**
@@ -33,17 +95,29 @@ export interface SluiceCacheModuleOptions extends CacheOptions {
   readTimeoutMs?: number;
   /**
    * Options per decorated method, by `Class.method`: they outrank the decorator's, so that configuration can tune what
-   * code declares.
+   * code declares. A name that no method has is warned of at boot.
    */
   methods?: Record<string, CacheOptions>;
 }
 
-/** Options of one load, complete. */
+/** Options of one load, complete. Tags are encoded. */
 export interface LoadOptions {
   readonly ttlMs: number;
+  readonly staleMs: number;
+  readonly softTimeoutMs: number;
+  readonly jitter: number;
+  readonly earlyRefresh: number;
   readonly negativeTtlMs: number;
   readonly errorBackoffMs: number;
   readonly loaderTimeoutMs: number;
+  /** 0: any number. */
+  readonly maxConcurrentLoads: number;
+  readonly source: string;
+  readonly tags: readonly string[];
+  readonly resultTags: ((value: never) => readonly string[]) | undefined;
+  readonly consistency: 'bounded' | 'strict';
+  readonly version: string | undefined;
+  readonly onBackendDown: 'load' | 'throw';
 }
 
 /** Options of the module, complete. */
@@ -56,31 +130,93 @@ export interface ResolvedCacheOptions {
 }
 
 /** What one place says about loads: what it leaves out, the next lower place decides. */
-export type Layer = { readonly [K in keyof LoadOptions]?: number | undefined };
+export type Layer = { readonly [K in keyof LoadOptions]?: LoadOptions[K] | undefined };
 
-const layer: OptionChecks<Layer> = {
+const everywhere = {
   ttlMs: optional(durationMs(60_000)),
+  staleMs: optional(durationMs(0, { min: 0 })),
+  softTimeoutMs: optional(durationMs(0, { min: 0 })),
+  jitter: optional(fraction),
+  earlyRefresh: optional(factor),
   negativeTtlMs: optional(durationMs(60_000)),
   errorBackoffMs: optional(durationMs(1_000, { min: 0 })),
   loaderTimeoutMs: optional(durationMs(60_000)),
+  maxConcurrentLoads: optional(count(1)),
+  consistency: optional(oneOf(['bounded', 'strict'], 'bounded')),
+  version: optional(versionText),
+  onBackendDown: optional(oneOf(['load', 'throw'], 'load')),
 };
 
-const DEFAULTS = { ttlMs: 60_000, errorBackoffMs: 1_000, loaderTimeoutMs: 60_000 };
+/** What makes sense of one kind of value only is no option of the module. */
+const layer: OptionChecks<Layer> = {
+  ...everywhere,
+  source: optional(text()),
+  tags: optional((value: unknown, path: string) => encodeTags(path, value)),
+  resultTags: fn(),
+};
+
+const LEASE_OPTIONS = [
+  'ttlMs',
+  'staleMs',
+  'jitter',
+  'negativeTtlMs',
+  'errorBackoffMs',
+  'loaderTimeoutMs',
+  'tags',
+  'resultTags',
+  'version',
+  'onBackendDown',
+] as const satisfies (keyof CacheOptions)[];
+
+const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs'> = {
+  ttlMs: 60_000,
+  staleMs: 0,
+  softTimeoutMs: 0,
+  jitter: 0.1,
+  earlyRefresh: 1,
+  errorBackoffMs: 1_000,
+  loaderTimeoutMs: 60_000,
+  maxConcurrentLoads: 0,
+  source: '',
+  tags: [],
+  resultTags: undefined,
+  consistency: 'bounded',
+  version: undefined,
+  onBackendDown: 'load',
+};
 
 /** Checks what one place says. */
 export function resolveLayer(path: string, given: unknown): Layer {
   return resolveOptions(path, given, layer);
 }
 
+/** The same for `CacheService.lease`. */
+export function resolveLeaseLayer(path: string, given: unknown): Layer {
+  const checks = Object.fromEntries(LEASE_OPTIONS.map((name) => [name, layer[name]]));
+  return resolveOptions(path, given, checks as OptionChecks<Layer>);
+}
+
+/** The same for what takes a `version` only. */
+export function resolveVersion(path: string, given: unknown): string | undefined {
+  if (given === undefined) return undefined;
+  return resolveOptions<{ version: string | undefined }>(path, given, { version: optional(versionText) }).version;
+}
+
 /** Puts layers on the defaults, the strongest last. */
 export function loadOptions(...layers: readonly Layer[]): LoadOptions {
-  const merged: Layer & typeof DEFAULTS = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS;
+  const merged = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS & Layer;
   return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs };
 }
 
-/** How long a value is kept. */
-export function ttlOf(value: unknown, { ttlMs, negativeTtlMs }: LoadOptions): number {
-  return value === null || value === undefined ? negativeTtlMs : ttlMs;
+/** How long a value is fresh, this time. */
+export function ttlOf(value: unknown, { ttlMs, negativeTtlMs, jitter }: LoadOptions, random: () => number): number {
+  const longest = value === null || value === undefined ? negativeTtlMs : ttlMs;
+  return Math.max(1, Math.round(longest * (1 - jitter * random())));
+}
+
+/** The longest that what such a load stores may live, from the grant of its lease on. */
+export function keepOf({ ttlMs, negativeTtlMs, staleMs, loaderTimeoutMs }: LoadOptions): number {
+  return Math.max(ttlMs, negativeTtlMs) + staleMs + loaderTimeoutMs;
 }
 
 /**
@@ -90,7 +226,7 @@ export function ttlOf(value: unknown, { ttlMs, negativeTtlMs }: LoadOptions): nu
  */
 export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined): ResolvedCacheOptions {
   const { connection, leaseMs, readTimeoutMs, methods, ...loads } = resolveOptions('cache', given, {
-    ...layer,
+    ...everywhere,
     connection: text(),
     leaseMs: durationMs(3_000, { min: 10 }),
     readTimeoutMs: durationMs(250),
@@ -105,4 +241,19 @@ function methodLayers(given: unknown, path: string): ReadonlyMap<string, Layer> 
   return new Map(
     Object.entries(given).map(([method, options]) => [method, resolveLayer(`${path}['${method}']`, options)]),
   );
+}
+
+function fraction(value: unknown, path: string): number {
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value;
+  throw badOption(path, 'a number from 0 to 1', value);
+}
+
+function factor(value: unknown, path: string): number {
+  if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value;
+  throw badOption(path, 'a number from 0 on', value);
+}
+
+function versionText(value: unknown, path: string): string {
+  if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value;
+  throw badOption(path, 'a non-empty string', value);
 }

@@ -47,9 +47,14 @@ export class RedisConnection {
     });
   }
 
+  /** The name of a pub/sub channel of the namespace, for this Redis and database. */
+  channel(name: string): string {
+    return this.#context.keyspace.channel(name, this.commands.client.options.db ?? 0);
+  }
+
   /** The inbox of another process that uses this namespace and database: whoever knows its id can reach it. */
   inboxOf(processId: string): string {
-    return this.#context.keyspace.channel(`inbox:${processId}`, this.commands.client.options.db ?? 0);
+    return this.channel(`inbox:${processId}`);
   }
 
   /**
