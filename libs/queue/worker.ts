@@ -1,4 +1,4 @@
-import type { Link } from '../redis/index.js';
+import type { Clock, Link } from '../redis/index.js';
 import { Acks } from './acks.js';
 import { Delivery, type Entry } from './delivery.js';
 import { Failures, type FailuresOptions } from './failures.js';
@@ -7,6 +7,7 @@ import type { Lease } from './lease.js';
 import type { Persistence } from './persist.js';
 import { prefetchFor } from './prefetch.js';
 import type { QueueKeys } from './queue.keys.js';
+import { withinTime } from './time-limit.js';
 
 export interface WorkerOptions {
   handler: Handler;
@@ -14,6 +15,9 @@ export interface WorkerOptions {
   consumer: string;
   lease: Lease;
   link: Link;
+  /** What the names of inboxes begin with. */
+  inboxes: string;
+  clock: Clock;
   persistence: Persistence;
   log: FailuresOptions['log'];
 }
@@ -37,6 +41,9 @@ export class Worker {
   suspect = false;
   /** Called when there is credit enough to read. */
   onCredit: () => void = () => {};
+  /** Called when a task of this queue was put off: somebody must promote it. */
+  onDelayed: (delayMs: number) => void = () => {};
+  readonly #clock: Clock;
   readonly #held = new Map<string, Delivery>();
   readonly #window: number;
   readonly #acks: Acks;
@@ -47,11 +54,13 @@ export class Worker {
   #closed = false;
   #whenChanged: (() => void) | undefined;
 
-  constructor({ handler, keys, consumer, lease, link, persistence, log }: WorkerOptions) {
+  constructor({ handler, keys, consumer, lease, link, inboxes, clock, persistence, log }: WorkerOptions) {
+    this.#clock = clock;
     this.handler = handler;
     this.keys = keys;
     this.lease = lease;
-    const { group, concurrency, maxAttempts } = handler.options;
+    const { options, queue } = handler;
+    const { group, concurrency } = options;
     const prefetch = prefetchFor(concurrency);
     this.#window = concurrency + prefetch;
     this.refill = Math.max(1, Math.ceil(prefetch / 2));
@@ -60,7 +69,11 @@ export class Worker {
       if (this.credit >= this.refill) this.onCredit();
     };
     this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onAcked });
-    this.#failures = new Failures({ link, keys, queue: handler.queue, group, consumer, maxAttempts, persistence, log });
+    const onDelayed = (delayMs: number): void => {
+      this.onDelayed(delayMs);
+    };
+    const settling = { link, keys, queue, group, consumer, options, inboxes, clock, onDelayed, persistence, log };
+    this.#failures = new Failures(settling);
   }
 
   /** How many more entries may become pending with this process. */
@@ -158,15 +171,27 @@ export class Worker {
       },
       (thrown: unknown) => {
         this.#running--;
-        if (!this.#closed) void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown));
+        if (!this.#closed) this.#failed(delivery, thrown);
         this.#next();
       },
     );
   }
 
+  #call(delivery: Delivery): Promise<void> {
+    const { timeoutMs } = this.handler.options;
+    if (timeoutMs === undefined) return this.#handle(delivery);
+    return withinTime(this.#clock, timeoutMs, delivery, () => this.#handle(delivery));
+  }
+
   /** Async, so that what a handler throws at once is a rejection as well. */
-  async #call({ task }: Delivery): Promise<void> {
+  async #handle({ task }: Delivery): Promise<void> {
     if (task) await this.handler.run(task);
+  }
+
+  #failed(delivery: Delivery, thrown: unknown): void {
+    const verdict = this.#failures.judge(delivery, thrown);
+    if (verdict.fate === 'done') this.#acks.add(delivery);
+    else void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown, verdict));
   }
 
   #change(): Promise<void> {

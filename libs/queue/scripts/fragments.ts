@@ -1,4 +1,4 @@
-import { lua } from '../../redis/index.js';
+import { FRAME_LUA, lua } from '../../redis/index.js';
 
 /** `now`: the server's clock in milliseconds. 13 digits, exact in a double. */
 export const NOW_LUA = lua`
@@ -25,6 +25,58 @@ export const CARRIED_LUA = lua`
 local function carried(others)
   if #others <= 7000 then return others end
   return { 'fields_dropped', tostring(#others / 2) }
+end
+`;
+
+/**
+ * `tell(kind, …parts)`: a message to the inboxes of the three processes that were heard of last; any one of them is
+ * enough. Needs the arguments `alive` (key) and `inboxes` (what the names of inboxes begin with).
+ *
+ * Three, so that a fleet of a hundred costs no more than one of three, and yet a process that was just killed does not
+ * keep the others waiting. Where all three hear nothing, each process looks by itself once a second.
+ */
+export const TELL_LUA = lua`
+${FRAME_LUA}
+local function tell(...)
+  local message = frame(...)
+  for _, name in ipairs(redis.call('ZREVRANGE', alive, 0, 2)) do
+    redis.call('PUBLISH', inboxes .. string.match(name, '[^:]*$'), message)
+  end
+end
+`;
+
+/**
+ * `putOff(handle, other, delayMs, values)`: a task's next place is among the delayed ones. `values` is the entry that it
+ * will be: payload, timestamp, retry_count, meta, then names and values of further fields. If the handle is taken, `other`
+ * is appended to it; without `other` nothing is done, and the answer is false. Whoever is to promote it is told, if it is
+ * due before all others.
+ *
+ * Nothing in it can fail once `mayDelay()` said so, except for want of memory: let a script write before that must not.
+ */
+export const DELAY_LUA = lua`
+${TELL_LUA}
+local function isOf(key, kind)
+  local is = redis.call('TYPE', key).ok
+  return is == kind or is == 'none'
+end
+
+local function mayDelay()
+  return isOf(delayed, 'zset') and isOf(bodies, 'hash')
+end
+
+local function putOff(handle, other, delayMs, values)
+  local due = string.format('%.0f', now + delayMs)
+  while redis.call('ZADD', delayed, 'NX', due, handle) == 0 do
+    if not other then return false end
+    handle = handle .. '/' .. other
+  end
+  local body = {}
+  for i, value in ipairs(values) do body[i] = #value .. ':' .. value end
+  redis.call('HSET', bodies, handle, table.concat(body))
+  if redis.call('ZRANGE', delayed, 0, 0)[1] == handle then
+    tell('queue.due', stream, string.format('%.0f', delayMs))
+  end
+  return true
 end
 `;
 

@@ -11,6 +11,7 @@ import { settleFailureScript, type Settlement } from './settle-failure.script.js
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
 const LEASE_MS = 60_000;
+const INBOXES = ':~inbox:0:';
 const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, consumers, entries, serverMs } = bed;
@@ -18,10 +19,10 @@ const { pendingTask, pending, consumers, entries, serverMs } = bed;
 describe('settle-failure', () => {
   const settle = (
     id: string,
-    over: { deliveries?: number; reason?: string; meta?: string } = {},
+    over: { deliveries?: number; reason?: string; meta?: string; delayMs?: number } = {},
   ): Promise<Settlement> =>
     settleFailureScript.run(bed.link, {
-      keys: { stream: keys.stream, dead: keys.dead },
+      keys: { stream: keys.stream, delayed: keys.delayed, bodies: keys.bodies, dead: keys.dead, alive: keys.alive },
       args: {
         group: GROUP,
         consumer: ME,
@@ -30,6 +31,9 @@ describe('settle-failure', () => {
         attempts: '1',
         meta: `{"id":"${id}"}`,
         reason: '',
+        delayMs: 0,
+        handle: 'task-1',
+        inboxes: INBOXES,
         failure: 'Error: no',
         stack: 'Error: no at x',
         ...over,
@@ -137,7 +141,7 @@ describe.each(['', 'max-attempts'])(
       const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
       const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
       await settleFailureScript.run(bed.link, {
-        keys: { stream: keys.stream, dead: keys.dead },
+        keys: { stream: keys.stream, delayed: keys.delayed, bodies: keys.bodies, dead: keys.dead, alive: keys.alive },
         args: {
           group: GROUP,
           consumer: ME,
@@ -146,8 +150,11 @@ describe.each(['', 'max-attempts'])(
           attempts: '1',
           meta: '',
           reason,
+          delayMs: 0,
+          handle: '1',
           failure: 'e',
           stack: '',
+          inboxes: INBOXES,
         },
       });
       const [[, fields]] = (await bed.admin.xrange(reason === '' ? keys.stream : keys.dead, '-', '+')) as [
