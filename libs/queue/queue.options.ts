@@ -13,6 +13,12 @@ export interface HandlerOptions {
    * that had it died. Does not count runs that failed. Default 5.
    */
   maxDeliveries?: number;
+  /**
+   * Consumers of other software may read in the same group. They hold no lease: a task that one of them was handed and
+   * did not acknowledge for this long, in milliseconds, is taken over. Longer than their longest handler, or tasks run
+   * twice; `false`: never, then it is theirs to recover. Default 300 000.
+   */
+  foreignIdleMs?: number | false;
 }
 
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
@@ -38,6 +44,7 @@ export interface ResolvedHandlerOptions {
   readonly concurrency: number;
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
+  readonly foreignIdleMs: number | false;
 }
 
 export interface ResolvedQueueOptions {
@@ -84,6 +91,7 @@ export function mergeHandlerOptions(
     concurrency: 10,
     maxAttempts: 3,
     maxDeliveries: 5,
+    foreignIdleMs: 300_000,
     ...options.defaults,
     ...declared,
     ...options.handlers.get(queue),
@@ -103,7 +111,12 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   concurrency: optional(count(1)),
   maxAttempts: optional(count(1)),
   maxDeliveries: optional(count(1)),
+  foreignIdleMs: optional(idleMs),
 };
+
+function idleMs(value: unknown, path: string): number | false {
+  return value === false ? value : durationMs(300_000, { min: 100 })(value, path);
+}
 
 function handlersByName(value: unknown, path: string): ReadonlyMap<string, HandlerOptions> {
   if (value === undefined) return new Map();

@@ -29,6 +29,8 @@ export class Upkeep {
   readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
   #sweepDueMs = 0;
   #auditDueMs = 0;
+  /** Until then a socket of ours may live on at the server, and with it a read that delivers into the void. */
+  #distrustUntilMs = 0;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
@@ -48,6 +50,18 @@ export class Upkeep {
     return Math.max(1, this.#nextDueMs() - clock.monoMs());
   }
 
+  /** The reading socket was replaced: what was delivered to the old one is looked for at once. */
+  reconnected(oldIsDead: boolean): void {
+    const { clock, leaseMs } = this.#options;
+    this.#auditDueMs = 0;
+    if (!oldIsDead) this.#distrustUntilMs = clock.monoMs() + leaseMs;
+  }
+
+  /** Looks for work of the dead at once. */
+  sweepNow(): void {
+    this.#sweepDueMs = 0;
+  }
+
   #nextDueMs(): number {
     let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
     for (const worker of this.#options.workers) {
@@ -58,9 +72,10 @@ export class Upkeep {
   }
 
   async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
-    const { link, consumer, leaseMs } = this.#options;
+    const { link, consumer, clock, leaseMs } = this.#options;
     try {
-      if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, leaseMs);
+      const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
+      if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
       if (worker.open && sweeping && worker.credit > 0) await this.#reap(worker);
     } catch (error) {
       this.#report(error, worker, 'looking for work of dead processes failed');
@@ -80,6 +95,8 @@ export class Upkeep {
         endsMs: lease.unbroken.endsMs,
         capacity: credit,
         maxDeliveries: handler.options.maxDeliveries,
+        alone: worker.alone ? 1 : 0,
+        foreignIdleMs: handler.options.foreignIdleMs || 0,
         released: RELEASED,
         prefix: CONSUMER_PREFIX,
       },

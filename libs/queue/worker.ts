@@ -37,6 +37,8 @@ export class Worker {
   suspect = false;
   /** Called when there is credit enough to read. */
   onCredit: () => void = () => {};
+  /** Called when an isolated task is settled: the next one may come. */
+  onAlone: () => void = () => {};
   readonly #held = new Map<string, Delivery>();
   readonly #window: number;
   readonly #acks: Acks;
@@ -73,12 +75,15 @@ export class Worker {
     return this.open && !this.suspect && this.lease.held && this.credit >= this.refill;
   }
 
-  get heldCount(): number {
-    return this.#held.size;
+  /** What is known to be pending with this process: at hand, running, or finished and not yet confirmed. */
+  get heldIds(): string[] {
+    return [...this.#held.keys()];
   }
 
-  holds(id: string): boolean {
-    return this.#held.has(id);
+  /** Whether it holds a task that has to be the only one of its kind here. */
+  get alone(): boolean {
+    for (const delivery of this.#held.values()) if (this.#isolated(delivery)) return true;
+    return false;
   }
 
   /** Takes what Redis has handed to this process. */
@@ -186,6 +191,12 @@ export class Worker {
 
   #release(delivery: Delivery): void {
     this.#held.delete(delivery.id);
+    if (this.#isolated(delivery)) this.onAlone();
     this.#whenChanged?.();
+  }
+
+  /** Two processes died with it: it is not to be blamed for others, nor they for it. */
+  #isolated({ deliveries }: Delivery): boolean {
+    return deliveries >= Math.max(2, Math.min(3, this.handler.options.maxDeliveries));
   }
 }

@@ -5,6 +5,7 @@ import { CONSUMER_PREFIX, RELEASED, queueKeys } from '../queue.keys.js';
 import { ackScript } from './ack.script.js';
 import { handBackScript } from './hand-back.script.js';
 import { leaveScript } from './leave.script.js';
+import { reconcileScript } from './reconcile.script.js';
 import { renewScript } from './renew.script.js';
 import { settleFailureScript, type Settlement } from './settle-failure.script.js';
 
@@ -14,6 +15,42 @@ const LEASE_MS = 60_000;
 const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, consumers, entries, serverMs } = bed;
+
+describe('reconcile', () => {
+  const reconcile = (known: string[] = [], over: { capacity?: number; minIdleMs?: number } = {}) =>
+    reconcileScript.run(bed.link, {
+      keys: { stream: keys.stream },
+      args: { group: GROUP, consumer: ME, capacity: 100, minIdleMs: 0, ...over },
+      rest: known,
+    });
+
+  it('hands out what its consumer does not know of, without counting a delivery', async () => {
+    const [known, lost] = [await pendingTask(ME), await pendingTask(ME, { deliveries: 2, fields: task('7') })];
+    const others = await pendingTask(OTHER);
+    expect(await reconcile([known])).toEqual({
+      pending: new Map([
+        [known, 1],
+        [lost, 2],
+      ]),
+      lost: [{ id: lost, deliveries: 2, fields: task('7') }],
+    });
+    expect(await pending()).toEqual({ [known]: [ME, 1], [lost]: [ME, 2], [others]: [OTHER, 1] });
+  });
+
+  it('hands out no more than there is room for, and nothing that may still arrive', async () => {
+    const first = await pendingTask(ME);
+    await pendingTask(ME);
+    expect((await reconcile([], { capacity: 1 })).lost).toMatchObject([{ id: first }]);
+    const young = await reconcile([], { minIdleMs: 60_000 });
+    expect([young.lost, young.pending.size]).toEqual([[], 2]);
+  });
+
+  it('drops what was deleted', async () => {
+    await bed.admin.xdel(keys.stream, await pendingTask(ME));
+    expect((await reconcile()).lost).toEqual([]);
+    expect(await pending()).toEqual({});
+  });
+});
 
 describe('settle-failure', () => {
   const settle = (
