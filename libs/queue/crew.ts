@@ -5,10 +5,11 @@ import { Lease } from './lease.js';
 import { LeaseKeeper } from './loops/lease-keeper.js';
 import { Reader } from './loops/reader.js';
 import { Persistence } from './persist.js';
-import { consumerName, queueKeys, RELEASED } from './queue.keys.js';
+import { consumerName, queueKeys, RELEASED, retryKeys, type QueueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
 import { handBackScript } from './scripts/hand-back.script.js';
 import { leaveScript } from './scripts/leave.script.js';
+import { Slots } from './slots.js';
 import { Upkeep } from './upkeep.js';
 import { Worker } from './worker.js';
 
@@ -36,7 +37,7 @@ export class Crew {
     this.#options = options;
     this.#consumer = consumerName(connections.processId);
     this.#persistence = new Persistence(clock, report);
-    this.#workers = handlers.map((handler) => this.#worker(handler));
+    this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
     const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
     this.#readers = [...readers.values()];
@@ -70,14 +71,21 @@ export class Crew {
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
 
-  #worker(handler: Handler): Worker {
-    const { clock, keyspace, logger } = this.#connections;
+  /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
+  #workersOf(handler: Handler): Worker[] {
+    const { keyspace } = this.#connections;
+    const slots = new Slots();
+    const retries = this.#worker(handler, slots, retryKeys(keyspace, handler.queue, handler.options.group));
+    return [this.#worker(handler, slots, queueKeys(keyspace, handler.queue), retries), retries];
+  }
+
+  #worker(handler: Handler, slots: Slots, keys: QueueKeys, retries?: Worker): Worker {
+    const { clock, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
-    const keys = queueKeys(keyspace, handler.queue);
     const link = this.#connection.commands;
     const consumer = this.#consumer;
     const lease = new Lease({ link, clock, alive: keys.alive, consumer, leaseMs });
-    return new Worker({ handler, keys, consumer, lease, link, persistence: this.#persistence, log: logger });
+    return new Worker({ handler, slots, keys, retries, consumer, lease, link, persistence: this.#persistence, log });
   }
 
   #reader(group: string): Reader {

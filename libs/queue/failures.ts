@@ -8,6 +8,8 @@ import { settleFailureScript, type Settlement } from './scripts/settle-failure.s
 export interface FailuresOptions {
   link: Link;
   keys: QueueKeys;
+  /** Where retries go while several groups read the queue. */
+  retry: string;
   queue: string;
   group: string;
   consumer: string;
@@ -48,11 +50,11 @@ export class Failures {
     { id, deliveries, nextMeta }: Delivery,
     { attempts, reason, error, stack }: { attempts: number; reason: string; error: Buffer; stack: Buffer },
   ): Promise<boolean> {
-    const { link, keys, queue, group, consumer, persistence } = this.#options;
+    const { link, keys, retry, queue, group, consumer, persistence } = this.#options;
     const what = { id, deliveries, attempts: String(attempts), meta: nextMeta, reason, failure: error, stack };
     return persistence.until(`settling a failed task of queue '${queue}'`, (): Promise<Settlement> =>
       settleFailureScript.run(link, {
-        keys: { stream: keys.stream, dead: keys.dead },
+        keys: { stream: keys.stream, retry, dead: keys.dead },
         args: { group, consumer, ...what },
       }),
     );

@@ -7,10 +7,14 @@ import type { Lease } from './lease.js';
 import type { Persistence } from './persist.js';
 import { prefetchFor } from './prefetch.js';
 import type { QueueKeys } from './queue.keys.js';
+import type { Slots } from './slots.js';
 
 export interface WorkerOptions {
   handler: Handler;
+  slots: Slots;
   keys: QueueKeys;
+  /** Works on the group's own retries; undefined for the one that does. */
+  retries: Worker | undefined;
   consumer: string;
   lease: Lease;
   link: Link;
@@ -19,7 +23,7 @@ export interface WorkerOptions {
 }
 
 /**
- * Runs the tasks of one queue: at most `concurrency` at a time, with a few more at hand.
+ * Runs the tasks of one stream: at most `concurrency` at a time, with a few more at hand.
  *
  * What it holds is exactly what Redis counts as pending with this process: waiting at hand, running, or finished but
  * not yet confirmed. All of it counts against the credit, so a process that dies leaves at most
@@ -27,10 +31,15 @@ export interface WorkerOptions {
  */
 export class Worker {
   readonly handler: Handler;
+  /** Shared with the other streams of the handler. */
+  readonly slots: Slots;
   readonly keys: QueueKeys;
   readonly lease: Lease;
   /** It pays to read when there is at least this much credit: larger batches, without ever running dry. */
   readonly refill: number;
+  readonly retries: Worker | undefined;
+  /** There may be something in the stream. Retries are only where several groups read a queue. */
+  wanted: boolean;
   /** The stream and its group exist, and the lease was taken. */
   open = false;
   /** Our lease had ended: what is at hand may belong to others now, and waits for an audit. */
@@ -49,8 +58,12 @@ export class Worker {
   #closed = false;
   #whenChanged: (() => void) | undefined;
 
-  constructor({ handler, keys, consumer, lease, link, persistence, log }: WorkerOptions) {
+  constructor({ handler, slots, keys, retries, consumer, lease, link, persistence, log }: WorkerOptions) {
     this.handler = handler;
+    this.slots = slots;
+    this.retries = retries;
+    this.wanted = retries !== undefined;
+    slots.workers.push(this);
     this.keys = keys;
     this.lease = lease;
     const { group, concurrency, maxAttempts } = handler.options;
@@ -59,15 +72,26 @@ export class Worker {
     this.refill = Math.max(1, Math.ceil(prefetch / 2));
     const onAcked = (deliveries: readonly Delivery[]): void => {
       for (const delivery of deliveries) this.#release(delivery);
-      if (this.credit >= this.refill) this.onCredit();
+      this.#offer();
     };
     this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onAcked });
-    this.#failures = new Failures({ link, keys, queue: handler.queue, group, consumer, maxAttempts, persistence, log });
+    const retry = retries?.keys.stream ?? keys.stream;
+    this.#failures = new Failures({
+      link,
+      keys,
+      retry,
+      queue: handler.queue,
+      group,
+      consumer,
+      maxAttempts,
+      persistence,
+      log,
+    });
   }
 
   /** How many more entries may become pending with this process. */
   get credit(): number {
-    return this.#window - this.#held.size;
+    return this.#window - this.slots.held;
   }
 
   /** Whether to ask Redis for more. */
@@ -97,6 +121,7 @@ export class Worker {
       }
       const delivery = new Delivery(this.handler.queue, entry);
       this.#held.set(delivery.id, delivery);
+      this.slots.held++;
       if (delivery.task) this.#atHand.push(delivery);
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
@@ -106,7 +131,7 @@ export class Worker {
   /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
   pump(): void {
     const { concurrency } = this.handler.options;
-    while (this.#running < concurrency && this.#atHand.length > 0 && !this.#draining) {
+    while (this.slots.running < concurrency && this.#atHand.length > 0 && !this.#draining) {
       if (this.suspect || !this.lease.held) return;
       const delivery = this.#atHand.shift();
       if (delivery) this.#run(delivery);
@@ -154,15 +179,16 @@ export class Worker {
 
   #run(delivery: Delivery): void {
     this.#running++;
+    this.slots.running++;
     delivery.started = true;
     this.#call(delivery).then(
       () => {
-        this.#running--;
+        this.#ran();
         if (!this.#closed) this.#acks.add(delivery);
         this.#next();
       },
       (thrown: unknown) => {
-        this.#running--;
+        this.#ran();
         if (!this.#closed) void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown));
         this.#next();
       },
@@ -178,19 +204,30 @@ export class Worker {
     return new Promise((resolve) => (this.#whenChanged = resolve));
   }
 
+  #ran(): void {
+    this.#running--;
+    this.slots.running--;
+  }
+
   #next(): void {
     this.pump();
+    for (const worker of this.slots.workers) if (worker !== this) worker.pump();
     this.#whenChanged?.();
+  }
+
+  /** There may be credit enough to read, also for the other streams. */
+  #offer(): void {
+    for (const worker of this.slots.workers) if (worker.credit >= worker.refill) worker.onCredit();
   }
 
   async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
     if (!(await settlement)) return;
     this.#release(delivery);
-    if (this.credit >= this.refill) this.onCredit();
+    this.#offer();
   }
 
   #release(delivery: Delivery): void {
-    this.#held.delete(delivery.id);
+    if (this.#held.delete(delivery.id)) this.slots.held--;
     if (this.#isolated(delivery)) this.onAlone();
     this.#whenChanged?.();
   }

@@ -31,7 +31,8 @@ const UNBLOCK_TRIES = 10;
 /**
  * Reads for all queues of one group, on a socket of its own: one blocking XREADGROUP over those that have credit.
  *
- * COUNT holds for each stream of the call, so it is the smallest credit among them. Queues without credit are left
+ * COUNT holds for each stream of the call, so it is the smallest credit among them, shared where several streams feed
+ * one handler. Queues without credit are left
  * out; when one gets credit while the others' read blocks, CLIENT UNBLOCK ends that read, at which point nothing can
  * have been delivered, and the next one includes it. An idle queue's task is here one round trip after its XADD.
  */
@@ -142,7 +143,7 @@ export class Reader {
 
   async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
     const { group, consumer } = this.#options;
-    const count = Math.min(...ready.map((worker) => worker.credit));
+    const count = Math.min(...ready.map((worker) => share(worker, ready)));
     const streams = ready.map((worker) => worker.keys.stream);
     const args = ['GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', ...streams];
     this.#reading = new Set(ready);
@@ -178,6 +179,12 @@ export class Reader {
       // Not now: the read ends by itself when its BLOCK is over.
     }
   }
+}
+
+/** What a stream may bring at most. At least one, for else a handler with a single place would never read. */
+function share({ credit, slots }: Worker, ready: readonly Worker[]): number {
+  const streams = ready.filter((worker) => worker.slots === slots).length;
+  return Math.max(1, Math.floor(credit / streams));
 }
 
 type Batch = [stream: string, entries: [id: string, fields: string[]][]];

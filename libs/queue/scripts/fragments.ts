@@ -33,16 +33,16 @@ end
  *
  * The order is acknowledge, delete, add, for the sake of a server that is full: acknowledging is allowed there and
  * makes the rest of the script so, while a leading XADD would be refused, and dead work could never leave. Nothing
- * after the first write can fail: `mayBury()` has made sure of the only key that might be of a wrong type.
+ * after the first write can fail: `isOf(dead, 'stream')` has made sure of the only key that might be of a wrong type.
  *
  * Dead letters carry the entry's four fields, whatever else it had, and then why and when; ours come last, so that
  * a reader who makes an object of them sees ours.
  */
 export const BURY_LUA = lua`
 ${CARRIED_LUA}
-local function mayBury()
-  local kind = redis.call('TYPE', dead).ok
-  return kind == 'stream' or kind == 'none'
+local function isOf(key, kind)
+  local is = redis.call('TYPE', key).ok
+  return is == kind or is == 'none'
 end
 
 local function bury(id, fields, letter)

@@ -88,7 +88,7 @@ local function takeFrom(name, rows)
         ids[#ids + 1] = id
         deliveries[id] = count + 1
         if isolated then alone = 1 end
-      elseif mayBury() then
+      elseif isOf(dead, 'stream') then
         bury(id, entry[2], {
           reason = 'max-deliveries', stack = '', deliveries = tostring(count),
           failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',

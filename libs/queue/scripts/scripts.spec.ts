@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../redis/index.js';
-import { CONSUMER_PREFIX, RELEASED, queueKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, RELEASED, queueKeys, retryKeys } from '../queue.keys.js';
 import { ackScript } from './ack.script.js';
 import { handBackScript } from './hand-back.script.js';
 import { leaveScript } from './leave.script.js';
@@ -12,6 +12,7 @@ import { settleFailureScript, type Settlement } from './settle-failure.script.js
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
 const LEASE_MS = 60_000;
+const RETRY = retryKeys(new Keyspace(), 'tasks', GROUP).stream;
 const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, consumers, entries, serverMs } = bed;
@@ -58,7 +59,7 @@ describe('settle-failure', () => {
     over: { deliveries?: number; reason?: string; meta?: string } = {},
   ): Promise<Settlement> =>
     settleFailureScript.run(bed.link, {
-      keys: { stream: keys.stream, dead: keys.dead },
+      keys: { stream: keys.stream, retry: RETRY, dead: keys.dead },
       args: {
         group: GROUP,
         consumer: ME,
@@ -165,6 +166,22 @@ describe('settle-failure', () => {
     await settle(id, { reason: 'max-attempts' });
     expect((await entries(keys.stream)).map((entry) => entry['id'])).toEqual([id]);
   });
+
+  it('keeps a retry in its group while others read the queue', async () => {
+    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    const id = await pendingTask(ME);
+    expect(await settle(id)).toBe('retried');
+    expect(await entries(RETRY)).toMatchObject([{ payload: '{"n":1}', retry_count: '1', meta: `{"id":"${id}"}` }]);
+    expect(await entries(keys.stream)).toMatchObject([{ id }]);
+  });
+
+  it('leaves the task where it is when the key of the retries is of another type', async () => {
+    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    await bed.admin.set(RETRY, 'no stream');
+    const id = await pendingTask(ME);
+    await expect(settle(id)).rejects.toThrow('WRONGTYPE');
+    expect(await pending()).toEqual({ [id]: [ME, 1] });
+  });
 });
 
 describe.each(['', 'max-attempts'])(
@@ -174,7 +191,7 @@ describe.each(['', 'max-attempts'])(
       const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
       const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
       await settleFailureScript.run(bed.link, {
-        keys: { stream: keys.stream, dead: keys.dead },
+        keys: { stream: keys.stream, retry: RETRY, dead: keys.dead },
         args: {
           group: GROUP,
           consumer: ME,

@@ -5,9 +5,10 @@ import { BURY_LUA, FORGET_LUA, NOW_LUA } from './fragments.js';
 export type Settlement = 'retried' | 'dead' | 'fenced' | 'stale';
 
 /**
- * Settles a run that failed: back to the end of the queue for its next attempt, or to the dead letters.
+ * Settles a run that failed: back to the end of the queue for its next attempt, or to the dead letters. While several
+ * groups read the queue, each has a stream of its own for retries: the others are not to run what they have done.
  *
- * KEYS stream, dead · ARGV group, consumer, id, deliveries, attempts (failed so far, this one included), meta (of the
+ * KEYS stream, retry, dead · ARGV group, consumer, id, deliveries, attempts (failed so far, this one included), meta (of the
  * entry that follows), reason ('' = retry), failure, stack · returns a {@link Settlement}.
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may
@@ -19,7 +20,7 @@ export type Settlement = 'retried' | 'dead' | 'fenced' | 'stale';
  */
 export const settleFailureScript = defineScript({
   name: 'queue.settle-failure',
-  keys: ['stream', 'dead'],
+  keys: ['stream', 'retry', 'dead'],
   args: {
     group: 'text',
     consumer: 'text',
@@ -44,7 +45,7 @@ if not entry then
 end
 
 if reason ~= '' then
-  if not mayBury() then return redis.error_reply('WRONGTYPE ' .. dead .. ' is not a stream of dead letters') end
+  if not isOf(dead, 'stream') then return redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream') end
   bury(id, entry[2], {
     meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack, deliveries = tostring(deliveries),
   })
@@ -61,9 +62,11 @@ for i = 1, #entry[2], 2 do
     others[#others + 1] = value
   end
 end
+local home = #redis.call('XINFO', 'GROUPS', stream) == 1 and stream or retry
+if not isOf(home, 'stream') then return redis.error_reply('WRONGTYPE ' .. home .. ' is no stream') end
 redis.call('XACK', stream, group, id)
 forget(id)
-redis.call('XADD', stream, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
+redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
   'retry_count', attempts, 'meta', meta, unpack(carried(others)))
 return 'retried'`,
   decode: (reply) => reply as Settlement,
