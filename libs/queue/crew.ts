@@ -6,10 +6,11 @@ import { LeaseKeeper } from './loops/lease-keeper.js';
 import { Promoter } from './loops/promoter.js';
 import { Reader } from './loops/reader.js';
 import { Persistence } from './persist.js';
-import { consumerName, queueKeys, RELEASED } from './queue.keys.js';
+import { consumerName, queueKeys, RELEASED, retryKeys, type QueueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
 import { handBackScript } from './scripts/hand-back.script.js';
 import { leaveScript } from './scripts/leave.script.js';
+import { Slots } from './slots.js';
 import { Upkeep } from './upkeep.js';
 import { Worker } from './worker.js';
 
@@ -38,11 +39,14 @@ export class Crew {
     this.#options = options;
     this.#consumer = consumerName(connections.processId, this.#connection.inbox.id);
     this.#persistence = new Persistence(clock, report);
-    this.#workers = handlers.map((handler) => this.#worker(handler));
+    this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
     const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
     this.#readers = [...readers.values()];
     const promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
+    for (const worker of this.#workers) {
+      worker.onDelayed = (stream, delayMs) => promoters.get(stream)?.expect(delayMs);
+    }
     this.#promoters = [...promoters.values()];
     const { inbox } = this.#connection;
     inbox.on('queue.due', ([stream, delayMs]) => promoters.get(String(stream))?.expect(Number(delayMs)));
@@ -80,27 +84,30 @@ export class Crew {
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
 
-  #worker(handler: Handler): Worker {
-    const { clock, keyspace, logger } = this.#connections;
+  /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
+  #workersOf(handler: Handler): Worker[] {
+    const { keyspace } = this.#connections;
+    const slots = new Slots();
+    const retries = this.#worker(handler, slots, retryKeys(keyspace, handler.queue, handler.options.group));
+    return [this.#worker(handler, slots, queueKeys(keyspace, handler.queue), retries), retries];
+  }
+
+  #worker(handler: Handler, slots: Slots, keys: QueueKeys, retries?: Worker): Worker {
+    const { clock, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
-    const keys = queueKeys(keyspace, handler.queue);
     const link = this.#connection.commands;
     const consumer = this.#consumer;
     const lease = new Lease({ link, clock, alive: keys.alive, consumer, leaseMs });
     const inboxes = this.#connection.inbox.prefix;
     const persistence = this.#persistence;
-    return new Worker({ handler, keys, consumer, lease, link, inboxes, clock, persistence, log: logger });
+    const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log };
+    return new Worker(parts);
   }
 
-  /** One per queue, awake when something is due. */
+  /** One per stream, awake when something is due. */
   #promoter(worker: Worker): Promoter {
     const { clock, logger: log } = this.#connections;
-    const { keys, handler } = worker;
-    const promoter = new Promoter({ queue: handler.queue, link: this.#connection.commands, clock, keys, log });
-    worker.onDelayed = (delayMs) => {
-      promoter.expect(delayMs);
-    };
-    return promoter;
+    return new Promoter({ worker, link: this.#connection.commands, clock, log });
   }
 
   #reader(group: string): Reader {

@@ -11,6 +11,8 @@ import { judge, type Verdict } from './verdict.js';
 export interface FailuresOptions {
   link: Link;
   keys: QueueKeys;
+  /** Where retries go while several groups read the queue. */
+  retryKeys: QueueKeys;
   queue: string;
   group: string;
   consumer: string;
@@ -18,8 +20,8 @@ export interface FailuresOptions {
   /** What the names of inboxes begin with. */
   inboxes: string;
   clock: Clock;
-  /** A task rests for so long: somebody must promote it. */
-  onDelayed: (delayMs: number) => void;
+  /** A task may rest for so long until it goes to that stream: somebody must promote it. */
+  onDelayed: (stream: string, delayMs: number) => void;
   persistence: Persistence;
   log: { warn(message: string): void; error(message: string, stack?: string): void };
 }
@@ -73,18 +75,19 @@ export class Failures {
     delivery: Delivery,
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, queue, group, consumer, inboxes, persistence, onDelayed } = this.#options;
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, persistence, onDelayed } = this.#options;
     const { stream, delayed, bodies, dead, alive } = keys;
+    const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = retryKeys;
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), reason, failure: error, stack };
     return persistence.until(`settling a failed task of queue '${queue}'`, async () => {
       // Asked for anew each time: another delivery of it may have come since.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
-        keys: { stream, delayed, bodies, dead, alive },
+        keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
         args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what },
       });
-      if (settlement === 'delayed') onDelayed(delayMs);
+      if (settlement === 'delayed') for (const each of new Set([stream, retry])) onDelayed(each, delayMs);
     });
   }
 }

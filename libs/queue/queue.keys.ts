@@ -21,6 +21,13 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
   return { stream, delayed: side('delayed'), bodies: side('bodies'), dead: side('dead'), alive: side('alive') };
 }
 
+/** As {@link queueKeys}, of a group's own retries: where they go while the queue has several groups. */
+export function retryKeys(keyspace: Keyspace, name: unknown, group: string): QueueKeys {
+  const { stream, dead, alive } = queueKeys(keyspace, name);
+  const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
+  return { stream: side('retry'), delayed: side('delayed'), bodies: side('bodies'), dead, alive };
+}
+
 /** What the names of our consumers begin with; whoever else reads in the group is let alone. */
 export const CONSUMER_PREFIX = 'sluice:';
 

@@ -6,7 +6,7 @@ describe('resolveQueueOptions', () => {
     const options = resolveQueueOptions(undefined);
     expect(options).toMatchObject({ leaseMs: 5_000, drainMs: 20_000, consumers: undefined, connection: undefined });
     expect(mergeHandlerOptions('q', {}, options, 'shop')).toEqual({
-      ...{ group: 'shop', concurrency: 10, maxAttempts: 3, maxDeliveries: 5 },
+      ...{ group: 'shop', concurrency: 10, maxAttempts: 3, maxDeliveries: 5, foreignIdleMs: 300_000 },
       ...{ timeoutMs: undefined, maxDeferMs: 86_400_000, backoff: expect.any(Function) },
     });
   });
@@ -19,6 +19,7 @@ describe('resolveQueueOptions', () => {
     [{ consumers: [] }, 'queue.consumers must be'],
     [{ consumers: [1] }, 'queue.consumers must be'],
     [{ concurrency: 0 }, 'queue.concurrency must be a whole number ≥ 1, got 0'],
+    [{ foreignIdleMs: 0 }, 'queue.foreignIdleMs must be a number of milliseconds from 100'],
     [{ handlers: { a: { concurrency: '5' } } }, "queue.handlers.a.concurrency must be a whole number ≥ 1, got '5'"],
     [{ handlers: { a: { attempts: 5 } } }, 'queue.handlers.a.attempts is not an option'],
     [{ backoff: -1 }, 'queue.backoff must be a number of milliseconds from 0'],

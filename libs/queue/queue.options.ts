@@ -28,6 +28,12 @@ export interface HandlerOptions {
    * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which burns no attempt. Then: a dead letter. Default 24 hours.
    */
   maxDeferMs?: number;
+  /**
+   * Consumers of other software may read in the same group. They hold no lease: a task that one of them was handed and
+   * did not acknowledge for this long, in milliseconds, is taken over. Longer than their longest handler, or tasks run
+   * twice; `false`: never, then it is theirs to recover. Default 300 000.
+   */
+  foreignIdleMs?: number | false;
 }
 
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
@@ -58,6 +64,7 @@ export interface ResolvedHandlerOptions {
   readonly backoff: ResolvedBackoff;
   readonly timeoutMs: number | undefined;
   readonly maxDeferMs: number;
+  readonly foreignIdleMs: number | false;
 }
 
 export interface ResolvedQueueOptions {
@@ -113,6 +120,7 @@ export function mergeHandlerOptions(
     maxDeliveries: 5,
     timeoutMs: undefined,
     maxDeferMs: 24 * 3_600_000,
+    foreignIdleMs: 300_000,
     ...given,
     backoff: resolveBackoff(given.backoff),
   };
@@ -135,7 +143,12 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   backoff,
   timeoutMs: optional(durationMs(1)),
   maxDeferMs: optional(durationMs(1, { min: 0 })),
+  foreignIdleMs: optional(idleMs),
 };
+
+function idleMs(value: unknown, path: string): number | false {
+  return value === false ? value : durationMs(300_000, { min: 100 })(value, path);
+}
 
 function handlersByName(value: unknown, path: string): ReadonlyMap<string, HandlerOptions> {
   if (value === undefined) return new Map();

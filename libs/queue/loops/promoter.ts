@@ -1,13 +1,13 @@
 import { Loop, type Clock, type Link } from '../../redis/index.js';
 import { isSluiceError } from '../../weave/index.js';
 import { promoteScript } from '../scripts/promote.script.js';
+import type { Worker } from '../worker.js';
 
 export interface PromoterOptions {
-  queue: string;
+  /** Works on the stream that due tasks go to. */
+  worker: Worker;
   link: Link;
   clock: Clock;
-  /** Where due tasks go, and where they come from. */
-  keys: { readonly stream: string; readonly delayed: string; readonly bodies: string; readonly dead: string };
   log: { warn(message: string): void; error(message: string): void };
 }
 
@@ -19,7 +19,7 @@ const LOOK_MS = 1_000;
 const EARLY_MS = 2;
 
 /**
- * Moves the delayed tasks of one queue to its stream when they are due. Every worker process does, and none is in charge:
+ * Moves the delayed tasks of one stream into it when they are due. Every worker process does, and none is in charge:
  * the script sees to it that each task is moved once.
  *
  * It sleeps until the next task is due, by the server's clock, and is told of one that is due earlier. Who comes too late
@@ -42,7 +42,7 @@ export class Promoter {
         // An outage is the connection's to report.
         if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
         options.log.warn(
-          `the delayed tasks of queue '${options.queue}' cannot be promoted, and wait: ${String(error)}`,
+          `the delayed tasks of queue '${options.worker.handler.queue}' cannot be promoted, and wait: ${String(error)}`,
         );
       },
     });
@@ -83,14 +83,16 @@ export class Promoter {
 
   /** Moves what is due and answers when to come again. */
   async #promote(): Promise<number> {
-    const { link, keys, queue, log } = this.#options;
-    const { stream, delayed, bodies, dead } = keys;
+    const { link, worker, log } = this.#options;
+    // The group's own retries: there are none.
+    if (!worker.wanted) return LOOK_MS;
+    const { stream, delayed, bodies, dead } = worker.keys;
     const { count, nextMs, broken } = await promoteScript.run(link, {
       keys: { stream, delayed, bodies, dead },
       args: { limit: BATCH },
     });
     for (const handle of broken) {
-      log.error(`delayed task ${handle} of queue '${queue}' is a dead letter: it has no readable body`);
+      log.error(`delayed task ${handle} of queue '${worker.handler.queue}' is a dead letter: it has no readable body`);
     }
     if (count > 0) this.#slackMs = 0;
     else if (nextMs === undefined || nextMs > EARLY_MS) this.#slackMs = Math.min(LOOK_MS, this.#slackMs * 2 + 10);

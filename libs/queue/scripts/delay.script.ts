@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../redis/index.js';
-import { DELAY_LUA, NOW_LUA } from './fragments.js';
+import { DELAY_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
 
 /**
  * Publishes tasks that are due later, all or none.
@@ -16,11 +16,11 @@ export const delayScript = defineScript({
   keys: ['stream', 'delayed', 'bodies', 'alive'],
   args: { delayMs: 'number', inboxes: 'text', timestamp: 'text' },
   lua: lua`
-${NOW_LUA}${DELAY_LUA}
+${NOW_LUA}${IS_OF_LUA}${DELAY_LUA}
 if not mayDelay() then return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else') end
 local fresh = 0
 for i = rest + 1, #ARGV, 3 do
-  if putOff(ARGV[i], nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2] }) then fresh = fresh + 1 end
+  if putOff(stream, ARGV[i], nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2] }) then fresh = fresh + 1 end
 end
 return fresh`,
   decode: (reply) => reply as number,

@@ -3,7 +3,7 @@ import { commandDelta } from '../../../test/support/command-delta.js';
 import { GROUP, QueueScriptBed, task } from '../../../test/support/queue-script-bed.js';
 import { until } from '../../../test/support/until.js';
 import { Keyspace, frame, unframe } from '../../redis/index.js';
-import { CONSUMER_PREFIX, consumerName, queueKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, consumerName, queueKeys, retryKeys } from '../queue.keys.js';
 import { delayScript } from './delay.script.js';
 import { promoteScript, type Promoted } from './promote.script.js';
 import { settleFailureScript, type Settlement } from './settle-failure.script.js';
@@ -11,6 +11,8 @@ import { settleFailureScript, type Settlement } from './settle-failure.script.js
 const ME = `${CONSUMER_PREFIX}me`;
 const INBOXES = ':~inbox:0:';
 const keys = queueKeys(new Keyspace(), 'tasks');
+/** The keys of the group's own retries. */
+const own = retryKeys(new Keyspace(), 'tasks', GROUP);
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, entries, serverMs } = bed;
 
@@ -25,7 +27,7 @@ const delay = (handles: string[], delayMs: number): Promise<number> =>
 
 const settle = (id: string, over: { delayMs?: number; handle?: string; attempts?: string } = {}): Promise<Settlement> =>
   settleFailureScript.run(bed.link, {
-    keys,
+    keys: { ...keys, retry: own.stream, retryDelayed: own.delayed, retryBodies: own.bodies },
     args: {
       ...{ group: GROUP, consumer: ME, id, deliveries: 1, attempts: '1', meta: '{"id":"t"}', reason: '' },
       ...{ delayMs: 60_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, ...over },
@@ -110,6 +112,17 @@ describe('a failure that is settled with a delay', () => {
     expect(await bed.admin.xlen(keys.stream)).toBe(0);
     expect(await delayed()).toEqual({ t: ['{"n":1}', '1700000000', '1', '{"id":"t"}', 'x', '1', 'y', ''] });
     expect(await settle(id)).toBe('stale');
+  });
+
+  it('waits among the retries of its group, while the queue has several', async () => {
+    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    await settle(await pendingTask(ME));
+    expect(await bed.admin.exists(keys.delayed, keys.bodies)).toBe(0);
+    expect(await bed.admin.zrange(own.delayed, '0', '-1')).toEqual(['t']);
+    expect(await bed.admin.hkeys(own.bodies)).toEqual(['t']);
+    await bed.admin.zadd(own.delayed, 1, 't');
+    expect(await promoteScript.run(bed.link, { keys: own, args: { limit: 1 } })).toMatchObject({ count: 1 });
+    expect(await entries(own.stream)).toEqual([expect.objectContaining({ meta: '{"id":"t"}', retry_count: '1' })]);
   });
 
   it('does nothing with a task that another consumer has', async () => {

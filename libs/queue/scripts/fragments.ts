@@ -15,6 +15,14 @@ local function forget(...)
 end
 `;
 
+/** `isOf(key, kind)`: whether a key is of that type, or free. */
+export const IS_OF_LUA = lua`
+local function isOf(key, kind)
+  local is = redis.call('TYPE', key).ok
+  return is == kind or is == 'none'
+end
+`;
+
 /**
  * `carried(others)`: an entry's further fields, as names and values in turn, for the entry that follows it.
  *
@@ -46,25 +54,20 @@ end
 `;
 
 /**
- * `putOff(handle, other, delayMs, values)`: a task's next place is among the delayed ones. `values` is the entry that it
- * will be: payload, timestamp, retry_count, meta, then names and values of further fields. If the handle is taken, `other`
- * is appended to it; without `other` nothing is done, and the answer is false. Whoever is to promote it is told, if it is
- * due before all others.
+ * `putOff(target, handle, other, delayMs, values)`: a task's next place is among the delayed ones, on its way to the
+ * stream `target`. `values` is the entry that it will be: payload, timestamp, retry_count, meta, then names and values
+ * of further fields. If the handle is taken, `other` is appended to it; without `other` nothing is done, and the answer
+ * is false. Whoever is to promote it is told, if it is due before all others. Comes after `IS_OF_LUA`.
  *
  * Nothing in it can fail once `mayDelay()` said so, except for want of memory: let a script write before that must not.
  */
 export const DELAY_LUA = lua`
 ${TELL_LUA}
-local function isOf(key, kind)
-  local is = redis.call('TYPE', key).ok
-  return is == kind or is == 'none'
-end
-
 local function mayDelay()
   return isOf(delayed, 'zset') and isOf(bodies, 'hash')
 end
 
-local function putOff(handle, other, delayMs, values)
+local function putOff(target, handle, other, delayMs, values)
   local due = string.format('%.0f', now + delayMs)
   while redis.call('ZADD', delayed, 'NX', due, handle) == 0 do
     if not other then return false end
@@ -74,7 +77,7 @@ local function putOff(handle, other, delayMs, values)
   for i, value in ipairs(values) do body[i] = #value .. ':' .. value end
   redis.call('HSET', bodies, handle, table.concat(body))
   if redis.call('ZRANGE', delayed, 0, 0)[1] == handle then
-    tell('queue.due', stream, string.format('%.0f', delayMs))
+    tell('queue.due', target, string.format('%.0f', delayMs))
   end
   return true
 end
@@ -85,18 +88,13 @@ end
  *
  * The order is acknowledge, delete, add, for the sake of a server that is full: acknowledging is allowed there and
  * makes the rest of the script so, while a leading XADD would be refused, and dead work could never leave. Nothing
- * after the first write can fail: `mayBury()` has made sure of the only key that might be of a wrong type.
+ * after the first write can fail: `isOf(dead, 'stream')` has made sure of the only key that might be of a wrong type.
  *
  * Dead letters carry the entry's four fields, whatever else it had, and then why and when; ours come last, so that
  * a reader who makes an object of them sees ours.
  */
 export const BURY_LUA = lua`
 ${CARRIED_LUA}
-local function mayBury()
-  local kind = redis.call('TYPE', dead).ok
-  return kind == 'stream' or kind == 'none'
-end
-
 local function bury(id, fields, letter)
   local kept = { payload = '', timestamp = '', retry_count = '0', meta = '' }
   local others = {}

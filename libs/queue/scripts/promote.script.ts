@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../redis/index.js';
-import { NOW_LUA } from './fragments.js';
+import { IS_OF_LUA, NOW_LUA } from './fragments.js';
 
 export interface Promoted {
   readonly count: number;
@@ -25,15 +25,14 @@ export const promoteScript = defineScript({
   keys: ['stream', 'delayed', 'bodies', 'dead'],
   args: { limit: 'number' },
   lua: lua`
-${NOW_LUA}
+${NOW_LUA}${IS_OF_LUA}
 local head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 if #head == 0 then return { 0, -1, {} } end
 local nextMs = math.ceil(tonumber(head[2]) - now)
 if nextMs > 0 then return { 0, nextMs, {} } end
 
 for _, key in ipairs({ stream, dead }) do
-  local kind = redis.call('TYPE', key).ok
-  if kind ~= 'stream' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. key .. ' is not a stream') end
+  if not isOf(key, 'stream') then return redis.error_reply('WRONGTYPE ' .. key .. ' is not a stream') end
 end
 local handles = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, limit)
 local found = redis.call('HMGET', bodies, unpack(handles))
