@@ -5,6 +5,7 @@ import { QUEUE_SETTINGS } from './handler.registry.js';
 import { encodePayload } from './payload.js';
 import { queueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
+import { QueueRaw } from './queue.raw.js';
 
 /** Nest provider token of {@link QueueService}. */
 export const QUEUE_SERVICE = 'sluice:queue-service';
@@ -18,6 +19,8 @@ export const QUEUE_SERVICE = 'sluice:queue-service';
  */
 @Injectable()
 export class QueueService {
+  /** The bare protocol: what redis-cli and clients in other languages do by hand. */
+  readonly raw: QueueRaw;
   readonly #connections: RedisConnections;
   readonly #link: Link;
 
@@ -26,7 +29,10 @@ export class QueueService {
     @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
   ) {
     this.#connections = connections;
-    this.#link = connections.get(settings.connection).commands;
+    const connection = connections.get(settings.connection);
+    this.#link = connection.commands;
+    this.raw = new QueueRaw(connection, connections.keyspace, connections.clock);
+    connections.shutdown.onDrain(() => this.raw.close());
   }
 
   /**
