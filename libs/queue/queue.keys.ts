@@ -4,6 +4,10 @@ import type { Keyspace } from '../redis/index.js';
 export interface QueueKeys {
   /** Stream: the tasks that wait and those that are being worked on. */
   readonly stream: string;
+  /** Sorted set: handle of a task that is due later → when, in milliseconds on the server's clock. */
+  readonly delayed: string;
+  /** Hash: handle → the framed entry that a delayed task will be. */
+  readonly bodies: string;
   /** Stream: tasks that were given up, with the reason. Never trimmed. */
   readonly dead: string;
   /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
@@ -13,7 +17,8 @@ export interface QueueKeys {
 /** @throws SluiceError `SLUICE_BAD_NAME` */
 export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
   const stream = keyspace.main('queue', '', name);
-  return { stream, dead: keyspace.side(stream, 'dead'), alive: keyspace.side(stream, 'alive') };
+  const side = (suffix: string): string => keyspace.side(stream, suffix);
+  return { stream, delayed: side('delayed'), bodies: side('bodies'), dead: side('dead'), alive: side('alive') };
 }
 
 /** What the names of our consumers begin with; whoever else reads in the group is let alone. */
