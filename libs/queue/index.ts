@@ -11,6 +11,7 @@ export {
 } from './queue.errors.js';
 export { QueueCoreModule, SluiceQueueModule } from './queue.module.js';
 export type { HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
+export { QueueRaw, type RawEntry } from './queue.raw.js';
 export { QUEUE_SERVICE, QueueService } from './queue.service.js';
 export { TaskHandler, type TaskHandlerDecorator } from './task-handler.decorator.js';
 export { Task, type TaskParts } from './task.js';

@@ -7,6 +7,7 @@ import { checkPublishOptions, type PublishOptions } from './publish.options.js';
 import { Publisher } from './publisher.js';
 import { queueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
+import { QueueRaw } from './queue.raw.js';
 
 /** Nest provider token of {@link QueueService}. */
 export const QUEUE_SERVICE = 'sluice:queue-service';
@@ -20,6 +21,8 @@ export const QUEUE_SERVICE = 'sluice:queue-service';
  */
 @Injectable()
 export class QueueService {
+  /** The bare protocol: what redis-cli and clients in other languages do by hand. */
+  readonly raw: QueueRaw;
   readonly #keyspace: Keyspace;
   readonly #publisher: Publisher;
   readonly #maxBytes: number;
@@ -28,10 +31,13 @@ export class QueueService {
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
   ) {
-    const { commands, inbox } = connections.get(settings.connection);
-    this.#keyspace = connections.keyspace;
-    this.#publisher = new Publisher({ link: commands, clock: connections.clock, inboxes: inbox.prefix });
+    const { keyspace, clock, shutdown } = connections;
+    const connection = connections.get(settings.connection);
+    this.#keyspace = keyspace;
+    this.#publisher = new Publisher({ link: connection.commands, clock, inboxes: connection.inbox.prefix });
     this.#maxBytes = settings.maxPayloadBytes;
+    this.raw = new QueueRaw(connection, keyspace, clock);
+    shutdown.onDrain(() => this.raw.close());
   }
 
   /**
