@@ -127,8 +127,8 @@ export class LockStore {
 
   /** Takes the lock away from whoever holds it: answers who that was, undefined if it was free. */
   forceRelease(keys: LockKeys): Promise<LockHolder | undefined> {
-    const [before = '', behind = ''] = this.#connection.inboxOf('\n').split('\n');
-    return forceRelease.run(this.#connection.commands, { keys, args: { before, behind } });
+    const { commands, inbox } = this.#connection;
+    return forceRelease.run(commands, { keys, args: { inboxes: inbox.prefix } });
   }
 
   /** Calls `forced` when a lock of this process was taken away. */

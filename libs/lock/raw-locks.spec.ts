@@ -6,7 +6,7 @@ import { redisCli, type RedisCli } from '../../test/support/redis-cli.js';
 const bed = new LockBed();
 let cli: RedisCli;
 beforeAll(async () => {
-  cli = await redisCli(bed.redis.url);
+  cli = redisCli(bed.redis.port);
 });
 
 const COMPARE_AND_DELETE =
@@ -20,9 +20,9 @@ describe('locks.raw', () => {
     const ttl = Number(await cli('PTTL', 'lock:x'));
     expect(ttl).toBeGreaterThan(25_000);
     expect(ttl).toBeLessThanOrEqual(30_000);
-    expect(await cli('SET', 'lock:x', 'cli', 'NX', 'PX', '1000')).toBe('');
+    expect(await cli('SET', 'lock:x', 'cli', 'NX', 'PX', '1000')).toBeNull();
     expect(await raw.acquire('x', 'me', 30_000)).toBe(0);
-    expect(await cli('EVAL', COMPARE_AND_DELETE, '1', 'lock:x', 'me')).toBe('1');
+    expect(await cli('EVAL', COMPARE_AND_DELETE, '1', 'lock:x', 'me')).toBe(1);
     expect(await raw.acquire('x', 'other', 30_000)).toBe(1);
   });
 
@@ -30,7 +30,7 @@ describe('locks.raw', () => {
     const { raw } = await bed.service();
     expect(await cli('SET', 'lock:x', 'cli', 'NX', 'PX', '60000')).toBe('OK');
     expect(await raw.acquire('x', 'me', 30_000)).toBe(0);
-    expect(await cli('DEL', 'lock:x')).toBe('1');
+    expect(await cli('DEL', 'lock:x')).toBe(1);
     expect(await raw.acquire('x', 'me', 30_000)).toBe(1);
   });
 
@@ -43,10 +43,10 @@ describe('locks.raw', () => {
     expect(await raw.extend('x', 'cli', 300_000)).toBe(1);
     expect(Number(await cli('PTTL', 'lock:x'))).toBeGreaterThan(290_000);
     expect(await raw.release('x', 'cli')).toBe(1);
-    expect(await cli('EXISTS', 'lock:x')).toBe('0');
+    expect(await cli('EXISTS', 'lock:x')).toBe(0);
     expect(await raw.release('x', 'cli')).toBe(0);
     expect(await raw.extend('x', 'cli', 1_000)).toBe(0);
-    expect(await cli('EXISTS', 'lock:x')).toBe('0');
+    expect(await cli('EXISTS', 'lock:x')).toBe(0);
   });
 
   it('touches the one key and nothing beside it, in the namespace', async () => {
@@ -82,7 +82,7 @@ describe('a client of the plain recipe and LockService', () => {
   it('exclude each other', async () => {
     const locks = await bed.service();
     const lock = await locks.acquire('x');
-    expect(await cli('SET', 'lock:x', 'cli', 'NX', 'PX', '1000')).toBe('');
+    expect(await cli('SET', 'lock:x', 'cli', 'NX', 'PX', '1000')).toBeNull();
     expect(await locks.raw.acquire('x', 'me', 1_000)).toBe(0);
     await lock.release();
     expect(await locks.raw.acquire('x', 'me', 60_000)).toBe(1);

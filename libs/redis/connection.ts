@@ -41,7 +41,8 @@ export class RedisConnection {
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
-      channel: this.inboxOf(context.processId),
+      prefix: `${this.channel('inbox')}:`,
+      id: context.processId,
       clock: context.clock,
       onError: context.onError,
     });
@@ -50,11 +51,6 @@ export class RedisConnection {
   /** The name of a pub/sub channel of the namespace, for this Redis and database. */
   channel(name: string): string {
     return this.#context.keyspace.channel(name, this.commands.client.options.db ?? 0);
-  }
-
-  /** The inbox of another process that uses this namespace and database: whoever knows its id can reach it. */
-  inboxOf(processId: string): string {
-    return this.channel(`inbox:${processId}`);
   }
 
   /**

@@ -14,8 +14,9 @@ export interface Instants {
 
 export interface InboxOptions {
   link: Link;
-  /** This process' alone. */
-  channel: string;
+  /** What the names of all inboxes of this namespace and database begin with: they end with the id of the process. */
+  prefix: string;
+  id: string;
   clock: Clock;
   onError: (error: unknown, what: string) => void;
 }
@@ -45,6 +46,8 @@ const NEVER: Instants = { monoMs: -Infinity, wallMs: -Infinity };
  */
 export class Inbox {
   readonly channel: string;
+  /** With the id of another process behind it: that one's inbox. */
+  readonly prefix: string;
   readonly #link: Link;
   readonly #options: InboxOptions;
   readonly #handlers = new Map<string, InboxHandler>();
@@ -62,7 +65,8 @@ export class Inbox {
   constructor(options: InboxOptions) {
     this.#options = options;
     this.#link = options.link;
-    this.channel = options.channel;
+    this.prefix = options.prefix;
+    this.channel = this.prefix + options.id;
     this.#keeper = new Loop({
       name: 'inbox',
       clock: options.clock,

@@ -3,6 +3,7 @@ import { checkName, SLUICE_CLOCK, type Clock } from '../redis/index.js';
 import { queueName, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
 import { HandlerRegistry, type Handler } from '../queue/handler.registry.js';
 import { Task, type QueueService } from '../queue/index.js';
+import { SluiceError } from '../weave/index.js';
 import { encodePayload } from '../queue/payload.js';
 
 /** A task as it was published. */
@@ -18,6 +19,8 @@ export interface DeadTask<T = unknown> extends PublishedTask<T> {
 
 interface Waiting extends PublishedTask {
   readonly queue: string;
+  /** Undefined until it is known which groups read the queue. */
+  readonly group: string | undefined;
   readonly attempt: number;
 }
 
@@ -62,6 +65,11 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     });
   }
 
+  /** The bare protocol is Redis' own: there is none here. */
+  get raw(): never {
+    throw new SluiceError('SLUICE_NO_REDIS', 'queue.raw needs a Redis; use SluiceModule with startRedis()');
+  }
+
   /** All that was published to a queue, in order, whether it has been run or not. */
   published<T>(queue: QueueRef<T>): readonly PublishedTask<T>[] {
     return (this.#published.get(nameOf(queue)) ?? []) as PublishedTask<T>[];
@@ -74,10 +82,11 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
 
   /**
    * Runs what waits, one after the other and each up to its handler's `maxAttempts`, until nothing is left, also of what
-   * the handlers publish. Tasks of a queue without a handler go on waiting.
+   * the handlers publish. Where several groups handle a queue, each gets every task. Tasks of a queue without a handler
+   * go on waiting.
    */
   async drain(): Promise<{ completed: number; dead: number }> {
-    const handlers = new Map(this.#registry.enabled().map((handler) => [handler.queue, handler]));
+    const handlers = this.#registry.enabled();
     const counts = { completed: 0, dead: 0 };
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
       const { handler, waiting } = next;
@@ -97,12 +106,16 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return counts;
   }
 
-  #take(handlers: ReadonlyMap<string, Handler>): { handler: Handler; waiting: Waiting } | undefined {
+  #take(handlers: readonly Handler[]): { handler: Handler; waiting: Waiting } | undefined {
     for (const [i, waiting] of this.#waiting.entries()) {
-      const handler = handlers.get(waiting.queue);
+      const groups = handlers.filter(({ queue, options }) => {
+        return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
+      });
+      const [handler, ...others] = groups;
       if (!handler) continue;
-      this.#waiting.splice(i, 1);
-      return { handler, waiting };
+      const copies = others.map(({ options }) => ({ ...waiting, group: options.group }));
+      this.#waiting.splice(i, 1, ...copies);
+      return { handler, waiting: { ...waiting, group: handler.options.group } };
     }
     return undefined;
   }
@@ -116,7 +129,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     const id = `${Math.floor(this.#clock.wallMs())}-${this.#tasks++}`;
     const task = { id, payload: JSON.parse(text) as unknown };
     this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
-    this.#waiting.push({ ...task, queue, attempt: 1 });
+    this.#waiting.push({ ...task, queue, group: undefined, attempt: 1 });
     return id;
   }
 }

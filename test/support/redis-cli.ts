@@ -1,31 +1,45 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 
-const run = promisify(execFile);
+/** Sends one command and answers what came back, as JSON would show it. */
+export type RedisCli = (...args: string[]) => Promise<unknown>;
 
-/** Somebody at a terminal: sends one command, answers what `redis-cli` prints, as lines of raw text. */
-export type RedisCli = (...args: string[]) => Promise<string>;
-
-/** `redis-cli` where the server's binary is or on the PATH; where there is none, a plain client that prints as it does. */
-export async function redisCli(url: string): Promise<RedisCli> {
-  const beside = join(dirname(process.env['SLUICE_REDIS_SERVER'] ?? ''), 'redis-cli');
-  const binary = existsSync(beside) ? beside : 'redis-cli';
-  const { hostname, port } = new URL(url);
-  const cli: RedisCli = async (...args) => (await run(binary, ['-h', hostname, '-p', port, ...args])).stdout.trim();
-  const there = await cli('PING').catch(() => 'none');
-  return there === 'PONG' ? cli : (command = '', ...args) => printed(url, command, args);
+/**
+ * A client that is not ours: `redis-cli`, as it lies beside the server's binary or on the PATH; where there is none, a
+ * plain ioredis client that only passes words on.
+ */
+export function redisCli(port: number): RedisCli {
+  const binary = cliBinary();
+  if (binary === undefined) return (...args) => bare(port, args);
+  return async (...args) => {
+    const { stdout } = await promisify(execFile)(binary, ['-p', String(port), '--json', ...args]);
+    return JSON.parse(stdout) as unknown;
+  };
 }
 
-async function printed(url: string, command: string, args: string[]): Promise<string> {
-  const client = new Redis(url);
+async function bare(port: number, [command = '', ...args]: string[]): Promise<unknown> {
+  const client = new Redis({ port, protocol: 3, replyMapping: 'legacy' });
   try {
-    // Outside of a terminal redis-cli prints nil as an empty line.
-    const reply = (await client.call(command, ...args)) as string | number | null;
-    return reply === null ? '' : String(reply);
+    return await client.call(command, ...args);
   } finally {
     client.disconnect();
+  }
+}
+
+function cliBinary(): string | undefined {
+  const server = process.env['SLUICE_REDIS_SERVER'];
+  const dirs = [...(server === undefined ? [] : [dirname(server)]), ...(process.env['PATH'] ?? '').split(':')];
+  return dirs.map((dir) => join(dir, 'redis-cli')).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -8,7 +8,7 @@ import { HAND_OVER_LUA } from './hand-over.lua.js';
  * Takes a lock away from whoever holds it, tells the holder's process, and hands it to the first live waiter, in one step.
  *
  * KEYS  the lock's
- * ARGV  before, behind: what stands before and behind a process' id in the name of its inbox
+ * ARGV  inboxes: what the names of inboxes begin with; a process' id follows
  * Reply nil: it was free. {owner, fence, record}: who held it.
  *
  * - Its renewals and its release find nothing of their own any more, however late.
@@ -21,7 +21,7 @@ import { HAND_OVER_LUA } from './hand-over.lua.js';
 export const forceRelease = defineScript({
   name: 'lock:force-release',
   keys: LOCK_KEYS,
-  args: { before: 'text', behind: 'text' },
+  args: { inboxes: 'text' },
   lua: lua`
 ${GRANT_LUA}
 ${HAND_OVER_LUA}
@@ -31,7 +31,7 @@ local token, record = redis.call('GET', fence), redis.call('GET', beside('holder
 redis.call('DEL', lock, beside('holder'))
 local nonce = record and string.match(record, '^(.*) %d+$') or owner
 local process = string.match(nonce, '^(.*:%d+:%x+)%.%w+%-%w+$')
-if process and token then redis.call('PUBLISH', before .. process .. behind, frame('lock-forced', nonce, token)) end
+if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock-forced', nonce, token)) end
 settle({})
 return { owner, token, record }
 `,
