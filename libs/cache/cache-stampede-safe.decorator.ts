@@ -59,8 +59,9 @@ export function CacheStampedeSafe<T extends object = object, A extends unknown[]
       const cacheKey = keyFunction
         ? checkKey(Reflect.apply(keyFunction, call.self, call.args))
         : service.defaultKeys.keyOf(call);
-      const options = optionsOf(service, `${call.className}.${call.method}`);
-      return service.load(cacheKey, () => call.proceed(), ofCall ? withTags(options, call, ofCall) : options);
+      const method = `${call.className}.${call.method}`;
+      const options = optionsOf(service, method);
+      return service.load(cacheKey, () => call.proceed(), ofCall ? withTags(options, call, ofCall) : options, method);
     },
   );
 }

@@ -34,7 +34,9 @@ class Shop {
   }
 
   @CacheStampedeSafe({ key: () => 'bad', tags: () => 'none' as never })
-  async bad(): Promise<void> {}
+  async bad(): Promise<number> {
+    return 1;
+  }
 }
 
 async function boot(cache: SluiceCacheModuleOptions = {}): Promise<{ app: TestingModule; warn: jest.Mock }> {

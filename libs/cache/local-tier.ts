@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Inbox, Instants } from '../redis/index.js';
 import { LocalCopy } from './local-copy.js';
+import type { StoredValue } from './stored-value.js';
 
 /** How much a process keeps. */
 export interface LocalLimits {
@@ -27,6 +28,12 @@ const PROVE_EVERY_MS = 300;
 
 /** Bytes of what surrounds an entry: the maps' slots, the objects. */
 const ENTRY_BYTES = 200;
+
+/** What Redis answered, and how much longer it is fresh. */
+export interface Kept {
+  readonly value: Pick<StoredValue, 'text' | 'tags'>;
+  readonly leftMs: number;
+}
 
 interface LocalEntry {
   readonly copy: LocalCopy;
@@ -97,6 +104,24 @@ export class LocalTier {
     return entry.copy;
   }
 
+  /**
+   * Has Redis asked, and keeps what it answers. The time that is left counts from before the question.
+   *
+   * @param found what of the answer is worth keeping, if anything
+   */
+  async keeping<T>(key: string, ask: () => Promise<T>, found: (answer: T) => Kept | undefined): Promise<T> {
+    const watch = this.watch(key);
+    const asked = this.now();
+    try {
+      const answer = await ask();
+      const kept = found(answer);
+      if (kept) this.keep(watch, asked, kept);
+      return answer;
+    } finally {
+      this.unwatch(watch);
+    }
+  }
+
   /** To be called before Redis is asked for a key; what it answers is kept with the watch's help. */
   watch(key: string): Watch {
     let watch = this.#watches.get(key);
@@ -119,10 +144,11 @@ export class LocalTier {
    * Keeps what Redis answered to a question that was asked at `asked` under this watch, unless it may be older than an
    * invalidation that was announced since.
    */
-  keep(watch: Watch, asked: Instants, text: string, remainingMs: number, tags: readonly string[]): void {
-    if (watch.voided || watch.era !== this.#era || remainingMs <= 0) return;
+  keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {
+    if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
+    const { text, tags } = value;
     const { key } = watch;
-    const until = { monoMs: asked.monoMs + remainingMs, wallMs: asked.wallMs + remainingMs };
+    const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
     const bytes = ENTRY_BYTES + 2 * (text.length + key.length);
     this.#entries.set(key, { copy: new LocalCopy(text), until, tags, bytes });
     // What is larger than all may be is not kept, and must leave no trace.
