@@ -34,7 +34,7 @@ export class Crew {
     this.#connections = connections;
     this.#connection = connections.get(options.connection);
     this.#options = options;
-    this.#consumer = consumerName(connections.processId);
+    this.#consumer = consumerName(connections.processId, this.#connection.inbox.id);
     this.#persistence = new Persistence(clock, report);
     this.#workers = handlers.map((handler) => this.#worker(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
@@ -45,8 +45,23 @@ export class Crew {
       leaseMs: options.leaseMs,
       clock,
       onLapse: ({ handler }) => readers.get(handler.options.group)?.interrupt(),
+      onPause: (worker, paused) => {
+        const reader = readers.get(worker.handler.options.group);
+        logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
+        if (!paused) reader?.resume();
+        else {
+          worker.onIdleHands();
+          reader?.interrupt();
+        }
+      },
       report,
     });
+    const { inbox } = this.#connection;
+    const look = (): void => {
+      this.#keeper.look();
+    };
+    inbox.on('queue.paused', look);
+    inbox.onResync(look);
   }
 
   start(): void {
@@ -76,8 +91,10 @@ export class Crew {
     const keys = queueKeys(keyspace, handler.queue);
     const link = this.#connection.commands;
     const consumer = this.#consumer;
-    const lease = new Lease({ link, clock, alive: keys.alive, consumer, leaseMs });
-    return new Worker({ handler, keys, consumer, lease, link, persistence: this.#persistence, log: logger });
+    const lease = new Lease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
+    const worker = new Worker({ handler, keys, consumer, lease, link, persistence: this.#persistence, log: logger });
+    worker.onIdleHands = () => void this.#handBack(worker, worker.takeUnstarted());
+    return worker;
   }
 
   #reader(group: string): Reader {
@@ -128,7 +145,7 @@ export class Crew {
     } catch (error) {
       // Without Redis, or without the stream: the leases end by themselves, and what was pending goes to others.
       if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
-      this.#connections.logger.warn(`${what} failed while the app shut down: ${String(error)}`);
+      this.#connections.logger.warn(`${what} failed: ${String(error)}`);
     }
   }
 }

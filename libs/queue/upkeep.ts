@@ -48,6 +48,11 @@ export class Upkeep {
     return Math.max(1, this.#nextDueMs() - clock.monoMs());
   }
 
+  /** Has the next turn look for work of others. */
+  sweepNext(): void {
+    this.#sweepDueMs = 0;
+  }
+
   #nextDueMs(): number {
     let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
     for (const worker of this.#options.workers) {
@@ -61,7 +66,7 @@ export class Upkeep {
     const { link, consumer, leaseMs } = this.#options;
     try {
       if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, leaseMs);
-      if (worker.open && sweeping && worker.credit > 0) await this.#reap(worker);
+      if (worker.open && sweeping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
     } catch (error) {
       this.#report(error, worker, 'looking for work of dead processes failed');
     }

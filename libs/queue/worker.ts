@@ -37,6 +37,8 @@ export class Worker {
   suspect = false;
   /** Called when there is credit enough to read. */
   onCredit: () => void = () => {};
+  /** Called when it has got tasks that it must not start, for the queue is paused. */
+  onIdleHands: () => void = () => {};
   readonly #held = new Map<string, Delivery>();
   readonly #window: number;
   readonly #acks: Acks;
@@ -70,7 +72,7 @@ export class Worker {
 
   /** Whether to ask Redis for more. */
   get readable(): boolean {
-    return this.open && !this.suspect && this.lease.held && this.credit >= this.refill;
+    return this.open && !this.suspect && this.lease.held && !this.lease.paused && this.credit >= this.refill;
   }
 
   get heldCount(): number {
@@ -96,13 +98,15 @@ export class Worker {
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
     this.pump();
+    // A read that was under way when the queue was paused.
+    if (this.lease.paused && this.#atHand.length > 0) this.onIdleHands();
   }
 
   /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
   pump(): void {
     const { concurrency } = this.handler.options;
     while (this.#running < concurrency && this.#atHand.length > 0 && !this.#draining) {
-      if (this.suspect || !this.lease.held) return;
+      if (this.suspect || !this.lease.held || this.lease.paused) return;
       const delivery = this.#atHand.shift();
       if (delivery) this.#run(delivery);
     }
