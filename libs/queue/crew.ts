@@ -3,12 +3,14 @@ import { isSluiceError } from '../weave/index.js';
 import type { Handler } from './handler.registry.js';
 import { Lease } from './lease.js';
 import { LeaseKeeper } from './loops/lease-keeper.js';
+import { Promoter } from './loops/promoter.js';
 import { Reader } from './loops/reader.js';
 import { Persistence } from './persist.js';
-import { consumerName, queueKeys, RELEASED } from './queue.keys.js';
+import { consumerName, queueKeys, RELEASED, retryKeys, type QueueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
 import { handBackScript } from './scripts/hand-back.script.js';
 import { leaveScript } from './scripts/leave.script.js';
+import { Slots } from './slots.js';
 import { Upkeep } from './upkeep.js';
 import { Worker } from './worker.js';
 
@@ -25,6 +27,7 @@ export class Crew {
   readonly #workers: Worker[];
   readonly #readers: Reader[];
   readonly #keeper: LeaseKeeper;
+  readonly #promoters: Promoter[];
 
   constructor(connections: RedisConnections, options: ResolvedQueueOptions, handlers: readonly Handler[]) {
     const { clock, logger } = connections;
@@ -36,10 +39,20 @@ export class Crew {
     this.#options = options;
     this.#consumer = consumerName(connections.processId, this.#connection.inbox.id);
     this.#persistence = new Persistence(clock, report);
-    this.#workers = handlers.map((handler) => this.#worker(handler));
+    this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
     const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
     this.#readers = [...readers.values()];
+    const promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
+    for (const worker of this.#workers) {
+      worker.onDelayed = (stream, delayMs) => promoters.get(stream)?.expect(delayMs);
+    }
+    this.#promoters = [...promoters.values()];
+    const { inbox } = this.#connection;
+    inbox.on('queue.due', ([stream, delayMs]) => promoters.get(String(stream))?.expect(Number(delayMs)));
+    inbox.onResync(() => {
+      for (const promoter of this.#promoters) promoter.look();
+    });
     this.#keeper = new LeaseKeeper({
       workers: this.#workers,
       leaseMs: options.leaseMs,
@@ -47,7 +60,7 @@ export class Crew {
       onLapse: ({ handler }) => readers.get(handler.options.group)?.interrupt(),
       onPause: (worker, paused) => {
         const reader = readers.get(worker.handler.options.group);
-        logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
+        if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
         if (!paused) reader?.resume();
         else {
           worker.onIdleHands();
@@ -56,7 +69,6 @@ export class Crew {
       },
       report,
     });
-    const { inbox } = this.#connection;
     const look = (): void => {
       this.#keeper.look();
     };
@@ -66,6 +78,7 @@ export class Crew {
 
   start(): void {
     this.#keeper.start();
+    for (const promoter of this.#promoters) promoter.start();
     for (const reader of this.#readers) reader.start();
   }
 
@@ -75,7 +88,7 @@ export class Crew {
    */
   async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();
-    await Promise.all(this.#readers.map((reader) => reader.stop()));
+    await Promise.all([...this.#promoters, ...this.#readers].map((loop) => loop.stop()));
     await Promise.all(this.#workers.map((worker) => this.#handBack(worker, worker.takeUnstarted())));
     await this.#within(this.#options.drainMs, (worker) => worker.finished());
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
@@ -85,16 +98,32 @@ export class Crew {
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
 
-  #worker(handler: Handler): Worker {
-    const { clock, keyspace, logger } = this.#connections;
+  /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
+  #workersOf(handler: Handler): Worker[] {
+    const { keyspace } = this.#connections;
+    const slots = new Slots();
+    const retries = this.#worker(handler, slots, retryKeys(keyspace, handler.queue, handler.options.group));
+    return [this.#worker(handler, slots, queueKeys(keyspace, handler.queue), retries), retries];
+  }
+
+  #worker(handler: Handler, slots: Slots, keys: QueueKeys, retries?: Worker): Worker {
+    const { clock, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
-    const keys = queueKeys(keyspace, handler.queue);
     const link = this.#connection.commands;
     const consumer = this.#consumer;
     const lease = new Lease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
-    const worker = new Worker({ handler, keys, consumer, lease, link, persistence: this.#persistence, log: logger });
+    const inboxes = this.#connection.inbox.prefix;
+    const persistence = this.#persistence;
+    const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log };
+    const worker = new Worker(parts);
     worker.onIdleHands = () => void this.#handBack(worker, worker.takeUnstarted());
     return worker;
+  }
+
+  /** One per stream, awake when something is due. */
+  #promoter(worker: Worker): Promoter {
+    const { clock, logger: log } = this.#connections;
+    return new Promoter({ worker, link: this.#connection.commands, clock, log });
   }
 
   #reader(group: string): Reader {

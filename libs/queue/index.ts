@@ -1,5 +1,14 @@
+export type { Backoff, ExponentialBackoff } from './backoff.js';
+export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type PutOffOptions } from './control-flow.js';
 export { defineQueue, type QueueDefinition, type QueueRef } from './define-queue.js';
-export { UnserializablePayloadError } from './queue.errors.js';
+export type { PublishOptions } from './publish.options.js';
+export {
+  PayloadTooLargeError,
+  PublishUnconfirmedError,
+  TaskTimeoutError,
+  UnserializablePayloadError,
+  type PublishOutcome,
+} from './queue.errors.js';
 export { QueueCoreModule, SluiceQueueModule } from './queue.module.js';
 export type { HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
 export { DeadLetters, type LetterFilter, type LetterListOptions, type RedriveOptions } from './dead-letters.js';

@@ -4,7 +4,9 @@ import { queueName, type QueueDefinition, type QueueRef } from './define-queue.j
 import { QUEUE_SETTINGS } from './handler.registry.js';
 import { DeadLetters } from './dead-letters.js';
 import { encodePayload } from './payload.js';
-import { queueKeys } from './queue.keys.js';
+import { checkPublishOptions, type PublishOptions } from './publish.options.js';
+import { Publisher } from './publisher.js';
+import { queueKeys, type QueueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
 import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './queue.operations.js';
 import { QueueRaw } from './queue.raw.js';
@@ -31,53 +33,69 @@ export class QueueService {
   readonly #link: Link;
   readonly #operations: QueueOperations;
   readonly #search: TaskSearch;
+  readonly #publisher: Publisher;
   readonly #settings: ResolvedQueueOptions;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
   ) {
-    this.#connections = connections;
+    const { keyspace, clock, shutdown } = connections;
     const connection = connections.get(settings.connection);
-    this.#link = connection.commands;
+    const inboxes = connection.inbox.prefix;
+    this.#connections = connections;
     this.#settings = settings;
-    this.#operations = new QueueOperations(connection, connections.keyspace, (queue) => this.#groupOf(queue));
-    this.#search = new TaskSearch(this.#link, connections.keyspace);
-    this.raw = new QueueRaw(connection, connections.keyspace, connections.clock);
-    connections.shutdown.onDrain(() => this.raw.close());
+    this.#link = connection.commands;
+    this.#publisher = new Publisher({ link: this.#link, clock, inboxes });
+    this.#operations = new QueueOperations(connection, keyspace, (queue) => this.#groupOf(queue));
+    this.#search = new TaskSearch(this.#link, keyspace);
+    this.raw = new QueueRaw(connection, keyspace, clock);
+    shutdown.onDrain(() => this.raw.close());
   }
 
   /**
    * Publishes one task and resolves with its id, which the handler finds in `task.id`.
    *
    * Resolved means: it will run to success or become a dead letter, as durably as Redis is configured to keep what it
-   * has confirmed. Rejected with `SLUICE_REDIS_UNAVAILABLE`: `outcome` tells whether it may have been published all
-   * the same; nothing is sent twice behind your back.
+   * has confirmed; with `delayMs` not before that is over. Rejected with `SLUICE_PUBLISH_UNCONFIRMED`: the connection was
+   * lost before the answer, and the task may have been published all the same; nothing is sent twice behind your back.
+   * Rejected with anything else: nothing was published.
    *
-   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_QUEUE_UNSERIALIZABLE` (nothing was sent), `SLUICE_REDIS_UNAVAILABLE`
+   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_UNSERIALIZABLE`,
+   * `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`, `SLUICE_REDIS_UNAVAILABLE`, `SLUICE_PUBLISH_UNCONFIRMED`
+   * @example
+   * await queue.publish(Reminders, { user }, { delayMs: 3_600_000 });
    */
-  publish<T>(queue: QueueDefinition<T>, payload: NoInfer<T>): Promise<string>;
-  publish(stream: string, payload: unknown): Promise<string>;
-  async publish(queue: QueueRef<unknown>, payload: unknown): Promise<string> {
-    return this.#add(this.#streamOf(queue), encodePayload(payload));
+  publish<T>(queue: QueueDefinition<T>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
+  publish(stream: string, payload: unknown, options?: PublishOptions): Promise<string>;
+  async publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
+    const name = nameOf(queue);
+    const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
+    return this.#publisher.one(name, this.#keysOf(name), text, checkPublishOptions(options));
   }
 
   /**
-   * Publishes many tasks in one write and resolves with their ids, in order.
+   * Publishes many tasks and resolves with their ids, in order.
    *
-   * All payloads are checked before any is sent. It is not a transaction: if Redis fails on the way, some may have been
-   * published; the rejection is that of the first that was not confirmed, once all are answered.
+   * All payloads are checked before any is sent. It is not a transaction: they leave in chunks of at most 1,000, and if
+   * Redis fails on the way, some may have been published. Then it rejects with `SLUICE_PUBLISH_UNCONFIRMED`, whose
+   * `outcomes` tell of each payload whether it was published (and its id), was not, or may have been.
    */
-  publishMany<T>(queue: QueueDefinition<T>, payloads: readonly NoInfer<T>[]): Promise<string[]>;
-  publishMany(stream: string, payloads: readonly unknown[]): Promise<string[]>;
-  async publishMany(queue: QueueRef<unknown>, payloads: readonly unknown[]): Promise<string[]> {
-    const stream = this.#streamOf(queue);
-    const encoded = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`));
-    const sent = await Promise.allSettled(encoded.map((payload) => this.#add(stream, payload)));
-    return sent.map((outcome) => {
-      if (outcome.status === 'rejected') throw outcome.reason;
-      return outcome.value;
-    });
+  publishMany<T>(
+    queue: QueueDefinition<T>,
+    payloads: readonly NoInfer<T>[],
+    options?: PublishOptions,
+  ): Promise<string[]>;
+  publishMany(stream: string, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]>;
+  async publishMany(
+    queue: QueueRef<unknown>,
+    payloads: readonly unknown[],
+    options?: PublishOptions,
+  ): Promise<string[]> {
+    const name = nameOf(queue);
+    const { maxPayloadBytes } = this.#settings;
+    const texts = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`, maxPayloadBytes));
+    return this.#publisher.many(name, this.#keysOf(name), texts, checkPublishOptions(options));
   }
 
   /**
@@ -160,15 +178,8 @@ export class QueueService {
     return handlers.get(queue)?.group ?? defaults.group ?? this.#connections.keyspace.namespace ?? 'sluice';
   }
 
-  #streamOf(queue: QueueRef<unknown>): string {
-    return queueKeys(this.#connections.keyspace, queueName(queue)).stream;
-  }
-
-  /** The fields stand in one order everywhere: Redis then stores their names once per block of entries. */
-  #add(stream: string, payload: string): Promise<string> {
-    const seconds = Math.floor(this.#connections.clock.wallMs() / 1_000);
-    const fields = ['payload', payload, 'timestamp', seconds, 'retry_count', 0, 'meta', ''];
-    return this.#link.send<string>('xadd', [stream, '*', ...fields]);
+  #keysOf(queue: string): QueueKeys {
+    return queueKeys(this.#connections.keyspace, queue);
   }
 }
 

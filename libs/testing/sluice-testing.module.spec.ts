@@ -186,6 +186,32 @@ describe('SluiceTestingModule', () => {
     expect(await queue.drain()).toEqual({ completed: 0, dead: 0 });
   });
 
+  it('queues: each group of a queue gets every task, and retries its own', async () => {
+    const runs: string[] = [];
+    @Injectable()
+    class Handlers {
+      @TaskHandler('parcels', { group: 'pack' })
+      pack({ payload, attempt }: Task<number>): void {
+        runs.push(`pack ${payload} ${attempt}`);
+        if (attempt === 1) throw new Error('not yet');
+      }
+
+      @TaskHandler('parcels', { group: 'bill' })
+      bill({ payload, attempt }: Task<number>): void {
+        runs.push(`bill ${payload} ${attempt}`);
+      }
+    }
+    const both = await Test.createTestingModule({
+      imports: [SluiceTestingModule.forRoot()],
+      providers: [Handlers],
+    }).compile();
+    await both.init();
+    await both.get(QueueService).publish('parcels', 7);
+    expect(await both.get(TestingQueue).drain()).toEqual({ completed: 2, dead: 0 });
+    expect(runs.sort()).toEqual(['bill 7 1', 'pack 7 1', 'pack 7 2']);
+    await both.close();
+  });
+
   it('queues: refuses what the real one refuses', async () => {
     const queue = app.get(QueueService);
     await expect(queue.publish('orders', 1n)).rejects.toMatchObject({ code: 'SLUICE_QUEUE_UNSERIALIZABLE' });

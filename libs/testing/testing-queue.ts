@@ -31,6 +31,8 @@ export interface DeadTask<T = unknown> extends PublishedTask<T> {
 
 interface Waiting extends PublishedTask {
   readonly queue: string;
+  /** Undefined until it is known which groups read the queue. */
+  readonly group: string | undefined;
   readonly attempt: number;
   readonly publishedAt: Date;
 }
@@ -99,8 +101,8 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   /** As on Redis. */
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
     const name = nameOf(queue);
-    const again = ({ id, payload, publishedAt }: DeadLetter<T>): void => {
-      this.#waiting.push({ id, payload, publishedAt, queue: name, attempt: 1 });
+    const again = ({ id, payload, publishedAt, group }: DeadLetter<T>): void => {
+      this.#waiting.push({ id, payload, publishedAt, queue: name, group, attempt: 1 });
     };
     // It has every public member; the private ones are what it does without.
     return new TestingDeadLetters(this.#lettersOf(name) as TestLetter<T>[], again) as unknown as DeadLetters<T>;
@@ -157,10 +159,11 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
 
   /**
    * Runs what waits, one after the other and each up to its handler's `maxAttempts`, until nothing is left, also of what
-   * the handlers publish. Tasks of a queue without a handler go on waiting.
+   * the handlers publish. Where several groups handle a queue, each gets every task. Tasks of a queue without a handler
+   * go on waiting.
    */
   async drain(): Promise<{ completed: number; dead: number }> {
-    const handlers = new Map(this.#registry.enabled().map((handler) => [handler.queue, handler]));
+    const handlers = this.#registry.enabled();
     const counts = { completed: 0, dead: 0 };
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
       const { handler, waiting } = next;
@@ -179,12 +182,17 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return counts;
   }
 
-  #take(handlers: ReadonlyMap<string, Handler>): { handler: Handler; waiting: Waiting } | undefined {
+  #take(handlers: readonly Handler[]): { handler: Handler; waiting: Waiting } | undefined {
     for (const [i, waiting] of this.#waiting.entries()) {
-      const handler = handlers.get(waiting.queue);
-      if (!handler || this.#paused.has(waiting.queue)) continue;
-      this.#waiting.splice(i, 1);
-      return { handler, waiting };
+      if (this.#paused.has(waiting.queue)) continue;
+      const groups = handlers.filter(({ queue, options }) => {
+        return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
+      });
+      const [handler, ...others] = groups;
+      if (!handler) continue;
+      const copies = others.map(({ options }) => ({ ...waiting, group: options.group }));
+      this.#waiting.splice(i, 1, ...copies);
+      return { handler, waiting: { ...waiting, group: handler.options.group } };
     }
     return undefined;
   }
@@ -223,7 +231,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     const id = `${Math.floor(this.#clock.wallMs())}-${this.#tasks++}`;
     const task = { id, payload: JSON.parse(text) as unknown };
     this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
-    this.#waiting.push({ ...task, queue, attempt: 1, publishedAt: new Date(this.#clock.wallMs()) });
+    this.#waiting.push({ ...task, queue, group: undefined, attempt: 1, publishedAt: new Date(this.#clock.wallMs()) });
     return id;
   }
 }
