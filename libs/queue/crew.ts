@@ -3,6 +3,7 @@ import { isSluiceError } from '../weave/index.js';
 import type { Handler } from './handler.registry.js';
 import { Lease } from './lease.js';
 import { LeaseKeeper } from './loops/lease-keeper.js';
+import { Promoter } from './loops/promoter.js';
 import { Reader } from './loops/reader.js';
 import { Persistence } from './persist.js';
 import { consumerName, queueKeys, RELEASED, retryKeys, type QueueKeys } from './queue.keys.js';
@@ -26,6 +27,7 @@ export class Crew {
   readonly #workers: Worker[];
   readonly #readers: Reader[];
   readonly #keeper: LeaseKeeper;
+  readonly #promoters: Promoter[];
 
   constructor(connections: RedisConnections, options: ResolvedQueueOptions, handlers: readonly Handler[]) {
     const { clock, logger } = connections;
@@ -35,12 +37,22 @@ export class Crew {
     this.#connections = connections;
     this.#connection = connections.get(options.connection);
     this.#options = options;
-    this.#consumer = consumerName(connections.processId);
+    this.#consumer = consumerName(connections.processId, this.#connection.inbox.id);
     this.#persistence = new Persistence(clock, report);
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
     const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
     this.#readers = [...readers.values()];
+    const promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
+    for (const worker of this.#workers) {
+      worker.onDelayed = (stream, delayMs) => promoters.get(stream)?.expect(delayMs);
+    }
+    this.#promoters = [...promoters.values()];
+    const { inbox } = this.#connection;
+    inbox.on('queue.due', ([stream, delayMs]) => promoters.get(String(stream))?.expect(Number(delayMs)));
+    inbox.onResync(() => {
+      for (const promoter of this.#promoters) promoter.look();
+    });
     this.#keeper = new LeaseKeeper({
       workers: this.#workers,
       leaseMs: options.leaseMs,
@@ -52,6 +64,7 @@ export class Crew {
 
   start(): void {
     this.#keeper.start();
+    for (const promoter of this.#promoters) promoter.start();
     for (const reader of this.#readers) reader.start();
   }
 
@@ -61,7 +74,7 @@ export class Crew {
    */
   async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();
-    await Promise.all(this.#readers.map((reader) => reader.stop()));
+    await Promise.all([...this.#promoters, ...this.#readers].map((loop) => loop.stop()));
     await Promise.all(this.#workers.map((worker) => this.#handBack(worker, worker.takeUnstarted())));
     await this.#within(this.#options.drainMs, (worker) => worker.finished());
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
@@ -85,7 +98,16 @@ export class Crew {
     const link = this.#connection.commands;
     const consumer = this.#consumer;
     const lease = new Lease({ link, clock, alive: keys.alive, consumer, leaseMs });
-    return new Worker({ handler, slots, keys, retries, consumer, lease, link, persistence: this.#persistence, log });
+    const inboxes = this.#connection.inbox.prefix;
+    const persistence = this.#persistence;
+    const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log };
+    return new Worker(parts);
+  }
+
+  /** One per stream, awake when something is due. */
+  #promoter(worker: Worker): Promoter {
+    const { clock, logger: log } = this.#connections;
+    return new Promoter({ worker, link: this.#connection.commands, clock, log });
   }
 
   #reader(group: string): Reader {

@@ -1,4 +1,5 @@
 import { Task } from './task.js';
+import type { FailedRun } from './verdict.js';
 
 /** A stream entry as Redis hands it out. */
 export interface Entry {
@@ -84,9 +85,23 @@ export class Delivery {
     return typeof id === 'string' && id !== '' ? id : this.id;
   }
 
-  /** The `meta` of the entry that follows this one: what was there, and the id. */
-  get nextMeta(): string {
-    return JSON.stringify({ ...this.#meta, id: this.taskId });
+  /** The `meta` of the entry that follows this one: what was there, the id, and what is said of its being put off. */
+  nextMeta(deferral?: { defers: number; deferredMs: number }): string {
+    // JSON leaves out what is undefined.
+    const { defers, deferredMs } = deferral ?? {};
+    return JSON.stringify({ ...this.#meta, id: this.taskId, defers, deferredMs });
+  }
+
+  /** This run, which ended with something thrown. */
+  failedWith(thrown: unknown): FailedRun {
+    const { maxAttempts, defers, deferredMs } = this.#meta;
+    return {
+      thrown,
+      retryCount: this.retryCount,
+      maxAttempts: count(maxAttempts),
+      defers: count(defers) ?? 0,
+      deferredMs: count(deferredMs),
+    };
   }
 
   abort(reason: unknown): void {
@@ -115,6 +130,11 @@ function publishedMs(timestamp: string, id: string): number {
   const seconds = wholeNumber(timestamp);
   // Entry ids begin with the server's milliseconds.
   return seconds === undefined ? parseInt(id, 10) : seconds * 1_000;
+}
+
+/** A foreign producer may keep in `meta` whatever it likes. */
+function count(value: unknown): number | undefined {
+  return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : undefined;
 }
 
 function wholeNumber(text: string): number | undefined {

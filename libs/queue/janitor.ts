@@ -19,10 +19,11 @@ export class Janitor {
   /** Resolves to whether there is reason to come back soon: other groups, or something was left lying about. */
   async clean(worker: Worker): Promise<boolean> {
     const { keys, retries } = worker;
+    const own = (retries ?? worker).keys;
     let soon = false;
     for (let calls = 0, more = true; more && calls < CALLS; calls++) {
       const cleaned = await janitorScript.run(this.#link, {
-        keys: { stream: keys.stream, retry: (retries ?? worker).keys.stream },
+        keys: { stream: keys.stream, retry: own.stream, retryDelayed: own.delayed },
         args: { cursor: this.#cursors.get(worker) ?? '', slice: SLICE },
       });
       this.#cursors.set(worker, cleaned.cursor);

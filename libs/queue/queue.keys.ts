@@ -34,7 +34,7 @@ export const CONSUMER_PREFIX = 'sluice:';
 /** The consumer that owns what a stopping process handed back. It holds no lease, so anyone may take from it. */
 export const RELEASED = `${CONSUMER_PREFIX}~released`;
 
-/** The name under which one start of one process reads. */
-export function consumerName(processId: string): string {
-  return CONSUMER_PREFIX + processId;
+/** The name under which one start of one process reads. It ends with the id of its inbox: whoever lives can be told. */
+export function consumerName(processId: string, inboxId: string): string {
+  return `${CONSUMER_PREFIX}${processId}:${inboxId}`;
 }

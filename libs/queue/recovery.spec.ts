@@ -9,7 +9,7 @@ import { consumerName } from './queue.keys.js';
 import type { Task } from './index.js';
 
 const LEASE_MS = 300;
-const GHOST = consumerName('ghost');
+const GHOST = consumerName('ghost', 'inbox');
 const ALIVE = '{tasks}:~alive';
 
 const bed = new QueueBed();
@@ -153,7 +153,7 @@ describe('a process that lives', () => {
     await until(() => runs.length === 2, { what: 'both run' });
     const ids = (await pendingOf()).map(([id]) => id);
     await bed.admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, ...ids, 'RETRYCOUNT', 1, 'JUSTID');
-    const me = consumerName(connections.processId);
+    const me = consumerName(connections.processId, connections.get().inbox.id);
     await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 2), {
       what: 'both came back',
     });
@@ -169,7 +169,7 @@ describe('a process that lives', () => {
     await until(async () => (await bed.admin.zcard(ALIVE)) === 1, { what: 'it lives' });
     // Its own name: to Redis, this delivery is no different from one whose reply died with a socket. In one
     // transaction, for else the blocking read gets the entry.
-    const me = consumerName(connections.processId);
+    const me = consumerName(connections.processId, connections.get().inbox.id);
     await bed.admin
       .multi()
       .xadd('tasks', '*', 'payload', '1', 'timestamp', '1')

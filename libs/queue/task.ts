@@ -1,3 +1,5 @@
+import { DeadLetterTask } from './control-flow.js';
+
 /** What a {@link Task} is made of; only `payload` has no default. */
 export interface TaskParts<T> {
   payload: T;
@@ -41,9 +43,21 @@ export class Task<T = unknown> {
     this.#signal = parts.signal ?? neverAborted;
   }
 
-  /** Aborts when the app shuts down and its `drainMs` are over: the task is then given to another process. */
+  /**
+   * Aborts when the handler's `timeoutMs` are over (its reason is a `TaskTimeoutError`), or when the app shuts down and
+   * its `drainMs` are over: the task is then given to another process.
+   */
   get signal(): AbortSignal {
     return typeof this.#signal === 'function' ? this.#signal() : this.#signal;
+  }
+
+  /**
+   * Gives the task up: it becomes a dead letter with this reason at once, whatever attempts are left.
+   *
+   * @throws DeadLetterTask always; let it pass
+   */
+  deadLetter(reason: string, options?: { cause?: unknown }): never {
+    throw new DeadLetterTask(reason, options);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Link } from '../redis/index.js';
+import type { Clock, Link } from '../redis/index.js';
 import { Acks } from './acks.js';
 import { Delivery, type Entry } from './delivery.js';
 import { Failures, type FailuresOptions } from './failures.js';
@@ -8,6 +8,7 @@ import type { Persistence } from './persist.js';
 import { prefetchFor } from './prefetch.js';
 import type { QueueKeys } from './queue.keys.js';
 import type { Slots } from './slots.js';
+import { withinTime } from './time-limit.js';
 
 export interface WorkerOptions {
   handler: Handler;
@@ -18,6 +19,9 @@ export interface WorkerOptions {
   consumer: string;
   lease: Lease;
   link: Link;
+  /** What the names of inboxes begin with. */
+  inboxes: string;
+  clock: Clock;
   persistence: Persistence;
   log: FailuresOptions['log'];
 }
@@ -46,8 +50,11 @@ export class Worker {
   suspect = false;
   /** Called when there is credit enough to read. */
   onCredit: () => void = () => {};
+  /** Called when a task was put off, for this stream or the group's own retries: somebody must promote it. */
+  onDelayed: (stream: string, delayMs: number) => void = () => {};
   /** Called when an isolated task is settled: the next one may come. */
   onAlone: () => void = () => {};
+  readonly #clock: Clock;
   readonly #held = new Map<string, Delivery>();
   readonly #window: number;
   readonly #acks: Acks;
@@ -58,7 +65,9 @@ export class Worker {
   #closed = false;
   #whenChanged: (() => void) | undefined;
 
-  constructor({ handler, slots, keys, retries, consumer, lease, link, persistence, log }: WorkerOptions) {
+  constructor(options: WorkerOptions) {
+    const { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log } = options;
+    this.#clock = clock;
     this.handler = handler;
     this.slots = slots;
     this.retries = retries;
@@ -66,7 +75,7 @@ export class Worker {
     slots.workers.push(this);
     this.keys = keys;
     this.lease = lease;
-    const { group, concurrency, maxAttempts } = handler.options;
+    const { group, concurrency } = handler.options;
     const prefetch = prefetchFor(concurrency);
     this.#window = concurrency + prefetch;
     this.refill = Math.max(1, Math.ceil(prefetch / 2));
@@ -75,17 +84,12 @@ export class Worker {
       this.#offer();
     };
     this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onAcked });
-    const retry = retries?.keys.stream ?? keys.stream;
+    const onDelayed = (stream: string, delayMs: number): void => {
+      this.onDelayed(stream, delayMs);
+    };
     this.#failures = new Failures({
-      link,
-      keys,
-      retry,
-      queue: handler.queue,
-      group,
-      consumer,
-      maxAttempts,
-      persistence,
-      log,
+      ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
+      ...{ options: handler.options, inboxes, clock, onDelayed, persistence, log },
     });
   }
 
@@ -189,15 +193,27 @@ export class Worker {
       },
       (thrown: unknown) => {
         this.#ran();
-        if (!this.#closed) void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown));
+        if (!this.#closed) this.#failed(delivery, thrown);
         this.#next();
       },
     );
   }
 
+  #call(delivery: Delivery): Promise<void> {
+    const { timeoutMs } = this.handler.options;
+    if (timeoutMs === undefined) return this.#handle(delivery);
+    return withinTime(this.#clock, timeoutMs, delivery, () => this.#handle(delivery));
+  }
+
   /** Async, so that what a handler throws at once is a rejection as well. */
-  async #call({ task }: Delivery): Promise<void> {
+  async #handle({ task }: Delivery): Promise<void> {
     if (task) await this.handler.run(task);
+  }
+
+  #failed(delivery: Delivery, thrown: unknown): void {
+    const verdict = this.#failures.judge(delivery, thrown);
+    if (verdict.fate === 'done') this.#acks.add(delivery);
+    else void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown, verdict));
   }
 
   #change(): Promise<void> {

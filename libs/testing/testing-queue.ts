@@ -3,6 +3,7 @@ import { checkName, SLUICE_CLOCK, type Clock } from '../redis/index.js';
 import { queueName, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
 import { HandlerRegistry, type Handler } from '../queue/handler.registry.js';
 import { Task, type QueueService } from '../queue/index.js';
+import { SluiceError } from '../weave/index.js';
 import { encodePayload } from '../queue/payload.js';
 
 /** A task as it was published. */
@@ -62,6 +63,11 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
       const encoded = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`));
       resolve(encoded.map((text) => this.#add(name, text)));
     });
+  }
+
+  /** The bare protocol is Redis' own: there is none here. */
+  get raw(): never {
+    throw new SluiceError('SLUICE_NO_REDIS', 'queue.raw needs a Redis; use SluiceModule with startRedis()');
   }
 
   /** All that was published to a queue, in order, whether it has been run or not. */

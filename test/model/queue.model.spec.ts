@@ -52,7 +52,7 @@ describe('the queue as a model', () => {
       },
     ],
   ])('finds %s', async (_, violation, planted) => {
-    const found = runQueueModel({ link, seed: 1, steps: 5_000, ...(planted ? { planted } : {}) });
+    const found = runQueueModel({ link, seed: 1, steps: 5_000, shrink: false, ...(planted ? { planted } : {}) });
     await expect(found).rejects.toThrow(violation);
   });
 });

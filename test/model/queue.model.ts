@@ -10,6 +10,8 @@ export interface ModelOptions {
   steps: number;
   /** Ends it early, between two runs. */
   stop?: () => boolean;
+  /** Whether to look for the shortest way to a violation. Default true. */
+  shrink?: boolean;
   /** Further steps, to prove that a wrong one is found. */
   planted?: Readonly<Record<string, { weight: number; run: Step }>>;
 }
@@ -32,7 +34,14 @@ interface Move {
  *
  * Rejects with the shortest sequence that fast-check found for a violation. Resolves to the number of steps.
  */
-export async function runQueueModel({ link, seed, steps, stop, planted = {} }: ModelOptions): Promise<number> {
+export async function runQueueModel({
+  link,
+  seed,
+  steps,
+  stop,
+  planted = {},
+  shrink = true,
+}: ModelOptions): Promise<number> {
   const table = { ...STEPS, ...planted };
   const names = Object.entries(table).flatMap(([name, { weight }]) => new Array<string>(weight).fill(name));
   const move = fc.record({
@@ -41,19 +50,25 @@ export async function runQueueModel({ link, seed, steps, stop, planted = {} }: M
   });
   const moves = fc.array(move, { minLength: 1, maxLength: LENGTH, size: 'max' });
   let done = 0;
-  const ended = (): boolean => done >= steps || stop?.() === true;
+  let failing: number | undefined;
+  // Once a violation was found, only its lane goes on, and looks for the shortest way there.
+  const ended = (n: number): boolean => (failing === undefined ? done >= steps || stop?.() === true : failing !== n);
   const lane = async (n: number): Promise<void> => {
     const property = fc.asyncProperty(moves, fc.boolean(), async (run, several) => {
-      if (ended()) return;
+      if (ended(n)) return;
       const world = new World(link, `model${n}`, several ? ['one', 'two'] : ['one']);
-      await runOnce(world, run, table);
+      await runOnce(world, run, table).catch((error: unknown) => {
+        failing ??= n;
+        throw error;
+      });
       done += world.steps;
     });
-    for (let round = n; !ended(); round += LANES) {
-      await fc.assert(property, { seed: seed + round, includeErrorInReport: true, numRuns: 20 });
+    for (let round = n; !ended(n); round += LANES) {
+      await fc.assert(property, { seed: seed + round, includeErrorInReport: true, endOnFailure: !shrink, numRuns: 20 });
     }
   };
-  await Promise.all(Array.from({ length: LANES }, (_, n) => lane(n)));
+  const lanes = await Promise.allSettled(Array.from({ length: LANES }, (_, n) => lane(n)));
+  for (const outcome of lanes) if (outcome.status === 'rejected') throw outcome.reason;
   return done;
 }
 
@@ -98,6 +113,7 @@ async function rest(world: World): Promise<void> {
     if (rounds > 50 + 10 * world.published) throw new Error('the tasks do not come to rest');
     for (const group of world.groups.keys()) {
       for (const retries of [0, 1]) {
+        await step('promote', group, retries, 0, 0, 0, 0);
         await step('read', 0, group, retries, 3);
         await step('reap', 0, group, retries, 4, 1);
       }

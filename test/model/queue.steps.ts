@@ -1,8 +1,10 @@
 import { CONSUMER_PREFIX, RELEASED, type QueueKeys } from '../../libs/queue/queue.keys.js';
 import { ackScript } from '../../libs/queue/scripts/ack.script.js';
+import { delayScript } from '../../libs/queue/scripts/delay.script.js';
 import { handBackScript } from '../../libs/queue/scripts/hand-back.script.js';
 import { janitorScript } from '../../libs/queue/scripts/janitor.script.js';
 import { leaveScript } from '../../libs/queue/scripts/leave.script.js';
+import { promoteScript } from '../../libs/queue/scripts/promote.script.js';
 import { reapScript } from '../../libs/queue/scripts/reap.script.js';
 import { reconcileScript } from '../../libs/queue/scripts/reconcile.script.js';
 import { settleFailureScript } from '../../libs/queue/scripts/settle-failure.script.js';
@@ -21,6 +23,9 @@ export const MAX_DELIVERIES = 4;
 const ISOLATED_FROM = 3;
 export const CONSUMERS = ['a', 'b', 'c'].map((name) => CONSUMER_PREFIX + name);
 const FOREIGN = 'python';
+/** Nothing comes due by itself. */
+const LATER_MS = 1_000_000_000;
+const INBOXES = 'model:inbox:';
 /** Beyond any clock. */
 const FOR_EVER = 9_000_000_000_000;
 
@@ -75,21 +80,48 @@ async function acknowledge(
 /** A run that failed is settled as it was handed out, at whatever time later. */
 async function fail(world: World, handed: Handed | undefined, pick: Pick): Promise<Rule> {
   if (handed === undefined) return nothing;
-  const { group, keys, id, consumer, deliveries, attempts } = handed;
+  const { group, keys, id, task, consumer, deliveries, attempts } = handed;
   const now = world.last.pending.find((each) => each.keys === keys && each.group === group && each.id === id);
   const mine = now?.consumer === consumer && now.deliveries === deliveries;
-  const dies = pick(4) === 0;
+  const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
+  const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = world.retryKeysOf(group);
   const settlement = await settleFailureScript.run(world.link, {
-    keys: { stream: keys.stream, retry: world.retryKeysOf(group).stream, dead: keys.dead },
+    keys: { ...keys, retry, retryDelayed, retryBodies },
     args: {
-      ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), meta: '{"id":"7-7"}' },
-      ...{ reason: dies ? 'max-attempts' : '', failure: 'Error: no', stack: '' },
+      ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), meta: '', handle: `task ${task}` },
+      ...{ reason: fate === 'dead' ? 'max-attempts' : '', delayMs: fate === 'delayed' ? LATER_MS : 0 },
+      ...{ failure: 'Error: no', stack: '', inboxes: INBOXES },
     },
   });
-  const wanted = mine ? (dies ? 'dead' : 'retried') : now ? 'fenced' : 'stale';
+  const wanted = mine ? fate : now ? 'fenced' : 'stale';
   if (settlement !== wanted) throw new Error(`the settlement of ${id} is ${settlement}, not ${wanted}`);
-  const to = dies ? 'dead:max-attempts' : `waiting:${attempts + 1}`;
+  const to = { dead: 'dead:max-attempts', delayed: `delayed:${attempts + 1}`, retried: `waiting:${attempts + 1}` }[
+    fate
+  ];
   return (of, _, place) => mine && of === key(handed) && place === to;
+}
+
+async function publishLater(world: World): Promise<Rule> {
+  const payload = String(world.published++);
+  await delayScript.run(world.link, {
+    keys: world.keys,
+    args: { delayMs: LATER_MS, inboxes: INBOXES, timestamp: '1' },
+    rest: [`task ${payload}`, payload, ''],
+  });
+  return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'delayed:0';
+}
+
+/** Some of what is delayed is due now. */
+async function promote(world: World, pick: Pick): Promise<Rule> {
+  const group = one(world.groups, pick) ?? '';
+  const keys = streamFor(world, group, pick);
+  const all = await world.link.send<string[]>('zrange', [keys.delayed, 0, -1]);
+  for (const handle of all.filter(() => pick(2) === 0)) await world.link.send('zadd', [keys.delayed, 'XX', 0, handle]);
+  const dueNow = await world.link.send<number>('zcount', [keys.delayed, 0, 0]);
+  const limit = 1 + pick(4);
+  const { count } = await promoteScript.run(world.link, { keys, args: { limit } });
+  if (count !== Math.min(limit, dueNow)) throw new Error(`${count} of ${dueNow} were promoted, at most ${limit}`);
+  return (_, from, to) => from?.startsWith('delayed:') === true && to === `waiting:${from.slice(8)}`;
 }
 
 async function reap(world: World, pick: Pick): Promise<Rule> {
@@ -174,7 +206,8 @@ async function clean(world: World, pick: Pick): Promise<Rule> {
     const retry = world.retryKeysOf(group).stream;
     for (const stream of [world.keys.stream, retry]) {
       let cursor = '';
-      do ({ cursor } = await janitorScript.run(world.link, { keys: { stream, retry }, args: { cursor, slice } }));
+      const keys = { stream, retry, retryDelayed: world.retryKeysOf(group).delayed };
+      do ({ cursor } = await janitorScript.run(world.link, { keys, args: { cursor, slice } }));
       while (cursor !== '');
     }
   }
@@ -216,6 +249,8 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   },
   fail: { weight: 3, run: (world, pick) => fail(world, one(world.last.pending, pick), pick) },
   zombieFail: { weight: 2, run: (world, pick) => fail(world, one(world.history, pick), pick) },
+  publishLater: { weight: 2, run: publishLater },
+  promote: { weight: 2, run: promote },
   crash: { weight: 2, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', false) },
   start: { weight: 3, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', true) },
   reap: { weight: 4, run: reap },

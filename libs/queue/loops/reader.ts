@@ -1,5 +1,6 @@
 import { Loop, type Clock, type Link, type RedisConnection } from '../../redis/index.js';
 import { isSluiceError } from '../../weave/index.js';
+import { batches } from '../stream-reply.js';
 import type { Upkeep } from '../upkeep.js';
 import type { Worker } from '../worker.js';
 
@@ -185,14 +186,4 @@ export class Reader {
 function share({ credit, slots }: Worker, ready: readonly Worker[]): number {
   const streams = ready.filter((worker) => worker.slots === slots).length;
   return Math.max(1, Math.floor(credit / streams));
-}
-
-type Batch = [stream: string, entries: [id: string, fields: string[]][]];
-
-/** RESP2 answers pairs; RESP3 a map, which ioredis lays flat. */
-function batches(reply: unknown): Batch[] {
-  if (!Array.isArray(reply)) return [];
-  if (typeof reply[0] !== 'string') return reply as Batch[];
-  const flat = reply as unknown[];
-  return flat.flatMap((stream, i) => (i % 2 === 0 ? [[stream, flat[i + 1]] as Batch] : []));
 }

@@ -6,11 +6,11 @@ import { janitorScript, type Cleaned } from './janitor.script.js';
 
 const ME = 'me';
 const keys = queueKeys(new Keyspace(), 'tasks');
-const retry = retryKeys(new Keyspace(), 'tasks', GROUP).stream;
+const { stream: retry, delayed: retryDelayed } = retryKeys(new Keyspace(), 'tasks', GROUP);
 const bed = new QueueScriptBed(keys.stream);
 
 const clean = (cursor = '', slice = 100): Promise<Cleaned> =>
-  janitorScript.run(bed.link, { keys: { stream: keys.stream, retry }, args: { cursor, slice } });
+  janitorScript.run(bed.link, { keys: { stream: keys.stream, retry, retryDelayed }, args: { cursor, slice } });
 const add = async (count: number): Promise<string[]> => {
   const pipeline = bed.admin.pipeline();
   for (let n = 0; n < count; n++) pipeline.xadd(keys.stream, '*', ...task(String(n)));
@@ -100,6 +100,9 @@ describe('janitor', () => {
 
   it('tells whether the group has retries of its own', async () => {
     expect(await clean()).toMatchObject({ retries: false });
+    await bed.admin.zadd(retryDelayed, 1, 'x');
+    expect(await clean()).toMatchObject({ retries: true });
+    await bed.admin.del(retryDelayed);
     await bed.admin.xadd(retry, '*', ...task());
     expect(await clean()).toMatchObject({ retries: true });
   });

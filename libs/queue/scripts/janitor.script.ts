@@ -17,7 +17,7 @@ export interface Cleaned {
  * Deletes what all groups are done with: whatever was acknowledged and stayed, because another group had not seen it yet,
  * or because its consumer (of other software) acknowledges and does not delete.
  *
- * KEYS stream, retry · ARGV cursor ('' or where the last walk ended), slice (entries per walk) · returns {@link Cleaned}.
+ * KEYS stream, retry, retryDelayed · ARGV cursor ('' or where the last walk ended), slice (entries per walk) · returns {@link Cleaned}.
  *
  * A group is done with an entry that was delivered to it and is not pending. So everything below the lowest pending id
  * of all groups, and not beyond what the slowest of them has been handed, goes at once: whole blocks of a hundred
@@ -32,7 +32,7 @@ export interface Cleaned {
  */
 export const janitorScript = defineScript({
   name: 'queue.janitor',
-  keys: ['stream', 'retry'],
+  keys: ['stream', 'retry', 'retryDelayed'],
   args: { cursor: 'text', slice: 'number' },
   lua: lua`
 local most = 10000
@@ -66,7 +66,7 @@ if redis.call('EXISTS', stream) == 1 then
     if not high or below(last, high) then high = last end
   end
 end
-local hasRetries = redis.call('EXISTS', retry)
+local hasRetries = math.min(1, redis.call('EXISTS', retry, retryDelayed))
 -- Each entry that pends is there: so nothing else is, or it waits.
 if not low or (#groups == 1 and redis.call('XLEN', stream) <= pendings) then
   return { #groups, hasRetries, 0, 0, '' }

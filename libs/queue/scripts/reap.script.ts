@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../redis/index.js';
 import type { Entry } from '../delivery.js';
-import { BURY_LUA, FORGET_LUA, NOW_LUA } from './fragments.js';
+import { BURY_LUA, FORGET_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
 
 export interface Reaped {
   /** Now pending with the caller, who must run them. */
@@ -56,7 +56,7 @@ export const reapScript = defineScript({
     prefix: 'text',
   },
   lua: lua`
-${NOW_LUA}${FORGET_LUA}${BURY_LUA}
+${NOW_LUA}${IS_OF_LUA}${FORGET_LUA}${BURY_LUA}
 local function lives(name)
   local ends = redis.call('ZSCORE', alive, name)
   return ends and tonumber(ends) > now

@@ -12,7 +12,8 @@ import { settleFailureScript, type Settlement } from './settle-failure.script.js
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
 const LEASE_MS = 60_000;
-const RETRY = retryKeys(new Keyspace(), 'tasks', GROUP).stream;
+const INBOXES = ':~inbox:0:';
+const RETRY = retryKeys(new Keyspace(), 'tasks', GROUP);
 const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, consumers, entries, serverMs } = bed;
@@ -56,10 +57,13 @@ describe('reconcile', () => {
 describe('settle-failure', () => {
   const settle = (
     id: string,
-    over: { deliveries?: number; reason?: string; meta?: string } = {},
+    over: { deliveries?: number; reason?: string; meta?: string; delayMs?: number } = {},
   ): Promise<Settlement> =>
     settleFailureScript.run(bed.link, {
-      keys: { stream: keys.stream, retry: RETRY, dead: keys.dead },
+      keys: {
+        ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
+        ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
+      },
       args: {
         group: GROUP,
         consumer: ME,
@@ -68,6 +72,9 @@ describe('settle-failure', () => {
         attempts: '1',
         meta: `{"id":"${id}"}`,
         reason: '',
+        delayMs: 0,
+        handle: 'task-1',
+        inboxes: INBOXES,
         failure: 'Error: no',
         stack: 'Error: no at x',
         ...over,
@@ -171,13 +178,15 @@ describe('settle-failure', () => {
     await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
     const id = await pendingTask(ME);
     expect(await settle(id)).toBe('retried');
-    expect(await entries(RETRY)).toMatchObject([{ payload: '{"n":1}', retry_count: '1', meta: `{"id":"${id}"}` }]);
+    expect(await entries(RETRY.stream)).toMatchObject([
+      { payload: '{"n":1}', retry_count: '1', meta: `{"id":"${id}"}` },
+    ]);
     expect(await entries(keys.stream)).toMatchObject([{ id }]);
   });
 
   it('leaves the task where it is when the key of the retries is of another type', async () => {
     await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
-    await bed.admin.set(RETRY, 'no stream');
+    await bed.admin.set(RETRY.stream, 'no stream');
     const id = await pendingTask(ME);
     await expect(settle(id)).rejects.toThrow('WRONGTYPE');
     expect(await pending()).toEqual({ [id]: [ME, 1] });
@@ -191,7 +200,10 @@ describe.each(['', 'max-attempts'])(
       const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
       const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
       await settleFailureScript.run(bed.link, {
-        keys: { stream: keys.stream, retry: RETRY, dead: keys.dead },
+        keys: {
+          ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
+          ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
+        },
         args: {
           group: GROUP,
           consumer: ME,
@@ -200,8 +212,11 @@ describe.each(['', 'max-attempts'])(
           attempts: '1',
           meta: '',
           reason,
+          delayMs: 0,
+          handle: '1',
           failure: 'e',
           stack: '',
+          inboxes: INBOXES,
         },
       });
       const [[, fields]] = (await bed.admin.xrange(reason === '' ? keys.stream : keys.dead, '-', '+')) as [
