@@ -4,6 +4,7 @@
  *   npm run demo                                    in one terminal; it prints where the page is
  *   node scripts/screenshot.mjs <url> <file.png>    in another; CHROMIUM names the browser, /usr/bin/chromium by default
  */
+/* global document */
 import puppeteer from 'puppeteer-core';
 
 const [url, file] = process.argv.slice(2);

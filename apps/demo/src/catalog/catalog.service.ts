@@ -34,7 +34,7 @@ export class CatalogService {
   }
 
   /** The same for everybody: a key that never changes. */
-  @CacheStampedeSafe({ key: 'catalog', ttlMs: 60_000, tags: ['products'] })
+  @CacheStampedeSafe({ key: () => 'catalog', ttlMs: 60_000, tags: ['products'] })
   async overview(): Promise<Overview> {
     const categories = await this.database.query<Overview['categories'][number]>(
       'overview',

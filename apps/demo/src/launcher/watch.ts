@@ -61,8 +61,8 @@ export class Watch {
   }
 
   #count(pid: number, { cache }: Stats): void {
-    const { hits, misses, loads } = cache;
-    this.#seen.set(pid, { reads: hits.local + hits.redis + hits.stale + misses, loads });
+    const { hits, misses, coalesced, loads } = cache.total;
+    this.#seen.set(pid, { reads: hits.local + hits.redis + hits.stale + misses + coalesced, loads });
   }
 }
 
