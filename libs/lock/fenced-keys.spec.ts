@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { until } from '../../test/support/until.js';
+import type { FencedSetOptions } from './index.js';
 
 const bed = new LockBed();
 
@@ -66,7 +67,7 @@ describe('a fenced key', () => {
     expect(await bed.admin.pttl('{tag}k')).toBe(-1);
   });
 
-  it.each([
+  it.each<[string, unknown, unknown, FencedSetOptions | { ttl: number }, string]>([
     ['', 'v', 1, {}, 'SLUICE_BAD_NAME'],
     ['k', 7, 1, {}, 'SLUICE_BAD_OPTION'],
     ['k', 'v', undefined, {}, 'SLUICE_BAD_OPTION'],
@@ -76,7 +77,9 @@ describe('a fenced key', () => {
     ['k', 'v', 1, { ttlMs: 0 }, 'SLUICE_BAD_OPTION'],
   ])('refuses key %j, value %j, token %j, options %j', async (key, value, token, options, code) => {
     const { fenced } = await bed.service();
-    await expect(fenced.set(key, value as string, token as number, options)).rejects.toMatchObject({ code });
+    await expect(fenced.set(key, value as string, token as number, options as FencedSetOptions)).rejects.toMatchObject({
+      code,
+    });
     expect(await bed.admin.keys('*')).toEqual([]);
   });
 });

@@ -1,9 +1,11 @@
 import { hostname } from 'node:os';
 import { describe, expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { until } from '../../test/support/until.js';
-import { systemClock } from '../redis/index.js';
+import { SluiceRedisModule, systemClock } from '../redis/index.js';
+import { SluiceLockModule } from './index.js';
 import { ForcedLocks } from './forced-locks.js';
 
 const bed = new LockBed();
@@ -125,6 +127,17 @@ describe('forceRelease', () => {
     expect(await bed.admin.get('lock:x')).toBe(successor.owner);
   });
 
+  it('keeps the fence: tokens rise even where the clock is behind them', async () => {
+    const { locks } = await bed.listening();
+    const ahead = (Date.now() + 60_000) * 1_000;
+    await bed.admin.set('{lock:x}:~fence', String(ahead));
+    const lock = await locks.acquire('x');
+    expect(lock.fencingToken).toBe(ahead + 1);
+    await locks.forceRelease('x');
+    const other = await bed.service();
+    expect((await other.acquire('x')).fencingToken).toBe(ahead + 2);
+  });
+
   it('fails the body that returns after it', async () => {
     const { locks } = await bed.listening();
     const body = locks.withLock('x', async ({ signal }) => {
@@ -185,5 +198,24 @@ describe('forceRelease', () => {
     expect(() => {
       lock.assertHeld();
     }).toThrow(expect.objectContaining({ why: 'forced' }));
+  });
+});
+
+describe('at boot', () => {
+  it('minds a server that may evict locks', async () => {
+    await bed.admin.config('SET', 'maxmemory', '100mb');
+    await bed.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    try {
+      const module = await Test.createTestingModule({
+        imports: [
+          SluiceRedisModule.forRoot({ redis: { url: bed.redis.url, strict: true } }),
+          SluiceLockModule.forRoot({}),
+        ],
+      }).compile();
+      await expect(module.init()).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNFIT' });
+    } finally {
+      await bed.admin.config('SET', 'maxmemory', '0');
+      await bed.admin.config('SET', 'maxmemory-policy', 'noeviction');
+    }
   });
 });

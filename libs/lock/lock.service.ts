@@ -99,7 +99,7 @@ export class LockService {
       signal?.throwIfAborted();
       return waitMs > 0 ? this.#keeper.wait(request, waitMs, signal) : this.#now(request, signal);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error);
     }
   }
 
@@ -229,4 +229,8 @@ export class LockService {
     const keys = this.#known.get(name);
     return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
   }
+}
+
+async function rejected(error: unknown): Promise<never> {
+  throw error;
 }

@@ -65,6 +65,7 @@ export class LockStore {
 
   constructor(connection: RedisConnection, keyspace: Keyspace) {
     this.#connection = connection;
+    connection.keeps('locks');
     this.#keyspace = keyspace;
   }
 

@@ -4,7 +4,9 @@ import type { Clock } from './clock.js';
 import { Inbox } from './inbox.js';
 import type { Keyspace } from './keyspace.js';
 import { Link, reconnectDelayMs } from './link.js';
+import { RedisUnavailableError } from './redis.errors.js';
 import { shown, type ResolvedConnection } from './redis.options.js';
+import { faultsOf, parseServerInfo } from './server-check.js';
 
 export interface ConnectionContext {
   keyspace: Keyspace;
@@ -12,6 +14,7 @@ export interface ConnectionContext {
   /** Of this start of this process. */
   processId: string;
   onError: (error: unknown, what: string) => void;
+  onWarning: (message: string) => void;
 }
 
 /**
@@ -28,6 +31,7 @@ export class RedisConnection {
   readonly #context: ConnectionContext;
   readonly #subscriber: Link;
   readonly #opened = new Set<Link>();
+  readonly #kept: string[] = [];
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
     this.name = config.name;
@@ -48,6 +52,14 @@ export class RedisConnection {
     return this.#context.keyspace.channel(`inbox:${processId}`, this.commands.client.options.db ?? 0);
   }
 
+  /**
+   * Something is kept here that must not be evicted, in the words of a warning: `'locks'`. Say so before the connection is
+   * opened; the server is looked at then.
+   */
+  keeps(what: string): void {
+    this.#kept.push(what);
+  }
+
   /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
   openLink(purpose: string): Link {
     return this.#open(purpose, false);
@@ -60,16 +72,23 @@ export class RedisConnection {
   }
 
   /**
-   * Connects and subscribes. With `required: false` it does not wait.
+   * Connects and subscribes, and looks once whether the server is fit: warns, or refuses if the connection is `strict`.
+   * With `required: false` it does not wait.
    *
-   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried
+   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried, `SLUICE_REDIS_UNFIT` with what is wrong
    */
   async open(): Promise<void> {
     const { required, bootTimeoutMs } = this.#config;
     this.inbox.start();
     const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
-    if (!required) return;
-    if ((await up).every(Boolean)) return;
+    if (!required) {
+      this.#checkWhenUp();
+      return;
+    }
+    if ((await up).every(Boolean)) {
+      await this.#check();
+      return;
+    }
     const cause = this.commands.lastError ?? this.#subscriber.lastError;
     throw new SluiceError(
       'SLUICE_REDIS_UNREACHABLE',
@@ -83,6 +102,39 @@ export class RedisConnection {
     await this.inbox.stop();
     await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
     this.#opened.clear();
+  }
+
+  /** The app runs already: what is wrong can only be told. */
+  #checkWhenUp(): void {
+    let checked = false;
+    const check = (): void => {
+      if (checked) return;
+      checked = true;
+      this.#check().catch((error: unknown) => {
+        this.#context.onError(error, 'server check');
+      });
+    };
+    if (this.commands.up) check();
+    else this.commands.onUp(check);
+  }
+
+  async #check(): Promise<void> {
+    const faults = await this.#faults();
+    for (const fault of faults) {
+      const message = `Redis connection '${this.name}' (${this.#address()}): ${fault}`;
+      if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);
+      this.#context.onWarning(message);
+    }
+  }
+
+  async #faults(): Promise<string[]> {
+    try {
+      return faultsOf(parseServerInfo(await this.commands.send<string>('info')), this.#kept);
+    } catch (error) {
+      // Gone again, or closing: whoever uses it will say so.
+      if (error instanceof RedisUnavailableError && !this.#config.strict) return [];
+      return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
+    }
   }
 
   #open(purpose: string, lazyConnect: boolean): Link {

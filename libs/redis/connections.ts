@@ -30,9 +30,12 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     const onError = (error: unknown, what?: string): void => {
       this.logger.error(what === undefined ? error : `${what}: ${String(error)}`);
     };
+    const onWarning = (message: string): void => {
+      this.logger.warn(message);
+    };
     this.shutdown = new Shutdown(onError);
     for (const config of resolveRedisOptions(options.redis)) {
-      const context = { keyspace: this.keyspace, clock: this.clock, processId: this.processId, onError };
+      const context = { keyspace: this.keyspace, clock: this.clock, processId: this.processId, onError, onWarning };
       this.#connections.set(config.name, new RedisConnection(config, context));
     }
   }

@@ -21,13 +21,14 @@ afterAll(async () => {
 
 /** An inbox that is subscribed, and what it was told. */
 async function openInbox(db = 0): Promise<{ inbox: Inbox; got: string[][]; resyncs: () => number }> {
-  const connections = await new RedisConnections({ redis: { url: redis.url, db } }).open();
+  const connections = new RedisConnections({ redis: { url: redis.url, db } });
   opened.push(connections);
   const { inbox } = connections.get();
   const got: string[][] = [];
   let resyncs = 0;
   inbox.on('note', (parts) => got.push(parts.map(String)));
   inbox.onResync(() => resyncs++);
+  await connections.open();
   await until(() => resyncs > 0, { what: 'the inbox is subscribed' });
   return { inbox, got, resyncs: () => resyncs };
 }

@@ -123,6 +123,36 @@ describe('SluiceTestingModule', () => {
     expect((await next).held).toBe(false);
   });
 
+  it('locks: inspected, counted, forced, by the plain recipe', async () => {
+    const locks = app.get(LockService);
+    expect(await locks.inspect('a')).toBeNull();
+    const held = await locks.acquire('a', { owner: 'me' });
+    const next = locks.acquire('a', { owner: 'you' });
+    await until(() => locks.stats().contended === 1, { what: 'it waits' });
+    const { owner, fencingToken } = held;
+    expect(await locks.inspect('a')).toMatchObject({ owner, fencingToken, kind: 'ours', pid: process.pid, waiting: 1 });
+    expect((await locks.inspect('a'))?.waiters).toMatchObject([{ owner: 'you', pid: process.pid }]);
+    expect(await locks.forceRelease('a')).toBe(true);
+    expect(held.held).toBe(false);
+    expect(held.signal.reason).toMatchObject({ why: 'forced' });
+    const token = (await next).fencingToken;
+    await locks.fenced.set('k', 'v', token);
+    await expect(locks.fenced.set('k', 'v', held.fencingToken)).rejects.toMatchObject({ code: 'SLUICE_STALE_TOKEN' });
+    expect(await (await next).release()).toBe(true);
+    expect(locks.stats()).toMatchObject({ acquired: 2, contended: 1, lost: 1, held: 0, waiting: 0 });
+
+    expect(await locks.raw.acquire('a', 'cli', 60_000)).toBe(1);
+    expect(await locks.raw.acquire('a', 'cli', 60_000)).toBe(0);
+    expect(await locks.inspect('a')).toMatchObject({ owner: 'cli', kind: 'foreign' });
+    expect(await locks.tryAcquire('a')).toBeNull();
+    expect(await locks.raw.extend('a', 'you', 1)).toBe(0);
+    expect(await locks.raw.extend('a', 'cli', 30_000)).toBe(1);
+    expect(await locks.raw.release('a', 'you')).toBe(0);
+    const waits = locks.acquire('a');
+    expect(await locks.raw.release('a', 'cli')).toBe(1);
+    expect((await waits).held).toBe(true);
+  });
+
   it('keeps a lock that is renewed', async () => {
     const locks = app.get(LockService);
     const held = await locks.acquire('a', { ttlMs: 60 });

@@ -5,6 +5,12 @@ const service = { specs: ['libs/lock/lock.(service|held).spec'] };
 const lease = { file: 'libs/lock/lease.ts', specs: ['libs/lock/lease'] };
 const decorator = { specs: ['libs/lock/with-lock'] };
 const grant = 'libs/lock/scripts/grant.lua.ts';
+const raw = { file: 'libs/lock/scripts/raw.scripts.ts', specs: ['libs/lock/raw-locks'] };
+const operating = { file: 'libs/lock/scripts/force-release.script.ts', specs: ['libs/lock/lock.operating'] };
+const stats = { specs: ['libs/lock/lock.stats'] };
+const fenced = { file: 'libs/lock/scripts/fenced.scripts.ts', specs: ['libs/lock/fenced-keys'] };
+const errors = { specs: ['libs/lock/lock.errors'] };
+const server = { file: 'libs/redis/server-check.ts', specs: ['libs/redis/server-check'] };
 const handOver = 'libs/lock/scripts/hand-over.lua.ts';
 
 export default [
@@ -134,5 +140,151 @@ export default [
     find: 'fired ? previous(time, nowMs, DAY_MS) : nearest(time, nowMs)',
     replace: 'nearest(time, nowMs)',
     specs: ['libs/lock/cron-instants'],
+  },
+
+  // Operating: the plain recipe, a forced release, what is told of a lock, fenced writes, the look at the server.
+  {
+    ...raw,
+    name: 'a raw release does not look at the owner',
+    find: "if redis.call('GET', lock) == owner then return redis.call('DEL', lock) end",
+    replace: "do return redis.call('DEL', lock) end",
+  },
+  {
+    ...raw,
+    name: 'a raw extension brings an expired lock back',
+    find: "if redis.call('GET', lock) == owner then return redis.call('PEXPIRE', lock, ttl) end",
+    replace:
+      "if (redis.call('GET', lock) or owner) == owner then redis.call('SET', lock, owner, 'PX', ttl) return 1 end",
+  },
+  {
+    ...raw,
+    name: 'a raw acquisition overwrites',
+    file: 'libs/lock/lock.store.ts',
+    find: "[lock, owner, 'PX', ttlMs, 'NX']",
+    replace: "[lock, owner, 'PX', ttlMs]",
+  },
+  {
+    ...operating,
+    name: 'a forced release is not told',
+    find: "if process and token then redis.call('PUBLISH'",
+    replace: "if false then redis.call('PUBLISH'",
+  },
+  {
+    ...operating,
+    name: 'a forced release leaves the lock free',
+    find: 'settle({})\nreturn { owner',
+    replace: 'return { owner',
+  },
+  {
+    ...operating,
+    name: 'a forced release takes the fence along',
+    find: "redis.call('DEL', lock, beside('holder'))",
+    replace: "redis.call('DEL', lock, fence, beside('holder'))",
+  },
+  {
+    ...operating,
+    name: 'a forced release that is told early is forgotten',
+    file: 'libs/lock/lock.keeper.ts',
+    find: 'if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();',
+    replace: '',
+  },
+  {
+    ...operating,
+    name: 'a forced release ends a later grant',
+    file: 'libs/lock/forced-locks.ts',
+    find: '?.token === token',
+    replace: ' !== undefined && token > 0',
+  },
+  {
+    ...operating,
+    name: 'the record of an earlier holder deceives',
+    file: 'libs/lock/scripts/inspect.script.ts',
+    find: "if record and math.abs(redis.call('PTTL', holder) - ttl) > 2 then record = false end",
+    replace: '',
+  },
+  {
+    ...operating,
+    name: 'a look reads every waiter',
+    file: 'libs/lock/scripts/inspect.script.ts',
+    find: '${WAITERS_SHOWN - 1}',
+    replace: '-1',
+  },
+  {
+    ...stats,
+    name: 'every name is remembered',
+    file: 'libs/lock/lock.stats.ts',
+    find: 'if (this.#young.size >= this.#size)',
+    replace: 'if (this.#young.size >= Infinity)',
+  },
+  {
+    ...stats,
+    name: 'a message is made for nobody',
+    file: 'libs/lock/lock.events.ts',
+    find: 'if (lockChannels.acquired.hasSubscribers) ',
+    replace: '',
+  },
+  {
+    ...stats,
+    name: 'an app that closes loses its locks',
+    file: 'libs/lock/lock.keeper.ts',
+    find: "lost === undefined || lost.why === 'closed'",
+    replace: 'lost === undefined',
+  },
+  {
+    ...fenced,
+    name: 'a fenced write is let through',
+    find: 'if seen and tonumber(token) < tonumber(seen)',
+    replace: 'if false',
+  },
+  {
+    ...fenced,
+    name: 'a holder writes only once',
+    find: 'tonumber(token) < tonumber(seen)',
+    replace: 'tonumber(token) <= tonumber(seen)',
+  },
+  {
+    ...fenced,
+    name: 'a fenced deletion forgets who made it',
+    find: "redis.call('DEL', key)",
+    replace: "redis.call('DEL', key, fenced)",
+  },
+  {
+    ...fenced,
+    name: 'a value outlives its token',
+    file: 'libs/lock/fenced-keys.ts',
+    find: 'Math.max(rememberMs ?? REMEMBER_MS, ttlMs ?? 0)',
+    replace: 'rememberMs ?? REMEMBER_MS',
+  },
+  {
+    ...errors,
+    name: 'an outage is told without the lock',
+    file: 'libs/lock/lock.keeper.ts',
+    find: 'isTransient(error) ? new LockUnavailableError(name, action, error) : error',
+    replace: 'error',
+  },
+  {
+    ...errors,
+    name: "a nested lock's timeout is taken for one's own",
+    file: 'libs/lock/with-lock.decorator.ts',
+    find: "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);",
+    replace:
+      "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);\n      if (lock) return await this.#service.run(lock, () => this.#call.proceed());",
+  },
+  { ...server, name: 'a policy without a limit is minded', find: 'maxMemory > 0 && ', replace: '' },
+  { ...server, name: 'a cache may not evict', find: 'kept.length > 0 && ', replace: '' },
+  { ...server, name: 'any version will do', find: 'Number.parseInt(redisVersion) < OLDEST', replace: 'false' },
+  {
+    ...server,
+    name: 'strict only warns',
+    file: 'libs/redis/connection.ts',
+    find: "if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);",
+    replace: '',
+  },
+  {
+    ...operating,
+    name: 'locks do not mind eviction',
+    file: 'libs/lock/lock.store.ts',
+    find: "connection.keeps('locks');",
+    replace: '',
   },
 ];
