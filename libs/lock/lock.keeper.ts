@@ -55,18 +55,20 @@ export class LockKeeper {
     this.#store = store;
     this.#events = events;
     this.#forced = new ForcedLocks(clock);
-    this.#giveBack = new GiveBack(
-      clock,
-      (pending) => this.#letGo(pending, pending.minHoldMs, LEAVE_DEADLINE_MS),
-      onError,
-    );
+    this.#giveBack = new GiveBack(clock, (pending) => this.#letGo(pending, pending.minHoldMs), onError);
     const unwanted = (identity: LockIdentity, ttlMs: number): void => {
       this.#unwanted(identity, ttlMs);
     };
     const queued = (request: LockRequest): void => {
       events.contended(request.name);
     };
-    this.#room = new WaitingRoom(clock, store, { unwanted, queued, onError });
+    this.#room = new WaitingRoom(clock, store, {
+      granted: (request, grant, askedAtMs) => this.#hold(request, grant, askedAtMs),
+      unwanted,
+      queued,
+      gaveUp: (waiter, why) => void this.#gaveUp(waiter, why),
+      onError,
+    });
     this.#port = {
       clock,
       times: new DueTimes(clock),
@@ -110,9 +112,7 @@ export class LockKeeper {
   /** Takes the lock, waiting for it. */
   wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
     this.#refuseWhenClosed(request.name);
-    const giveUp = (waiter: Waiter, why: GaveUp): void => void this.#gaveUp(waiter, why, waitMs);
-    const fromMs = this.#clock.monoMs();
-    return this.#room.wait(request, { waitMs, signal, giveUp }).then((grant) => this.#hold(request, grant, fromMs));
+    return this.#room.wait(request, waitMs, signal);
   }
 
   /** Takes the lock, or answers why not. */
@@ -212,15 +212,15 @@ export class LockKeeper {
   }
 
   /** A waiter's time is over. If the lock is being granted to it just now, its release passes that on. */
-  async #gaveUp(waiter: Waiter, why: GaveUp, waitMs: number): Promise<void> {
-    const { request } = waiter;
+  async #gaveUp(waiter: Waiter, why: GaveUp): Promise<void> {
+    const { request, waitMs } = waiter;
     if (why.because === 'abort') {
       waiter.fail(why.reason);
       this.#giveBack.add(request, request.ttlMs);
       return;
     }
     try {
-      const answer = await this.#letGo(request, 0, LEAVE_DEADLINE_MS);
+      const answer = await this.#letGo(request, 0);
       const timeout = new LockTimeoutError(request.name, waitMs, answer.released ? undefined : answer.holder);
       this.#events.timedOut(timeout);
       waiter.fail(timeout);
@@ -232,8 +232,8 @@ export class LockKeeper {
 
   #release(request: LockRequest): Promise<boolean> {
     const { ttlMs, minHoldMs } = request;
-    return this.#letGo(request, minHoldMs, this.#closed ? LEAVE_DEADLINE_MS : undefined).then(
-      ({ released }) => released,
+    return this.#store.release(request, minHoldMs, this.#closed ? LEAVE_DEADLINE_MS : undefined).then(
+      (answer) => this.#passOn(request, answer),
       (error: unknown) => {
         if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);
         throw backendDown(request, 'release', error);
@@ -241,12 +241,15 @@ export class LockKeeper {
     );
   }
 
-  #letGo(identity: LockIdentity, minHoldMs: number, deadlineMs?: number): Promise<Released> {
-    const answer = this.#store.release(identity, minHoldMs, deadlineMs);
-    return answer.then((released) => {
-      if (released.released && released.unsettled) void this.#room.passOn(identity.keys);
-      return released;
-    });
+  async #letGo(identity: LockIdentity, minHoldMs: number): Promise<Released> {
+    const answer = await this.#store.release(identity, minHoldMs, LEAVE_DEADLINE_MS);
+    this.#passOn(identity, answer);
+    return answer;
+  }
+
+  #passOn({ keys }: LockIdentity, answer: Released): boolean {
+    if (answer.released && answer.unsettled) void this.#room.passOn(keys);
+    return answer.released;
   }
 
   async #grace(): Promise<void> {

@@ -91,15 +91,22 @@ export class LockService {
    * @throws the signal's reason, if `options.signal` aborts first
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`
    */
-  async acquire(name: string, options?: AcquireOptions): Promise<Lock> {
-    const resolved = resolveAcquire(this.#options, name, 'acquire', options);
-    const request = this.#request(name, resolved);
-    const { waitMs, signal } = resolved;
-    signal?.throwIfAborted();
-    if (waitMs > 0) return this.#keeper.wait(request, waitMs, signal);
+  acquire(name: string, options?: AcquireOptions): Promise<Lock> {
+    try {
+      const resolved = resolveAcquire(this.#options, name, 'acquire', options);
+      const request = this.#request(name, resolved);
+      const { waitMs, signal } = resolved;
+      signal?.throwIfAborted();
+      return waitMs > 0 ? this.#keeper.wait(request, waitMs, signal) : this.#now(request, signal);
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  async #now(request: LockRequest, signal: AbortSignal | undefined): Promise<Lock> {
     const answer = await this.#attempt(request, signal);
     if (answer instanceof Lock) return answer;
-    throw this.#busy(name, answer.holder);
+    throw this.#busy(request.name, answer.holder);
   }
 
   /**
@@ -222,4 +229,8 @@ export class LockService {
     const keys = this.#known.get(name);
     return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
   }
+}
+
+async function rejected(error: unknown): Promise<never> {
+  throw error;
 }

@@ -1,5 +1,4 @@
 import type { Clock } from '../redis/index.js';
-import { instantOf, type Instant } from './instant.js';
 import type { DueTimes } from './due-times.js';
 import { Lease, type Grant } from './lease.js';
 import type { LockRequest } from './lock-request.js';
@@ -41,7 +40,9 @@ export class Lock {
   readonly #request: LockRequest;
   readonly #port: LockPort;
   readonly #lease: Lease;
-  readonly #since: Instant;
+  /** When it was granted, on the monotonic clock and on the wall. */
+  readonly #sinceMs: number;
+  readonly #sinceWallMs: number;
   #abort: AbortController | undefined;
   #lost: LockLostError | undefined;
   #released: Promise<boolean> | undefined;
@@ -53,7 +54,8 @@ export class Lock {
     this.fencingToken = grant.token;
     this.#request = request;
     this.#port = port;
-    this.#since = instantOf(port.clock);
+    this.#sinceMs = port.clock.monoMs();
+    this.#sinceWallMs = port.clock.wallMs();
     this.#lease = new Lease(port.clock, port.times, request, grant, this);
   }
 
@@ -150,10 +152,13 @@ export class Lock {
   }
 
   #lostError(why: LostBecause): LockLostError {
-    return new LockLostError(this.name, why, { owner: this.owner, since: new Date(this.#since.wallMs) });
+    return new LockLostError(this.name, why, {
+      owner: this.owner,
+      since: new Date(this.#sinceWallMs),
+    });
   }
 
   #heldMs(): number {
-    return this.#port.clock.monoMs() - this.#since.monoMs;
+    return this.#port.clock.monoMs() - this.#sinceMs;
   }
 }

@@ -2,6 +2,7 @@ import { type CancelTimer, type Clock } from '../redis/index.js';
 import { certainMs, remainingMs, type Instant } from './instant.js';
 import type { LockRequest } from './lock-request.js';
 import type { Grant } from './lease.js';
+import type { Lock } from './lock.js';
 
 /** How much longer than `waitMs` the first answer may take. */
 export const ANSWER_MS = 1_000;
@@ -22,7 +23,11 @@ export class Waiter {
   readonly request: LockRequest;
   /** The place in the queue; '0' until Redis told. */
   place = '0';
-  readonly granted: Promise<Grant>;
+  /** How long it waits, in milliseconds, from its first sending on. */
+  readonly waitMs: number;
+  readonly #granted: Promise<Grant>;
+  #served: Promise<Lock> | undefined;
+  readonly #untilMs: number;
   readonly #clock: Clock;
   #bound: { from: Instant; fence: number };
   #state: 'waiting' | 'leaving' | 'done' = 'waiting';
@@ -34,14 +39,21 @@ export class Waiter {
   #reject!: (error: unknown) => void;
   readonly #endings: (() => void)[] = [];
 
-  constructor(request: LockRequest, clock: Clock, sent: Instant) {
+  constructor(request: LockRequest, clock: Clock, sent: Instant, waitMs: number) {
     this.request = request;
     this.#clock = clock;
+    this.waitMs = waitMs;
+    this.#untilMs = sent.monoMs + waitMs;
     this.#bound = { from: sent, fence: 0 };
-    this.granted = new Promise((resolve, reject) => {
+    this.#granted = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+  }
+
+  /** The end of the wait: what `hold` makes of the grant. Asked again, the same. */
+  served(hold: (grant: Grant) => Lock): Promise<Lock> {
+    return (this.#served ??= this.#granted.then(hold));
   }
 
   /** False once it was granted, failed or left: a grant that comes now is not its own. */
@@ -55,14 +67,14 @@ export class Waiter {
   }
 
   /**
-   * Calls `giveUp` at `untilMs` on the monotonic clock, or when the signal aborts. The time is for waiting in the queue: the
+   * Calls `giveUp` when the time is over, or when the signal aborts. The time is for waiting in the queue: the
    * first answer may take longer (at most `ANSWER_MS`), for the lock may well be free.
    */
-  limit(untilMs: number, signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
+  limit(signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
     const timeout = (): void => {
       giveUp({ because: 'timeout' });
     };
-    let cancel: CancelTimer = this.#clock.timer(Math.max(1, untilMs - this.#clock.monoMs()), () => {
+    let cancel: CancelTimer = this.#clock.timer(Math.max(1, this.#untilMs - this.#clock.monoMs()), () => {
       if (this.#heard) {
         timeout();
         return;

@@ -245,8 +245,14 @@ describe('a heartbeat that is executed late', () => {
       heartbeat: () => new Promise((resolve) => asked.push(resolve)),
     };
     const room = new WaitingRoom(clock, store, {
-      unwanted: (request) => unwanted.push(request),
+      granted: () => {
+        throw new Error('it left');
+      },
+      unwanted: (identity) => unwanted.push(identity),
       queued: () => {},
+      gaveUp: (waiter) => {
+        waiter.fail(new Error('gave up'));
+      },
       onError: (error) => {
         throw error;
       },
@@ -254,13 +260,7 @@ describe('a heartbeat that is executed late', () => {
     const keys = new KnownLocks(new Keyspace()).get('x');
     const times = { ttlMs: 30_000, renew: true, minHoldMs: 0, maxHoldMs: Infinity };
     const request = { name: 'x', keys, nonce: 'n', owner: 'o', ...times };
-    const failed = room.wait(request, {
-      waitMs: 1_500,
-      signal: undefined,
-      giveUp: (waiter) => {
-        waiter.fail(new Error('gave up'));
-      },
-    });
+    const failed = room.wait(request, 1_500, undefined);
     await Promise.all([clock.pass(2_000), expect(failed).rejects.toThrow('gave up')]);
     expect(asked).toHaveLength(1);
     asked[0]!([{ ttlMs: 30_000, fence: 1, granted: { nonce: 'n', token: 2 }, unsettled: false, places: ['7'] }]);

@@ -3,6 +3,7 @@ import { isTransient } from './give-back.js';
 import { instantOf, remainingMs, type Instant } from './instant.js';
 import type { Grant } from './lease.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
+import type { Lock } from './lock.js';
 import type { LockKeys } from './lock.keys.js';
 import type { LockStore, Pushed, Waiting } from './lock.store.js';
 import type { Acquired } from './scripts/acquire.reply.js';
@@ -27,20 +28,17 @@ interface Line {
   askAtMs: number;
 }
 
-/** Who is told what the callers of `wait` are not. */
+/** Who is told what becomes of those that wait. */
 export interface WaitingRoomListener {
+  /** It is granted the lock. What this answers is what its caller gets. */
+  granted: (request: LockRequest, grant: Grant, askedAtMs: number) => Lock;
   /** It was granted the lock, but waits here no more. */
   unwanted: (identity: LockIdentity, ttlMs: number) => void;
   /** It has to wait. */
   queued: (request: LockRequest) => void;
+  /** Its time is over: it has left, and is to be failed. */
+  gaveUp: (waiter: Waiter, why: GaveUp) => void;
   onError: (error: unknown, name: string) => void;
-}
-
-/** How long somebody waits, and what becomes of a waiter whose time is over: it has left, and is to be failed. */
-export interface Patience {
-  readonly waitMs: number;
-  readonly signal: AbortSignal | undefined;
-  readonly giveUp: (waiter: Waiter, why: GaveUp) => void;
 }
 
 /**
@@ -81,32 +79,34 @@ export class WaitingRoom {
   }
 
   /** Acquires the lock, waiting if it must. */
-  wait(request: LockRequest, patience: Patience): Promise<Grant> {
+  wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
     const sent = instantOf(this.#clock);
     // Most are granted at once and never become waiters. One that can be called off has to be one before the answer.
-    const early = patience.signal === undefined ? undefined : this.#enter(request, patience, sent);
+    const early = signal === undefined ? undefined : this.#enter(request, waitMs, sent, signal);
     this.#joining++;
-    const joined = this.#store.join(request, patience.waitMs + ANSWER_MS).then(
+    const joined = this.#store.join(request, waitMs + ANSWER_MS).then(
       (acquired) => {
         this.#answered();
         if (early === undefined && acquired.state === 'granted') {
           const grant = { token: acquired.token, from: sent, validMs: request.ttlMs, claimed: true };
-          if (remainingMs(this.#clock, sent, grant.validMs) > 0) return grant;
+          if (remainingMs(this.#clock, sent, grant.validMs) > 0) return this.#told.granted(request, grant, sent.monoMs);
         }
-        const waiter = early ?? this.#enter(request, patience, sent);
+        const waiter = early ?? this.#enter(request, waitMs, sent);
         this.#acquired(waiter, sent, acquired);
-        return this.#catchUp(waiter);
+        this.#catchUp(waiter);
+        return this.#served(waiter, sent);
       },
       (error: unknown) => {
         this.#answered();
-        const waiter = early ?? this.#enter(request, patience, sent);
+        const waiter = early ?? this.#enter(request, waitMs, sent);
         this.#troubled([waiter], error);
-        return this.#catchUp(waiter);
+        this.#catchUp(waiter);
+        return this.#served(waiter, sent);
       },
     );
     if (early === undefined) return joined;
     joined.catch(() => {});
-    return early.granted;
+    return this.#served(early, sent);
   }
 
   /** A grant was pushed. False if no such acquisition waits here. */
@@ -157,15 +157,20 @@ export class WaitingRoom {
     if (--this.#joining === 0) this.#joined?.();
   }
 
-  #enter(request: LockRequest, { waitMs, signal, giveUp }: Patience, sent: Instant): Waiter {
-    const waiter = new Waiter(request, this.#clock, sent);
+  #enter(request: LockRequest, waitMs: number, sent: Instant, signal?: AbortSignal): Waiter {
+    const waiter = new Waiter(request, this.#clock, sent, waitMs);
     this.#waiters.set(request.nonce, waiter);
-    waiter.limit(sent.monoMs + waitMs, signal, (why) => {
+    waiter.limit(signal, (why) => {
       waiter.leave();
       this.#forget(waiter);
-      giveUp(waiter, why);
+      this.#told.gaveUp(waiter, why);
     });
     return waiter;
+  }
+
+  /** For each waiter once: what it is granted is held from then on. */
+  #served(waiter: Waiter, sent: Instant): Promise<Lock> {
+    return waiter.served((grant) => this.#told.granted(waiter.request, grant, sent.monoMs));
   }
 
   #expel(waiter: Waiter, left: (waiter: Waiter) => void): void {
@@ -175,7 +180,7 @@ export class WaitingRoom {
   }
 
   /** What happened while its answer was on the way. */
-  #catchUp(waiter: Waiter): Promise<Grant> {
+  #catchUp(waiter: Waiter): void {
     const { nonce } = waiter.request;
     const pushed = this.#early.get(nonce);
     this.#early.delete(nonce);
@@ -183,7 +188,6 @@ export class WaitingRoom {
       if (pushed !== undefined) this.#told.unwanted(pushed.identity, pushed.validMs);
     } else if (this.#leaving !== undefined) this.#expel(waiter, this.#leaving);
     else if (pushed !== undefined) this.pushed(pushed);
-    return waiter.granted;
   }
 
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
