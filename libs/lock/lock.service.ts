@@ -231,6 +231,8 @@ export class LockService {
   }
 }
 
-async function rejected(error: unknown): Promise<never> {
-  throw error;
+function rejected(error: unknown): Promise<never> {
+  return new Promise(() => {
+    throw error;
+  });
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { ManualClock } from '../../test/support/manual-clock.js';
 import { until } from '../../test/support/until.js';
@@ -79,6 +80,29 @@ describe('a hand-over passes over', () => {
     // 64 were looked at. The lock is free, and yet not for those who did not wait.
     expect(await locks.tryAcquire('x')).toBeNull();
     expect((await next).held).toBe(true);
+  });
+
+  it('a thousand dead ones, a few at a time, without waiting for a heartbeat', async () => {
+    const { locks } = await listening();
+    const lock = await locks.acquire('x');
+    const [place, record] = [
+      Date.now() * 1_000,
+      frame(String(Date.now()), '30000', '0', 'nobody-listens-here', 'dead'),
+    ];
+    const dead = Array.from({ length: 1_000 }, (_, i) => `dead ${i}`);
+    await bed.admin.zadd('{lock:x}:~queue', ...dead.flatMap((nonce, i) => [place - 10_000 + i, nonce]));
+    await bed.admin.hset('{lock:x}:~waiters', ...dead.flatMap((nonce) => [nonce, record]));
+    const next = locks.acquire('x');
+    await waiting(1_001);
+    const { calls } = await commandDelta(bed.admin, async () => {
+      await lock.release();
+      await next;
+    });
+    // 1,001 at 64 a call, by the release and what follows it at once. A heartbeat or two may come in between.
+    expect(calls['evalsha']).toBeGreaterThanOrEqual(16);
+    expect(calls['evalsha']).toBeLessThanOrEqual(22);
+    expect(calls['publish']).toBe(1_001);
+    expect(await bed.admin.exists('{lock:x}:~queue', '{lock:x}:~waiters')).toBe(0);
   });
 
   it('one that does not claim its grant: it lasts two seconds', async () => {
