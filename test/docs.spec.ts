@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import ts from 'typescript';
@@ -67,12 +67,28 @@ describe('the guides', () => {
     expect(blocks.length).toBeGreaterThan(10);
     expect(check(blocks)).toEqual([expect.stringMatching(/^docs\/guide\/bad\.md:5: Argument of type 'number'/)]);
   }, 60_000);
+});
 
-  it.each(guides)('%s names files that exist', (name) => {
-    const text = texts.get(name) ?? '';
-    const missing = [...text.matchAll(/`((?:libs|test|apps)\/[\w./-]+\.ts)`/g)]
-      .map(([, path]) => path ?? '')
-      .filter((path) => ts.sys.readFile(join(ROOT, path)) === undefined);
-    expect(missing).toEqual([]);
+describe('what the docs refer to exists', () => {
+  const docs = [GUIDES, 'docs/internals'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(folder, name)),
+  );
+  const specs = ['libs', 'test', 'apps'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true }).map(String),
+  );
+
+  it.each(docs)('%s', (doc) => {
+    const text = readFileSync(join(ROOT, doc), 'utf8');
+    const found = (pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, name]) => name ?? '');
+    const files = found(/`((?:libs|test|apps)\/[\w./-]+\.\w+)`/g).filter((path) => !path.endsWith('.spec'));
+    const links = found(/\]\(([^)#:]+)(?:#[^)]*)?\)/g).map((link) => join(dirname(doc), link));
+    const missing = [...files, ...links].filter((path) => !existsSync(join(ROOT, path)));
+    // `lock.held.spec` or `test/e2e/lock.spec`: a spec by the end of its path.
+    const unknown = found(/`([\w./-]+\.spec)`/g).filter(
+      (name) => !specs.some((path) => join('/', path).endsWith(`/${name.replace(/^test\//, '')}.ts`)),
+    );
+    expect([...missing, ...unknown]).toEqual([]);
   });
 });
