@@ -202,7 +202,7 @@ export default [
     ...operating,
     name: 'the record of an earlier holder deceives',
     file: 'libs/lock/scripts/inspect.script.ts',
-    find: "if record and math.abs(redis.call('PTTL', holder) - ttl) > 2 then record = false end",
+    find: "if record and math.abs(redis.call('PTTL', holder) - ttl) > 100 then record = false end",
     replace: '',
   },
   {
