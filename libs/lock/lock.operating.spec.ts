@@ -4,7 +4,7 @@ import { Test } from '@nestjs/testing';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { until } from '../../test/support/until.js';
-import { SluiceRedisModule, systemClock } from '../redis/index.js';
+import { SluiceRedisModule, frame, systemClock } from '../redis/index.js';
 import { SluiceLockModule } from './index.js';
 import { ForcedLocks } from './forced-locks.js';
 
@@ -115,6 +115,8 @@ describe('forceRelease', () => {
     const waiter = next.locks.acquire('x');
     await bed.waiting(1);
     expect(await operator.forceRelease('x')).toBe(true);
+    // In the same step: no heartbeat was needed.
+    expect(await bed.admin.get('lock:x')).toMatch(/./);
     const successor = await waiter;
     expect(successor.fencingToken).toBeGreaterThan(lock.fencingToken);
     // Its renewal would be due after 20 s: only the push can have told.
@@ -191,10 +193,17 @@ describe('forceRelease', () => {
     await until(async () => (await bed.admin.exists('lock:x')) === 1, { what: 'it is granted', everyMs: 2 });
     const { locks: operator } = await bed.member();
     await operator.forceRelease('x');
+    // What is published after it arrives after it.
+    const { inbox } = connections.get();
+    const told = new Promise((resolve) => {
+      inbox.on('after', resolve);
+    });
+    await bed.admin.publish(inbox.channel, frame('after'));
+    await told;
     commands.send = send;
     letGo();
     const lock = await call;
-    await until(() => !lock.held, { what: 'it is known to be lost', everyMs: 2, deadlineMs: 5_000 });
+    expect(lock.held).toBe(false);
     expect(() => {
       lock.assertHeld();
     }).toThrow(expect.objectContaining({ why: 'forced' }));

@@ -99,7 +99,7 @@ export class LockService {
       signal?.throwIfAborted();
       return waitMs > 0 ? this.#keeper.wait(request, waitMs, signal) : this.#now(request, signal);
     } catch (error) {
-      return Promise.reject(error);
+      return rejected(error);
     }
   }
 
@@ -229,4 +229,10 @@ export class LockService {
     const keys = this.#known.get(name);
     return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
   }
+}
+
+function rejected(error: unknown): Promise<never> {
+  return new Promise(() => {
+    throw error;
+  });
 }

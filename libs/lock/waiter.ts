@@ -25,8 +25,9 @@ export class Waiter {
   place = '0';
   /** How long it waits, in milliseconds, from its first sending on. */
   readonly waitMs: number;
-  readonly #granted: Promise<Grant>;
-  #served: Promise<Lock> | undefined;
+  /** What `hold` makes of the grant, in the step that takes it: from then on it is known as held, and not as waiting. */
+  readonly granted: Promise<Lock>;
+  readonly #hold: (grant: Grant) => Lock;
   readonly #untilMs: number;
   readonly #clock: Clock;
   #bound: { from: Instant; fence: number };
@@ -35,25 +36,21 @@ export class Waiter {
   /** Whether the first request was answered, or failed. */
   #heard = false;
   #overdue: (() => void) | undefined;
-  #resolve!: (grant: Grant) => void;
+  #resolve!: (lock: Lock) => void;
   #reject!: (error: unknown) => void;
   readonly #endings: (() => void)[] = [];
 
-  constructor(request: LockRequest, clock: Clock, sent: Instant, waitMs: number) {
+  constructor(request: LockRequest, clock: Clock, sent: Instant, waitMs: number, hold: (grant: Grant) => Lock) {
     this.request = request;
     this.#clock = clock;
     this.waitMs = waitMs;
+    this.#hold = hold;
     this.#untilMs = sent.monoMs + waitMs;
     this.#bound = { from: sent, fence: 0 };
-    this.#granted = new Promise((resolve, reject) => {
+    this.granted = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-  }
-
-  /** The end of the wait: what `hold` makes of the grant. Asked again, the same. */
-  served(hold: (grant: Grant) => Lock): Promise<Lock> {
-    return (this.#served ??= this.#granted.then(hold));
   }
 
   /** False once it was granted, failed or left: a grant that comes now is not its own. */
@@ -145,7 +142,11 @@ export class Waiter {
   #take(grant: Grant, atLeastMs: number): boolean {
     if (remainingMs(this.#clock, grant.from, grant.validMs) <= atLeastMs) return false;
     this.#end('done');
-    this.#resolve(grant);
+    try {
+      this.#resolve(this.#hold(grant));
+    } catch (error) {
+      this.#reject(error);
+    }
     return true;
   }
 

@@ -94,19 +94,19 @@ export class WaitingRoom {
         const waiter = early ?? this.#enter(request, waitMs, sent);
         this.#acquired(waiter, sent, acquired);
         this.#catchUp(waiter);
-        return this.#served(waiter, sent);
+        return waiter.granted;
       },
       (error: unknown) => {
         this.#answered();
         const waiter = early ?? this.#enter(request, waitMs, sent);
         this.#troubled([waiter], error);
         this.#catchUp(waiter);
-        return this.#served(waiter, sent);
+        return waiter.granted;
       },
     );
     if (early === undefined) return joined;
     joined.catch(() => {});
-    return this.#served(early, sent);
+    return early.granted;
   }
 
   /** A grant was pushed. False if no such acquisition waits here. */
@@ -158,7 +158,9 @@ export class WaitingRoom {
   }
 
   #enter(request: LockRequest, waitMs: number, sent: Instant, signal?: AbortSignal): Waiter {
-    const waiter = new Waiter(request, this.#clock, sent, waitMs);
+    const waiter = new Waiter(request, this.#clock, sent, waitMs, (grant) =>
+      this.#told.granted(request, grant, sent.monoMs),
+    );
     this.#waiters.set(request.nonce, waiter);
     waiter.limit(signal, (why) => {
       waiter.leave();
@@ -166,11 +168,6 @@ export class WaitingRoom {
       this.#told.gaveUp(waiter, why);
     });
     return waiter;
-  }
-
-  /** For each waiter once: what it is granted is held from then on. */
-  #served(waiter: Waiter, sent: Instant): Promise<Lock> {
-    return waiter.served((grant) => this.#told.granted(waiter.request, grant, sent.monoMs));
   }
 
   #expel(waiter: Waiter, left: (waiter: Waiter) => void): void {

@@ -179,7 +179,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
 
   #beat({ keys, waiters }: Waiting): Heartbeat {
     const mutex = this.#mutex(keys);
-    this.#handOver(mutex);
+    this.#handOver(mutex, waiters);
     const { held } = mutex;
     const mine = waiters.find(({ request }) => request.nonce === held?.identity.nonce);
     return {
@@ -191,10 +191,12 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     };
   }
 
-  #handOver(mutex: Mutex): void {
+  /** @param told learn it by the reply, and need no message */
+  #handOver(mutex: Mutex, told: Waiting['waiters'] = []): void {
     const next = mutex.held === undefined ? mutex.queue.shift()?.request : undefined;
     if (next === undefined) return;
     const token = this.#grant(mutex, next);
+    if (told.some(({ request }) => request.nonce === next.nonce)) return;
     queueMicrotask(() => {
       this.#push({ identity: next, token, validMs: next.ttlMs });
     });
