@@ -51,7 +51,7 @@ class Users {
 
   @CacheStampedeSafe({
     key: (id: string) => `some:${id}`,
-    when: (id: string, fresh = false) => !fresh && id !== 'never',
+    when: (id: string, fresh?: boolean) => !fresh && id !== 'never',
     unless: (user: User) => user.team === 'secret',
   })
   async some(id: string, fresh = false): Promise<User> {

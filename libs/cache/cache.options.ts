@@ -128,7 +128,13 @@ export interface SluiceCacheModuleOptions extends Omit<
 }
 
 /** Limits of the local tier. */
-export type LocalOptions = Partial<LocalLimits>;
+export interface LocalOptions extends Partial<LocalLimits> {
+  /**
+   * Also hears of what others than Sluice do to stored values (`redis-cli DEL`, a flush, eviction, expiry), through Redis' client tracking
+   * on a further connection. Every write of any value then is a message to every process. Default false.
+   */
+  tracking?: boolean;
+}
 
 export interface CompressionOptions {
   /** Shorter texts are stored as they are. Default 4 096. */
@@ -164,7 +170,7 @@ export interface ResolvedCacheOptions {
   readonly leaseMs: number;
   readonly readTimeoutMs: number;
   /** Undefined: no local tier. */
-  readonly local: LocalLimits | undefined;
+  readonly local: (LocalLimits & { readonly tracking: boolean }) | undefined;
   /** Texts of this length and more are packed. */
   readonly packFrom: number;
   readonly loads: Layer;
@@ -315,13 +321,14 @@ export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined)
   };
 }
 
-const LOCAL_DEFAULTS: LocalLimits = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
+const LOCAL_DEFAULTS = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
 
-function localTier(given: unknown, path: string): { asked: boolean; limits: LocalLimits | undefined } {
+function localTier(given: unknown, path: string): { asked: boolean; limits: ResolvedCacheOptions['local'] } {
   if (given === false) return { asked: false, limits: undefined };
-  const limits = resolveOptions<LocalLimits>(path, given === true ? {} : given, {
+  const limits = resolveOptions<LocalLimits & { tracking: boolean }>(path, given === true ? {} : given, {
     maxEntries: count(LOCAL_DEFAULTS.maxEntries),
     maxBytes: count(LOCAL_DEFAULTS.maxBytes),
+    tracking: flag(false),
   });
   return { asked: given !== undefined, limits };
 }

@@ -75,7 +75,8 @@ export class CacheService implements OnApplicationBootstrap {
     };
     const { local: limits } = this.#options;
     const { inbox, news: channel } = this.#store;
-    this.#local = limits && new LocalTier({ inbox, channel, clock, limits });
+    const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
+    this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track });
     this.#reader = new Reader({ store: this.#store, wakeUps, local: this.#local, clock, random: this.#random, report });
     shutdown.onClose(() => this.#reader.close());
   }

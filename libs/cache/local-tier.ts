@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Inbox, Instants } from '../redis/index.js';
+import type { CacheStore } from './cache.store.js';
 import { LocalCopy } from './local-copy.js';
 import type { StoredValue } from './stored-value.js';
 
@@ -15,6 +16,8 @@ export interface LocalTierOptions {
   readonly channel: string;
   readonly clock: Clock;
   readonly limits: LocalLimits;
+  /** Has whoever asks told of changes that nobody announces, if that is wanted. */
+  readonly track?: CacheStore['track'] | undefined;
 }
 
 /**
@@ -55,13 +58,14 @@ export class LocalTier {
   /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
   readonly #watches = new Map<string, Watch>();
   readonly #inbox: LocalTierOptions['inbox'];
+  readonly #tracker: Pick<Inbox, 'proven'>;
   readonly #clock: Clock;
   /** Counts what concerns answers of all keys. */
   #era = 0;
   /** The last announcement's number; undefined after a subscription. */
   #number: number | undefined;
 
-  constructor({ inbox, channel, clock, limits }: LocalTierOptions) {
+  constructor({ inbox, channel, clock, limits, track }: LocalTierOptions) {
     this.#inbox = inbox;
     this.#clock = clock;
     this.#entries = new LRUCache({
@@ -82,6 +86,7 @@ export class LocalTier {
     });
     inbox.join(channel);
     inbox.proveEvery(PROVE_EVERY_MS);
+    this.#tracker = track ? this.#track(track) : inbox;
   }
 
   /** What is kept, at the moment. */
@@ -101,6 +106,8 @@ export class LocalTier {
     }
     const { proven } = this.#inbox;
     if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
+    const { proven: tracked } = this.#tracker;
+    if (monoMs - tracked.monoMs >= BOUND_MS || wallMs - tracked.wallMs >= BOUND_MS) return undefined;
     return entry.copy;
   }
 
@@ -173,6 +180,18 @@ export class LocalTier {
   clear(): void {
     this.#era++;
     this.#entries.clear();
+  }
+
+  #track(track: CacheStore['track']): Pick<Inbox, 'proven'> {
+    const tracker = track((keys) => {
+      if (keys === undefined) this.clear();
+      else for (const key of keys) this.drop(key);
+    });
+    tracker.onResync(() => {
+      this.clear();
+    });
+    tracker.proveEvery(PROVE_EVERY_MS);
+    return tracker;
   }
 
   #hear(number: number, what: string | undefined, names: string[]): void {
