@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { cold, failing, governor, tagged, takeover } from './cache.stampede.js';
 import type { ChaosWorkerSettings } from '../apps/cache-chaos-worker.js';
 import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
@@ -287,5 +288,10 @@ export default defineChaos({
       run: resurrection,
     },
     zombie: { about: '100 loaders are paused past their leases, and wake up with their loads done', run: zombie },
+    cold: { about: '10 processes × 100 callers × 1,000 cold keys, arriving over two load times', run: cold },
+    governor: { about: '10,000 cold keys at once, at a source that takes 8 loads', run: governor },
+    failing: { about: 'a source that is down, under 1,000 calls per second in 4 processes', run: failing },
+    takeover: { about: 'loading processes are killed', run: takeover },
+    tagged: { about: 'a tag of 100,000 values is invalidated', run: tagged },
   },
 });
