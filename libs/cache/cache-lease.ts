@@ -123,7 +123,7 @@ async function follow<T>(
   wakeUps.done(request);
   if (answer.kind === 'error') throw failed(order, answer.failure, answer.remainingMs);
   if (answer.kind === 'full') throw new Error('a question without a limit was answered by one');
-  const copies = copiesOf(answer.value);
+  const copies = copiesOf(answer.value, order);
   if (copies) return { state: 'hit', value: copies.take() as T, ...NOTHING_HELD };
   await store.discard(order.entry);
   return undefined;
@@ -151,7 +151,7 @@ async function waitFor<T>(airspace: Airspace, order: Order, request: Request, re
   const news = await request.news(remainingMs + 1);
   wakeUps.done(request);
   if (news.verb === 'error') throw failed(order, news.failure);
-  const copies = news.verb === 'value' ? copiesOf(parseStored(news.text)) : undefined;
+  const copies = news.verb === 'value' ? copiesOf(parseStored(news.text), order) : undefined;
   if (copies) return copies.take() as T;
   const next = wakeUps.expect(store.newToken());
   const answer = await ask(airspace, order, next);
@@ -160,14 +160,14 @@ async function waitFor<T>(airspace: Airspace, order: Order, request: Request, re
   if (answer.kind === 'load' || ('then' in answer && answer.then === 'load'))
     await store.release(order.entry, next.token);
   if (answer.kind === 'error') throw failed(order, answer.failure, answer.remainingMs);
-  const found = 'value' in answer ? copiesOf(answer.value) : undefined;
+  const found = 'value' in answer ? copiesOf(answer.value, order) : undefined;
   if (found) return found.take() as T;
   throw new SluiceError('SLUICE_CACHE_LEASE_FREE', `nobody loads '${order.key}' any more: call lease() again`);
 }
 
-function copiesOf(value: StoredValue | undefined): Copies | undefined {
+function copiesOf(value: StoredValue | undefined, { options }: Order): Copies | undefined {
   try {
-    return value && new Copies(value.text);
+    return value && new Copies(value.text, options.revive);
   } catch {
     return undefined;
   }

@@ -10,6 +10,8 @@ describe('cache options', () => {
       connection: undefined,
       leaseMs: 3_000,
       readTimeoutMs: 250,
+      local: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024, tracking: false },
+      packFrom: Infinity,
       methods: new Map(),
       loads: {},
     });
@@ -22,6 +24,9 @@ describe('cache options', () => {
       negativeTtlMs: 60_000,
       errorBackoffMs: 1_000,
       loaderTimeoutMs: 60_000,
+      local: true,
+      revive: undefined,
+      unless: undefined,
       maxConcurrentLoads: 0,
       source: '',
       tags: [],
@@ -90,5 +95,35 @@ describe('cache options', () => {
   it('leave out what a layer does not say', () => {
     expect(resolveLayer('here', { ttlMs: undefined })).toEqual({});
     expect(() => resolveLayer('here', { ttlMs: null })).toThrow(bad('here.ttlMs'));
+  });
+
+  it.each<[string, () => unknown]>([
+    ['the module', () => resolveCacheOptions({ consistency: 'strict', local: true })],
+    ['the module, by limits', () => resolveCacheOptions({ consistency: 'strict', local: { maxEntries: 5 } })],
+    ['one place', () => resolveLayer('x', { consistency: 'strict', local: true })],
+    ['a stronger place than the strict one', () => loadOptions({ consistency: 'strict' }, { local: true })],
+  ])('refuse local copies under strict: %s', (_where, ask) => {
+    expect(ask).toThrow(expect.objectContaining({ code: 'SLUICE_BAD_OPTION' }));
+  });
+
+  it('have local copies unless told otherwise, or strict by the stronger word', () => {
+    expect(loadOptions().local).toBe(true);
+    expect(loadOptions({ local: false }).local).toBe(false);
+    expect(loadOptions({ local: false }, { local: true }).local).toBe(true);
+    expect(loadOptions({ local: true }, { consistency: 'strict' }).local).toBe(false);
+    expect(loadOptions({ consistency: 'strict' }, { consistency: 'bounded' }).local).toBe(true);
+    expect(loadOptions(resolveCacheOptions({ local: false }).loads).local).toBe(false);
+  });
+
+  it('limit the local tier and pack long texts', () => {
+    expect(resolveCacheOptions({ local: false }).local).toBeUndefined();
+    expect(resolveCacheOptions({ local: { maxEntries: 5 } }).local).toMatchObject({
+      maxEntries: 5,
+      maxBytes: 33_554_432,
+    });
+    expect(() => resolveCacheOptions({ local: { maxBytes: 0 } })).toThrow('cache.local.maxBytes must be');
+    expect(resolveCacheOptions({ compression: true }).packFrom).toBe(4_096);
+    expect(resolveCacheOptions({ compression: { threshold: 100 } }).packFrom).toBe(100);
+    expect(resolveCacheOptions({ compression: false }).packFrom).toBe(Infinity);
   });
 });

@@ -2,13 +2,17 @@ import {
   badOption,
   count,
   durationMs,
+  flag,
   fn,
   oneOf,
   optional,
   resolveOptions,
   text,
   type OptionChecks,
+  type SluiceError,
 } from '../weave/index.js';
+import type { Revive } from './copies.js';
+import type { LocalLimits } from './local-tier.js';
 import { encodeTags, isWellFormed } from './tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
@@ -70,6 +74,19 @@ export interface CacheOptions<T = unknown> {
    * reach the version that they are given; tags and `clear` reach all.
    */
   version?: string;
+  /**
+   * Keeps copies in this process, which are answered without a round trip; copies in other processes than the invalidating one
+   * go within 1 s. Default true, and false where `consistency` is `'strict'`; asking for both is refused.
+   */
+  local?: boolean;
+  /**
+   * Makes an instance of a class of the data that the cache keeps: called for every caller, with what is stored. Instances are then
+   * accepted, and stored as plain objects of their own properties. What it throws makes a stored value a miss: it may check as
+   * well (`(data) => UserSchema.parse(data)`).
+   */
+  revive?(data: unknown): unknown;
+  /** Does not store what this is true of: its callers get it, and whoever asks next loads again. */
+  unless?(value: T): boolean;
   /** `'throw'`: a reader gets the error if Redis does not answer or refuses. Default `'load'`: its value from the source, uncached. */
   onBackendDown?: 'load' | 'throw';
 }
@@ -83,7 +100,10 @@ export type LeaseOptions<T = unknown> = Pick<CacheOptions<T>, (typeof LEASE_OPTI
 /** Options of `CacheService.get` and `CacheService.delete`. */
 export type KeyOptions = Pick<CacheOptions, 'version'>;
 
-export interface SluiceCacheModuleOptions extends Omit<CacheOptions, 'tags' | 'resultTags' | 'source'> {
+export interface SluiceCacheModuleOptions extends Omit<
+  CacheOptions,
+  'tags' | 'resultTags' | 'source' | 'local' | 'revive' | 'unless'
+> {
   /** The Redis connection to use, by its name in `redis.connections`. Default: `default`. */
   connection?: string;
   /**
@@ -94,10 +114,31 @@ export interface SluiceCacheModuleOptions extends Omit<CacheOptions, 'tags' | 'r
   /** Milliseconds that a read waits for Redis before it goes to the source by itself. Default 250. */
   readTimeoutMs?: number;
   /**
+   * How many copies this process keeps; false: none, of anything. Default `{ maxEntries: 10 000, maxBytes: 32 MiB }`; bytes are
+   * estimated from the text that is stored in Redis.
+   */
+  local?: boolean | LocalOptions;
+  /** Packs texts of this many characters and more (brotli). Read they are in any case. Default false. */
+  compression?: boolean | CompressionOptions;
+  /**
    * Options per decorated method, by `Class.method`: they outrank the decorator's, so that configuration can tune what
    * code declares. A name that no method has is warned of at boot.
    */
   methods?: Record<string, CacheOptions>;
+}
+
+/** Limits of the local tier. */
+export interface LocalOptions extends Partial<LocalLimits> {
+  /**
+   * Also hears of what others than Sluice do to stored values (`redis-cli DEL`, a flush, eviction, expiry), through Redis' client tracking
+   * on a further connection. Every write of any value then is a message to every process. Default false.
+   */
+  tracking?: boolean;
+}
+
+export interface CompressionOptions {
+  /** Shorter texts are stored as they are. Default 4 096. */
+  threshold?: number;
 }
 
 /** Options of one load, complete. Tags are encoded. */
@@ -117,6 +158,9 @@ export interface LoadOptions {
   readonly resultTags: ((value: never) => readonly string[]) | undefined;
   readonly consistency: 'bounded' | 'strict';
   readonly version: string | undefined;
+  readonly local: boolean;
+  readonly revive: Revive | undefined;
+  readonly unless: ((value: never) => boolean) | undefined;
   readonly onBackendDown: 'load' | 'throw';
 }
 
@@ -125,6 +169,10 @@ export interface ResolvedCacheOptions {
   readonly connection: string | undefined;
   readonly leaseMs: number;
   readonly readTimeoutMs: number;
+  /** Undefined: no local tier. */
+  readonly local: (LocalLimits & { readonly tracking: boolean }) | undefined;
+  /** Texts of this length and more are packed. */
+  readonly packFrom: number;
   readonly loads: Layer;
   readonly methods: ReadonlyMap<string, Layer>;
 }
@@ -150,6 +198,9 @@ const everywhere = {
 /** What makes sense of one kind of value only is no option of the module. */
 const layer: OptionChecks<Layer> = {
   ...everywhere,
+  local: optional(flag(true)),
+  revive: fn<Revive>(),
+  unless: fn(),
   source: optional(text()),
   tags: optional((value: unknown, path: string) => encodeTags(path, value)),
   resultTags: fn(),
@@ -165,10 +216,12 @@ const LEASE_OPTIONS = [
   'tags',
   'resultTags',
   'version',
+  'revive',
+  'unless',
   'onBackendDown',
 ] as const satisfies (keyof CacheOptions)[];
 
-const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs'> = {
+const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
   ttlMs: 60_000,
   staleMs: 0,
   softTimeoutMs: 0,
@@ -182,12 +235,20 @@ const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs'> = {
   resultTags: undefined,
   consistency: 'bounded',
   version: undefined,
+  revive: undefined,
+  unless: undefined,
   onBackendDown: 'load',
 };
 
 /** Checks what one place says. */
 export function resolveLayer(path: string, given: unknown): Layer {
-  return resolveOptions(path, given, layer);
+  const resolved = resolveOptions(path, given, layer);
+  if (resolved.local === true && resolved.consistency === 'strict') throw localAndStrict(path);
+  return resolved;
+}
+
+function localAndStrict(path: string): SluiceError {
+  return badOption(`${path}.local`, "false or left out under consistency: 'strict', which has no local copies", true);
 }
 
 /** The same for `CacheService.lease`. */
@@ -205,7 +266,20 @@ export function resolveVersion(path: string, given: unknown): string | undefined
 /** Puts layers on the defaults, the strongest last. */
 export function loadOptions(...layers: readonly Layer[]): LoadOptions {
   const merged = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS & Layer;
-  return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs };
+  return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs, local: localOf(layers) };
+}
+
+/** The strongest word counts; `strict` is one, against copies. */
+function localOf(layers: readonly Layer[]): boolean {
+  let wanted: boolean | undefined;
+  let strict = false;
+  for (const { local, consistency } of layers) {
+    if (consistency !== undefined) strict = consistency === 'strict';
+    if (consistency === 'strict') wanted = undefined;
+    if (local !== undefined) wanted = local;
+    if (strict && wanted === true) throw localAndStrict('cache');
+  }
+  return wanted ?? !strict;
 }
 
 /** How long a value is fresh, this time. */
@@ -225,14 +299,43 @@ export function keepOf({ ttlMs, negativeTtlMs, staleMs, loaderTimeoutMs }: LoadO
  * @throws SluiceError `SLUICE_BAD_OPTION` naming path and value
  */
 export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined): ResolvedCacheOptions {
-  const { connection, leaseMs, readTimeoutMs, methods, ...loads } = resolveOptions('cache', given, {
+  const { connection, leaseMs, readTimeoutMs, methods, local, compression, ...loads } = resolveOptions('cache', given, {
     ...everywhere,
+    local: localTier,
+    compression: compressionFrom,
     connection: text(),
     leaseMs: durationMs(3_000, { min: 10 }),
     readTimeoutMs: durationMs(250),
     methods: methodLayers,
   });
-  return { connection, leaseMs, readTimeoutMs, methods, loads };
+  if (local.asked && loads.consistency === 'strict') throw localAndStrict('cache');
+  const off = local.limits ? {} : { local: false };
+  return {
+    connection,
+    leaseMs,
+    readTimeoutMs,
+    local: local.limits,
+    packFrom: compression,
+    methods,
+    loads: { ...loads, ...off },
+  };
+}
+
+const LOCAL_DEFAULTS = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
+
+function localTier(given: unknown, path: string): { asked: boolean; limits: ResolvedCacheOptions['local'] } {
+  if (given === false) return { asked: false, limits: undefined };
+  const limits = resolveOptions<LocalLimits & { tracking: boolean }>(path, given === true ? {} : given, {
+    maxEntries: count(LOCAL_DEFAULTS.maxEntries),
+    maxBytes: count(LOCAL_DEFAULTS.maxBytes),
+    tracking: flag(false),
+  });
+  return { asked: given !== undefined, limits };
+}
+
+function compressionFrom(given: unknown, path: string): number {
+  if (given === undefined || given === false) return Infinity;
+  return resolveOptions(path, given === true ? {} : given, { threshold: count(4_096) }).threshold;
 }
 
 function methodLayers(given: unknown, path: string): ReadonlyMap<string, Layer> {

@@ -26,6 +26,7 @@ beforeAll(async () => {
     {
       leaseMs: 400,
       readTimeoutMs: 2_000,
+      packFrom: Infinity,
     },
     connections.clock,
   );

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock, Inbox, RedisConnection } from '../redis/index.js';
 import { Breaker } from './breaker.js';
 import type { LoaderFailure } from './cache.errors.js';
+import { pack } from './compression.js';
 import type { CacheKeys } from './cache.keys.js';
 import { askScript, type Answer } from './scripts/ask.script.js';
 import { clearScript } from './scripts/clear.script.js';
@@ -23,6 +24,8 @@ export interface StoreTiming {
   readonly leaseMs: number;
   /** How long a reader waits for Redis. */
   readonly readTimeoutMs: number;
+  /** Texts of this length and more are packed. */
+  readonly packFrom: number;
 }
 
 /** What an error's note in Redis holds. */
@@ -102,8 +105,17 @@ export class CacheStore {
   }
 
   /** Where the news for this process arrives. */
-  get inbox(): Pick<Inbox, 'on' | 'onResync'> {
+  get inbox(): Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveEvery' | 'proven'> {
     return this.#connection.inbox;
+  }
+
+  /** Hears of entries that anybody changed, by any means; `undefined`: of all. */
+  track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveEvery'> {
+    const prefixes = [this.#keys.value(':'), this.#keys.value('~v:')];
+    const lane = this.#keys.value('').length;
+    return this.#connection.track(prefixes, (keys) => {
+      changed(keys?.map((key) => key.slice(lane)));
+    });
   }
 
   /** Names one request, among all that any process ever makes. */
@@ -185,7 +197,15 @@ export class CacheStore {
       this.#connection.commands,
       {
         keys: { ...this.#both(entry), epoch, recent },
-        args: { token, text, ttlMs, staleMs, loadMs, tagPrefix, keepMs: ttlMs + staleMs },
+        args: {
+          token,
+          text: pack(text, this.timing.packFrom),
+          ttlMs,
+          staleMs,
+          loadMs,
+          tagPrefix,
+          keepMs: ttlMs + staleMs,
+        },
         rest: tags,
       },
       { deadlineMs: this.timing.readTimeoutMs },
@@ -242,7 +262,16 @@ export class CacheStore {
     const [token, sentAtMs] = [this.newToken(), this.serverClock.sent()];
     const serverMs = await setScript.run(this.#connection.commands, {
       keys: { ...this.#both(entry), sequence, epoch },
-      args: { channel: this.news, entry, token, text, ttlMs, staleMs, tagPrefix, keepMs: ttlMs + staleMs },
+      args: {
+        channel: this.news,
+        entry,
+        token,
+        text: pack(text, this.timing.packFrom),
+        ttlMs,
+        staleMs,
+        tagPrefix,
+        keepMs: ttlMs + staleMs,
+      },
       rest: tags,
     });
     this.serverClock.heard(serverMs, sentAtMs);

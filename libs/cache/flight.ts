@@ -6,8 +6,9 @@ import { Copies } from './copies.js';
 import { Grant, type Airspace, type Order } from './grant.js';
 import { Load, type Loader } from './load.js';
 import type { Answer } from './scripts/ask.script.js';
+import type { Kept } from './local-tier.js';
 import { parseStored, type StoredValue } from './stored-value.js';
-import type { Request } from './wake-ups.js';
+import type { News, Request } from './wake-ups.js';
 
 /** How a flight ended, if not with an error. */
 export type Landing =
@@ -88,6 +89,9 @@ export class Flight {
   async #fly(): Promise<Landing> {
     try {
       return (await this.#glance()) ?? (await this.#ask());
+    } catch (error) {
+      this.order.meter.error(this.order.key, error);
+      throw error;
     } finally {
       this.#leave(this);
     }
@@ -101,7 +105,11 @@ export class Flight {
     if (tags === undefined || closed) return undefined;
     let glance;
     try {
-      glance = await store.glance(entry, tags);
+      glance = await this.#keeping(
+        () => store.glance(entry, tags),
+        ({ value, fresh }) =>
+          value && fresh ? this.#kept(value, value.freshUntilMs - store.serverClock.latestMs()) : undefined,
+      );
     } catch (error) {
       return this.#withoutRedis(error);
     }
@@ -109,7 +117,10 @@ export class Flight {
     if (value && fresh) {
       const leftMs = value.freshUntilMs - store.serverClock.latestMs();
       const landing = this.#lot * value.loadMs < leftMs ? this.#land(value) : undefined;
-      if (landing) return landing;
+      if (landing) {
+        this.order.meter.hit(this.order.key, 'redis');
+        return landing;
+      }
     }
     if (!value) hotKeys.delete(entry);
     return undefined;
@@ -139,7 +150,11 @@ export class Flight {
     if (closed) return this.#loadAlone();
     let answer: Answer;
     try {
-      answer = await store.ask(this.order.entry, this.#question(request, woken));
+      answer = await this.#keeping(
+        () => store.ask(this.order.entry, this.#question(request, woken)),
+        (given) =>
+          given.kind === 'hit' ? this.#kept(given.value, given.value.freshUntilMs - given.serverMs) : undefined,
+      );
     } catch (error) {
       return this.#withoutRedis(error);
     }
@@ -148,14 +163,16 @@ export class Flight {
       case 'stale':
         return this.#found(request, answer.value, answer);
       case 'load':
+        this.order.meter.miss(this.order.key);
         return this.#granted(request);
       case 'wait': {
-        const news = await request.news(answer.remainingMs + 1 + random() * SPREAD_MS);
+        const news = await this.#wait(request, answer.remainingMs + 1 + random() * SPREAD_MS);
         if (news.verb === 'error') throw this.#failed(news.failure);
         return news.verb === 'value' ? this.#landText(news.text) : undefined;
       }
       case 'full':
         this.#queued = true;
+        this.order.onWait?.();
         // The timer is for a message that got lost, or a process that died after it was woken.
         await request.news(store.timing.leaseMs * (1 + random()));
         this.#queued = false;
@@ -164,6 +181,29 @@ export class Flight {
       case 'error':
         throw this.#failed(answer.failure, answer.remainingMs);
     }
+  }
+
+  /** Keeps in this process what comes, if that is wanted. */
+  #keeping<T>(ask: () => Promise<T>, found: (answer: T) => Kept | undefined): Promise<T> {
+    const { entry, options } = this.order;
+    const { local } = this.#airspace;
+    return local && options.local ? local.keeping(entry, ask, found) : ask();
+  }
+
+  /** A copy lives until the early refresh would be due: then Redis is asked, which says whose turn it is. */
+  #kept(value: StoredValue, leftMs: number): Kept {
+    return { value, leftMs: leftMs - this.#lot * value.loadMs };
+  }
+
+  async #wait(request: Request, timeoutMs: number): Promise<News> {
+    const { key, meter, onWait } = this.order;
+    const { clock } = this.#airspace;
+    const sinceMs = clock.monoMs();
+    meter.miss(key);
+    onWait?.();
+    const news = await request.news(timeoutMs);
+    meter.wait(key, clock.monoMs() - sinceMs);
+    return news;
   }
 
   #question(request: Request, woken: boolean): Question {
@@ -189,6 +229,7 @@ export class Flight {
     { kind, then }: Extract<Answer, { value: StoredValue }>,
   ): Promise<Landing | undefined> {
     const found = this.#land(value);
+    if (found) this.order.meter.hit(this.order.key, kind === 'hit' ? 'redis' : 'stale');
     if (then === 'load') return found ? this.#refreshed(request, kind, found) : this.#granted(request);
     if (!found) return this.#discard();
     if (then === undefined) return found;
@@ -266,12 +307,19 @@ export class Flight {
   async #loadAlone(): Promise<Landing> {
     this.#loading = this.#alone = true;
     const value = await this.#run(new Load());
-    return { kind: 'overtaken', copies: new Copies(encode(value)) };
+    const { revive } = this.order.options;
+    return { kind: 'overtaken', copies: new Copies(encode(value, { instances: revive !== undefined }), revive) };
   }
 
-  #run(load: Load): Promise<unknown> {
-    const { key, options } = this.order;
-    return load.run(key, this.#loader, options.loaderTimeoutMs, this.#airspace.clock);
+  async #run(load: Load): Promise<unknown> {
+    const { key, options, meter } = this.order;
+    const { clock } = this.#airspace;
+    const sinceMs = clock.monoMs();
+    try {
+      return await load.run(key, this.#loader, options.loaderTimeoutMs, clock);
+    } finally {
+      meter.load(key, clock.monoMs() - sinceMs);
+    }
   }
 
   #failed(failure: string, remainingMs?: number): CacheLoaderError {
@@ -296,10 +344,11 @@ export class Flight {
 
   #land(value: StoredValue): Landed | undefined {
     try {
-      const copies = new Copies(value.text);
+      const copies = new Copies(value.text, this.order.options.revive);
       this.#airspace.hotKeys.add(this.order.entry, value.tags);
       return { kind: 'value', copies };
     } catch {
+      this.order.meter.broken(this.order.key);
       return undefined;
     }
   }

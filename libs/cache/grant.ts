@@ -1,11 +1,13 @@
 import type { Clock, Random } from '../redis/index.js';
 import { failureOf } from './cache.errors.js';
+import type { Meter } from './cache.stats.js';
 import { ttlOf, type LoadOptions } from './cache.options.js';
 import type { CacheStore } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
 import type { HotKeys } from './hot-keys.js';
 import { Lease } from './lease.js';
+import type { LocalTier } from './local-tier.js';
 import { Slot } from './slot.js';
 import { encodeTags } from './tags.js';
 import type { Request, WakeUps } from './wake-ups.js';
@@ -17,6 +19,7 @@ export interface Airspace {
   readonly clock: Clock;
   readonly random: Random;
   readonly hotKeys: HotKeys;
+  readonly local: LocalTier | undefined;
   /** The loads that this process was granted. */
   readonly grants: Set<Grant>;
   /** Redis is about to be let go: nothing more is asked of it. */
@@ -30,6 +33,9 @@ export interface Order {
   readonly key: string;
   readonly entry: string;
   readonly options: LoadOptions;
+  readonly meter: Meter;
+  /** Called when it is known that this read waits for somebody else, if it does. */
+  readonly onWait?: (() => void) | undefined;
 }
 
 /** How a load under a lease ended. */
@@ -75,10 +81,14 @@ export class Grant {
     const { store, clock, hotKeys, random } = this.#airspace;
     const { entry, options } = this.#order;
     const late = this.#lateTags(value);
-    const text = encode(value);
-    const copies = new Copies(text);
+    const text = encode(value, { instances: options.revive !== undefined });
+    const copies = new Copies(text, options.revive);
     this.#lease.end();
-    if (this.#request.voided) return { copies, stored: false };
+    if ((options.unless as ((value: unknown) => boolean) | undefined)?.(value)) {
+      this.release();
+      return { copies, stored: false };
+    }
+    if (this.#request.voided) return this.#voided(copies);
     const { token } = this.#request;
     const { staleMs } = options;
     const loadMs = Math.round(clock.monoMs() - this.#sinceMs);
@@ -88,8 +98,14 @@ export class Grant {
         this.release();
         return false;
       });
-    if (stored) hotKeys.add(entry, [...options.tags, ...late]);
+    if (!stored) return this.#voided(copies);
+    hotKeys.add(entry, [...options.tags, ...late]);
     return { copies, stored };
+  }
+
+  #voided(copies: Copies): Filled {
+    this.#order.meter.voided(this.#order.key);
+    return { copies, stored: false };
   }
 
   /** Tells the fleet of an error. */

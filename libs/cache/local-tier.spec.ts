@@ -47,7 +47,7 @@ function prove(): void {
 /** What a question that is answered at once leaves. */
 function put(key: string, value: unknown, { ttlMs = 60_000, tags = [] as string[] } = {}): void {
   const watch = tier.watch(key);
-  tier.keep(watch, tier.now(), encode(value), ttlMs, tags);
+  tier.keep(watch, tier.now(), { value: { text: encode(value), tags }, leftMs: ttlMs });
   tier.unwatch(watch);
 }
 
@@ -124,11 +124,11 @@ describe('LocalTier', () => {
     const watch = tier.watch('k');
     const asked = tier.now();
     clock.jump(300);
-    tier.keep(watch, asked, '1', 500, []);
+    tier.keep(watch, asked, { value: { text: '1', tags: [] }, leftMs: 500 });
     prove();
     clock.jump(200);
     expect(read('k')).toBeUndefined();
-    tier.keep(watch, asked, '1', 0, []);
+    tier.keep(watch, asked, { value: { text: '1', tags: [] }, leftMs: 0 });
     expect(tier.size.entries).toBe(0);
   });
 
@@ -198,7 +198,7 @@ describe('LocalTier', () => {
     const watch = tier.watch('l');
     happen();
     expect(read('k')).toBeUndefined();
-    tier.keep(watch, tier.now(), '1', 1_000, []);
+    tier.keep(watch, tier.now(), { value: { text: '1', tags: [] }, leftMs: 1_000 });
     expect(read('l')).toBeUndefined();
     put('k', 2);
     expect(read('k')).toBe(2);
@@ -247,14 +247,14 @@ describe('LocalTier', () => {
     happen();
     // Another question for the key has nothing to do with it.
     put('k', 'new');
-    tier.keep(watch, asked, encode('old'), 1_000, ['t']);
+    tier.keep(watch, asked, { value: { text: encode('old'), tags: ['t'] }, leftMs: 1_000 });
     expect(read('k')).toBe('new');
   });
 
   it('keeps an answer when another key was invalidated', () => {
     const watch = tier.watch('k');
     inbox.announce(1, 'key', 'other');
-    tier.keep(watch, tier.now(), '1', 1_000, []);
+    tier.keep(watch, tier.now(), { value: { text: '1', tags: [] }, leftMs: 1_000 });
     expect(read('k')).toBe(1);
   });
 

@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Inbox, Instants } from '../redis/index.js';
+import type { CacheStore } from './cache.store.js';
 import { LocalCopy } from './local-copy.js';
+import type { StoredValue } from './stored-value.js';
 
 /** How much a process keeps. */
 export interface LocalLimits {
@@ -14,6 +16,8 @@ export interface LocalTierOptions {
   readonly channel: string;
   readonly clock: Clock;
   readonly limits: LocalLimits;
+  /** Has whoever asks told of changes that nobody announces, if that is wanted. */
+  readonly track?: CacheStore['track'] | undefined;
 }
 
 /**
@@ -27,6 +31,12 @@ const PROVE_EVERY_MS = 300;
 
 /** Bytes of what surrounds an entry: the maps' slots, the objects. */
 const ENTRY_BYTES = 200;
+
+/** What Redis answered, and how much longer it is fresh. */
+export interface Kept {
+  readonly value: Pick<StoredValue, 'text' | 'tags'>;
+  readonly leftMs: number;
+}
 
 interface LocalEntry {
   readonly copy: LocalCopy;
@@ -48,13 +58,14 @@ export class LocalTier {
   /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
   readonly #watches = new Map<string, Watch>();
   readonly #inbox: LocalTierOptions['inbox'];
+  readonly #tracker: Pick<Inbox, 'proven'>;
   readonly #clock: Clock;
   /** Counts what concerns answers of all keys. */
   #era = 0;
   /** The last announcement's number; undefined after a subscription. */
   #number: number | undefined;
 
-  constructor({ inbox, channel, clock, limits }: LocalTierOptions) {
+  constructor({ inbox, channel, clock, limits, track }: LocalTierOptions) {
     this.#inbox = inbox;
     this.#clock = clock;
     this.#entries = new LRUCache({
@@ -75,6 +86,7 @@ export class LocalTier {
     });
     inbox.join(channel);
     inbox.proveEvery(PROVE_EVERY_MS);
+    this.#tracker = track ? this.#track(track) : inbox;
   }
 
   /** What is kept, at the moment. */
@@ -94,7 +106,27 @@ export class LocalTier {
     }
     const { proven } = this.#inbox;
     if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
+    const { proven: tracked } = this.#tracker;
+    if (monoMs - tracked.monoMs >= BOUND_MS || wallMs - tracked.wallMs >= BOUND_MS) return undefined;
     return entry.copy;
+  }
+
+  /**
+   * Has Redis asked, and keeps what it answers. The time that is left counts from before the question.
+   *
+   * @param found what of the answer is worth keeping, if anything
+   */
+  async keeping<T>(key: string, ask: () => Promise<T>, found: (answer: T) => Kept | undefined): Promise<T> {
+    const watch = this.watch(key);
+    const asked = this.now();
+    try {
+      const answer = await ask();
+      const kept = found(answer);
+      if (kept) this.keep(watch, asked, kept);
+      return answer;
+    } finally {
+      this.unwatch(watch);
+    }
   }
 
   /** To be called before Redis is asked for a key; what it answers is kept with the watch's help. */
@@ -119,10 +151,11 @@ export class LocalTier {
    * Keeps what Redis answered to a question that was asked at `asked` under this watch, unless it may be older than an
    * invalidation that was announced since.
    */
-  keep(watch: Watch, asked: Instants, text: string, remainingMs: number, tags: readonly string[]): void {
-    if (watch.voided || watch.era !== this.#era || remainingMs <= 0) return;
+  keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {
+    if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
+    const { text, tags } = value;
     const { key } = watch;
-    const until = { monoMs: asked.monoMs + remainingMs, wallMs: asked.wallMs + remainingMs };
+    const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
     const bytes = ENTRY_BYTES + 2 * (text.length + key.length);
     this.#entries.set(key, { copy: new LocalCopy(text), until, tags, bytes });
     // What is larger than all may be is not kept, and must leave no trace.
@@ -147,6 +180,18 @@ export class LocalTier {
   clear(): void {
     this.#era++;
     this.#entries.clear();
+  }
+
+  #track(track: CacheStore['track']): Pick<Inbox, 'proven'> {
+    const tracker = track((keys) => {
+      if (keys === undefined) this.clear();
+      else for (const key of keys) this.drop(key);
+    });
+    tracker.onResync(() => {
+      this.clear();
+    });
+    tracker.proveEvery(PROVE_EVERY_MS);
+    return tracker;
   }
 
   #hear(number: number, what: string | undefined, names: string[]): void {

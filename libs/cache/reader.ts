@@ -4,11 +4,13 @@ import { Flight } from './flight.js';
 import type { Airspace, Grant, Order } from './grant.js';
 import { HotKeys } from './hot-keys.js';
 import type { Loader } from './load.js';
+import type { LocalTier } from './local-tier.js';
 import type { WakeUps } from './wake-ups.js';
 
 export interface ReaderOptions {
   store: CacheStore;
   wakeUps: WakeUps;
+  local: LocalTier | undefined;
   clock: Clock;
   random: Random;
   report: (error: unknown, what: string) => void;
@@ -42,6 +44,10 @@ export class Reader {
     for (let again = false; ; again = true) {
       const found = this.#find(order);
       const joinedLate = found?.late === true && !again;
+      if (found) {
+        order.meter.coalesced(order.key);
+        order.onWait?.();
+      }
       const flight = found ?? this.#start(order, loader);
       if (again) flight.insist();
       const landing = await flight.landing;

@@ -32,14 +32,17 @@ interface Source {
  * values, limited sources. What is in Redis an epoch is here the number of the last invalidation.
  */
 export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
-  readonly timing = { leaseMs: 3_000, readTimeoutMs: 250 };
+  readonly timing = { leaseMs: 3_000, readTimeoutMs: 250, packFrom: Infinity };
   readonly news = 'news';
   readonly inbox = {
-    on: (_kind: string, handler: InboxHandler): void => {
-      this.#deliver = handler;
+    on: (kind: string, handler: InboxHandler): void => {
+      if (kind === 'cache') this.#deliver = handler;
     },
-    /** Nothing is ever lost here. */
+    /** Nothing is ever lost here, and nobody else invalidates anything. */
     onResync: (): void => {},
+    join: (): void => {},
+    proveEvery: (): void => {},
+    proven: { monoMs: Infinity, wallMs: Infinity },
   };
   readonly serverClock: ServerClock;
   readonly #clock: Clock;
@@ -57,6 +60,11 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     this.#clock = clock;
     this.serverClock = new ServerClock(clock);
     this.serverClock.heard(0, 0);
+  }
+
+  /** There is nobody else who could change anything. */
+  track(): Pick<CacheStore['inbox'], 'proven' | 'onResync' | 'proveEvery'> {
+    return this.inbox;
   }
 
   newToken(): string {

@@ -20,7 +20,7 @@ export async function cacheMember({ redis, namespace, clock, ...options }: Cache
   const subscribed = new Promise<void>((resolve) => {
     connections.get().inbox.onResync(resolve);
   });
-  const cache = new CacheService(connections, { readTimeoutMs: 2_000, ...options });
+  const cache = new CacheService(connections, { readTimeoutMs: 2_000, local: false, ...options });
   await connections.open();
   await subscribed;
   return {
