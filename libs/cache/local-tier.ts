@@ -57,8 +57,8 @@ export class LocalTier {
   readonly #tagged = new Map<string, Set<string>>();
   /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
   readonly #watches = new Map<string, Watch>();
-  readonly #inbox: LocalTierOptions['inbox'];
-  readonly #tracker: Pick<Inbox, 'proven'>;
+  /** The sockets that must be alive. */
+  readonly #proofs: readonly Pick<Inbox, 'proven'>[];
   readonly #clock: Clock;
   /** Counts what concerns answers of all keys. */
   #era = 0;
@@ -66,7 +66,6 @@ export class LocalTier {
   #number: number | undefined;
 
   constructor({ inbox, channel, clock, limits, track }: LocalTierOptions) {
-    this.#inbox = inbox;
     this.#clock = clock;
     this.#entries = new LRUCache({
       max: limits.maxEntries,
@@ -86,7 +85,7 @@ export class LocalTier {
     });
     inbox.join(channel);
     inbox.proveEvery(PROVE_EVERY_MS);
-    this.#tracker = track ? this.#track(track) : inbox;
+    this.#proofs = track ? [inbox, this.#track(track)] : [inbox];
   }
 
   /** What is kept, at the moment. */
@@ -104,10 +103,9 @@ export class LocalTier {
       this.#entries.delete(key);
       return undefined;
     }
-    const { proven } = this.#inbox;
-    if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
-    const { proven: tracked } = this.#tracker;
-    if (monoMs - tracked.monoMs >= BOUND_MS || wallMs - tracked.wallMs >= BOUND_MS) return undefined;
+    for (const { proven } of this.#proofs) {
+      if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
+    }
     return entry.copy;
   }
 
