@@ -84,10 +84,10 @@ function loadedTwice(spans: readonly LoadSpan[]): string[] {
 }
 
 function differing(got: readonly ColdKey[]): string[] {
-  const first = new Map<string, string>();
+  const first = new Map<string, string | undefined>();
   return got
     .filter(({ key, got: values }) => {
-      const expected = first.get(key) ?? (values[0]);
+      const expected = first.has(key) ? first.get(key) : values[0];
       first.set(key, expected);
       return values.some((value) => value !== expected);
     })
@@ -228,6 +228,7 @@ export async function tagged(ctx: ChaosContext): Promise<Verdict[]> {
     for (let at = 0; at < TAGGED; at += 1_000) {
       await Promise.all(Array.from({ length: 1_000 }, (_, i) => cache.set(`k${at + i}`, i, { tags: ['all'] })));
     }
+    await cache.invalidateTags('so that the script is known');
     const control = await commandDelta(admin, () => admin.eval('return 1', 0));
     const before = await cache.get('k5');
     const { calls, usec } = await commandDelta(admin, () => cache.invalidateTags('all'));
