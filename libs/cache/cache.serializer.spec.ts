@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { ClassSerializerInterceptor, Controller, Get, Inject, Injectable, Module, UseInterceptors } from '@nestjs/common';
+import {
+  ClassSerializerInterceptor,
+  Controller,
+  Get,
+  Inject,
+  Injectable,
+  Module,
+  UseInterceptors,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Exclude } from 'class-transformer';
 import { CacheBed } from '../../test/support/cache-bed.js';

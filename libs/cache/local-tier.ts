@@ -58,7 +58,8 @@ export class LocalTier {
   /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
   readonly #watches = new Map<string, Watch>();
   /** The sockets that must be alive. */
-  readonly #proofs: readonly Pick<Inbox, 'proven'>[];
+  readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
+  #proving = false;
   readonly #clock: Clock;
   /** Counts what concerns answers of all keys. */
   #era = 0;
@@ -84,7 +85,6 @@ export class LocalTier {
       this.clear();
     });
     inbox.join(channel);
-    inbox.proveEvery(PROVE_EVERY_MS);
     this.#proofs = track ? [inbox, this.#track(track)] : [inbox];
   }
 
@@ -151,6 +151,7 @@ export class LocalTier {
    */
   keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
+    this.#startProving();
     const { text, tags } = value;
     const { key } = watch;
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
@@ -180,7 +181,14 @@ export class LocalTier {
     this.#entries.clear();
   }
 
-  #track(track: CacheStore['track']): Pick<Inbox, 'proven'> {
+  /** An app that caches nothing is not kept busy. */
+  #startProving(): void {
+    if (this.#proving) return;
+    this.#proving = true;
+    for (const socket of this.#proofs) socket.proveEvery(PROVE_EVERY_MS);
+  }
+
+  #track(track: CacheStore['track']): Pick<Inbox, 'proven' | 'proveEvery'> {
     const tracker = track((keys) => {
       if (keys === undefined) this.clear();
       else for (const key of keys) this.drop(key);
@@ -188,7 +196,6 @@ export class LocalTier {
     tracker.onResync(() => {
       this.clear();
     });
-    tracker.proveEvery(PROVE_EVERY_MS);
     return tracker;
   }
 
