@@ -57,8 +57,9 @@ export class LocalTier {
   readonly #tagged = new Map<string, Set<string>>();
   /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
   readonly #watches = new Map<string, Watch>();
-  readonly #inbox: LocalTierOptions['inbox'];
-  readonly #tracker: Pick<Inbox, 'proven'>;
+  /** The sockets that must be alive. */
+  readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
+  #proving = false;
   readonly #clock: Clock;
   /** Counts what concerns answers of all keys. */
   #era = 0;
@@ -66,7 +67,6 @@ export class LocalTier {
   #number: number | undefined;
 
   constructor({ inbox, channel, clock, limits, track }: LocalTierOptions) {
-    this.#inbox = inbox;
     this.#clock = clock;
     this.#entries = new LRUCache({
       max: limits.maxEntries,
@@ -85,8 +85,7 @@ export class LocalTier {
       this.clear();
     });
     inbox.join(channel);
-    inbox.proveEvery(PROVE_EVERY_MS);
-    this.#tracker = track ? this.#track(track) : inbox;
+    this.#proofs = track ? [inbox, this.#track(track)] : [inbox];
   }
 
   /** What is kept, at the moment. */
@@ -104,10 +103,9 @@ export class LocalTier {
       this.#entries.delete(key);
       return undefined;
     }
-    const { proven } = this.#inbox;
-    if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
-    const { proven: tracked } = this.#tracker;
-    if (monoMs - tracked.monoMs >= BOUND_MS || wallMs - tracked.wallMs >= BOUND_MS) return undefined;
+    for (const { proven } of this.#proofs) {
+      if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
+    }
     return entry.copy;
   }
 
@@ -153,6 +151,7 @@ export class LocalTier {
    */
   keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
+    this.#startProving();
     const { text, tags } = value;
     const { key } = watch;
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
@@ -182,7 +181,14 @@ export class LocalTier {
     this.#entries.clear();
   }
 
-  #track(track: CacheStore['track']): Pick<Inbox, 'proven'> {
+  /** An app that caches nothing is not kept busy. */
+  #startProving(): void {
+    if (this.#proving) return;
+    this.#proving = true;
+    for (const socket of this.#proofs) socket.proveEvery(PROVE_EVERY_MS);
+  }
+
+  #track(track: CacheStore['track']): Pick<Inbox, 'proven' | 'proveEvery'> {
     const tracker = track((keys) => {
       if (keys === undefined) this.clear();
       else for (const key of keys) this.drop(key);
@@ -190,7 +196,6 @@ export class LocalTier {
     tracker.onResync(() => {
       this.clear();
     });
-    tracker.proveEvery(PROVE_EVERY_MS);
     return tracker;
   }
 

@@ -11,6 +11,9 @@ const fill = { file: 'libs/cache/scripts/fill.script.ts' };
 const reader = { file: 'libs/cache/reader.ts', specs: service };
 const lease = { file: 'libs/cache/lease.ts', specs: service };
 
+const tier = { file: 'libs/cache/local-tier.ts', specs: ['libs/cache/local-tier.spec'] };
+const local = ['libs/cache/cache.local.spec'];
+
 export default [
   {
     name: 'a fill needs no lease of its own',
@@ -445,6 +448,157 @@ export default [
     file: 'libs/cache/cache-lease.ts',
     specs: ['libs/cache/cache.lease.spec'],
     find: 'this.#grant?.release();',
+    replace: '',
+  },
+  {
+    ...tier,
+    name: 'a copy outlives its entry',
+    find: 'if (monoMs >= until.monoMs || wallMs >= until.wallMs) {',
+    replace: 'if (false) {',
+  },
+  {
+    ...tier,
+    name: 'a copy outlives its entry while the machine sleeps',
+    find: '|| wallMs >= until.wallMs',
+    replace: '',
+  },
+  {
+    ...tier,
+    name: 'time left counts from the answer',
+    find: 'keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {',
+    replace: 'keep(watch: Watch, _asked: Instants, { value, leftMs }: Kept): void {\n    const asked = this.now();',
+  },
+  {
+    ...tier,
+    name: 'a silent socket is taken for healthy',
+    find: 'if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;',
+    replace: '',
+  },
+  {
+    ...tier,
+    name: 'a socket that slept with the machine is taken for healthy',
+    find: '|| wallMs - proven.wallMs >= BOUND_MS',
+    replace: '',
+  },
+  {
+    ...tier,
+    name: 'a missing announcement is not noticed',
+    find: 'if (missed) this.clear();',
+    replace: 'if (false) void 0;',
+  },
+  {
+    ...tier,
+    name: 'a new subscription keeps old copies',
+    find: '      this.#number = undefined;\n      this.clear();\n',
+    replace: '      this.#number = undefined;\n',
+  },
+  {
+    ...tier,
+    name: 'an answer that an invalidation of its key overtook is kept',
+    find: 'if (watch.voided || watch.era',
+    replace: 'if (watch.era',
+  },
+  {
+    ...tier,
+    name: 'an answer that a tag or a clear overtook is kept',
+    find: 'watch.era !== this.#era || leftMs',
+    replace: 'leftMs',
+  },
+  {
+    ...tier,
+    name: 'copies with an invalidated tag stay',
+    find: 'for (const key of [...(this.#tagged.get(tag) ?? [])]) this.#entries.delete(key);',
+    replace: '',
+  },
+  {
+    ...tier,
+    name: 'a copy is shared by its callers',
+    file: 'libs/cache/local-copy.ts',
+    find: 'if (this.#plain) return copy(this.#value);',
+    replace: 'if (this.#plain) return this.#value;',
+  },
+  {
+    name: 'a delete is not announced',
+    file: 'libs/cache/scripts/delete.script.ts',
+    specs: local,
+    find: "announce(sequence, channel, 'key', entry)",
+    replace: '',
+  },
+  {
+    name: 'a set is not announced',
+    file: 'libs/cache/scripts/set.script.ts',
+    specs: local,
+    find: "announce(sequence, channel, 'key', entry)",
+    replace: '',
+  },
+  {
+    name: 'an invalidated tag is not announced',
+    file: 'libs/cache/scripts/invalidate-tags.script.ts',
+    specs: local,
+    find: "announce(sequence, channel, 'tag', unpack(ARGV, rest + 1))",
+    replace: '',
+  },
+  {
+    name: 'a clear is not announced',
+    file: 'libs/cache/scripts/clear.script.ts',
+    specs: local,
+    find: "announce(sequence, channel, 'all')",
+    replace: '',
+  },
+  {
+    name: 'a dead subscription counts as proven',
+    file: 'libs/redis/inbox.ts',
+    specs: ['libs/redis/inbox.spec'],
+    find: '      this.#proven = NEVER;\n',
+    replace: '',
+  },
+  {
+    name: 'strict loads get local copies',
+    file: 'libs/cache/cache.options.ts',
+    specs: ['libs/cache/cache.(options|local).spec'],
+    find: 'return wanted ?? !strict;',
+    replace: 'return wanted ?? true;',
+  },
+  {
+    name: 'what was tracked is not dropped',
+    file: 'libs/cache/local-tier.ts',
+    specs: ['libs/cache/cache.tracking.spec'],
+    find: 'else for (const key of keys) this.drop(key);',
+    replace: '',
+  },
+  {
+    name: 'a batch is loaded before all answers are there',
+    file: 'libs/cache/batch.ts',
+    specs: ['libs/cache/batch.spec'],
+    find: 'if (this.undecided.size > 0 || this.#wanted',
+    replace: 'if (this.#wanted',
+  },
+  {
+    name: 'a batch waits for a slot that it holds itself',
+    file: 'libs/cache/flight.ts',
+    specs: ['libs/cache/batch.spec'],
+    find: '        this.#queued = true;\n        this.order.onWait?.();',
+    replace: '        this.#queued = true;',
+  },
+  {
+    name: 'a bomb is unpacked',
+    file: 'libs/cache/compression.ts',
+    specs: ['libs/cache/compression.spec'],
+    find: '{ maxOutputLength: UNPACKED_MAX_BYTES }',
+    replace: '{}',
+  },
+  {
+    name: 'a method that failed evicts',
+    file: 'libs/cache/cache-evict.decorator.ts',
+    specs: ['libs/cache/cache-evict.decorator.spec'],
+    find: 'const result = await call.proceed();',
+    replace: 'const result = await call.proceed().finally(() => evict(service, keysOf(eviction, call), []));',
+  },
+  {
+    name: 'a raw set stores without its lock',
+    file: 'libs/cache/scripts/raw-set.script.ts',
+    specs: ['libs/cache/raw-cache.spec'],
+    find: "if token ~= '' and redis.call('GET', load) ~= token then return 0 end",
     replace: '',
   },
 ];
