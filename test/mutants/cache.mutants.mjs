@@ -97,8 +97,14 @@ export default [
   {
     ...flight,
     name: 'a load begins whose grant was voided on its way',
-    find: 'if (!request.voided) return this.#loadForAll(request);',
-    replace: 'if (request) return this.#loadForAll(request);',
+    find: 'if (!request.voided && !tooLate)',
+    replace: 'if (!tooLate)',
+  },
+  {
+    ...flight,
+    name: 'a load begins whose lease has passed before the grant was read',
+    find: 'if (!request.voided && !tooLate)',
+    replace: 'if (!request.voided)',
   },
   { ...flight, name: 'a wait may be joined however old', find: '<= JOINABLE_MS', replace: '<= Infinity' },
   {
@@ -266,7 +272,7 @@ export default [
     file: 'libs/cache/cache.store.ts',
     specs: tags,
     find: 'tag === tags[i] && value.tagEpochs[i] === epochs[i]',
-    replace: 'epochs[i] === undefined || tag !== tags[i] || value.tagEpochs[i] === epochs[i]',
+    replace: 'value.tagEpochs[i] === epochs[i]',
   },
   {
     ...reader,
