@@ -318,15 +318,13 @@ export class Flight {
     return { kind: 'overtaken', copies: new Copies(encode(value, { instances: revive !== undefined }), revive) };
   }
 
-  async #run(load: Load): Promise<unknown> {
+  #run(load: Load): Promise<unknown> {
     const { key, options, meter } = this.order;
     const { clock } = this.#airspace;
     const sinceMs = clock.monoMs();
-    try {
-      return await load.run(key, this.#loader, options.loaderTimeoutMs, clock);
-    } finally {
+    return load.run(key, this.#loader, options.loaderTimeoutMs, clock).finally(() => {
       meter.load(key, clock.monoMs() - sinceMs);
-    }
+    });
   }
 
   #failed(failure: string, remainingMs?: number): CacheLoaderError {
