@@ -113,6 +113,24 @@ describe('delete and set during a load', () => {
   });
 });
 
+it('a grant that is read when its lease has passed is not used: another loads by now', async () => {
+  const [a, b] = [await bed.member({ leaseMs: 150 }), await bed.member({ leaseMs: 60_000 })];
+  const source = new HeldLoader();
+  for (const { cache } of [a, b]) await cache.getOrLoad('other', () => 'so that the script is known');
+  const replies = a.connections.get().commands.client.stream;
+  replies.pause();
+  const late = a.cache.getOrLoad('k', source.load);
+  await until(() => bed.admin.exists(LEASE), { what: 'the load is granted', everyMs: 2 });
+  await until(async () => (await bed.admin.exists(LEASE)) === 0, { what: 'its lease passes', everyMs: 5 });
+  const call = b.cache.getOrLoad('k', source.load);
+  await source.run();
+  replies.resume();
+  await bed.waiters(1);
+  expect(source.runs).toHaveLength(1);
+  source.runs[0]!.succeed('v');
+  expect(await Promise.all([call, late])).toEqual(['v', 'v']);
+});
+
 describe('messages', () => {
   it('that got lost are made up for after a re-subscribe', async () => {
     const [a, b] = [await bed.member({ leaseMs: 20_000 }), await bed.member({ leaseMs: 20_000 })];

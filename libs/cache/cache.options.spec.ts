@@ -10,7 +10,7 @@ describe('cache options', () => {
       connection: undefined,
       leaseMs: 3_000,
       readTimeoutMs: 250,
-      local: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 },
+      local: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024, tracking: false },
       packFrom: Infinity,
       methods: new Map(),
       loads: {},
@@ -117,7 +117,10 @@ describe('cache options', () => {
 
   it('limit the local tier and pack long texts', () => {
     expect(resolveCacheOptions({ local: false }).local).toBeUndefined();
-    expect(resolveCacheOptions({ local: { maxEntries: 5 } }).local).toEqual({ maxEntries: 5, maxBytes: 33_554_432 });
+    expect(resolveCacheOptions({ local: { maxEntries: 5 } }).local).toMatchObject({
+      maxEntries: 5,
+      maxBytes: 33_554_432,
+    });
     expect(() => resolveCacheOptions({ local: { maxBytes: 0 } })).toThrow('cache.local.maxBytes must be');
     expect(resolveCacheOptions({ compression: true }).packFrom).toBe(4_096);
     expect(resolveCacheOptions({ compression: { threshold: 100 } }).packFrom).toBe(100);

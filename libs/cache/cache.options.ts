@@ -12,7 +12,7 @@ import {
   type SluiceError,
 } from '../weave/index.js';
 import type { Revive } from './copies.js';
-import type { LocalLimits } from './local-tier.js';
+import { localTier, type LocalOptions, type ResolvedLocal } from './local.options.js';
 import { encodeTags, isWellFormed } from './tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
@@ -127,9 +127,6 @@ export interface SluiceCacheModuleOptions extends Omit<
   methods?: Record<string, CacheOptions>;
 }
 
-/** Limits of the local tier. */
-export type LocalOptions = Partial<LocalLimits>;
-
 export interface CompressionOptions {
   /** Shorter texts are stored as they are. Default 4 096. */
   threshold?: number;
@@ -164,7 +161,7 @@ export interface ResolvedCacheOptions {
   readonly leaseMs: number;
   readonly readTimeoutMs: number;
   /** Undefined: no local tier. */
-  readonly local: LocalLimits | undefined;
+  readonly local: ResolvedLocal | undefined;
   /** Texts of this length and more are packed. */
   readonly packFrom: number;
   readonly loads: Layer;
@@ -313,17 +310,6 @@ export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined)
     methods,
     loads: { ...loads, ...off },
   };
-}
-
-const LOCAL_DEFAULTS: LocalLimits = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
-
-function localTier(given: unknown, path: string): { asked: boolean; limits: LocalLimits | undefined } {
-  if (given === false) return { asked: false, limits: undefined };
-  const limits = resolveOptions<LocalLimits>(path, given === true ? {} : given, {
-    maxEntries: count(LOCAL_DEFAULTS.maxEntries),
-    maxBytes: count(LOCAL_DEFAULTS.maxBytes),
-  });
-  return { asked: given !== undefined, limits };
 }
 
 function compressionFrom(given: unknown, path: string): number {

@@ -96,8 +96,10 @@ describe('getOrLoad', () => {
   });
 
   it('takes broken bytes for a miss, and puts them out of the way', async () => {
-    const { cache } = await bed.member();
-    for (const bytes of ['{', '~9[]', Buffer.from([0xff, 0xfe])]) {
+    const { cache } = await bed.member({ local: false });
+    await cache.set('k', 1);
+    const header = /^.*\n/.exec((await bed.admin.get('{cache}:k'))!)![0];
+    for (const bytes of ['{', '~9[]', Buffer.from([0xff, 0xfe]), '^1 broken', `${header}{`, `${header}~9[]`, header]) {
       await bed.admin.set('{cache}:k', bytes);
       expect(await cache.get('k')).toBe(undefined);
       expect(await cache.getOrLoad('k', () => 'fresh')).toBe('fresh');

@@ -75,7 +75,8 @@ export class CacheService implements OnApplicationBootstrap {
     };
     const { local: limits } = this.#options;
     const { inbox, news: channel } = this.#store;
-    this.#local = limits && new LocalTier({ inbox, channel, clock, limits });
+    const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
+    this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track });
     this.#reader = new Reader({ store: this.#store, wakeUps, local: this.#local, clock, random: this.#random, report });
     shutdown.onClose(() => this.#reader.close());
   }
@@ -99,14 +100,14 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoad');
     const found = this.#readLocal(key, options ?? this.#moduleWide, meter);
     if (found) return found.value as T;
-    return this.#read(orderOf(key, this.#resolve('getOrLoad options', options), meter), loader) as Promise<T>;
+    return this.#reader.read(orderOf(key, this.#resolve('getOrLoad options', options), meter), loader) as Promise<T>;
   }
 
   /** {@link getOrLoad} with options that were checked before, on behalf of a decorated method. */
   async load<T>(key: string, loader: Loader<T>, options: LoadOptions, method: string): Promise<T> {
     const meter = this.#meters.of(method);
     const found = this.#readLocal(key, options, meter);
-    return (found ? found.value : await this.#read(orderOf(key, options, meter), loader)) as T;
+    return (found ? found.value : await this.#reader.read(orderOf(key, options, meter), loader)) as T;
   }
 
   /**
@@ -130,7 +131,7 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoadMany');
     const values = await loadMany(keys, batchLoader, (key, loader, onWait) => {
       const found = this.#readLocal(key, resolved, meter);
-      return found ? Promise.resolve(found.value) : this.#read(orderOf(key, resolved, meter, onWait), loader);
+      return found ? Promise.resolve(found.value) : this.#reader.read(orderOf(key, resolved, meter, onWait), loader);
     });
     return values as T[];
   }
@@ -195,8 +196,10 @@ export class CacheService implements OnApplicationBootstrap {
     const local = this.#moduleWide.local ? this.#local : undefined;
     const found = this.#readLocal(key, { ...this.#moduleWide, version: this.#version('get options', options) }, meter);
     if (found) return found.value as T;
+    const keptOf = (given: StoredValue | undefined): Kept | undefined =>
+      given && { value: given, leftMs: given.freshUntilMs - this.#store.serverClock.latestMs() };
     const ask = (): Promise<StoredValue | undefined> => this.#store.get(entry).catch(() => undefined);
-    const value = await (local?.keeping(entry, ask, (given) => given && this.#kept(given)) ?? ask());
+    const value = await (local?.keeping(entry, ask, keptOf) ?? ask());
     if (value === undefined) {
       meter.miss(key);
       return undefined;
@@ -310,14 +313,6 @@ export class CacheService implements OnApplicationBootstrap {
   #forget(entry: string): void {
     this.#reader.forget(entry);
     this.#local?.drop(entry);
-  }
-
-  #kept(value: StoredValue): Kept {
-    return { value, leftMs: value.freshUntilMs - this.#store.serverClock.latestMs() };
-  }
-
-  #read(order: Order, loader: Loader<unknown>): Promise<unknown> {
-    return this.#reader.read(order, loader);
   }
 
   /** A copy of this process, if one may be used. Written for the path that is taken a million times a second. */

@@ -109,6 +109,15 @@ export class CacheStore {
     return this.#connection.inbox;
   }
 
+  /** Hears of entries that anybody changed, by any means; `undefined`: of all. */
+  track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveEvery'> {
+    const prefixes = [this.#keys.value(':'), this.#keys.value('~v:')];
+    const lane = this.#keys.value('').length;
+    return this.#connection.track(prefixes, (keys) => {
+      changed(keys?.map((key) => key.slice(lane)));
+    });
+  }
+
   /** Names one request, among all that any process ever makes. */
   newToken(): string {
     return `${this.#nonce}.${(this.#requests++).toString(36)}`;

@@ -43,8 +43,11 @@ describe('invalidateTags and clear', () => {
     expect(await read()).toEqual([undefined, undefined, undefined, 4]);
     expect(await b.cache.getOrLoad('y', () => 'new', { tags: ['a'] })).toBe('new');
     expect(await a.cache.getOrLoad('y', () => 'newer', { tags: ['a'] })).toBe('new');
+    // Known to be there: by the quick look as well.
+    expect(await b.cache.getOrLoad('plain', () => 'not needed')).toBe(4);
     await a.cache.clear();
     expect(await read()).toEqual([undefined, undefined, undefined, undefined]);
+    expect(await b.cache.getOrLoad('plain', () => 5)).toBe(5);
     expect(await a.cache.getOrLoad('plain', () => 5)).toBe(5);
     expect(await b.cache.getOrLoad('plain', () => 6)).toBe(5);
   });
@@ -249,6 +252,16 @@ describe('epochs that are lost', () => {
 });
 
 describe('a hit', () => {
+  it('does not take the epoch of one tag for that of another, though both were minted at once', async () => {
+    const [a, b] = [await bed.member(), await bed.member()];
+    await a.cache.set('other', 1, { tags: ['a', 'c'] });
+    await a.cache.set('k', 'of a', { tags: ['a'] });
+    expect(await b.cache.getOrLoad('k', () => 'not needed')).toBe('of a');
+    await a.cache.set('k', 'of c', { tags: ['c'] });
+    await a.cache.invalidateTags('c');
+    expect(await b.cache.getOrLoad('k', () => 'new')).toBe('new');
+  });
+
   it('of a tagged value is one command, and none of an untagged one looks at a tag', async () => {
     const { cache } = await bed.member();
     await cache.set('tagged', 1, { tags: ['a', 'b'] });

@@ -48,6 +48,8 @@ export class Flight {
   /** It has been called without a lease. */
   #alone = false;
   #mustFinish = false;
+  /** A grant was read when its lease had passed: this process was held up. */
+  #cameTooLate = false;
 
   constructor(airspace: Airspace, order: Order, loader: Loader<unknown>, leave: (flight: Flight) => void) {
     this.order = order;
@@ -267,10 +269,15 @@ export class Flight {
   }
 
   async #granted(request: Request): Promise<Landing | undefined> {
-    if (!request.voided) return this.#loadForAll(request);
-    // Voided before the grant was read: nothing has been loaded yet, so nothing is lost by a new lease.
+    const { store, clock } = this.#airspace;
+    // Asked once more at most: where no answer comes within a lease, no lease can be kept either.
+    const tooLate = clock.monoMs() - this.#askedAtMs >= store.timing.leaseMs && !this.#cameTooLate;
+    if (!request.voided && !tooLate) return this.#loadForAll(request);
+    // Voided, or probably expired, before the grant was read: nothing has been loaded yet, so nothing is lost by a new lease.
+    this.#cameTooLate = true;
+    store.release(this.order.entry, request.token).catch(() => {});
     const { source, maxConcurrentLoads: limit } = this.order.options;
-    if (limit > 0) this.#airspace.store.leaveSlot(source, request.token, limit).catch(() => {});
+    if (limit > 0) store.leaveSlot(source, request.token, limit).catch(() => {});
     return undefined;
   }
 
@@ -311,15 +318,13 @@ export class Flight {
     return { kind: 'overtaken', copies: new Copies(encode(value, { instances: revive !== undefined }), revive) };
   }
 
-  async #run(load: Load): Promise<unknown> {
+  #run(load: Load): Promise<unknown> {
     const { key, options, meter } = this.order;
     const { clock } = this.#airspace;
     const sinceMs = clock.monoMs();
-    try {
-      return await load.run(key, this.#loader, options.loaderTimeoutMs, clock);
-    } finally {
+    return load.run(key, this.#loader, options.loaderTimeoutMs, clock).finally(() => {
       meter.load(key, clock.monoMs() - sinceMs);
-    }
+    });
   }
 
   #failed(failure: string, remainingMs?: number): CacheLoaderError {

@@ -4,7 +4,6 @@ export type { CacheLease, LeasedLoad } from './cache-lease.js';
 export type {
   CacheOptions,
   CompressionOptions,
-  LocalOptions,
   KeyOptions,
   LeaseOptions,
   SetOptions,
@@ -26,3 +25,4 @@ export { CacheEvict, type EvictOptions } from './cache-evict.decorator.js';
 export { CachePut, type PutOptions } from './cache-put.decorator.js';
 export type { BatchContext, BatchLoader } from './batch.js';
 export type { WarmEntry, WarmFailure, WarmOptions, WarmProgress } from './warm.js';
+export type { LocalOptions } from './local.options.js';

@@ -258,6 +258,13 @@ describe('LocalTier', () => {
     expect(read('k')).toBe(1);
   });
 
+  it('has its socket proven often, from the first copy on', () => {
+    expect(inbox.proveEvery).not.toHaveBeenCalled();
+    put('a', 1);
+    put('b', 1);
+    expect(inbox.proveEvery.mock.calls).toEqual([[300]]);
+  });
+
   it('keeps to its limits, and the most recently used', () => {
     for (const key of ['a', 'b', 'c']) put(key, key);
     read('a');

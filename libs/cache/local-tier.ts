@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Inbox, Instants } from '../redis/index.js';
+import type { CacheStore } from './cache.store.js';
 import { LocalCopy } from './local-copy.js';
 import type { StoredValue } from './stored-value.js';
 
@@ -15,6 +16,8 @@ export interface LocalTierOptions {
   readonly channel: string;
   readonly clock: Clock;
   readonly limits: LocalLimits;
+  /** Has whoever asks told of changes that nobody announces, if that is wanted. */
+  readonly track?: CacheStore['track'] | undefined;
 }
 
 /**
@@ -54,15 +57,16 @@ export class LocalTier {
   readonly #tagged = new Map<string, Set<string>>();
   /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
   readonly #watches = new Map<string, Watch>();
-  readonly #inbox: LocalTierOptions['inbox'];
+  /** The sockets that must be alive. */
+  readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
+  #proving = false;
   readonly #clock: Clock;
   /** Counts what concerns answers of all keys. */
   #era = 0;
   /** The last announcement's number; undefined after a subscription. */
   #number: number | undefined;
 
-  constructor({ inbox, channel, clock, limits }: LocalTierOptions) {
-    this.#inbox = inbox;
+  constructor({ inbox, channel, clock, limits, track }: LocalTierOptions) {
     this.#clock = clock;
     this.#entries = new LRUCache({
       max: limits.maxEntries,
@@ -81,7 +85,7 @@ export class LocalTier {
       this.clear();
     });
     inbox.join(channel);
-    inbox.proveEvery(PROVE_EVERY_MS);
+    this.#proofs = track ? [inbox, this.#track(track)] : [inbox];
   }
 
   /** What is kept, at the moment. */
@@ -99,8 +103,9 @@ export class LocalTier {
       this.#entries.delete(key);
       return undefined;
     }
-    const { proven } = this.#inbox;
-    if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
+    for (const { proven } of this.#proofs) {
+      if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;
+    }
     return entry.copy;
   }
 
@@ -146,6 +151,7 @@ export class LocalTier {
    */
   keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
+    this.#startProving();
     const { text, tags } = value;
     const { key } = watch;
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
@@ -173,6 +179,24 @@ export class LocalTier {
   clear(): void {
     this.#era++;
     this.#entries.clear();
+  }
+
+  /** An app that caches nothing is not kept busy. */
+  #startProving(): void {
+    if (this.#proving) return;
+    this.#proving = true;
+    for (const socket of this.#proofs) socket.proveEvery(PROVE_EVERY_MS);
+  }
+
+  #track(track: CacheStore['track']): Pick<Inbox, 'proven' | 'proveEvery'> {
+    const tracker = track((keys) => {
+      if (keys === undefined) this.clear();
+      else for (const key of keys) this.drop(key);
+    });
+    tracker.onResync(() => {
+      this.clear();
+    });
+    return tracker;
   }
 
   #hear(number: number, what: string | undefined, names: string[]): void {

@@ -17,6 +17,9 @@ export interface ConnectionContext {
   onWarning: (message: string) => void;
 }
 
+/** The purpose of the socket that tracks keys. */
+const TRACKING = 'tracking';
+
 /**
  * One Redis: a link for commands, one subscriber, and further links for whoever blocks.
  *
@@ -32,6 +35,7 @@ export class RedisConnection {
   readonly #subscriber: Link;
   readonly #opened = new Set<Link>();
   readonly #kept: string[] = [];
+  readonly #trackers: { tracker: Inbox; link: Link }[] = [];
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
     this.name = config.name;
@@ -66,6 +70,34 @@ export class RedisConnection {
     return this.#open(purpose, false);
   }
 
+  /**
+   * Hears of every change of keys with these prefixes, whoever makes it and however: a client of any language, expiry, eviction.
+   * `changed` gets the keys; `undefined` when all are gone (a flush).
+   *
+   * Redis' own client tracking, on a socket of its own that speaks protocol 2: there invalidations are messages, and tracking ends
+   * with the socket that delivers them. What is heard is proven, and resumed, as an inbox is.
+   */
+  track(prefixes: readonly string[], changed: (keys: readonly string[] | undefined) => void): Inbox {
+    const link = this.#open(TRACKING, true);
+    const tracker = new Inbox({
+      link,
+      prefix: '__redis__:',
+      id: 'invalidate',
+      clock: this.#context.clock,
+      onError: this.#context.onError,
+      prepare: async () => {
+        const id = await link.send<number>('client', ['id']);
+        const wanted = prefixes.flatMap((prefix) => ['prefix', prefix]);
+        await link.send('client', ['tracking', 'on', 'redirect', id, 'bcast', ...wanted]);
+      },
+      receive: (keys) => {
+        changed(Array.isArray(keys) ? keys.map(String) : undefined);
+      },
+    });
+    this.#trackers.push({ tracker, link });
+    return tracker;
+  }
+
   /** Closes a link made by {@link openLink}. */
   async closeLink(link: Link): Promise<void> {
     this.#opened.delete(link);
@@ -81,6 +113,11 @@ export class RedisConnection {
   async open(): Promise<void> {
     const { required, bootTimeoutMs } = this.#config;
     this.inbox.start();
+    for (const { tracker, link } of this.#trackers) {
+      tracker.start();
+      // What cannot be tracked is not kept; whether Redis answers at all is for the other sockets to tell.
+      void link.waitUntilUp(bootTimeoutMs);
+    }
     const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
     if (!required) {
       this.#checkWhenUp();
@@ -100,7 +137,7 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
-    await this.inbox.stop();
+    await Promise.all([this.inbox, ...this.#trackers.map(({ tracker }) => tracker)].map((inbox) => inbox.stop()));
     await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
     this.#opened.clear();
   }
@@ -168,6 +205,7 @@ export class RedisConnection {
       replyMapping: 'legacy' as const,
       stringNumbers: false,
       lazyConnect,
+      ...(purpose === TRACKING && { protocol: 2 as const }),
       // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
       disconnectTimeout: 200,
       connectionName: `sluice:${purpose}`,

@@ -19,6 +19,10 @@ export interface InboxOptions {
   id: string;
   clock: Clock;
   onError: (error: unknown, what: string) => void;
+  /** What a socket needs before it subscribes. */
+  prepare?: () => Promise<unknown>;
+  /** Gets messages as they are, for a channel that carries no framed ones. */
+  receive?: (message: unknown) => void;
 }
 
 /**
@@ -54,7 +58,12 @@ export class Inbox {
   readonly #resyncs = new Set<() => void>();
   readonly #keeper: Loop;
   readonly #onMessage = (_channel: Buffer, message: Buffer): void => {
-    this.#receive(message);
+    const { receive } = this.#options;
+    if (receive === undefined) this.#receive(message);
+    else
+      this.#guard(() => {
+        receive(message);
+      }, 'message');
   };
   /** Channels besides the own: what all processes hear. */
   readonly #joined = new Set<string>();
@@ -136,6 +145,7 @@ export class Inbox {
       await this.#prove(() => this.#link.send('ping', [], { deadlineMs: PING_DEADLINE_MS }));
       return this.#pingEveryMs;
     }
+    await this.#options.prepare?.();
     const channels = [this.channel, ...this.#joined];
     await this.#prove(async () => {
       await this.#link.send('subscribe', channels);

@@ -202,6 +202,20 @@ describe('SluiceTestingModule', () => {
     await until(async () => (await cache.get('k')) === undefined, { what: 'it expired' });
   });
 
+  it('caches: batches, local copies, tags and counters as on Redis', async () => {
+    const cache = app.get(CacheService);
+    const load = (keys: readonly string[]): string[] => keys.map((key) => `${key}!`);
+    expect(await cache.getOrLoadMany(['a', 'b'], load, { tags: ['t'] })).toEqual(['a!', 'b!']);
+    expect(await cache.getMany(['a', 'b', 'c'])).toEqual(['a!', 'b!', undefined]);
+    expect(await cache.getOrLoad('a', () => 'never')).toBe('a!');
+    expect(cache.stats()).toMatchObject({ total: { loads: 2, hits: { local: 1, redis: 2 } }, local: { entries: 2 } });
+    await cache.invalidateTags('t');
+    expect(await cache.getMany(['a', 'b'])).toEqual([undefined, undefined]);
+    expect((await cache.warm([{ key: 'a', loader: () => 'warm' }])).loaded).toBe(1);
+    await cache.clear();
+    expect(await cache.get('a')).toBeUndefined();
+  });
+
   it('queues: records, and runs when told to, with retries and dead letters', async () => {
     const queue = app.get(TestingQueue);
     const ids = await app.get(QueueService).publishMany(Orders, [{ id: 1 }, { id: 2, fails: 1 }, { id: 3, fails: 9 }]);

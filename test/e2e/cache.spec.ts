@@ -3,7 +3,16 @@ import { Redis } from 'ioredis';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import type { SluiceCacheModuleOptions } from 'nestjs-sluice/cache';
 import { keysLeft } from '../support/cache-bed.js';
-import type { BurstOrder, Loaded, LoadEvent, WorkerSettings } from '../apps/cache-worker.js';
+import type {
+  BurstOrder,
+  ColdKey,
+  ColdOrder,
+  Loaded,
+  LoadEvent,
+  LoadSpan,
+  WorkerSettings,
+} from '../apps/cache-worker.js';
+import { commandDelta } from '../support/command-delta.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
 import { now } from '../support/history.js';
 import { until } from '../support/until.js';
@@ -33,7 +42,9 @@ async function stop(): Promise<void> {
 
 async function start(processes: number, cache: SluiceCacheModuleOptions = {}): Promise<void> {
   // A machine that is busy with other tests must not pass for a Redis that does not answer.
-  const settings: WorkerSettings = { url: redis.url, namespace: 'e2e', cache: { readTimeoutMs: 5_000, ...cache } };
+  // Each test flushes Redis, which invalidates nothing: no copies of an earlier one's keys.
+  const own = { readTimeoutMs: 5_000, local: false };
+  const settings: WorkerSettings = { url: redis.url, namespace: 'e2e', cache: { ...own, ...cache } };
   fleet = await Promise.all(
     Array.from({ length: processes }, () => forkApp('cache-worker', { env: { WORKER: JSON.stringify(settings) } })),
   );
@@ -119,6 +130,34 @@ describe('four processes', () => {
     expect(await other.call('read', 'k', 1)).toEqual(fresh);
     expect(await loader.call('read', 'k', 1)).toEqual(fresh);
     expect(loads).toHaveLength(2);
+  });
+
+  it('a source that takes two loads at once: never more in the whole fleet, each key once', async () => {
+    const options = { maxConcurrentLoads: 2, source: 'db' };
+    const order = { keys: 40, callers: 3, spreadMs: 20, loaderMs: 5, startAt: now(), options };
+    const got = await Promise.all(
+      fleet.map((app) => app.call<ColdKey[]>('cold', { ...order, prefix: 'k' } satisfies ColdOrder)),
+    );
+    const spans = (await Promise.all(fleet.map((app) => app.call<LoadSpan[]>('spans')))).flat();
+    expect(spans.map(({ key }) => key).sort()).toEqual(Array.from({ length: 40 }, (_, i) => `k${i}`).sort());
+    expect(new Set(got.flat().map((each) => JSON.stringify(each))).size).toBe(40);
+    for (const { from } of spans) {
+      expect(spans.filter((other) => other.from <= from && from < other.to).length).toBeLessThanOrEqual(2);
+    }
+  });
+
+  it('a value above what a message may hold: loaded once, read once by each process that waits', async () => {
+    const bytes = 200_000;
+    await fleet[0]!.call('large', 'so that the scripts are known', 10);
+    const { calls } = await commandDelta(admin, async () => {
+      const values = await Promise.all(
+        fleet.flatMap((app) => [1, 2, 3].map(() => app.call<string>('large', 'k', bytes))),
+      );
+      expect(values.every((value) => value.length === bytes)).toBe(true);
+    });
+    expect(loads.filter(({ key }) => key === 'k')).toHaveLength(1);
+    // Four ask, one fills, three ask again; a renewal may come between.
+    expect((calls['evalsha'] ?? 0) + (calls['eval'] ?? 0)).toBeLessThanOrEqual(9);
   });
 
   it('a failing loader: one attempt per back-off in the fleet, its error for everybody', async () => {

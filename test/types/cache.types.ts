@@ -1,5 +1,5 @@
 /** Compile-only: what the types of the cache accept and refuse. */
-import { CacheStampedeSafe, type CacheService } from '../../libs/cache/index.js';
+import { CacheEvict, CachePut, CacheStampedeSafe, type CacheService } from '../../libs/cache/index.js';
 
 interface User {
   readonly id: string;
@@ -80,4 +80,49 @@ export async function service(cache: CacheService): Promise<void> {
   const there: boolean = await cache.delete('u');
   // @ts-expect-error no such option
   await cache.set('u', there, { ttl: 5 });
+}
+
+export class Writers {
+  @CacheEvict({ key: (user: User) => `user:${user.id}`, tags: ['users'], unless: (saved: boolean) => !saved })
+  async save(user: User, force: boolean): Promise<boolean> {
+    return Promise.resolve(force || user.id !== '');
+  }
+
+  @CachePut({ key: (id: string) => id, when: (_id: string, on: boolean) => on, resultTags: (user: User) => [user.id] })
+  async put(id: string, _on: boolean): Promise<User> {
+    return Promise.resolve({ id });
+  }
+
+  @CacheStampedeSafe({
+    key: (id: string) => id,
+    tags: (id: string, team: string) => [id, team],
+    unless: (user: User) => user.id === '',
+  })
+  async load(id: string, _team: string): Promise<User> {
+    return Promise.resolve({ id });
+  }
+
+  // @ts-expect-error the key function takes another type
+  @CacheEvict({ key: (user: User) => user.id })
+  async otherArgument(id: string): Promise<void> {
+    await Promise.resolve(id);
+  }
+
+  // @ts-expect-error the condition takes a parameter that the method does not have
+  @CacheEvict({ key: () => 'k', when: (_id: string, _on: boolean) => true })
+  async fewer(id: string): Promise<void> {
+    await Promise.resolve(id);
+  }
+
+  // @ts-expect-error the result is another one
+  @CachePut({ key: () => 'k', unless: (user: User) => user.id === '' })
+  async otherResult(): Promise<number> {
+    return Promise.resolve(1);
+  }
+
+  // @ts-expect-error a put needs a key
+  @CachePut({ ttlMs: 5 })
+  async keyless(): Promise<number> {
+    return Promise.resolve(1);
+  }
 }
