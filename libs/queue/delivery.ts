@@ -1,3 +1,4 @@
+import { traceOf } from './propagation.js';
 import { Task } from './task.js';
 import type { FailedRun } from './verdict.js';
 
@@ -71,6 +72,7 @@ export class Delivery {
         stream,
         attempt: this.retryCount + 1,
         deliveries,
+        ...(this.#meta === NO_META ? {} : { trace: traceOf(this.#meta) }),
         publishedAt: new Date(publishedMs(timestamp, this.taskId)),
         signal: () => this.#abortController().signal,
       });

@@ -3,10 +3,12 @@ export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type PutOffOptions } f
 export { defineQueue, type QueueDefinition, type QueueRef } from './define-queue.js';
 export type { PublishOptions } from './publish.options.js';
 export {
+  InvalidPayloadError,
   PayloadTooLargeError,
   PublishUnconfirmedError,
   TaskTimeoutError,
   UnserializablePayloadError,
+  type PayloadIssue,
   type PublishOutcome,
 } from './queue.errors.js';
 export { QueueCoreModule, SluiceQueueModule } from './queue.module.js';
@@ -19,4 +21,6 @@ export type { QueueWorker } from './worker-info.js';
 export { QueueRaw, type RawEntry } from './queue.raw.js';
 export { QUEUE_SERVICE, QueueService } from './queue.service.js';
 export { TaskHandler, type TaskHandlerDecorator } from './task-handler.decorator.js';
+export type { Propagation, TraceContext } from './propagation.js';
+export type { SchemaInput, SchemaOutput, StandardSchema } from './standard-schema.js';
 export { Task, type TaskParts } from './task.js';

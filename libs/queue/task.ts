@@ -1,4 +1,5 @@
 import { DeadLetterTask } from './control-flow.js';
+import type { TraceContext } from './propagation.js';
 
 /** What a {@link Task} is made of; only `payload` has no default. */
 export interface TaskParts<T> {
@@ -8,6 +9,7 @@ export interface TaskParts<T> {
   attempt?: number;
   deliveries?: number;
   publishedAt?: Date;
+  trace?: TraceContext;
   /** A signal, or how to make it when it is first asked for. */
   signal?: AbortSignal | (() => AbortSignal);
 }
@@ -31,6 +33,8 @@ export class Task<T = unknown> {
   readonly deliveries: number;
   /** When it was first published, to the second, on the publisher's clock. */
   readonly publishedAt: Date;
+  /** The W3C trace context that came with it: `task.trace.traceparent`. Empty if none did. */
+  readonly trace: TraceContext;
   readonly #signal: AbortSignal | (() => AbortSignal);
 
   constructor(parts: TaskParts<T>) {
@@ -40,6 +44,7 @@ export class Task<T = unknown> {
     this.attempt = parts.attempt ?? 1;
     this.deliveries = parts.deliveries ?? 1;
     this.publishedAt = parts.publishedAt ?? new Date();
+    this.trace = parts.trace ?? NO_TRACE;
     this.#signal = parts.signal ?? neverAborted;
   }
 
@@ -61,4 +66,11 @@ export class Task<T = unknown> {
   }
 }
 
+/** The same task with another payload. */
+export function withPayload<T>(task: Task, payload: T): Task<T> {
+  const { id, stream, attempt, deliveries, publishedAt, trace } = task;
+  return new Task({ id, stream, attempt, deliveries, publishedAt, trace, payload, signal: () => task.signal });
+}
+
+const NO_TRACE: TraceContext = Object.freeze({});
 const neverAborted = (): AbortSignal => new AbortController().signal;

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { checkName, SLUICE_CLOCK, type Clock } from '../redis/index.js';
-import { queueName, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
+import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
 import { HandlerRegistry, type Handler } from '../queue/handler.registry.js';
 import {
   Task,
@@ -15,6 +15,8 @@ import {
 } from '../queue/index.js';
 import { describeError } from '../queue/failures.js';
 import { encodePayload } from '../queue/payload.js';
+import { checked } from '../queue/standard-schema.js';
+import { judge, type Verdict } from '../queue/verdict.js';
 import { SluiceError } from '../weave/index.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 
@@ -61,22 +63,17 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     this.#clock = clock;
   }
 
-  publish<T>(queue: QueueDefinition<T>, payload: NoInfer<T>): Promise<string>;
+  publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>): Promise<string>;
   publish(stream: string, payload: unknown): Promise<string>;
-  publish(queue: QueueRef<unknown>, payload: unknown): Promise<string> {
-    return new Promise((resolve) => {
-      resolve(this.#add(nameOf(queue), encodePayload(payload)));
-    });
+  async publish(queue: QueueRef<unknown>, payload: unknown): Promise<string> {
+    const [id = ''] = await this.#publish(queue, [payload], () => 'payload');
+    return id;
   }
 
-  publishMany<T>(queue: QueueDefinition<T>, payloads: readonly NoInfer<T>[]): Promise<string[]>;
+  publishMany<T>(queue: QueueDefinition<T, unknown>, payloads: readonly NoInfer<T>[]): Promise<string[]>;
   publishMany(stream: string, payloads: readonly unknown[]): Promise<string[]>;
   publishMany(queue: QueueRef<unknown>, payloads: readonly unknown[]): Promise<string[]> {
-    return new Promise((resolve) => {
-      const name = nameOf(queue);
-      const encoded = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`));
-      resolve(encoded.map((text) => this.#add(name, text)));
-    });
+    return this.#publish(queue, payloads, (i) => `payloads[${i}]`);
   }
 
   /** The bare protocol is Redis' own: there is none here. */
@@ -160,25 +157,29 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   /**
    * Runs what waits, one after the other and each up to its handler's `maxAttempts`, until nothing is left, also of what
    * the handlers publish. Where several groups handle a queue, each gets every task. Tasks of a queue without a handler
-   * go on waiting.
+   * go on waiting, and so does what a handler puts off without a failed attempt (`SnoozeTask`, a busy lock).
    */
   async drain(): Promise<{ completed: number; dead: number }> {
     const handlers = this.#registry.enabled();
     const counts = { completed: 0, dead: 0 };
+    const later: Waiting[] = [];
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
       const { handler, waiting } = next;
       try {
         await handler.run(this.#task(waiting));
         counts.completed++;
-      } catch (error) {
-        if (waiting.attempt < handler.options.maxAttempts) {
-          this.#waiting.push({ ...waiting, attempt: waiting.attempt + 1 });
-          continue;
-        }
-        this.#lettersOf(waiting.queue).push({ letter: this.#letter(handler, waiting, error), thrown: error });
-        counts.dead++;
+      } catch (thrown) {
+        const verdict = this.#judge(handler, waiting, thrown);
+        if (verdict.fate === 'done') counts.completed++;
+        else if (verdict.fate === 'dead') {
+          this.#lettersOf(waiting.queue).push({ letter: this.#letter(waiting, thrown, verdict.reason), thrown });
+          counts.dead++;
+        } else if (verdict.retryCount >= waiting.attempt) {
+          this.#waiting.push({ ...waiting, attempt: verdict.retryCount + 1 });
+        } else later.push(waiting);
       }
     }
+    this.#waiting.push(...later);
     return counts;
   }
 
@@ -197,6 +198,18 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return undefined;
   }
 
+  async #publish(ref: QueueRef<unknown>, payloads: readonly unknown[], root: (i: number) => string): Promise<string[]> {
+    const queue = nameOf(ref);
+    const texts = payloads.map((payload, i) => encodePayload(payload, root(i)));
+    const schema = queueSchema(ref);
+    if (schema) {
+      await Promise.all(
+        payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
+      );
+    }
+    return texts.map((text) => this.#add(queue, text));
+  }
+
   #lettersOf(name: string): TestLetter[] {
     const letters = this.#dead.get(name) ?? [];
     this.#dead.set(name, letters);
@@ -213,12 +226,16 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     ];
   }
 
-  #letter({ options }: Handler, { id, payload, attempt, publishedAt }: Waiting, thrown: unknown): DeadLetter {
+  #judge({ options }: Handler, { attempt }: Waiting, thrown: unknown): Verdict {
+    const run = { thrown, retryCount: attempt - 1, maxAttempts: undefined, defers: 0, deferredMs: undefined };
+    return judge(run, { options, wallMs: this.#clock.wallMs(), random: Math.random });
+  }
+
+  #letter({ id, payload, attempt, publishedAt, group = '' }: Waiting, thrown: unknown, reason: string): DeadLetter {
     const { error, stack } = describeError(thrown);
     return {
-      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason: 'max-attempts' },
-      ...{ error: error.toString(), stack: stack.toString(), group: options.group, deliveries: 1 },
-      failedAt: new Date(this.#clock.wallMs()),
+      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason, group, deliveries: 1 },
+      ...{ error: error.toString(), stack: stack.toString(), failedAt: new Date(this.#clock.wallMs()) },
     };
   }
 
