@@ -58,8 +58,22 @@ export class Crew {
       leaseMs: options.leaseMs,
       clock,
       onLapse: ({ handler }) => readers.get(handler.options.group)?.interrupt(),
+      onPause: (worker, paused) => {
+        const reader = readers.get(worker.handler.options.group);
+        if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
+        if (!paused) reader?.resume();
+        else {
+          worker.onIdleHands();
+          reader?.interrupt();
+        }
+      },
       report,
     });
+    const look = (): void => {
+      this.#keeper.look();
+    };
+    inbox.on('queue.paused', look);
+    inbox.onResync(look);
   }
 
   start(): void {
@@ -97,11 +111,13 @@ export class Crew {
     const { leaseMs } = this.#options;
     const link = this.#connection.commands;
     const consumer = this.#consumer;
-    const lease = new Lease({ link, clock, alive: keys.alive, consumer, leaseMs });
+    const lease = new Lease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
     const inboxes = this.#connection.inbox.prefix;
     const persistence = this.#persistence;
     const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log };
-    return new Worker(parts);
+    const worker = new Worker(parts);
+    worker.onIdleHands = () => void this.#handBack(worker, worker.takeUnstarted());
+    return worker;
   }
 
   /** One per stream, awake when something is due. */
@@ -158,7 +174,7 @@ export class Crew {
     } catch (error) {
       // Without Redis, or without the stream: the leases end by themselves, and what was pending goes to others.
       if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
-      this.#connections.logger.warn(`${what} failed while the app shut down: ${String(error)}`);
+      this.#connections.logger.warn(`${what} failed: ${String(error)}`);
     }
   }
 }

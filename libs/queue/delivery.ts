@@ -116,7 +116,8 @@ export class Delivery {
 
 const NO_META: Record<string, unknown> = {};
 
-function parseMeta(text: string): Record<string, unknown> {
+/** An entry's `meta`; nothing if it is none of ours. */
+export function parseMeta(text: string): Record<string, unknown> {
   try {
     const meta: unknown = JSON.parse(text);
     return typeof meta === 'object' && meta !== null && !Array.isArray(meta) ? { ...meta } : NO_META;

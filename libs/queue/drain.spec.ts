@@ -1,12 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
-import { Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
+import { Global, Injectable, Module, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { SluiceModule } from 'nestjs-sluice';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gate } from '../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type QueueAppOptions, type TestHandler } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { startRedis } from '../testing/index.js';
-import type { Task } from './index.js';
+import { QueueService, TaskHandler, type Task } from './index.js';
 
 const bed = new QueueBed();
 const start = (tasks: TestHandler, options: Partial<QueueAppOptions> = {}): Promise<QueueApp> =>
@@ -100,6 +102,49 @@ describe('a graceful stop', () => {
     await until(() => order.length === 1, { what: 'it runs' });
     await app.close();
     expect(order).toEqual(['started', 'finished', 'database closed']);
+  });
+
+  it('is over before the root module goes down, where handler and database are its own, and imported after it', async () => {
+    const order: string[] = [];
+    const handled = gate();
+    @Injectable()
+    class Database implements OnModuleDestroy, BeforeApplicationShutdown {
+      onModuleDestroy(): void {
+        order.push('database closed');
+      }
+      beforeApplicationShutdown(): void {
+        order.push('shutdown');
+      }
+    }
+    @Injectable()
+    class Shop {
+      // Not by its constructor: Nest knows of no order between the two.
+      @TaskHandler('tasks')
+      async handle(): Promise<void> {
+        order.push('started');
+        handled.open();
+        await pause(100);
+        order.push('finished');
+      }
+    }
+    @Global()
+    @Module({ providers: [Database] })
+    class GlobalModule {}
+    @Module({ providers: [Database] })
+    class LateModule {}
+    @Module({
+      imports: [SluiceModule.forRoot({ redis: { url: bed.redis.url } }), GlobalModule, LateModule],
+      providers: [Database, Shop],
+    })
+    class RootModule {}
+    const app = await NestFactory.createApplicationContext(RootModule, { logger: false });
+    await app.get(QueueService).publish('tasks', 1);
+    await handled.opened;
+    await app.close();
+    expect(order).toEqual([
+      ...['started', 'finished', 'database closed', 'database closed', 'database closed'],
+      ...['shutdown', 'shutdown', 'shutdown'],
+    ]);
   });
 
   it('lets tasks publish while it drains', async () => {

@@ -11,6 +11,11 @@ export {
 } from './queue.errors.js';
 export { QueueCoreModule, SluiceQueueModule } from './queue.module.js';
 export type { HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
+export { DeadLetters, type LetterFilter, type LetterListOptions, type RedriveOptions } from './dead-letters.js';
+export type { GroupChoice, ListOptions, TaskPage } from './queue.operations.js';
+export type { Counts as QueueCounts } from './scripts/counts.script.js';
+export type { DeadLetter, TaskInfo, TaskState } from './task-info.js';
+export type { QueueWorker } from './worker-info.js';
 export { QueueRaw, type RawEntry } from './queue.raw.js';
 export { QUEUE_SERVICE, QueueService } from './queue.service.js';
 export { TaskHandler, type TaskHandlerDecorator } from './task-handler.decorator.js';

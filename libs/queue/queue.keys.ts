@@ -12,20 +12,29 @@ export interface QueueKeys {
   readonly dead: string;
   /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
   readonly alive: string;
+  /** String: set while the queue is paused, to since when. */
+  readonly paused: string;
 }
 
 /** @throws SluiceError `SLUICE_BAD_NAME` */
 export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
   const stream = keyspace.main('queue', '', name);
   const side = (suffix: string): string => keyspace.side(stream, suffix);
-  return { stream, delayed: side('delayed'), bodies: side('bodies'), dead: side('dead'), alive: side('alive') };
+  return {
+    stream,
+    delayed: side('delayed'),
+    bodies: side('bodies'),
+    dead: side('dead'),
+    alive: side('alive'),
+    paused: side('paused'),
+  };
 }
 
 /** As {@link queueKeys}, of a group's own retries: where they go while the queue has several groups. */
 export function retryKeys(keyspace: Keyspace, name: unknown, group: string): QueueKeys {
-  const { stream, dead, alive } = queueKeys(keyspace, name);
+  const { stream, ...shared } = queueKeys(keyspace, name);
   const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
-  return { stream: side('retry'), delayed: side('delayed'), bodies: side('bodies'), dead, alive };
+  return { ...shared, stream: side('retry'), delayed: side('delayed'), bodies: side('bodies') };
 }
 
 /** What the names of our consumers begin with; whoever else reads in the group is let alone. */
@@ -37,4 +46,11 @@ export const RELEASED = `${CONSUMER_PREFIX}~released`;
 /** The name under which one start of one process reads. It ends with the id of its inbox: whoever lives can be told. */
 export function consumerName(processId: string, inboxId: string): string {
   return `${CONSUMER_PREFIX}${processId}:${inboxId}`;
+}
+
+/** What the name of a consumer of ours tells; undefined of others. */
+export function consumerParts(name: string): { host: string; pid: number; startedMs: number } | undefined {
+  const [, host, pid, started] = /^sluice:(.+):(\d+):([0-9a-z]+)-[^:]+:[^:]+$/.exec(name) ?? [];
+  if (host === undefined || pid === undefined || started === undefined) return undefined;
+  return { host, pid: Number(pid), startedMs: parseInt(started, 36) };
 }

@@ -34,7 +34,8 @@ afterEach(() => connections.onApplicationShutdown());
 const entries = async (stream: string): Promise<[id: string, fields: string[]][]> =>
   (await cli('XRANGE', stream, '-', '+')) as [string, string[]][];
 const waiting = async (): Promise<number> =>
-  [...((await admin.client('LIST')) as string).matchAll(/ name=sluice:queue-raw .* cmd=xreadgroup /g)].length;
+  [...((await admin.client('LIST')) as string).matchAll(/ name=sluice:queue-raw .* flags=b .* cmd=xreadgroup /g)]
+    .length;
 const sockets = async (): Promise<number> =>
   [...((await admin.client('LIST')) as string).matchAll(/ name=sluice:queue-raw /g)].length;
 

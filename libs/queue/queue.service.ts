@@ -1,13 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
+import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
 import { queueName, type QueueDefinition, type QueueRef } from './define-queue.js';
 import { QUEUE_SETTINGS } from './handler.registry.js';
+import { DeadLetters } from './dead-letters.js';
 import { encodePayload } from './payload.js';
 import { checkPublishOptions, type PublishOptions } from './publish.options.js';
 import { Publisher } from './publisher.js';
-import { queueKeys } from './queue.keys.js';
+import { queueKeys, type QueueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
+import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './queue.operations.js';
 import { QueueRaw } from './queue.raw.js';
+import type { Counts } from './scripts/counts.script.js';
+import type { TaskInfo } from './task-info.js';
+import { TaskSearch } from './task-search.js';
+import type { QueueWorker } from './worker-info.js';
 
 /** Nest provider token of {@link QueueService}. */
 export const QUEUE_SERVICE = 'sluice:queue-service';
@@ -23,9 +29,12 @@ export const QUEUE_SERVICE = 'sluice:queue-service';
 export class QueueService {
   /** The bare protocol: what redis-cli and clients in other languages do by hand. */
   readonly raw: QueueRaw;
-  readonly #keyspace: Keyspace;
+  readonly #connections: RedisConnections;
+  readonly #link: Link;
+  readonly #operations: QueueOperations;
+  readonly #search: TaskSearch;
   readonly #publisher: Publisher;
-  readonly #maxBytes: number;
+  readonly #settings: ResolvedQueueOptions;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
@@ -33,9 +42,13 @@ export class QueueService {
   ) {
     const { keyspace, clock, shutdown } = connections;
     const connection = connections.get(settings.connection);
-    this.#keyspace = keyspace;
-    this.#publisher = new Publisher({ link: connection.commands, clock, inboxes: connection.inbox.prefix });
-    this.#maxBytes = settings.maxPayloadBytes;
+    const inboxes = connection.inbox.prefix;
+    this.#connections = connections;
+    this.#settings = settings;
+    this.#link = connection.commands;
+    this.#publisher = new Publisher({ link: this.#link, clock, inboxes });
+    this.#operations = new QueueOperations(connection, keyspace, (queue) => this.#groupOf(queue));
+    this.#search = new TaskSearch(this.#link, keyspace);
     this.raw = new QueueRaw(connection, keyspace, clock);
     shutdown.onDrain(() => this.raw.close());
   }
@@ -56,10 +69,9 @@ export class QueueService {
   publish<T>(queue: QueueDefinition<T>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
   publish(stream: string, payload: unknown, options?: PublishOptions): Promise<string>;
   async publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
-    const name = queueName(queue);
-    const keys = queueKeys(this.#keyspace, name);
-    const text = encodePayload(payload, 'payload', this.#maxBytes);
-    return this.#publisher.one(String(name), keys, text, checkPublishOptions(options));
+    const name = nameOf(queue);
+    const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
+    return this.#publisher.one(name, this.#keysOf(name), text, checkPublishOptions(options));
   }
 
   /**
@@ -80,9 +92,98 @@ export class QueueService {
     payloads: readonly unknown[],
     options?: PublishOptions,
   ): Promise<string[]> {
-    const name = queueName(queue);
-    const keys = queueKeys(this.#keyspace, name);
-    const texts = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`, this.#maxBytes));
-    return this.#publisher.many(String(name), keys, texts, checkPublishOptions(options));
+    const name = nameOf(queue);
+    const { maxPayloadBytes } = this.#settings;
+    const texts = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`, maxPayloadBytes));
+    return this.#publisher.many(name, this.#keysOf(name), texts, checkPublishOptions(options));
   }
+
+  /**
+   * How many tasks of a queue wait, are with workers, are due later, or were given up, at one instant; how long the
+   * oldest one waits; and whether the queue is paused.
+   *
+   * `running` counts what workers have, also what they have at hand and did not start.
+   */
+  async counts(queue: QueueRef<unknown>, choice: GroupChoice = {}): Promise<Counts> {
+    return this.#operations.counts(nameOf(queue), choice);
+  }
+
+  /**
+   * A page of a queue's tasks of one state: `'waiting'` (default), `'running'`, `'delayed'`, `'dead'`.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`
+   * @example
+   * for (let after: string | undefined; ; ) {
+   *   const { tasks, next } = await queue.list(Orders, { state: 'delayed', ...(after && { after }) });
+   *   show(tasks);
+   *   if (next === undefined) break;
+   *   after = next;
+   * }
+   */
+  async list(queue: QueueRef<unknown>, options: ListOptions = {}): Promise<TaskPage> {
+    return this.#operations.list(nameOf(queue), options);
+  }
+
+  /**
+   * Where a task is, by the id that `publish` returned; undefined if it is done, or never was.
+   *
+   * At once for tasks that are delayed or never failed. A retry or a dead letter is searched for: that takes longer the
+   * longer the queue is.
+   */
+  async inspect(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
+    const name = nameOf(queue);
+    return this.#search.inspect(name, id, choice.group ?? this.#groupOf(name));
+  }
+
+  /**
+   * Takes a task out of the queue, wherever it waits: it never runs (again). Resolves with whether it did.
+   *
+   * False if it is not there, or with a worker: what runs is not stopped. `pause` first, to have workers give back what
+   * they did not start.
+   */
+  async remove(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<boolean> {
+    const name = nameOf(queue);
+    return this.#search.remove(name, id, choice.group ?? this.#groupOf(name));
+  }
+
+  /**
+   * Stops all work on a queue, in every process, until `resume`, also through restarts. Publishing goes on.
+   *
+   * Resolved means: it is written down. Processes are told at once, and find out by themselves within a third of a lease
+   * if that does not reach them. What runs, finishes; what a worker has at hand and did not start is handed back, and
+   * counts as waiting. Resolves with whether that changed anything.
+   */
+  async pause(queue: QueueRef<unknown>): Promise<boolean> {
+    return this.#operations.pause(nameOf(queue), true);
+  }
+
+  /** Ends a `pause`. Resolves with whether there was one. */
+  async resume(queue: QueueRef<unknown>): Promise<boolean> {
+    return this.#operations.pause(nameOf(queue), false);
+  }
+
+  /** The processes that work on a queue now. One that was killed is among them until its lease has ended. */
+  async workers(queue: QueueRef<unknown>): Promise<QueueWorker[]> {
+    return this.#operations.workers(nameOf(queue));
+  }
+
+  /** A queue's dead letters: to list, to bring back to work, to delete. */
+  dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
+    const { clock, keyspace } = this.#connections;
+    return new DeadLetters<T>(this.#link, clock, keyspace, nameOf(queue));
+  }
+
+  #groupOf(queue: string): string {
+    const { handlers, defaults } = this.#settings;
+    return handlers.get(queue)?.group ?? defaults.group ?? this.#connections.keyspace.namespace ?? 'sluice';
+  }
+
+  #keysOf(queue: string): QueueKeys {
+    return queueKeys(this.#connections.keyspace, queue);
+  }
+}
+
+/** Checked here, for an operation names the queue before it looks. */
+function nameOf(queue: QueueRef<unknown>): string {
+  return checkName('queue', queueName(queue));
 }

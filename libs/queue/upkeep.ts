@@ -62,7 +62,7 @@ export class Upkeep {
     if (!oldIsDead) this.#distrustUntilMs = clock.monoMs() + leaseMs;
   }
 
-  /** Looks for work of the dead at once. */
+  /** Looks for work of the dead, and for what was handed back, at once. */
   sweepNow(): void {
     this.#sweepDueMs = 0;
   }
@@ -81,7 +81,7 @@ export class Upkeep {
     try {
       const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
       if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
-      if (worker.open && sweeping && worker.credit > 0) await this.#reap(worker);
+      if (worker.open && sweeping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
       if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
     } catch (error) {
       this.#report(error, worker, 'looking after it failed');

@@ -47,6 +47,8 @@ export class Worker {
   suspect = false;
   /** Called when there is credit enough to read. */
   onCredit: () => void = () => {};
+  /** Called when it has got tasks that it must not start, for the queue is paused. */
+  onIdleHands: () => void = () => {};
   /** Called when a task was put off, for this stream or the group's own retries: somebody must promote it. */
   onDelayed: (stream: string, delayMs: number) => void = () => {};
   /** Called when an isolated task is settled: the next one may come. */
@@ -93,7 +95,7 @@ export class Worker {
 
   /** Whether to ask Redis for more. */
   get readable(): boolean {
-    return this.open && !this.suspect && this.lease.held && this.credit >= this.slots.refill;
+    return this.open && !this.suspect && this.lease.held && !this.lease.paused && this.credit >= this.slots.refill;
   }
 
   /** What is known to be pending with this process: at hand, running, or finished and not yet confirmed. */
@@ -124,13 +126,15 @@ export class Worker {
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
     this.pump();
+    // A read that was under way when the queue was paused.
+    if (this.lease.paused && this.#atHand.length > 0) this.onIdleHands();
   }
 
   /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
   pump(): void {
     const { concurrency } = this.handler.options;
     while (this.slots.running < concurrency && this.#atHand.length > 0 && !this.#draining) {
-      if (this.suspect || !this.lease.held) return;
+      if (this.suspect || !this.lease.held || this.lease.paused) return;
       const delivery = this.#atHand.shift();
       if (delivery) void this.#run(delivery);
     }

@@ -180,7 +180,9 @@ describe('SluiceTestingModule', () => {
     expect(await queue.drain()).toEqual({ completed: 4, dead: 1 });
     expect(shop.attempts.sort()).toEqual([1, 1, 1, 2, 2, 3]);
     expect(shop.sent).toEqual([1, 2]);
-    expect(queue.dead(Orders)).toEqual([{ id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') }]);
+    expect(queue.deadTasks(Orders)).toEqual([
+      { id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') },
+    ]);
     expect(await queue.drain()).toEqual({ completed: 0, dead: 0 });
   });
 

@@ -89,6 +89,12 @@ export class Reader {
     else void this.#unblock(this.#reading);
   }
 
+  /** The queue of a worker of this group goes on: what was handed back meanwhile is taken at once. */
+  resume(): void {
+    this.#options.upkeep.sweepNow();
+    this.interrupt();
+  }
+
   /** Ends the read under way; what it may still have delivered is accepted first. Then closes the socket. */
   async stop(): Promise<void> {
     const { connection, clock } = this.#options;
