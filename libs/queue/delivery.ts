@@ -71,8 +71,8 @@ export class Delivery {
         stream,
         attempt: this.retryCount + 1,
         deliveries,
-        publishedAt: new Date(publishedMs(timestamp, this.taskId)),
-        signal: () => this.#abortController().signal,
+        publishedAt: publishedMs(timestamp, this.taskId),
+        signal: this,
       });
     } catch (error) {
       this.unreadable = { reason: 'bad-payload', message: `the payload is not JSON: ${(error as Error).message}` };
@@ -105,12 +105,12 @@ export class Delivery {
   }
 
   abort(reason: unknown): void {
-    this.#abortController().abort(reason);
+    (this.#controller ??= new AbortController()).abort(reason);
   }
 
   /** Made when first asked for: few handlers do, and it is not cheap. */
-  #abortController(): AbortController {
-    return (this.#controller ??= new AbortController());
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
   }
 }
 
@@ -139,6 +139,7 @@ function count(value: unknown): number | undefined {
 }
 
 function wholeNumber(text: string): number | undefined {
+  if (text === '0') return 0;
   const value = /^\d+$/.test(text) ? Number(text) : undefined;
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
 }
