@@ -100,8 +100,8 @@ export class Crew {
 
   /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
   #workersOf(handler: Handler): Worker[] {
-    const { keyspace } = this.#connections;
-    const slots = new Slots();
+    const { keyspace, clock } = this.#connections;
+    const slots = new Slots(handler.options.concurrency, clock);
     const retries = this.#worker(handler, slots, retryKeys(keyspace, handler.queue, handler.options.group));
     return [this.#worker(handler, slots, queueKeys(keyspace, handler.queue), retries), retries];
   }

@@ -1,4 +1,4 @@
-import { traceOf } from './propagation.js';
+import { NO_TRACE, traceOf } from './propagation.js';
 import { Task } from './task.js';
 import type { FailedRun } from './verdict.js';
 
@@ -72,9 +72,9 @@ export class Delivery {
         stream,
         attempt: this.retryCount + 1,
         deliveries,
-        ...(this.#meta === NO_META ? {} : { trace: traceOf(this.#meta) }),
-        publishedAt: new Date(publishedMs(timestamp, this.taskId)),
-        signal: () => this.#abortController().signal,
+        publishedAt: publishedMs(timestamp, this.taskId),
+        trace: this.#meta === NO_META ? NO_TRACE : traceOf(this.#meta),
+        signal: this,
       });
     } catch (error) {
       this.unreadable = { reason: 'bad-payload', message: `the payload is not JSON: ${(error as Error).message}` };
@@ -107,12 +107,12 @@ export class Delivery {
   }
 
   abort(reason: unknown): void {
-    this.#abortController().abort(reason);
+    (this.#controller ??= new AbortController()).abort(reason);
   }
 
   /** Made when first asked for: few handlers do, and it is not cheap. */
-  #abortController(): AbortController {
-    return (this.#controller ??= new AbortController());
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
   }
 }
 
@@ -141,6 +141,7 @@ function count(value: unknown): number | undefined {
 }
 
 function wholeNumber(text: string): number | undefined {
+  if (text === '0') return 0;
   const value = /^\d+$/.test(text) ? Number(text) : undefined;
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
 }

@@ -35,7 +35,7 @@ describe('a graceful stop', () => {
     });
     const first = await start(handler('first'));
     await first.queue.publishMany('tasks', [...new Array(10).keys()]);
-    await until(async () => (await bed.books.pending()) === 10, { what: 'it has all ten' });
+    await until(async () => (await bed.books.pending()) === 2, { what: 'its hands are full' });
 
     const closed = first.app.close();
     const second = await start(handler('second'));

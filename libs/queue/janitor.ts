@@ -7,7 +7,7 @@ const SLICE = 100;
 /** Calls per cleaning, each of up to 10,000 entries. */
 const CALLS = 20;
 
-/** Keeps a queue's stream free of what all its groups are done with, and notices whether there are several. */
+/** Keeps streams free of what all its groups are done with, and notices whether a queue has several. */
 export class Janitor {
   readonly #link: Link;
   readonly #cursors = new Map<Worker, string>();
@@ -19,15 +19,15 @@ export class Janitor {
   /** Resolves to whether there is reason to come back soon: other groups, or something was left lying about. */
   async clean(worker: Worker): Promise<boolean> {
     const { keys, retries } = worker;
-    if (retries === undefined) return false;
+    const own = (retries ?? worker).keys;
     let soon = false;
     for (let calls = 0, more = true; more && calls < CALLS; calls++) {
       const cleaned = await janitorScript.run(this.#link, {
-        keys: { stream: keys.stream, retry: retries.keys.stream, retryDelayed: retries.keys.delayed },
+        keys: { stream: keys.stream, retry: own.stream, retryDelayed: own.delayed },
         args: { cursor: this.#cursors.get(worker) ?? '', slice: SLICE },
       });
       this.#cursors.set(worker, cleaned.cursor);
-      if (cleaned.groups > 1 || cleaned.retries) retries.wanted = true;
+      if (retries && (cleaned.groups > 1 || cleaned.retries)) retries.wanted = true;
       soon ||= cleaned.groups > 1 || cleaned.freed > 0;
       more = cleaned.more;
     }

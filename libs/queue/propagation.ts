@@ -11,6 +11,8 @@ const CARRIED = ['traceparent', 'tracestate', 'baggage'] as const;
  */
 export type TraceContext = { readonly [K in (typeof CARRIED)[number]]?: string };
 
+export const NO_TRACE: TraceContext = Object.freeze({});
+
 /**
  * How traces go along with tasks: two functions, so that this package needs no tracing library. With OpenTelemetry:
  *

@@ -1,3 +1,5 @@
+import type { Clock } from '../redis/index.js';
+import { Pace } from './pace.js';
 import type { Worker } from './worker.js';
 
 /**
@@ -10,5 +12,22 @@ export class Slots {
   running = 0;
   /** How many are pending with this process: at hand, running, or finished and not yet confirmed. */
   held = 0;
+  readonly pace: Pace;
   readonly workers: Worker[] = [];
+  readonly #concurrency: number;
+
+  constructor(concurrency: number, clock: Clock) {
+    this.#concurrency = concurrency;
+    this.pace = new Pace(clock);
+  }
+
+  /** How many more entries may become pending with this process. */
+  get credit(): number {
+    return this.#concurrency + this.pace.prefetch - this.held;
+  }
+
+  /** It pays to read when there is at least this much credit: larger batches, without ever running dry. */
+  get refill(): number {
+    return Math.max(1, Math.ceil(this.pace.prefetch / 2));
+  }
 }

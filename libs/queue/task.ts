@@ -1,5 +1,5 @@
 import { DeadLetterTask } from './control-flow.js';
-import type { TraceContext } from './propagation.js';
+import { NO_TRACE, type TraceContext } from './propagation.js';
 
 /** What a {@link Task} is made of; only `payload` has no default. */
 export interface TaskParts<T> {
@@ -8,10 +8,10 @@ export interface TaskParts<T> {
   stream?: string;
   attempt?: number;
   deliveries?: number;
-  publishedAt?: Date;
+  publishedAt?: Date | number;
   trace?: TraceContext;
-  /** A signal, or how to make it when it is first asked for. */
-  signal?: AbortSignal | (() => AbortSignal);
+  /** A signal, or who makes it when it is first asked for. */
+  signal?: AbortSignal | { readonly signal: AbortSignal };
 }
 
 /**
@@ -31,11 +31,10 @@ export class Task<T = unknown> {
   readonly attempt: number;
   /** How often this attempt was handed to a worker, from 1. Above 1, a worker died (or was presumed dead) with it. */
   readonly deliveries: number;
-  /** When it was first published, to the second, on the publisher's clock. */
-  readonly publishedAt: Date;
   /** The W3C trace context that came with it: `task.trace.traceparent`. Empty if none did. */
   readonly trace: TraceContext;
-  readonly #signal: AbortSignal | (() => AbortSignal);
+  readonly #publishedAt: Date | number;
+  readonly #signal: AbortSignal | { readonly signal: AbortSignal };
 
   constructor(parts: TaskParts<T>) {
     this.id = parts.id ?? '0-1';
@@ -43,9 +42,14 @@ export class Task<T = unknown> {
     this.stream = parts.stream ?? 'tasks';
     this.attempt = parts.attempt ?? 1;
     this.deliveries = parts.deliveries ?? 1;
-    this.publishedAt = parts.publishedAt ?? new Date();
     this.trace = parts.trace ?? NO_TRACE;
-    this.#signal = parts.signal ?? neverAborted;
+    this.#publishedAt = parts.publishedAt ?? Date.now();
+    this.#signal = parts.signal ?? new NeverAborted();
+  }
+
+  /** When it was first published, to the second, on the publisher's clock. */
+  get publishedAt(): Date {
+    return new Date(this.#publishedAt);
   }
 
   /**
@@ -53,7 +57,7 @@ export class Task<T = unknown> {
    * its `drainMs` are over: the task is then given to another process.
    */
   get signal(): AbortSignal {
-    return typeof this.#signal === 'function' ? this.#signal() : this.#signal;
+    return 'signal' in this.#signal ? this.#signal.signal : this.#signal;
   }
 
   /**
@@ -69,8 +73,11 @@ export class Task<T = unknown> {
 /** The same task with another payload. */
 export function withPayload<T>(task: Task, payload: T): Task<T> {
   const { id, stream, attempt, deliveries, publishedAt, trace } = task;
-  return new Task({ id, stream, attempt, deliveries, publishedAt, trace, payload, signal: () => task.signal });
+  return new Task({ id, stream, attempt, deliveries, publishedAt, trace, payload, signal: task });
 }
 
-const NO_TRACE: TraceContext = Object.freeze({});
-const neverAborted = (): AbortSignal => new AbortController().signal;
+class NeverAborted {
+  get signal(): AbortSignal {
+    return new AbortController().signal;
+  }
+}
