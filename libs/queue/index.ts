@@ -11,6 +11,16 @@ export {
   type PayloadIssue,
   type PublishOutcome,
 } from './queue.errors.js';
+export {
+  QUEUE_CHANNELS,
+  type TaskCompletedMessage,
+  type TaskDeadLetteredMessage,
+  type TaskFailedMessage,
+  type TaskPublishedMessage,
+  type TaskRetriedMessage,
+  type TasksReapedMessage,
+  type TaskStartedMessage,
+} from './queue.channels.js';
 export { QueueCoreModule, SluiceQueueModule } from './queue.module.js';
 export type { HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
 export { DeadLetters, type LetterFilter, type LetterListOptions, type RedriveOptions } from './dead-letters.js';

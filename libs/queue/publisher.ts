@@ -3,6 +3,7 @@ import type { Clock, Link, RedisUnavailableError } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
 import { injected, type Propagation } from './propagation.js';
 import type { PublishOptions } from './publish.options.js';
+import { queueChannels } from './queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from './queue.errors.js';
 import type { QueueKeys } from './queue.keys.js';
 import { delayScript } from './scripts/delay.script.js';
@@ -35,8 +36,11 @@ export class Publisher {
   /** One task, from its payload as JSON. Resolves with its id. */
   async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
     try {
-      if (options.delayMs) return (await this.#delay(keys, [payload], options))[0] ?? '';
-      return await this.#add(keys, payload, this.#meta(options));
+      const id = options.delayMs
+        ? ((await this.#delay(keys, [payload], options))[0] ?? '')
+        : await this.#add(keys, payload, this.#meta(options));
+      if (queueChannels.published.hasSubscribers) tell(queue, id, options);
+      return id;
     } catch (error) {
       if (!isUnknown(error)) throw error;
       throw new PublishUnconfirmedError(queue, [{ state: 'unknown' }], { cause: error });
@@ -58,6 +62,9 @@ export class Publisher {
           )
         : await Promise.allSettled(chunk.map((payload) => this.#add(keys, payload, this.#meta(options))));
       outcomes.push(...sent.map(outcomeOf));
+      if (queueChannels.published.hasSubscribers) {
+        for (const each of sent) if (each.status === 'fulfilled') tell(queue, each.value, options);
+      }
       const failed = sent.find((each) => each.status === 'rejected');
       if (failed) throw this.#interrupted(queue, outcomes, payloads.length, failed.reason);
     }
@@ -100,6 +107,10 @@ export class Publisher {
   #seconds(): number {
     return Math.floor(this.#options.clock.wallMs() / 1_000);
   }
+}
+
+function tell(queue: string, id: string, { delayMs = 0 }: PublishOptions): void {
+  queueChannels.published.publish({ queue, id, delayMs });
 }
 
 function chunkOf(payloads: readonly string[], from: number, most: number): readonly string[] {
