@@ -146,3 +146,40 @@ describe('a Redis that is full', () => {
     expect(await bed.books.letters()).toMatchObject([{ payload: '"dies"', reason: 'max-attempts' }]);
   });
 });
+
+describe('a Redis that is a read-only replica for a while, as in a failover', () => {
+  it('refuses what is published, and what ran meanwhile is settled afterwards, once', async () => {
+    const { opened, open } = gate();
+    const runs: string[] = [];
+    const { queue } = await bed.start({
+      handlers: {
+        tasks: {
+          run: async ({ payload, attempt }: Task<string>) => {
+            runs.push(`${payload} ${attempt}`);
+            await opened;
+            if (payload === 'fails' && attempt === 1) throw new Error('as asked');
+          },
+          options: { backoff: 0 },
+        },
+      },
+      queue: { leaseMs: LEASE_MS },
+    });
+    await queue.publishMany('tasks', ['succeeds', 'fails']);
+    await until(() => runs.length === 2, { what: 'both run' });
+    // Of a master that is not there: it keeps its data.
+    await bed.admin.replicaof('127.0.0.1', 1);
+    try {
+      await expect(queue.publish('tasks', 'refused')).rejects.toThrow('READONLY');
+      open();
+      await until(async () => /errorstat_READONLY:count=(\d\d)/.test(await bed.admin.info('errorstats')), {
+        what: 'all that was tried is refused, again and again',
+      });
+    } finally {
+      await bed.admin.replicaof('NO', 'ONE');
+    }
+    await bed.untilSettled();
+    expect(runs).toEqual(['succeeds 1', 'fails 1', 'fails 2']);
+    await queue.publish('tasks', 'next');
+    await until(() => runs.includes('next 1'), { what: 'it goes on' });
+  });
+});
