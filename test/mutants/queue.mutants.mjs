@@ -3,6 +3,8 @@ const scripts = ['libs/queue/scripts/scripts'];
 const settle = { file: 'libs/queue/scripts/settle-failure.script.ts', specs: scripts };
 const fragments = { file: 'libs/queue/scripts/fragments.ts', specs: ['libs/queue/scripts/'] };
 const reap = { file: 'libs/queue/scripts/reap.script.ts', specs: ['libs/queue/scripts/reap'] };
+const reconcile = { file: 'libs/queue/scripts/reconcile.script.ts', specs: scripts };
+const janitor = { file: 'libs/queue/scripts/janitor.script.ts', specs: ['libs/queue/scripts/janitor'] };
 const handBack = { file: 'libs/queue/scripts/hand-back.script.ts', specs: scripts };
 const lease = { file: 'libs/queue/lease.ts', specs: ['libs/queue/lease'] };
 const worker = { file: 'libs/queue/worker.ts' };
@@ -65,8 +67,8 @@ export default [
   {
     ...reap,
     name: 'consumers of other software are robbed',
-    find: 'string.sub(name, 1, #prefix) ~= prefix',
-    replace: 'false',
+    find: 'name == consumer or string.sub(name, 1, #prefix) ~= prefix',
+    replace: 'name == consumer',
   },
   {
     ...reap,
@@ -113,29 +115,29 @@ export default [
   {
     ...worker,
     name: 'tasks start without a lease',
-    find: 'if (this.suspect || !this.lease.held) return;',
+    find: 'if (this.suspect || !this.lease.held || this.lease.paused) return;',
     replace: '',
     specs: ['test/e2e/queue'],
   },
   {
     ...worker,
     name: 'more run than were asked for',
-    find: 'while (this.#running < concurrency && ',
+    find: 'while (this.slots.running < concurrency && ',
     replace: 'while (',
     specs: consuming,
   },
   {
     file: 'libs/queue/audit.ts',
     name: 'what others took over is kept',
-    find: 'if (pending.length < limit) worker.keepOnly(',
-    replace: 'void (',
+    find: 'worker.keepOnly(pending);',
+    replace: '',
     specs: recovery,
   },
   {
     file: 'libs/queue/audit.ts',
     name: 'lost deliveries stay lost',
-    find: 'if (lost.length === 0) return;',
-    replace: 'if (lost.length >= 0) return;',
+    find: 'worker.accept(lost);',
+    replace: '',
     specs: recovery,
   },
   {
@@ -293,5 +295,107 @@ export default [
     specs: ['libs/queue/queue.service'],
     find: "return { state: isUnknown(sent.reason) ? 'unknown' : 'not-sent' };",
     replace: "return { state: 'not-sent' };",
+  },
+  {
+    ...reconcile,
+    name: 'what may still arrive is taken for lost',
+    find: ' and each[3] >= minIdleMs',
+    replace: '',
+  },
+  { ...reconcile, name: 'what is running is handed out again', find: 'not known[id] and ', replace: '' },
+  {
+    ...reap,
+    name: 'neighbours are blamed for the poison',
+    find: ' and not (isolated and alone == 1)',
+    replace: '',
+  },
+  { ...reap, name: 'all that is to run alone comes at once', find: 'if isolated then alone = 1 end', replace: '' },
+  { ...reap, name: 'a single death isolates', find: 'math.min(3, maxDeliveries)', replace: '2' },
+  {
+    ...reap,
+    name: 'other software loses what it works on',
+    find: "'IDLE', foreignIdleMs, '-'",
+    replace: "'-'",
+  },
+  { ...reap, name: 'other software is judged without proof', find: 'elseif mayJudge and ', replace: 'elseif ' },
+  {
+    ...settle,
+    name: 'all groups get the retries of each',
+    find: "if #redis.call('XINFO', 'GROUPS', stream) > 1 then",
+    replace: 'if false then',
+  },
+  {
+    ...settle,
+    name: 'a retry without a place is lost',
+    find: "if not isOf(home, 'stream') then",
+    replace: 'if false then',
+  },
+  {
+    ...janitor,
+    name: 'a slow group loses what the others are done with',
+    find: 'if not low or below(needs, low) then',
+    replace: 'if not low then',
+  },
+  {
+    ...janitor,
+    name: 'what pends is deleted with what came before',
+    find: 'if below(first, needs) then needs = first end',
+    replace: '',
+  },
+  { ...janitor, name: 'what pends is deleted on the walk', find: ' and not pends[entry[1]]', replace: '' },
+  { ...janitor, name: 'what lies between pending entries stays', find: 'if #done > 0 then', replace: 'if false then' },
+  {
+    ...janitor,
+    name: 'ids are compared as numbers',
+    find: 'return #a < #b or (#a == #b and a < b)',
+    replace: 'return tonumber(a) < tonumber(b)',
+  },
+  {
+    ...janitor,
+    name: 'one call deletes without end',
+    find: "'LIMIT', most)",
+    replace: "'LIMIT', 0)",
+  },
+  {
+    file: 'libs/queue/janitor.ts',
+    name: 'the retries of a group are nobody’s',
+    find: 'retries.wanted = true',
+    replace: 'retries.wanted = false',
+    specs: ['libs/queue/groups'],
+  },
+  {
+    file: 'libs/queue/upkeep.ts',
+    name: 'under suspicion, a queue whose group is gone stays sick',
+    find: "if (isReplyError(error, '')) worker.open = false;",
+    replace: '',
+    specs: ['libs/queue/healing'],
+  },
+  {
+    file: 'libs/queue/upkeep.ts',
+    name: 'what several groups are done with waits for a lease',
+    find: 'auditing || (sweeping && this.#untidy.has(worker))',
+    replace: 'false',
+    specs: ['libs/queue/groups'],
+  },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    name: 'a half-open socket reads on',
+    find: "await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);",
+    replace: '',
+    specs: recovery,
+  },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    name: 'what a dead socket was handed waits for a lease',
+    find: 'upkeep.reconnected(killed);',
+    replace: '',
+    specs: recovery,
+  },
+  {
+    file: 'libs/queue/handler.registry.ts',
+    name: 'a second group of a queue is refused',
+    find: 'handler.options.group === options.group',
+    replace: 'handler.options !== options',
+    specs: ['libs/queue/groups'],
   },
 ];
