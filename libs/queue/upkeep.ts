@@ -88,6 +88,8 @@ export class Upkeep {
       if (worker.open && sweeping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
       if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
     } catch (error) {
+      // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
+      if (isReplyError(error, '')) worker.open = false;
       this.#report(error, worker, 'looking after it failed');
     }
   }

@@ -37,16 +37,16 @@ describe('a task that kills its process', () => {
     const works = Array.from({ length: 400 }, (_, n): Work => (n === 120 ? { kills: true } : { ms: 5 }));
     const ids = await producer.queue.publishMany('tasks', works);
     let deaths = 0;
-    let over = false;
+    const over = new AbortController();
     const working = new Set<ForkedApp>();
     // As an orchestrator does: whoever dies is replaced.
     const keepOneAlive = async (): Promise<void> => {
-      while (!over) {
+      while (!over.signal.aborted) {
         const worker = await forkApp('queue-worker', {
           env: { REDIS_URL: redis.url, LEDGER: ledger, LEASE_MS: '300' },
         });
         working.add(worker);
-        if (over) await worker.kill();
+        if (over.signal.aborted) await worker.kill();
         await worker.once('its end').catch(() => {});
         working.delete(worker);
         deaths++;
@@ -59,7 +59,7 @@ describe('a task that kills its process', () => {
         deadlineMs: 60_000,
       });
     } finally {
-      over = true;
+      over.abort();
       const died = deaths;
       await Promise.all([...working].map((worker) => worker.kill()));
       await Promise.all(crew);
