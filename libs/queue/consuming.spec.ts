@@ -198,6 +198,28 @@ describe('a worker', () => {
     await untilSettled();
   });
 
+  it('gives back what it holds behind tasks that turned slow, to a neighbour that is idle', async () => {
+    const { opened, open } = gate();
+    const runs: string[] = [];
+    const run =
+      (app: string) =>
+      async ({ payload }: Task<string>): Promise<void> => {
+        if (payload === 'quick') return;
+        runs.push(app);
+        if (app === 'busy') await opened;
+      };
+    const { queue } = await start({ handlers: { tasks: { run: run('busy'), options: { concurrency: 2 } } } });
+    const quick = new Array<string>(2_000).fill('quick');
+    await queue.publishMany('tasks', [...quick, ...new Array<string>(60).fill('slow')]);
+    await until(async () => runs.length === 2 && (await bed.books.pending()) > 30, { what: 'it holds too much' });
+    await start({ handlers: { tasks: run('idle') } });
+    await until(() => runs.length === 60, { what: 'all run but those behind which they were held' });
+    expect(runs.filter((app) => app === 'busy')).toHaveLength(2);
+    open();
+    await untilSettled();
+    expect(runs).toHaveLength(60);
+  });
+
   it('reads all queues of a process with one blocking call', async () => {
     const handlers = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, () => {}]));
     await start({ handlers });

@@ -34,7 +34,12 @@ export class Delivery {
   readonly #meta: Record<string, unknown>;
   #controller: AbortController | undefined;
 
-  constructor(stream: string, { id, fields, deliveries }: Entry) {
+  /** @param takenMs when this process got it, on its monotonic clock */
+  constructor(
+    stream: string,
+    { id, fields, deliveries }: Entry,
+    readonly takenMs: number,
+  ) {
     this.id = id;
     this.deliveries = deliveries;
     let payload: string | undefined;

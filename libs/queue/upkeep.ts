@@ -1,6 +1,7 @@
 import { backoffMs, isReplyError, type Clock, type Link } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
 import { audit } from './audit.js';
+import type { HandBack } from './hand-back.js';
 import { Janitor } from './janitor.js';
 import { CONSUMER_PREFIX, RELEASED } from './queue.keys.js';
 import { reapScript } from './scripts/reap.script.js';
@@ -13,6 +14,7 @@ export interface UpkeepOptions {
   consumer: string;
   leaseMs: number;
   workers: readonly Worker[];
+  handBack: HandBack;
   log: { warn(message: string): void; error(message: string): void };
 }
 
@@ -77,10 +79,11 @@ export class Upkeep {
   }
 
   async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
-    const { link, consumer, clock, leaseMs } = this.#options;
+    const { link, consumer, clock, leaseMs, handBack } = this.#options;
     try {
       const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
       if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
+      if (worker.open && sweeping) await handBack.giveSurplus(worker);
       if (worker.open && sweeping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
       if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
     } catch (error) {

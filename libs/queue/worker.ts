@@ -25,6 +25,9 @@ export interface WorkerOptions {
   log: FailuresOptions['log'];
 }
 
+/** How long a task may lie at hand while its neighbours take longer than they used to. */
+const SURPLUS_AFTER_MS = 1_000;
+
 /**
  * Runs the tasks of one stream: at most `concurrency` at a time, with a few more at hand.
  *
@@ -112,6 +115,7 @@ export class Worker {
   /** Takes what Redis has handed to this process. */
   accept(entries: readonly Entry[]): void {
     if (entries.length > 0) this.slots.pace.busy();
+    const nowMs = this.#clock.monoMs();
     for (const entry of entries) {
       const known = this.#held.get(entry.id);
       if (known) {
@@ -119,7 +123,7 @@ export class Worker {
         known.deliveries = entry.deliveries;
         continue;
       }
-      const delivery = new Delivery(this.handler.queue, entry);
+      const delivery = new Delivery(this.handler.queue, entry, nowMs);
       this.#held.set(delivery.id, delivery);
       this.slots.held++;
       if (delivery.task) this.#atHand.push(delivery);
@@ -152,6 +156,24 @@ export class Worker {
   /** Starts nothing any more. */
   drain(): void {
     this.#draining = true;
+  }
+
+  /** What has been at hand for a second without its turn coming, beyond what the pace asks for. It does not start now. */
+  offerSurplus(): Delivery[] {
+    const [oldest] = this.#atHand;
+    if (oldest === undefined || this.#clock.monoMs() - oldest.takenMs < SURPLUS_AFTER_MS) return [];
+    return this.#atHand.splice(this.slots.pace.prefetch);
+  }
+
+  /** Lets go of what was given back and keeps the rest. Nothing told: it may be others' now, and an audit finds out. */
+  settleOffer(offered: readonly Delivery[], given: readonly string[] | undefined): void {
+    const gone = new Set(given ?? offered.map(({ id }) => id));
+    if (given === undefined) this.suspect = true;
+    for (const delivery of offered) {
+      if (gone.has(delivery.id)) this.#release(delivery);
+      else this.#atHand.push(delivery);
+    }
+    this.pump();
   }
 
   /** Gives up what did not start; returns the ids. */

@@ -1,4 +1,5 @@
 import { defineChaos } from '../support/chaos.js';
+import { due } from './queue/due.js';
 import { fire } from './queue/fire.js';
 import { model } from './queue/model.js';
 import { outage } from './queue/outage.js';
@@ -14,6 +15,7 @@ export default defineChaos({
     },
     recovery: { about: 'processes are killed with a task in hand, at the defaults', run: recovery },
     outage: { about: 'Redis is paused for three leases, under load', run: outage },
+    due: { about: '100,000 delayed tasks are due in the same moment', run: due },
     soak: { about: 'a million tasks through one process', run: soak },
     model: { about: 'random steps against the real scripts, as a model of the queue', run: model },
   },

@@ -163,7 +163,8 @@ async function handBack(world: World, pick: Pick, leaves: boolean): Promise<Rule
   for (const group of given) {
     for (const { stream, alive } of [world.keys, world.retryKeysOf(group)]) {
       if (!(await open(world, stream, group))) continue;
-      await handBackScript.run(world.link, { keys: { stream }, args: { group, consumer, released: RELEASED } });
+      const args = { group, consumer, released: RELEASED, inboxes: ':~inbox:0:', surplus: 0 };
+      await handBackScript.run(world.link, { keys: { stream, alive }, args });
       if (leaves) await leaveScript.run(world.link, { keys: { stream, alive }, args: { group, consumer } });
     }
   }

@@ -12,6 +12,12 @@ const recovery = ['libs/queue/recovery'];
 const consuming = ['libs/queue/consuming.spec'];
 const outage = ['libs/queue/consuming.outage'];
 const drain = ['libs/queue/drain'];
+const delaying = ['libs/queue/scripts/delays'];
+const putOff = { file: 'libs/queue/scripts/fragments.ts', specs: delaying };
+const promote = { file: 'libs/queue/scripts/promote.script.ts', specs: delaying };
+const promoter = { file: 'libs/queue/loops/promoter.ts', specs: ['libs/queue/delays.spec'] };
+const verdict = { file: 'libs/queue/verdict.ts', specs: ['libs/queue/verdict'] };
+const pace = { file: 'libs/queue/pace.ts', specs: ['libs/queue/pace'] };
 
 export default [
   { ...settle, name: 'a failure is settled by whoever', find: 'pending[2] ~= consumer or', replace: '' },
@@ -277,5 +283,119 @@ export default [
     find: 'handler.options.group === options.group',
     replace: 'handler.options !== options',
     specs: ['libs/queue/groups'],
+  },
+  {
+    ...settle,
+    name: 'a delayed retry leaves the group',
+    specs: delaying,
+    find: 'home, delayed, bodies = retry, retryDelayed, retryBodies',
+    replace: 'home = retry',
+  },
+  {
+    ...settle,
+    name: 'a task is lost when it cannot be put off',
+    specs: delaying,
+    find: 'if delayMs > 0 and not mayDelay() then',
+    replace: 'if false then',
+  },
+  {
+    ...putOff,
+    name: 'a task that is put off replaces another one',
+    find: "    handle = handle .. '/' .. other",
+    replace: '    break',
+  },
+  { ...putOff, name: 'nobody is told of an earlier task', find: '[1] == handle then', replace: '[1] == 1 then' },
+  { ...putOff, name: 'everybody is told of each task', find: '[1] == handle then', replace: '[1] then' },
+  { ...promote, name: 'what is not due runs', find: 'if nextMs > 0 then return { 0, nextMs, {} } end', replace: '' },
+  {
+    ...promote,
+    name: 'a task is promoted and stays',
+    find: "redis.call('ZREM', delayed, unpack(handles))",
+    replace: '',
+  },
+  { ...promote, name: 'all are promoted in one script', find: "'LIMIT', 0, limit", replace: "'LIMIT', 0, 10000" },
+  {
+    ...promote,
+    name: 'on a full server nothing becomes due',
+    find: "redis.call('ZREM', delayed, unpack(handles))",
+    replace: "redis.call('XADD', stream, '*', 'payload', '1')\nredis.call('ZREM', delayed, unpack(handles))",
+  },
+  {
+    ...promote,
+    name: 'a task is lost when its stream is none',
+    find: "if not isOf(key, 'stream') then",
+    replace: 'if false then',
+  },
+  {
+    ...promoter,
+    name: 'after an outage nothing becomes due',
+    find: 'this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);',
+    replace: 'if (nextMs > 0) this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);',
+  },
+  {
+    ...promoter,
+    name: 'without a message nothing becomes due',
+    find: 'return Math.min(LOOK_MS, (nextMs ?? LOOK_MS) + this.#slackMs);',
+    replace: 'return (nextMs ?? 600_000) + this.#slackMs;',
+  },
+  {
+    ...verdict,
+    name: 'snoozing costs an attempt',
+    find: "fate: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs",
+    replace: "fate: 'again', retryCount: retryCount + 1, delayMs: (thrown as SnoozeTask).delayMs",
+  },
+  {
+    ...verdict,
+    name: 'a backend that stays down keeps its tasks for ever',
+    find: 'wallMs - deferredMs >= options.maxDeferMs',
+    replace: 'false',
+  },
+  { ...verdict, name: 'a busy lock costs an attempt', find: 'return putOff(run, context);', replace: '{}' },
+  {
+    ...verdict,
+    name: 'the attempts of a publish are ignored',
+    find: 'const { maxAttempts = options.maxAttempts } = run;',
+    replace: 'const { maxAttempts } = options;',
+  },
+  {
+    ...pace,
+    name: 'tasks are hoarded behind those that turned slow',
+    find: 'return Math.min(this.#rate, (ended + 1) / worked);',
+    replace: 'return this.#rate;',
+  },
+  {
+    ...handBack,
+    name: 'a busy queue is handed around',
+    find: 'if surplus == 1 and waits() then return returned end',
+    replace: '',
+  },
+  {
+    ...worker,
+    name: 'what waits behind slow tasks is never given back',
+    specs: consuming,
+    find: 'return this.#atHand.splice(this.slots.pace.prefetch);',
+    replace: 'return [];',
+  },
+  {
+    ...worker,
+    name: 'nobody is told what was handed back',
+    file: 'libs/queue/scripts/hand-back.script.ts',
+    specs: drain,
+    find: "if #returned > 0 then tell('queue.released', stream) end",
+    replace: '',
+  },
+  {
+    file: 'libs/queue/time-limit.ts',
+    name: 'a handler that hangs keeps its place',
+    specs: ['libs/queue/delays.spec'],
+    find: 'reject(late);',
+    replace: '',
+  },
+  {
+    file: 'libs/queue/publisher.ts',
+    name: 'what may have been published counts as not published',
+    specs: ['libs/queue/queue.service'],
+    find: "return { state: isUnknown(sent.reason) ? 'unknown' : 'not-sent' };",
+    replace: "return { state: 'not-sent' };",
   },
 ];
