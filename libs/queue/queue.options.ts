@@ -13,15 +13,19 @@ import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './b
 
 /** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
 export interface HandlerOptions {
-  /** The consumer group: workers of one group share the tasks. Default: the namespace, or `'sluice'`. */
+  /**
+   * The consumer group: workers of one group share the tasks, and each group gets every task. Retries and dead letters
+   * are a group's own. Default: the namespace, or `'sluice'`.
+   */
   group?: string;
   /** Tasks that run at the same time in one process. Default 10. */
   concurrency?: number;
   /** Runs until a failing task becomes a dead letter. 1: no retry. Default 3. */
   maxAttempts?: number;
   /**
-   * How often one attempt is handed out until the task becomes a dead letter: each time but the last, the process
-   * that had it died. Does not count runs that failed. Default 5.
+   * How often one attempt is handed out until the task becomes a dead letter: each time, the process that had it died.
+   * From the third time on, it is run by a process that runs no other such task, so that neighbours are not blamed.
+   * Below 3 they may be. Does not count runs that failed. Default 5.
    */
   maxDeliveries?: number;
   /** How long a task rests after a run that failed. Default: exponential with full jitter, from up to 1 s to up to 60 s. */

@@ -31,7 +31,7 @@ const DECLARED = Symbol.for('sluice:task-handlers');
  * Work starts once the app has booted and ends, gracefully, before the modules that the handler depends on.
  *
  * Metadata only: the method itself stays as it is, and other decorators may stand above and below. An override in a
- * subclass takes the handler's place. One handler per queue and process; the provider must be a singleton.
+ * subclass takes the handler's place. One handler per queue, group and process; the provider must be a singleton.
  *
  * @throws SluiceError `SLUICE_BAD_DECORATION` when it decorates no method of objects, `SLUICE_BAD_NAME`
  * @example

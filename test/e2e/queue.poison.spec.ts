@@ -38,15 +38,16 @@ describe('a task that kills its process', () => {
     const ids = await producer.queue.publishMany('tasks', works);
     let deaths = 0;
     const over = new AbortController();
+    const isOver = (): boolean => over.signal.aborted;
     const working = new Set<ForkedApp>();
     // As an orchestrator does: whoever dies is replaced.
     const keepOneAlive = async (): Promise<void> => {
-      while (!over.signal.aborted) {
+      while (!isOver()) {
         const worker = await forkApp('queue-worker', {
           env: { REDIS_URL: redis.url, LEDGER: ledger, LEASE_MS: '300' },
         });
         working.add(worker);
-        if (over.signal.aborted) await worker.kill();
+        if (isOver()) await worker.kill();
         await worker.once('its end').catch(() => {});
         working.delete(worker);
         deaths++;
