@@ -1,4 +1,4 @@
-import { NO_TRACE, traceOf } from './propagation.js';
+import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { FailedRun } from './verdict.js';
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Global, Injectable, Module, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { SluiceModule } from 'nestjs-sluice';
 import { setTimeout as pause } from 'node:timers/promises';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { gate } from '../../test/support/gate.js';
@@ -9,7 +8,8 @@ import { startQueueApp, type QueueApp, type QueueAppOptions, type TestHandler } 
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { startRedis } from '../testing/index.js';
-import { QueueService, TaskHandler, type Task } from './index.js';
+import { SluiceRedisModule } from '../redis/index.js';
+import { QueueService, SluiceQueueModule, TaskHandler, type Task } from './index.js';
 
 const bed = new QueueBed();
 const start = (tasks: TestHandler, options: Partial<QueueAppOptions> = {}): Promise<QueueApp> =>
@@ -171,7 +171,11 @@ describe('a graceful stop', () => {
     @Module({ providers: [Database] })
     class LateModule {}
     @Module({
-      imports: [SluiceModule.forRoot({ redis: { url: bed.redis.url } }), GlobalModule, LateModule],
+      imports: [
+        SluiceRedisModule.forRoot({ redis: { url: bed.redis.url } }),
+        SluiceQueueModule.forRoot(),
+        ...[GlobalModule, LateModule],
+      ],
       providers: [Database, Shop],
     })
     class RootModule {}

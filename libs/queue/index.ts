@@ -31,6 +31,7 @@ export type { QueueWorker } from './worker-info.js';
 export { QueueRaw, type RawEntry } from './queue.raw.js';
 export { QUEUE_SERVICE, QueueService } from './queue.service.js';
 export { TaskHandler, type TaskHandlerDecorator } from './task-handler.decorator.js';
-export type { Propagation, TraceContext } from './propagation.js';
+export type { Propagation } from './propagation.js';
+export type { TraceContext } from './trace-context.js';
 export type { SchemaInput, SchemaOutput, StandardSchema } from './standard-schema.js';
 export { Task, type TaskParts } from './task.js';

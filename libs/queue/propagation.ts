@@ -1,17 +1,6 @@
 import { badOption, fn, resolveOptions, type Check } from '../weave/index.js';
 import type { Task } from './task.js';
-
-/** The names under which W3C trace context travels, in an entry's `meta`. All others stay at home. */
-const CARRIED = ['traceparent', 'tracestate', 'baggage'] as const;
-
-/**
- * W3C trace context, as it travels with a task.
- *
- * @see https://www.w3.org/TR/trace-context/
- */
-export type TraceContext = { readonly [K in (typeof CARRIED)[number]]?: string };
-
-export const NO_TRACE: TraceContext = Object.freeze({});
+import { traceOf, type TraceContext } from './trace-context.js';
 
 /**
  * How traces go along with tasks: two functions, so that this package needs no tracing library. With OpenTelemetry:
@@ -38,16 +27,6 @@ export const traceOption: Check<TraceContext | undefined> = (value, path) => {
   if (typeof value !== 'object' || value === null) throw badOption(path, 'an object such as { traceparent }', value);
   return traceOf(value as Record<string, unknown>);
 };
-
-/** The trace context among other things. */
-export function traceOf(carrier: Readonly<Record<string, unknown>>): TraceContext {
-  const trace: { -readonly [K in keyof TraceContext]: string } = {};
-  for (const name of CARRIED) {
-    const value = carrier[name];
-    if (typeof value === 'string' && value !== '') trace[name] = value;
-  }
-  return trace;
-}
 
 /** What `inject` says now. */
 export function injected({ inject }: Propagation): TraceContext {

@@ -1,4 +1,5 @@
-import { traceOption, type TraceContext } from './propagation.js';
+import { traceOption } from './propagation.js';
+import type { TraceContext } from './trace-context.js';
 import { count, durationMs, optional, resolveOptions, type OptionChecks } from '../weave/index.js';
 
 /** What `publish` and `publishMany` take. */

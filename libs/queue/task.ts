@@ -1,5 +1,5 @@
 import { DeadLetterTask } from './control-flow.js';
-import { NO_TRACE, type TraceContext } from './propagation.js';
+import { NO_TRACE, type TraceContext } from './trace-context.js';
 
 /** What a {@link Task} is made of; only `payload` has no default. */
 export interface TaskParts<T> {
