@@ -1,6 +1,11 @@
 import type { Clock } from '../redis/index.js';
 import { Pace } from './pace.js';
-import type { Worker } from './worker.js';
+
+/** What works on one stream of the handler. */
+interface Feeder {
+  pump(): void;
+  onCredit: () => void;
+}
 
 /**
  * The places of one handler in this process, shared by the streams that feed it: its queue, and its group's retries.
@@ -13,7 +18,7 @@ export class Slots {
   /** How many are pending with this process: at hand, running, or finished and not yet confirmed. */
   held = 0;
   readonly pace: Pace;
-  readonly workers: Worker[] = [];
+  readonly workers: Feeder[] = [];
   readonly #concurrency: number;
 
   constructor(concurrency: number, clock: Clock) {
