@@ -1,3 +1,4 @@
+import { NO_TRACE, traceOf } from './propagation.js';
 import { Task } from './task.js';
 import type { FailedRun } from './verdict.js';
 
@@ -77,6 +78,7 @@ export class Delivery {
         attempt: this.retryCount + 1,
         deliveries,
         publishedAt: publishedMs(timestamp, this.taskId),
+        trace: this.#meta === NO_META ? NO_TRACE : traceOf(this.#meta),
         signal: this,
       });
     } catch (error) {

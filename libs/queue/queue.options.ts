@@ -1,4 +1,14 @@
-import { badOption, count, durationMs, optional, resolveOptions, text, type OptionChecks } from '../weave/index.js';
+import {
+  badOption,
+  count,
+  durationMs,
+  flag,
+  optional,
+  resolveOptions,
+  text,
+  type OptionChecks,
+} from '../weave/index.js';
+import { propagationOption, type Propagation } from './propagation.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './backoff.js';
 
 /** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
@@ -38,6 +48,13 @@ export interface HandlerOptions {
    * twice; `false`: never, then it is theirs to recover. Default 300 000.
    */
   foreignIdleMs?: number | false;
+  /**
+   * Run the handler past Nest's guards, interceptors, pipes and exception filters, its own, its class' and the app's
+   * global ones, with the context type `'sluice'` and the task as the only argument. What they throw fails the attempt,
+   * as if the handler had; an `async` filter that does not throw has dealt with it, and the task is done. Pipes get the payload; its class
+   * is not known to them: `new ValidationPipe({ expectedType: Order })`. Default false.
+   */
+  enhancers?: boolean;
 }
 
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
@@ -54,6 +71,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
+  /** How traces go along with tasks. Default: a task carries what `publish` is told to send, and nothing else. */
+  propagation?: Propagation;
   /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
   maxPayloadBytes?: number;
   /** How long a stop waits for running tasks until they are aborted and handed back, in milliseconds. Default 20 000. */
@@ -69,9 +88,11 @@ export interface ResolvedHandlerOptions {
   readonly timeoutMs: number | undefined;
   readonly maxDeferMs: number;
   readonly foreignIdleMs: number | false;
+  readonly enhancers: boolean;
 }
 
 export interface ResolvedQueueOptions {
+  readonly propagation: Propagation | undefined;
   readonly connection: string | undefined;
   readonly consumers: false | readonly string[] | undefined;
   readonly leaseMs: number;
@@ -88,20 +109,18 @@ export interface ResolvedQueueOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
  */
 export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
-  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, ...defaults } = resolveOptions<Resolving>(
-    'queue',
-    given,
-    {
+  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, ...defaults } =
+    resolveOptions<Resolving>('queue', given, {
       connection: text(),
       consumers: queueNames,
       handlers: handlersByName,
       leaseMs: durationMs(5_000, { min: 100 }),
       drainMs: durationMs(20_000, { min: 0 }),
       maxPayloadBytes: count(1_048_576),
+      propagation: propagationOption,
       ...HANDLER_CHECKS,
-    },
-  );
-  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, defaults };
+    });
+  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, defaults };
 }
 
 /** What a decorator says, checked; `site` names it in errors. */
@@ -125,6 +144,7 @@ export function mergeHandlerOptions(
     timeoutMs: undefined,
     maxDeferMs: 24 * 3_600_000,
     foreignIdleMs: 300_000,
+    enhancers: false,
     ...given,
     backoff: resolveBackoff(given.backoff),
   };
@@ -137,6 +157,7 @@ interface Resolving extends HandlerOptions {
   leaseMs: number;
   drainMs: number;
   maxPayloadBytes: number;
+  propagation?: Propagation;
 }
 
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
@@ -148,6 +169,7 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   timeoutMs: optional(durationMs(1)),
   maxDeferMs: optional(durationMs(1, { min: 0 })),
   foreignIdleMs: optional(idleMs),
+  enhancers: optional(flag(false)),
 };
 
 function idleMs(value: unknown, path: string): number | false {

@@ -1,6 +1,13 @@
 import type { Clock } from '../redis/index.js';
 import { Pace } from './pace.js';
-import type { Worker } from './worker.js';
+
+/** Whoever takes places: a stream's worker. */
+interface Taker {
+  /** Starts what may start. */
+  pump(): void;
+  /** There may be credit enough to read. */
+  readonly onCredit: () => void;
+}
 
 /**
  * The places of one handler in this process, shared by the streams that feed it: its queue, and its group's retries.
@@ -13,7 +20,7 @@ export class Slots {
   /** How many are pending with this process: at hand, running, or finished and not yet confirmed. */
   held = 0;
   readonly pace: Pace;
-  readonly workers: Worker[] = [];
+  readonly workers: Taker[] = [];
   readonly #concurrency: number;
 
   constructor(concurrency: number, clock: Clock) {

@@ -1,4 +1,5 @@
 import { DeadLetterTask } from './control-flow.js';
+import { NO_TRACE, type TraceContext } from './propagation.js';
 
 /** What a {@link Task} is made of; only `payload` has no default. */
 export interface TaskParts<T> {
@@ -8,6 +9,7 @@ export interface TaskParts<T> {
   attempt?: number;
   deliveries?: number;
   publishedAt?: Date | number;
+  trace?: TraceContext;
   /** A signal, or who makes it when it is first asked for. */
   signal?: AbortSignal | { readonly signal: AbortSignal };
 }
@@ -29,6 +31,8 @@ export class Task<T = unknown> {
   readonly attempt: number;
   /** How often this attempt was handed to a worker, from 1. Above 1, a worker died (or was presumed dead) with it. */
   readonly deliveries: number;
+  /** The W3C trace context that came with it: `task.trace.traceparent`. Empty if none did. */
+  readonly trace: TraceContext;
   readonly #publishedAt: Date | number;
   readonly #signal: AbortSignal | { readonly signal: AbortSignal };
 
@@ -38,6 +42,7 @@ export class Task<T = unknown> {
     this.stream = parts.stream ?? 'tasks';
     this.attempt = parts.attempt ?? 1;
     this.deliveries = parts.deliveries ?? 1;
+    this.trace = parts.trace ?? NO_TRACE;
     this.#publishedAt = parts.publishedAt ?? Date.now();
     this.#signal = parts.signal ?? new NeverAborted();
   }
@@ -63,6 +68,12 @@ export class Task<T = unknown> {
   deadLetter(reason: string, options?: { cause?: unknown }): never {
     throw new DeadLetterTask(reason, options);
   }
+}
+
+/** The same task with another payload. */
+export function withPayload<T>(task: Task, payload: T): Task<T> {
+  const { id, stream, attempt, deliveries, publishedAt, trace } = task;
+  return new Task({ id, stream, attempt, deliveries, publishedAt, trace, payload, signal: task });
 }
 
 class NeverAborted {

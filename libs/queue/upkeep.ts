@@ -3,6 +3,7 @@ import { isSluiceError } from '../weave/index.js';
 import { audit } from './audit.js';
 import type { HandBack } from './hand-back.js';
 import { Janitor } from './janitor.js';
+import { queueChannels } from './queue.channels.js';
 import { CONSUMER_PREFIX, RELEASED } from './queue.keys.js';
 import { reapScript } from './scripts/reap.script.js';
 import type { Worker } from './worker.js';
@@ -117,6 +118,12 @@ export class Upkeep {
         prefix: CONSUMER_PREFIX,
       },
     });
+    const { reaped, deadLettered } = queueChannels;
+    const { queue } = handler;
+    if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
+    if (deadLettered.hasSubscribers) {
+      for (const id of buried) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
+    }
     for (const id of buried) {
       this.#options.log.error(
         `task ${id} of queue '${handler.queue}' is a dead letter: the process died with it ` +

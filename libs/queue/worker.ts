@@ -5,7 +5,9 @@ import { Failures, type FailuresOptions } from './failures.js';
 import type { Handler } from './handler.registry.js';
 import type { Lease } from './lease.js';
 import type { Persistence } from './persist.js';
+import { queueChannels } from './queue.channels.js';
 import type { QueueKeys } from './queue.keys.js';
+import type { Task } from './task.js';
 import type { Slots } from './slots.js';
 import { withinTime } from './time-limit.js';
 
@@ -212,17 +214,33 @@ export class Worker {
     this.slots.running++;
     delivery.started = true;
     // One async function and one await per task: this is the path of 100,000 tasks a second.
+    const told = this.#tell(task);
     try {
       await (timeoutMs === undefined ? run(task) : withinTime(this.#clock, timeoutMs, delivery, run));
     } catch (thrown) {
       this.#ran();
+      told?.('failed', { error: thrown });
       if (!this.#closed) this.#failed(delivery, thrown);
       this.#next();
       return;
     }
     this.#ran();
+    told?.('completed', {});
     if (!this.#closed) this.#acks.add(delivery);
     this.#next();
+  }
+
+  /** Says that a task starts, and returns how to say how it ended; nothing, if nobody listens. */
+  #tell({ id, attempt, deliveries }: Task): ((how: 'completed' | 'failed', more: object) => void) | undefined {
+    const { started, completed, failed } = queueChannels;
+    if (!started.hasSubscribers && !completed.hasSubscribers && !failed.hasSubscribers) return undefined;
+    const about = { queue: this.handler.queue, group: this.handler.options.group, id, attempt, deliveries };
+    if (started.hasSubscribers) started.publish(about);
+    const startedMs = this.#clock.monoMs();
+    return (how, more) => {
+      if (!queueChannels[how].hasSubscribers) return;
+      queueChannels[how].publish({ ...about, ranMs: this.#clock.monoMs() - startedMs, ...more });
+    };
   }
 
   #failed(delivery: Delivery, thrown: unknown): void {

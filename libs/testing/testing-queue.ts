@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { checkName, SLUICE_CLOCK, type Clock } from '../redis/index.js';
-import { queueName, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
+import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
 import { HandlerRegistry, QUEUE_SETTINGS, type Handler } from '../queue/handler.registry.js';
 import {
   Task,
@@ -19,6 +19,7 @@ import { describeError } from '../queue/failures.js';
 import { encodePayload } from '../queue/payload.js';
 import { checkPublishOptions } from '../queue/publish.options.js';
 import type { ResolvedQueueOptions } from '../queue/queue.options.js';
+import { checked } from '../queue/standard-schema.js';
 import { judge, type Verdict } from '../queue/verdict.js';
 import { isSluiceError, SluiceError } from '../weave/index.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
@@ -78,28 +79,21 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     this.#clock = clock;
   }
 
-  publish<T>(queue: QueueDefinition<T>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
+  publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
   publish(stream: string, payload: unknown, options?: PublishOptions): Promise<string>;
-  publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
-    return new Promise((resolve) => {
-      const text = encodePayload(payload, 'payload', this.#maxBytes);
-      resolve(this.#add(nameOf(queue), text, checkPublishOptions(options)));
-    });
+  async publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
+    const [id = ''] = await this.#publish(queue, [payload], () => 'payload', options);
+    return id;
   }
 
   publishMany<T>(
-    queue: QueueDefinition<T>,
+    queue: QueueDefinition<T, unknown>,
     payloads: readonly NoInfer<T>[],
     options?: PublishOptions,
   ): Promise<string[]>;
   publishMany(stream: string, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]>;
   publishMany(queue: QueueRef<unknown>, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]> {
-    return new Promise((resolve) => {
-      const name = nameOf(queue);
-      const encoded = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`, this.#maxBytes));
-      const checked = checkPublishOptions(options);
-      resolve(encoded.map((text) => this.#add(name, text, checked)));
-    });
+    return this.#publish(queue, payloads, (i) => `payloads[${i}]`, options);
   }
 
   /** Lets so many milliseconds pass, for this queue alone: the next `drain` runs what is due by then. */
@@ -253,6 +247,24 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
       return { handler, waiting: { ...waiting, group: handler.options.group } };
     }
     return undefined;
+  }
+
+  async #publish(
+    ref: QueueRef<unknown>,
+    payloads: readonly unknown[],
+    rootOf: (i: number) => string,
+    given: PublishOptions | undefined,
+  ): Promise<string[]> {
+    const queue = nameOf(ref);
+    const options = checkPublishOptions(given);
+    const texts = payloads.map((payload, i) => encodePayload(payload, rootOf(i), this.#maxBytes));
+    const schema = queueSchema(ref);
+    if (schema) {
+      const check = (payload: unknown, i: number): Promise<unknown> =>
+        checked(schema, payload, { queue, root: rootOf(i), at: 'publish' });
+      await Promise.all(payloads.map(check));
+    }
+    return texts.map((text) => this.#add(queue, text, options));
   }
 
   #lettersOf(name: string): TestLetter[] {

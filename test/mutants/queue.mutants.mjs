@@ -18,6 +18,10 @@ const promote = { file: 'libs/queue/scripts/promote.script.ts', specs: delaying 
 const promoter = { file: 'libs/queue/loops/promoter.ts', specs: ['libs/queue/delays.spec'] };
 const verdict = { file: 'libs/queue/verdict.ts', specs: ['libs/queue/verdict'] };
 const pace = { file: 'libs/queue/pace.ts', specs: ['libs/queue/pace'] };
+const raw = ['libs/queue/queue.raw'];
+const letters = ['libs/queue/dead-letters'];
+const operations = ['libs/queue/queue.operations'];
+const pause = ['libs/queue/pause'];
 
 export default [
   { ...settle, name: 'a failure is settled by whoever', find: 'pending[2] ~= consumer or', replace: '' },
@@ -397,5 +401,124 @@ export default [
     find: 'handler.options.group === options.group',
     replace: 'handler.options !== options',
     specs: ['libs/queue/groups'],
+  },
+  {
+    file: 'libs/queue/scripts/raw-retry.script.ts',
+    name: 'a raw retry multiplies the task',
+    find: "if group ~= '' and redis.call('XACK', stream, group, id) == 0 then return false end",
+    replace: '',
+    specs: raw,
+  },
+  {
+    file: 'libs/queue/scripts/raw-retry.script.ts',
+    name: 'a raw retry that cannot be written is lost',
+    find: "kind ~= 'stream' and kind ~= 'none'",
+    replace: 'false',
+    specs: raw,
+  },
+  {
+    file: 'libs/queue/blocking-reads.ts',
+    name: 'reads that wait hold up the stop',
+    find: 'await this.#unblock(seat);',
+    replace: '',
+    specs: raw,
+  },
+  {
+    file: 'libs/queue/scripts/redrive.script.ts',
+    name: 'two operators bring a dead letter back twice',
+    find: "letter and redis.call('XDEL', dead, ARGV[i]) == 1",
+    replace: 'letter',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/scripts/redrive.script.ts',
+    name: 'all groups get what one gave up',
+    find: 'then target = retryStream end',
+    replace: 'then target = stream end',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/dead-letters.ts',
+    name: 'what dies while letters are brought back is brought back as well',
+    find: 'this.#read(undefined, newest[0])',
+    replace: 'this.#read()',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/scripts/counts.script.ts',
+    name: 'what was handed back is not counted as waiting',
+    find: 'waiting = waiting + handedBack',
+    replace: '',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/scripts/counts.script.ts',
+    name: 'waiting tasks are counted by the lag of Redis',
+    find: "if groups == 1 then waiting = waiting + redis.call('XLEN', stream) - info.pending",
+    replace: 'if groups == 1 then waiting = waiting + (tonumber(info.lag) or 0)',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/scripts/remove.script.ts',
+    name: 'a task is removed from under its worker',
+    find: 'if pending[2] ~= released then return 0 end',
+    replace: '',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/scripts/find.script.ts',
+    name: "a dead letter's entry passes for another task",
+    find: 'if letters == 1 and original then return original == id end',
+    replace: 'if original == id then return true end',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/worker.ts',
+    name: 'a paused queue is read',
+    find: ' && !this.lease.paused &&',
+    replace: ' &&',
+    specs: pause,
+  },
+  {
+    file: 'libs/queue/upkeep.ts',
+    name: 'on a paused queue the dead are inherited',
+    find: ' && !worker.lease.paused)',
+    replace: ')',
+    specs: pause,
+  },
+  {
+    file: 'libs/queue/scripts/pause.script.ts',
+    name: 'nobody is told of a pause',
+    find: "redis.call('PUBLISH', inboxes .. string.match(name, '[^:]*$'), message)",
+    replace: '',
+    specs: pause,
+  },
+  {
+    file: 'libs/redis/down-first.ts',
+    name: "the root module's database closes before the tasks are done",
+    find: 'module.distance = -1',
+    replace: 'void module',
+    specs: drain,
+  },
+  {
+    file: 'libs/queue/standard-schema.ts',
+    name: 'the handler gets what was sent, not what the schema makes of it',
+    find: 'if (result.issues === undefined) return result.value;',
+    replace: 'if (result.issues === undefined) return payload;',
+    specs: ['libs/queue/standard-schema'],
+  },
+  {
+    file: 'libs/queue/verdict.ts',
+    name: 'what the schema refuses is tried again',
+    find: "if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { fate: 'dead', retryCount, reason: 'bad-payload' };",
+    replace: '',
+    specs: ['libs/queue/standard-schema'],
+  },
+  {
+    file: 'libs/queue/handler-run.ts',
+    name: 'tasks see the asynchronous context of those before them',
+    find: "new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, task)",
+    replace: 'traced(task)',
+    specs: ['libs/queue/handler-calls'],
   },
 ];
