@@ -1,12 +1,10 @@
 import type { Clock } from '../redis/index.js';
 import { Pace } from './pace.js';
 
-/** Whoever takes places: a stream's worker. */
-interface Taker {
-  /** Starts what may start. */
+/** What works on one stream of the handler. */
+interface Feeder {
   pump(): void;
-  /** There may be credit enough to read. */
-  readonly onCredit: () => void;
+  onCredit: () => void;
 }
 
 /**
@@ -20,7 +18,7 @@ export class Slots {
   /** How many are pending with this process: at hand, running, or finished and not yet confirmed. */
   held = 0;
   readonly pace: Pace;
-  readonly workers: Taker[] = [];
+  readonly workers: Feeder[] = [];
   readonly #concurrency: number;
 
   constructor(concurrency: number, clock: Clock) {

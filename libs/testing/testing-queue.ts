@@ -220,7 +220,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
       const dueMs = counted && !asked ? 0 : this.#nowMs() + verdict.delayMs;
       this.#waiting.push({ ...waiting, attempt: verdict.retryCount + 1, dueMs, deferral: verdict.deferral });
     } else if (verdict.fate === 'dead') {
-      const letter = this.#letter(options.group, waiting, thrown, verdict.reason);
+      const letter = this.#letter(waiting, thrown, verdict.reason);
       this.#lettersOf(waiting.queue).push({ letter, thrown });
     }
     return verdict.fate;
@@ -252,17 +252,17 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   async #publish(
     ref: QueueRef<unknown>,
     payloads: readonly unknown[],
-    rootOf: (i: number) => string,
+    root: (i: number) => string,
     given: PublishOptions | undefined,
   ): Promise<string[]> {
     const queue = nameOf(ref);
+    const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#maxBytes));
     const options = checkPublishOptions(given);
-    const texts = payloads.map((payload, i) => encodePayload(payload, rootOf(i), this.#maxBytes));
     const schema = queueSchema(ref);
     if (schema) {
-      const check = (payload: unknown, i: number): Promise<unknown> =>
-        checked(schema, payload, { queue, root: rootOf(i), at: 'publish' });
-      await Promise.all(payloads.map(check));
+      await Promise.all(
+        payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
+      );
     }
     return texts.map((text) => this.#add(queue, text, options));
   }
@@ -284,12 +284,11 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     ];
   }
 
-  #letter(group: string, { id, payload, attempt, publishedAt }: Waiting, thrown: unknown, reason: string): DeadLetter {
+  #letter({ id, payload, attempt, publishedAt, group = '' }: Waiting, thrown: unknown, reason: string): DeadLetter {
     const { error, stack } = describeError(thrown);
     return {
-      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason },
-      ...{ error: error.toString(), stack: stack.toString(), group, deliveries: 1 },
-      failedAt: new Date(this.#nowMs()),
+      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason, group, deliveries: 1 },
+      ...{ error: error.toString(), stack: stack.toString(), failedAt: new Date(this.#nowMs()) },
     };
   }
 

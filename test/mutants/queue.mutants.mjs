@@ -168,7 +168,7 @@ export default [
   {
     file: 'libs/queue/crew.ts',
     name: 'what did not start waits for the slowest task',
-    find: 'await Promise.all(this.#workers.map((worker) => this.#handBack(worker, worker.takeUnstarted())));',
+    find: 'await Promise.all(this.#workers.map((worker) => this.#giveUnstarted(worker)));',
     replace: '',
     specs: drain,
   },
