@@ -83,6 +83,18 @@ describe('a delayed task', () => {
     expect(runs.map(({ id }) => id).sort()).toEqual([...ids].sort());
   });
 
+  it('runs after an outage, of which its due time was a part', async () => {
+    const runs: Run[] = [];
+    const { queue, connections } = await start({ handlers: { tasks: noted(runs) } });
+    await queue.publish('tasks', 1, { delayMs: 150 });
+    bed.redis.pause();
+    connections.get().commands.reset();
+    await pause(300);
+    bed.redis.resume();
+    await until(() => runs.length === 1, { what: 'it ran' });
+    await untilSettled();
+  });
+
   it('waits where nobody consumes, and runs when somebody comes', async () => {
     const producer = await start({ queue: { consumers: false } });
     const id = await producer.queue.publish('tasks', 1, { delayMs: 1 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Delivery } from './delivery.js';
 
 const deliver = (fields: string[], id = '1700000000123-4', deliveries = 1): Delivery =>
-  new Delivery('tasks', { id, fields, deliveries });
+  new Delivery('tasks', { id, fields, deliveries }, 0);
 
 describe('Delivery', () => {
   it('reads an entry of ours', () => {

@@ -1,3 +1,4 @@
+import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { FailedRun } from './verdict.js';
 
@@ -34,7 +35,12 @@ export class Delivery {
   readonly #meta: Record<string, unknown>;
   #controller: AbortController | undefined;
 
-  constructor(stream: string, { id, fields, deliveries }: Entry) {
+  /** @param takenMs when this process got it, on its monotonic clock */
+  constructor(
+    stream: string,
+    { id, fields, deliveries }: Entry,
+    readonly takenMs: number,
+  ) {
     this.id = id;
     this.deliveries = deliveries;
     let payload: string | undefined;
@@ -71,8 +77,9 @@ export class Delivery {
         stream,
         attempt: this.retryCount + 1,
         deliveries,
-        publishedAt: new Date(publishedMs(timestamp, this.taskId)),
-        signal: () => this.#abortController().signal,
+        publishedAt: publishedMs(timestamp, this.taskId),
+        trace: this.#meta === NO_META ? NO_TRACE : traceOf(this.#meta),
+        signal: this,
       });
     } catch (error) {
       this.unreadable = { reason: 'bad-payload', message: `the payload is not JSON: ${(error as Error).message}` };
@@ -105,12 +112,12 @@ export class Delivery {
   }
 
   abort(reason: unknown): void {
-    this.#abortController().abort(reason);
+    (this.#controller ??= new AbortController()).abort(reason);
   }
 
   /** Made when first asked for: few handlers do, and it is not cheap. */
-  #abortController(): AbortController {
-    return (this.#controller ??= new AbortController());
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
   }
 }
 
@@ -139,6 +146,7 @@ function count(value: unknown): number | undefined {
 }
 
 function wholeNumber(text: string): number | undefined {
+  if (text === '0') return 0;
   const value = /^\d+$/.test(text) ? Number(text) : undefined;
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
 }

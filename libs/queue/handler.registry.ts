@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
+import type { HandlerCall } from './handler-calls.js';
+import { handlerRun } from './handler-run.js';
 import {
   checkHandlerOptions,
   mergeHandlerOptions,
@@ -8,7 +10,6 @@ import {
   type ResolvedQueueOptions,
 } from './queue.options.js';
 import type { DeclaredHandler } from './task-handler.decorator.js';
-import type { Task } from './task.js';
 
 /** Nest provider token of the checked options. */
 export const QUEUE_SETTINGS = 'sluice:queue-settings';
@@ -19,7 +20,7 @@ export interface Handler {
   readonly site: string;
   readonly queue: string;
   readonly options: ResolvedHandlerOptions;
-  readonly run: (task: Task) => unknown;
+  readonly run: HandlerCall;
 }
 
 /** The handlers of an app: one per queue and group. */
@@ -38,9 +39,15 @@ export class HandlerRegistry {
   }
 
   /**
+   * `callOf` makes the call, past Nest's enhancers or not.
+   *
    * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, naming both handlers; `SLUICE_BAD_OPTION`
    */
-  add(instance: object, className: string, { key, queue, options: given }: DeclaredHandler): void {
+  add(
+    className: string,
+    { key, queue, schema, options: given }: DeclaredHandler,
+    callOf: (enhancers: boolean) => HandlerCall,
+  ): void {
     const site = `${className}.${String(key)}`;
     const declared = checkHandlerOptions(`@TaskHandler('${queue}') on ${site}`, given);
     const options = mergeHandlerOptions(queue, declared, this.#settings, this.#defaultGroup);
@@ -53,8 +60,9 @@ export class HandlerRegistry {
           'own if both shall get every task',
       );
     }
-    const methods = instance as Record<string | symbol, (task: Task) => unknown>;
-    this.#handlers.push({ site, queue, options, run: (task) => methods[key]?.(task) });
+    const call = callOf(options.enhancers);
+    const { propagation } = this.#settings;
+    this.#handlers.push({ site, queue, options, run: handlerRun({ queue, call, schema, propagation }) });
   }
 
   /**

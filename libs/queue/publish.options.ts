@@ -1,3 +1,5 @@
+import { traceOption } from './propagation.js';
+import type { TraceContext } from './trace-context.js';
 import { count, durationMs, optional, resolveOptions, type OptionChecks } from '../weave/index.js';
 
 /** What `publish` and `publishMany` take. */
@@ -6,6 +8,8 @@ export interface PublishOptions {
   delayMs?: number;
   /** For this task instead of the handler's `maxAttempts`. 1: no retry. */
   maxAttempts?: number;
+  /** W3C trace context that goes along, for `task.trace`. Default: what `queue.propagation.inject` says. */
+  trace?: TraceContext;
 }
 
 /**
@@ -21,4 +25,5 @@ const NONE: PublishOptions = {};
 const CHECKS: OptionChecks<PublishOptions> = {
   delayMs: optional(durationMs(0, { min: 0 })),
   maxAttempts: optional(count(1)),
+  trace: traceOption,
 };

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Link, RedisUnavailableError } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
+import { injected, type Propagation } from './propagation.js';
 import type { PublishOptions } from './publish.options.js';
+import { queueChannels } from './queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from './queue.errors.js';
 import type { QueueKeys } from './queue.keys.js';
 import { delayScript } from './scripts/delay.script.js';
@@ -11,6 +13,7 @@ export interface PublisherOptions {
   clock: Clock;
   /** What the names of inboxes begin with. */
   inboxes: string;
+  propagation: Propagation | undefined;
 }
 
 /** What is on its way at one time: some milliseconds of Redis' time, far below any deadline. */
@@ -33,8 +36,11 @@ export class Publisher {
   /** One task, from its payload as JSON. Resolves with its id. */
   async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
     try {
-      if (options.delayMs) return (await this.#delay(keys, [payload], options))[0] ?? '';
-      return await this.#add(keys, payload, options);
+      const id = options.delayMs
+        ? ((await this.#delay(keys, [payload], options))[0] ?? '')
+        : await this.#add(keys, payload, this.#meta(options));
+      if (queueChannels.published.hasSubscribers) tell(queue, id, options);
+      return id;
     } catch (error) {
       if (!isUnknown(error)) throw error;
       throw new PublishUnconfirmedError(queue, [{ state: 'unknown' }], { cause: error });
@@ -54,8 +60,11 @@ export class Publisher {
             (ids) => ids.map((id) => ({ status: 'fulfilled' as const, value: id })),
             (reason: unknown) => chunk.map(() => ({ status: 'rejected' as const, reason })),
           )
-        : await Promise.allSettled(chunk.map((payload) => this.#add(keys, payload, options)));
+        : await Promise.allSettled(chunk.map((payload) => this.#add(keys, payload, this.#meta(options))));
       outcomes.push(...sent.map(outcomeOf));
+      if (queueChannels.published.hasSubscribers) {
+        for (const each of sent) if (each.status === 'fulfilled') tell(queue, each.value, options);
+      }
       const failed = sent.find((each) => each.status === 'rejected');
       if (failed) throw this.#interrupted(queue, outcomes, payloads.length, failed.reason);
     }
@@ -69,28 +78,39 @@ export class Publisher {
   }
 
   /** The fields stand in one order everywhere: Redis then stores their names once per block of entries. */
-  #add({ stream }: QueueKeys, payload: string, { maxAttempts }: PublishOptions): Promise<string> {
-    const meta = maxAttempts === undefined ? '' : JSON.stringify({ maxAttempts });
+  #add({ stream }: QueueKeys, payload: string, meta: string): Promise<string> {
     const fields = ['payload', payload, 'timestamp', this.#seconds(), 'retry_count', 0, 'meta', meta];
     return this.#options.link.send<string>('xadd', [stream, '*', ...fields]);
   }
 
   async #delay(keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
     const { link, inboxes } = this.#options;
-    const { delayMs = 0, maxAttempts } = options;
+    const { delayMs = 0 } = options;
     const { stream, delayed, bodies, alive } = keys;
     const ids = payloads.map(() => this.#idPrefix + (this.#ids++).toString(36));
     await delayScript.run(link, {
       keys: { stream, delayed, bodies, alive },
       args: { delayMs, inboxes, timestamp: String(this.#seconds()) },
-      rest: payloads.flatMap((payload, i) => [ids[i] ?? '', payload, JSON.stringify({ id: ids[i], maxAttempts })]),
+      rest: payloads.flatMap((payload, i) => [ids[i] ?? '', payload, this.#meta(options, ids[i])]),
     });
     return ids;
+  }
+
+  /** What goes along with the payload: nothing, mostly. */
+  #meta({ maxAttempts, trace }: PublishOptions, id?: string): string {
+    const { propagation } = this.#options;
+    const context = trace ?? (propagation && injected(propagation));
+    if (id === undefined && maxAttempts === undefined && context === undefined) return '';
+    return JSON.stringify({ id, maxAttempts, ...context });
   }
 
   #seconds(): number {
     return Math.floor(this.#options.clock.wallMs() / 1_000);
   }
+}
+
+function tell(queue: string, id: string, { delayMs = 0 }: PublishOptions): void {
+  queueChannels.published.publish({ queue, id, delayMs });
 }
 
 function chunkOf(payloads: readonly string[], from: number, most: number): readonly string[] {

@@ -29,6 +29,31 @@ export class PublishUnconfirmedError extends SluiceError {
 export type PublishOutcome =
   { readonly state: 'published'; readonly id: string } | { readonly state: 'unknown' | 'not-sent' };
 
+/** One thing that is wrong with a payload. */
+export interface PayloadIssue {
+  /** `payload.items[3].price` */
+  readonly path: string;
+  readonly message: string;
+}
+
+/**
+ * A payload that the queue's schema refuses: where it is published (`SLUICE_QUEUE_INVALID_PAYLOAD`, nothing was published),
+ * or where it is handled (`SLUICE_TASK_BAD_PAYLOAD`: the task is a dead letter, `bad-payload`, and its handler did not run).
+ */
+export class InvalidPayloadError extends SluiceError {
+  constructor(
+    readonly queue: string,
+    readonly issues: readonly PayloadIssue[],
+    at: 'publish' | 'handle',
+  ) {
+    const what = issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+    super(
+      at === 'publish' ? 'SLUICE_QUEUE_INVALID_PAYLOAD' : 'SLUICE_TASK_BAD_PAYLOAD',
+      `the schema of queue '${queue}' refuses the payload: ${what}${at === 'publish' ? '; nothing was published' : ''}`,
+    );
+  }
+}
+
 /** A payload larger than `queue.maxPayloadBytes`. */
 export class PayloadTooLargeError extends SluiceError {
   constructor(

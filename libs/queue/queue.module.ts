@@ -1,6 +1,7 @@
 import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, goDownFirst, type RedisConnections } from '../redis/index.js';
+import { HandlerCalls } from './handler-calls.js';
 import { HandlerRegistry, QUEUE_SETTINGS } from './handler.registry.js';
 import { QueueConsumers } from './queue.consumers.js';
 import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
@@ -23,6 +24,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: QUEUE_SERVICE, useClass: QueueService },
     { provide: QueueService, useExisting: QUEUE_SERVICE },
     HandlerRegistry,
+    HandlerCalls,
     TaskHandlerExplorer,
     QueueConsumers,
   ],

@@ -1,17 +1,31 @@
-import { badOption, count, durationMs, optional, resolveOptions, text, type OptionChecks } from '../weave/index.js';
+import {
+  badOption,
+  count,
+  durationMs,
+  flag,
+  optional,
+  resolveOptions,
+  text,
+  type OptionChecks,
+} from '../weave/index.js';
+import { propagationOption, type Propagation } from './propagation.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './backoff.js';
 
 /** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
 export interface HandlerOptions {
-  /** The consumer group: workers of one group share the tasks. Default: the namespace, or `'sluice'`. */
+  /**
+   * The consumer group: workers of one group share the tasks, and each group gets every task. Retries and dead letters
+   * are a group's own. Default: the namespace, or `'sluice'`.
+   */
   group?: string;
   /** Tasks that run at the same time in one process. Default 10. */
   concurrency?: number;
   /** Runs until a failing task becomes a dead letter. 1: no retry. Default 3. */
   maxAttempts?: number;
   /**
-   * How often one attempt is handed out until the task becomes a dead letter: each time but the last, the process
-   * that had it died. Does not count runs that failed. Default 5.
+   * How often one attempt is handed out until the task becomes a dead letter: each time, the process that had it died.
+   * From the third time on, it is run by a process that runs no other such task, so that neighbours are not blamed.
+   * Below 3 they may be. Does not count runs that failed. Default 5.
    */
   maxDeliveries?: number;
   /** How long a task rests after a run that failed. Default: exponential with full jitter, from up to 1 s to up to 60 s. */
@@ -34,6 +48,13 @@ export interface HandlerOptions {
    * twice; `false`: never, then it is theirs to recover. Default 300 000.
    */
   foreignIdleMs?: number | false;
+  /**
+   * Run the handler past Nest's guards, interceptors, pipes and exception filters, its own, its class' and the app's
+   * global ones, with the context type `'sluice'` and the task as the only argument. What they throw fails the attempt,
+   * as if the handler had; an `async` filter that does not throw has dealt with it, and the task is done. Pipes get the payload; its class
+   * is not known to them: `new ValidationPipe({ expectedType: Order })`. Default false.
+   */
+  enhancers?: boolean;
 }
 
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
@@ -50,6 +71,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
+  /** How traces go along with tasks. Default: a task carries what `publish` is told to send, and nothing else. */
+  propagation?: Propagation;
   /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
   maxPayloadBytes?: number;
   /** How long a stop waits for running tasks until they are aborted and handed back, in milliseconds. Default 20 000. */
@@ -65,9 +88,11 @@ export interface ResolvedHandlerOptions {
   readonly timeoutMs: number | undefined;
   readonly maxDeferMs: number;
   readonly foreignIdleMs: number | false;
+  readonly enhancers: boolean;
 }
 
 export interface ResolvedQueueOptions {
+  readonly propagation: Propagation | undefined;
   readonly connection: string | undefined;
   readonly consumers: false | readonly string[] | undefined;
   readonly leaseMs: number;
@@ -84,20 +109,18 @@ export interface ResolvedQueueOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
  */
 export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
-  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, ...defaults } = resolveOptions<Resolving>(
-    'queue',
-    given,
-    {
+  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, ...defaults } =
+    resolveOptions<Resolving>('queue', given, {
       connection: text(),
       consumers: queueNames,
       handlers: handlersByName,
       leaseMs: durationMs(5_000, { min: 100 }),
       drainMs: durationMs(20_000, { min: 0 }),
       maxPayloadBytes: count(1_048_576),
+      propagation: propagationOption,
       ...HANDLER_CHECKS,
-    },
-  );
-  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, defaults };
+    });
+  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, defaults };
 }
 
 /** What a decorator says, checked; `site` names it in errors. */
@@ -121,6 +144,7 @@ export function mergeHandlerOptions(
     timeoutMs: undefined,
     maxDeferMs: 24 * 3_600_000,
     foreignIdleMs: 300_000,
+    enhancers: false,
     ...given,
     backoff: resolveBackoff(given.backoff),
   };
@@ -133,6 +157,7 @@ interface Resolving extends HandlerOptions {
   leaseMs: number;
   drainMs: number;
   maxPayloadBytes: number;
+  propagation?: Propagation;
 }
 
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
@@ -144,6 +169,7 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   timeoutMs: optional(durationMs(1)),
   maxDeferMs: optional(durationMs(1, { min: 0 })),
   foreignIdleMs: optional(idleMs),
+  enhancers: optional(flag(false)),
 };
 
 function idleMs(value: unknown, path: string): number | false {

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
-import { queueName, type QueueDefinition, type QueueRef } from './define-queue.js';
+import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
 import { QUEUE_SETTINGS } from './handler.registry.js';
 import { DeadLetters } from './dead-letters.js';
 import { encodePayload } from './payload.js';
@@ -11,6 +11,7 @@ import type { ResolvedQueueOptions } from './queue.options.js';
 import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './queue.operations.js';
 import { QueueRaw } from './queue.raw.js';
 import type { Counts } from './scripts/counts.script.js';
+import { checked } from './standard-schema.js';
 import type { TaskInfo } from './task-info.js';
 import { TaskSearch } from './task-search.js';
 import type { QueueWorker } from './worker-info.js';
@@ -46,7 +47,7 @@ export class QueueService {
     this.#connections = connections;
     this.#settings = settings;
     this.#link = connection.commands;
-    this.#publisher = new Publisher({ link: this.#link, clock, inboxes });
+    this.#publisher = new Publisher({ link: this.#link, clock, inboxes, propagation: settings.propagation });
     this.#operations = new QueueOperations(connection, keyspace, (queue) => this.#groupOf(queue));
     this.#search = new TaskSearch(this.#link, keyspace);
     this.raw = new QueueRaw(connection, keyspace, clock);
@@ -62,15 +63,17 @@ export class QueueService {
    * Rejected with anything else: nothing was published.
    *
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_UNSERIALIZABLE`,
-   * `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`, `SLUICE_REDIS_UNAVAILABLE`, `SLUICE_PUBLISH_UNCONFIRMED`
+   * `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`, `SLUICE_QUEUE_INVALID_PAYLOAD`, `SLUICE_REDIS_UNAVAILABLE`, `SLUICE_PUBLISH_UNCONFIRMED`
    * @example
    * await queue.publish(Reminders, { user }, { delayMs: 3_600_000 });
    */
-  publish<T>(queue: QueueDefinition<T>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
+  publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
   publish(stream: string, payload: unknown, options?: PublishOptions): Promise<string>;
   async publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
     const name = nameOf(queue);
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
+    const schema = queueSchema(queue);
+    if (schema) await checked(schema, payload, { queue: name, root: 'payload', at: 'publish' });
     return this.#publisher.one(name, this.#keysOf(name), text, checkPublishOptions(options));
   }
 
@@ -82,7 +85,7 @@ export class QueueService {
    * `outcomes` tell of each payload whether it was published (and its id), was not, or may have been.
    */
   publishMany<T>(
-    queue: QueueDefinition<T>,
+    queue: QueueDefinition<T, unknown>,
     payloads: readonly NoInfer<T>[],
     options?: PublishOptions,
   ): Promise<string[]>;
@@ -95,6 +98,12 @@ export class QueueService {
     const name = nameOf(queue);
     const { maxPayloadBytes } = this.#settings;
     const texts = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`, maxPayloadBytes));
+    const schema = queueSchema(queue);
+    if (schema) {
+      const check = (payload: unknown, i: number): Promise<unknown> =>
+        checked(schema, payload, { queue: name, root: `payloads[${i}]`, at: 'publish' });
+      await Promise.all(payloads.map(check));
+    }
     return this.#publisher.many(name, this.#keysOf(name), texts, checkPublishOptions(options));
   }
 

@@ -1,4 +1,11 @@
-import type { Worker } from './worker.js';
+import type { Clock } from '../redis/index.js';
+import { Pace } from './pace.js';
+
+/** What works on one stream of the handler. */
+interface Feeder {
+  pump(): void;
+  onCredit: () => void;
+}
 
 /**
  * The places of one handler in this process, shared by the streams that feed it: its queue, and its group's retries.
@@ -10,5 +17,22 @@ export class Slots {
   running = 0;
   /** How many are pending with this process: at hand, running, or finished and not yet confirmed. */
   held = 0;
-  readonly workers: Worker[] = [];
+  readonly pace: Pace;
+  readonly workers: Feeder[] = [];
+  readonly #concurrency: number;
+
+  constructor(concurrency: number, clock: Clock) {
+    this.#concurrency = concurrency;
+    this.pace = new Pace(clock);
+  }
+
+  /** How many more entries may become pending with this process. */
+  get credit(): number {
+    return this.#concurrency + this.pace.prefetch - this.held;
+  }
+
+  /** It pays to read when there is at least this much credit: larger batches, without ever running dry. */
+  get refill(): number {
+    return Math.max(1, Math.ceil(this.pace.prefetch / 2));
+  }
 }

@@ -83,7 +83,7 @@ export function letterInfo(queue: string, { id, fields }: ListedEntry): DeadLett
 
 /** What a worker would read in it, and with the same eyes. */
 function common(queue: string, id: string, fields: readonly string[]): Omit<TaskInfo, 'state'> {
-  const { taskId, task, retryCount } = new Delivery(queue, { id, fields, deliveries: 1 });
+  const { taskId, task, retryCount } = new Delivery(queue, { id, fields, deliveries: 1 }, 0);
   const { payload, timestamp } = fieldsOf(fields);
   return {
     id: taskId,

@@ -1,6 +1,7 @@
 import type { Clock } from '../redis/index.js';
 import type { Delivery } from './delivery.js';
 import { TaskTimeoutError } from './queue.errors.js';
+import type { Task } from './task.js';
 
 /** How long a handler that ignores its signal is waited for, at most. */
 const GRACE_MS = 5_000;
@@ -9,13 +10,19 @@ const GRACE_MS = 5_000;
  * Runs a handler for `timeoutMs`, then aborts its signal, and after as long again (at most 5 s) gives it up: rejects
  * with a {@link TaskTimeoutError}. What a handler still does after that cannot be stopped, only ignored.
  */
-export function withinTime(
+export async function withinTime(
   clock: Clock,
   timeoutMs: number,
   delivery: Delivery,
-  run: () => Promise<void>,
+  run: (task: Task) => unknown,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
+  const { task } = delivery;
+  if (task === undefined) return;
+  // Async, so that what a handler throws at once is a rejection as well.
+  const call = async (): Promise<void> => {
+    await run(task);
+  };
+  await new Promise<void>((resolve, reject) => {
     let cancel = clock.timer(timeoutMs, () => {
       const late = new TaskTimeoutError(delivery.taskId, timeoutMs);
       cancel = clock.timer(Math.min(timeoutMs, GRACE_MS), () => {
@@ -23,7 +30,7 @@ export function withinTime(
       });
       delivery.abort(late);
     });
-    void run()
+    void call()
       .then(resolve, reject)
       .then(() => {
         cancel();

@@ -1,7 +1,9 @@
 import { backoffMs, isReplyError, type Clock, type Link } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
 import { audit } from './audit.js';
+import type { HandBack } from './hand-back.js';
 import { Janitor } from './janitor.js';
+import { queueChannels } from './queue.channels.js';
 import { CONSUMER_PREFIX, RELEASED } from './queue.keys.js';
 import { reapScript } from './scripts/reap.script.js';
 import type { Worker } from './worker.js';
@@ -13,6 +15,7 @@ export interface UpkeepOptions {
   consumer: string;
   leaseMs: number;
   workers: readonly Worker[];
+  handBack: HandBack;
   log: { warn(message: string): void; error(message: string): void };
 }
 
@@ -77,13 +80,16 @@ export class Upkeep {
   }
 
   async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
-    const { link, consumer, clock, leaseMs } = this.#options;
+    const { link, consumer, clock, leaseMs, handBack } = this.#options;
     try {
       const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
       if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
+      if (worker.open && sweeping) await handBack.giveSurplus(worker);
       if (worker.open && sweeping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
       if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
     } catch (error) {
+      // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
+      if (isReplyError(error, '')) worker.open = false;
       this.#report(error, worker, 'looking after it failed');
     }
   }
@@ -112,6 +118,12 @@ export class Upkeep {
         prefix: CONSUMER_PREFIX,
       },
     });
+    const { reaped, deadLettered } = queueChannels;
+    const { queue } = handler;
+    if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
+    if (deadLettered.hasSubscribers) {
+      for (const id of buried) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
+    }
     for (const id of buried) {
       this.#options.log.error(
         `task ${id} of queue '${handler.queue}' is a dead letter: the process died with it ` +

@@ -50,6 +50,8 @@ export function judge(run: FailedRun, context: VerdictContext): Verdict {
   if (isSluiceError(thrown, 'SLUICE_TASK_DEAD_LETTER')) {
     return { fate: 'dead', retryCount: retryCount + 1, reason: (thrown as DeadLetterTask).reason };
   }
+  // No attempt: its handler did not run.
+  if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { fate: 'dead', retryCount, reason: 'bad-payload' };
   if (BACKENDS_FAULT.some((code) => isSluiceError(thrown, code))) return putOff(run, context);
   return countAttempt(run, context);
 }

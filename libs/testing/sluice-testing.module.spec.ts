@@ -5,14 +5,19 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import {
   CacheService,
   CacheStampedeSafe,
+  DeadLetterTask,
+  DropTask,
   LockService,
   LockTimeoutError,
   QueueService,
   REDIS_CONNECTIONS,
+  RetryTask,
+  SnoozeTask,
   TaskHandler,
   WithLock,
   currentLock,
   defineQueue,
+  type PublishOptions,
   type RedisConnections,
   type Task,
 } from '../sluice/index.js';
@@ -228,6 +233,50 @@ describe('SluiceTestingModule', () => {
       { id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') },
     ]);
     expect(await queue.drain()).toEqual({ completed: 0, dead: 0 });
+  });
+
+  it('queues: delays wait until time was let pass, and handlers say what becomes of their tasks', async () => {
+    const runs: string[] = [];
+    @Injectable()
+    class Steps {
+      @TaskHandler('steps', { backoff: 60_000 })
+      run({ payload, attempt }: Task<string>): void {
+        runs.push(`${payload} ${attempt}`);
+        if (payload === 'snooze' && runs.length < 3) throw new SnoozeTask({ delayMs: 1_000 });
+        if (payload === 'drop') throw new DropTask();
+        if (payload === 'dead') throw new DeadLetterTask('no use');
+        if (payload === 'retry' && attempt === 1) throw new RetryTask({ delayMs: 1_000 });
+        if (payload === 'fail') throw new Error('no');
+      }
+    }
+    const steps = await Test.createTestingModule({
+      imports: [SluiceTestingModule.forRoot()],
+      providers: [Steps],
+    }).compile();
+    await steps.init();
+    const queue = steps.get(TestingQueue);
+    /** Publishes one, runs it, and lets time pass. */
+    const play = async (payload: string, options?: PublishOptions): Promise<object[]> => {
+      runs.length = 0;
+      await queue.publish('steps', payload, options);
+      const first = await queue.drain();
+      const { delayed } = await queue.counts('steps');
+      queue.advance(1_000);
+      return [first, { delayed }, await queue.drain(), [...runs]];
+    };
+    const done = { completed: 1, dead: 0 };
+    const dead = { completed: 0, dead: 1 };
+    const none = { completed: 0, dead: 0 };
+    expect(await play('late', { delayMs: 1_000 })).toEqual([none, { delayed: 1 }, done, ['late 1']]);
+    expect(await play('retry')).toEqual([none, { delayed: 1 }, done, ['retry 1', 'retry 2']]);
+    expect(await play('drop')).toEqual([done, { delayed: 0 }, none, ['drop 1']]);
+    expect(await play('dead')).toEqual([dead, { delayed: 0 }, none, ['dead 1']]);
+    expect(await play('fail', { maxAttempts: 2 })).toEqual([dead, { delayed: 0 }, none, ['fail 1', 'fail 2']]);
+    expect(await play('snooze')).toEqual([none, { delayed: 1 }, none, ['snooze 1', 'snooze 1']]);
+    queue.advance(1_000);
+    expect(await queue.drain()).toEqual(done);
+    expect((await queue.dead('steps').list()).tasks.map((letter) => letter.reason)).toEqual(['no use', 'max-attempts']);
+    await steps.close();
   });
 
   it('queues: each group of a queue gets every task, and retries its own', async () => {

@@ -1,21 +1,27 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { checkName, SLUICE_CLOCK, type Clock } from '../redis/index.js';
-import { queueName, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
-import { HandlerRegistry, type Handler } from '../queue/handler.registry.js';
+import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
+import { HandlerRegistry, QUEUE_SETTINGS, type Handler } from '../queue/handler.registry.js';
 import {
   Task,
   type DeadLetter,
   type DeadLetters,
   type ListOptions,
+  type PublishOptions,
   type QueueCounts,
   type QueueService,
   type QueueWorker,
+  type RetryTask,
   type TaskInfo,
   type TaskPage,
 } from '../queue/index.js';
 import { describeError } from '../queue/failures.js';
 import { encodePayload } from '../queue/payload.js';
-import { SluiceError } from '../weave/index.js';
+import { checkPublishOptions } from '../queue/publish.options.js';
+import type { ResolvedQueueOptions } from '../queue/queue.options.js';
+import { checked } from '../queue/standard-schema.js';
+import { judge, type Verdict } from '../queue/verdict.js';
+import { isSluiceError, SluiceError } from '../weave/index.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 
 /** A task as it was published. */
@@ -34,11 +40,16 @@ interface Waiting extends PublishedTask {
   /** Undefined until it is known which groups read the queue. */
   readonly group: string | undefined;
   readonly attempt: number;
+  /** Of this task, from its publish. */
+  readonly maxAttempts: number | undefined;
   readonly publishedAt: Date;
+  /** Not to run before. */
+  readonly dueMs: number;
+  readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
 }
 
 /**
- * The queue of a test: `publish` records, `drain` runs the handlers, nothing runs by itself.
+ * The queue of a test: `publish` records, `drain` runs the handlers, `advance` lets time pass; nothing runs by itself.
  *
  * @example
  * const queue = app.get(TestingQueue);
@@ -53,30 +64,41 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   readonly #published = new Map<string, PublishedTask[]>();
   readonly #dead = new Map<string, TestLetter[]>();
   readonly #paused = new Set<string>();
+  readonly #maxBytes: number;
+  #aheadMs = 0;
   #waiting: Waiting[] = [];
   #tasks = 0;
 
-  constructor(@Inject(HandlerRegistry) registry: HandlerRegistry, @Inject(SLUICE_CLOCK) clock: Clock) {
+  constructor(
+    @Inject(HandlerRegistry) registry: HandlerRegistry,
+    @Inject(SLUICE_CLOCK) clock: Clock,
+    @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
+  ) {
+    this.#maxBytes = settings.maxPayloadBytes;
     this.#registry = registry;
     this.#clock = clock;
   }
 
-  publish<T>(queue: QueueDefinition<T>, payload: NoInfer<T>): Promise<string>;
-  publish(stream: string, payload: unknown): Promise<string>;
-  publish(queue: QueueRef<unknown>, payload: unknown): Promise<string> {
-    return new Promise((resolve) => {
-      resolve(this.#add(nameOf(queue), encodePayload(payload)));
-    });
+  publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
+  publish(stream: string, payload: unknown, options?: PublishOptions): Promise<string>;
+  async publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
+    const [id = ''] = await this.#publish(queue, [payload], () => 'payload', options);
+    return id;
   }
 
-  publishMany<T>(queue: QueueDefinition<T>, payloads: readonly NoInfer<T>[]): Promise<string[]>;
-  publishMany(stream: string, payloads: readonly unknown[]): Promise<string[]>;
-  publishMany(queue: QueueRef<unknown>, payloads: readonly unknown[]): Promise<string[]> {
-    return new Promise((resolve) => {
-      const name = nameOf(queue);
-      const encoded = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`));
-      resolve(encoded.map((text) => this.#add(name, text)));
-    });
+  publishMany<T>(
+    queue: QueueDefinition<T, unknown>,
+    payloads: readonly NoInfer<T>[],
+    options?: PublishOptions,
+  ): Promise<string[]>;
+  publishMany(stream: string, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]>;
+  publishMany(queue: QueueRef<unknown>, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]> {
+    return this.#publish(queue, payloads, (i) => `payloads[${i}]`, options);
+  }
+
+  /** Lets so many milliseconds pass, for this queue alone: the next `drain` runs what is due by then. */
+  advance(ms: number): void {
+    this.#aheadMs += ms;
   }
 
   /** The bare protocol is Redis' own: there is none here. */
@@ -102,7 +124,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
     const name = nameOf(queue);
     const again = ({ id, payload, publishedAt, group }: DeadLetter<T>): void => {
-      this.#waiting.push({ id, payload, publishedAt, queue: name, group, attempt: 1 });
+      this.#waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
     };
     // It has every public member; the private ones are what it does without.
     return new TestingDeadLetters(this.#lettersOf(name) as TestLetter<T>[], again) as unknown as DeadLetters<T>;
@@ -110,14 +132,15 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
 
   counts(queue: QueueRef<unknown>): Promise<QueueCounts> {
     const name = nameOf(queue);
-    const waiting = this.#waiting.filter((each) => each.queue === name);
+    const all = this.#waiting.filter((each) => each.queue === name);
+    const waiting = all.filter((each) => this.#isDue(each));
     const oldest = waiting.reduce((at, { publishedAt }) => Math.min(at, publishedAt.getTime()), Infinity);
     return Promise.resolve({
       waiting: waiting.length,
       running: 0,
-      delayed: 0,
+      delayed: all.length - waiting.length,
       dead: this.#lettersOf(name).length,
-      oldestWaitingMs: waiting.length === 0 ? null : Math.max(0, this.#clock.wallMs() - oldest),
+      oldestWaitingMs: waiting.length === 0 ? null : Math.max(0, this.#nowMs() - oldest),
       paused: this.#paused.has(name),
     });
   }
@@ -161,6 +184,9 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
    * Runs what waits, one after the other and each up to its handler's `maxAttempts`, until nothing is left, also of what
    * the handlers publish. Where several groups handle a queue, each gets every task. Tasks of a queue without a handler
    * go on waiting.
+   *
+   * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. What is delayed (by `delayMs`, or
+   * because a backend was busy) runs once `advance` has made it due; a retry does not wait for its `backoff`.
    */
   async drain(): Promise<{ completed: number; dead: number }> {
     const handlers = this.#registry.enabled();
@@ -171,20 +197,46 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
         await handler.run(this.#task(waiting));
         counts.completed++;
       } catch (error) {
-        if (waiting.attempt < handler.options.maxAttempts) {
-          this.#waiting.push({ ...waiting, attempt: waiting.attempt + 1 });
-          continue;
-        }
-        this.#lettersOf(waiting.queue).push({ letter: this.#letter(handler, waiting, error), thrown: error });
-        counts.dead++;
+        const fate = this.#settle(handler, waiting, error);
+        if (fate === 'done') counts.completed++;
+        if (fate === 'dead') counts.dead++;
       }
     }
     return counts;
   }
 
+  /** As the real one decides. */
+  #settle({ options, site }: Handler, waiting: Waiting, thrown: unknown): Verdict['fate'] {
+    const { maxAttempts, attempt, deferral } = waiting;
+    const { defers = 0, deferredMs } = deferral ?? {};
+    const context = { options, wallMs: this.#nowMs(), random: () => 0.5 };
+    const verdict = judge({ thrown, retryCount: attempt - 1, maxAttempts, defers, deferredMs }, context);
+    if (verdict.fate === 'again') {
+      if (verdict.mistake !== undefined) {
+        throw new SluiceError('SLUICE_BAD_OPTION', `the backoff of ${site} cannot be used`, { cause: verdict.mistake });
+      }
+      const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') && (thrown as RetryTask).delayMs !== undefined;
+      const counted = verdict.retryCount > attempt - 1;
+      const dueMs = counted && !asked ? 0 : this.#nowMs() + verdict.delayMs;
+      this.#waiting.push({ ...waiting, attempt: verdict.retryCount + 1, dueMs, deferral: verdict.deferral });
+    } else if (verdict.fate === 'dead') {
+      const letter = this.#letter(waiting, thrown, verdict.reason);
+      this.#lettersOf(waiting.queue).push({ letter, thrown });
+    }
+    return verdict.fate;
+  }
+
+  #nowMs(): number {
+    return this.#clock.wallMs() + this.#aheadMs;
+  }
+
+  #isDue({ dueMs }: Waiting): boolean {
+    return dueMs <= this.#nowMs();
+  }
+
   #take(handlers: readonly Handler[]): { handler: Handler; waiting: Waiting } | undefined {
     for (const [i, waiting] of this.#waiting.entries()) {
-      if (this.#paused.has(waiting.queue)) continue;
+      if (this.#paused.has(waiting.queue) || !this.#isDue(waiting)) continue;
       const groups = handlers.filter(({ queue, options }) => {
         return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
       });
@@ -197,6 +249,24 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return undefined;
   }
 
+  async #publish(
+    ref: QueueRef<unknown>,
+    payloads: readonly unknown[],
+    root: (i: number) => string,
+    given: PublishOptions | undefined,
+  ): Promise<string[]> {
+    const queue = nameOf(ref);
+    const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#maxBytes));
+    const options = checkPublishOptions(given);
+    const schema = queueSchema(ref);
+    if (schema) {
+      await Promise.all(
+        payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
+      );
+    }
+    return texts.map((text) => this.#add(queue, text, options));
+  }
+
   #lettersOf(name: string): TestLetter[] {
     const letters = this.#dead.get(name) ?? [];
     this.#dead.set(name, letters);
@@ -206,19 +276,19 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   #infos(name: string): TaskInfo[] {
     const waiting = this.#waiting.filter(({ queue }) => queue === name);
     return [
-      ...waiting.map(({ id, payload, attempt, publishedAt }): TaskInfo => {
-        return { id, state: 'waiting', payload, attempt, publishedAt };
+      ...waiting.map((task): TaskInfo => {
+        const { id, payload, attempt, publishedAt } = task;
+        return { id, state: this.#isDue(task) ? 'waiting' : 'delayed', payload, attempt, publishedAt };
       }),
       ...this.#lettersOf(name).map(({ letter }) => letter),
     ];
   }
 
-  #letter({ options }: Handler, { id, payload, attempt, publishedAt }: Waiting, thrown: unknown): DeadLetter {
+  #letter({ id, payload, attempt, publishedAt, group = '' }: Waiting, thrown: unknown, reason: string): DeadLetter {
     const { error, stack } = describeError(thrown);
     return {
-      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason: 'max-attempts' },
-      ...{ error: error.toString(), stack: stack.toString(), group: options.group, deliveries: 1 },
-      failedAt: new Date(this.#clock.wallMs()),
+      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason, group, deliveries: 1 },
+      ...{ error: error.toString(), stack: stack.toString(), failedAt: new Date(this.#nowMs()) },
     };
   }
 
@@ -227,14 +297,26 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return new Task({ id, payload: structuredClone(payload), stream: queue, attempt });
   }
 
-  #add(queue: string, text: string): string {
+  #add(queue: string, text: string, { delayMs = 0, maxAttempts }: PublishOptions): string {
     const id = `${Math.floor(this.#clock.wallMs())}-${this.#tasks++}`;
     const task = { id, payload: JSON.parse(text) as unknown };
     this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
-    this.#waiting.push({ ...task, queue, group: undefined, attempt: 1, publishedAt: new Date(this.#clock.wallMs()) });
+    const nowMs = this.#nowMs();
+    const dueMs = delayMs > 0 ? nowMs + delayMs : 0;
+    this.#waiting.push({
+      ...FRESH,
+      ...task,
+      queue,
+      group: undefined,
+      maxAttempts,
+      dueMs,
+      publishedAt: new Date(nowMs),
+    });
     return id;
   }
 }
+
+const FRESH = { attempt: 1, maxAttempts: undefined, dueMs: 0, deferral: undefined };
 
 function nameOf(queue: QueueRef<unknown>): string {
   return checkName('queue', queueName(queue));

@@ -9,12 +9,12 @@ const { REDIS_URL = '', LEDGER = '', EVERY_MS = '5' } = process.env;
 const ledger = new Ledger(LEDGER);
 const { app, queue } = await startQueueApp({ url: REDIS_URL });
 
-let going = true;
+const stop = new AbortController();
 let published = 0;
 /** Publishes of which nobody knows: they may have been made. */
 let unknown = 0;
 const publishing = (async () => {
-  while (going) {
+  while (!stop.signal.aborted) {
     const n = published++;
     const work: Work = { ms: n % 20, ...(n % 25 === 0 ? { fails: true } : {}) };
     await queue.publish('tasks', work).then(
@@ -31,7 +31,7 @@ const publishing = (async () => {
 serve({
   ops: { unknown: () => unknown },
   stop: async () => {
-    going = false;
+    stop.abort();
     await publishing;
     await app.close();
     ledger.end();

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import type { Link } from '../../libs/redis/index.js';
+import { RedisConnections, type Link } from '../../libs/redis/index.js';
 import { CONSUMERS, STEPS, type Step } from './queue.steps.js';
 import { World } from './queue.world.js';
 
 export interface ModelOptions {
-  link: Link;
+  /** Of a Redis of its own. */
+  url: string;
   seed: number;
   /** How many steps at least. */
   steps: number;
@@ -34,14 +35,17 @@ interface Move {
  *
  * Rejects with the shortest sequence that fast-check found for a violation. Resolves to the number of steps.
  */
-export async function runQueueModel({
-  link,
-  seed,
-  steps,
-  stop,
-  planted = {},
-  shrink = true,
-}: ModelOptions): Promise<number> {
+export async function runQueueModel(options: ModelOptions): Promise<number> {
+  const connections = await new RedisConnections({ redis: { url: options.url } }).open();
+  try {
+    return await runLanes(connections.get().commands, options);
+  } finally {
+    await connections.onApplicationShutdown();
+  }
+}
+
+async function runLanes(link: Link, options: ModelOptions): Promise<number> {
+  const { seed, steps, stop, planted = {}, shrink = true } = options;
   const table = { ...STEPS, ...planted };
   const names = Object.entries(table).flatMap(([name, { weight }]) => new Array<string>(weight).fill(name));
   const move = fc.record({

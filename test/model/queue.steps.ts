@@ -7,6 +7,8 @@ import { leaveScript } from '../../libs/queue/scripts/leave.script.js';
 import { promoteScript } from '../../libs/queue/scripts/promote.script.js';
 import { reapScript } from '../../libs/queue/scripts/reap.script.js';
 import { reconcileScript } from '../../libs/queue/scripts/reconcile.script.js';
+import { redriveScript } from '../../libs/queue/scripts/redrive.script.js';
+import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/scripts/remove.script.js';
 import { settleFailureScript } from '../../libs/queue/scripts/settle-failure.script.js';
 import type { Handed, Place, World } from './queue.world.js';
 
@@ -163,7 +165,8 @@ async function handBack(world: World, pick: Pick, leaves: boolean): Promise<Rule
   for (const group of given) {
     for (const { stream, alive } of [world.keys, world.retryKeysOf(group)]) {
       if (!(await open(world, stream, group))) continue;
-      await handBackScript.run(world.link, { keys: { stream }, args: { group, consumer, released: RELEASED } });
+      const args = { group, consumer, released: RELEASED, inboxes: ':~inbox:0:', surplus: 0 };
+      await handBackScript.run(world.link, { keys: { stream, alive }, args });
       if (leaves) await leaveScript.run(world.link, { keys: { stream, alive }, args: { group, consumer } });
     }
   }
@@ -197,6 +200,45 @@ async function reconcile(world: World, pick: Pick): Promise<Rule> {
     );
   }
   return nothing;
+}
+
+/** A dead letter goes back to work, in its own group. */
+async function redrive(world: World, pick: Pick): Promise<Rule> {
+  const letter = one(
+    world.last.rows.filter(({ place }) => place.startsWith('dead:')),
+    pick,
+  );
+  if (letter === undefined) return nothing;
+  const { stream, dead } = world.keys;
+  const moved = await redriveScript.run(world.link, {
+    keys: { dead, stream, retryStream: world.retryKeysOf(letter.group).stream },
+    args: {},
+    rest: [letter.id, ''],
+  });
+  if (moved !== 1) throw new Error(`the redrive of ${letter.id} moved ${moved}`);
+  return (of, _, to) => of === `${letter.group} ${letter.task}` && to === 'waiting:0';
+}
+
+/** An operator takes a task away, unless a worker has it. It counts as done for those groups that waited for it. */
+async function remove(world: World, pick: Pick): Promise<Rule> {
+  const row = one(
+    world.last.rows.filter(({ place }) => !place.startsWith('dead:')),
+    pick,
+  );
+  if (row === undefined) return nothing;
+  const same = world.last.rows.filter(({ key: at, id }) => at === row.key && id === row.id);
+  const worked = same.some(({ place }) => place.startsWith('pending:') && !place.startsWith(`pending:${RELEASED}:`));
+  const keys = [world.keys, ...world.retries.values()].find(({ delayed }) => delayed === row.key);
+  const removed = keys
+    ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id } })
+    : await removeWaitingScript.run(world.link, {
+        keys: { stream: row.key },
+        args: { released: RELEASED, id: row.id },
+      });
+  if (removed === worked) throw new Error(`the removal of ${row.id}, ${row.place}, answered ${removed}`);
+  const gone = new Set(removed ? same.map(({ group, task }) => `${group} ${task}`) : []);
+  for (const of of gone) world.done.add(of);
+  return (of, _, to) => gone.has(of) && to === 'done';
 }
 
 /** Walks over all there is. */
@@ -251,6 +293,8 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   zombieFail: { weight: 2, run: (world, pick) => fail(world, one(world.history, pick), pick) },
   publishLater: { weight: 2, run: publishLater },
   promote: { weight: 2, run: promote },
+  redrive: { weight: 1, run: redrive },
+  remove: { weight: 1, run: remove },
   crash: { weight: 2, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', false) },
   start: { weight: 3, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', true) },
   reap: { weight: 4, run: reap },

@@ -19,8 +19,19 @@ export interface Handed {
  */
 export type Place = string;
 
+/** One place of one task, for one group. */
+export interface Row {
+  readonly group: string;
+  /** The stream or sorted set, and what it is called there. */
+  readonly key: string;
+  readonly id: string;
+  readonly task: string;
+  readonly place: Place;
+}
+
 /** What a look at Redis found. */
 export interface Snapshot {
+  readonly rows: readonly Row[];
   /** By `<group> <task>`. More than one place, or none, is a violation. */
   readonly places: ReadonlyMap<string, readonly Place[]>;
   readonly pending: readonly Handed[];
@@ -106,7 +117,7 @@ export class World {
   readonly history: Handed[] = [];
   published = 0;
   steps = 0;
-  last: Snapshot = { places: new Map(), pending: [], left: 0 };
+  last: Snapshot = { rows: [], places: new Map(), pending: [], left: 0 };
 
   constructor(link: Link, namespace: string, groups: readonly string[]) {
     const keyspace = new Keyspace(namespace);
@@ -138,6 +149,7 @@ export class World {
     const rest = [...this.retries].flatMap(([group, keys]) => [group, keys.stream, keys.delayed, keys.bodies]);
     const rows = await lookScript.run(this.link, { keys: { stream, delayed, bodies, dead }, args: {}, rest });
     const places = new Map<string, Place[]>();
+    const found: Row[] = [];
     const pending: Handed[] = [];
     let left = 0;
     for (const task of this.done) places.set(task, ['done']);
@@ -146,6 +158,7 @@ export class World {
         left++;
         continue;
       }
+      found.push({ group, key, id, task, place });
       const of = `${group} ${task}`;
       places.set(of, [...(places.get(of) ?? []), place]);
       const [kind, ...rest] = place.split(':');
@@ -157,6 +170,6 @@ export class World {
     }
     this.history.push(...pending);
     this.history.splice(0, Math.max(0, this.history.length - 200));
-    return (this.last = { places, pending, left });
+    return (this.last = { rows: found, places, pending, left });
   }
 }

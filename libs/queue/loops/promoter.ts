@@ -76,8 +76,13 @@ export class Promoter {
     if (restMs > 0) return Math.ceil(restMs);
     // Whoever tells of an earlier one while the script is under way is not overruled by what the script answers.
     this.#dueMs = Infinity;
-    const nextMs = await this.#promote();
-    this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);
+    let nextMs = 0;
+    try {
+      nextMs = await this.#promote();
+    } finally {
+      // What failed is due, and tried again as soon as the loop allows.
+      this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);
+    }
     return Math.max(0, Math.ceil(this.#dueMs - clock.monoMs()));
   }
 

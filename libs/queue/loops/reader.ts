@@ -70,8 +70,7 @@ export class Reader {
     });
     for (const worker of options.workers) {
       worker.onAlone = () => {
-        options.upkeep.sweepNow();
-        this.interrupt();
+        this.look(worker.keys.stream);
       };
       worker.onCredit = () => {
         if (this.#reading?.has(worker) !== true) this.interrupt();
@@ -81,6 +80,14 @@ export class Reader {
 
   start(): void {
     this.#loop.start();
+  }
+
+  /** There may be something to take over in that stream. */
+  look(stream: string): void {
+    const { workers, upkeep } = this.#options;
+    if (!workers.some(({ keys }) => keys.stream === stream)) return;
+    upkeep.sweepNow();
+    this.interrupt();
   }
 
   /** Lets the next turn begin now. */

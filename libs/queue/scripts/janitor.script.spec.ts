@@ -47,14 +47,15 @@ describe('janitor', () => {
     expect(await left()).toEqual(ids.filter((_, i) => i % 3 === 0));
   });
 
-  it('asks all groups: what one of them still waits for, or has pending, stays', async () => {
+  // Redis lists groups by name: the slow one comes before ours, or after.
+  it.each(['a slow one', 'z slow one'])('asks all groups: what %s waits for, or has pending, stays', async (slow) => {
     const ids = await add(4);
-    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    await bed.admin.xgroup('CREATE', keys.stream, slow, '0');
     await read();
     await ack(ids);
     expect(await clean()).toMatchObject({ freed: 0, groups: 2 });
-    await bed.admin.xreadgroup('GROUP', 'second', ME, 'COUNT', 3, 'STREAMS', keys.stream, '>');
-    await ack([ids[0]!, ids[2]!], 'second');
+    await bed.admin.xreadgroup('GROUP', slow, ME, 'COUNT', 3, 'STREAMS', keys.stream, '>');
+    await ack([ids[0]!, ids[2]!], slow);
     expect(await clean()).toMatchObject({ freed: 2 });
     expect(await left()).toEqual([ids[1], ids[3]]);
   });
@@ -78,13 +79,13 @@ describe('janitor', () => {
     expect(await bed.admin.exists(keys.stream)).toBe(0);
   });
 
-  it('knows ids beyond what a number holds, and one apart', async () => {
-    const ids = ['9007199254740993-9007199254740993', '9007199254740993-9007199254740994', '9007199254740994-0'];
+  it('knows ids apart that are one as numbers', async () => {
+    const ids = ['7-9007199254740992', '7-9007199254740993'];
     for (const id of ids) await bed.admin.xadd(keys.stream, id, ...task());
     await read();
-    await ack([ids[0]!, ids[2]!]);
+    await ack([ids[1]!]);
     await clean();
-    expect(await left()).toEqual([ids[1]]);
+    expect(await left()).toEqual([ids[0]]);
   });
 
   it('does so much in one call and tells when there is more', async () => {

@@ -284,28 +284,39 @@ describe('renew', () => {
 });
 
 describe('hand-back', () => {
-  const handBack = (...ids: string[]): Promise<number> =>
+  const run = (surplus: number, ids: string[]): Promise<string[]> =>
     handBackScript.run(bed.link, {
-      keys: { stream: keys.stream },
-      args: { group: GROUP, consumer: ME, released: RELEASED },
+      keys: { stream: keys.stream, alive: keys.alive },
+      args: { group: GROUP, consumer: ME, released: RELEASED, inboxes: INBOXES, surplus },
       rest: ids,
     });
+  const handBack = (...ids: string[]): Promise<string[]> => run(0, ids);
 
   it('gives entries back with the delivery uncounted', async () => {
     const ids = [await pendingTask(ME), await pendingTask(ME, { deliveries: 3 }), await pendingTask(ME)];
-    expect(await handBack(ids[0]!, ids[1]!)).toBe(2);
+    expect(await handBack(ids[0]!, ids[1]!)).toEqual(ids.slice(0, 2));
     expect(await pending()).toEqual({ [ids[0]!]: [RELEASED, 0], [ids[1]!]: [RELEASED, 2], [ids[2]!]: [ME, 1] });
   });
 
   it('takes nothing from others', async () => {
     const id = await pendingTask(OTHER);
-    expect(await handBack(id, '1-1')).toBe(0);
+    expect(await handBack(id, '1-1')).toEqual([]);
     expect(await pending()).toEqual({ [id]: [OTHER, 1] });
+  });
+
+  it('gives back what is too much here only if nothing waits for the others', async () => {
+    const id = await pendingTask(ME);
+    const waiting = await bed.admin.xadd(keys.stream, '*', ...task());
+    expect(await run(1, [id])).toEqual([]);
+    expect(await pending()).toEqual({ [id]: [ME, 1] });
+    await bed.admin.xreadgroup('GROUP', GROUP, OTHER, 'STREAMS', keys.stream, '>');
+    expect(await run(1, [id])).toEqual([id]);
+    expect(await pending()).toEqual({ [id]: [RELEASED, 0], [waiting!]: [OTHER, 1] });
   });
 
   it('gives everything of its own back when asked for nothing in particular', async () => {
     const [mine, others] = [await pendingTask(ME), await pendingTask(OTHER)];
-    expect(await handBack()).toBe(1);
+    expect(await handBack()).toEqual([mine]);
     expect(await pending()).toEqual({ [mine]: [RELEASED, 0], [others]: [OTHER, 1] });
   });
 });
