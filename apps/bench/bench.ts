@@ -60,7 +60,23 @@ export interface Bench {
   /** What the peers were set to. Sluice is at its defaults. */
   peers: readonly PeerSettings[];
   rows: readonly Row[];
+  curves: readonly Curve[];
 }
+
+/** Something that depends on something: a plot, for understanding, without a target. */
+export interface Curve {
+  /** Its file is `docs/benchmarks/<name>.svg`. */
+  name: string;
+  title: string;
+  x: string;
+  y: string;
+  /** Default: both logarithmic. */
+  scale?: { x?: 'linear'; y?: 'linear' };
+  measure(ctx: BenchContext): Promise<Series>;
+}
+
+/** Per contender, the points that were measured. */
+export type Series = Record<string, [x: number, y: number][]>;
 
 /** `unclear`: the rounds scatter so much that the medians prove nothing. */
 export type Verdict = 'met' | 'missed' | 'unclear' | 'none';

@@ -1,4 +1,5 @@
 import { defineBench } from './bench.js';
+import { hitsCurve } from './cache.curves.js';
 import { localHit, redisHit } from './cache.hits.js';
 import { loads } from './cache.loads.js';
 import { wake } from './cache.wake.js';
@@ -7,6 +8,7 @@ import { CACHE_SETTINGS } from './peers/caches.js';
 export default defineBench({
   feature: 'cache',
   peers: CACHE_SETTINGS,
+  curves: [hitsCurve],
   rows: [
     {
       figures: [

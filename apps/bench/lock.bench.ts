@@ -1,7 +1,9 @@
 import { defineBench, type Values } from './bench.js';
+import { handoffCurve } from './lock.curves.js';
 import { handoff } from './lock.handoff.js';
 import { parallel, sequential } from './lock.pairs.js';
 import { takeover } from './lock.takeover.js';
+import { lockMemoryCurve } from './memory.curves.js';
 import { LOCK_SETTINGS } from './peers/locks.js';
 
 const belowPeers = ({ sluice, peers }: Values): boolean => Object.values(peers).every((peer) => sluice < peer);
@@ -9,6 +11,7 @@ const belowPeers = ({ sluice, peers }: Values): boolean => Object.values(peers).
 export default defineBench({
   feature: 'lock',
   peers: LOCK_SETTINGS,
+  curves: [handoffCurve, lockMemoryCurve],
   rows: [
     {
       figures: [

@@ -1,12 +1,15 @@
 import { defineBench } from './bench.js';
+import { taskMemoryCurve } from './memory.curves.js';
 import { QUEUE_SETTINGS } from './peers/queues.js';
 import { bytes, commands } from './queue.costs.js';
+import { payloadCurve, processesCurve } from './queue.curves.js';
 import { consume, publish } from './queue.rates.js';
 import { recovery } from './queue.recovery.js';
 
 export default defineBench({
   feature: 'queue',
   peers: QUEUE_SETTINGS,
+  curves: [processesCurve, payloadCurve, taskMemoryCurve],
   rows: [
     {
       figures: [

@@ -4,6 +4,7 @@ import { QueueService } from 'nestjs-sluice';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startApp } from './app.js';
 import type { BenchContext, Contenders, Measure } from './bench.js';
+import { bytesPer } from './memory.js';
 import { PEER_CONCURRENCY, QUEUE_PEERS } from './peers/queues.js';
 import { Tasks, TaskWorker } from './queue.worker.js';
 import { inFlight, PAYLOAD, RawQueue } from './raw-queue.js';
@@ -74,14 +75,8 @@ export async function bytes({ redis, quick }: BenchContext): Promise<Contenders>
   const count = quick ? 10_000 : 50_000;
   const perTask =
     (tasks: number, publish: () => Promise<unknown>): Measure =>
-    async () => {
-      await client.flushall();
-      const before = await usedBytes(client);
-      await inFlight(tasks, IN_FLIGHT, publish);
-      // Buffers of the sockets count as used while they are.
-      await pause(100);
-      return ((await usedBytes(client)) - before) / tasks;
-    };
+    () =>
+      bytesPer(client, tasks, publish);
   const peers = await Promise.all(
     Object.entries(QUEUE_PEERS).map(async ([name, start]) => [name, await start(redis.url, `bytes-${name}`)] as const),
   );
@@ -95,8 +90,4 @@ export async function bytes({ redis, quick }: BenchContext): Promise<Contenders>
       client.disconnect();
     },
   };
-}
-
-export async function usedBytes(client: Redis): Promise<number> {
-  return Number(/^used_memory_dataset:(\d+)/m.exec(await client.info('memory'))?.[1]);
 }

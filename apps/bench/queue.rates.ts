@@ -11,7 +11,8 @@ const IN_FLIGHT = 500;
 
 /** 500 in flight at any time. */
 export async function publish({ redis, quick }: BenchContext): Promise<Contenders> {
-  const raw = new RawQueue(redis.url, 'raw');
+  // One write for many commands, as whoever publishes this much would have it.
+  const raw = new RawQueue(redis.url, 'raw', { enableAutoPipelining: true });
   const app = await startApp(redis.url, { queue: { consumers: false } });
   const queue = app.get(QueueService);
   const peers = await startPeers(redis.url, 'publish');

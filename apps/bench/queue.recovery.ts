@@ -1,5 +1,6 @@
 /** A worker dies with fifty tasks running: how long until all of them have run elsewhere. */
 import { QueueService } from 'nestjs-sluice';
+import { setTimeout as pause } from 'node:timers/promises';
 import { forkApp, type ForkedApp } from '../../test/support/fork-app.js';
 import { startApp } from './app.js';
 import type { BenchContext, Contenders, Measure } from './bench.js';
@@ -21,16 +22,14 @@ export async function recovery({ redis }: BenchContext): Promise<Contenders> {
     async () => {
       const [victim, survivor] = [await fork(), await fork()];
       try {
-        const order = { contender, concurrency: RUNNING };
-        await victim.call('work', { ...order, stuck: true } satisfies WorkOrder);
-        const allRun = handled(victim, RUNNING);
+        const order = { contender, name: `recovery-${contender}`, concurrency: RUNNING };
+        await victim.call('work', { ...order, shut: true } satisfies WorkOrder);
         await Promise.all(Array.from({ length: RUNNING }, publish));
-        await allRun;
-        const allRecovered = handled(survivor, RUNNING);
-        await survivor.call('work', { ...order, stuck: false } satisfies WorkOrder);
+        await handled([victim], RUNNING);
+        await survivor.call('work', { ...order, shut: false } satisfies WorkOrder);
         const from = performance.now();
         await victim.kill();
-        await allRecovered;
+        await handled([survivor], RUNNING);
         return (performance.now() - from) / 1_000;
       } finally {
         await Promise.all([victim.kill(), survivor.kill()]);
@@ -46,13 +45,11 @@ export async function recovery({ redis }: BenchContext): Promise<Contenders> {
   };
 }
 
-/** Resolves when that many handlers have begun. */
-function handled(member: ForkedApp, count: number): Promise<void> {
-  return new Promise((resolve) => {
-    const off = member.on('handled', (begun: number) => {
-      if (begun < count) return;
-      off();
-      resolve();
-    });
-  });
+/** Resolves when that many handlers have begun in these processes together. Looks every 10 ms. */
+export async function handled(members: readonly ForkedApp[], count: number): Promise<void> {
+  for (;;) {
+    const each = await Promise.all(members.map((member) => member.call<number>('handled')));
+    if (each.reduce((sum, begun) => sum + begun) >= count) return;
+    await pause(10);
+  }
 }

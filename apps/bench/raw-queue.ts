@@ -13,9 +13,9 @@ export class RawQueue {
   readonly client: Redis;
   readonly stream: string;
 
-  constructor(url: string, stream: string) {
+  constructor(url: string, stream: string, { enableAutoPipelining = false } = {}) {
     // RESP3 would lay the reply of XREADGROUP flat.
-    this.client = new Redis(url, { protocol: 2 });
+    this.client = new Redis(url, { protocol: 2, enableAutoPipelining });
     this.stream = stream;
   }
 
