@@ -23,7 +23,7 @@ export interface Fills {
   prefix: string;
   keys: number;
   everyMs: number;
-  /** How long each load takes. The waiters come in the middle of it. */
+  /** How long each load takes. The waiters come a quarter before its end. */
   loaderMs: number;
   startAt: number;
 }
@@ -70,7 +70,7 @@ async function fill(fills: Fills): Promise<number[]> {
 
 /** Waits for each key; answers when each was there, NaN where the loader was late and this process had to load. */
 async function wait(fills: Fills): Promise<number[]> {
-  return eachKey(fills, fills.loaderMs / 2, async (key) => {
+  return eachKey(fills, fills.loaderMs * 0.75, async (key) => {
     const value = await caches.get('sluice')?.getOrLoad(key, () => 'loaded here');
     return value === 'loaded here' ? Number.NaN : nowMs();
   });
