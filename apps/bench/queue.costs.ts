@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { startApp } from './app.js';
 import type { BenchContext, Contenders, Measure } from './bench.js';
 import { bytesPer } from './memory.js';
+import { callsDuring } from './monitor.js';
 import { PEER_CONCURRENCY, QUEUE_PEERS } from './peers/queues.js';
 import { Tasks, TaskWorker } from './queue.worker.js';
 import { inFlight, PAYLOAD, RawQueue } from './raw-queue.js';
@@ -23,17 +24,8 @@ export async function commands({ redis, quick }: BenchContext): Promise<Contende
   const counted =
     (tasks: number, work: (tasks: number) => Promise<void>): Measure =>
     async () => {
-      const monitor = await client.monitor();
-      const calls = { all: 0, sent: 0 };
-      monitor.on('monitor', (_time: string, args: string[], source: string) => {
-        calls.all++;
-        if (source !== 'lua' && args[0] !== 'xlen') calls.sent++;
-      });
-      await work(tasks);
-      // What was seen last travels on the monitor's own socket.
-      await pause(50);
-      monitor.disconnect();
-      return [calls.all / tasks, calls.sent / tasks];
+      const { all, sent } = await callsDuring(redis.port, 'xlen', () => work(tasks));
+      return [all / tasks, sent / tasks];
     };
   return {
     sluice: counted(count, async (tasks) => {
