@@ -1,4 +1,5 @@
 import { badOption, count, durationMs, optional, resolveOptions, text, type OptionChecks } from '../weave/index.js';
+import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './backoff.js';
 
 /** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
 export interface HandlerOptions {
@@ -13,6 +14,26 @@ export interface HandlerOptions {
    * that had it died. Does not count runs that failed. Default 5.
    */
   maxDeliveries?: number;
+  /** How long a task rests after a run that failed. Default: exponential with full jitter, from up to 1 s to up to 60 s. */
+  backoff?: Backoff;
+  /**
+   * After how many milliseconds `task.signal` aborts one run, with a `TaskTimeoutError`. What the handler throws then
+   * counts as a failed attempt; what it returns counts as success. One that goes on regardless is given up after as
+   * long again, at most 5 s: the attempt has failed, its place is free, and what it still does may overlap with the
+   * retry. Default: none, for a worker's death is noticed without it, and a run may take hours.
+   */
+  timeoutMs?: number;
+  /**
+   * How long an attempt is put off, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`) or
+   * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which burns no attempt. Then: a dead letter. Default 24 hours.
+   */
+  maxDeferMs?: number;
+  /**
+   * Consumers of other software may read in the same group. They hold no lease: a task that one of them was handed and
+   * did not acknowledge for this long, in milliseconds, is taken over. Longer than their longest handler, or tasks run
+   * twice; `false`: never, then it is theirs to recover. Default 300 000.
+   */
+  foreignIdleMs?: number | false;
 }
 
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
@@ -29,6 +50,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
+  /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
+  maxPayloadBytes?: number;
   /** How long a stop waits for running tasks until they are aborted and handed back, in milliseconds. Default 20 000. */
   drainMs?: number;
 }
@@ -38,6 +61,10 @@ export interface ResolvedHandlerOptions {
   readonly concurrency: number;
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
+  readonly backoff: ResolvedBackoff;
+  readonly timeoutMs: number | undefined;
+  readonly maxDeferMs: number;
+  readonly foreignIdleMs: number | false;
 }
 
 export interface ResolvedQueueOptions {
@@ -45,6 +72,7 @@ export interface ResolvedQueueOptions {
   readonly consumers: false | readonly string[] | undefined;
   readonly leaseMs: number;
   readonly drainMs: number;
+  readonly maxPayloadBytes: number;
   /** What holds where neither `queue.handlers` nor the decorator says anything. */
   readonly defaults: HandlerOptions;
   readonly handlers: ReadonlyMap<string, HandlerOptions>;
@@ -56,15 +84,20 @@ export interface ResolvedQueueOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
  */
 export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
-  const { connection, consumers, handlers, leaseMs, drainMs, ...defaults } = resolveOptions<Resolving>('queue', given, {
-    connection: text(),
-    consumers: queueNames,
-    handlers: handlersByName,
-    leaseMs: durationMs(5_000, { min: 100 }),
-    drainMs: durationMs(20_000, { min: 0 }),
-    ...HANDLER_CHECKS,
-  });
-  return { connection, consumers, handlers, leaseMs, drainMs, defaults };
+  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, ...defaults } = resolveOptions<Resolving>(
+    'queue',
+    given,
+    {
+      connection: text(),
+      consumers: queueNames,
+      handlers: handlersByName,
+      leaseMs: durationMs(5_000, { min: 100 }),
+      drainMs: durationMs(20_000, { min: 0 }),
+      maxPayloadBytes: count(1_048_576),
+      ...HANDLER_CHECKS,
+    },
+  );
+  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, defaults };
 }
 
 /** What a decorator says, checked; `site` names it in errors. */
@@ -79,14 +112,17 @@ export function mergeHandlerOptions(
   options: ResolvedQueueOptions,
   defaultGroup: string,
 ): ResolvedHandlerOptions {
+  const given = { ...options.defaults, ...declared, ...options.handlers.get(queue) };
   return {
     group: defaultGroup,
     concurrency: 10,
     maxAttempts: 3,
     maxDeliveries: 5,
-    ...options.defaults,
-    ...declared,
-    ...options.handlers.get(queue),
+    timeoutMs: undefined,
+    maxDeferMs: 24 * 3_600_000,
+    foreignIdleMs: 300_000,
+    ...given,
+    backoff: resolveBackoff(given.backoff),
   };
 }
 
@@ -96,6 +132,7 @@ interface Resolving extends HandlerOptions {
   handlers: ReadonlyMap<string, HandlerOptions>;
   leaseMs: number;
   drainMs: number;
+  maxPayloadBytes: number;
 }
 
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
@@ -103,7 +140,15 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   concurrency: optional(count(1)),
   maxAttempts: optional(count(1)),
   maxDeliveries: optional(count(1)),
+  backoff,
+  timeoutMs: optional(durationMs(1)),
+  maxDeferMs: optional(durationMs(1, { min: 0 })),
+  foreignIdleMs: optional(idleMs),
 };
+
+function idleMs(value: unknown, path: string): number | false {
+  return value === false ? value : durationMs(300_000, { min: 100 })(value, path);
+}
 
 function handlersByName(value: unknown, path: string): ReadonlyMap<string, HandlerOptions> {
   if (value === undefined) return new Map();

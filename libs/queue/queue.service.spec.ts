@@ -61,8 +61,15 @@ describe('publish', () => {
     const published = queue.publish('tasks', 1);
     const many = queue.publishMany('tasks', [2, 3]);
     connections.get().commands.reset();
-    await expect(published).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE', outcome: 'unknown' });
-    await expect(many).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE', outcome: 'unknown' });
+    await expect(published).rejects.toMatchObject({
+      code: 'SLUICE_PUBLISH_UNCONFIRMED',
+      outcomes: [{ state: 'unknown' }],
+      cause: expect.objectContaining({ code: 'SLUICE_REDIS_UNAVAILABLE' }),
+    });
+    await expect(many).rejects.toMatchObject({
+      code: 'SLUICE_PUBLISH_UNCONFIRMED',
+      outcomes: [{ state: 'unknown' }, { state: 'unknown' }],
+    });
     redis.resume();
     await connections.get().commands.waitUntilUp(5_000);
   });

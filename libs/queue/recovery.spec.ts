@@ -1,14 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
+import { startFaultProxy, type FaultProxy } from '../../test/support/fault-proxy.js';
 import { gate } from '../../test/support/gate.js';
-import { type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
+import { startQueueApp, type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { consumerName } from './queue.keys.js';
 import type { Task } from './index.js';
 
 const LEASE_MS = 300;
-const GHOST = consumerName('ghost');
+const GHOST = consumerName('ghost', 'inbox');
 const ALIVE = '{tasks}:~alive';
 
 const bed = new QueueBed();
@@ -150,9 +151,10 @@ describe('a process that lives', () => {
     });
     await queue.publishMany('tasks', ['fails', 'succeeds']);
     await until(() => runs.length === 2, { what: 'both run' });
-    await bed.admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
-    const me = consumerName(connections.processId);
-    await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 3), {
+    const ids = (await pendingOf()).map(([id]) => id);
+    await bed.admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, ...ids, 'RETRYCOUNT', 1, 'JUSTID');
+    const me = consumerName(connections.processId, connections.get().inbox.id);
+    await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 2), {
       what: 'both came back',
     });
     open();
@@ -167,15 +169,66 @@ describe('a process that lives', () => {
     await until(async () => (await bed.admin.zcard(ALIVE)) === 1, { what: 'it lives' });
     // Its own name: to Redis, this delivery is no different from one whose reply died with a socket. In one
     // transaction, for else the blocking read gets the entry.
-    const me = consumerName(connections.processId);
+    const me = consumerName(connections.processId, connections.get().inbox.id);
     await bed.admin
       .multi()
       .xadd('tasks', '*', 'payload', '1', 'timestamp', '1')
       .xreadgroup('GROUP', 'sluice', me, 'COUNT', 10, 'STREAMS', 'tasks', '>')
       .exec();
     expect(await pendingOf()).toMatchObject([[expect.anything(), me, expect.anything(), 1]]);
-    await until(() => seen.some((task) => task.deliveries === 2), { what: 'the lost one ran' });
+    await until(() => seen.length === 1, { what: 'the lost one ran' });
+    expect(seen[0]).toMatchObject({ attempt: 1, deliveries: 1 });
     await bed.untilSettled();
+  });
+});
+
+describe('a reading socket that goes half-open', () => {
+  /** The clients that wait in a read, by id. */
+  const readers = async (): Promise<string[]> => {
+    const clients = String(await bed.admin.client('LIST')).split('\n');
+    return clients.filter((line) => line.includes('flags=b')).map((line) => /id=(\d+)/.exec(line)?.[1] ?? '');
+  };
+  const seen: Task<never>[] = [];
+  let proxy: FaultProxy;
+  let id: string | null;
+  const publish = async (): Promise<unknown> => (id = await bed.admin.xadd('tasks', '*', 'payload', '1'));
+
+  it.each<[string, (old: string) => Promise<unknown>]>([
+    [
+      'and is handed a task',
+      async () => {
+        await publish();
+        proxy.cut();
+      },
+    ],
+    [
+      'and would be handed one after it was replaced',
+      async (old) => {
+        proxy.cut();
+        await until(async () => (await readers()).some((reader) => reader !== old), { what: 'the next one reads' });
+        await publish();
+      },
+    ],
+  ])('%s: it runs at once', async (_, happens) => {
+    seen.length = 0;
+    proxy = await startFaultProxy(bed.redis.port);
+    const { app } = await startQueueApp({
+      url: `redis://127.0.0.1:${proxy.port}`,
+      handlers: { tasks: (task) => void seen.push(task) },
+      // It would be a minute until somebody looks for what got lost.
+      queue: { leaseMs: 60_000 },
+    });
+    try {
+      const [old] = await until(async () => (await readers()).length > 0 && readers(), { what: 'it reads' });
+      proxy.freeze();
+      await happens(old ?? '');
+      await until(() => seen.length === 1, { what: 'it ran', deadlineMs: 5_000 });
+      expect(seen[0]).toMatchObject({ id, deliveries: 1 });
+      await bed.untilSettled();
+    } finally {
+      await app.close();
+      await proxy.close();
+    }
   });
 });
 

@@ -154,17 +154,6 @@ describe('@TaskHandler is refused', () => {
     await failing([Base, Sub], 'SLUICE_DUPLICATE_HANDLER', "'inherited'", 'Base.inherited', 'Sub.inherited');
   });
 
-  it('for two groups on one queue', async () => {
-    @Injectable()
-    class Second {
-      @TaskHandler('inherited', { group: 'second' })
-      run(): number {
-        return 1;
-      }
-    }
-    await failing([Base, Second], 'SLUICE_GROUPS_UNSUPPORTED', "'inherited'", 'Base.inherited', 'Second.run');
-  });
-
   it.each([
     [Scope.REQUEST, 'request-scoped'],
     [Scope.TRANSIENT, 'transient'],

@@ -35,7 +35,7 @@ export class RedisConnection {
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
-      channel: (id) => context.keyspace.channel(`inbox:${id}`, this.commands.client.options.db ?? 0),
+      prefix: `${context.keyspace.channel('inbox', this.commands.client.options.db ?? 0)}:`,
       clock: context.clock,
       onError: context.onError,
     });

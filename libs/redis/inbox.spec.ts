@@ -45,7 +45,7 @@ describe('Inbox', () => {
   it('is one channel per process and database', async () => {
     const [a, b] = [await openInbox(0), await openInbox(1)];
     expect(a.inbox.channel).not.toBe(b.inbox.channel);
-    expect(b.inbox.channel).toMatch(/:1$/);
+    expect(b.inbox.channel).toMatch(/:~inbox:1:/);
     expect(await admin.publish(a.inbox.channel, frame('note', 'to a'))).toBe(1);
     await until(() => a.got.length > 0, { what: 'a got its note' });
     expect(b.got).toEqual([]);

@@ -9,8 +9,8 @@ export type InboxHandler = (parts: Buffer[]) => void;
 
 export interface InboxOptions {
   link: Link;
-  /** Makes the channel's name from this process' private part of it. */
-  channel: (id: string) => string;
+  /** What the names of all inboxes of this namespace and database begin with. */
+  prefix: string;
   clock: Clock;
   onError: (error: unknown, what: string) => void;
 }
@@ -34,7 +34,11 @@ const PING_DEADLINE_MS = 3_000;
  * caused it: register locally before sending.
  */
 export class Inbox {
+  /** `prefix` and `id`. */
   readonly channel: string;
+  readonly prefix: string;
+  /** This process' own part of the name. Free of colons. */
+  readonly id = randomUUID();
   readonly #link: Link;
   readonly #options: InboxOptions;
   readonly #handlers = new Map<string, InboxHandler>();
@@ -48,7 +52,8 @@ export class Inbox {
   constructor(options: InboxOptions) {
     this.#options = options;
     this.#link = options.link;
-    this.channel = options.channel(randomUUID());
+    this.prefix = options.prefix;
+    this.channel = this.prefix + this.id;
     this.#keeper = new Loop({
       name: 'inbox',
       clock: options.clock,

@@ -180,8 +180,36 @@ describe('SluiceTestingModule', () => {
     expect(await queue.drain()).toEqual({ completed: 4, dead: 1 });
     expect(shop.attempts.sort()).toEqual([1, 1, 1, 2, 2, 3]);
     expect(shop.sent).toEqual([1, 2]);
-    expect(queue.dead(Orders)).toEqual([{ id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') }]);
+    expect(queue.deadTasks(Orders)).toEqual([
+      { id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') },
+    ]);
     expect(await queue.drain()).toEqual({ completed: 0, dead: 0 });
+  });
+
+  it('queues: each group of a queue gets every task, and retries its own', async () => {
+    const runs: string[] = [];
+    @Injectable()
+    class Handlers {
+      @TaskHandler('parcels', { group: 'pack' })
+      pack({ payload, attempt }: Task<number>): void {
+        runs.push(`pack ${payload} ${attempt}`);
+        if (attempt === 1) throw new Error('not yet');
+      }
+
+      @TaskHandler('parcels', { group: 'bill' })
+      bill({ payload, attempt }: Task<number>): void {
+        runs.push(`bill ${payload} ${attempt}`);
+      }
+    }
+    const both = await Test.createTestingModule({
+      imports: [SluiceTestingModule.forRoot()],
+      providers: [Handlers],
+    }).compile();
+    await both.init();
+    await both.get(QueueService).publish('parcels', 7);
+    expect(await both.get(TestingQueue).drain()).toEqual({ completed: 2, dead: 0 });
+    expect(runs.sort()).toEqual(['bill 7 1', 'pack 7 1', 'pack 7 2']);
+    await both.close();
   });
 
   it('queues: refuses what the real one refuses', async () => {

@@ -30,7 +30,7 @@ export default [
   {
     ...fragments,
     name: 'a task is lost when it cannot be buried',
-    find: "kind == 'stream' or kind == 'none'",
+    find: "is == kind or is == 'none'",
     replace: 'true',
   },
   { ...reap, name: 'a stale proof judges', find: ' and now < endsMs', replace: '' },
