@@ -1,15 +1,37 @@
 import { checkKey } from '../redis/index.js';
-import { badOption, weaveMethod, type AsyncMethodDecorator, type KeyFunction } from '../weave/index.js';
+import {
+  badOption,
+  weaveMethod,
+  type AsyncMethodDecoratorOf,
+  type KeyFunction,
+  type WovenCall,
+} from '../weave/index.js';
 import { resolveLayer, type CacheOptions, type LoadOptions } from './cache.options.js';
 import { CACHE_SERVICE, type CacheService } from './cache.service.js';
+import { fromCall, type FromCall } from './from-call.js';
+import { encodeTags } from './tags.js';
 
 /** Options of {@link CacheStampedeSafe}. */
-export interface StampedeSafeOptions<T extends object, A extends unknown[]> extends CacheOptions {
+export interface StampedeSafeOptions<
+  T extends object,
+  A extends unknown[],
+  B extends unknown[] = [],
+  W extends unknown[] = [],
+  V = unknown,
+> extends Omit<CacheOptions<V>, 'tags' | 'resultTags' | 'unless'> {
   /**
    * The key of a call, from the method's arguments and its object (`this`). Default: the class of the object, the method, and a
    * hash of the arguments, within the namespace.
    */
   key?: KeyFunction<T, A>;
+  /** What `CacheService.invalidateTags` finds the value by; or how to tell from the method's arguments and its object (`this`). */
+  tags?: readonly string[] | ((this: T, ...args: B) => readonly string[]);
+  /** Further tags, which only the result names. A load that began before one of them was invalidated is never stored. */
+  resultTags?: (result: V) => readonly string[];
+  /** The cache is used only when this is true of the arguments; else the method just runs. */
+  when?: (this: T, ...args: W) => boolean;
+  /** Does not store what this is true of: its callers get it, and whoever asks next loads again. */
+  unless?: (result: V) => boolean;
 }
 
 /**
@@ -24,13 +46,21 @@ export interface StampedeSafeOptions<T extends object, A extends unknown[]> exte
  * @CacheStampedeSafe({ key: (id: string) => `user:${id}`, ttlMs: 60_000 })
  * async user(id: string): Promise<User> {}
  */
-export function CacheStampedeSafe<T extends object = object, A extends unknown[] = []>(
-  options: StampedeSafeOptions<T, A> = {},
-): AsyncMethodDecorator<T, A> {
-  const { key, ...rest } = options;
-  const declared = resolveLayer('@CacheStampedeSafe options', rest);
+export function CacheStampedeSafe<
+  T extends object = object,
+  A extends unknown[] = [],
+  B extends unknown[] = [],
+  W extends unknown[] = [],
+  V = unknown,
+>(options: StampedeSafeOptions<T, A, B, W, V> = {}): AsyncMethodDecoratorOf<T, [A, B, W], V> {
+  const { key, tags, when, ...rest } = options;
+  const ofCall = typeof tags === 'function' ? (tags as (this: object, ...args: unknown[]) => unknown) : undefined;
+  const declared = resolveLayer('@CacheStampedeSafe options', ofCall ? rest : { ...rest, tags });
   if (key !== undefined && typeof key !== 'function')
     throw badOption('@CacheStampedeSafe options.key', 'a function', key);
+  if (when !== undefined && typeof when !== 'function')
+    throw badOption('@CacheStampedeSafe options.when', 'a function', when);
+  const condition = when as FromCall<boolean> | undefined;
   const keyFunction = key as ((this: object, ...args: unknown[]) => unknown) | undefined;
   const resolved = new WeakMap<CacheService, Map<string, LoadOptions>>();
 
@@ -48,13 +78,27 @@ export function CacheStampedeSafe<T extends object = object, A extends unknown[]
       token: CACHE_SERVICE,
       check: (site, service) => {
         if (!keyFunction) service.defaultKeys.check(site);
+        service.noteMethod(`${site.className}.${site.method}`);
       },
     },
     (service, call) => {
+      if (fromCall(condition, call, call.args) === false) return call.proceed();
       const cacheKey = keyFunction
         ? checkKey(Reflect.apply(keyFunction, call.self, call.args))
         : service.defaultKeys.keyOf(call);
-      return service.load(cacheKey, () => call.proceed(), optionsOf(service, `${call.className}.${call.method}`));
+      const method = `${call.className}.${call.method}`;
+      const options = optionsOf(service, method);
+      return service.load(cacheKey, () => call.proceed(), ofCall ? withTags(options, call, ofCall) : options, method);
     },
   );
+}
+
+/** Those of the call beside those that configuration gives the method. */
+function withTags(
+  options: LoadOptions,
+  call: WovenCall,
+  ofCall: (this: object, ...args: unknown[]) => unknown,
+): LoadOptions {
+  const tags = encodeTags(`tags of ${call.className}.${call.method}`, Reflect.apply(ofCall, call.self, call.args));
+  return { ...options, tags: [...new Set([...options.tags, ...tags])] };
 }

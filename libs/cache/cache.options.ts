@@ -1,14 +1,48 @@
-import { badOption, durationMs, optional, resolveOptions, text, type OptionChecks } from '../weave/index.js';
+import {
+  badOption,
+  count,
+  durationMs,
+  flag,
+  fn,
+  oneOf,
+  optional,
+  resolveOptions,
+  text,
+  type OptionChecks,
+  type SluiceError,
+} from '../weave/index.js';
+import type { Revive } from './copies.js';
+import type { LocalLimits } from './local-tier.js';
+import { encodeTags, isWellFormed } from './tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
-export interface CacheOptions {
-  /** Milliseconds that a value is kept. Default 60 000. */
+export interface CacheOptions<T = unknown> {
+  /** Milliseconds that a value is fresh, less the jitter. Default 60 000. */
   ttlMs?: number;
-  /** Milliseconds that a result of null or undefined is kept. Default: as `ttlMs`. */
+  /**
+   * Milliseconds past `ttlMs` that a value may still be returned: while one process refreshes it, and when its loader
+   * fails. It covers expiry, never an invalidation. Default 0.
+   */
+  staleMs?: number;
+  /**
+   * Milliseconds that a caller waits for the refresh of a stale value, before it takes the stale one. Default 0: at once,
+   * and the refresh runs in the background.
+   */
+  softTimeoutMs?: number;
+  /** Share of `ttlMs`, from 0 to 1, by up to which it is shortened at random, so that values do not expire together. Default 0.1. */
+  jitter?: number;
+  /**
+   * How early a value that is read all the time is refreshed before it expires, in the background: XFetch's β. The longer a load
+   * took, the earlier. 0: never. Default 1.
+   *
+   * @see Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015
+   */
+  earlyRefresh?: number;
+  /** Milliseconds that a result of null or undefined is fresh. Default: as `ttlMs`. */
   negativeTtlMs?: number;
   /**
-   * Milliseconds after a loader's error during which nobody in the fleet tries again: who asks gets a
-   * CacheLoaderError at once. 0: the next to ask tries. Default 1 000.
+   * Milliseconds after a loader's error during which nobody in the fleet tries again: who asks gets a stale value if
+   * `staleMs` allows, else a CacheLoaderError at once. 0: the next to ask tries. Default 1 000.
    */
   errorBackoffMs?: number;
   /**
@@ -16,12 +50,60 @@ export interface CacheOptions {
    * another caller may load. Default 60 000.
    */
   loaderTimeoutMs?: number;
+  /**
+   * How many loads the whole fleet may run at once at one source, whatever their keys; who comes then waits for a slot.
+   * A loader holds its slot until it has really ended; a dead process' slots are free after `leaseMs`. Default: any number.
+   */
+  maxConcurrentLoads?: number;
+  /**
+   * Names the source that `maxConcurrentLoads` protects. Default: the decorated method; all calls of `getOrLoad` that name
+   * none are one.
+   */
+  source?: string;
+  /** What {@link CacheService.invalidateTags} finds the value by: any non-empty strings. */
+  tags?: readonly string[];
+  /** Further tags, which only the result names. A load that began before one of them was invalidated is never stored. */
+  resultTags?(value: T): readonly string[];
+  /**
+   * `'strict'`: a read that begins after an invalidation was acknowledged never gets older data. It joins no load or wait that
+   * began before it, and asks Redis every time. Default `'bounded'`: in other processes than the invalidating one, within 1 s.
+   */
+  consistency?: 'bounded' | 'strict';
+  /**
+   * Part of the key: apps of another version have values of their own, when what is cached changes its shape. `delete` and `set`
+   * reach the version that they are given; tags and `clear` reach all.
+   */
+  version?: string;
+  /**
+   * Keeps copies in this process, which are answered without a round trip; copies in other processes than the invalidating one
+   * go within 1 s. Default true, and false where `consistency` is `'strict'`; asking for both is refused.
+   */
+  local?: boolean;
+  /**
+   * Makes an instance of a class of the data that the cache keeps: called for every caller, with what is stored. Instances are then
+   * accepted, and stored as plain objects of their own properties. What it throws makes a stored value a miss: it may check as
+   * well (`(data) => UserSchema.parse(data)`).
+   */
+  revive?(data: unknown): unknown;
+  /** Does not store what this is true of: its callers get it, and whoever asks next loads again. */
+  unless?(value: T): boolean;
+  /** `'throw'`: a reader gets the error if Redis does not answer or refuses. Default `'load'`: its value from the source, uncached. */
+  onBackendDown?: 'load' | 'throw';
 }
 
 /** Options of `CacheService.set`. */
-export type SetOptions = Pick<CacheOptions, 'ttlMs' | 'negativeTtlMs'>;
+export type SetOptions = Pick<CacheOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'jitter' | 'tags' | 'version'>;
 
-export interface SluiceCacheModuleOptions extends CacheOptions {
+/** Options of `CacheService.lease`. */
+export type LeaseOptions<T = unknown> = Pick<CacheOptions<T>, (typeof LEASE_OPTIONS)[number]>;
+
+/** Options of `CacheService.get` and `CacheService.delete`. */
+export type KeyOptions = Pick<CacheOptions, 'version'>;
+
+export interface SluiceCacheModuleOptions extends Omit<
+  CacheOptions,
+  'tags' | 'resultTags' | 'source' | 'local' | 'revive' | 'unless'
+> {
   /** The Redis connection to use, by its name in `redis.connections`. Default: `default`. */
   connection?: string;
   /**
@@ -32,18 +114,54 @@ export interface SluiceCacheModuleOptions extends CacheOptions {
   /** Milliseconds that a read waits for Redis before it goes to the source by itself. Default 250. */
   readTimeoutMs?: number;
   /**
+   * How many copies this process keeps; false: none, of anything. Default `{ maxEntries: 10 000, maxBytes: 32 MiB }`; bytes are
+   * estimated from the text that is stored in Redis.
+   */
+  local?: boolean | LocalOptions;
+  /** Packs texts of this many characters and more (brotli). Read they are in any case. Default false. */
+  compression?: boolean | CompressionOptions;
+  /**
    * Options per decorated method, by `Class.method`: they outrank the decorator's, so that configuration can tune what
-   * code declares.
+   * code declares. A name that no method has is warned of at boot.
    */
   methods?: Record<string, CacheOptions>;
 }
 
-/** Options of one load, complete. */
+/** Limits of the local tier. */
+export interface LocalOptions extends Partial<LocalLimits> {
+  /**
+   * Also hears of what others than Sluice do to stored values (`redis-cli DEL`, a flush, eviction, expiry), through Redis' client tracking
+   * on a further connection. Every write of any value then is a message to every process. Default false.
+   */
+  tracking?: boolean;
+}
+
+export interface CompressionOptions {
+  /** Shorter texts are stored as they are. Default 4 096. */
+  threshold?: number;
+}
+
+/** Options of one load, complete. Tags are encoded. */
 export interface LoadOptions {
   readonly ttlMs: number;
+  readonly staleMs: number;
+  readonly softTimeoutMs: number;
+  readonly jitter: number;
+  readonly earlyRefresh: number;
   readonly negativeTtlMs: number;
   readonly errorBackoffMs: number;
   readonly loaderTimeoutMs: number;
+  /** 0: any number. */
+  readonly maxConcurrentLoads: number;
+  readonly source: string;
+  readonly tags: readonly string[];
+  readonly resultTags: ((value: never) => readonly string[]) | undefined;
+  readonly consistency: 'bounded' | 'strict';
+  readonly version: string | undefined;
+  readonly local: boolean;
+  readonly revive: Revive | undefined;
+  readonly unless: ((value: never) => boolean) | undefined;
+  readonly onBackendDown: 'load' | 'throw';
 }
 
 /** Options of the module, complete. */
@@ -51,36 +169,128 @@ export interface ResolvedCacheOptions {
   readonly connection: string | undefined;
   readonly leaseMs: number;
   readonly readTimeoutMs: number;
+  /** Undefined: no local tier. */
+  readonly local: (LocalLimits & { readonly tracking: boolean }) | undefined;
+  /** Texts of this length and more are packed. */
+  readonly packFrom: number;
   readonly loads: Layer;
   readonly methods: ReadonlyMap<string, Layer>;
 }
 
 /** What one place says about loads: what it leaves out, the next lower place decides. */
-export type Layer = { readonly [K in keyof LoadOptions]?: number | undefined };
+export type Layer = { readonly [K in keyof LoadOptions]?: LoadOptions[K] | undefined };
 
-const layer: OptionChecks<Layer> = {
+const everywhere = {
   ttlMs: optional(durationMs(60_000)),
+  staleMs: optional(durationMs(0, { min: 0 })),
+  softTimeoutMs: optional(durationMs(0, { min: 0 })),
+  jitter: optional(fraction),
+  earlyRefresh: optional(factor),
   negativeTtlMs: optional(durationMs(60_000)),
   errorBackoffMs: optional(durationMs(1_000, { min: 0 })),
   loaderTimeoutMs: optional(durationMs(60_000)),
+  maxConcurrentLoads: optional(count(1)),
+  consistency: optional(oneOf(['bounded', 'strict'], 'bounded')),
+  version: optional(versionText),
+  onBackendDown: optional(oneOf(['load', 'throw'], 'load')),
 };
 
-const DEFAULTS = { ttlMs: 60_000, errorBackoffMs: 1_000, loaderTimeoutMs: 60_000 };
+/** What makes sense of one kind of value only is no option of the module. */
+const layer: OptionChecks<Layer> = {
+  ...everywhere,
+  local: optional(flag(true)),
+  revive: fn<Revive>(),
+  unless: fn(),
+  source: optional(text()),
+  tags: optional((value: unknown, path: string) => encodeTags(path, value)),
+  resultTags: fn(),
+};
+
+const LEASE_OPTIONS = [
+  'ttlMs',
+  'staleMs',
+  'jitter',
+  'negativeTtlMs',
+  'errorBackoffMs',
+  'loaderTimeoutMs',
+  'tags',
+  'resultTags',
+  'version',
+  'revive',
+  'unless',
+  'onBackendDown',
+] as const satisfies (keyof CacheOptions)[];
+
+const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
+  ttlMs: 60_000,
+  staleMs: 0,
+  softTimeoutMs: 0,
+  jitter: 0.1,
+  earlyRefresh: 1,
+  errorBackoffMs: 1_000,
+  loaderTimeoutMs: 60_000,
+  maxConcurrentLoads: 0,
+  source: '',
+  tags: [],
+  resultTags: undefined,
+  consistency: 'bounded',
+  version: undefined,
+  revive: undefined,
+  unless: undefined,
+  onBackendDown: 'load',
+};
 
 /** Checks what one place says. */
 export function resolveLayer(path: string, given: unknown): Layer {
-  return resolveOptions(path, given, layer);
+  const resolved = resolveOptions(path, given, layer);
+  if (resolved.local === true && resolved.consistency === 'strict') throw localAndStrict(path);
+  return resolved;
+}
+
+function localAndStrict(path: string): SluiceError {
+  return badOption(`${path}.local`, "false or left out under consistency: 'strict', which has no local copies", true);
+}
+
+/** The same for `CacheService.lease`. */
+export function resolveLeaseLayer(path: string, given: unknown): Layer {
+  const checks = Object.fromEntries(LEASE_OPTIONS.map((name) => [name, layer[name]]));
+  return resolveOptions(path, given, checks as OptionChecks<Layer>);
+}
+
+/** The same for what takes a `version` only. */
+export function resolveVersion(path: string, given: unknown): string | undefined {
+  if (given === undefined) return undefined;
+  return resolveOptions<{ version: string | undefined }>(path, given, { version: optional(versionText) }).version;
 }
 
 /** Puts layers on the defaults, the strongest last. */
 export function loadOptions(...layers: readonly Layer[]): LoadOptions {
-  const merged: Layer & typeof DEFAULTS = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS;
-  return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs };
+  const merged = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS & Layer;
+  return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs, local: localOf(layers) };
 }
 
-/** How long a value is kept. */
-export function ttlOf(value: unknown, { ttlMs, negativeTtlMs }: LoadOptions): number {
-  return value === null || value === undefined ? negativeTtlMs : ttlMs;
+/** The strongest word counts; `strict` is one, against copies. */
+function localOf(layers: readonly Layer[]): boolean {
+  let wanted: boolean | undefined;
+  let strict = false;
+  for (const { local, consistency } of layers) {
+    if (consistency !== undefined) strict = consistency === 'strict';
+    if (consistency === 'strict') wanted = undefined;
+    if (local !== undefined) wanted = local;
+    if (strict && wanted === true) throw localAndStrict('cache');
+  }
+  return wanted ?? !strict;
+}
+
+/** How long a value is fresh, this time. */
+export function ttlOf(value: unknown, { ttlMs, negativeTtlMs, jitter }: LoadOptions, random: () => number): number {
+  const longest = value === null || value === undefined ? negativeTtlMs : ttlMs;
+  return Math.max(1, Math.round(longest * (1 - jitter * random())));
+}
+
+/** The longest that what such a load stores may live, from the grant of its lease on. */
+export function keepOf({ ttlMs, negativeTtlMs, staleMs, loaderTimeoutMs }: LoadOptions): number {
+  return Math.max(ttlMs, negativeTtlMs) + staleMs + loaderTimeoutMs;
 }
 
 /**
@@ -89,14 +299,43 @@ export function ttlOf(value: unknown, { ttlMs, negativeTtlMs }: LoadOptions): nu
  * @throws SluiceError `SLUICE_BAD_OPTION` naming path and value
  */
 export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined): ResolvedCacheOptions {
-  const { connection, leaseMs, readTimeoutMs, methods, ...loads } = resolveOptions('cache', given, {
-    ...layer,
+  const { connection, leaseMs, readTimeoutMs, methods, local, compression, ...loads } = resolveOptions('cache', given, {
+    ...everywhere,
+    local: localTier,
+    compression: compressionFrom,
     connection: text(),
     leaseMs: durationMs(3_000, { min: 10 }),
     readTimeoutMs: durationMs(250),
     methods: methodLayers,
   });
-  return { connection, leaseMs, readTimeoutMs, methods, loads };
+  if (local.asked && loads.consistency === 'strict') throw localAndStrict('cache');
+  const off = local.limits ? {} : { local: false };
+  return {
+    connection,
+    leaseMs,
+    readTimeoutMs,
+    local: local.limits,
+    packFrom: compression,
+    methods,
+    loads: { ...loads, ...off },
+  };
+}
+
+const LOCAL_DEFAULTS = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
+
+function localTier(given: unknown, path: string): { asked: boolean; limits: ResolvedCacheOptions['local'] } {
+  if (given === false) return { asked: false, limits: undefined };
+  const limits = resolveOptions<LocalLimits & { tracking: boolean }>(path, given === true ? {} : given, {
+    maxEntries: count(LOCAL_DEFAULTS.maxEntries),
+    maxBytes: count(LOCAL_DEFAULTS.maxBytes),
+    tracking: flag(false),
+  });
+  return { asked: given !== undefined, limits };
+}
+
+function compressionFrom(given: unknown, path: string): number {
+  if (given === undefined || given === false) return Infinity;
+  return resolveOptions(path, given === true ? {} : given, { threshold: count(4_096) }).threshold;
 }
 
 function methodLayers(given: unknown, path: string): ReadonlyMap<string, Layer> {
@@ -105,4 +344,19 @@ function methodLayers(given: unknown, path: string): ReadonlyMap<string, Layer> 
   return new Map(
     Object.entries(given).map(([method, options]) => [method, resolveLayer(`${path}['${method}']`, options)]),
   );
+}
+
+function fraction(value: unknown, path: string): number {
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value;
+  throw badOption(path, 'a number from 0 to 1', value);
+}
+
+function factor(value: unknown, path: string): number {
+  if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value;
+  throw badOption(path, 'a number from 0 on', value);
+}
+
+function versionText(value: unknown, path: string): string {
+  if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value;
+  throw badOption(path, 'a non-empty string', value);
 }

@@ -1,24 +1,38 @@
+import type { OnApplicationBootstrap } from '@nestjs/common';
 import { checkKey, type RedisConnections } from '../redis/index.js';
 import { brandService } from '../weave/index.js';
-import { CacheKeys } from './cache.keys.js';
+import { takeLease, type CacheLease } from './cache-lease.js';
+import { CacheKeys, entryOf } from './cache.keys.js';
 import {
   loadOptions,
   resolveCacheOptions,
   resolveLayer,
+  resolveLeaseLayer,
+  resolveVersion,
   ttlOf,
   type CacheOptions,
+  type KeyOptions,
   type Layer,
+  type LeaseOptions,
   type LoadOptions,
   type ResolvedCacheOptions,
   type SetOptions,
   type SluiceCacheModuleOptions,
 } from './cache.options.js';
 import { CacheStore } from './cache.store.js';
+import { loadMany, type BatchLoader } from './batch.js';
+import { Meters, type CacheStats, type Meter } from './cache.stats.js';
 import { decode, encode } from './codec.js';
 import { DefaultKeys } from './default-keys.js';
+import { RawCache } from './raw-cache.js';
+import type { Order } from './grant.js';
 import type { Loader } from './load.js';
+import { LocalTier, type Kept } from './local-tier.js';
 import { Reader } from './reader.js';
+import type { StoredValue } from './stored-value.js';
+import { encodeTags } from './tags.js';
 import { WakeUps } from './wake-ups.js';
+import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './warm.js';
 
 /** Nest provider token of {@link CacheService}. */
 export const CACHE_SERVICE = 'sluice:cache-service';
@@ -29,25 +43,41 @@ export const CACHE_SERVICE = 'sluice:cache-service';
  * What comes back equals what was put (plain data, Date, Map, Set, bigint, Buffer, typed arrays, undefined), and is the
  * caller's own: changing it changes nobody else's.
  */
-export class CacheService {
+export class CacheService implements OnApplicationBootstrap {
   /** For `@CacheStampedeSafe` without a key. */
   readonly defaultKeys: DefaultKeys;
+  /** Plain strings under literal keys, for clients in other languages. */
+  readonly raw: RawCache;
   readonly #options: ResolvedCacheOptions;
   readonly #moduleWide: LoadOptions;
   readonly #store: CacheStore;
   readonly #reader: Reader;
+  readonly #local: LocalTier | undefined;
+  readonly #meters = new Meters();
+  readonly #random = Math.random;
+  readonly #connections: RedisConnections;
+  readonly #methods = new Set<string>();
 
   /** @param store where entries are kept; by default the Redis that the options name */
   constructor(connections: RedisConnections, options: SluiceCacheModuleOptions | undefined, store?: CacheStore) {
     brandService(this, CACHE_SERVICE);
+    this.#connections = connections;
     this.#options = resolveCacheOptions(options);
     this.#moduleWide = loadOptions(this.#options.loads);
     const { keyspace, clock, shutdown } = connections;
     this.defaultKeys = new DefaultKeys(keyspace.namespace);
+    this.raw = new RawCache(() => connections.get(this.#options.connection), keyspace, clock);
     this.#store =
-      store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options);
+      store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options, clock);
     const wakeUps = new WakeUps(this.#store.inbox, clock);
-    this.#reader = new Reader({ store: this.#store, wakeUps, clock, random: Math.random });
+    const report = (error: unknown, what: string): void => {
+      connections.logger.warn(`${what}: ${String(error)}`);
+    };
+    const { local: limits } = this.#options;
+    const { inbox, news: channel } = this.#store;
+    const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
+    this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track });
+    this.#reader = new Reader({ store: this.#store, wakeUps, local: this.#local, clock, random: this.#random, report });
     shutdown.onClose(() => this.#reader.close());
   }
 
@@ -58,36 +88,133 @@ export class CacheService {
    * An invalidation during a load makes sure that its result is never stored. What the loader throws comes back `===` to
    * the callers in this process; callers elsewhere, and everybody for `errorBackoffMs`, get a CacheLoaderError. While Redis
    * does not answer, each process loads for itself and stores nothing. The loader runs in the AsyncLocalStorage context of the
-   * caller that came first: it must not depend on who calls, only on the key, and must not ask for that key itself.
+   * caller that came first: it must not depend on who calls, only on the key, and must not ask for that key itself. Options
+   * are checked when Redis is asked, not for a value that this process has.
    *
    * @throws SluiceError `SLUICE_CACHE_LOADER_FAILED`, `SLUICE_CACHE_LOADER_TIMEOUT`, `SLUICE_CACHE_UNSERIALIZABLE`,
    *   `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
    * @example
    * const user = await cache.getOrLoad(`user:${id}`, ({ signal }) => api.user(id, { signal }), { ttlMs: 30_000 });
    */
-  async getOrLoad<T>(key: string, loader: Loader<T>, options?: CacheOptions): Promise<T> {
-    return this.load(key, loader, this.#resolve('getOrLoad options', options));
+  async getOrLoad<T>(key: string, loader: Loader<T>, options?: CacheOptions<NoInfer<T>>): Promise<T> {
+    const meter = this.#meters.of('getOrLoad');
+    const found = this.#readLocal(key, options ?? this.#moduleWide, meter);
+    if (found) return found.value as T;
+    return this.#read(orderOf(key, this.#resolve('getOrLoad options', options), meter), loader) as Promise<T>;
   }
 
-  /** {@link getOrLoad} with options that were checked before. */
-  load<T>(key: string, loader: Loader<T>, options: LoadOptions): Promise<T> {
-    return this.#reader.read(checkKey(key), loader, options) as Promise<T>;
+  /** {@link getOrLoad} with options that were checked before, on behalf of a decorated method. */
+  async load<T>(key: string, loader: Loader<T>, options: LoadOptions, method: string): Promise<T> {
+    const meter = this.#meters.of(method);
+    const found = this.#readLocal(key, options, meter);
+    return (found ? found.value : await this.#read(orderOf(key, options, meter), loader)) as T;
+  }
+
+  /**
+   * The values of several keys, in their order; what is missing is loaded in one call of `batchLoader`, which gets the keys that nobody
+   * else loads, and answers their values in that order (an `Error` in place of one fails that key alone).
+   *
+   * Each key has its own lease: one load for the fleet per key, as for {@link getOrLoad}. All keys are asked for in one write;
+   * what others load is waited for while the own batch runs, never before. A process that died while it loaded leaves its
+   * keys to a further call.
+   *
+   * @throws the error of the first key in order that failed, once all have ended
+   * @example
+   * const users = await cache.getOrLoadMany(ids.map((id) => `user:${id}`), (keys) => db.users(keys), { ttlMs: 30_000 });
+   */
+  async getOrLoadMany<T>(
+    keys: readonly string[],
+    batchLoader: BatchLoader<T>,
+    options?: CacheOptions<NoInfer<T>>,
+  ): Promise<T[]> {
+    const resolved = this.#resolve('getOrLoadMany options', options);
+    const meter = this.#meters.of('getOrLoadMany');
+    const values = await loadMany(keys, batchLoader, (key, loader, onWait) => {
+      const found = this.#readLocal(key, resolved, meter);
+      return found ? Promise.resolve(found.value) : this.#read(orderOf(key, resolved, meter, onWait), loader);
+    });
+    return values as T[];
+  }
+
+  /**
+   * Has values loaded that will be needed: `concurrency` at a time, what is there already is not loaded again.
+   *
+   * @returns what was loaded, and what failed: errors of single entries do not reject
+   * @example
+   * await cache.warm(ids.map((id) => ({ key: `user:${id}`, loader: () => db.user(id) })), { concurrency: 4 });
+   */
+  warm(entries: Iterable<WarmEntry> | AsyncIterable<WarmEntry>, options?: WarmOptions): Promise<WarmProgress> {
+    return warm(entries, options, (entry) => this.getOrLoad(entry.key, entry.loader, entry.options));
   }
 
   /** The options of a decorated method: what `cache.methods` says of it, over its decorator, over the module. */
   methodOptions(method: string, declared: Layer): LoadOptions {
-    return loadOptions(this.#options.loads, declared, this.#options.methods.get(method) ?? {});
+    return loadOptions(this.#options.loads, { source: method }, declared, this.#options.methods.get(method) ?? {});
   }
 
-  /** The value of a key, `undefined` if there is none, or no Redis that answers. */
-  async get<T>(key: string): Promise<T | undefined> {
-    const text = await this.#store.get(checkKey(key)).catch(() => null);
-    if (text === null) return undefined;
-    try {
-      return decode(text) as T;
-    } catch {
+  /** Notes at boot that a method of that name is cached. */
+  noteMethod(method: string): void {
+    this.#methods.add(method);
+  }
+
+  /** Names the entries of `cache.methods` that no method has: a typo must not be silent. */
+  onApplicationBootstrap(): void {
+    const unmatched = [...this.#options.methods.keys()].filter((method) => !this.#methods.has(method));
+    if (unmatched.length === 0) return;
+    const known = [...this.#methods].join(', ') || 'none';
+    this.#connections.logger.warn(
+      `cache.methods has options for ${unmatched.map((name) => `'${name}'`).join(', ')}, ` +
+        `but no provider has such a method with @CacheStampedeSafe. Cached methods: ${known}`,
+    );
+  }
+
+  /**
+   * A load by hand, for who cannot give a loader: the value; or the right to load it; or to wait for who does.
+   *
+   * A load is renewed until it is ended or `loaderTimeoutMs` is over. What it fills is stored under the same conditions as what
+   * a loader of {@link getOrLoad} returns. While Redis does not answer, every call is told to load, and nothing is stored.
+   *
+   * @throws SluiceError `SLUICE_CACHE_LOADER_FAILED` during a back-off, `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
+   * @example
+   * await using lease = await cache.lease<User>(`user:${id}`);
+   * if (lease.state === 'hit') return lease.value;
+   * if (lease.state === 'wait') return lease.wait();
+   * const user = await api.user(id, { signal: lease.signal });
+   * await lease.fill(user);
+   * return user;
+   */
+  async lease<T>(key: string, options?: LeaseOptions<NoInfer<T>>): Promise<CacheLease<T>> {
+    const layer = options === undefined ? {} : resolveLeaseLayer('lease options', options);
+    const order = orderOf(key, loadOptions(this.#options.loads, layer), this.#meters.of('lease'));
+    return takeLease<T>(this.#reader.airspace, order);
+  }
+
+  /** The value of a key, `undefined` if there is none that is fresh, or no Redis that answers. */
+  async get<T>(key: string, options?: KeyOptions): Promise<T | undefined> {
+    const meter = this.#meters.of('get');
+    const entry = this.#entry('get options', key, options);
+    const local = this.#moduleWide.local ? this.#local : undefined;
+    const found = this.#readLocal(key, { ...this.#moduleWide, version: this.#version('get options', options) }, meter);
+    if (found) return found.value as T;
+    const ask = (): Promise<StoredValue | undefined> => this.#store.get(entry).catch(() => undefined);
+    const value = await (local?.keeping(entry, ask, (given) => given && this.#kept(given)) ?? ask());
+    if (value === undefined) {
+      meter.miss(key);
       return undefined;
     }
+    try {
+      const decoded = decode(value.text) as T;
+      meter.hit(key, 'redis');
+      return decoded;
+    } catch {
+      meter.broken(key);
+      return undefined;
+    }
+  }
+
+  /** The values of several keys, in their order, `undefined` where {@link get} would answer that; asked for in one write. */
+  getMany<T>(keys: readonly string[], options?: KeyOptions): Promise<(T | undefined)[]> {
+    return Promise.all(keys.map((key) => this.get<T>(key, options)));
   }
 
   /**
@@ -96,10 +223,22 @@ export class CacheService {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   async set(key: string, value: unknown, options?: SetOptions): Promise<void> {
-    const resolved = this.#resolve('set options', options);
-    const text = encode(value);
-    this.#reader.forget(checkKey(key));
-    await this.#store.set(key, text, ttlOf(value, resolved));
+    await this.put(key, value, this.#resolve('set options', options));
+  }
+
+  /** {@link set} with options that were checked before, and further tags. */
+  async put(key: string, value: unknown, options: LoadOptions, more: readonly string[] = []): Promise<void> {
+    const text = encode(value, { instances: options.revive !== undefined });
+    const entry = entryOf(checkKey(key), options.version);
+    const { staleMs } = options;
+    const tags = [...new Set([...options.tags, ...encodeTags('tags', more)])];
+    const ttlMs = ttlOf(value, options, this.#random);
+    await this.#changing(
+      () => {
+        this.#forget(entry);
+      },
+      () => this.#store.set(entry, { text, ttlMs, staleMs, tags }),
+    );
   }
 
   /**
@@ -108,12 +247,116 @@ export class CacheService {
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */
-  async delete(key: string): Promise<boolean> {
-    this.#reader.forget(checkKey(key));
-    return this.#store.delete(key);
+  async delete(key: string, options?: KeyOptions): Promise<boolean> {
+    const entry = this.#entry('delete options', key, options);
+    return this.#changing(
+      () => {
+        this.#forget(entry);
+      },
+      () => this.#store.delete(entry),
+    );
   }
 
-  #resolve(path: string, options: CacheOptions | undefined): LoadOptions {
+  /**
+   * Removes every value that has one of these tags, in every version, whatever their number: the work is that of the tags.
+   * Resolved: as for {@link delete}, for all of them.
+   *
+   * @throws RedisUnavailableError when Redis did not confirm it
+   */
+  async invalidateTags(...tags: string[]): Promise<void> {
+    const encoded = encodeTags('invalidateTags', tags);
+    await this.#changing(
+      () => {
+        this.#reader.forgetTagged(encoded);
+        for (const tag of encoded) this.#local?.dropTag(tag);
+      },
+      () => this.#store.invalidateTags(encoded),
+    );
+  }
+
+  /**
+   * Removes every value of the namespace's cache, in one step, whatever their number. Resolved: as for {@link delete}, for
+   * all of them. Their memory is free when they expire, or are loaded anew.
+   *
+   * @throws RedisUnavailableError when Redis did not confirm it
+   */
+  async clear(): Promise<void> {
+    await this.#changing(
+      () => {
+        this.#reader.forgetTagged();
+        this.#local?.clear();
+      },
+      () => this.#store.clear(),
+    );
+  }
+
+  /** What was counted in this process since it started. */
+  stats(): CacheStats {
+    return { ...this.#meters.read(), local: this.#local?.size };
+  }
+
+  /**
+   * Before the change, and again once it is known: a read that was on its way meanwhile may have got what was there before, and
+   * whoever asks after the acknowledgement must find nothing of it in this process.
+   */
+  async #changing<T>(forget: () => void, change: () => Promise<T>): Promise<T> {
+    forget();
+    try {
+      return await change();
+    } finally {
+      forget();
+    }
+  }
+
+  #forget(entry: string): void {
+    this.#reader.forget(entry);
+    this.#local?.drop(entry);
+  }
+
+  #kept(value: StoredValue): Kept {
+    return { value, leftMs: value.freshUntilMs - this.#store.serverClock.latestMs() };
+  }
+
+  #read(order: Order, loader: Loader<unknown>): Promise<unknown> {
+    return this.#reader.read(order, loader);
+  }
+
+  /** A copy of this process, if one may be used. Written for the path that is taken a million times a second. */
+  #readLocal(key: string, options: CacheOptions<never> | LoadOptions, meter: Meter): { value: unknown } | undefined {
+    const tier = this.#local;
+    if (tier === undefined || !(options.local ?? this.#localBy(options.consistency))) return undefined;
+    const entry = entryOf(key, options.version ?? this.#moduleWide.version);
+    const copy = tier.read(entry);
+    if (copy === undefined) return undefined;
+    try {
+      const value = copy.take();
+      const revived = options.revive ? options.revive(value) : value;
+      meter.hit(key, 'local');
+      return { value: revived };
+    } catch {
+      // Broken in Redis as well: there it is counted, and put out of the way.
+      tier.drop(entry);
+      return undefined;
+    }
+  }
+
+  #localBy(consistency: LoadOptions['consistency'] | undefined): boolean {
+    return consistency === undefined ? this.#moduleWide.local : consistency === 'bounded';
+  }
+
+  #version(path: string, options: KeyOptions | undefined): string | undefined {
+    return resolveVersion(path, options) ?? this.#moduleWide.version;
+  }
+
+  #entry(path: string, key: string, options: KeyOptions | undefined): string {
+    return entryOf(checkKey(key), this.#version(path, options));
+  }
+
+  #resolve<T>(path: string, options: CacheOptions<T> | undefined): LoadOptions {
     return options === undefined ? this.#moduleWide : loadOptions(this.#options.loads, resolveLayer(path, options));
   }
+}
+
+function orderOf(key: string, options: LoadOptions, meter: Meter, onWait?: () => void): Order {
+  return { key, entry: entryOf(checkKey(key), options.version), options, meter, onWait };
 }

@@ -1,11 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { keysLeft } from '../../test/support/cache-bed.js';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { until } from '../../test/support/until.js';
 import { RedisConnections, INBOX_MAX_BYTES } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { CacheKeys } from './cache.keys.js';
-import { CacheStore } from './cache.store.js';
+import { CacheStore, type NewValue, type Question } from './cache.store.js';
+import type { Answer } from './scripts/ask.script.js';
+import { parseStored } from './stored-value.js';
 import { WakeUps, type News, type Request } from './wake-ups.js';
 
 let redis: RedisServer;
@@ -17,10 +20,16 @@ beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.url);
   connections = await new RedisConnections({ redis: { url: redis.url } }).open();
-  store = new CacheStore(connections.get(), new CacheKeys(connections.keyspace), {
-    leaseMs: 400,
-    readTimeoutMs: 2_000,
-  });
+  store = new CacheStore(
+    connections.get(),
+    new CacheKeys(connections.keyspace),
+    {
+      leaseMs: 400,
+      readTimeoutMs: 2_000,
+      packFrom: Infinity,
+    },
+    connections.clock,
+  );
   wakeUps = new WakeUps(connections.get().inbox, connections.clock);
 });
 afterAll(async () => {
@@ -34,6 +43,28 @@ afterEach(() => {
   for (const request of requests.splice(0)) wakeUps.done(request);
 });
 
+const PLAIN: Omit<Question, 'token'> = {
+  tags: [],
+  late: false,
+  keepMs: 60_000,
+  staleMs: 0,
+  patient: false,
+  lot: 0,
+  source: '',
+  limit: 0,
+  woken: false,
+};
+const entry = (key: string): string => `:${key}`;
+const ask = (key: string, token: string, asked: Partial<Question> = {}): Promise<Answer> =>
+  store.ask(entry(key), { ...PLAIN, token, ...asked });
+const fill = (key: string, token: string, text: string, ttlMs: number, tags: string[] = []): Promise<boolean> =>
+  store.fill(entry(key), token, 7, { text, ttlMs, staleMs: 0, tags });
+const set = (key: string, text: string, ttlMs: number, more: Partial<NewValue> = {}): Promise<void> =>
+  store.set(entry(key), { text, ttlMs, staleMs: 0, tags: [], ...more });
+const textOf = async (key: string): Promise<string | undefined> => (await store.get(entry(key)))?.text;
+/** An answer without the server's clock. */
+const plain = ({ serverMs: _, ...answer }: Answer): object => answer;
+
 function request(): Request {
   const made = wakeUps.expect(store.newToken());
   requests.push(made);
@@ -42,29 +73,33 @@ function request(): Request {
 /** Asks under a new token, which must be granted the load. */
 async function granted(key = 'k'): Promise<Request> {
   const made = request();
-  expect(await store.ask(key, made.token)).toEqual({ kind: 'load' });
+  expect(plain(await ask(key, made.token))).toEqual({ kind: 'load' });
   return made;
 }
 /** Asks under a new token, which must be told to wait. */
 async function waiting(key = 'k'): Promise<Request> {
   const made = request();
-  expect(await store.ask(key, made.token)).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
+  expect(plain(await ask(key, made.token))).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
   return made;
 }
-const news = (of: Request): Promise<News> => of.news(2_000);
+/** A pushed value without its header. */
+const news = async (of: Request): Promise<News> => {
+  const heard = await of.news(2_000);
+  return heard.verb === 'value' ? { verb: 'value', text: parseStored(heard.text)?.text ?? 'no header' } : heard;
+};
 const voided = (of: Request): Promise<boolean> => until(() => of.voided, { what: 'its lease is gone' });
 
 describe('ask', () => {
   it('grants the load to one, with a lease that expires', async () => {
     const before = performance.now();
     await granted();
-    const answer = await store.ask('k', request().token);
+    const answer = await ask('k', request().token);
     const passed = performance.now() - before;
-    expect(answer).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
-    const { remainingMs } = answer as { remainingMs: number };
+    expect(plain(answer)).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
+    const { remainingMs } = answer as unknown as { remainingMs: number };
     expect(remainingMs).toBeLessThanOrEqual(400);
     expect(remainingMs).toBeGreaterThanOrEqual(399 - Math.ceil(passed));
-    await until(async () => (await store.ask('k', store.newToken())).kind === 'load', {
+    await until(async () => (await ask('k', store.newToken())).kind === 'load', {
       what: 'it expires',
       everyMs: 5,
     });
@@ -75,25 +110,25 @@ describe('ask', () => {
     const { token } = await granted();
     const lease = '{cache}~lease:k';
     await admin.pexpire(lease, 50);
-    expect(await store.ask('k', token)).toEqual({ kind: 'load' });
+    expect(plain(await ask('k', token))).toEqual({ kind: 'load' });
     expect(await admin.pttl(lease)).toBeGreaterThan(300);
-    expect(await store.fill('k', token, '1', 1_000)).toBe(true);
+    expect(await fill('k', token, '1', 1_000)).toBe(true);
   });
 
   it('registers a waiter once, however often it is resent', async () => {
     const { token } = await granted();
     const waiter = await waiting();
-    await store.ask('k', waiter.token);
-    expect(await admin.hkeys('{cache}~lease:k')).toEqual(['token', 'owner', `w:${waiter.token}`]);
+    await ask('k', waiter.token);
+    expect(await admin.hkeys('{cache}~lease:k')).toEqual(['token', 'owner', 'epoch', 'tags', `w:${waiter.token}`]);
     expect(await admin.hget('{cache}~lease:k', 'token')).toBe(token);
   });
 
   it('reads a value with one command that writes nothing', async () => {
-    await store.set('k', '"v"', 1_000);
-    await store.ask('k', store.newToken());
-    const { calls } = await commandDelta(admin, () => store.ask('k', store.newToken()));
-    expect(calls).toEqual({ evalsha: 1, get: 1 });
-    expect(await admin.keys('*')).toEqual(['{cache}:k']);
+    await set('k', '"v"', 1_000);
+    await ask('k', store.newToken());
+    const { calls } = await commandDelta(admin, () => ask('k', store.newToken()));
+    expect(calls).toEqual({ evalsha: 1, get: 2, time: 1 });
+    expect(await keysLeft(admin)).toEqual(['{cache}:k']);
   });
 });
 
@@ -101,51 +136,51 @@ describe('fill', () => {
   it('stores for its time, ends the lease and pushes the value', async () => {
     const loader = await granted();
     const waiters = [await waiting(), await waiting()];
-    const { calls } = await commandDelta(admin, () => store.fill('k', loader.token, '"ü\0"', 5_000));
+    const { calls } = await commandDelta(admin, () => fill('k', loader.token, '"ü\0"', 5_000));
     expect(await Promise.all(waiters.map(news))).toEqual(Array(2).fill({ verb: 'value', text: '"ü\0"' }));
     // Both wait in this process: one message.
     expect(calls['publish']).toBe(1);
-    expect(await store.get('k')).toBe('"ü\0"');
+    expect(await textOf('k')).toBe('"ü\0"');
     expect(await admin.pttl('{cache}:k')).toBeGreaterThan(4_000);
     expect(await admin.exists('{cache}~lease:k')).toBe(0);
   });
 
   it('changes nothing the second time', async () => {
     const { token } = await granted();
-    expect(await store.fill('k', token, '1', 1_000)).toBe(true);
-    await store.delete('k');
-    expect(await store.fill('k', token, '1', 1_000)).toBe(false);
-    expect(await admin.keys('*')).toEqual([]);
+    expect(await fill('k', token, '1', 1_000)).toBe(true);
+    await store.delete(':k');
+    expect(await fill('k', token, '1', 1_000)).toBe(false);
+    expect(await keysLeft(admin)).toEqual([]);
   });
 
   it('announces what is too large to push', async () => {
-    const [atLimit, above] = ['a'.repeat(INBOX_MAX_BYTES), 'a'.repeat(INBOX_MAX_BYTES + 1)];
+    const [atLimit, above] = ['a'.repeat(INBOX_MAX_BYTES - 100), 'a'.repeat(INBOX_MAX_BYTES + 1)];
     let loader = await granted();
     let waiter = await waiting();
-    await store.fill('k', loader.token, atLimit, 1_000);
+    await fill('k', loader.token, atLimit, 1_000);
     expect(await news(waiter)).toEqual({ verb: 'value', text: atLimit });
-    await store.delete('k');
+    await store.delete(':k');
     loader = await granted();
     waiter = await waiting();
-    await store.fill('k', loader.token, above, 1_000);
+    await fill('k', loader.token, above, 1_000);
     expect(await news(waiter)).toEqual({ verb: 'again' });
-    expect(await store.ask('k', store.newToken())).toEqual({ kind: 'hit', text: above });
+    expect(await ask('k', store.newToken())).toMatchObject({ kind: 'hit', value: { text: above } });
   });
 
   it.each<[string, (token: string) => Promise<unknown>]>([
     ['expired and passed on', () => admin.del('{cache}~lease:k').then(() => granted())],
     ['expired', () => admin.del('{cache}~lease:k')],
-    ['was voided by delete', () => store.delete('k')],
-    ['was voided by set', () => store.set('k', '"set"', 1_000)],
-    ['was voided and granted anew', () => store.delete('k').then(() => granted())],
-    ['was given back', (token) => store.release('k', token)],
-    ['ended in an error', (token) => store.fail('k', token, { name: 'E', message: 'm', backoffMs: 1_000 })],
+    ['was voided by delete', () => store.delete(':k')],
+    ['was voided by set', () => set('k', '"set"', 1_000)],
+    ['was voided and granted anew', () => store.delete(':k').then(() => granted())],
+    ['was given back', (token) => store.release(':k', token)],
+    ['ended in an error', (token) => store.fail(':k', token, { name: 'E', message: 'm', backoffMs: 1_000 })],
   ])('stores nothing if its lease %s', async (_how, lose) => {
     const { token } = await granted();
     await lose(token);
     const before = await admin.get('{cache}:k');
     const lease = await admin.hgetall('{cache}~lease:k');
-    expect(await store.fill('k', token, '"late"', 1_000)).toBe(false);
+    expect(await fill('k', token, '"late"', 1_000)).toBe(false);
     expect(await admin.get('{cache}:k')).toBe(before);
     expect(await admin.hgetall('{cache}~lease:k')).toEqual(lease);
   });
@@ -157,41 +192,41 @@ describe('fail', () => {
   it('tells who waits, and who asks until the back-off is over', async () => {
     const loader = await granted();
     const waiter = await waiting();
-    expect(await store.fail('k', loader.token, failure)).toBe(true);
+    expect(await store.fail(':k', loader.token, failure)).toBe(true);
     expect(await news(waiter)).toEqual({ verb: 'error', failure: JSON.stringify(failure) });
-    const answer = await store.ask('k', store.newToken());
-    expect(answer).toEqual({ kind: 'error', failure: JSON.stringify(failure), remainingMs: expect.any(Number) });
-    expect((answer as { remainingMs: number }).remainingMs).toBeLessThanOrEqual(300);
-    await until(async () => (await store.ask('k', store.newToken())).kind === 'load', { what: 'the back-off ends' });
+    const answer = await ask('k', store.newToken());
+    expect(plain(answer)).toEqual({ kind: 'error', failure: JSON.stringify(failure), remainingMs: expect.any(Number) });
+    expect((answer as unknown as { remainingMs: number }).remainingMs).toBeLessThanOrEqual(300);
+    await until(async () => (await ask('k', store.newToken())).kind === 'load', { what: 'the back-off ends' });
   });
 
   it('backs off not at all with 0', async () => {
     const loader = await granted();
     const waiter = await waiting();
-    await store.fail('k', loader.token, { ...failure, backoffMs: 0 });
+    await store.fail(':k', loader.token, { ...failure, backoffMs: 0 });
     expect((await news(waiter)).verb).toBe('error');
     await granted();
   });
 
   it('changes nothing once its lease is lost', async () => {
     const { token } = await granted();
-    await store.delete('k');
+    await store.delete(':k');
     const successor = await granted();
     const waiter = await waiting();
-    expect(await store.fail('k', token, failure)).toBe(false);
-    expect(await store.fill('k', successor.token, '1', 1_000)).toBe(true);
+    expect(await store.fail(':k', token, failure)).toBe(false);
+    expect(await fill('k', successor.token, '1', 1_000)).toBe(true);
     expect((await news(waiter)).verb).toBe('value');
   });
 
   it('is over once the key is set or deleted', async () => {
     for (const [key, end] of [
-      ['a', () => store.delete('a')],
-      ['b', () => store.set('b', '1', 1_000)],
+      ['a', () => store.delete(':a')],
+      ['b', () => set('b', '1', 1_000)],
     ] as const) {
       const { token } = await granted(key);
-      await store.fail(key, token, failure);
+      await store.fail(entry(key), token, failure);
       await end();
-      expect((await store.ask(key, store.newToken())).kind).not.toBe('error');
+      expect((await ask(key, store.newToken())).kind).not.toBe('error');
     }
   });
 });
@@ -200,23 +235,23 @@ describe('renew and release', () => {
   it('extends its own lease and no other', async () => {
     const { token } = await granted();
     await admin.pexpire('{cache}~lease:k', 50);
-    expect(await store.renew('k', token)).toBe(true);
+    expect(await store.renew(':k', token)).toBe(true);
     expect(await admin.pttl('{cache}~lease:k')).toBeGreaterThan(300);
-    await store.delete('k');
-    expect(await store.renew('k', token)).toBe(false);
+    await store.delete(':k');
+    expect(await store.renew(':k', token)).toBe(false);
     await granted();
     await admin.pexpire('{cache}~lease:k', 50);
-    expect(await store.renew('k', token)).toBe(false);
+    expect(await store.renew(':k', token)).toBe(false);
     expect(await admin.pttl('{cache}~lease:k')).toBeLessThanOrEqual(50);
   });
 
   it('gives back its own lease and no other, and has the waiters ask again', async () => {
     const loader = await granted();
     const waiter = await waiting();
-    expect(await store.release('k', waiter.token)).toBe(false);
-    expect(await store.release('k', loader.token)).toBe(true);
+    expect(await store.release(':k', waiter.token)).toBe(false);
+    expect(await store.release(':k', loader.token)).toBe(true);
     expect(await news(waiter)).toEqual({ verb: 'again' });
-    expect(await store.release('k', loader.token)).toBe(false);
+    expect(await store.release(':k', loader.token)).toBe(false);
     await granted();
   });
 });
@@ -225,16 +260,16 @@ describe('set and delete', () => {
   it('void a load that runs: its process is told, and who waits is served', async () => {
     let loader = await granted();
     let waiter = await waiting();
-    await store.set('k', '"set"', 5_000);
+    await set('k', '"set"', 5_000);
     await voided(loader);
     expect(await news(waiter)).toEqual({ verb: 'value', text: '"set"' });
     expect(await admin.pttl('{cache}:k')).toBeGreaterThan(4_000);
-    expect(await store.delete('k')).toBe(true);
+    expect(await store.delete(':k')).toBe(true);
     loader = await granted();
     waiter = await waiting();
-    expect(await store.delete('k')).toBe(false);
+    expect(await store.delete(':k')).toBe(false);
     await voided(loader);
     expect(await news(waiter)).toEqual({ verb: 'again' });
-    expect(await admin.keys('*')).toEqual([]);
+    expect(await keysLeft(admin)).toEqual([]);
   });
 });

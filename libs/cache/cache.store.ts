@@ -1,20 +1,31 @@
 import { randomBytes } from 'node:crypto';
-import type { Inbox, RedisConnection } from '../redis/index.js';
-import type { CacheKeys } from './cache.keys.js';
+import type { Clock, Inbox, RedisConnection } from '../redis/index.js';
+import { Breaker } from './breaker.js';
 import type { LoaderFailure } from './cache.errors.js';
+import { pack } from './compression.js';
+import type { CacheKeys } from './cache.keys.js';
 import { askScript, type Answer } from './scripts/ask.script.js';
+import { clearScript } from './scripts/clear.script.js';
 import { deleteScript } from './scripts/delete.script.js';
 import { failScript } from './scripts/fail.script.js';
 import { fillScript } from './scripts/fill.script.js';
+import { invalidateTagsScript } from './scripts/invalidate-tags.script.js';
+import { leaveSlotScript } from './scripts/leave-slot.script.js';
+import { peekScript } from './scripts/peek.script.js';
 import { releaseScript } from './scripts/release.script.js';
+import { renewSlotScript } from './scripts/renew-slot.script.js';
 import { renewScript } from './scripts/renew.script.js';
 import { setScript } from './scripts/set.script.js';
+import { ServerClock } from './server-clock.js';
+import { parseStored, type StoredValue } from './stored-value.js';
 
 export interface StoreTiming {
   /** How long a lease lasts unless renewed. */
   readonly leaseMs: number;
   /** How long a reader waits for Redis. */
   readonly readTimeoutMs: number;
+  /** Texts of this length and more are packed. */
+  readonly packFrom: number;
 }
 
 /** What an error's note in Redis holds. */
@@ -22,28 +33,89 @@ export interface NotedFailure extends LoaderFailure {
   readonly backoffMs: number;
 }
 
+/** What a reader wants, beside the value. */
+export interface Question {
+  readonly token: string;
+  /** Tags that are known before the load. */
+  readonly tags: readonly string[];
+  /** The result names further tags. */
+  readonly late: boolean;
+  /** The longest that what is loaded may live, from the grant on. */
+  readonly keepMs: number;
+  /** How far past its time a value is acceptable. */
+  readonly staleMs: number;
+  /** Rather waits for a while than take a stale value. */
+  readonly patient: boolean;
+  /** -β·ln(random), for the early refresh. */
+  readonly lot: number;
+  /** What is loaded from, and how many loads it takes at once; 0: any number. */
+  readonly source: string;
+  readonly limit: number;
+  /** Was told to ask again, because there may be a slot. */
+  readonly woken: boolean;
+}
+
+/** A value to be stored, and for how long. */
+export interface NewValue {
+  readonly text: string;
+  readonly ttlMs: number;
+  readonly staleMs: number;
+  /** Of a fill, those that only the result named. */
+  readonly tags: readonly string[];
+}
+
+/** A value as one look at Redis found it. */
+export interface Glance {
+  readonly value: StoredValue | undefined;
+  /** Of the epochs of now, as far as they were looked at, and fresh by {@link CacheStore.serverClock}. */
+  readonly fresh: boolean;
+}
+
+/** As many tags as one script is called with. */
+const TAGS_AT_ONCE = 1_000;
+
 /**
- * The cache as Redis keeps it: values and leases, one method per step.
+ * The cache as Redis keeps it: values, leases and epochs, one method per step. Keys are entries (`entryOf`).
  *
  * What a reader waits for settles within `readTimeoutMs`; what changes the cache on a user's order takes the
  * connection's own time and rejects if Redis did not confirm it.
  */
 export class CacheStore {
   readonly timing: StoreTiming;
+  /** The channel on which every process hears what was invalidated. */
+  readonly news: string;
+  readonly serverClock: ServerClock;
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
+  readonly #breaker: Breaker;
   readonly #nonce = randomBytes(9).toString('base64url');
   #requests = 0;
 
-  constructor(connection: RedisConnection, keys: CacheKeys, timing: StoreTiming) {
+  constructor(connection: RedisConnection, keys: CacheKeys, timing: StoreTiming, clock: Clock) {
     this.#connection = connection;
     this.#keys = keys;
     this.timing = timing;
+    this.news = connection.channel('cache');
+    this.serverClock = new ServerClock(clock);
+    this.#breaker = new Breaker(clock);
+    connection.commands.onUp(() => {
+      this.#breaker.close();
+      this.serverClock.reset();
+    });
   }
 
   /** Where the news for this process arrives. */
-  get inbox(): Pick<Inbox, 'on' | 'onResync'> {
+  get inbox(): Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveEvery' | 'proven'> {
     return this.#connection.inbox;
+  }
+
+  /** Hears of entries that anybody changed, by any means; `undefined`: of all. */
+  track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveEvery'> {
+    const prefixes = [this.#keys.value(':'), this.#keys.value('~v:')];
+    const lane = this.#keys.value('').length;
+    return this.#connection.track(prefixes, (keys) => {
+      changed(keys?.map((key) => key.slice(lane)));
+    });
   }
 
   /** Names one request, among all that any process ever makes. */
@@ -51,64 +123,204 @@ export class CacheStore {
     return `${this.#nonce}.${(this.#requests++).toString(36)}`;
   }
 
+  /**
+   * A look at a value whose tags are known from before: without a script, and without a promise to anybody. What it calls
+   * fresh is; about anything else, ask.
+   */
+  async glance(entry: string, tags: readonly string[]): Promise<Glance> {
+    const keys = [this.#keys.value(entry), this.#keys.epoch];
+    for (const tag of tags) keys.push(this.#keys.tagPrefix + tag);
+    const [stored, epoch, ...epochs] = await this.#read<(string | null)[]>('mget', keys);
+    const value = parseStored(stored ?? '');
+    if (value === undefined) return { value, fresh: false };
+    const current =
+      value.epoch === epoch &&
+      value.tags.length === tags.length &&
+      value.tags.every((tag, i) => tag === tags[i] && value.tagEpochs[i] === epochs[i]);
+    return { value, fresh: current && this.serverClock.latestMs() < value.freshUntilMs };
+  }
+
   /** A lease granted by an answer that came too late is given back. */
-  ask(key: string, token: string): Promise<Answer> {
+  async ask(entry: string, question: Question): Promise<Answer> {
     const { leaseMs, readTimeoutMs } = this.timing;
-    return askScript.run(
-      this.#connection.commands,
-      { keys: this.#both(key), args: { token, inbox: this.#connection.inbox.channel, leaseMs } },
-      {
-        deadlineMs: readTimeoutMs,
-        late: ({ kind }) => {
-          if (kind === 'load') void this.release(key, token).catch(() => {});
+    const { token, keepMs, staleMs, lot, limit, source } = question;
+    const { tagPrefix, epoch, recent } = this.#keys;
+    const sentAtMs = this.serverClock.sent();
+    const answer = await this.#breaker.guard(() =>
+      askScript.run(
+        this.#connection.commands,
+        {
+          keys: {
+            ...this.#both(entry),
+            epoch,
+            recent,
+            slots: this.#keys.slots(source),
+            queue: this.#keys.queue(source),
+          },
+          args: {
+            token,
+            inbox: this.#connection.inbox.channel,
+            leaseMs,
+            tagPrefix,
+            keepMs,
+            staleMs,
+            patient: Number(question.patient),
+            lot,
+            late: Number(question.late),
+            limit,
+            woken: Number(question.woken),
+          },
+          rest: question.tags,
         },
-      },
+        {
+          deadlineMs: readTimeoutMs,
+          late: (late) => {
+            this.#breaker.close();
+            if (late.kind === 'load' || ('then' in late && late.then === 'load')) {
+              void this.release(entry, token).catch(() => {});
+              if (limit > 0) void this.leaveSlot(source, token, limit).catch(() => {});
+            }
+          },
+        },
+      ),
     );
+    this.serverClock.heard(answer.serverMs, sentAtMs);
+    return answer;
   }
 
-  /** False: the lease was not this load's own any more, nothing was stored. */
-  fill(key: string, token: string, text: string, ttlMs: number): Promise<boolean> {
-    const call = { keys: this.#both(key), args: { token, text, ttlMs } };
-    return fillScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
+  /** False: the lease was not this load's own any more, or what it loaded was invalidated; nothing was stored. */
+  async fill(entry: string, token: string, loadMs: number, value: NewValue): Promise<boolean> {
+    const { text, ttlMs, staleMs, tags } = value;
+    const { tagPrefix, epoch, recent } = this.#keys;
+    const sentAtMs = this.serverClock.sent();
+    const serverMs = await fillScript.run(
+      this.#connection.commands,
+      {
+        keys: { ...this.#both(entry), epoch, recent },
+        args: {
+          token,
+          text: pack(text, this.timing.packFrom),
+          ttlMs,
+          staleMs,
+          loadMs,
+          tagPrefix,
+          keepMs: ttlMs + staleMs,
+        },
+        rest: tags,
+      },
+      { deadlineMs: this.timing.readTimeoutMs },
+    );
+    if (serverMs === 0) return false;
+    this.serverClock.heard(serverMs, sentAtMs);
+    return true;
   }
 
-  fail(key: string, token: string, failure: NotedFailure): Promise<boolean> {
+  fail(entry: string, token: string, failure: NotedFailure): Promise<boolean> {
     const args = { token, failure: JSON.stringify(failure), backoffMs: failure.backoffMs };
-    const call = { keys: { lease: this.#keys.lease(key) }, args };
+    const call = { keys: { lease: this.#keys.lease(entry) }, args };
     return failScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
   }
 
   /** False: the lease is lost. */
-  renew(key: string, token: string): Promise<boolean> {
+  renew(entry: string, token: string): Promise<boolean> {
     const { leaseMs } = this.timing;
-    const call = { keys: { lease: this.#keys.lease(key) }, args: { token, leaseMs } };
+    const call = { keys: { lease: this.#keys.lease(entry) }, args: { token, leaseMs } };
     return renewScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
   }
 
-  release(key: string, token: string): Promise<boolean> {
-    const call = { keys: { lease: this.#keys.lease(key) }, args: { token } };
+  release(entry: string, token: string): Promise<boolean> {
+    const call = { keys: { lease: this.#keys.lease(entry) }, args: { token } };
     return releaseScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
   }
 
-  get(key: string): Promise<string | null> {
-    return this.#connection.commands.send('get', [this.#keys.value(key)], { deadlineMs: this.timing.readTimeoutMs });
+  renewSlot(source: string, token: string): Promise<void> {
+    const { leaseMs } = this.timing;
+    const call = { keys: { slots: this.#keys.slots(source) }, args: { token, leaseMs } };
+    return renewSlotScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
   }
 
-  set(key: string, text: string, ttlMs: number): Promise<void> {
-    return setScript.run(this.#connection.commands, { keys: this.#both(key), args: { text, ttlMs } });
+  leaveSlot(source: string, token: string, limit: number): Promise<void> {
+    const keys = { slots: this.#keys.slots(source), queue: this.#keys.queue(source) };
+    return leaveSlotScript.run(
+      this.#connection.commands,
+      { keys, args: { token, limit } },
+      { deadlineMs: this.timing.readTimeoutMs },
+    );
   }
 
-  delete(key: string): Promise<boolean> {
-    return deleteScript.run(this.#connection.commands, { keys: this.#both(key), args: {} });
+  /** The value if there is one that is fresh. */
+  get(entry: string): Promise<StoredValue | undefined> {
+    const { tagPrefix, epoch } = this.#keys;
+    const call = { keys: { value: this.#keys.value(entry), epoch }, args: { tagPrefix } };
+    return this.#breaker.guard(() =>
+      peekScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs }),
+    );
+  }
+
+  async set(entry: string, { text, ttlMs, staleMs, tags }: NewValue): Promise<void> {
+    const { tagPrefix, epoch, sequence } = this.#keys;
+    const [token, sentAtMs] = [this.newToken(), this.serverClock.sent()];
+    const serverMs = await setScript.run(this.#connection.commands, {
+      keys: { ...this.#both(entry), sequence, epoch },
+      args: {
+        channel: this.news,
+        entry,
+        token,
+        text: pack(text, this.timing.packFrom),
+        ttlMs,
+        staleMs,
+        tagPrefix,
+        keepMs: ttlMs + staleMs,
+      },
+      rest: tags,
+    });
+    this.serverClock.heard(serverMs, sentAtMs);
+  }
+
+  delete(entry: string): Promise<boolean> {
+    const { tagPrefix, epoch, sequence } = this.#keys;
+    return deleteScript.run(this.#connection.commands, {
+      keys: { ...this.#both(entry), sequence, epoch },
+      args: { channel: this.news, entry, tagPrefix },
+    });
+  }
+
+  async invalidateTags(tags: readonly string[]): Promise<void> {
+    const { tagPrefix, recent, sequence } = this.#keys;
+    const calls = [];
+    for (let at = 0; at < tags.length; at += TAGS_AT_ONCE) {
+      const rest = tags.slice(at, at + TAGS_AT_ONCE);
+      const call = { keys: { recent, sequence }, args: { channel: this.news, tagPrefix }, rest };
+      calls.push(invalidateTagsScript.run(this.#connection.commands, call));
+    }
+    await Promise.all(calls);
+  }
+
+  clear(): Promise<void> {
+    const { epoch, sequence } = this.#keys;
+    const call = { keys: { epoch, sequence }, args: { channel: this.news } };
+    return clearScript.run(this.#connection.commands, call);
   }
 
   /** Removes a value that nobody can read. Whoever stored a good one meanwhile loses it, which costs a load. */
-  async discard(key: string): Promise<void> {
+  async discard(entry: string): Promise<void> {
     const { readTimeoutMs } = this.timing;
-    await this.#connection.commands.send('del', [this.#keys.value(key)], { deadlineMs: readTimeoutMs });
+    await this.#connection.commands.send('del', [this.#keys.value(entry)], { deadlineMs: readTimeoutMs });
   }
 
-  #both(key: string): { value: string; lease: string } {
-    return { value: this.#keys.value(key), lease: this.#keys.lease(key) };
+  #read<T>(command: string, args: readonly string[]): Promise<T> {
+    const { readTimeoutMs } = this.timing;
+    return this.#breaker.guard(() =>
+      this.#connection.commands.send<T>(command, args, {
+        deadlineMs: readTimeoutMs,
+        late: () => {
+          this.#breaker.close();
+        },
+      }),
+    );
+  }
+
+  #both(entry: string): { value: string; lease: string } {
+    return { value: this.#keys.value(entry), lease: this.#keys.lease(entry) };
   }
 }

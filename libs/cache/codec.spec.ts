@@ -151,4 +151,43 @@ describe('the codec', () => {
       o: { '~d': 1 },
     });
   });
+
+  describe('of instances, on demand', () => {
+    class Money {
+      constructor(
+        readonly cents: bigint,
+        readonly at = new Date(0),
+      ) {}
+      toJSON(): string {
+        return 'money';
+      }
+    }
+
+    it('writes their own properties down, at any depth', () => {
+      const prices = { list: [new Money(5n)], only: Object.assign(new Money(7n), { note: 'x' }) };
+      const at = new Date(0);
+      expect(decode(encode(prices, { instances: true }))).toStrictEqual({
+        list: [{ cents: 5n, at }],
+        only: { cents: 7n, at, note: 'x' },
+      });
+      class Plain {
+        id = 1;
+        toJSON(): string {
+          return 'plain';
+        }
+      }
+      expect(decode(encode(new Plain(), { instances: true }))).toEqual({ id: 1 });
+    });
+
+    it.each<[string, unknown]>([
+      ['an error', new Error('x')],
+      ['a promise', Promise.resolve()],
+      ['a function', { f: () => 1 }],
+      ['a map of another class', new (class extends Map {})()],
+      ['an instance in itself', Object.assign(new Money(1n), { self: {} })],
+    ])('refuses %s all the same', (what, value) => {
+      if (what === 'an instance in itself') (value as { self: unknown }).self = value;
+      expect(() => encode(value, { instances: true })).toThrow('would not come back as it was');
+    });
+  });
 });

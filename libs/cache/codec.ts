@@ -1,5 +1,6 @@
 import { SluiceError } from '../weave/index.js';
-import { describe, extraOf, kindOf, pathOf } from './kind-of.js';
+import { unpack } from './compression.js';
+import { describe, extraOf, isRecord, kindOf, pathOf } from './kind-of.js';
 
 /**
  * Values as text. What JSON can say is stored as JSON, byte for byte, readable by anybody; all else as {@link TAGGED}
@@ -15,15 +16,18 @@ const TAGGED = '~1';
 /**
  * Writes a value down so that {@link decode} gives back its equal.
  *
+ * @param instances writes instances of classes down as plain objects of their properties: whoever reads knows how to
+ *   make instances of these again
  * @throws SluiceError `SLUICE_CACHE_UNSERIALIZABLE` naming the path of what would be lost
  */
-export function encode(value: unknown): string {
-  const said = tag(value, [], new Set());
+export function encode(value: unknown, { instances = false } = {}): string {
+  const said = tag(value, [], { above: new Set(), instances });
   return said === value ? JSON.stringify(value) : TAGGED + JSON.stringify(said);
 }
 
 /** Reads a value back, a new one at every call. Throws, whatever is wrong with the text. */
-export function decode(text: string): unknown {
+export function decode(stored: string): unknown {
+  const text = unpack(stored);
   if (!text.startsWith('~')) return JSON.parse(text);
   if (!text.startsWith(TAGGED)) throw new SyntaxError('written by another version');
   return untag(JSON.parse(text.slice(TAGGED.length)));
@@ -31,8 +35,14 @@ export function decode(text: string): unknown {
 
 type Steps = (string | number)[];
 
+interface Walk {
+  /** What contains the value that is looked at. */
+  readonly above: Set<object>;
+  readonly instances: boolean;
+}
+
 /** The value itself where JSON says it as it is, else something that JSON can say in its place. */
-function tag(value: unknown, path: Steps, above: Set<object>): unknown {
+function tag(value: unknown, path: Steps, walk: Walk): unknown {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -46,32 +56,37 @@ function tag(value: unknown, path: Steps, above: Set<object>): unknown {
     case 'bigint':
       return { '~i': value.toString() };
     case 'object':
-      return value === null ? null : tagObject(value, path, above);
+      return value === null ? null : tagObject(value, path, walk);
     default:
       throw lossy(path, describe(value));
   }
 }
 
-function tagObject(value: object, path: Steps, above: Set<object>): unknown {
-  if (above.has(value)) throw lossy(path, 'a reference to something that contains it');
-  above.add(value);
-  const said = tagKind(value, path, above);
-  above.delete(value);
+function tagObject(value: object, path: Steps, walk: Walk): unknown {
+  if (walk.above.has(value)) throw lossy(path, 'a reference to something that contains it');
+  walk.above.add(value);
+  const said = tagKind(value, path, walk);
+  walk.above.delete(value);
   return said;
 }
 
-function tagKind(value: object, path: Steps, above: Set<object>): unknown {
-  const kind = kindOf(value);
+function tagKind(value: object, path: Steps, walk: Walk): unknown {
+  const data = kindOf(value);
+  const kind = data ?? (walk.instances && isRecord(value) ? 'object' : undefined);
   const extra = kind === undefined ? describe(value) : extraOf(value, kind);
   if (extra !== undefined) throw lossy(path, extra);
   const child = (part: unknown, step: string | number): unknown => {
     path.push(step);
-    const said = tag(part, path, above);
+    const said = tag(part, path, walk);
     path.pop();
     return said;
   };
   if (kind === 'array') return tagArray(value as unknown[], child);
-  if (kind === 'object') return tagRecord(value as Record<string, unknown>, child);
+  if (kind === 'object') {
+    // An instance is copied, for JSON would call its toJSON.
+    const record = data === undefined ? { ...value } : value;
+    return tagRecord(record as Record<string, unknown>, child);
+  }
   if (kind === 'bytes') {
     const { buffer, byteOffset, byteLength, [Symbol.toStringTag]: type } = value as Uint8Array;
     const base64 = Buffer.from(buffer, byteOffset, byteLength).toString('base64');

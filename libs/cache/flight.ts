@@ -1,13 +1,14 @@
-import type { Clock, Random } from '../redis/index.js';
-import { CacheLoaderError, failureOf } from './cache.errors.js';
-import { ttlOf, type LoadOptions } from './cache.options.js';
-import type { CacheStore, NotedFailure } from './cache.store.js';
+import { CacheLoaderError } from './cache.errors.js';
+import { keepOf } from './cache.options.js';
+import type { NotedFailure, Question } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
-import type { HotKeys } from './hot-keys.js';
-import { Lease } from './lease.js';
+import { Grant, type Airspace, type Order } from './grant.js';
 import { Load, type Loader } from './load.js';
-import type { Request, WakeUps } from './wake-ups.js';
+import type { Answer } from './scripts/ask.script.js';
+import type { Kept } from './local-tier.js';
+import { parseStored, type StoredValue } from './stored-value.js';
+import type { News, Request } from './wake-ups.js';
 
 /** How a flight ended, if not with an error. */
 export type Landing =
@@ -17,20 +18,7 @@ export type Landing =
   /** The load was called off, because of an invalidation: everybody asks again. */
   | { readonly kind: 'again' };
 
-/** What the flights of one process share. */
-export interface Airspace {
-  readonly store: CacheStore;
-  readonly wakeUps: WakeUps;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly hotKeys: HotKeys;
-  /** The leases that this process holds. */
-  readonly leases: Set<Lease>;
-  /** Redis is about to be let go: nothing more is asked of it. */
-  readonly closed: boolean;
-  /** Called when nobody may join the flight any more, always before it lands. */
-  leave(flight: Flight): void;
-}
+type Landed = Extract<Landing, { kind: 'value' }>;
 
 /**
  * For how long after its last question to Redis a flight may be joined while it waits for the outcome, or loads without a
@@ -43,24 +31,36 @@ const SPREAD_MS = 10;
 
 /** One read of one key on behalf of all callers in this process who ask meanwhile. */
 export class Flight {
-  readonly key: string;
+  readonly order: Order;
   readonly landing: Promise<Landing>;
   readonly #airspace: Airspace;
   readonly #loader: Loader<unknown>;
-  readonly #options: LoadOptions;
+  /** Called when nobody may join any more, always before it lands. */
+  readonly #leave: (flight: Flight) => void;
+  /** Of the early refresh. */
+  readonly #lot: number;
+  #unsent = true;
   #askedAtMs: number;
+  /** It waits to ask again: whatever it gets, it will have asked for later. */
+  #queued = false;
   /** The loader has been called. */
   #loading = false;
   /** It has been called without a lease. */
   #alone = false;
   #mustFinish = false;
 
-  constructor(airspace: Airspace, key: string, loader: Loader<unknown>, options: LoadOptions) {
-    this.key = key;
+  constructor(airspace: Airspace, order: Order, loader: Loader<unknown>, leave: (flight: Flight) => void) {
+    this.order = order;
     this.#airspace = airspace;
     this.#loader = loader;
-    this.#options = options;
+    this.#leave = leave;
     this.#askedAtMs = airspace.clock.monoMs();
+    const { earlyRefresh } = order.options;
+    this.#lot = earlyRefresh === 0 ? 0 : -Math.log(1 - airspace.random()) * earlyRefresh;
+    // What one turn of the event loop sends leaves when it ends: who joins before asks as late as the first.
+    process.nextTick(() => {
+      this.#unsent = false;
+    });
     this.landing = this.#fly();
   }
 
@@ -72,8 +72,9 @@ export class Flight {
     return this.#loading && !(this.#alone && this.#young);
   }
 
-  get joinable(): boolean {
-    return this.#loading || this.#young;
+  /** Under `strict`, only who asks no earlier than its callers do may be joined: a push or a reply on its way may be older. */
+  joinable(strict: boolean): boolean {
+    return strict ? this.#unsent : this.#loading || this.#queued || this.#young;
   }
 
   get #young(): boolean {
@@ -86,131 +87,268 @@ export class Flight {
   }
 
   async #fly(): Promise<Landing> {
-    const { store, wakeUps, clock, hotKeys } = this.#airspace;
     try {
-      if (hotKeys.has(this.key)) {
-        // As below: whatever keeps Redis from answering, readers get their value from the source.
-        const text = await store.get(this.key).catch(() => undefined);
-        if (text === undefined) return await this.#loadAlone();
-        const landing = text === null ? undefined : this.#land(text);
-        if (landing) return landing;
-        hotKeys.delete(this.key);
-      }
-      for (;;) {
-        const request = wakeUps.expect(store.newToken());
-        this.#askedAtMs = clock.monoMs();
-        try {
-          const landing = await this.#attempt(request);
-          if (landing) return landing;
-        } finally {
-          wakeUps.done(request);
-        }
-      }
+      return (await this.#glance()) ?? (await this.#ask());
+    } catch (error) {
+      this.order.meter.error(this.order.key, error);
+      throw error;
     } finally {
-      this.#airspace.leave(this);
+      this.#leave(this);
+    }
+  }
+
+  /** A look at what had a value a moment ago; `undefined`: that decides nothing. */
+  async #glance(): Promise<Landing | undefined> {
+    const { store, hotKeys, closed } = this.#airspace;
+    const { entry } = this.order;
+    const tags = hotKeys.tagsOf(entry);
+    if (tags === undefined || closed) return undefined;
+    let glance;
+    try {
+      glance = await this.#keeping(
+        () => store.glance(entry, tags),
+        ({ value, fresh }) =>
+          value && fresh ? this.#kept(value, value.freshUntilMs - store.serverClock.latestMs()) : undefined,
+      );
+    } catch (error) {
+      return this.#withoutRedis(error);
+    }
+    const { value, fresh } = glance;
+    if (value && fresh) {
+      const leftMs = value.freshUntilMs - store.serverClock.latestMs();
+      const landing = this.#lot * value.loadMs < leftMs ? this.#land(value) : undefined;
+      if (landing) {
+        this.order.meter.hit(this.order.key, 'redis');
+        return landing;
+      }
+    }
+    if (!value) hotKeys.delete(entry);
+    return undefined;
+  }
+
+  async #ask(): Promise<Landing> {
+    const { store, wakeUps, clock } = this.#airspace;
+    for (;;) {
+      const request = wakeUps.expect(store.newToken());
+      try {
+        for (let woken = false; ; woken = true) {
+          this.#askedAtMs = clock.monoMs();
+          const landing = await this.#attempt(request, woken);
+          if (landing === 'queued') continue;
+          if (landing) return landing;
+          break;
+        }
+      } finally {
+        if (!request.loading) wakeUps.done(request);
+      }
     }
   }
 
   /** Asks once and follows the answer to its end; `undefined` means: ask again. */
-  async #attempt(request: Request): Promise<Landing | undefined> {
+  async #attempt(request: Request, woken: boolean): Promise<Landing | 'queued' | undefined> {
     const { store, closed, random } = this.#airspace;
-    // Whatever keeps Redis from answering, readers get their value from the source.
-    const answer = closed ? undefined : await store.ask(this.key, request.token).catch(() => undefined);
-    switch (answer?.kind) {
-      case 'hit': {
-        const landing = this.#land(answer.text);
-        if (landing) return landing;
-        // Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again.
-        const removed = await store.discard(this.key).then(
-          () => true,
-          () => false,
-        );
-        return removed ? undefined : this.#loadAlone();
-      }
+    if (closed) return this.#loadAlone();
+    let answer: Answer;
+    try {
+      answer = await this.#keeping(
+        () => store.ask(this.order.entry, this.#question(request, woken)),
+        (given) =>
+          given.kind === 'hit' ? this.#kept(given.value, given.value.freshUntilMs - given.serverMs) : undefined,
+      );
+    } catch (error) {
+      return this.#withoutRedis(error);
+    }
+    switch (answer.kind) {
+      case 'hit':
+      case 'stale':
+        return this.#found(request, answer.value, answer);
       case 'load':
-        // Voided before the grant was read: nothing has been loaded yet, so nothing is lost by a new lease.
-        return request.voided ? undefined : this.#loadForAll(request);
+        this.order.meter.miss(this.order.key);
+        return this.#granted(request);
       case 'wait': {
-        const news = await request.news(answer.remainingMs + 1 + random() * SPREAD_MS);
+        const news = await this.#wait(request, answer.remainingMs + 1 + random() * SPREAD_MS);
         if (news.verb === 'error') throw this.#failed(news.failure);
-        return news.verb === 'value' ? this.#land(news.text) : undefined;
+        return news.verb === 'value' ? this.#landText(news.text) : undefined;
       }
+      case 'full':
+        this.#queued = true;
+        this.order.onWait?.();
+        // The timer is for a message that got lost, or a process that died after it was woken.
+        await request.news(store.timing.leaseMs * (1 + random()));
+        this.#queued = false;
+        request.renew();
+        return 'queued';
       case 'error':
         throw this.#failed(answer.failure, answer.remainingMs);
-      case undefined:
-        return this.#loadAlone();
     }
+  }
+
+  /** Keeps in this process what comes, if that is wanted. */
+  #keeping<T>(ask: () => Promise<T>, found: (answer: T) => Kept | undefined): Promise<T> {
+    const { entry, options } = this.order;
+    const { local } = this.#airspace;
+    return local && options.local ? local.keeping(entry, ask, found) : ask();
+  }
+
+  /** A copy lives until the early refresh would be due: then Redis is asked, which says whose turn it is. */
+  #kept(value: StoredValue, leftMs: number): Kept {
+    return { value, leftMs: leftMs - this.#lot * value.loadMs };
+  }
+
+  async #wait(request: Request, timeoutMs: number): Promise<News> {
+    const { key, meter, onWait } = this.order;
+    const { clock } = this.#airspace;
+    const sinceMs = clock.monoMs();
+    meter.miss(key);
+    onWait?.();
+    const news = await request.news(timeoutMs);
+    meter.wait(key, clock.monoMs() - sinceMs);
+    return news;
+  }
+
+  #question(request: Request, woken: boolean): Question {
+    const { options } = this.order;
+    return {
+      token: request.token,
+      tags: options.tags,
+      late: options.resultTags !== undefined,
+      keepMs: keepOf(options),
+      staleMs: options.staleMs,
+      patient: options.softTimeoutMs > 0,
+      lot: this.#lot,
+      source: options.source,
+      limit: options.maxConcurrentLoads,
+      woken,
+    };
+  }
+
+  /** A value, and perhaps the right to refresh it, or a place among those who wait for who does. */
+  async #found(
+    request: Request,
+    value: StoredValue,
+    { kind, then }: Extract<Answer, { value: StoredValue }>,
+  ): Promise<Landing | undefined> {
+    const found = this.#land(value);
+    if (found) this.order.meter.hit(this.order.key, kind === 'hit' ? 'redis' : 'stale');
+    if (then === 'load') return found ? this.#refreshed(request, kind, found) : this.#granted(request);
+    if (!found) return this.#discard();
+    if (then === undefined) return found;
+    const news = await request.news(this.order.options.softTimeoutMs);
+    return (news.verb === 'value' ? this.#landText(news.text) : undefined) ?? found;
+  }
+
+  /** The value that is there, or its refresh, if that is due and comes in time. */
+  async #refreshed(request: Request, kind: 'hit' | 'stale', found: Landed): Promise<Landing> {
+    const refreshed = this.#refresh(request);
+    if (kind === 'hit' || this.order.options.softTimeoutMs === 0) return found;
+    const landing = await Promise.race([refreshed, this.#softTimeout()]);
+    if (landing?.kind === 'value' || landing?.kind === 'overtaken') return landing;
+    // Whoever joined late may have called after an invalidation.
+    return { kind: 'overtaken', copies: found.copies };
+  }
+
+  /** A load whose error nobody gets: there is a value. */
+  async #refresh(request: Request): Promise<Landing | undefined> {
+    try {
+      return await this.#granted(request);
+    } catch (error) {
+      this.#airspace.report(error, `refresh of '${this.order.key}'`);
+      return undefined;
+    }
+  }
+
+  #softTimeout(): Promise<undefined> {
+    const { clock } = this.#airspace;
+    return new Promise((resolve) => {
+      clock.timer(this.order.options.softTimeoutMs, () => {
+        resolve(undefined);
+      });
+    });
+  }
+
+  async #granted(request: Request): Promise<Landing | undefined> {
+    if (!request.voided) return this.#loadForAll(request);
+    // Voided before the grant was read: nothing has been loaded yet, so nothing is lost by a new lease.
+    const { source, maxConcurrentLoads: limit } = this.order.options;
+    if (limit > 0) this.#airspace.store.leaveSlot(source, request.token, limit).catch(() => {});
+    return undefined;
   }
 
   /** Loads under the lease that the request was granted, and tells the fleet how it ended. */
   async #loadForAll(request: Request): Promise<Landing> {
-    const { store, clock, leases } = this.#airspace;
     const load = new Load();
-    const lease = new Lease(store, clock, this.key, request);
-    leases.add(lease);
-    request.onVoid = () => {
+    const grant = new Grant(this.#airspace, this.order, request, () => {
       // Whoever asks from now on must not get what was read before the invalidation.
-      this.#airspace.leave(this);
-      lease.end();
+      this.#leave(this);
       if (!this.#mustFinish) load.abort();
-    };
+    });
     this.#loading = true;
     try {
-      const value = await load.run(this.key, this.#loader, this.#options.loaderTimeoutMs, clock);
-      const text = encode(value);
-      const copies = new Copies(text);
-      lease.end();
-      const stored = !request.voided && (await this.#fill(request.token, text, ttlOf(value, this.#options)));
-      if (stored) this.#airspace.hotKeys.add(this.key);
+      const value = await this.#run(load);
+      const { copies, stored } = await grant.fill(value);
       return { kind: stored ? 'value' : 'overtaken', copies };
     } catch (error) {
-      lease.end();
       if (load.aborted) return { kind: 'again' };
-      if (load.timedOut) this.#release(request.token);
-      else if (!request.voided) await this.#fail(request.token, error);
+      if (load.timedOut) grant.release();
+      else await grant.fail(error);
       throw error;
     } finally {
-      leases.delete(lease);
+      grant.end(load.settled);
     }
+  }
+
+  /** Whatever keeps Redis from answering, readers get their value from the source, unless they rather get the error. */
+  #withoutRedis(error: unknown): Promise<Landing> {
+    if (this.order.options.onBackendDown === 'throw') throw error;
+    return this.#loadAlone();
   }
 
   /** Without Redis: one load for this process, stored nowhere. */
   async #loadAlone(): Promise<Landing> {
     this.#loading = this.#alone = true;
-    const { loaderTimeoutMs } = this.#options;
-    const value = await new Load().run(this.key, this.#loader, loaderTimeoutMs, this.#airspace.clock);
-    return { kind: 'overtaken', copies: new Copies(encode(value)) };
+    const value = await this.#run(new Load());
+    const { revive } = this.order.options;
+    return { kind: 'overtaken', copies: new Copies(encode(value, { instances: revive !== undefined }), revive) };
   }
 
-  /** True if Redis confirmed it. */
-  async #fill(token: string, text: string, ttlMs: number): Promise<boolean> {
-    return this.#airspace.store.fill(this.key, token, text, ttlMs).catch(() => {
-      this.#release(token);
-      return false;
-    });
-  }
-
-  async #fail(token: string, error: unknown): Promise<void> {
-    const failure = { ...failureOf(error), backoffMs: this.#options.errorBackoffMs };
-    await this.#airspace.store.fail(this.key, token, failure).catch(() => {});
-  }
-
-  /** Unconfirmed: should it get lost, the lease expires. */
-  #release(token: string): void {
-    this.#airspace.store.release(this.key, token).catch(() => {});
+  async #run(load: Load): Promise<unknown> {
+    const { key, options, meter } = this.order;
+    const { clock } = this.#airspace;
+    const sinceMs = clock.monoMs();
+    try {
+      return await load.run(key, this.#loader, options.loaderTimeoutMs, clock);
+    } finally {
+      meter.load(key, clock.monoMs() - sinceMs);
+    }
   }
 
   #failed(failure: string, remainingMs?: number): CacheLoaderError {
     const { backoffMs, ...loader } = JSON.parse(failure) as NotedFailure;
-    return new CacheLoaderError(this.key, loader, remainingMs ?? backoffMs);
+    return new CacheLoaderError(this.order.key, loader, remainingMs ?? backoffMs);
   }
 
-  #land(text: string): Landing | undefined {
+  /** Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again. */
+  async #discard(): Promise<Landing | undefined> {
     try {
-      const copies = new Copies(text);
-      this.#airspace.hotKeys.add(this.key);
+      await this.#airspace.store.discard(this.order.entry);
+      return undefined;
+    } catch (error) {
+      return this.#withoutRedis(error);
+    }
+  }
+
+  #landText(stored: string): Landing | undefined {
+    const value = parseStored(stored);
+    return value && this.#land(value);
+  }
+
+  #land(value: StoredValue): Landed | undefined {
+    try {
+      const copies = new Copies(value.text, this.order.options.revive);
+      this.#airspace.hotKeys.add(this.order.entry, value.tags);
       return { kind: 'value', copies };
     } catch {
+      this.order.meter.broken(this.order.key);
       return undefined;
     }
   }

@@ -19,6 +19,11 @@ export function kindOf(value: object): Kind | undefined {
   return kind === 'object' && depth === 0 ? kind : undefined;
 }
 
+/** True for an instance of a class, or what else has nothing but properties: no error, promise, or subclass of Map. */
+export function isRecord(value: object): boolean {
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
 /** Names what an object has beyond the data of its kind, and would lose; `undefined` if nothing. */
 export function extraOf(value: object, kind: Kind): string | undefined {
   if (kind === 'object') {

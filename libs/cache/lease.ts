@@ -11,15 +11,15 @@ import type { Request } from './wake-ups.js';
 export class Lease {
   readonly #store: CacheStore;
   readonly #clock: Clock;
-  readonly #key: string;
+  readonly #entry: string;
   readonly #request: Request;
   #cancel: CancelTimer | undefined;
   #ended = false;
 
-  constructor(store: CacheStore, clock: Clock, key: string, request: Request) {
+  constructor(store: CacheStore, clock: Clock, entry: string, request: Request) {
     this.#store = store;
     this.#clock = clock;
-    this.#key = key;
+    this.#entry = entry;
     this.#request = request;
     this.#renewSoon();
   }
@@ -33,7 +33,7 @@ export class Lease {
   /** On the way out: whoever waits for this load may load itself. This one goes on, for its callers alone. */
   async giveBack(): Promise<void> {
     this.end();
-    await this.#store.release(this.#key, this.#request.token).catch(() => {});
+    await this.#store.release(this.#entry, this.#request.token).catch(() => {});
   }
 
   #renewSoon(): void {
@@ -41,7 +41,7 @@ export class Lease {
   }
 
   async #renew(): Promise<void> {
-    const mine = await this.#store.renew(this.#key, this.#request.token).catch(() => undefined);
+    const mine = await this.#store.renew(this.#entry, this.#request.token).catch(() => undefined);
     if (this.#ended) return;
     if (mine === false) this.#request.void();
     else this.#renewSoon();

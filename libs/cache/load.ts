@@ -21,6 +21,7 @@ export class Load {
   readonly #controller = new AbortController();
   #timedOut = false;
   #aborted = false;
+  #settled: Promise<unknown> = Promise.resolve();
 
   /** The loader outran its time. */
   get timedOut(): boolean {
@@ -30,6 +31,11 @@ export class Load {
   /** Its lease was lost while it ran, and it was told. */
   get aborted(): boolean {
     return this.#aborted;
+  }
+
+  /** Resolves when the loader has really ended, though its callers were told before that it timed out. */
+  get settled(): Promise<unknown> {
+    return this.#settled;
   }
 
   /** What the loader returns or throws, `===`; a CacheLoaderTimeoutError when its time is over. */
@@ -43,8 +49,10 @@ export class Load {
         this.#controller.abort(error);
       });
     });
+    const running = this.#call({ key, signal: this.#controller.signal }, loader);
+    this.#settled = running.catch(() => {});
     try {
-      return await Promise.race([timeout, this.#call({ key, signal: this.#controller.signal }, loader)]);
+      return await Promise.race([timeout, running]);
     } finally {
       cancel?.();
     }

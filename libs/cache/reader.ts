@@ -1,29 +1,37 @@
 import type { Clock, Random } from '../redis/index.js';
-import type { LoadOptions } from './cache.options.js';
 import type { CacheStore } from './cache.store.js';
 import { Flight } from './flight.js';
+import type { Airspace, Grant, Order } from './grant.js';
 import { HotKeys } from './hot-keys.js';
-import type { Lease } from './lease.js';
 import type { Loader } from './load.js';
+import type { LocalTier } from './local-tier.js';
 import type { WakeUps } from './wake-ups.js';
 
 export interface ReaderOptions {
   store: CacheStore;
   wakeUps: WakeUps;
+  local: LocalTier | undefined;
   clock: Clock;
   random: Random;
+  report: (error: unknown, what: string) => void;
 }
 
 /** The reads of one process: callers of one key share one flight. */
 export class Reader {
+  /** By entry, the one that was started last. */
   readonly #flights = new Map<string, Flight>();
   readonly #airspace;
+  readonly #leave = (flight: Flight): void => {
+    if (this.#flights.get(flight.order.entry) === flight) this.#flights.delete(flight.order.entry);
+  };
 
   constructor(options: ReaderOptions) {
-    const leave = (flight: Flight): void => {
-      if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
-    };
-    this.#airspace = { ...options, leases: new Set<Lease>(), hotKeys: new HotKeys(), closed: false, leave };
+    this.#airspace = { ...options, grants: new Set<Grant>(), hotKeys: new HotKeys(), closed: false };
+  }
+
+  /** For who reads otherwise. */
+  get airspace(): Airspace {
+    return this.#airspace;
   }
 
   /**
@@ -32,40 +40,53 @@ export class Reader {
    * Whoever joins a load that runs already, and then learns that it was, or may have been, overtaken by an invalidation, may
    * have called after that and asks again. Any load found or made then began after its call, so its value will do: two flights at most.
    */
-  async read(key: string, loader: Loader<unknown>, options: LoadOptions): Promise<unknown> {
+  async read(order: Order, loader: Loader<unknown>): Promise<unknown> {
     for (let again = false; ; again = true) {
-      const found = this.#find(key);
+      const found = this.#find(order);
       const joinedLate = found?.late === true && !again;
-      const flight = found ?? this.#start(key, loader, options);
+      if (found) {
+        order.meter.coalesced(order.key);
+        order.onWait?.();
+      }
+      const flight = found ?? this.#start(order, loader);
       if (again) flight.insist();
       const landing = await flight.landing;
       if (landing.kind === 'value' || (landing.kind === 'overtaken' && !joinedLate)) return landing.copies.take();
     }
   }
 
-  /** Nobody joins what runs for this key any more: its value is about to change. */
-  forget(key: string): void {
-    this.#flights.delete(key);
-    this.#airspace.hotKeys.delete(key);
+  /** Nobody joins what runs for this entry any more: its value is about to change. */
+  forget(entry: string): void {
+    this.#flights.delete(entry);
+    this.#airspace.hotKeys.delete(entry);
+  }
+
+  /** The same for all that has one of these tags, or may turn out to have; without any, for everything. */
+  forgetTagged(tags?: readonly string[]): void {
+    for (const [entry, { order }] of this.#flights) {
+      const { options } = order;
+      const named = tags === undefined || options.resultTags !== undefined;
+      if (named || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
+    }
   }
 
   /** Leases are given back, so that others load at once; whoever waits goes to the source. */
   async close(): Promise<void> {
     this.#airspace.closed = true;
-    const leases = [...this.#airspace.leases];
+    const grants = [...this.#airspace.grants];
     this.#airspace.wakeUps.wakeAll();
-    await Promise.all(leases.map((lease) => lease.giveBack()));
+    await Promise.all(grants.map((grant) => grant.giveBack()));
   }
 
   // No await between a look into the map and the insertion: two callers of one turn must find one another.
-  #find(key: string): Flight | undefined {
-    const flight = this.#flights.get(key);
-    return flight?.joinable ? flight : undefined;
+  #find({ entry, options }: Order): Flight | undefined {
+    const flight = this.#flights.get(entry);
+    return flight?.joinable(options.consistency === 'strict') ? flight : undefined;
   }
 
-  #start(key: string, loader: Loader<unknown>, options: LoadOptions): Flight {
-    const flight = new Flight(this.#airspace, key, loader, options);
-    this.#flights.set(key, flight);
+  #start(order: Order, loader: Loader<unknown>): Flight {
+    const flight = new Flight(this.#airspace, order, loader, this.#leave);
+    this.#flights.set(order.entry, flight);
     return flight;
   }
 }

@@ -60,6 +60,8 @@ export class Request {
   readonly token: string;
   /** Called once when the lease that this request was granted is gone. */
   onVoid: (() => void) | undefined;
+  /** A load that it was granted runs, and ends it. */
+  loading = false;
   readonly #clock: Clock;
   #voided = false;
   #news: News | undefined;
@@ -79,6 +81,12 @@ export class Request {
     if (this.#voided) return;
     this.#voided = true;
     this.onVoid?.();
+  }
+
+  /** Ready to be asked once more: what was heard is used up. Only for a request that neither loads nor waits for a load. */
+  renew(): void {
+    this.#news = undefined;
+    this.#wake = undefined;
   }
 
   hear(news: News): void {

@@ -12,6 +12,9 @@ export interface ConnectionContext {
   onError: (error: unknown, what: string) => void;
 }
 
+/** The purpose of the socket that tracks keys. */
+const TRACKING = 'tracking';
+
 /**
  * One Redis: a link for commands, one subscriber, and further links for whoever blocks.
  *
@@ -26,6 +29,7 @@ export class RedisConnection {
   readonly #context: ConnectionContext;
   readonly #subscriber: Link;
   readonly #opened = new Set<Link>();
+  readonly #trackers: { tracker: Inbox; link: Link }[] = [];
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
     this.name = config.name;
@@ -35,15 +39,47 @@ export class RedisConnection {
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
-      channel: (id) => context.keyspace.channel(`inbox:${id}`, this.commands.client.options.db ?? 0),
+      channel: (id) => this.channel(`inbox:${id}`),
       clock: context.clock,
       onError: context.onError,
     });
   }
 
+  /** The name of a pub/sub channel of the namespace, for this Redis and database. */
+  channel(name: string): string {
+    return this.#context.keyspace.channel(name, this.commands.client.options.db ?? 0);
+  }
+
   /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
   openLink(purpose: string): Link {
     return this.#open(purpose, false);
+  }
+
+  /**
+   * Hears of every change of keys with these prefixes, whoever makes it and however: a client of any language, expiry, eviction.
+   * `changed` gets the keys; `undefined` when all are gone (a flush).
+   *
+   * Redis' own client tracking, on a socket of its own that speaks protocol 2: there invalidations are messages, and tracking ends
+   * with the socket that delivers them. What is heard is proven, and resumed, as an inbox is.
+   */
+  track(prefixes: readonly string[], changed: (keys: readonly string[] | undefined) => void): Inbox {
+    const link = this.#open(TRACKING, true);
+    const tracker = new Inbox({
+      link,
+      channel: () => '__redis__:invalidate',
+      clock: this.#context.clock,
+      onError: this.#context.onError,
+      prepare: async () => {
+        const id = await link.send<number>('client', ['id']);
+        const wanted = prefixes.flatMap((prefix) => ['prefix', prefix]);
+        await link.send('client', ['tracking', 'on', 'redirect', id, 'bcast', ...wanted]);
+      },
+      receive: (keys) => {
+        changed(Array.isArray(keys) ? keys.map(String) : undefined);
+      },
+    });
+    this.#trackers.push({ tracker, link });
+    return tracker;
   }
 
   /** Closes a link made by {@link openLink}. */
@@ -60,6 +96,11 @@ export class RedisConnection {
   async open(): Promise<void> {
     const { required, bootTimeoutMs } = this.#config;
     this.inbox.start();
+    for (const { tracker, link } of this.#trackers) {
+      tracker.start();
+      // What cannot be tracked is not kept; whether Redis answers at all is for the other sockets to tell.
+      void link.waitUntilUp(bootTimeoutMs);
+    }
     const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
     if (!required) return;
     if ((await up).every(Boolean)) return;
@@ -73,7 +114,7 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
-    await this.inbox.stop();
+    await Promise.all([this.inbox, ...this.#trackers.map(({ tracker }) => tracker)].map((inbox) => inbox.stop()));
     await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
     this.#opened.clear();
   }
@@ -108,6 +149,7 @@ export class RedisConnection {
       replyMapping: 'legacy' as const,
       stringNumbers: false,
       lazyConnect,
+      ...(purpose === TRACKING && { protocol: 2 as const }),
       // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
       disconnectTimeout: 200,
       connectionName: `sluice:${purpose}`,

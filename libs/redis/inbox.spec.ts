@@ -69,6 +69,37 @@ describe('Inbox', () => {
     await until(() => resyncs() >= 2, { what: 'the inbox is subscribed again' });
   });
 
+  it('tells when the newest question that was answered had been sent', async () => {
+    const { inbox, resyncs } = await openInbox();
+    inbox.proveEvery(20);
+    const since = performance.now();
+    await until(() => inbox.proven.monoMs > since, { what: 'a PING was answered' });
+    expect(Math.abs(inbox.proven.wallMs - Date.now())).toBeLessThan(5_000);
+    redis.pause();
+    const pausedAt = performance.now();
+    await until(() => performance.now() - pausedAt > 100, { what: 'nothing is answered for a while' });
+    // What was sent before the pause may be answered; what is sent into it proves nothing, before and after.
+    expect(inbox.proven.monoMs).toBeLessThanOrEqual(pausedAt);
+    redis.resume();
+    await until(() => inbox.proven.monoMs > pausedAt, { what: 'a PING was answered' });
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    const seen: number[] = [];
+    await until(() => seen.push(inbox.proven.monoMs) && resyncs() === 2, { what: 'a new socket', everyMs: 1 });
+    expect(seen).toContain(-Infinity);
+  });
+
+  it('hears channels that all may hear, whenever it joins them', async () => {
+    const [a, b] = [await openInbox(), await openInbox()];
+    a.inbox.join('everybody');
+    b.inbox.join('everybody');
+    await until(() => a.resyncs() === 2 && b.resyncs() === 2, { what: 'both are told to ask again' });
+    expect(await admin.publish('everybody', frame('note', 'x'))).toBe(2);
+    await until(() => a.got.length + b.got.length === 2, { what: 'both got the note' });
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => a.resyncs() === 3 && b.resyncs() === 3, { what: 'both are subscribed again' });
+    expect(await admin.publish('everybody', frame('note', 'y'))).toBe(2);
+  });
+
   it('survives a handler that throws', async () => {
     const { inbox, got } = await openInbox();
     inbox.on('bad', () => {

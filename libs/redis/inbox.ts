@@ -7,12 +7,22 @@ import { Loop } from './loop.js';
 /** Receives the parts of one message, in the order they were framed. */
 export type InboxHandler = (parts: Buffer[]) => void;
 
+/** One instant, on a clock that never steps and on one that counts the machine's sleep. */
+export interface Instants {
+  readonly monoMs: number;
+  readonly wallMs: number;
+}
+
 export interface InboxOptions {
   link: Link;
   /** Makes the channel's name from this process' private part of it. */
   channel: (id: string) => string;
   clock: Clock;
   onError: (error: unknown, what: string) => void;
+  /** What a socket needs before it subscribes. */
+  prepare?: () => Promise<unknown>;
+  /** Gets messages as they are, for a channel that carries no framed ones. */
+  receive?: (message: unknown) => void;
 }
 
 /**
@@ -21,9 +31,11 @@ export interface InboxOptions {
  */
 export const INBOX_MAX_BYTES = 64 * 1024;
 
-/** How often the subscriber's socket is asked whether it is alive, and how long the answer may take. */
+/** How often the subscriber's socket is asked whether it is alive (see `proveEvery`), and how long the answer may take. */
 const PING_EVERY_MS = 1_000;
 const PING_DEADLINE_MS = 3_000;
+
+const NEVER: Instants = { monoMs: -Infinity, wallMs: -Infinity };
 
 /**
  * What other processes tell this one: **one** pub/sub channel per process and Redis, for all features.
@@ -32,6 +44,9 @@ const PING_DEADLINE_MS = 3_000;
  * waits for a message also holds a timer, and after every (re)subscribe `onResync` tells it to ask again. A
  * half-open socket is found by an unanswered PING. A message may arrive before the reply of the command that
  * caused it: register locally before sending.
+ *
+ * Redis answers a socket in order: when a PING is answered, every message that was published before it was *sent* has been
+ * handled. That instant is {@link proven}.
  */
 export class Inbox {
   readonly channel: string;
@@ -41,9 +56,18 @@ export class Inbox {
   readonly #resyncs = new Set<() => void>();
   readonly #keeper: Loop;
   readonly #onMessage = (_channel: Buffer, message: Buffer): void => {
-    this.#receive(message);
+    const { receive } = this.#options;
+    if (receive === undefined) this.#receive(message);
+    else
+      this.#guard(() => {
+        receive(message);
+      }, 'message');
   };
+  /** Channels besides the own: what all processes hear. */
+  readonly #joined = new Set<string>();
   #subscribed = false;
+  #pingEveryMs = PING_EVERY_MS;
+  #proven = NEVER;
 
   constructor(options: InboxOptions) {
     this.#options = options;
@@ -69,6 +93,7 @@ export class Inbox {
     });
     this.#link.onDown(() => {
       this.#subscribed = false;
+      this.#proven = NEVER;
     });
     this.#keeper.start();
   }
@@ -84,6 +109,25 @@ export class Inbox {
     this.#resyncs.add(callback);
   }
 
+  /** Hears a channel besides the own, which others may hear as well; its messages go to the same handlers. */
+  join(channel: string): void {
+    this.#joined.add(channel);
+    // Those who join later than the first subscription are subscribed with all else, and told to ask again.
+    this.#subscribed = false;
+    this.#keeper.wake();
+  }
+
+  /** Has the socket proven at least this often; without, once a second. */
+  proveEvery(ms: number): void {
+    this.#pingEveryMs = Math.min(this.#pingEveryMs, ms);
+    this.#keeper.wake();
+  }
+
+  /** When the newest question that this subscription has answered was sent, on both clocks; long ago if there is none. */
+  get proven(): Instants {
+    return this.#proven;
+  }
+
   async stop(): Promise<void> {
     this.#link.client.off('messageBuffer', this.#onMessage);
     const stopped = this.#keeper.stop();
@@ -95,13 +139,30 @@ export class Inbox {
   async #keep(): Promise<number | undefined> {
     if (!this.#link.up) return undefined;
     if (this.#subscribed) {
-      await this.#link.send('ping', [], { deadlineMs: PING_DEADLINE_MS });
-      return PING_EVERY_MS;
+      await this.#prove(() => this.#link.send('ping', [], { deadlineMs: PING_DEADLINE_MS }));
+      return this.#pingEveryMs;
     }
-    await this.#link.send('subscribe', [this.channel]);
-    this.#subscribed = this.#link.up;
+    await this.#options.prepare?.();
+    const channels = [this.channel, ...this.#joined];
+    await this.#prove(async () => {
+      await this.#link.send('subscribe', channels);
+      // A channel that was joined meanwhile is the next turn's.
+      this.#subscribed = this.#link.up && channels.length === this.#joined.size + 1;
+    });
     for (const resync of this.#resyncs) this.#guard(resync, 'resync');
-    return PING_EVERY_MS;
+    return this.#restMs();
+  }
+
+  #restMs(): number {
+    return this.#subscribed ? this.#pingEveryMs : 0;
+  }
+
+  /** What is answered now was asked on this subscription: if the socket died meanwhile, it proves nothing. */
+  async #prove(ask: () => Promise<unknown>): Promise<void> {
+    const { clock } = this.#options;
+    const sent = { monoMs: clock.monoMs(), wallMs: clock.wallMs() };
+    await ask();
+    if (this.#subscribed) this.#proven = sent;
   }
 
   #receive(message: Buffer): void {

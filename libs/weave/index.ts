@@ -14,7 +14,7 @@ export {
 } from './options.js';
 export { bindSluice, type ProviderLookup } from './bind-sluice.js';
 export { brandService } from './bound-service.js';
-export { type AsyncMethodDecorator, type KeyFunction } from './method-types.js';
+export { type AsyncMethodDecorator, type AsyncMethodDecoratorOf, type KeyFunction } from './method-types.js';
 export { weaveMethod, type WeaveDecorator } from './weave-method.js';
 export { WeaveModule } from './weave.module.js';
 export { type AnyMethod, type WovenCall } from './woven-call.js';

@@ -17,6 +17,23 @@ export type AsyncMethodDecorator<T extends object = object, A extends unknown[] 
   descriptor: TypedPropertyDescriptor<M> & TakesKey<A, M> & MayReturn<R, M>,
 ) => void;
 
+/**
+ * A decorator whose options hold several functions: each takes leading parameters of the method (one tuple of `As` per
+ * function), or its result (`V`).
+ *
+ * @example
+ * function CacheEvict<T extends object, A extends unknown[], W extends unknown[], V>(
+ *   options: { key: KeyFunction<T, A>; when?: (this: T, ...args: W) => boolean; unless?: (this: T, result: V) => boolean },
+ * ): AsyncMethodDecoratorOf<T, [A, W], V>;
+ */
+export type AsyncMethodDecoratorOf<T extends object, As extends unknown[][], V> = <
+  M extends (...args: never[]) => Promise<unknown>,
+>(
+  target: T & InstanceSide,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M> & TakesAll<As, M> & TakesResult<V, M>,
+) => void;
+
 /** Not a class itself: the decorated method must not be static. */
 interface InstanceSide {
   readonly prototype?: never;
@@ -28,6 +45,17 @@ type TakesKey<A extends unknown[], M extends (...args: never[]) => unknown> = ((
 ) => string
   ? unknown
   : { readonly 'the key function does not fit the parameters of the method': Parameters<M> };
+
+type TakesAll<As extends unknown[][], M extends (...args: never[]) => unknown> = As extends [
+  infer A extends unknown[],
+  ...infer Rest extends unknown[][],
+]
+  ? TakesKey<A, M> & TakesAll<Rest, M>
+  : unknown;
+
+type TakesResult<V, M extends (...args: never[]) => unknown> = [Awaited<ReturnType<M>>] extends [V]
+  ? unknown
+  : { readonly 'what takes the result does not take the result of the method': Awaited<ReturnType<M>> };
 
 type MayReturn<R, M extends (...args: never[]) => unknown> = [R] extends [Awaited<ReturnType<M>>]
   ? unknown

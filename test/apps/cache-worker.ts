@@ -43,8 +43,34 @@ export interface BurstOrder {
   options?: CacheOptions;
 }
 
+export interface ColdOrder {
+  /** As many cold keys, `<prefix>0` and on. */
+  prefix: string;
+  keys: number;
+  /** Callers of each key, who arrive evenly drawn from `spreadMs`. */
+  callers: number;
+  spreadMs: number;
+  loaderMs: number;
+  startAt: bigint;
+  options?: CacheOptions;
+}
+
+/** What the callers of a key got: the load that made it, or more than one. */
+export interface ColdKey {
+  key: string;
+  got: string[];
+}
+
+/** One run of a loader, on the machine's monotonic clock. */
+export interface LoadSpan {
+  key: string;
+  from: bigint;
+  to: bigint;
+}
+
 const settings = JSON.parse(process.env['WORKER'] ?? '') as WorkerSettings;
 let loads = 0;
+const spans: LoadSpan[] = [];
 
 async function load(key: string, loaderMs: number, fails?: string): Promise<Loaded> {
   emit('load', { key, at: now() } satisfies LoadEvent);
@@ -63,12 +89,34 @@ class Catalog {
   }
 }
 
+/** A load that is noted here, rather than told at once. */
+async function quietLoad(key: string, loaderMs: number): Promise<string> {
+  const from = now();
+  await pause(loaderMs);
+  spans.push({ key, from, to: now() });
+  return `${process.pid}.${++loads}`;
+}
+
 @Injectable()
 class Fleet {
   constructor(
     @Inject(CacheService) readonly cache: CacheService,
     @Inject(Catalog) readonly catalog: Catalog,
   ) {}
+
+  async cold({ prefix, keys, callers, spreadMs, loaderMs, startAt, options }: ColdOrder): Promise<ColdKey[]> {
+    const waitMs = Number(startAt - now()) / 1e6;
+    const names = Array.from({ length: keys }, (_, i) => `${prefix}${i}`);
+    return Promise.all(
+      names.map(async (key) => {
+        const calls = Array.from({ length: callers }, async () => {
+          await pause(Math.max(0, waitMs + Math.random() * spreadMs));
+          return this.cache.getOrLoad(key, () => quietLoad(key, loaderMs), options);
+        });
+        return { key, got: [...new Set(await Promise.all(calls))] };
+      }),
+    );
+  }
 
   burst({
     key,
@@ -105,6 +153,10 @@ const fleet = app.get(Fleet);
 serve({
   ops: {
     burst: (order: BurstOrder) => fleet.burst(order),
+    cold: (order: ColdOrder) => fleet.cold(order),
+    spans: () => spans.splice(0),
+    large: (key: string, bytes: number) =>
+      fleet.cache.getOrLoad(key, () => load(key, 100).then(() => 'x'.repeat(bytes))),
     read: (key: string, loaderMs: number) => fleet.cache.getOrLoad(key, () => load(key, loaderMs)),
     get: (key: string) => fleet.cache.get(key),
     delete: (key: string) => fleet.cache.delete(key),

@@ -2,7 +2,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Redis } from 'ioredis';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import type { SluiceCacheModuleOptions } from 'nestjs-sluice/cache';
-import type { BurstOrder, Loaded, LoadEvent, WorkerSettings } from '../apps/cache-worker.js';
+import { keysLeft } from '../support/cache-bed.js';
+import type {
+  BurstOrder,
+  ColdKey,
+  ColdOrder,
+  Loaded,
+  LoadEvent,
+  LoadSpan,
+  WorkerSettings,
+} from '../apps/cache-worker.js';
+import { commandDelta } from '../support/command-delta.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
 import { now } from '../support/history.js';
 import { until } from '../support/until.js';
@@ -61,7 +71,7 @@ async function expectOneLoadEach(orders: Order[]): Promise<void> {
 
 /** Besides values, nothing is left; and values are kept for a time. */
 async function expectOnlyValues(): Promise<void> {
-  const keys = await admin.keys('*');
+  const keys = await keysLeft(admin);
   expect(keys.filter((key) => !key.startsWith('{e2e:cache}:'))).toEqual([]);
   for (const key of keys) expect(await admin.pttl(key)).toBeGreaterThan(0);
 }
@@ -110,7 +120,7 @@ describe('four processes', () => {
     const old = loader.call<Loaded>('read', 'k', 300);
     await until(() => loads.length === 1, { what: 'it loads' });
     const waiting = waiter.call<Loaded>('read', 'k', 1);
-    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) === 3, { what: 'another waits' });
+    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) === 5, { what: 'another waits' });
     await other.call('delete', 'k');
     const fresh = await waiting;
     expect(fresh.by).toBe(waiter.pid);
@@ -118,6 +128,34 @@ describe('four processes', () => {
     expect(await other.call('read', 'k', 1)).toEqual(fresh);
     expect(await loader.call('read', 'k', 1)).toEqual(fresh);
     expect(loads).toHaveLength(2);
+  });
+
+  it('a source that takes two loads at once: never more in the whole fleet, each key once', async () => {
+    const options = { maxConcurrentLoads: 2, source: 'db' };
+    const order = { keys: 40, callers: 3, spreadMs: 20, loaderMs: 5, startAt: now(), options };
+    const got = await Promise.all(
+      fleet.map((app) => app.call<ColdKey[]>('cold', { ...order, prefix: 'k' } satisfies ColdOrder)),
+    );
+    const spans = (await Promise.all(fleet.map((app) => app.call<LoadSpan[]>('spans')))).flat();
+    expect(spans.map(({ key }) => key).sort()).toEqual(Array.from({ length: 40 }, (_, i) => `k${i}`).sort());
+    expect(new Set(got.flat().map((each) => JSON.stringify(each))).size).toBe(40);
+    for (const { from } of spans) {
+      expect(spans.filter((other) => other.from <= from && from < other.to).length).toBeLessThanOrEqual(2);
+    }
+  });
+
+  it('a value above what a message may hold: loaded once, read once by each process that waits', async () => {
+    const bytes = 200_000;
+    await fleet[0]!.call('large', 'so that the scripts are known', 10);
+    const { calls } = await commandDelta(admin, async () => {
+      const values = await Promise.all(
+        fleet.flatMap((app) => [1, 2, 3].map(() => app.call<string>('large', 'k', bytes))),
+      );
+      expect(values.every((value) => value.length === bytes)).toBe(true);
+    });
+    expect(loads.filter(({ key }) => key === 'k')).toHaveLength(1);
+    // Four ask, one fills, three ask again; a renewal may come between.
+    expect((calls['evalsha'] ?? 0) + (calls['eval'] ?? 0)).toBeLessThanOrEqual(9);
   });
 
   it('a failing loader: one attempt per back-off in the fleet, its error for everybody', async () => {
@@ -155,7 +193,7 @@ describe('a process that fails', () => {
     const died = first.call('read', 'k', 60_000).catch(() => 'died');
     await until(() => loads.length === 1, { what: 'it loads' });
     const waiting = others.flatMap((app) => Array.from({ length: 10 }, () => app.call<Loaded>('read', 'k', 50)));
-    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) >= 2 + others.length, {
+    await until(async () => (await admin.hlen('{e2e:cache}~lease:k')) >= 4 + others.length, {
       what: 'the others wait',
     });
     const killedAt = now();

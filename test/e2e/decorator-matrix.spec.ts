@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { CacheService, CacheStampedeSafe, LockService, SluiceModule, WithLock } from 'nestjs-sluice';
+import {
+  CacheEvict,
+  CachePut,
+  CacheService,
+  CacheStampedeSafe,
+  LockService,
+  SluiceModule,
+  WithLock,
+} from 'nestjs-sluice';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import { describeDecoratorMatrix } from '../support/decorator-matrix.js';
 
@@ -44,8 +52,26 @@ describeDecoratorMatrix({
   callsTaken: (app) => askedCache(app.get(CacheService)),
 });
 
+const evicted = counted(CacheService.prototype, 'delete');
+describeDecoratorMatrix({
+  name: '@CacheEvict',
+  decorate: (key) => CacheEvict({ key: (word: string) => `${key}:${word}`, before: true }),
+  imports: sluice,
+  callsTaken: (app) => evicted(app.get(CacheService)),
+});
+
+const optionsTaken = counted(CacheService.prototype, 'methodOptions');
+describeDecoratorMatrix({
+  name: '@CachePut',
+  decorate: (key) => CachePut({ key: (word: string) => `${key}:${word}` }),
+  imports: sluice,
+  callsTaken: (app) => optionsTaken(app.get(CacheService)),
+});
+
 describe.each([
   ['@WithLock', WithLock('job')],
+  ['@CacheEvict', CacheEvict({ key: () => 'job' })],
+  ['@CachePut', CachePut({ key: () => 'job' })],
   ['@CacheStampedeSafe', CacheStampedeSafe({ key: () => 'job' })],
 ])('%s', (name, decorate) => {
   const thrown = new Error('by the method');

@@ -41,3 +41,8 @@ export class CacheBed {
   readonly waiters = (count: number): Promise<boolean> =>
     until(async () => (await this.waitersOf('{cache}~lease:k')) === count, { what: `${count} wait`, everyMs: 2 });
 }
+
+/** The keys of a server, but for the counter of invalidations and the epochs. */
+export async function keysLeft(admin: Redis): Promise<string[]> {
+  return (await admin.keys('*')).filter((key) => !/~(sequence|epoch|recent|tag:.*)$/.test(key)).sort();
+}

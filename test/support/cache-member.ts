@@ -20,10 +20,11 @@ export async function cacheMember({ redis, namespace, clock, ...options }: Cache
   const subscribed = new Promise<void>((resolve) => {
     connections.get().inbox.onResync(resolve);
   });
+  const cache = new CacheService(connections, { readTimeoutMs: 2_000, local: false, ...options });
   await connections.open();
   await subscribed;
   return {
-    cache: new CacheService(connections, { readTimeoutMs: 2_000, ...options }),
+    cache,
     connections,
     close: () => connections.onApplicationShutdown(),
   };

@@ -7,6 +7,8 @@ export interface VersionRead {
   version: number;
   start: bigint;
   by: string;
+  /** Read with `consistency: 'strict'`. */
+  strict?: boolean;
 }
 
 /** An invalidation that was acknowledged: the source had this version before it began. */
@@ -22,7 +24,8 @@ export interface VersionHistory {
   invalidations: Invalidation[];
 }
 
-type Line = { r: [key: string, version: number, start: string] } | { i: [key: string, version: number, at: string] };
+type Line =
+  { r: [key: string, version: number, start: string, strict?: 1] } | { i: [key: string, version: number, at: string] };
 
 /** The log of one process, written at once and in order: what was written survives SIGKILL. */
 export class VersionLog {
@@ -33,8 +36,8 @@ export class VersionLog {
     this.#file = openSync(join(dir, `${by}.jsonl`), 'ax');
   }
 
-  read(key: string, version: number, start: bigint): void {
-    this.#write({ r: [key, version, String(start)] });
+  read(key: string, version: number, start: bigint, strict = false): void {
+    this.#write({ r: strict ? [key, version, String(start), 1] : [key, version, String(start)] });
   }
 
   invalidated(key: string, version: number, acknowledged: bigint): void {
@@ -58,8 +61,8 @@ export function readVersionHistory(dir: string): VersionHistory {
     for (const text of readFileSync(join(dir, file), 'utf8').split('\n').slice(0, -1)) {
       const line = JSON.parse(text) as Line;
       if ('r' in line) {
-        const [key, version, start] = line.r;
-        history.reads.push({ key, version, start: BigInt(start), by });
+        const [key, version, start, strict] = line.r;
+        history.reads.push({ key, version, start: BigInt(start), by, ...(strict && { strict: true }) });
       } else {
         const [key, version, at] = line.i;
         history.invalidations.push({ key, version, acknowledged: BigInt(at), by });
@@ -76,8 +79,8 @@ export interface StaleRead {
 }
 
 /**
- * Reads that got an older version than they had to: in the invalidating process whatever was acknowledged before the
- * read began, in other processes what was acknowledged more than `boundMs` before.
+ * Reads that got an older version than they had to: in the invalidating process, and of strict reads, whatever was
+ * acknowledged before the read began; in other processes what was acknowledged more than `boundMs` before.
  */
 export function staleReads({ reads, invalidations }: VersionHistory, boundMs: number): StaleRead[] {
   const bound = BigInt(boundMs) * 1_000_000n;
@@ -86,7 +89,7 @@ export function staleReads({ reads, invalidations }: VersionHistory, boundMs: nu
   return reads.flatMap((read) => {
     const known = [
       before(own.get(JSON.stringify([read.key, read.by])), read.start),
-      before(anywhere.get(read.key), read.start - bound),
+      before(anywhere.get(read.key), read.strict ? read.start : read.start - bound),
     ];
     const missed = known.find((invalidation) => invalidation && invalidation.version > read.version);
     return missed ? [{ read, missed }] : [];

@@ -1,0 +1,164 @@
+import {
+  cacheChannels,
+  type CacheErrorEvent,
+  type CacheEvent,
+  type CacheHitEvent,
+  type CacheTimedEvent,
+} from './cache.channels.js';
+
+/** What has been counted since this process started. Durations are sums, in milliseconds. */
+export interface CacheCounts {
+  /** Values found: in this process, in Redis, in Redis past their time. One per read of Redis, whoever joined it. */
+  readonly hits: { readonly local: number; readonly redis: number; readonly stale: number };
+  /** Reads that found no value, and loaded or waited. */
+  readonly misses: number;
+  /** Loaders run in this process, and how long they took. */
+  readonly loads: number;
+  readonly loadMs: number;
+  /** Waits for loads of other processes, and how long they took. */
+  readonly waits: number;
+  readonly waitMs: number;
+  /** Callers who joined a read that ran already in this process. */
+  readonly coalesced: number;
+  /** Loaded values that were not stored: invalidated meanwhile, or their lease was lost. */
+  readonly voided: number;
+  /** Stored values that could not be read. */
+  readonly broken: number;
+  /** Reads that ended with an error. */
+  readonly errors: number;
+}
+
+/** Answer of `CacheService.stats()`. */
+export interface CacheStats {
+  readonly total: CacheCounts;
+  /** By `Class.method` of decorated methods, and by the name of the service's method for direct calls. */
+  readonly methods: Readonly<Record<string, CacheCounts>>;
+  /** The local tier's content, if there is one; bytes are estimated. */
+  readonly local: { readonly entries: number; readonly bytes: number } | undefined;
+}
+
+/** Names of which counts are kept apart; the rest is counted as {@link OTHERS}. Code has fewer. */
+const METHODS_MAX = 1_000;
+const OTHERS = '(others)';
+
+type Name = Exclude<keyof CacheCounts, 'hits'>;
+
+const NAMES: readonly Name[] = [
+  'misses',
+  'loads',
+  'loadMs',
+  'waits',
+  'waitMs',
+  'coalesced',
+  'voided',
+  'broken',
+  'errors',
+];
+
+/** Counts what happens on behalf of one method, and tells who listens. */
+export class Meter {
+  readonly #method: string;
+  readonly #hits = { local: 0, redis: 0, stale: 0 };
+  readonly #counts: Record<Name, number> = {
+    misses: 0,
+    loads: 0,
+    loadMs: 0,
+    waits: 0,
+    waitMs: 0,
+    coalesced: 0,
+    voided: 0,
+    broken: 0,
+    errors: 0,
+  };
+
+  constructor(method: string) {
+    this.#method = method;
+  }
+
+  hit(key: string, from: CacheHitEvent['from']): void {
+    this.#hits[from]++;
+    if (cacheChannels.hit.hasSubscribers) {
+      cacheChannels.hit.publish({ key, method: this.#method, from } satisfies CacheHitEvent);
+    }
+  }
+
+  miss(key: string): void {
+    this.#counts.misses++;
+    this.#tell('miss', key);
+  }
+
+  load(key: string, ms: number): void {
+    this.#counts.loads++;
+    this.#counts.loadMs += ms;
+    this.#tell('load', key, { ms });
+  }
+
+  wait(key: string, ms: number): void {
+    this.#counts.waits++;
+    this.#counts.waitMs += ms;
+    this.#tell('wait', key, { ms });
+  }
+
+  coalesced(key: string): void {
+    this.#counts.coalesced++;
+    this.#tell('coalesced', key);
+  }
+
+  voided(key: string): void {
+    this.#counts.voided++;
+    this.#tell('voided', key);
+  }
+
+  broken(key: string): void {
+    this.#counts.broken++;
+    this.#tell('broken', key);
+  }
+
+  error(key: string, error: unknown): void {
+    this.#counts.errors++;
+    this.#tell('error', key, { error });
+  }
+
+  read(): CacheCounts {
+    return { hits: { ...this.#hits }, ...this.#counts };
+  }
+
+  #tell(
+    what: keyof typeof cacheChannels,
+    key: string,
+    more: Omit<CacheTimedEvent, keyof CacheEvent> | Omit<CacheErrorEvent, keyof CacheEvent> | object = {},
+  ): void {
+    const channel = cacheChannels[what];
+    if (channel.hasSubscribers) channel.publish({ key, method: this.#method, ...more });
+  }
+}
+
+/** The meters of one cache, by method. */
+export class Meters {
+  readonly #byMethod = new Map<string, Meter>();
+
+  of(method: string): Meter {
+    let meter = this.#byMethod.get(method);
+    if (meter === undefined) {
+      const name = this.#byMethod.size < METHODS_MAX ? method : OTHERS;
+      meter = this.#byMethod.get(name) ?? new Meter(name);
+      this.#byMethod.set(name, meter);
+    }
+    return meter;
+  }
+
+  read(): Pick<CacheStats, 'total' | 'methods'> {
+    const methods = Object.fromEntries([...this.#byMethod].map(([method, meter]) => [method, meter.read()]));
+    return { total: Object.values(methods).reduce(sum, new Meter('').read()), methods };
+  }
+}
+
+function sum(one: CacheCounts, other: CacheCounts): CacheCounts {
+  const hits = {
+    local: one.hits.local + other.hits.local,
+    redis: one.hits.redis + other.hits.redis,
+    stale: one.hits.stale + other.hits.stale,
+  };
+  const counts = Object.fromEntries(NAMES.map((name) => [name, one[name] + other[name]])) as Record<Name, number>;
+  return { hits, ...counts };
+}

@@ -1,0 +1,144 @@
+import type { Clock, Random } from '../redis/index.js';
+import { failureOf } from './cache.errors.js';
+import type { Meter } from './cache.stats.js';
+import { ttlOf, type LoadOptions } from './cache.options.js';
+import type { CacheStore } from './cache.store.js';
+import { encode } from './codec.js';
+import { Copies } from './copies.js';
+import type { HotKeys } from './hot-keys.js';
+import { Lease } from './lease.js';
+import type { LocalTier } from './local-tier.js';
+import { Slot } from './slot.js';
+import { encodeTags } from './tags.js';
+import type { Request, WakeUps } from './wake-ups.js';
+
+/** What the reads of one process share. */
+export interface Airspace {
+  readonly store: CacheStore;
+  readonly wakeUps: WakeUps;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly hotKeys: HotKeys;
+  readonly local: LocalTier | undefined;
+  /** The loads that this process was granted. */
+  readonly grants: Set<Grant>;
+  /** Redis is about to be let go: nothing more is asked of it. */
+  readonly closed: boolean;
+  /** Of an error that no caller gets. */
+  report(error: unknown, what: string): void;
+}
+
+/** What is read: a user's key, as an entry, and how. */
+export interface Order {
+  readonly key: string;
+  readonly entry: string;
+  readonly options: LoadOptions;
+  readonly meter: Meter;
+  /** Called when it is known that this read waits for somebody else, if it does. */
+  readonly onWait?: (() => void) | undefined;
+}
+
+/** How a load under a lease ended. */
+export interface Filled {
+  readonly copies: Copies;
+  /** False: it was overtaken by an invalidation or by another load, or Redis did not confirm it. */
+  readonly stored: boolean;
+}
+
+/** The right to load a key for the fleet, as one request was granted it: a lease, a slot at the source, and how it is used up. */
+export class Grant {
+  readonly #airspace: Airspace;
+  readonly #order: Order;
+  readonly #request: Request;
+  readonly #lease: Lease;
+  readonly #slot: Slot | undefined;
+  readonly #sinceMs: number;
+
+  /** @param onLost called once if the lease is lost before it is used up; not if it was when it was granted */
+  constructor(airspace: Airspace, order: Order, request: Request, onLost: () => void) {
+    const { store, clock, grants } = airspace;
+    const { source, maxConcurrentLoads } = order.options;
+    this.#airspace = airspace;
+    this.#order = order;
+    this.#request = request;
+    this.#sinceMs = clock.monoMs();
+    this.#lease = new Lease(store, clock, order.entry, request);
+    if (maxConcurrentLoads > 0) this.#slot = new Slot(store, clock, source, request.token, maxConcurrentLoads);
+    request.loading = true;
+    request.onVoid = () => {
+      this.#lease.end();
+      onLost();
+    };
+    grants.add(this);
+  }
+
+  /**
+   * Stores a value, unless the lease was lost or what it depends on was invalidated.
+   *
+   * @throws what `resultTags` throws; SluiceError `SLUICE_CACHE_UNSERIALIZABLE`
+   */
+  async fill(value: unknown): Promise<Filled> {
+    const { store, clock, hotKeys, random } = this.#airspace;
+    const { entry, options } = this.#order;
+    const late = this.#lateTags(value);
+    const text = encode(value, { instances: options.revive !== undefined });
+    const copies = new Copies(text, options.revive);
+    this.#lease.end();
+    if ((options.unless as ((value: unknown) => boolean) | undefined)?.(value)) {
+      this.release();
+      return { copies, stored: false };
+    }
+    if (this.#request.voided) return this.#voided(copies);
+    const { token } = this.#request;
+    const { staleMs } = options;
+    const loadMs = Math.round(clock.monoMs() - this.#sinceMs);
+    const stored = await store
+      .fill(entry, token, loadMs, { text, ttlMs: ttlOf(value, options, random), staleMs, tags: late })
+      .catch(() => {
+        this.release();
+        return false;
+      });
+    if (!stored) return this.#voided(copies);
+    hotKeys.add(entry, [...options.tags, ...late]);
+    return { copies, stored };
+  }
+
+  #voided(copies: Copies): Filled {
+    this.#order.meter.voided(this.#order.key);
+    return { copies, stored: false };
+  }
+
+  /** Tells the fleet of an error. */
+  async fail(error: unknown): Promise<void> {
+    this.#lease.end();
+    if (this.#request.voided) return;
+    const failure = { ...failureOf(error), backoffMs: this.#order.options.errorBackoffMs };
+    await this.#airspace.store.fail(this.#order.entry, this.#request.token, failure).catch(() => {});
+  }
+
+  /** Gives the lease up; unconfirmed: should that get lost, the lease expires. */
+  release(): void {
+    this.#lease.end();
+    this.#airspace.store.release(this.#order.entry, this.#request.token).catch(() => {});
+  }
+
+  /** On the way out: whoever waits for this load may load itself. This one goes on, for its callers alone. */
+  async giveBack(): Promise<void> {
+    await this.#lease.giveBack();
+  }
+
+  /** It is used up. The slot is kept until `loaderEnded`, which may be later. */
+  end(loaderEnded: Promise<unknown>): void {
+    this.#lease.end();
+    this.#airspace.wakeUps.done(this.#request);
+    this.#airspace.grants.delete(this);
+    void loaderEnded.then(() => this.#slot?.leave());
+  }
+
+  #lateTags(value: unknown): readonly string[] {
+    const { resultTags, tags } = this.#order.options;
+    if (resultTags === undefined) return [];
+    const named = encodeTags('resultTags()', (resultTags as (value: unknown) => unknown)(value));
+    return named.filter((tag) => !tags.includes(tag));
+  }
+}
