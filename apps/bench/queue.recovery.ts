@@ -45,11 +45,17 @@ export async function recovery({ redis }: BenchContext): Promise<Contenders> {
   };
 }
 
+/** Far beyond what anybody needs who recovers at all. */
+const GIVE_UP_MS = 180_000;
+
 /** Resolves when that many handlers have begun in these processes together. Looks every 10 ms. */
 export async function handled(members: readonly ForkedApp[], count: number): Promise<void> {
+  const giveUpAt = performance.now() + GIVE_UP_MS;
   for (;;) {
     const each = await Promise.all(members.map((member) => member.call<number>('handled')));
-    if (each.reduce((sum, begun) => sum + begun) >= count) return;
+    const begun = each.reduce((sum, of) => sum + of);
+    if (begun >= count) return;
+    if (performance.now() > giveUpAt) throw new Error(`${begun} of ${count} tasks had begun after ${GIVE_UP_MS} ms`);
     await pause(10);
   }
 }
