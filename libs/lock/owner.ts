@@ -7,7 +7,7 @@ export interface OwnerProcess {
 }
 
 /** `<host>:<pid>:<start>.<service>-<n>`: who in which process, and the how manieth acquisition. */
-const OWN = /^((.*):(\d+):[0-9a-f]{12})\.[0-9a-z]{8}-[0-9a-z]+$/s;
+const OWN = /^((.*):(\d+):[0-9a-z]+-[0-9a-f]{12})\.[0-9a-z]{8}-[0-9a-z]+$/s;
 
 /**
  * The nonce of one acquisition: unique, and never used again. Unless the user gives another owner, it is also the

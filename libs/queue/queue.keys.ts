@@ -50,7 +50,7 @@ export function consumerName(processId: string): string {
 
 /** What the name of a consumer of ours tells; undefined of others. */
 export function consumerParts(name: string): { host: string; pid: number; startedMs: number } | undefined {
-  const [, host, pid, started] = /^sluice:(.+):(\d+):([0-9a-z]+)-[^:]+:[^:]+$/.exec(name) ?? [];
+  const [, host, pid, started] = /^sluice:(.+):(\d+):([0-9a-z]+)-[^:]+$/.exec(name) ?? [];
   if (host === undefined || pid === undefined || started === undefined) return undefined;
   return { host, pid: Number(pid), startedMs: parseInt(started, 36) };
 }

@@ -273,7 +273,7 @@ export default [
   {
     file: 'libs/queue/scripts/pause.script.ts',
     name: 'nobody is told of a pause',
-    find: "redis.call('PUBLISH', inboxes .. string.match(name, '[^:]*$'), message)",
+    find: "redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)",
     replace: '',
     specs: pause,
   },

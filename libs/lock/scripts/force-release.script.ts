@@ -30,7 +30,7 @@ if not owner then return false end
 local token, record = redis.call('GET', fence), redis.call('GET', beside('holder'))
 redis.call('DEL', lock, beside('holder'))
 local nonce = record and string.match(record, '^(.*) %d+$') or owner
-local process = string.match(nonce, '^(.*:%d+:%x+)%.%w+%-%w+$')
+local process = string.match(nonce, '^(.*:%d+:%w+%-%x+)%.%w+%-%w+$')
 if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock-forced', nonce, token)) end
 settle({})
 return { owner, token, record }

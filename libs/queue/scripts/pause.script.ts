@@ -1,4 +1,5 @@
 import { FRAME_LUA, defineScript, lua } from '../../redis/index.js';
+import { CONSUMER_PREFIX } from '../queue.keys.js';
 import { NOW_LUA } from './fragments.js';
 
 /**
@@ -21,7 +22,7 @@ if on == 1 and was == 0 then redis.call('SET', paused, string.format('%.0f', now
 if on == 0 then redis.call('DEL', paused) end
 local message = frame('queue.paused', stream)
 for _, name in ipairs(redis.call('ZRANGE', alive, 0, -1)) do
-  redis.call('PUBLISH', inboxes .. string.match(name, '[^:]*$'), message)
+  redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)
 end
 return was ~= on and 1 or 0`,
   decode: (reply) => reply === 1,
