@@ -199,6 +199,44 @@ describe('the demo', () => {
     }
   }, 90_000);
 
+  it('validates an order, accepts it, and tells where it is', async () => {
+    redis = await startRedis();
+    launcher = new Launcher([], { SLUICE_REDIS_URL: redis.url });
+    await launcher.page();
+    const url = /app-1 +(\S+)/.exec(launcher.stdout)?.[1] ?? '';
+    const order = async (body: object): Promise<Response> =>
+      fetch(`${url}/orders`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    expect((await order({ productId: 1, customerId: 1, quantity: 0, card: 'good' })).status).toBe(400);
+
+    const outcomes = { completed: { productId: 1, card: 'good' }, dead: { productId: 999_999, card: 'good' } };
+    for (const [state, what] of Object.entries(outcomes)) {
+      const accepted = await order({ customerId: 1, quantity: 2, ...what });
+      expect(accepted.status).toBe(202);
+      const status = `${url}${accepted.headers.get('location') ?? ''}`;
+      await until(async () => ((await (await fetch(status)).json()) as { state: string }).state === state, {
+        what: `the order is ${state}`,
+        deadlineMs: 15_000,
+      });
+    }
+    expect((await fetch(`${url}/orders/1-1`)).status).toBe(404);
+
+    const price = async (): Promise<number> =>
+      ((await (await fetch(`${url}/products/7`)).json()) as { priceCents: number }).priceCents;
+    await price();
+    await fetch(`${url}/products/7`, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ priceCents: 4_711 }),
+    });
+    expect(await price()).toBe(4_711);
+    expect(await (await fetch(`${url}/health`)).json()).toMatchObject({ status: 'ok' });
+    expect((await fetch(`${url}/docs`)).status).toBe(200);
+  }, 90_000);
+
   it('leaves no process behind when it is killed', async () => {
     redis = await startRedis();
     launcher = new Launcher(['--once'], { SLUICE_REDIS_URL: redis.url });
