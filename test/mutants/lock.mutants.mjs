@@ -464,4 +464,11 @@ export default [
     find: 'Math.min(this.#ttlMs, this.#validMs) / 15',
     replace: 'this.#ttlMs / 15',
   },
+  {
+    name: 'a process that is started in the hour that comes twice runs a job once more',
+    file: 'libs/lock/cron-instants.ts',
+    find: 'ofFirstComing(time, found) : found',
+    replace: 'found : found',
+    specs: ['libs/lock/cron-instants'],
+  },
 ];
