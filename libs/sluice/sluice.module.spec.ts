@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Inject, Injectable, Module, type DynamicModule, type OnModuleDestroy, type Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
+import { keysLeft } from '../../test/support/cache-bed.js';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { CacheService, LockService, QueueService, SluiceModule, TaskHandler, type SluiceOptions } from './index.js';
@@ -33,7 +34,7 @@ async function use(app: TestingModule): Promise<string[]> {
   await app.get(LockService).withLock('job', () => {});
   await app.get(CacheService).getOrLoad('k', () => 1);
   await app.get(QueueService).publish('tasks', {});
-  return (await admin.keys('*')).sort();
+  return keysLeft(admin);
 }
 
 @Injectable()

@@ -42,7 +42,9 @@ async function stop(): Promise<void> {
 
 async function start(processes: number, cache: SluiceCacheModuleOptions = {}): Promise<void> {
   // A machine that is busy with other tests must not pass for a Redis that does not answer.
-  const settings: WorkerSettings = { url: redis.url, namespace: 'e2e', cache: { readTimeoutMs: 5_000, ...cache } };
+  // Each test flushes Redis, which invalidates nothing: no copies of an earlier one's keys.
+  const own = { readTimeoutMs: 5_000, local: false };
+  const settings: WorkerSettings = { url: redis.url, namespace: 'e2e', cache: { ...own, ...cache } };
   fleet = await Promise.all(
     Array.from({ length: processes }, () => forkApp('cache-worker', { env: { WORKER: JSON.stringify(settings) } })),
   );
