@@ -22,18 +22,16 @@ import { main, root, step, StepFailed, tool, tsc } from './step.mjs';
 const home = join(root, 'apps/bench');
 const FLAGS = { quick: { type: 'boolean' }, repeat: { type: 'string' }, write: { type: 'boolean' } };
 
-/** No rows of numbers: chosen by name only. */
-const INTERLEAVINGS = { interleavings: 'interleavings' };
+const NO_ROWS = 'interleavings';
 
 await main(async () => {
   const found = discover(home, '.bench.ts');
-  const { chosen: named, values } = choose({ ...found, ...INTERLEAVINGS }, FLAGS);
-  const chosen = named.filter(([name]) => name in found);
+  const play = process.argv.includes(NO_ROWS);
+  const { chosen, values } = choose(play ? { [NO_ROWS]: home } : found, FLAGS);
   const { quick = false, write = false } = values;
   const repeat = number(values, 'repeat', 1) ?? 1;
-  const onlyInterleavings = named.length === 1 && chosen.length === 0;
-  if (chosen.length === 0 && !onlyInterleavings) throw new StepFailed('there is no benchmark yet');
-  if (write && chosen.length < Object.keys(found).length) throw new StepFailed('--write needs all features');
+  if (chosen.length === 0) throw new StepFailed('there is no benchmark yet');
+  if (write && !play && chosen.length < Object.keys(found).length) throw new StepFailed('--write needs all features');
 
   await ensureInstalled();
   await ensureBuilt();
@@ -42,7 +40,7 @@ await main(async () => {
   await step('build the benchmarks', () => tsc('apps/bench/tsconfig.build.json'));
   await requireRedis();
 
-  if (onlyInterleavings) {
+  if (play) {
     await interleavings(number(values, 'repeat', 1) ?? 3);
     process.exit(0);
   }
