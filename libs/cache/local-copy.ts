@@ -5,7 +5,7 @@ import { unpack } from './compression.js';
  * A value that this process keeps, and gives out as many times over as it is asked for: none of those who get it can change
  * what the next one gets.
  *
- * Read when it is first asked for. What JSON can say is then copied from object to object, a tenth of the cost of reading it
+ * Read when it is first asked for. What JSON can say is then copied from object to object, a seventh of the cost of reading it
  * anew (docs/adr/0020); anything else (a Date, a Map, bytes) is read anew for everybody.
  */
 export class LocalCopy {
