@@ -3,6 +3,7 @@ import { taskMemoryCurve } from './memory.curves.js';
 import { QUEUE_SETTINGS } from './peers/queues.js';
 import { bytes, commands } from './queue.costs.js';
 import { payloadCurve, processesCurve } from './queue.curves.js';
+import { lateness } from './queue.lateness.js';
 import { consume, publish } from './queue.rates.js';
 import { recovery } from './queue.recovery.js';
 
@@ -68,6 +69,18 @@ export default defineBench({
       ],
       rounds: 3,
       measure: bytes,
+    },
+    {
+      figures: [
+        {
+          name: 'queue.latenessP99',
+          unit: 'ms',
+          better: 'lower',
+          target: '≤ 10 ms over a control timer',
+          met: ({ sluice, raw }) => sluice <= 10 + (raw ?? 0),
+        },
+      ],
+      measure: lateness,
     },
     {
       figures: [
