@@ -6,6 +6,9 @@
  * --quick   a first look: less work, one round, no plots
  * --repeat  all rows so often, each time on a fresh server; tells how many of the runs met each target
  * --write   writes docs/benchmarks.md and its plots
+ *
+ * `npm run bench -- interleavings [--repeat N]`: plays the orders of events in which caches go wrong with Sluice and the others, and
+ * writes the table into docs/comparison/cache.md.
  */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,13 +22,16 @@ import { main, root, step, StepFailed, tool, tsc } from './step.mjs';
 const home = join(root, 'apps/bench');
 const FLAGS = { quick: { type: 'boolean' }, repeat: { type: 'string' }, write: { type: 'boolean' } };
 
+const NO_ROWS = 'interleavings';
+
 await main(async () => {
   const found = discover(home, '.bench.ts');
-  const { chosen, values } = choose(found, FLAGS);
+  const play = process.argv.includes(NO_ROWS);
+  const { chosen, values } = choose(play ? { [NO_ROWS]: home } : found, FLAGS);
   const { quick = false, write = false } = values;
   const repeat = number(values, 'repeat', 1) ?? 1;
   if (chosen.length === 0) throw new StepFailed('there is no benchmark yet');
-  if (write && chosen.length < Object.keys(found).length) throw new StepFailed('--write needs all features');
+  if (write && !play && chosen.length < Object.keys(found).length) throw new StepFailed('--write needs all features');
 
   await ensureInstalled();
   await ensureBuilt();
@@ -33,6 +39,11 @@ await main(async () => {
   linkPackage();
   await step('build the benchmarks', () => tsc('apps/bench/tsconfig.build.json'));
   await requireRedis();
+
+  if (play) {
+    await interleavings(number(values, 'repeat', 1) ?? 3);
+    process.exit(0);
+  }
 
   const { run, runCurves } = await built('run.js');
   const modules = await Promise.all(chosen.map(([name]) => built(`${name}.bench.js`)));
@@ -47,6 +58,14 @@ await main(async () => {
   // Some of what is measured against leaves timers behind.
   process.exit(0);
 });
+
+async function interleavings(runs) {
+  const page = 'docs/comparison/cache.md';
+  const { writeInterleavings } = await built('interleavings/interleavings.js');
+  await writeInterleavings(join(root, page), runs);
+  await tool('prettier/bin/prettier.cjs', ['--write', page]);
+  console.log(`✓ ${page}`);
+}
 
 async function writeDocs(result, measured) {
   const { plot } = await built('plot.js');

@@ -514,8 +514,8 @@ export default [
     ...tier,
     name: 'a copy is shared by its callers',
     file: 'libs/cache/local-copy.ts',
-    find: 'if (this.#plain) return copy(this.#value);',
-    replace: 'if (this.#plain) return this.#value;',
+    find: 'if (this.#pattern) return copy(this.#pattern);',
+    replace: 'if (this.#pattern) return this.#pattern.value;',
   },
   {
     name: 'a delete is not announced',

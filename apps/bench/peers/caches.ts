@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { peer, type PeerSettings } from '../peer.js';
 
 export interface CachePeer {
-  /** What is cached under the key, or what `load` makes, kept for a minute. */
+  /** What is cached under the key, or what `load` makes, kept for ten minutes. */
   getOrLoad(key: string, load: () => unknown): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export const CACHE_SETTINGS: readonly PeerSettings[] = [
   { name: 'async-cache-dedupe', settings: 'memory of 200,000 items or ioredis; it has no two tiers' },
 ];
 
-const TTL_MS = 60_000;
+const TTL_MS = 600_000;
 const MEMORY_ITEMS = 200_000;
 
 interface Bentocache {

@@ -1,0 +1,62 @@
+/** The comparison as the page shows it. */
+import type { Verdict } from '../../../test/support/interleavings/scenarios.js';
+import type { Scenario } from '../../../test/support/interleavings/scenario.js';
+import type { Column } from './contenders.js';
+
+/** By scenario, by contender: what came out, each time. */
+export type Results = ReadonlyMap<Scenario, ReadonlyMap<Column, readonly Verdict[]>>;
+
+export interface Heading {
+  name: string;
+  version: string;
+  settings: string;
+}
+
+/** One cell: what all runs say, or how many of them say what. */
+export function cellOf(verdicts: readonly Verdict[]): string {
+  const texts = verdicts.map(textOf);
+  const different = [...new Set(texts)];
+  if (different.length === 1) return different[0] ?? '';
+  return different
+    .map((text) => `${text} (in ${texts.filter((other) => other === text).length} of ${texts.length} runs)`)
+    .join('; ');
+}
+
+function textOf(verdict: Verdict): string {
+  if (verdict.lacking !== undefined) {
+    return `not offered: ${verdict.lacking}${verdict.seen === '' ? '' : ` (seen: ${verdict.seen})`}`;
+  }
+  return verdict.right ? 'pass' : `**FAIL**: ${verdict.seen}`;
+}
+
+export function tableOf(results: Results, headings: readonly Heading[], runs: number): string {
+  const scenarios = [...results.keys()];
+  return [
+    `Each was played ${runs} times, with real processes, and came out the same each time unless the cell says otherwise.`,
+    '',
+    `|   | ${headings.map(({ name, version }) => `${name} ${version}`).join(' | ')} |`,
+    `|${' --- |'.repeat(headings.length + 1)}`,
+    ...[...results].map(
+      ([{ letter, title }, cells]) => `| **${letter}** ${title} | ${[...cells.values()].map(cellOf).join(' | ')} |`,
+    ),
+    '',
+    'What happens, and _what is right_:',
+    '',
+    ...scenarios.map(({ letter, order, right }) => `- **${letter}** ${order} _${right}_`),
+    '',
+    'Settings:',
+    '',
+    ...headings.map(({ name, settings }) => `- ${name}: ${settings}.`),
+  ].join('\n');
+}
+
+const BEGIN = '<!-- interleavings: written by npm run bench -- interleavings -->';
+const END = '<!-- /interleavings -->';
+
+/** The page with another table between its marks. */
+export function replaced(page: string, table: string): string {
+  const from = page.indexOf(BEGIN);
+  const to = page.indexOf(END);
+  if (from < 0 || to < from) throw new Error(`the page has no ${BEGIN} … ${END}`);
+  return `${page.slice(0, from + BEGIN.length)}\n\n${table}\n\n${page.slice(to)}`;
+}

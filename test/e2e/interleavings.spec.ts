@@ -1,0 +1,39 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
+import { play, SCENARIOS } from '../support/interleavings/scenarios.js';
+
+let redis: RedisServer;
+let admin: Redis;
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+beforeEach(() => admin.flushall());
+
+/** Loads are shared the same way under both; without local copies, no message of a change is needed. */
+const DIFFER = ['D', 'E', 'G', 'H'];
+
+describe.each(['bounded', 'strict'])('under %s', (consistency) => {
+  const scenarios = SCENARIOS.filter(({ letter }) => consistency === 'bounded' || DIFFER.includes(letter));
+  // A machine that is busy with other tests must not pass for a Redis that does not answer.
+  const cache = { consistency, leaseMs: 300, readTimeoutMs: 5_000 };
+
+  it.each(scenarios.map((scenario) => [scenario.letter, scenario.title, scenario] as const))(
+    '%s: %s',
+    async (_letter, _title, scenario) => {
+      const setting = {
+        redisUrl: redis.url,
+        program: 'interleaving-member',
+        env: { CACHE: JSON.stringify(cache) },
+        patience: { holdMs: 1_000, graceMs: 100, boundMs: 3_000 },
+      };
+      const verdict = await play(scenario, { name: 'nestjs-sluice', lacks: {} }, setting);
+      expect(verdict).toEqual({ right: true, seen: expect.any(String) });
+    },
+  );
+});

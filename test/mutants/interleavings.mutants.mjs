@@ -1,0 +1,61 @@
+/** A fault for each order of events but F: played by real processes, it must be seen. */
+const specs = ['test/e2e/interleavings.spec'];
+
+export default [
+  {
+    name: 'A: whoever asks loads',
+    file: 'libs/cache/scripts/ask.script.ts',
+    specs,
+    find: 'if held[1] and held[1] ~= token then',
+    replace: 'if false then',
+  },
+  {
+    name: 'B: leases are not renewed',
+    file: 'libs/cache/lease.ts',
+    specs,
+    find: 'timing.leaseMs / 3',
+    replace: 'timing.leaseMs * 30',
+  },
+  {
+    name: 'C: nobody takes over from the dead',
+    file: 'libs/cache/flight.ts',
+    specs,
+    find: 'answer.remainingMs + 1 +',
+    replace: 'answer.remainingMs + 600_000 +',
+  },
+  {
+    name: 'E: a fill needs no lease of its own',
+    file: 'libs/cache/scripts/fill.script.ts',
+    specs,
+    find: 'if held[1] ~= token then return 0 end',
+    replace: "if held[1] ~= token then held = { token, redis.call('GET', epoch), '', '' } end",
+  },
+  {
+    name: 'D: a delete leaves a load its lease',
+    file: 'libs/cache/scripts/delete.script.ts',
+    specs,
+    find: '\nvoid(lease)\n',
+    replace: '\n',
+  },
+  {
+    name: 'G: an answer that an invalidation overtook is kept',
+    file: 'libs/cache/local-tier.ts',
+    specs,
+    find: 'if (watch.voided || watch.era',
+    replace: 'if (watch.era',
+  },
+  {
+    name: 'H: the epochs of tags are not compared',
+    file: 'libs/cache/scripts/epoch.fragment.ts',
+    specs,
+    find: "if redis.call('GET', tagPrefix .. tag) ~= of then return false end",
+    replace: '',
+  },
+  {
+    name: 'I: a silent socket is taken for healthy',
+    file: 'libs/cache/local-tier.ts',
+    specs,
+    find: 'if (monoMs - proven.monoMs >= BOUND_MS || wallMs - proven.wallMs >= BOUND_MS) return undefined;',
+    replace: '',
+  },
+];
