@@ -29,7 +29,11 @@ export interface LeasedLoad<T> {
   readonly state: 'load';
   /** Aborts when what is loaded is of no use any more: invalidated, or `loaderTimeoutMs` is over. */
   readonly signal: AbortSignal;
-  /** Stores the value, and pushes it to who waits. False if it was not stored: the lease was lost, or no Redis confirmed it. */
+  /**
+   * Stores the value, and pushes it to who waits. False if it was not stored: the lease was lost, or no Redis confirmed it.
+   *
+   * @throws what {@link fail} is then told of: SluiceError `SLUICE_CACHE_UNSERIALIZABLE`, what `resultTags` and `unless` throw
+   */
   fill(value: T): Promise<boolean>;
   /** Tells who waits, and who asks within `errorBackoffMs`, of an error. */
   fail(error: unknown): Promise<void>;
@@ -63,7 +67,13 @@ class HandLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   async fill(value: T): Promise<boolean> {
     if (this.#ended) return false;
     this.#end();
-    return (await this.#grant?.fill(value))?.stored ?? false;
+    try {
+      return (await this.#grant?.fill(value))?.stored ?? false;
+    } catch (error) {
+      // What cannot be stored is no value: who waits is told, and not left to wait until the lease expires.
+      await this.#grant?.fail(error);
+      throw error;
+    }
   }
 
   async fail(error: unknown): Promise<void> {
@@ -154,7 +164,10 @@ async function waitFor<T>(airspace: Airspace, order: Order, request: Request, re
   const copies = news.verb === 'value' ? copiesOf(parseStored(news.text), order) : undefined;
   if (copies) return copies.take() as T;
   const next = wakeUps.expect(store.newToken());
-  const answer = await ask(airspace, order, next);
+  const answer = await ask(airspace, order, next).catch((error: unknown) => {
+    wakeUps.done(next);
+    throw error;
+  });
   if (answer.kind === 'wait') return waitFor(airspace, order, next, answer.remainingMs);
   wakeUps.done(next);
   if (answer.kind === 'load' || ('then' in answer && answer.then === 'load'))

@@ -91,8 +91,8 @@ export interface CacheOptions<T = unknown> {
   onBackendDown?: 'load' | 'throw';
 }
 
-/** Options of `CacheService.set`. */
-export type SetOptions = Pick<CacheOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'jitter' | 'tags' | 'version'>;
+/** Options of `CacheService.set`, which may be given all that its readers are given; the others mean nothing to it. */
+export type SetOptions = Pick<CacheOptions, (typeof SET_OPTIONS)[number]>;
 
 /** Options of `CacheService.lease`. */
 export type LeaseOptions<T = unknown> = Pick<CacheOptions<T>, (typeof LEASE_OPTIONS)[number]>;
@@ -212,6 +212,16 @@ const LEASE_OPTIONS = [
   'onBackendDown',
 ] as const satisfies (keyof CacheOptions)[];
 
+const SET_OPTIONS = [
+  'ttlMs',
+  'staleMs',
+  'jitter',
+  'negativeTtlMs',
+  'tags',
+  'version',
+  'revive',
+] as const satisfies (keyof CacheOptions)[];
+
 const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
   ttlMs: 60_000,
   staleMs: 0,
@@ -244,7 +254,16 @@ function localAndStrict(path: string): SluiceError {
 
 /** The same for `CacheService.lease`. */
 export function resolveLeaseLayer(path: string, given: unknown): Layer {
-  const checks = Object.fromEntries(LEASE_OPTIONS.map((name) => [name, layer[name]]));
+  return resolveSome(LEASE_OPTIONS, path, given);
+}
+
+/** The same for `@CachePut`. */
+export function resolveSetLayer(path: string, given: unknown): Layer {
+  return resolveSome(SET_OPTIONS, path, given);
+}
+
+function resolveSome(names: readonly (keyof CacheOptions)[], path: string, given: unknown): Layer {
+  const checks = Object.fromEntries(names.map((name) => [name, layer[name]]));
   return resolveOptions(path, given, checks as OptionChecks<Layer>);
 }
 
@@ -335,7 +354,8 @@ function factor(value: unknown, path: string): number {
   throw badOption(path, 'a number from 0 on', value);
 }
 
-function versionText(value: unknown, path: string): string {
+/** Checks a version. */
+export function versionText(value: unknown, path: string): string {
   if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value;
   throw badOption(path, 'a non-empty string', value);
 }

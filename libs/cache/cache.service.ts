@@ -152,7 +152,7 @@ export class CacheService implements OnApplicationBootstrap {
     return loadOptions(this.#options.loads, { source: method }, declared, this.#options.methods.get(method) ?? {});
   }
 
-  /** Notes at boot that a method of that name is cached. */
+  /** Notes at boot that a method of that name is decorated. */
   noteMethod(method: string): void {
     this.#methods.add(method);
   }
@@ -164,7 +164,7 @@ export class CacheService implements OnApplicationBootstrap {
     const known = [...this.#methods].join(', ') || 'none';
     this.#connections.logger.warn(
       `cache.methods has options for ${unmatched.map((name) => `'${name}'`).join(', ')}, ` +
-        `but no provider has such a method with @CacheStampedeSafe. Cached methods: ${known}`,
+        `but no provider has such a method with @CacheStampedeSafe, @CachePut or @CacheEvict. Those that have: ${known}`,
     );
   }
 
@@ -318,7 +318,9 @@ export class CacheService implements OnApplicationBootstrap {
   /** A copy of this process, if one may be used. Written for the path that is taken a million times a second. */
   #readLocal(key: string, options: CacheOptions<never> | LoadOptions, meter: Meter): { value: unknown } | undefined {
     const tier = this.#local;
-    if (tier === undefined || !(options.local ?? this.#localBy(options.consistency))) return undefined;
+    // What is no key must not find what is kept for its name.
+    if (tier === undefined || typeof key !== 'string' || !(options.local ?? this.#localBy(options.consistency)))
+      return undefined;
     const entry = entryOf(key, options.version ?? this.#moduleWide.version);
     const copy = tier.read(entry);
     if (copy === undefined) return undefined;

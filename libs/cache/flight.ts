@@ -74,6 +74,11 @@ export class Flight {
     return this.#loading && !(this.#alone && this.#young);
   }
 
+  /** Its own loader has been called: what it lands, if it is not too late for that, was loaded with the order's tags. */
+  get loading(): boolean {
+    return this.#loading;
+  }
+
   /** Under `strict`, only who asks no earlier than its callers do may be joined: a push or a reply on its way may be older. */
   joinable(strict: boolean): boolean {
     return strict ? this.#unsent : this.#loading || this.#queued || this.#young;

@@ -61,12 +61,15 @@ export class Reader {
     this.#airspace.hotKeys.delete(entry);
   }
 
-  /** The same for all that has one of these tags, or may turn out to have; without any, for everything. */
+  /**
+   * The same for all that has one of these tags, or may turn out to have; without any, for everything. What a flight that does not
+   * load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
+   */
   forgetTagged(tags?: readonly string[]): void {
-    for (const [entry, { order }] of this.#flights) {
+    for (const [entry, { order, loading }] of this.#flights) {
       const { options } = order;
       const named = tags === undefined || options.resultTags !== undefined;
-      if (named || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
+      if (named || !loading || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
     }
   }
 

@@ -138,6 +138,21 @@ export default [
     find: '    this.#flights.delete(entry);\n    this.#airspace',
     replace: '    this.#airspace',
   },
+  { ...reader, name: 'a tag spares flights that do not know of it', specs: tags, find: '!loading || ', replace: '' },
+  {
+    name: 'what cannot be stored keeps its lease',
+    file: 'libs/cache/cache-lease.ts',
+    specs: ['libs/cache/cache.lease.spec'],
+    find: 'await this.#grant?.fail(error);\n      throw',
+    replace: 'throw',
+  },
+  {
+    name: 'an eviction ignores its version',
+    file: 'libs/cache/cache-evict.decorator.ts',
+    specs: ['libs/cache/cache-evict.decorator.spec'],
+    find: 'version === undefined ? {} : { version };\n  const pending',
+    replace: '{};\n  const pending',
+  },
   { ...reader, name: 'a shutdown keeps its leases', find: 'grant.giveBack()', replace: 'grant.end(Promise.resolve())' },
   {
     name: 'a late grant is kept',
