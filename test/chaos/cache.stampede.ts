@@ -41,12 +41,11 @@ async function withFleet(
   }
 }
 
-const COLD = { processes: 10, callers: 100, keys: 1_000, atOnce: 25, loaderMs: 500 };
+const COLD = { processes: 10, callers: 100, keys: 1_000, atOnce: 100, loaderMs: 500 };
 
 /** Cold keys whose callers arrive over two load times: before, during and after the fill. */
 export function cold(ctx: ChaosContext): Promise<Verdict[]> {
-  // No event loop may stand still for longer than the lease: ten processes on a small machine may.
-  return withFleet(ctx, COLD.processes, 20_000, async ({ apps }) => {
+  return withFleet(ctx, COLD.processes, 3_000, async ({ apps }) => {
     const got: ColdKey[] = [];
     const spans: LoadSpan[] = [];
     let keys = 0;
