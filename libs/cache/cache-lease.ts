@@ -1,6 +1,6 @@
 import { SluiceError } from '../weave/index.js';
 import { CacheLoaderError, CacheLoaderTimeoutError } from './cache.errors.js';
-import { keepOf } from './cache.options.js';
+import { keepOf } from './load-options.js';
 import type { NotedFailure } from './cache.store.js';
 import { Copies } from './copies.js';
 import { Grant, type Airspace, type Order } from './grant.js';

@@ -6,7 +6,8 @@ import {
   type KeyFunction,
   type WovenCall,
 } from '../weave/index.js';
-import { resolveLayer, type CacheOptions, type LoadOptions } from './cache.options.js';
+import { resolveLayer, type CacheOptions } from './cache.options.js';
+import type { LoadOptions } from './load-options.js';
 import { CACHE_SERVICE, type CacheService } from './cache.service.js';
 import { fromCall, keyOption, type FromCall } from './from-call.js';
 import { encodeTags } from './tags.js';

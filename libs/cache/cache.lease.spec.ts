@@ -82,7 +82,8 @@ describe('lease', () => {
   });
 
   it('that outruns its time is passed on', async () => {
-    const [a, b] = [await bed.member(), await bed.member()];
+    // Nobody waits for the lease to expire.
+    const [a, b] = [await bed.member({ leaseMs: 60_000 }), await bed.member({ leaseMs: 60_000 })];
     const load = await taken(a, 'load', { loaderTimeoutMs: 50 });
     const source = new HeldLoader();
     const read = b.cache.getOrLoad('k', source.load);

@@ -1,12 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  loadOptions,
-  resolveCacheOptions,
-  resolveLayer,
-  resolveLeaseLayer,
-  resolveSetLayer,
-  ttlOf,
-} from './cache.options.js';
+import { resolveCacheOptions, resolveLayer, resolveLeaseLayer, resolveSetLayer } from './cache.options.js';
+import { loadOptions, ttlOf } from './load-options.js';
 
 const bad = (path: string) =>
   expect.objectContaining({ code: 'SLUICE_BAD_OPTION', message: expect.stringContaining(path) });

@@ -1,12 +1,12 @@
 import { CacheLoaderError } from './cache.errors.js';
-import { keepOf } from './cache.options.js';
+import { keepOf } from './load-options.js';
 import type { NotedFailure, Question } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
+import { glance, keeping, kept } from './glance.js';
 import { Grant, type Airspace, type Order } from './grant.js';
 import { Load, type Loader } from './load.js';
 import type { Answer } from './scripts/ask.script.js';
-import type { Kept } from './local-tier.js';
 import { parseStored, type StoredValue } from './stored-value.js';
 import type { News, Request } from './wake-ups.js';
 
@@ -106,31 +106,14 @@ export class Flight {
 
   /** A look at what had a value a moment ago; `undefined`: that decides nothing. */
   async #glance(): Promise<Landing | undefined> {
-    const { store, hotKeys, closed } = this.#airspace;
-    const { entry } = this.order;
-    const tags = hotKeys.tagsOf(entry);
-    if (tags === undefined || closed) return undefined;
-    let glance;
     try {
-      glance = await this.#keeping(
-        () => store.glance(entry, tags),
-        ({ value, fresh }) =>
-          value && fresh ? this.#kept(value, value.freshUntilMs - store.serverClock.latestMs()) : undefined,
-      );
+      const value = await glance(this.#airspace, this.order, this.#lot);
+      const landing = value && this.#land(value);
+      if (landing) this.order.meter.hit(this.order.key, 'redis');
+      return landing;
     } catch (error) {
       return this.#withoutRedis(error);
     }
-    const { value, fresh } = glance;
-    if (value && fresh) {
-      const leftMs = value.freshUntilMs - store.serverClock.latestMs();
-      const landing = this.#lot * value.loadMs < leftMs ? this.#land(value) : undefined;
-      if (landing) {
-        this.order.meter.hit(this.order.key, 'redis');
-        return landing;
-      }
-    }
-    if (!value) hotKeys.delete(entry);
-    return undefined;
   }
 
   async #ask(): Promise<Landing> {
@@ -157,10 +140,11 @@ export class Flight {
     if (closed) return this.#loadAlone();
     let answer: Answer;
     try {
-      answer = await this.#keeping(
+      answer = await keeping(
+        this.#airspace,
+        this.order,
         () => store.ask(this.order.entry, this.#question(request, woken)),
-        (given) =>
-          given.kind === 'hit' ? this.#kept(given.value, given.value.freshUntilMs - given.serverMs) : undefined,
+        (given) => (given.kind === 'hit' ? kept(given.value, given.serverMs, this.#lot) : undefined),
       );
     } catch (error) {
       return this.#withoutRedis(error);
@@ -188,18 +172,6 @@ export class Flight {
       case 'error':
         throw this.#failed(answer.failure, answer.remainingMs);
     }
-  }
-
-  /** Keeps in this process what comes, if that is wanted. */
-  #keeping<T>(ask: () => Promise<T>, found: (answer: T) => Kept | undefined): Promise<T> {
-    const { entry, options } = this.order;
-    const { local } = this.#airspace;
-    return local && options.local ? local.keeping(entry, ask, found) : ask();
-  }
-
-  /** A copy lives until the early refresh would be due: then Redis is asked, which says whose turn it is. */
-  #kept(value: StoredValue, leftMs: number): Kept {
-    return { value, leftMs: leftMs - this.#lot * value.loadMs };
   }
 
   async #wait(request: Request, timeoutMs: number): Promise<News> {

@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../redis/index.js';
 import { failureOf } from './cache.errors.js';
 import type { Meter } from './cache.stats.js';
-import { ttlOf, type LoadOptions } from './cache.options.js';
+import { ttlOf, type LoadOptions } from './load-options.js';
 import type { CacheStore } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';

@@ -364,7 +364,7 @@ export default [
   },
   {
     name: 'all values expire together',
-    file: 'libs/cache/cache.options.ts',
+    file: 'libs/cache/load-options.ts',
     specs: freshness,
     find: '(1 - jitter * random())',
     replace: '1',
@@ -569,7 +569,7 @@ export default [
   },
   {
     name: 'strict loads get local copies',
-    file: 'libs/cache/cache.options.ts',
+    file: 'libs/cache/load-options.ts',
     specs: ['libs/cache/cache.(options|local).spec'],
     find: 'return wanted ?? !strict;',
     replace: 'return wanted ?? true;',
