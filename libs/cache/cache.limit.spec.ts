@@ -112,6 +112,29 @@ describe('maxConcurrentLoads', () => {
     expect(crowd.most).toBeLessThanOrEqual(2);
   });
 
+  it('holds in each process while Redis is away, with what began before', async () => {
+    const { cache } = await bed.member();
+    const one = { ...limited, maxConcurrentLoads: 1 };
+    const source = new HeldLoader();
+    const calls = [cache.getOrLoad('before', source.load, one)];
+    await source.run();
+    await bed.admin.call('CONFIG', 'SET', 'min-replicas-to-write', '1');
+    try {
+      calls.push(cache.getOrLoad('a', source.load, one), cache.getOrLoad('b', source.load, one));
+      const batch = cache.getOrLoadMany(['c', 'd'], (keys) => keys.map((key) => `batch ${key}`), one);
+      const other = cache.getOrLoad('elsewhere', () => 'free', { ...one, source: 'other' });
+      expect(await other).toBe('free');
+      expect(source.runs).toHaveLength(1);
+      source.runs[0]!.succeed('v before');
+      (await source.run(2)).succeed('v a');
+      (await source.run(3)).succeed('v b');
+      expect(await Promise.all(calls)).toEqual(['v before', 'v a', 'v b']);
+      expect(await batch).toEqual(['batch c', 'batch d']);
+    } finally {
+      await bed.admin.call('CONFIG', 'SET', 'min-replicas-to-write', '0');
+    }
+  });
+
   it('is one for all methods and calls that name the same source, each its own otherwise', async () => {
     const { cache } = await bed.member();
     const source = new HeldLoader();

@@ -267,6 +267,8 @@ export class Flight {
       if (!this.#mustFinish) load.abort();
     });
     this.#loading = true;
+    const { turns } = this.#airspace;
+    turns.enter(this.order.options);
     try {
       const value = await this.#run(load);
       const { copies, stored } = await grant.fill(value);
@@ -278,6 +280,7 @@ export class Flight {
       throw error;
     } finally {
       grant.end(load.settled);
+      turns.leave(this.order.options, load.settled);
     }
   }
 
@@ -287,12 +290,25 @@ export class Flight {
     return this.#loadAlone();
   }
 
-  /** Without Redis: one load for this process, stored nowhere. */
+  /** Without Redis: one load for this process, stored nowhere; as many at once at one source as the fleet may run. */
   async #loadAlone(): Promise<Landing> {
+    const { turns } = this.#airspace;
+    const { options } = this.order;
+    if (options.maxConcurrentLoads > 0) {
+      this.#queued = true;
+      this.order.onWait?.();
+      await turns.wait(options);
+      this.#queued = false;
+    }
     this.#loading = this.#alone = true;
-    const value = await this.#run(new Load());
-    const { revive } = this.order.options;
-    return { kind: 'overtaken', copies: new Copies(encode(value, { instances: revive !== undefined }), revive) };
+    const load = new Load();
+    const value = await this.#run(load).finally(() => {
+      turns.leave(options, load.settled);
+    });
+    return {
+      kind: 'overtaken',
+      copies: new Copies(encode(value, { instances: options.revive !== undefined }), options.revive),
+    };
   }
 
   #run(load: Load): Promise<unknown> {

@@ -5,6 +5,7 @@ import type { Airspace, Grant, Order } from './grant.js';
 import { HotKeys } from './hot-keys.js';
 import type { Loader } from './load.js';
 import type { LocalTier } from './local-tier.js';
+import { Turns } from './turns.js';
 import type { WakeUps } from './wake-ups.js';
 
 export interface ReaderOptions {
@@ -26,7 +27,13 @@ export class Reader {
   };
 
   constructor(options: ReaderOptions) {
-    this.#airspace = { ...options, grants: new Set<Grant>(), hotKeys: new HotKeys(), closed: false };
+    this.#airspace = {
+      ...options,
+      grants: new Set<Grant>(),
+      hotKeys: new HotKeys(),
+      turns: new Turns(),
+      closed: false,
+    };
   }
 
   /** For who reads otherwise. */

@@ -401,6 +401,20 @@ export default [
     replace: '',
   },
   {
+    ...flight,
+    name: 'without Redis a source takes any number',
+    specs: limit,
+    find: 'await turns.wait(options);',
+    replace: 'turns.enter(options);',
+  },
+  {
+    ...flight,
+    name: 'what began under a lease does not count without Redis',
+    specs: limit,
+    find: 'turns.enter(this.order.options);',
+    replace: '',
+  },
+  {
     name: 'the dead are woken',
     file: 'libs/cache/scripts/slot.fragment.ts',
     specs: ['libs/cache/cache.limit.spec'],
