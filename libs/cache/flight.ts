@@ -1,6 +1,6 @@
-import { CacheLoaderError } from './cache.errors.js';
+import { noted } from './cache.errors.js';
 import { keepOf } from './load-options.js';
-import type { NotedFailure, Question } from './cache.store.js';
+import type { Question } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
 import { glance, keeping, kept } from './glance.js';
@@ -158,7 +158,7 @@ export class Flight {
         return this.#granted(request);
       case 'wait': {
         const news = await this.#wait(request, answer.remainingMs + 1 + random() * SPREAD_MS);
-        if (news.verb === 'error') throw this.#failed(news.failure);
+        if (news.verb === 'error') throw noted(this.order.key, news.failure);
         return news.verb === 'value' ? this.#landText(news.text) : undefined;
       }
       case 'full':
@@ -170,7 +170,7 @@ export class Flight {
         request.renew();
         return 'queued';
       case 'error':
-        throw this.#failed(answer.failure, answer.remainingMs);
+        throw noted(this.order.key, answer.failure, answer.remainingMs);
     }
   }
 
@@ -318,11 +318,6 @@ export class Flight {
     return load.run(key, this.#loader, options.loaderTimeoutMs, clock).finally(() => {
       meter.load(key, clock.monoMs() - sinceMs);
     });
-  }
-
-  #failed(failure: string, remainingMs?: number): CacheLoaderError {
-    const { backoffMs, ...loader } = JSON.parse(failure) as NotedFailure;
-    return new CacheLoaderError(this.order.key, loader, remainingMs ?? backoffMs);
   }
 
   /** Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again. */
