@@ -49,7 +49,7 @@ export function cold(ctx: ChaosContext): Promise<Verdict[]> {
     const got: ColdKey[] = [];
     const spans: LoadSpan[] = [];
     let keys = 0;
-    for (; ctx.more(keys, COLD.keys); keys += COLD.atOnce) {
+    for (; keys === 0 || ctx.more(keys, COLD.keys); keys += COLD.atOnce) {
       const order: ColdOrder = {
         prefix: `${keys}-`,
         keys: COLD.atOnce,
@@ -180,7 +180,7 @@ export function takeover(ctx: ChaosContext): Promise<Verdict[]> {
   return withFleet(ctx, 3, TAKEOVER.leaseMs, async ({ apps, admin, loads, start }) => {
     const lateMs: number[] = [];
     const counts: number[] = [];
-    for (let round = 0; ctx.more(round, TAKEOVER.rounds); round++) {
+    for (let round = 0; round === 0 || ctx.more(round, TAKEOVER.rounds); round++) {
       const key = `k${round}`;
       const victim = await start();
       void victim.call('read', key, 60_000).catch(() => {});
