@@ -1,25 +1,31 @@
 /**
- * `npm run bench [-- lock|cache|queue] [--quick] [--repeat N]`: the features' rows in apps/bench, measured on a private
- * server. Prints medians with their ranges and the ratio to raw, and writes apps/bench/results.json.
+ * `npm run bench [-- lock|cache|queue] [--quick] [--repeat N] [--write]`: the features' rows in apps/bench, measured on a
+ * private server next to the libraries one would otherwise pick. Prints medians with their ranges and the ratio to raw,
+ * and writes apps/bench/results.json. What is measured against is installed in apps/bench on the first run.
+ *
+ * --quick   a first look: less work, one round, no plots
+ * --repeat  all rows so often, each time on a fresh server; tells how many of the runs met each target
+ * --write   writes docs/benchmarks.md and its plots
  */
-import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureBuilt } from './build.mjs';
 import { choose, discover, number } from './features.mjs';
 import { requireRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
-import { main, root, step, StepFailed, tsc } from './step.mjs';
+import { main, root, step, StepFailed, tool, tsc } from './step.mjs';
 
 const home = join(root, 'apps/bench');
-const ROUNDS = { quick: 2, full: 5 };
+const FLAGS = { quick: { type: 'boolean' }, repeat: { type: 'string' }, write: { type: 'boolean' } };
 
 await main(async () => {
   const found = discover(home, '.bench.ts');
-  const { chosen, values } = choose(found, { quick: { type: 'boolean' }, repeat: { type: 'string' } });
+  const { chosen, values } = choose(found, FLAGS);
+  const { quick = false, write = false } = values;
   const repeat = number(values, 'repeat', 1) ?? 1;
   if (chosen.length === 0) throw new StepFailed('there is no benchmark yet');
+  if (write && chosen.length < Object.keys(found).length) throw new StepFailed('--write needs all features');
 
   await ensureInstalled();
   await ensureBuilt();
@@ -28,34 +34,31 @@ await main(async () => {
   await step('build the benchmarks', () => tsc('apps/bench/tsconfig.build.json'));
   await requireRedis();
 
-  const { runRow, combine } = await built('bench.js');
-  const benches = await Promise.all(chosen.map(([name]) => built(`${name}.bench.js`)));
-  const rows = benches.flatMap((bench) => bench.default.rows);
-  const runs = [];
-  for (let i = 1; i <= repeat; i++) {
-    if (repeat > 1) console.log(`run ${i} of ${repeat}`);
-    runs.push(await measure(rows, values.quick ?? false, runRow));
-  }
-  writeFileSync(join(home, 'results.json'), `${JSON.stringify({ rows: combine(runs) }, null, 2)}\n`);
-  console.log(`✓ apps/bench/results.json: ${rows.length} rows${repeat > 1 ? `, medians of ${repeat} runs` : ''}`);
+  const { run, runCurves } = await built('run.js');
+  const modules = await Promise.all(chosen.map(([name]) => built(`${name}.bench.js`)));
+  const benches = modules.map((module) => module.default);
+  const request = { benches, quick, repeat, print: console.log };
+  const result = await run(request);
+  writeFileSync(join(home, 'results.json'), `${JSON.stringify({ rows: result.rows }, null, 2)}\n`);
+  const runs = repeat > 1 ? `, medians of ${repeat} runs` : '';
+  console.log(`✓ apps/bench/results.json: ${result.rows.length} rows${runs}`);
+  const measured = quick && !write ? [] : await runCurves(request);
+  if (write) await writeDocs(result, measured);
+  // Some of what is measured against leaves timers behind.
   process.exit(0);
 });
 
-async function measure(rows, quick, runRow) {
-  const { startRedis } = await import('nestjs-sluice/testing');
-  const redis = await startRedis();
-  try {
-    const version = /version=([\d.]+)/.exec(redis.stdout)?.[1];
-    const processors = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`;
-    console.log(`Redis ${version}, nothing persisted; Node ${process.version}; ${processors}`);
-    const results = [];
-    for (const row of rows) {
-      results.push(await runRow(row, { redis, quick, rounds: quick ? ROUNDS.quick : ROUNDS.full, print: console.log }));
-    }
-    return results;
-  } finally {
-    await redis.stop();
+async function writeDocs(result, measured) {
+  const { plot } = await built('plot.js');
+  const { report } = await built('report.js');
+  mkdirSync(join(root, 'docs/benchmarks'), { recursive: true });
+  for (const { curve, series } of measured) {
+    writeFileSync(join(root, 'docs/benchmarks', `${curve.name}.svg`), await plot(curve, series));
   }
+  const page = 'docs/benchmarks.md';
+  writeFileSync(join(root, page), report({ ...result, curves: measured.map(({ curve }) => curve) }));
+  await tool('prettier/bin/prettier.cjs', ['--write', page]);
+  console.log(`✓ ${page} and ${measured.length} plots`);
 }
 
 /**

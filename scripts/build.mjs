@@ -8,7 +8,16 @@ import { join } from 'node:path';
 import { ensureInstalled } from './setup.mjs';
 import { isMain, main, root, step, tsc } from './step.mjs';
 
-const INPUTS = ['package.json', 'package-lock.json', 'libs', 'apps/demo', 'test/apps', 'test/chaos', 'test/support'];
+const INPUTS = [
+  'package.json',
+  'package-lock.json',
+  'libs',
+  'apps/demo',
+  'test/apps',
+  'test/chaos',
+  'test/model',
+  'test/support',
+];
 const dist = join(root, 'dist');
 const stamp = join(dist, '.sources');
 

@@ -1,15 +1,18 @@
-/** How every row is measured: side by side in turns on one server in one run, told as medians and as a ratio to raw. */
+/** How every row is measured: side by side in turns on one server in one run. */
 import type { RedisServer } from 'nestjs-sluice/testing';
+import type { Load, Observe } from './load.js';
+import type { PeerSettings } from './peer.js';
+import { median, relativeSpread } from './statistics.js';
 
 export interface BenchContext {
   /** The private server of this run. A row that needs another one starts it itself. */
   readonly redis: RedisServer;
-  /** A first look: rows may do less work. */
+  /** A first look: rows do less work. */
   readonly quick: boolean;
 }
 
-/** Does the work once and returns one figure, in the row's unit. */
-export type Measure = () => Promise<number>;
+/** Does the work once and returns what each figure of the row is about, in its unit. */
+export type Measure = () => Promise<number | readonly number[]>;
 
 /** What is measured against each other. The first round of each is a warm-up and not counted. */
 export interface Contenders {
@@ -18,17 +21,20 @@ export interface Contenders {
   raw?: Measure;
   /** By npm name. */
   peers?: Record<string, Measure>;
+  /** Peers that need a minute for one round: measured once, without warm-up, and not at all in a first look. */
+  slowPeers?: Record<string, Measure>;
   /** Runs after the last round, also after a failed one. */
   close?: () => Promise<void>;
 }
 
-export interface Figures {
+export interface Values {
   sluice: number;
   raw: number | null;
   peers: Record<string, number>;
 }
 
-export interface Row {
+/** One line of the table. */
+export interface Figure {
   /** `lock.pair`: the key in results.json. */
   name: string;
   unit: string;
@@ -36,13 +42,55 @@ export interface Row {
   /** In words: `≤ 1.15 × raw, below every peer`. */
   target: string;
   /** The same in code. */
-  met?: (figures: Figures) => boolean;
+  met?: (values: Values) => boolean;
+}
+
+/** What is measured in one go. Most rows have one figure; two percentiles of one run are two. */
+export interface Row {
+  figures: readonly Figure[];
+  /** Default: as many as the run says. For work that takes seconds. */
+  rounds?: number;
+  /** Default true. False where a fresh process does the work, so that there is nothing to warm. */
+  warmUp?: boolean;
   measure(ctx: BenchContext): Promise<Contenders>;
 }
 
 export interface Bench {
   feature: string;
-  rows: Row[];
+  /** What the peers were set to. Sluice is at its defaults. */
+  peers: readonly PeerSettings[];
+  rows: readonly Row[];
+  curves: readonly Curve[];
+}
+
+/** Something that depends on something: a plot, for understanding, without a target. */
+export interface Curve {
+  /** Its file is `docs/benchmarks/<name>.svg`. */
+  name: string;
+  title: string;
+  x: string;
+  y: string;
+  /** Default: both logarithmic. */
+  scale?: { x?: 'linear'; y?: 'linear' };
+  measure(ctx: BenchContext): Promise<Series>;
+}
+
+/** Per contender, the points that were measured. */
+export type Series = Record<string, [x: number, y: number][]>;
+
+/** `unclear`: the rounds scatter so much that the medians prove nothing. */
+export type Verdict = 'met' | 'missed' | 'unclear' | 'none';
+
+/** One line of `results.json`. */
+export interface Result extends Values {
+  name: string;
+  unit: string;
+  better: 'lower' | 'higher';
+  target: string;
+  verdict: Verdict;
+  /** Per contender. */
+  samples: Record<string, readonly number[]>;
+  load: Record<string, Load>;
 }
 
 /**
@@ -51,89 +99,120 @@ export interface Bench {
  * @example
  * export default defineBench({
  *   feature: 'lock',
- *   rows: [{ name: 'lock.pair', unit: 'ms', better: 'lower', target: '≤ 1.15 × raw', measure: async ({ redis }) => … }],
+ *   rows: [{ figures: [{ name: 'lock.pair', unit: 'ms', … }], measure: async ({ redis }) => ({ sluice, raw, peers }) }],
  * });
  */
 export function defineBench(bench: Bench): Bench {
   return bench;
 }
 
-/** One line of `results.json`. */
-export interface Result extends Figures {
-  name: string;
-  unit: string;
-  better: 'lower' | 'higher';
-}
-
-export interface BenchOptions extends BenchContext {
+export interface RunOptions extends BenchContext {
   rounds: number;
-  print: (line: string) => void;
+  /** Watches the event loop and the server while a contender works. */
+  observe?: Observe;
 }
 
-/** Measures one row: a warm-up each, then `rounds` in turns (A B A B), so that what drifts drifts for all. */
-export async function runRow(row: Row, options: BenchOptions): Promise<Result> {
-  const contenders = await row.measure(options);
-  const measures = Object.entries({ sluice: contenders.sluice, raw: contenders.raw, ...contenders.peers }).filter(
+/** The middle half of a claim's samples may reach over this share of their median, or every round must agree with it. */
+const SPREAD_LIMIT = 0.2;
+
+/** Measures one row: a warm-up each, then the rounds in turns (A B A B), so that what drifts drifts for all. */
+export async function runRow(row: Row, options: RunOptions): Promise<Result[]> {
+  const { sluice, raw, peers, slowPeers = {}, close } = await row.measure(options);
+  const inTurns = Object.entries({ sluice, raw, ...peers }).filter(
     (entry): entry is [string, Measure] => entry[1] !== undefined,
   );
-  const samples = new Map<string, number[]>(measures.map(([name]) => [name, []]));
-  try {
-    for (let round = 0; round <= options.rounds; round++) {
-      for (const [name, measure] of measures) {
-        const figure = await measure();
-        if (!Number.isFinite(figure)) throw new Error(`${row.name}: ${name} measured ${figure}`);
-        if (round > 0) samples.get(name)?.push(figure);
-      }
+  const once = options.quick ? [] : Object.entries(slowPeers);
+  const taken = new Map<string, { figures: (readonly number[])[]; loads: Load[] }>();
+  const take = async ([name, measure]: [string, Measure], counted: boolean): Promise<void> => {
+    const { result, load } = await (options.observe ?? unobserved)(measure);
+    const figures = typeof result === 'number' ? [result] : result;
+    if (figures.length !== row.figures.length || !figures.every(Number.isFinite)) {
+      throw new Error(`${row.figures.map((figure) => figure.name).join(', ')}: ${name} measured ${figures.join(', ')}`);
     }
+    if (!counted) return;
+    if (!taken.has(name)) taken.set(name, { figures: [], loads: [] });
+    taken.get(name)?.figures.push(figures);
+    if (load) taken.get(name)?.loads.push(load);
+  };
+  try {
+    const rounds = options.quick ? options.rounds : (row.rounds ?? options.rounds);
+    for (let round = row.warmUp === false ? 1 : 0; round <= rounds; round++) {
+      for (const contender of inTurns) await take(contender, round > 0);
+    }
+    for (const contender of once) await take(contender, true);
   } finally {
-    await contenders.close?.();
+    await close?.();
   }
-  for (const line of tell(row, samples)) options.print(line);
-  return { name: row.name, unit: row.unit, better: row.better, ...figures(samples) };
-}
-
-function figures(samples: ReadonlyMap<string, readonly number[]>): Figures {
-  const medians = Object.fromEntries([...samples].map(([name, all]) => [name, median(all)]));
-  const { sluice = Number.NaN, raw = null, ...peers } = medians;
-  return { sluice, raw, peers };
-}
-
-function tell(row: Row, samples: ReadonlyMap<string, readonly number[]>): string[] {
-  const all = figures(samples);
-  const met = row.met === undefined ? '' : row.met(all) ? ': met' : ': MISSED';
-  const width = Math.max(...[...samples.keys()].map((name) => name.length));
-  const lines = [...samples].map(([name, values]) => {
-    const range = `(${show(Math.min(...values))} – ${show(Math.max(...values))})`;
-    const ratio = all.raw === null || name === 'raw' ? '' : `  ${(median(values) / all.raw).toFixed(2)} × raw`;
-    return `   ${name.padEnd(width)}  ${show(median(values)).padStart(9)} ${range}${ratio}`;
+  const load = Object.fromEntries(
+    [...taken].flatMap(([name, { loads }]) => (loads.length > 0 ? [[name, middle(loads)]] : [])),
+  );
+  return row.figures.map((figure, i) => {
+    const samples = Object.fromEntries(
+      [...taken].map(([name, { figures }]) => [name, figures.map((of) => of[i] ?? Number.NaN)]),
+    );
+    const { name, unit, better, target } = figure;
+    return { name, unit, better, target, ...valuesOf(samples, median), verdict: judge(figure, samples), samples, load };
   });
-  return [`── ${row.name}, ${row.unit}, ${row.better} is better; target ${row.target}${met}`, ...lines];
 }
 
 /** Several runs as one: the median of each figure. */
 export function combine(runs: readonly (readonly Result[])[]): Result[] {
   const [first = []] = runs;
-  return first.map((result, i) => {
-    const same = runs.map((run) => run[i]).filter((other) => other !== undefined);
-    const raws = same.map((other) => other.raw).filter((raw) => raw !== null);
-    const peers = Object.keys(result.peers).map((peer) => [peer, median(same.map((other) => other.peers[peer] ?? 0))]);
+  return first.map((result) => {
+    const same = runs.flatMap((run) => run.filter((other) => other.name === result.name));
+    const samples = Object.fromEntries(
+      Object.keys(result.samples).map((name) => [name, same.flatMap((other) => other.samples[name] ?? [])]),
+    );
+    const metOften = same.filter((other) => other.verdict === 'met').length * 2 > same.length;
+    const verdict = result.verdict === 'none' ? 'none' : metOften ? 'met' : (worst(same) ?? 'missed');
+    const raws = same.flatMap((other) => other.raw ?? []);
+    const peers = Object.keys(result.peers).map((peer) => [peer, median(same.flatMap((o) => o.peers[peer] ?? []))]);
     return {
       ...result,
       sluice: median(same.map((other) => other.sluice)),
       raw: raws.length > 0 ? median(raws) : null,
       peers: Object.fromEntries(peers) as Record<string, number>,
+      verdict,
+      samples,
     };
   });
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+/** Whether all figures with a target met it. */
+export const metAll = (run: readonly Result[]): boolean =>
+  run.every(({ verdict }) => verdict === 'met' || verdict === 'none');
+
+function worst(results: readonly Result[]): Verdict | undefined {
+  return (['missed', 'unclear'] as const).find((verdict) => results.some((result) => result.verdict === verdict));
 }
 
-/** Three or more significant digits, thousands apart: 0.247, 12.3, 41,500. */
-function show(value: number): string {
-  return value >= 1_000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
+/**
+ * By the medians, if they can be trusted: the samples of both sides lie close together, or every round by itself says
+ * the same (a latency of 3 or 6 ms scatters, and is below 50 for all that).
+ */
+function judge({ met }: Figure, samples: Record<string, readonly number[]>): Verdict {
+  if (met === undefined) return 'none';
+  const verdict = met(valuesOf(samples, median));
+  const { sluice = [], raw } = samples;
+  const calm = [sluice, raw ?? []].every((values) => values.length < 2 || relativeSpread(values) <= SPREAD_LIMIT);
+  const unanimous = sluice.every((_, i) => met(valuesOf(samples, (of) => of[i] ?? median(of))) === verdict);
+  return calm || unanimous ? (verdict ? 'met' : 'missed') : 'unclear';
 }
+
+function valuesOf(samples: Record<string, readonly number[]>, pick: (values: readonly number[]) => number): Values {
+  const { sluice = [], raw, ...peers } = samples;
+  return {
+    sluice: pick(sluice),
+    raw: raw === undefined ? null : pick(raw),
+    peers: Object.fromEntries(Object.entries(peers).map(([name, values]) => [name, pick(values)])),
+  };
+}
+
+function middle(loads: readonly Load[]): Load {
+  return {
+    loopP99Ms: median(loads.map((load) => load.loopP99Ms)),
+    serverCpu: median(loads.map((load) => load.serverCpu)),
+  };
+}
+
+const unobserved: Observe = async (work) => ({ result: await work(), load: undefined });

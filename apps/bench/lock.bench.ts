@@ -1,62 +1,73 @@
-import 'reflect-metadata';
-import { Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { Redis } from 'ioredis';
-import { LockService, SluiceLockModule } from 'nestjs-sluice/lock';
-import { SluiceRedisModule } from 'nestjs-sluice/redis';
-import { defineBench, type Row } from './bench.js';
+import { defineBench, type Values } from './bench.js';
+import { handoffCurve } from './lock.curves.js';
+import { handoff } from './lock.handoff.js';
+import { parallel, sequential } from './lock.pairs.js';
+import { takeover } from './lock.takeover.js';
+import { lockMemoryCurve } from './memory.curves.js';
+import { LOCK_SETTINGS } from './peers/locks.js';
 
-/** What one would write by hand: a lock with an owner, a lease and a fencing token, in two scripts. */
-const ACQUIRE = `
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
-  local token = redis.call('INCR', KEYS[2])
-  redis.call('PEXPIRE', KEYS[2], 3600000)
-  return token
-end
-return 0`;
-const RELEASE = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`;
+const belowPeers = ({ sluice, peers }: Values): boolean => Object.values(peers).every((peer) => sluice < peer);
 
-interface ByHand extends Redis {
-  acquireLock(key: string, fence: string, owner: string, ttlMs: number): Promise<number>;
-  releaseLock(key: string, owner: string): Promise<number>;
-}
-
-const pair: Row = {
-  name: 'lock.pair',
-  unit: 'ms',
-  better: 'lower',
-  target: '≤ 1.15 × raw',
-  met: ({ sluice, raw }) => raw !== null && sluice <= 1.15 * raw,
-  async measure({ redis, quick }) {
-    @Module({ imports: [SluiceRedisModule.forRoot({ redis: { url: redis.url } }), SluiceLockModule.forRoot({})] })
-    class App {}
-    const app = await NestFactory.createApplicationContext(App, { logger: false });
-    const locks = app.get(LockService);
-    const client = new Redis(redis.url) as ByHand;
-    client.defineCommand('acquireLock', { numberOfKeys: 2, lua: ACQUIRE });
-    client.defineCommand('releaseLock', { numberOfKeys: 1, lua: RELEASE });
-    const pairs = quick ? 3_000 : 10_000;
-    const meanOf = (once: (i: number) => Promise<unknown>) => async (): Promise<number> => {
-      const from = performance.now();
-      for (let i = 0; i < pairs; i++) await once(i);
-      return (performance.now() - from) / pairs;
-    };
-    return {
-      sluice: meanOf(async (i) => (await locks.acquire(`pair:${i % 10}`)).release()),
-      raw: meanOf(async (i) => {
-        const key = `raw:${i % 10}`;
-        const owner = `owner ${i}`;
-        if ((await client.acquireLock(key, `${key}:fence`, owner, 30_000)) === 0) throw new Error('it is free');
-        if ((await client.releaseLock(key, owner)) === 0) throw new Error('it is held');
-      }),
-      close: async () => {
-        client.disconnect();
-        await app.close();
-      },
-    };
-  },
-};
-
-export default defineBench({ feature: 'lock', rows: [pair] });
+export default defineBench({
+  feature: 'lock',
+  peers: LOCK_SETTINGS,
+  curves: [handoffCurve, lockMemoryCurve],
+  rows: [
+    {
+      figures: [
+        {
+          name: 'lock.pair',
+          unit: 'ms',
+          better: 'lower',
+          target: '≤ 1.15 × raw, below every peer',
+          met: (all) => all.sluice <= 1.15 * (all.raw ?? 0) && belowPeers(all),
+        },
+      ],
+      measure: sequential,
+    },
+    {
+      figures: [
+        {
+          name: 'lock.parallel',
+          unit: 'pairs/s',
+          better: 'higher',
+          target: '≥ 0.85 × raw',
+          met: ({ sluice, raw }) => sluice >= 0.85 * (raw ?? Infinity),
+        },
+      ],
+      measure: parallel,
+    },
+    {
+      figures: [
+        {
+          name: 'lock.handoffP50',
+          unit: 'ms',
+          better: 'lower',
+          target: '≤ 1.5 × raw',
+          met: ({ sluice, raw }) => sluice <= 1.5 * (raw ?? 0),
+        },
+        {
+          name: 'lock.handoffP95',
+          unit: 'ms',
+          better: 'lower',
+          target: '≤ 2 × raw',
+          met: ({ sluice, raw }) => sluice <= 2 * (raw ?? 0),
+        },
+      ],
+      measure: handoff,
+    },
+    {
+      figures: [
+        {
+          name: 'lock.takeover',
+          unit: 'ms beyond the lease',
+          better: 'lower',
+          target: '≤ 50 ms over a control timer',
+          met: ({ sluice, raw }) => sluice <= 50 + (raw ?? 0),
+        },
+      ],
+      warmUp: false,
+      measure: takeover,
+    },
+  ],
+});

@@ -12,9 +12,10 @@ export function isTransient(error: unknown): boolean {
   return isUnavailable(error) || isReplyError(error, 'READONLY') || isReplyError(error, 'LOADING');
 }
 
-interface Pending {
-  readonly identity: LockIdentity;
+/** What is to be given back. */
+export interface Pending extends LockIdentity {
   readonly untilMs: number;
+  readonly minHoldMs: number;
 }
 
 /**
@@ -23,13 +24,13 @@ interface Pending {
  */
 export class GiveBack {
   readonly #clock: Clock;
-  readonly #release: (identity: LockIdentity) => Promise<unknown>;
+  readonly #release: (pending: Pending) => Promise<unknown>;
   readonly #pending = new Map<string, Pending>();
   readonly #loop: Loop;
 
   constructor(
     clock: Clock,
-    release: (identity: LockIdentity) => Promise<unknown>,
+    release: (pending: Pending) => Promise<unknown>,
     onError: (error: unknown, name: string) => void,
   ) {
     this.#clock = clock;
@@ -37,9 +38,12 @@ export class GiveBack {
     this.#loop = new Loop({ name: 'lock give-back', turn: () => this.#turn(), onError, clock });
   }
 
-  /** @param ttlMs after this there is nothing left to give back */
-  add(identity: LockIdentity, ttlMs: number): void {
-    this.#pending.set(identity.nonce, { identity, untilMs: this.#clock.monoMs() + ttlMs });
+  /**
+   * @param ttlMs after this there is nothing left to give back
+   * @param minHoldMs it stays held for so long since its grant
+   */
+  add({ keys, nonce, owner }: LockIdentity, ttlMs: number, minHoldMs = 0): void {
+    this.#pending.set(nonce, { keys, nonce, owner, untilMs: this.#clock.monoMs() + ttlMs, minHoldMs });
     this.#loop.start();
     this.#loop.wake();
   }
@@ -60,12 +64,12 @@ export class GiveBack {
 
   async #try(pending: Pending): Promise<void> {
     try {
-      await this.#release(pending.identity);
+      await this.#release(pending);
     } catch (error) {
       if (isTransient(error) && this.#clock.monoMs() < pending.untilMs) return;
     }
     // It may have been granted, and added, once more since.
-    const { nonce } = pending.identity;
+    const { nonce } = pending;
     if (this.#pending.get(nonce) === pending) this.#pending.delete(nonce);
   }
 }

@@ -1,44 +1,38 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../test/support/manual-clock.js';
-import { Lease, type LeaseOptions } from './lease.js';
+import { DueTimes } from './due-times.js';
+import { Lease, type Grant, type LeaseTerms } from './lease.js';
 import { instantOf } from './instant.js';
 
 interface Request {
   atMs: number;
   ttlMs: number;
+  generation: number;
   deadlineMs: number;
   answer: (held: boolean) => void;
   fail: () => void;
 }
 
 /** A lease of 3 000 ms, and a Redis that answers when told to. */
-function lease(options: Partial<LeaseOptions> = {}): {
-  clock: ManualClock;
-  lease: Lease;
-  requests: Request[];
-  lost: string[];
-} {
+function lease(options: Partial<LeaseTerms & Grant> = {}) {
   const clock = new ManualClock();
   const requests: Request[] = [];
   const lost: string[] = [];
-  const made = new Lease({
-    clock,
-    ttlMs: 3_000,
-    renew: true,
-    from: instantOf(clock),
-    validMs: 3_000,
-    claimed: true,
-    request: (ttlMs, deadlineMs) =>
+  const tooLong: number[] = [];
+  const terms = { ttlMs: 3_000, renew: true, maxHoldMs: Infinity, ...options };
+  const grant = { token: 1, from: instantOf(clock), validMs: 3_000, claimed: true, ...options };
+  const made = new Lease(clock, new DueTimes(clock), terms, grant, {
+    renew: (ttlMs, generation, deadlineMs) =>
       new Promise((resolve, reject) => {
         const fail = (): void => {
           reject(new Error('no answer'));
         };
-        requests.push({ atMs: clock.monoMs(), ttlMs, deadlineMs, answer: resolve, fail });
+        requests.push({ atMs: clock.monoMs(), ttlMs, generation, deadlineMs, answer: resolve, fail });
       }),
-    onLost: (why) => lost.push(why),
-    ...options,
+    lost: (why) => lost.push(why),
+    heldTooLong: () => tooLong.push(clock.monoMs()),
   });
-  return { clock, lease: made, requests, lost };
+  return { clock, lease: made, requests, lost, tooLong };
 }
 
 describe('validity', () => {
@@ -52,6 +46,7 @@ describe('validity', () => {
     await clock.pass(1);
     expect(held.remainingMs).toBe(0);
     expect(lost).toEqual(['expired']);
+    await clock.pass(10_000);
     expect(clock.timers).toBe(0);
   });
 
@@ -132,6 +127,7 @@ describe('renewal', () => {
     await clock.pass(0);
     expect(lost).toEqual(['taken']);
     expect(held.remainingMs).toBe(0);
+    await clock.pass(10_000);
     expect(clock.timers).toBe(0);
   });
 
@@ -143,6 +139,7 @@ describe('renewal', () => {
     await clock.pass(10_000);
     expect(lost).toEqual([]);
     expect(requests).toHaveLength(1);
+    await clock.pass(10_000);
     expect(clock.timers).toBe(0);
   });
 });
@@ -172,6 +169,20 @@ describe('a provisional grant', () => {
   });
 });
 
+describe('a longest time', () => {
+  it('is told of once, and changes nothing', async () => {
+    const { clock, lease: held, requests, lost, tooLong } = lease({ maxHoldMs: 500 });
+    await clock.pass(499);
+    expect(tooLong).toEqual([]);
+    await clock.pass(501);
+    expect(tooLong).toEqual([500]);
+    requests[0]!.answer(true);
+    await clock.pass(2_000);
+    expect([tooLong, lost]).toEqual([[500], []]);
+    expect(held.remainingMs).toBeGreaterThan(0);
+  });
+});
+
 describe('extension', () => {
   it('counts once it is answered, and sets what renewals ask for', async () => {
     const { clock, lease: held, requests } = lease();
@@ -181,7 +192,11 @@ describe('extension', () => {
     expect(await extended).toBe(true);
     expect(held.remainingMs).toBe(8_991);
     await clock.pass(3_000);
-    expect(requests[1]).toMatchObject({ ttlMs: 9_000 });
+    expect(requests[1]).toMatchObject({ ttlMs: 9_000, generation: 1 });
+    const again = held.extend(6_000);
+    expect(requests[2]).toMatchObject({ ttlMs: 6_000, generation: 2 });
+    requests[2]!.answer(true);
+    expect(await again).toBe(true);
   });
 
   it('counts from the sending when it shortens, whatever is answered', async () => {

@@ -1,21 +1,35 @@
-import type { CancelTimer, Clock } from '../redis/index.js';
+import type { Clock } from '../redis/index.js';
+import { Due, type DueTimes } from './due-times.js';
 import { certainMs, instantOf, remainingMs, type Instant } from './instant.js';
 
-/** How often, at least, both clocks are looked at: a timer sleeps through a suspended machine. */
-const LOOK_EVERY_MS = 1_000;
+/** A lock granted: its token, and from when on how much of it is certain. */
+export interface Grant {
+  readonly token: number;
+  readonly from: Instant;
+  readonly validMs: number;
+  /** False after a push: provisional until the full lease is claimed. */
+  readonly claimed: boolean;
+}
 
-export interface LeaseOptions {
-  clock: Clock;
-  ttlMs: number;
-  renew: boolean;
-  /** What is held from the start: granted for `validMs`, asked for at `from`. */
-  from: Instant;
-  validMs: number;
-  /** False after a pushed grant: the full lease is still to be claimed. */
-  claimed: boolean;
-  /** Asks Redis for a full lease from now. False: this acquisition holds the lock no more. */
-  request: (ttlMs: number, deadlineMs: number) => Promise<boolean>;
-  onLost: (why: 'expired' | 'taken') => void;
+/** What was agreed on when the lock was taken. */
+export interface LeaseTerms {
+  readonly ttlMs: number;
+  readonly renew: boolean;
+  /** Infinity: none. */
+  readonly maxHoldMs: number;
+}
+
+/** Whose lease it is. */
+export interface Leaseholder {
+  /**
+   * Asks Redis for a full lease from now. False: this acquisition holds the lock no more.
+   *
+   * @param generation how many extensions were asked for before or by this: what arrives after a later one changes nothing
+   */
+  renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
+  lost(why: 'expired' | 'taken'): void;
+  /** It is held for longer than was meant. */
+  heldTooLong(): void;
 }
 
 /**
@@ -24,28 +38,36 @@ export interface LeaseOptions {
  * `held` is computed, so it is right even while the event loop was blocked; the timer only brings the news. A lease
  * that was over once is never valid again, whatever reply comes late.
  */
-export class Lease {
-  readonly #options: LeaseOptions;
+export class Lease extends Due {
   readonly #clock: Clock;
+  readonly #times: DueTimes;
+  readonly #holder: Leaseholder;
+  readonly #renew: boolean;
   #ttlMs: number;
   /** Validity: `#validMs` from `#from` on. */
   #from: Instant;
   #validMs: number;
   #over = false;
   /** Counts extensions: the reply to a renewal sent before one says nothing about the lease after it. */
-  #epoch = 0;
-  /** When the next request is due, on the monotonic clock. */
+  #generation = 0;
+  /** When the next request is due, on the monotonic clock; and when it is held too long. */
   #renewAtMs: number;
-  #cancel: CancelTimer | undefined;
+  #tooLongAtMs: number;
 
-  constructor(options: LeaseOptions) {
-    this.#options = options;
-    this.#clock = options.clock;
-    this.#ttlMs = options.ttlMs;
-    this.#from = options.from;
-    this.#validMs = options.validMs;
-    this.#renewAtMs = options.claimed ? this.#nextRenewal() : 0;
-    this.#tick();
+  constructor(clock: Clock, times: DueTimes, terms: LeaseTerms, grant: Grant, holder: Leaseholder) {
+    super();
+    this.#clock = clock;
+    this.#times = times;
+    this.#holder = holder;
+    this.#renew = terms.renew;
+    this.#ttlMs = terms.ttlMs;
+    this.#from = grant.from;
+    this.#validMs = grant.validMs;
+    const now = clock.monoMs();
+    this.#tooLongAtMs = now + terms.maxHoldMs;
+    this.#renewAtMs = grant.claimed ? this.#nextRenewal(now) : 0;
+    if (grant.claimed) this.#arm(now);
+    else this.due();
   }
 
   get remainingMs(): number {
@@ -60,20 +82,42 @@ export class Lease {
   /** The end of counting on it: renewals stop, replies are ignored, nothing is reported. */
   end(): void {
     this.#over = true;
-    this.#cancel?.();
+    this.#times.unset(this);
   }
 
   /** Makes the lease `ttlMs`, from now. False: lost. */
   async extend(ttlMs: number): Promise<boolean> {
-    this.#epoch++;
+    this.#generation++;
     this.#ttlMs = ttlMs;
     const from = instantOf(this.#clock);
     // If it gets shorter, it may be so from the moment of sending on.
     if (ttlMs < this.remainingMs) this.#count(from, ttlMs);
     // Not later than planned: a claim that is still due goes on being asked for.
-    this.#renewAtMs = Math.min(this.#renewAtMs, this.#nextRenewal());
-    this.#arm();
+    this.#renewAtMs = Math.min(this.#renewAtMs, this.#nextRenewal(from.monoMs));
+    this.#arm(from.monoMs);
     return this.#request(from);
+  }
+
+  override look(): void {
+    if (this.remainingMs <= 0) this.#lose('expired');
+  }
+
+  override due(): void {
+    if (this.remainingMs <= 0) {
+      this.#lose('expired');
+      return;
+    }
+    const now = this.#clock.monoMs();
+    if (now >= this.#tooLongAtMs) {
+      this.#tooLongAtMs = Infinity;
+      this.#holder.heldTooLong();
+    }
+    if (now >= this.#renewAtMs) {
+      // Asked again until an answer comes; earlier answers count as well, so requests may overlap.
+      this.#renewAtMs = now + Math.max(10, this.#ttlMs / 15);
+      this.#request(instantOf(this.#clock)).catch(() => {});
+    }
+    this.#arm(now);
   }
 
   #count(from: Instant, validMs: number): void {
@@ -81,51 +125,33 @@ export class Lease {
     this.#validMs = validMs;
   }
 
-  #nextRenewal(): number {
-    return this.#options.renew ? this.#clock.monoMs() + this.#ttlMs / 3 : Infinity;
+  #nextRenewal(now: number): number {
+    return this.#renew ? now + this.#ttlMs / 3 : Infinity;
   }
 
-  #tick(): void {
-    if (this.remainingMs <= 0) {
-      this.#lose('expired');
-      return;
-    }
-    const now = this.#clock.monoMs();
-    if (now >= this.#renewAtMs) {
-      // Asked again until an answer comes; earlier answers count as well, so requests may overlap.
-      this.#renewAtMs = now + Math.max(10, this.#ttlMs / 15);
-      this.#request(instantOf(this.#clock)).catch(() => {});
-    }
-    this.#arm();
-  }
-
-  #arm(): void {
-    this.#cancel?.();
-    const untilRenewalMs = this.#renewAtMs - this.#clock.monoMs();
-    const waitMs = Math.min(this.remainingMs, untilRenewalMs, LOOK_EVERY_MS);
-    this.#cancel = this.#clock.timer(Math.max(1, Math.ceil(waitMs)), () => {
-      this.#tick();
-    });
+  #arm(now: number): void {
+    this.#times.set(this, Math.min(this.remainingMs, this.#renewAtMs - now, this.#tooLongAtMs - now));
   }
 
   async #request(from: Instant): Promise<boolean> {
-    const epoch = this.#epoch;
+    const generation = this.#generation;
     const ttlMs = this.#ttlMs;
     // An answer after the end of the validity is of no use.
-    const held = await this.#options.request(ttlMs, Math.max(1, Math.ceil(this.remainingMs)));
+    const held = await this.#holder.renew(ttlMs, generation, Math.max(1, Math.ceil(this.remainingMs)));
     if (this.#over) return false;
     if (!held) this.#lose('taken');
     else if (this.remainingMs <= 0) this.#lose('expired');
-    else if (epoch === this.#epoch && remainingMs(this.#clock, from, ttlMs) > this.remainingMs) {
+    else if (generation === this.#generation && remainingMs(this.#clock, from, ttlMs) > this.remainingMs) {
       this.#count(from, ttlMs);
-      this.#renewAtMs = this.#nextRenewal();
-      this.#arm();
+      const now = this.#clock.monoMs();
+      this.#renewAtMs = this.#nextRenewal(now);
+      this.#arm(now);
     }
     return !this.#over;
   }
 
   #lose(why: 'expired' | 'taken'): void {
     this.end();
-    this.#options.onLost(why);
+    this.#holder.lost(why);
   }
 }

@@ -1,3 +1,4 @@
+import { RedisUnavailableError } from '../redis/index.js';
 import { SluiceError, isSluiceError } from '../weave/index.js';
 import type { LockHolder } from './scripts/acquire.reply.js';
 
@@ -21,29 +22,72 @@ export function isLockTimeout(error: unknown): error is LockTimeoutError {
 }
 
 /**
+ * Redis did not answer, so it is not known who holds the lock: nobody was asked to wait, nothing ran. Its code is that of every
+ * `RedisUnavailableError`, `SLUICE_REDIS_UNAVAILABLE`; its `cause` is what the connection or the server said.
+ *
+ * `outcome` `'unknown'`: Redis may have done it. What was acquired that way is given back in the background.
+ */
+export class LockUnavailableError extends RedisUnavailableError {
+  constructor(
+    /** The lock's name. */
+    readonly lock: string,
+    /** What was asked for. */
+    readonly action: 'acquire' | 'extend' | 'release',
+    cause: unknown,
+  ) {
+    // A server that loads, or that was made a replica, refuses before it does anything.
+    const outcome = isSluiceError(cause, 'SLUICE_REDIS_UNAVAILABLE')
+      ? (cause as RedisUnavailableError).outcome
+      : 'not-sent';
+    super(`could not ${action} lock '${lock}': ${cause instanceof Error ? cause.message : String(cause)}`, outcome, {
+      cause,
+    });
+  }
+}
+
+/** How an acquisition that ended was known to others. */
+export interface EndedHold {
+  readonly owner: string;
+  /** When it was granted, on this machine's clock. */
+  readonly since: Date;
+}
+
+/**
  * The lock was lost while it was counted on: its lease ended unrenewed (Redis out of reach, a blocked event loop, a
  * paused process), or its key was deleted or taken. Somebody else may have held it since; only the fencing token
  * protects what was written after that.
  */
 export class LockLostError extends SluiceError {
+  /** Who held it: the value that the lock's key had. */
+  readonly owner: string;
+  /** Since when, on this machine's clock. */
+  readonly since: Date;
+
   constructor(
     /** The lock's name. */
     readonly lock: string,
     readonly why: LostBecause,
+    { owner, since }: EndedHold,
   ) {
-    super('SLUICE_LOCK_LOST', `lock '${lock}' is not held any more: ${LOST[why]}`);
+    super(
+      'SLUICE_LOCK_LOST',
+      `lock '${lock}', held by '${owner}' since ${since.toISOString()}, is not held any more: ${LOST[why]}`,
+    );
+    this.owner = owner;
+    this.since = since;
   }
 }
 
 /**
- * `'expired'`: its validity ended. `'taken'`: Redis says that it belongs to this acquisition no more. `'released'`: by
- * its own holder. `'closed'`: the app shuts down.
+ * `'expired'`: its validity ended. `'taken'`: Redis says that it belongs to this acquisition no more. `'forced'`: somebody
+ * called `forceRelease`. `'released'`: by its own holder. `'closed'`: the app shuts down.
  */
-export type LostBecause = 'expired' | 'taken' | 'released' | 'closed';
+export type LostBecause = 'expired' | 'taken' | 'forced' | 'released' | 'closed';
 
 const LOST: Record<LostBecause, string> = {
   expired: 'its lease ended before it could be renewed',
   taken: 'its key was deleted or taken',
+  forced: 'it was taken away by forceRelease()',
   released: 'it was released',
   closed: 'the app is shutting down',
 };
@@ -54,4 +98,24 @@ function describe(holder: LockHolder | undefined): string {
   return holder.process === undefined
     ? `held by '${holder.owner}', no Sluice process`
     : `held by '${holder.owner}' of process ${holder.process}${since}`;
+}
+
+/**
+ * A fenced write was refused: a newer holder of the lock has written there before. Nothing was changed; this process lost its
+ * lock, whether or not it has noticed.
+ */
+export class StaleTokenError extends SluiceError {
+  constructor(
+    /** Which key was to be written. */
+    readonly key: string,
+    /** With which token. */
+    readonly fencingToken: number,
+    /** The newer one, that wrote it last. */
+    readonly seenToken: number,
+  ) {
+    super(
+      'SLUICE_STALE_TOKEN',
+      `'${key}' was not written: token ${fencingToken} is older than ${seenToken}, which has written it since`,
+    );
+  }
 }

@@ -1,13 +1,18 @@
 import type { Clock } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import { runUnder } from './current-lock.js';
+import { DueTimes } from './due-times.js';
+import { ForcedLocks } from './forced-locks.js';
 import { GiveBack, isTransient, isUnavailable } from './give-back.js';
 import { instantOf, remainingMs } from './instant.js';
-import { LockLostError, LockTimeoutError } from './lock.errors.js';
+import { LockLostError, LockTimeoutError, LockUnavailableError } from './lock.errors.js';
+import type { LockEvents } from './lock.events.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
-import { Lock, type Grant, type LockPort } from './lock.js';
-import type { LockStore, Pushed } from './lock.store.js';
+import type { Grant } from './lease.js';
+import { Lock, type LockPort } from './lock.js';
+import type { Forced, LockStore, Pushed } from './lock.store.js';
 import type { AcquiredTick } from './scripts/acquire.reply.js';
+import type { Released } from './scripts/release.script.js';
 import type { GaveUp, Waiter } from './waiter.js';
 import { WaitingRoom } from './waiting-room.js';
 
@@ -37,26 +42,56 @@ export class LockKeeper {
   readonly #room: WaitingRoom;
   readonly #giveBack: GiveBack;
   readonly #port: LockPort;
+  readonly #events: LockEvents;
   readonly #held = new Map<string, Lock>();
+  readonly #forced: ForcedLocks;
   readonly #running = new Set<Promise<unknown>>();
+  /** What a shutdown has begun to give back. */
+  readonly #leaving: Promise<unknown>[] = [];
   #closed = false;
 
-  constructor(clock: Clock, store: LockStore, onError: (error: unknown, name: string) => void) {
+  constructor(clock: Clock, store: LockStore, events: LockEvents, onError: (error: unknown, name: string) => void) {
     this.#clock = clock;
     this.#store = store;
-    this.#giveBack = new GiveBack(clock, (identity) => store.release(identity, LEAVE_DEADLINE_MS), onError);
-    const unwanted = (request: LockRequest): void => {
-      this.#unwanted(request, request.ttlMs);
+    this.#events = events;
+    this.#forced = new ForcedLocks(clock);
+    this.#giveBack = new GiveBack(clock, (pending) => this.#letGo(pending, pending.minHoldMs), onError);
+    const unwanted = (identity: LockIdentity, ttlMs: number): void => {
+      this.#unwanted(identity, ttlMs);
     };
-    this.#room = new WaitingRoom(clock, store, unwanted, onError);
+    const queued = (request: LockRequest): void => {
+      events.contended(request.name);
+    };
+    this.#room = new WaitingRoom(clock, store, {
+      granted: (request, grant, askedAtMs) => this.#hold(request, grant, askedAtMs),
+      unwanted,
+      queued,
+      gaveUp: (waiter, why) => void this.#gaveUp(waiter, why),
+      onError,
+    });
     this.#port = {
       clock,
-      renew: (request, ttlMs, deadlineMs) => store.renew(request, ttlMs, deadlineMs),
+      times: new DueTimes(clock),
+      renew: (request, ttlMs, generation, deadlineMs) =>
+        store.renew(request, ttlMs, generation, deadlineMs).catch((error: unknown) => {
+          throw backendDown(request, 'extend', error);
+        }),
+      heldTooLong: ({ maxHoldMs }, lock) => {
+        events.heldTooLong(lock, maxHoldMs);
+      },
       release: (request) => this.#release(request),
-      ended: (request) => this.#held.delete(request.nonce),
+      ended: (request, lock, heldMs, lost) => {
+        this.#held.delete(request.nonce);
+        // Locks of an app that closes are given back right away.
+        if (lost === undefined || lost.why === 'closed') events.released(lock, heldMs);
+        else events.lost(lock, heldMs, lost);
+      },
     };
     store.onPush((pushed) => {
       this.#pushed(pushed);
+    });
+    store.onForced((forced) => {
+      this.#wasForced(forced);
     });
     store.onResync(() => {
       this.#giveBack.retry();
@@ -64,27 +99,37 @@ export class LockKeeper {
     });
   }
 
+  /** How many locks are held here. */
+  get held(): number {
+    return this.#held.size;
+  }
+
+  /** How many calls wait for one. */
+  get waiting(): number {
+    return this.#room.size;
+  }
+
   /** Takes the lock, waiting for it. */
-  async wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
+  wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
     this.#refuseWhenClosed(request.name);
-    const gaveUp = (waiter: Waiter, why: GaveUp): void => void this.#gaveUp(waiter, why, waitMs);
-    return this.#hold(request, await this.#room.wait(request, waitMs, signal, gaveUp));
+    return this.#room.wait(request, waitMs, signal);
   }
 
   /** Takes the lock, or answers why not. */
   async attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     this.#refuseWhenClosed(request.name);
-    const untilMs = this.#clock.monoMs() + attempt.patienceMs;
+    const fromMs = this.#clock.monoMs();
+    const untilMs = fromMs + attempt.patienceMs;
     let sent = false;
     for (;;) {
       try {
-        return await this.#try(request, attempt);
+        return await this.#try(request, attempt, fromMs);
       } catch (error) {
         sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
         if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
           // Any of the tries may have been granted without an answer, or the last was granted and cannot be used.
           if (sent) this.#giveBack.add(request, request.ttlMs);
-          throw error;
+          throw backendDown(request, 'acquire', error);
         }
       }
       // The same nonce again: a grant whose answer was lost is found, and is whole from this sending on.
@@ -106,30 +151,39 @@ export class LockKeeper {
   /** Waiters leave; whoever still works under a lock is told, and has a moment to end; then all locks go back. */
   async close(): Promise<void> {
     this.#closed = true;
-    const left = this.#room.leave();
-    const stopped = this.#room.stop();
-    const leaving = left.map(async (waiter) => {
+    this.#room.leave((waiter) => {
       waiter.fail(closed(waiter.request.name));
-      await this.#store.release(waiter.request, LEAVE_DEADLINE_MS).catch(() => {});
+      this.#leaving.push(this.#store.release(waiter.request, 0, LEAVE_DEADLINE_MS).catch(() => {}));
     });
+    const stopped = this.#room.stop();
     const held = [...this.#held.values()];
     for (const lock of held) lock.close();
     if (this.#running.size > 0) await this.#grace();
-    await Promise.all([stopped, ...leaving, ...held.map((lock) => lock.release().catch(() => {}))]);
+    await Promise.all([stopped, ...held.map((lock) => lock.release().catch(() => {}))]);
+    await Promise.all(this.#leaving);
     await this.#giveBack.stop();
+    this.#port.times.stop();
   }
 
-  async #try<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+  async #try<A extends AcquiredTick>(
+    request: LockRequest,
+    attempt: Attempt<A>,
+    fromMs: number,
+  ): Promise<Lock | NotGranted<A>> {
+    const { name, owner, ttlMs } = request;
     const from = instantOf(this.#clock);
     const answer = await attempt.send();
+    if (answer.state === 'busy') this.#events.contended(name);
     if (answer.state !== 'granted') return answer as NotGranted<A>;
     attempt.signal?.throwIfAborted();
-    if (remainingMs(this.#clock, from, request.ttlMs) <= 0) throw new LockLostError(request.name, 'expired');
-    return this.#hold(request, { token: answer.token, from, validMs: request.ttlMs, claimed: true });
+    if (remainingMs(this.#clock, from, ttlMs) <= 0) {
+      throw new LockLostError(name, 'expired', { owner, since: new Date(from.wallMs) });
+    }
+    return this.#hold(request, { token: answer.token, from, validMs: ttlMs, claimed: true }, fromMs);
   }
 
-  #pushed({ identity, token, validMs }: Pushed): void {
-    if (!this.#room.pushed(identity.nonce, token, validMs)) this.#unwanted(identity, validMs);
+  #pushed(pushed: Pushed): void {
+    if (!this.#room.pushed(pushed)) this.#unwanted(pushed.identity, pushed.validMs);
   }
 
   /** Granted to nobody who waits: it has left, or its request was executed late. The next one should not wait for it. */
@@ -137,40 +191,65 @@ export class LockKeeper {
     if (!this.#held.has(identity.nonce)) this.#giveBack.add(identity, ttlMs);
   }
 
-  #hold(request: LockRequest, grant: Grant): Lock {
+  #wasForced(forced: Forced): void {
+    const lock = this.#held.get(forced.nonce);
+    if (lock === undefined) this.#forced.add(forced);
+    else if (lock.fencingToken === forced.token) lock.forced();
+  }
+
+  /** @param fromMs when it was asked for */
+  #hold(request: LockRequest, grant: Grant, fromMs: number): Lock {
     const lock = new Lock(request, grant, this.#port);
     if (this.#closed) {
-      void lock.release().catch(() => {});
+      this.#leaving.push(lock.release().catch(() => {}));
       throw closed(request.name);
     }
+    if (grant.token > request.keys.highest) request.keys.highest = grant.token;
     this.#held.set(request.nonce, lock);
+    this.#events.acquired(lock, this.#clock.monoMs() - fromMs);
+    if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();
     return lock;
   }
 
   /** A waiter's time is over. If the lock is being granted to it just now, its release passes that on. */
-  async #gaveUp(waiter: Waiter, why: GaveUp, waitMs: number): Promise<void> {
-    const { request } = waiter;
+  async #gaveUp(waiter: Waiter, why: GaveUp): Promise<void> {
+    const { request, waitMs } = waiter;
     if (why.because === 'abort') {
       waiter.fail(why.reason);
       this.#giveBack.add(request, request.ttlMs);
       return;
     }
     try {
-      const answer = await this.#store.release(request, LEAVE_DEADLINE_MS);
-      waiter.fail(new LockTimeoutError(request.name, waitMs, answer.released ? undefined : answer.holder));
+      const answer = await this.#letGo(request, 0);
+      const timeout = new LockTimeoutError(request.name, waitMs, answer.released ? undefined : answer.holder);
+      this.#events.timedOut(timeout);
+      waiter.fail(timeout);
     } catch (error) {
-      waiter.fail(waiter.trouble ?? error);
+      waiter.fail(backendDown(request, 'acquire', waiter.trouble ?? error));
       this.#giveBack.add(request, request.ttlMs);
     }
   }
 
-  async #release(request: LockRequest): Promise<boolean> {
-    try {
-      return (await this.#store.release(request, this.#closed ? LEAVE_DEADLINE_MS : undefined)).released;
-    } catch (error) {
-      if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);
-      throw error;
-    }
+  #release(request: LockRequest): Promise<boolean> {
+    const { ttlMs, minHoldMs } = request;
+    return this.#store.release(request, minHoldMs, this.#closed ? LEAVE_DEADLINE_MS : undefined).then(
+      (answer) => this.#passOn(request, answer),
+      (error: unknown) => {
+        if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);
+        throw backendDown(request, 'release', error);
+      },
+    );
+  }
+
+  async #letGo(identity: LockIdentity, minHoldMs: number): Promise<Released> {
+    const answer = await this.#store.release(identity, minHoldMs, LEAVE_DEADLINE_MS);
+    this.#passOn(identity, answer);
+    return answer;
+  }
+
+  #passOn({ keys }: LockIdentity, answer: Released): boolean {
+    if (answer.released && answer.unsettled) void this.#room.passOn(keys);
+    return answer.released;
   }
 
   async #grace(): Promise<void> {
@@ -187,6 +266,11 @@ export class LockKeeper {
   #refuseWhenClosed(name: string): void {
     if (this.#closed) throw closed(name);
   }
+}
+
+/** What may pass is told with the lock's name; anything else, a script that fails for instance, is what it is. */
+function backendDown({ name }: LockRequest, action: LockUnavailableError['action'], error: unknown): unknown {
+  return isTransient(error) ? new LockUnavailableError(name, action, error) : error;
 }
 
 function closed(name: string): SluiceError {

@@ -1,17 +1,13 @@
 import type { Keyspace } from '../redis/index.js';
 
-/** The keys of one lock. All share a Cluster slot. */
+/** The keys of one lock. All share a Cluster slot. Two more stand beside them at times, see `BESIDE_LUA`. */
 export interface LockKeys {
   /** The lock itself, a plain string: its owner. Exists exactly while somebody holds it. */
   readonly lock: string;
-  /** Beside it, of the same lifetime: which acquisition holds it (nonce), its token, since when, in which process. */
-  readonly holder: string;
   /** The last fencing token. Outlives the lock by an hour. */
   readonly fence: string;
   /** Sorted set: waiting acquisitions by their place, first come first. */
   readonly queue: string;
-  /** Hash: what describes each of them. */
-  readonly waiters: string;
 }
 
 /**
@@ -25,13 +21,20 @@ export function lockKeys(keyspace: Keyspace, name: unknown): LockKeys {
 
 /** The same, from the main key: what a push carries. */
 export function keysBeside(keyspace: Keyspace, lock: string): LockKeys {
-  return {
-    lock,
-    holder: keyspace.side(lock, 'holder'),
-    fence: keyspace.side(lock, 'fence'),
-    queue: keyspace.side(lock, 'queue'),
-    waiters: keyspace.side(lock, 'waiters'),
-  };
+  return { lock, fence: keyspace.side(lock, 'fence'), queue: keyspace.side(lock, 'queue') };
+}
+
+/**
+ * Which acquisition holds the lock, `<nonce> <generation>`, of the lock's own lifetime. Exists only where the lock's
+ * value does not tell: its owner was given by the caller, or the lease was extended.
+ */
+export function holderKey(keyspace: Keyspace, keys: LockKeys): string {
+  return keyspace.side(keys.lock, 'holder');
+}
+
+/** Hash: what describes each waiter of the queue, by nonce. */
+export function waitersKey(keyspace: Keyspace, keys: LockKeys): string {
+  return keyspace.side(keys.lock, 'waiters');
 }
 
 /** Remembers the last scheduled instant at which a method took the lock. */

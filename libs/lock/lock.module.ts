@@ -30,11 +30,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
       provide: LOCK_STORE,
       inject: [REDIS_CONNECTIONS, LOCK_OPTIONS],
       useFactory: (connections: RedisConnections, options: SluiceLockModuleOptions | undefined) =>
-        new LockStore(
-          connections.get(resolveLockOptions(options).connection),
-          connections.keyspace,
-          connections.processId,
-        ),
+        new LockStore(connections.get(resolveLockOptions(options).connection), connections.keyspace),
     },
     { provide: LOCK_SERVICE, useClass: LockService },
     { provide: LockService, useExisting: LOCK_SERVICE },

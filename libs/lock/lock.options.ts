@@ -1,4 +1,16 @@
-import { badOption, durationMs, flag, optional, resolveOptions, text, type Check } from '../weave/index.js';
+import {
+  badOption,
+  count,
+  durationMs,
+  flag,
+  oneOf,
+  optional,
+  resolveOptions,
+  text,
+  type Check,
+} from '../weave/index.js';
+import type { LockStatsOptions } from './lock.stats.js';
+import { processOf } from './owner.js';
 
 /** How long a lock is held and waited for. */
 export interface LockTimes {
@@ -11,6 +23,17 @@ export interface LockTimes {
   waitMs?: number;
   /** Renew the lease, at a third of it, until the lock is released. Default true. */
   renew?: boolean;
+  /**
+   * Others get the lock no sooner than this long after it was granted, in milliseconds, although it was released before (`held`
+   * is false from then on). For work that must not be repeated at once. It counts on the server's clock, from a release on: a
+   * holder that dies frees the lock after its lease. Default 0; on `@Interval` methods 90 % of the interval.
+   */
+  minHoldMs?: number;
+  /**
+   * A lock that is held for longer than this, in milliseconds, is reported: a warning in the log, and on the channel
+   * `sluice:lock:overdue`. It stays held: its holder is at work, and may be told by whoever listens. Default: none.
+   */
+  maxHoldMs?: number;
 }
 
 /** Options of `tryAcquire`, which never waits. */
@@ -32,17 +55,27 @@ export interface SluiceLockModuleOptions extends LockTimes {
 }
 
 /** What a lock uses where nothing else is said. */
-const DEFAULTS = { ttlMs: 30_000, waitMs: 10_000, renew: true } as const;
+const DEFAULTS = { ttlMs: 30_000, waitMs: 10_000, renew: true, minHoldMs: 0, maxHoldMs: Infinity } as const;
 
 const TIMES = {
   ttlMs: optional(durationMs(DEFAULTS.ttlMs)),
   waitMs: optional(durationMs(DEFAULTS.waitMs, { min: 0 })),
   renew: optional(flag(DEFAULTS.renew)),
+  minHoldMs: optional(durationMs(DEFAULTS.minHoldMs, { min: 0 })),
+  maxHoldMs: optional(durationMs(DEFAULTS.maxHoldMs)),
 };
 
 const signal: Check<AbortSignal | undefined> = (value, path) => {
   if (value === undefined || value instanceof AbortSignal) return value;
   throw badOption(path, 'an AbortSignal', value);
+};
+
+/** Not one that Sluice makes: of such a one it is known that nobody else can have it. */
+export const ownerCheck: Check<string | undefined> = (value, path) => {
+  const owner = text()(value, path);
+  if (owner !== undefined && processOf(owner))
+    throw badOption(path, 'a name of your own, not that of another lock', owner);
+  return owner;
 };
 
 const times = (value: unknown, path: string): LockTimes => resolveOptions<LockTimes>(path, value, TIMES);
@@ -79,16 +112,23 @@ export function resolveAcquire(
   call: string,
   given: AcquireOptions | undefined,
 ): ResolvedAcquire {
-  const { ttlMs, waitMs, renew, names } = defaults;
+  const { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, names } = defaults;
   const byName = Object.hasOwn(names, name) ? names[name] : undefined;
-  if (given === undefined && byName === undefined) return { ttlMs, waitMs, renew };
-  const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: text(), signal });
-  return { ttlMs, waitMs, renew, ...options, ...byName };
+  if (given === undefined && byName === undefined) return defaults;
+  const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
+  return { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, ...options, ...byName };
 }
 
-/** Checks the lease that `extend` is given. */
-export function checkTtl(ttlMs: unknown): number {
-  const path = 'extend(ttlMs)';
+/** Checks a lease that is given on its own. */
+export function checkTtl(ttlMs: unknown, path: string): number {
   if (ttlMs === undefined) throw badOption(path, 'a number of milliseconds', ttlMs);
   return durationMs(DEFAULTS.ttlMs)(ttlMs, path);
+}
+
+const COUNTS = ['acquired', 'contended', 'waitedMs', 'heldMs', 'lost', 'timeouts'] as const;
+
+/** Checks what `stats` is asked for. */
+export function resolveStats(given: LockStatsOptions | undefined): Readonly<Required<LockStatsOptions>> {
+  const checks = { top: count(10), by: oneOf(COUNTS, 'waitedMs') };
+  return resolveOptions<Required<LockStatsOptions>>('stats', given, checks);
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { lockMember } from '../../test/support/lock-member.js';
+import { until } from '../../test/support/until.js';
 import { Lock } from './index.js';
 
 const bed = new LockBed();
@@ -61,7 +62,7 @@ describe('exclusion', () => {
     await a.acquire('{tenant}:x');
     expect(await b.tryAcquire('{tenant}:x')).not.toBeNull();
     expect((await bed.admin.keys('*')).sort()).toEqual(
-      ['', ':~fence', ':~holder'].flatMap((side) => [`lock:{tenant}:x${side}`, `shop:lock:{tenant}:x${side}`]).sort(),
+      ['', ':~fence'].flatMap((side) => [`lock:{tenant}:x${side}`, `shop:lock:{tenant}:x${side}`]).sort(),
     );
   });
 });
@@ -105,17 +106,37 @@ describe('what it leaves and costs', () => {
     expect(calls['eval'] ?? 0).toBe(0);
   });
 
-  it('sends nothing while it waits but a heartbeat per second', async () => {
+  it('sends two commands for a wait: one to join the queue, one to claim', async () => {
+    const [a, b] = [await bed.service(), await bed.listening()];
+    const locks = await Promise.all(Array.from({ length: 10 }, (_, i) => a.acquire(`n${i}`)));
+    await b.locks.withLock('warm', () => 0);
+    const { calls, result } = await commandDelta(bed.admin, async () => {
+      const all = locks.map(({ name }) => b.locks.acquire(name));
+      for (const { name } of locks) await bed.waiting(1, name);
+      for (const lock of locks) await lock.release();
+      const granted = await Promise.all(all);
+      await until(() => granted.every(({ expiresAt }) => expiresAt - Date.now() > 20_000), { what: 'all are claimed' });
+      return granted;
+    });
+    // Ten joins, ten releases, ten claims; and a heartbeat, if a second begins.
+    expect(calls['evalsha']).toBeGreaterThanOrEqual(30);
+    expect(calls['evalsha']).toBeLessThanOrEqual(32);
+    expect(result).toHaveLength(10);
+  });
+
+  it('sends nothing while it waits but one heartbeat per second for all locks', async () => {
     const [a, b] = [await bed.service(), await bed.service()];
+    const held = await Promise.all(Array.from({ length: 20 }, (_, i) => a.acquire(`n${i}`)));
     const lock = await a.acquire('x');
     const waiters = Array.from({ length: 30 }, () => b.withLock('x', () => 0));
+    for (const { name } of held) waiters.push(b.withLock(name, () => 0));
     await bed.waiting(30);
     const { calls } = await commandDelta(bed.admin, async () => {
       await new Promise((resolve) => setTimeout(resolve, 2_100));
     });
     expect(calls['evalsha']).toBeLessThanOrEqual(3);
     expect(calls['evalsha']).toBeGreaterThanOrEqual(1);
-    await lock.release();
+    await Promise.all([lock, ...held].map((each) => each.release()));
     await Promise.all(waiters);
   });
 });

@@ -3,12 +3,17 @@ import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
 import { brandService, type WovenCall } from '../weave/index.js';
 import { CronJobs } from './cron-jobs.js';
+import { FencedKeys } from './fenced-keys.js';
+import { LockEvents } from './lock.events.js';
+import { inspectionOf, type LockInspection } from './lock.inspection.js';
+import { KnownLocks } from './known-locks.js';
 import { lockKeys } from './lock.keys.js';
 import { LockKeeper } from './lock.keeper.js';
 import { LockTimeoutError } from './lock.errors.js';
 import {
   resolveAcquire,
   resolveLockOptions,
+  resolveStats,
   type AcquireOptions,
   type SluiceLockModuleOptions,
   type ResolvedAcquire,
@@ -16,7 +21,11 @@ import {
   type TryAcquireOptions,
 } from './lock.options.js';
 import type { LockRequest } from './lock-request.js';
+import { nonceOf } from './owner.js';
+import type { LockStats, LockStatsOptions } from './lock.stats.js';
+import { RawLocks } from './raw-locks.js';
 import { Lock } from './lock.js';
+import type { LockHolder } from './scripts/acquire.reply.js';
 import type { LockStore, Tick } from './lock.store.js';
 import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
 
@@ -32,13 +41,20 @@ import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
  */
 @Injectable()
 export class LockService {
+  /** Redis' plain recipe at the lock's key, for those who speak it themselves. */
+  readonly raw: RawLocks;
+  /** Writes to keys of yours that only the newest holder of a lock may make. */
+  readonly fenced: FencedKeys;
   readonly #options: ResolvedLockOptions;
   readonly #keyspace: Keyspace;
-  readonly #who: string;
+  readonly #known: KnownLocks;
+  readonly #processId: string;
+  /** Tells two of one process apart. */
+  readonly #id = randomBytes(4).toString('hex');
   readonly #store: LockStore;
+  readonly #events: LockEvents;
   readonly #keeper: LockKeeper;
   readonly #cronJobs: CronJobs;
-  readonly #noncePrefix = randomBytes(9).toString('base64url');
   #acquisitions = 0;
 
   constructor(
@@ -50,13 +66,19 @@ export class LockService {
     const { keyspace, clock, processId, logger, shutdown } = connections;
     this.#options = resolveLockOptions(options);
     this.#keyspace = keyspace;
-    this.#who = processId;
+    this.#known = new KnownLocks(keyspace);
+    this.#processId = processId;
     this.#cronJobs = cronJobs;
     this.#store = store;
-    const keeper = new LockKeeper(clock, this.#store, (error, name) => {
+    this.#events = new LockEvents((message) => {
+      logger.warn(message);
+    });
+    const keeper = new LockKeeper(clock, this.#store, this.#events, (error, name) => {
       logger.error(`${name}: ${String(error)}`);
     });
     this.#keeper = keeper;
+    this.raw = new RawLocks(keyspace, store);
+    this.fenced = new FencedKeys(keyspace, store);
     shutdown.onClose(() => keeper.close());
     brandService(this, LOCK_SERVICE);
   }
@@ -69,15 +91,22 @@ export class LockService {
    * @throws the signal's reason, if `options.signal` aborts first
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`
    */
-  async acquire(name: string, options?: AcquireOptions): Promise<Lock> {
-    const resolved = resolveAcquire(this.#options, name, 'acquire', options);
-    const request = this.#request(name, resolved);
-    const { waitMs, signal } = resolved;
-    signal?.throwIfAborted();
-    if (waitMs > 0) return this.#keeper.wait(request, waitMs, signal);
+  acquire(name: string, options?: AcquireOptions): Promise<Lock> {
+    try {
+      const resolved = resolveAcquire(this.#options, name, 'acquire', options);
+      const request = this.#request(name, resolved);
+      const { waitMs, signal } = resolved;
+      signal?.throwIfAborted();
+      return waitMs > 0 ? this.#keeper.wait(request, waitMs, signal) : this.#now(request, signal);
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  async #now(request: LockRequest, signal: AbortSignal | undefined): Promise<Lock> {
     const answer = await this.#attempt(request, signal);
     if (answer instanceof Lock) return answer;
-    throw new LockTimeoutError(name, 0, answer.holder);
+    throw this.#busy(request.name, answer.holder);
   }
 
   /**
@@ -112,6 +141,52 @@ export class LockService {
     return this.run(lock, () => body(lock));
   }
 
+  /**
+   * Who holds the lock, since when, where, with which token, and who waits for it; null if it is free. A look from
+   * outside: it changes nothing, and is out of date when it arrives.
+   *
+   * @throws RedisUnavailableError if Redis did not answer
+   * @throws SluiceError `SLUICE_BAD_NAME`
+   * @example
+   * const held = await locks.inspect('daily_job');
+   * if (held) console.log(`${held.owner} on ${held.host} for ${held.ageMs} ms; ${held.waiting} wait`);
+   */
+  async inspect(name: string): Promise<LockInspection | null> {
+    const found = await this.#store.inspect(lockKeys(this.#keyspace, name));
+    return found && inspectionOf(found);
+  }
+
+  /**
+   * Takes the lock away from whoever holds it, and hands it to the first waiter in the same step. Resolves to false if it
+   * was free. For an operator who knows that its holder is stuck: **exclusion ends here**, the holder may be at work.
+   *
+   * The holder's `signal` aborts at once (`LockLostError`, `why: 'forced'`), or at its next renewal if that message is lost;
+   * what it renews or releases later changes nothing. Tokens go on rising, so a resource that checks them
+   * refuses its late writes. A holder of the plain recipe is not told.
+   *
+   * @throws RedisUnavailableError if Redis did not answer. It is not repeated: it might hit the next holder
+   * @throws SluiceError `SLUICE_BAD_NAME`
+   */
+  async forceRelease(name: string): Promise<boolean> {
+    const holder = await this.#store.forceRelease(lockKeys(this.#keyspace, name));
+    if (holder) this.#events.forced(name, holder);
+    return holder !== undefined;
+  }
+
+  /**
+   * What this process has done with locks since it started, in total and for the locks used most. Asks nothing of Redis.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`
+   * @example
+   * const { acquired, contended, names } = locks.stats({ top: 5, by: 'contended' });
+   */
+  stats(options?: LockStatsOptions): LockStats {
+    const { top, by } = resolveStats(options);
+    const { tally } = this.#events;
+    const { held, waiting } = this.#keeper;
+    return { ...tally.totals, held, waiting, names: tally.top(top, by) };
+  }
+
   /** @internal As `withLock`, under a lock that is held already. */
   run<T>(lock: Lock, body: () => T | Promise<T>): Promise<T> {
     return this.#keeper.run(lock, body);
@@ -135,23 +210,29 @@ export class LockService {
       patienceMs: resolved.waitMs,
     });
     if (answer instanceof Lock) return answer;
-    if (answer.state === 'busy') throw new LockTimeoutError(name, 0, answer.holder);
+    if (answer.state === 'busy') throw this.#busy(name, answer.holder);
     return null;
+  }
+
+  #busy(name: string, holder: LockHolder | undefined): LockTimeoutError {
+    const timeout = new LockTimeoutError(name, 0, holder);
+    this.#events.timedOut(timeout);
+    return timeout;
   }
 
   #attempt(request: LockRequest, signal: AbortSignal | undefined) {
     return this.#keeper.attempt(request, { send: () => this.#store.attempt(request), patienceMs: 0, signal });
   }
 
-  #request(name: string, { ttlMs, renew, owner }: ResolvedAcquire): LockRequest {
-    const id = (++this.#acquisitions).toString(36);
-    return {
-      name,
-      keys: lockKeys(this.#keyspace, name),
-      nonce: `${this.#noncePrefix}.${id}`,
-      owner: owner ?? `${this.#who}.${id}`,
-      ttlMs,
-      renew,
-    };
+  #request(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs }: ResolvedAcquire): LockRequest {
+    const nonce = nonceOf(this.#processId, this.#id, ++this.#acquisitions);
+    const keys = this.#known.get(name);
+    return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
   }
+}
+
+function rejected(error: unknown): Promise<never> {
+  return new Promise(() => {
+    throw error;
+  });
 }

@@ -1,10 +1,14 @@
 import type { Keyspace, RedisConnection } from '../redis/index.js';
-import { keysBeside, tickKey, type LockKeys } from './lock.keys.js';
+import { holderKey, keysBeside, tickKey, waitersKey, type LockKeys } from './lock.keys.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
 import { acquireTick } from './scripts/acquire-tick.script.js';
-import type { Acquired, AcquiredTick } from './scripts/acquire.reply.js';
+import type { Acquired, AcquiredTick, LockHolder } from './scripts/acquire.reply.js';
 import { acquire } from './scripts/acquire.script.js';
+import { fencedDelete, fencedSet, type Seen } from './scripts/fenced.scripts.js';
+import { forceRelease } from './scripts/force-release.script.js';
 import { heartbeat, type Heartbeat } from './scripts/heartbeat.script.js';
+import { inspect, type Inspected } from './scripts/inspect.script.js';
+import { rawExtend, rawRelease } from './scripts/raw.scripts.js';
 import { release, type Released } from './scripts/release.script.js';
 import { renew } from './scripts/renew.script.js';
 import type { Waiter } from './waiter.js';
@@ -25,52 +29,136 @@ export interface Pushed {
   readonly validMs: number;
 }
 
+/** A lock was taken away from the acquisition that held it under this token. */
+export interface Forced {
+  readonly nonce: string;
+  readonly token: number;
+}
+
+/** Some waiters of this process on one lock; none: the lock is to be passed on. */
+export interface Waiting {
+  readonly keys: LockKeys;
+  readonly waiters: readonly Waiter[];
+}
+
+/** A key of the user's, and beside it the highest token that wrote it. */
+export interface FencedKey {
+  readonly key: string;
+  readonly fenced: string;
+}
+
+export interface FencedWrite {
+  readonly token: number;
+  /** How long the token is remembered. */
+  readonly keepMs: number;
+}
+
+export interface FencedSet extends FencedWrite {
+  readonly value: string | Buffer;
+  readonly ttlMs: number | undefined;
+}
+
 /** All that locks ask of one Redis: one script each, one command. */
 export class LockStore {
   readonly #connection: RedisConnection;
   readonly #keyspace: Keyspace;
-  readonly #who: string;
 
-  constructor(connection: RedisConnection, keyspace: Keyspace, who: string) {
+  constructor(connection: RedisConnection, keyspace: Keyspace) {
     this.#connection = connection;
+    connection.keeps('locks');
     this.#keyspace = keyspace;
-    this.#who = who;
   }
 
-  /** Takes the lock, or joins its queue. */
-  join(request: LockRequest): Promise<Acquired> {
-    return this.#acquire(request, 1);
+  /** Takes the lock, or joins its queue. Fails if there is no answer within `withinMs`, or the connection's own deadline. */
+  join(request: LockRequest, withinMs: number): Promise<Acquired> {
+    const { commands, inbox } = this.#connection;
+    const deadlineMs = Math.min(commands.commandTimeoutMs, withinMs);
+    return acquire.run(commands, acquisition(request, inbox.channel), { deadlineMs });
   }
 
   /** Takes the lock if it is free. */
   attempt(request: LockRequest): Promise<Acquired> {
-    return this.#acquire(request, 0);
+    return acquire.run(this.#connection.commands, acquisition(request, ''));
   }
 
-  attemptTick(request: LockRequest, tick: Tick): Promise<AcquiredTick> {
-    const { keys, nonce, owner, ttlMs } = request;
+  attemptTick(request: LockRequest, { method, instantMs, keepMs }: Tick): Promise<AcquiredTick> {
+    const { keys, nonce, ttlMs } = request;
+    const { lock, fence, queue, highest } = keys;
     return acquireTick.run(this.#connection.commands, {
-      keys: { ...keys, tick: tickKey(this.#keyspace, keys, tick.method) },
-      args: { nonce, owner, ttl: String(ttlMs), who: this.#who, instant: tick.instantMs, keep: String(tick.keepMs) },
+      keys: { lock, fence, queue, tick: tickKey(this.#keyspace, keys, method) },
+      args: { nonce, ttl: String(ttlMs), floor: String(highest), instant: instantMs, keep: String(keepMs) },
+      rest: given(request),
     });
   }
 
-  /** For waiters of this process on one lock. */
-  heartbeat(keys: LockKeys, waiters: readonly Waiter[]): Promise<Heartbeat> {
-    const rest = waiters.flatMap(({ request, place }) => [request.nonce, request.owner, request.ttlMs, place]);
+  /** For waiters of this process. Answers for each lock, in that order. */
+  heartbeat(waiting: readonly Waiting[]): Promise<Heartbeat[]> {
     const { commands, inbox } = this.#connection;
-    const args = { inbox: inbox.channel, who: this.#who };
-    return heartbeat.run(commands, { keys, args, rest });
+    const restKeys = waiting.flatMap(({ keys: { lock, fence, queue } }) => [lock, fence, queue]);
+    const rest: (string | number)[] = [];
+    for (const { waiters } of waiting) {
+      rest.push(waiters.length);
+      for (const { request, place } of waiters) {
+        rest.push(request.nonce, request.owner, request.ttlMs, request.keys.highest, place);
+      }
+    }
+    return heartbeat.run(commands, { keys: {}, restKeys, args: { inbox: inbox.channel }, rest });
   }
 
-  renew({ keys, nonce, owner }: LockIdentity, ttlMs: number, deadlineMs: number): Promise<boolean> {
-    const call = { keys: { lock: keys.lock, holder: keys.holder }, args: { nonce, owner, ttl: String(ttlMs) } };
-    return renew.run(this.#connection.commands, call, { deadlineMs });
+  renew(identity: LockIdentity, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
+    const { keys, nonce } = identity;
+    const args = { nonce, ttl: String(ttlMs), asked: generation };
+    return renew.run(this.#connection.commands, { keys, args, rest: given(identity) }, { deadlineMs });
   }
 
-  release({ keys, nonce, owner }: LockIdentity, deadlineMs?: number): Promise<Released> {
-    const timing = deadlineMs === undefined ? {} : { deadlineMs };
-    return release.run(this.#connection.commands, { keys, args: { nonce, owner } }, timing);
+  /** @param minHoldMs the lock stays held for so long since the grant; 0: it does not */
+  release(identity: LockIdentity, minHoldMs: number, deadlineMs?: number): Promise<Released> {
+    const { keys, nonce } = identity;
+    const call = { keys, args: { nonce, minHold: String(minHoldMs) }, rest: given(identity) };
+    return release.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });
+  }
+
+  /** Who holds the lock and who waits for it; null if it is free. */
+  inspect(keys: LockKeys): Promise<Inspected | null> {
+    const holder = holderKey(this.#keyspace, keys);
+    const waiters = waitersKey(this.#keyspace, keys);
+    return inspect.run(this.#connection.commands, { keys: { ...keys, holder, waiters }, args: {} });
+  }
+
+  /** Takes the lock away from whoever holds it: answers who that was, undefined if it was free. */
+  forceRelease(keys: LockKeys): Promise<LockHolder | undefined> {
+    const { commands, inbox } = this.#connection;
+    return forceRelease.run(commands, { keys, args: { inboxes: inbox.prefix } });
+  }
+
+  /** Calls `forced` when a lock of this process was taken away. */
+  onForced(forced: (what: Forced) => void): void {
+    this.#connection.inbox.on('lock-forced', (parts) => {
+      const [nonce = '', token] = parts.map((part) => part.toString());
+      forced({ nonce, token: Number(token) });
+    });
+  }
+
+  async rawAcquire(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    return (await this.#connection.commands.send('set', [lock, owner, 'PX', ttlMs, 'NX'])) === 'OK';
+  }
+
+  rawRelease(lock: string, owner: string): Promise<boolean> {
+    return rawRelease.run(this.#connection.commands, { keys: { lock }, args: { owner } });
+  }
+
+  rawExtend(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    return rawExtend.run(this.#connection.commands, { keys: { lock }, args: { owner, ttl: String(ttlMs) } });
+  }
+
+  /** Writes unless a newer token has: then answers that one. */
+  fencedSet(keys: FencedKey, { token, value, ttlMs, keepMs }: FencedSet): Promise<Seen> {
+    const args = { token: String(token), value, ttl: String(ttlMs ?? ''), keep: String(keepMs) };
+    return fencedSet.run(this.#connection.commands, { keys, args });
+  }
+
+  fencedDelete(keys: FencedKey, { token, keepMs }: FencedWrite): Promise<Seen> {
+    return fencedDelete.run(this.#connection.commands, { keys, args: { token: String(token), keep: String(keepMs) } });
   }
 
   /** Calls `pushed` for each grant that another process' release made to this one. */
@@ -87,12 +175,21 @@ export class LockStore {
     this.#connection.inbox.onResync(resync);
     this.#connection.commands.onUp(resync);
   }
+}
 
-  #acquire({ keys, nonce, owner, ttlMs }: LockRequest, wait: 0 | 1): Promise<Acquired> {
-    const { commands, inbox } = this.#connection;
-    return acquire.run(commands, {
-      keys,
-      args: { nonce, owner, ttl: String(ttlMs), who: this.#who, inbox: inbox.channel, wait },
-    });
-  }
+const NO_TIMING = {};
+const NOTHING: readonly string[] = [];
+
+function acquisition(request: LockRequest, inbox: string) {
+  const { keys, nonce, ttlMs } = request;
+  return {
+    keys,
+    args: { nonce, ttl: String(ttlMs), floor: String(keys.highest), inbox },
+    rest: given(request),
+  };
+}
+
+/** The owner, where the nonce is not the owner. */
+function given({ owner, nonce }: LockIdentity): readonly string[] {
+  return owner === nonce ? NOTHING : [owner];
 }

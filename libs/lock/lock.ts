@@ -1,27 +1,21 @@
 import type { Clock } from '../redis/index.js';
-import type { Instant } from './instant.js';
-import { Lease } from './lease.js';
+import type { DueTimes } from './due-times.js';
+import { Lease, type Grant } from './lease.js';
 import type { LockRequest } from './lock-request.js';
-import { LockLostError } from './lock.errors.js';
+import { LockLostError, type LostBecause } from './lock.errors.js';
 import { checkTtl } from './lock.options.js';
-
-/** A lock granted: its token, and from when on how much of it is certain. */
-export interface Grant {
-  readonly token: number;
-  readonly from: Instant;
-  readonly validMs: number;
-  /** False after a push: provisional until the full lease is claimed. */
-  readonly claimed: boolean;
-}
 
 /** What a held lock needs of Redis. */
 export interface LockPort {
   readonly clock: Clock;
-  renew(request: LockRequest, ttlMs: number, deadlineMs: number): Promise<boolean>;
+  readonly times: DueTimes;
+  renew(request: LockRequest, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
   /** True if Redis had it held. On failure it goes on trying in the background. */
   release(request: LockRequest): Promise<boolean>;
-  /** It is not held any more: released or lost. */
-  ended(request: LockRequest): void;
+  /** It is held for longer than `maxHoldMs`. */
+  heldTooLong(request: LockRequest, lock: Lock): void;
+  /** It is not held any more: lost, or being released. */
+  ended(request: LockRequest, lock: Lock, heldMs: number, lost?: LockLostError): void;
 }
 
 /**
@@ -46,6 +40,9 @@ export class Lock {
   readonly #request: LockRequest;
   readonly #port: LockPort;
   readonly #lease: Lease;
+  /** When it was granted, on the monotonic clock and on the wall. */
+  readonly #sinceMs: number;
+  readonly #sinceWallMs: number;
   #abort: AbortController | undefined;
   #lost: LockLostError | undefined;
   #released: Promise<boolean> | undefined;
@@ -57,18 +54,9 @@ export class Lock {
     this.fencingToken = grant.token;
     this.#request = request;
     this.#port = port;
-    this.#lease = new Lease({
-      clock: port.clock,
-      ttlMs: request.ttlMs,
-      renew: request.renew,
-      from: grant.from,
-      validMs: grant.validMs,
-      claimed: grant.claimed,
-      request: (ttlMs, deadlineMs) => port.renew(request, ttlMs, deadlineMs),
-      onLost: (why) => {
-        this.#lose(new LockLostError(this.name, why));
-      },
-    });
+    this.#sinceMs = port.clock.monoMs();
+    this.#sinceWallMs = port.clock.wallMs();
+    this.#lease = new Lease(port.clock, port.times, request, grant, this);
   }
 
   /** Aborts when the lock is lost, with the `LockLostError`. Not by a release. */
@@ -89,13 +77,13 @@ export class Lock {
   get held(): boolean {
     if (this.#lease.remainingMs > 0) return true;
     // The timer that would tell may still wait for this turn of the event loop to end.
-    if (this.#released === undefined && this.#lost === undefined) this.#lose(new LockLostError(this.name, 'expired'));
+    if (this.#released === undefined && this.#lost === undefined) this.#lose('expired');
     return false;
   }
 
   /** @throws LockLostError if it is not held any more, also after a release */
   assertHeld(): void {
-    if (!this.held) throw this.#lost ?? new LockLostError(this.name, 'released');
+    if (!this.held) throw this.#lost ?? this.#lostError('released');
   }
 
   /**
@@ -105,7 +93,7 @@ export class Lock {
    * @throws RedisUnavailableError if Redis did not answer; what was valid before is valid still
    */
   async extend(ttlMs: number): Promise<void> {
-    const ttl = checkTtl(ttlMs);
+    const ttl = checkTtl(ttlMs, 'extend(ttlMs)');
     this.assertHeld();
     if (!(await this.#lease.extend(ttl))) this.assertHeld();
   }
@@ -125,21 +113,52 @@ export class Lock {
     await this.release().catch(() => {});
   }
 
-  /** @internal The app is closing: tells whoever still works under the lock. */
-  close(): void {
-    if (this.held) this.#lose(new LockLostError(this.name, 'closed'));
+  /** @internal What its lease needs. */
+  renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
+    return this.#port.renew(this.#request, ttlMs, generation, deadlineMs);
   }
 
-  async #release(): Promise<boolean> {
+  /** @internal What its lease has to tell. */
+  lost(why: 'expired' | 'taken'): void {
+    this.#lose(why);
+  }
+
+  /** @internal What its lease has to tell. */
+  heldTooLong(): void {
+    this.#port.heldTooLong(this.#request, this);
+  }
+
+  /** @internal The app is closing: tells whoever still works under the lock. */
+  close(): void {
+    if (this.held) this.#lose('closed');
+  }
+
+  /** @internal It was taken away from this very acquisition, as its process was told. */
+  forced(): void {
+    if (this.held) this.#lose('forced');
+  }
+
+  #release(): Promise<boolean> {
     this.#lease.end();
-    this.#port.ended(this.#request);
+    if (this.#lost === undefined) this.#port.ended(this.#request, this, this.#heldMs());
     return this.#port.release(this.#request);
   }
 
-  #lose(lost: LockLostError): void {
-    this.#lost = lost;
+  #lose(why: LostBecause): void {
+    this.#lost = this.#lostError(why);
     this.#lease.end();
-    this.#port.ended(this.#request);
-    this.#abort?.abort(lost);
+    this.#port.ended(this.#request, this, this.#heldMs(), this.#lost);
+    this.#abort?.abort(this.#lost);
+  }
+
+  #lostError(why: LostBecause): LockLostError {
+    return new LockLostError(this.name, why, {
+      owner: this.owner,
+      since: new Date(this.#sinceWallMs),
+    });
+  }
+
+  #heldMs(): number {
+    return this.#port.clock.monoMs() - this.#sinceMs;
   }
 }

@@ -1,10 +1,11 @@
 import { type CancelTimer, type Clock } from '../redis/index.js';
 import { certainMs, remainingMs, type Instant } from './instant.js';
 import type { LockRequest } from './lock-request.js';
-import type { Grant } from './lock.js';
+import type { Grant } from './lease.js';
+import type { Lock } from './lock.js';
 
 /** How much longer than `waitMs` the first answer may take. */
-const ANSWER_MS = 1_000;
+export const ANSWER_MS = 1_000;
 
 /** How one wait ended, when not by a grant. */
 export type GaveUp = { because: 'timeout' } | { because: 'abort'; reason: unknown };
@@ -22,7 +23,12 @@ export class Waiter {
   readonly request: LockRequest;
   /** The place in the queue; '0' until Redis told. */
   place = '0';
-  readonly granted: Promise<Grant>;
+  /** How long it waits, in milliseconds, from its first sending on. */
+  readonly waitMs: number;
+  /** What `hold` makes of the grant, in the step that takes it: from then on it is known as held, and not as waiting. */
+  readonly granted: Promise<Lock>;
+  readonly #hold: (grant: Grant) => Lock;
+  readonly #untilMs: number;
   readonly #clock: Clock;
   #bound: { from: Instant; fence: number };
   #state: 'waiting' | 'leaving' | 'done' = 'waiting';
@@ -30,13 +36,16 @@ export class Waiter {
   /** Whether the first request was answered, or failed. */
   #heard = false;
   #overdue: (() => void) | undefined;
-  #resolve!: (grant: Grant) => void;
+  #resolve!: (lock: Lock) => void;
   #reject!: (error: unknown) => void;
   readonly #endings: (() => void)[] = [];
 
-  constructor(request: LockRequest, clock: Clock, sent: Instant) {
+  constructor(request: LockRequest, clock: Clock, sent: Instant, waitMs: number, hold: (grant: Grant) => Lock) {
     this.request = request;
     this.#clock = clock;
+    this.waitMs = waitMs;
+    this.#hold = hold;
+    this.#untilMs = sent.monoMs + waitMs;
     this.#bound = { from: sent, fence: 0 };
     this.granted = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -55,14 +64,14 @@ export class Waiter {
   }
 
   /**
-   * Calls `giveUp` after `waitMs`, or when the signal aborts. The time is for waiting in the queue: the first answer may
-   * take longer (at most `ANSWER_MS`), for the lock may well be free.
+   * Calls `giveUp` when the time is over, or when the signal aborts. The time is for waiting in the queue: the
+   * first answer may take longer (at most `ANSWER_MS`), for the lock may well be free.
    */
-  limit(waitMs: number, signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
+  limit(signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
     const timeout = (): void => {
       giveUp({ because: 'timeout' });
     };
-    let cancel: CancelTimer = this.#clock.timer(waitMs, () => {
+    let cancel: CancelTimer = this.#clock.timer(Math.max(1, this.#untilMs - this.#clock.monoMs()), () => {
       if (this.#heard) {
         timeout();
         return;
@@ -133,7 +142,11 @@ export class Waiter {
   #take(grant: Grant, atLeastMs: number): boolean {
     if (remainingMs(this.#clock, grant.from, grant.validMs) <= atLeastMs) return false;
     this.#end('done');
-    this.#resolve(grant);
+    try {
+      this.#resolve(this.#hold(grant));
+    } catch (error) {
+      this.#reject(error);
+    }
     return true;
   }
 

@@ -1,16 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
-import { ManualClock } from '../../test/support/manual-clock.js';
 import { until } from '../../test/support/until.js';
-import { Keyspace, frame } from '../redis/index.js';
+import { frame } from '../redis/index.js';
 import type { Lock } from './index.js';
-import { lockKeys } from './lock.keys.js';
-import type { LockRequest } from './lock-request.js';
-import type { LockStore } from './lock.store.js';
 import { release } from './scripts/release.script.js';
-import type { Heartbeat } from './scripts/heartbeat.script.js';
-import { WaitingRoom } from './waiting-room.js';
 
 const bed = new LockBed();
 const { listening, waiting } = bed;
@@ -34,7 +29,7 @@ async function stranger(nonce: string, inbox: string, seenMsAgo: number): Promis
   const nowMs = seconds * 1_000 + Math.floor(micros / 1_000);
   const last = Number((await bed.admin.zrange('{lock:x}:~queue', '-1', '-1', 'WITHSCORES'))[1] ?? 0);
   await bed.admin.zadd('{lock:x}:~queue', Math.max(last + 1, nowMs * 1_000), nonce);
-  const record = frame(String(nowMs - seenMsAgo), '30000', inbox, 'stranger', nonce);
+  const record = frame(String(nowMs - seenMsAgo), '30000', '0', inbox, nonce);
   await bed.admin.hset('{lock:x}:~waiters', nonce, record);
 }
 
@@ -79,6 +74,29 @@ describe('a hand-over passes over', () => {
     // 64 were looked at. The lock is free, and yet not for those who did not wait.
     expect(await locks.tryAcquire('x')).toBeNull();
     expect((await next).held).toBe(true);
+  });
+
+  it('a thousand dead ones, a few at a time, without waiting for a heartbeat', async () => {
+    const { locks } = await listening();
+    const lock = await locks.acquire('x');
+    const [place, record] = [
+      Date.now() * 1_000,
+      frame(String(Date.now()), '30000', '0', 'nobody-listens-here', 'dead'),
+    ];
+    const dead = Array.from({ length: 1_000 }, (_, i) => `dead ${i}`);
+    await bed.admin.zadd('{lock:x}:~queue', ...dead.flatMap((nonce, i) => [place - 10_000 + i, nonce]));
+    await bed.admin.hset('{lock:x}:~waiters', ...dead.flatMap((nonce) => [nonce, record]));
+    const next = locks.acquire('x');
+    await waiting(1_001);
+    const { calls } = await commandDelta(bed.admin, async () => {
+      await lock.release();
+      await next;
+    });
+    // 1,001 at 64 a call, by the release and what follows it at once. A heartbeat or two may come in between.
+    expect(calls['evalsha']).toBeGreaterThanOrEqual(16);
+    expect(calls['evalsha']).toBeLessThanOrEqual(22);
+    expect(calls['publish']).toBe(1_001);
+    expect(await bed.admin.exists('{lock:x}:~queue', '{lock:x}:~waiters')).toBe(0);
   });
 
   it('one that does not claim its grant: it lasts two seconds', async () => {
@@ -231,40 +249,6 @@ describe('a push', () => {
     expect(granted.expiresAt - Date.now()).toBeLessThanOrEqual(2_000);
     await until(async () => granted.expiresAt - Date.now() > 20_000, { what: 'it is claimed', everyMs: 2 });
     expect(await bed.admin.pttl('lock:x')).toBeGreaterThan(20_000);
-  });
-});
-
-describe('a heartbeat that is executed late', () => {
-  it('passes on what it was granted for those who have left since', async () => {
-    const clock = new ManualClock();
-    const asked: ((answer: Heartbeat) => void)[] = [];
-    const unwanted: LockRequest[] = [];
-    const busy = { state: 'busy', ttlMs: -1, fence: 1, holder: undefined, place: '7' } as const;
-    const store: Pick<LockStore, 'join' | 'heartbeat'> = {
-      join: () => Promise.resolve(busy),
-      heartbeat: () => new Promise((resolve) => asked.push(resolve)),
-    };
-    const room = new WaitingRoom(
-      clock,
-      store,
-      (request) => unwanted.push(request),
-      (error) => {
-        throw error;
-      },
-    );
-    const keys = lockKeys(new Keyspace(), 'x');
-    const request = { name: 'x', keys, nonce: 'n', owner: 'o', ttlMs: 30_000, renew: true };
-    const failed = room.wait(request, 1_500, undefined, (waiter) => {
-      waiter.fail(new Error('gave up'));
-    });
-    await Promise.all([clock.pass(2_000), expect(failed).rejects.toThrow('gave up')]);
-    expect(asked).toHaveLength(1);
-    asked[0]!({ ttlMs: 30_000, fence: 1, granted: { nonce: 'n', token: 2 }, places: ['7'] });
-    await clock.pass(0);
-    expect(unwanted).toEqual([request]);
-    expect(room.leave()).toEqual([]);
-    await room.stop();
-    expect(clock.timers).toBe(0);
   });
 });
 

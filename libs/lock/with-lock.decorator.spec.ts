@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
-import { Cron, Interval, Timeout } from '@nestjs/schedule';
+import { Cron, Interval, ScheduleModule, Timeout } from '@nestjs/schedule';
 import { Test } from '@nestjs/testing';
 import { LockBed } from '../../test/support/lock-bed.js';
+import { until } from '../../test/support/until.js';
 import { REDIS_CONNECTIONS, SluiceRedisModule, type RedisConnections } from '../redis/index.js';
 import { LockTimeoutError, SluiceLockModule, WithLock, currentLock, type WithLockOptions } from './index.js';
 
@@ -157,11 +158,36 @@ describe('when the lock stays busy', () => {
     await expect(policies.toldOtherwise()).rejects.toMatchObject({ waitedMs: 30 });
     expect(policies.ran).toBe(0);
     await bed.admin.del('lock:x');
-    await policies.interval();
     await policies.timeout();
     await policies.everyInstance();
     await policies.everyInstance();
+    expect(policies.ran).toBe(3);
+    await policies.interval();
+    await policies.interval();
     expect(policies.ran).toBe(4);
+    const leftMs = await bed.admin.pttl('lock:x');
+    expect(leftMs).toBeGreaterThan(80_000);
+    expect(leftMs).toBeLessThanOrEqual(90_000);
+  });
+
+  it('runs an @Interval once per interval in the fleet, whenever its instances started', async () => {
+    const ran: number[] = [];
+
+    @Injectable()
+    class Job {
+      @Interval(300)
+      @WithLock('job')
+      async run(): Promise<void> {
+        ran.push(performance.now());
+      }
+    }
+    for (let i = 0; i < 3; i++) {
+      await bed.boot(Job, [ScheduleModule.forRoot()]);
+      await new Promise((resolve) => setTimeout(resolve, 70));
+    }
+    await until(() => ran.length >= 6, { what: 'it ran six times' });
+    // 270 ms apart on the server; each run is seen here a moment after its grant.
+    for (let i = 1; i < 6; i++) expect(ran[i]! - ran[i - 1]!).toBeGreaterThan(240);
   });
 });
 

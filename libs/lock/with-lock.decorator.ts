@@ -18,16 +18,22 @@ import { resolveWithLock, type ResolvedWithLock, type WithLockOptions } from './
 
 /** Present on methods with `@Cron`, `@Interval` or `@Timeout` of @nestjs/schedule. */
 const SCHEDULER_TYPE = 'SCHEDULER_TYPE';
+/** What `@Interval` writes on its method: its length, as `timeout`. */
+const INTERVAL_METADATA = 'SCHEDULE_INTERVAL_OPTIONS';
+/** Of an interval: what is left over allows for timers that are late, and clocks that run apart. */
+const HELD_OF_INTERVAL = 0.9;
 
 /**
  * Runs the method while it holds the named lock: one at a time in the whole fleet. The lock's `Lock` is
  * `currentLock()` inside. What the method throws comes back `===`.
  *
  * - Elsewhere than under a scheduler it waits up to `waitMs` (default 10 s), then rejects with `LockTimeoutError`.
- * - `@Interval` and `@Timeout` methods do not wait: busy is skipped.
+ * - `@Interval` and `@Timeout` methods do not wait: busy is skipped. An `@Interval`'s lock stays held for 90 % of the interval
+ *   (`minHoldMs`), so instances that started at different times run it once per interval together, not once each.
  * - `@Cron` methods run **once per tick**: the scheduled instant is marked in the step that takes the lock, so
  *   instances whose clocks differ, or that come when the first has already finished, skip it. If Redis is out of
- *   reach at that moment, it is asked again for up to `waitMs`. A call by hand, farther than min(period / 2, 60 s) from any
+ *   reach at that moment, it is asked again for up to `waitMs`. Instants are remembered per method: two methods that share a
+ *   lock's name exclude each other, and if both are due at one instant, the one that finds the lock busy skips its tick. A call by hand, farther than min(period / 2, 60 s) from any
  *   instant, is an ordinary locked call.
  *
  * Rejects with `LockLostError` when the method returned but the lock was lost while it ran, with
@@ -106,7 +112,12 @@ class LockedCall {
   #take(tick: Tick | undefined, scheduled: boolean): Promise<Lock | null> {
     const { acquire } = this.#options;
     if (tick) return this.#service.acquireTick(this.#name, tick, acquire);
-    return this.#service.acquire(this.#name, scheduled ? { waitMs: 0, ...acquire } : acquire);
+    return this.#service.acquire(this.#name, scheduled ? { waitMs: 0, ...this.#pace(), ...acquire } : acquire);
+  }
+
+  #pace(): { minHoldMs?: number } {
+    const interval = this.#call.metadata(INTERVAL_METADATA) as { timeout: number } | undefined;
+    return interval === undefined ? {} : { minHoldMs: interval.timeout * HELD_OF_INTERVAL };
   }
 }
 

@@ -1,7 +1,7 @@
 import { checkName } from '../redis/index.js';
-import { badOption, flag, optional, resolveOptions, text, type Check } from '../weave/index.js';
+import { badOption, flag, optional, resolveOptions, type Check } from '../weave/index.js';
 import type { LockTimeoutError } from './lock.errors.js';
-import { LOCK_TIMES_CHECKS, type AcquireOptions, type LockTimes } from './lock.options.js';
+import { LOCK_TIMES_CHECKS, ownerCheck, type AcquireOptions, type LockTimes } from './lock.options.js';
 
 /** What to do when the lock is held by another at the end of the wait. */
 export type OnBusy<V = unknown> = 'throw' | 'skip' | ((error: LockTimeoutError) => V | Promise<V>);
@@ -43,7 +43,7 @@ export function resolveWithLock(name: unknown, given: WithLockOptions | undefine
     ...LOCK_TIMES_CHECKS,
     onBusy: onBusyCheck,
     oncePerTick: optional(flag(true)),
-    owner: text(),
+    owner: ownerCheck,
   });
   return { onBusy, oncePerTick, acquire };
 }

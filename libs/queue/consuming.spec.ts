@@ -6,7 +6,6 @@ import { commandDelta } from '../../test/support/command-delta.js';
 import { gate } from '../../test/support/gate.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
-import { prefetchFor } from './prefetch.js';
 import type { Task } from './index.js';
 
 const bed = new QueueBed();
@@ -170,7 +169,7 @@ describe('entries of other producers', () => {
 });
 
 describe('a worker', () => {
-  it('runs at most `concurrency` tasks, and holds at most the prefetch besides', async () => {
+  it('runs at most `concurrency` tasks, and hoards none behind slow ones', async () => {
     const { opened, open } = gate();
     let running = 0;
     let most = 0;
@@ -188,16 +187,37 @@ describe('a worker', () => {
         },
       },
     });
-    const held = 3 + prefetchFor(3);
     await queue.publishMany('tasks', new Array(100).fill(1));
-    await until(async () => (await bed.books.pending()) === held, { what: 'its hands are full' });
+    await until(async () => (await bed.books.pending()) === 3, { what: 'its hands are full' });
     expect(running).toBe(3);
     await queue.publish('tasks', 1);
-    expect(await bed.books.pending()).toBe(held);
+    expect(await bed.books.pending()).toBe(3);
     open();
     await until(() => done === 101, { what: 'all ran' });
     expect(most).toBe(3);
     await untilSettled();
+  });
+
+  it('gives back what it holds behind tasks that turned slow, to a neighbour that is idle', async () => {
+    const { opened, open } = gate();
+    const runs: string[] = [];
+    const run =
+      (app: string) =>
+      async ({ payload }: Task<string>): Promise<void> => {
+        if (payload === 'quick') return;
+        runs.push(app);
+        if (app === 'busy') await opened;
+      };
+    const { queue } = await start({ handlers: { tasks: { run: run('busy'), options: { concurrency: 2 } } } });
+    const quick = new Array<string>(2_000).fill('quick');
+    await queue.publishMany('tasks', [...quick, ...new Array<string>(60).fill('slow')]);
+    await until(async () => runs.length === 2 && (await bed.books.pending()) > 30, { what: 'it holds too much' });
+    await start({ handlers: { tasks: run('idle') } });
+    await until(() => runs.length === 60, { what: 'all run but those behind which they were held' });
+    expect(runs.filter((app) => app === 'busy')).toHaveLength(2);
+    open();
+    await untilSettled();
+    expect(runs).toHaveLength(60);
   });
 
   it('reads all queues of a process with one blocking call', async () => {
@@ -226,7 +246,7 @@ describe('a worker', () => {
     });
     const { calls } = await commandDelta(bed.admin, async () => {
       await queue.publishMany('busy', new Array(20).fill(1));
-      await until(async () => (await new Books(bed.admin, 'busy').pending()) === 1 + prefetchFor(1), {
+      await until(async () => (await new Books(bed.admin, 'busy').pending()) === 1, {
         what: 'it is full',
       });
       open();

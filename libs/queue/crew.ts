@@ -1,14 +1,16 @@
 import type { RedisConnection, RedisConnections } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
+import { HandBack } from './hand-back.js';
 import type { Handler } from './handler.registry.js';
 import { Lease } from './lease.js';
 import { LeaseKeeper } from './loops/lease-keeper.js';
+import { Promoter } from './loops/promoter.js';
 import { Reader } from './loops/reader.js';
 import { Persistence } from './persist.js';
-import { consumerName, queueKeys, RELEASED } from './queue.keys.js';
+import { consumerName, queueKeys, retryKeys, type QueueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
-import { handBackScript } from './scripts/hand-back.script.js';
 import { leaveScript } from './scripts/leave.script.js';
+import { Slots } from './slots.js';
 import { Upkeep } from './upkeep.js';
 import { Worker } from './worker.js';
 
@@ -22,9 +24,11 @@ export class Crew {
   readonly #options: ResolvedQueueOptions;
   readonly #consumer: string;
   readonly #persistence: Persistence;
+  readonly #handBack: HandBack;
   readonly #workers: Worker[];
   readonly #readers: Reader[];
   readonly #keeper: LeaseKeeper;
+  readonly #promoters: Promoter[];
 
   constructor(connections: RedisConnections, options: ResolvedQueueOptions, handlers: readonly Handler[]) {
     const { clock, logger } = connections;
@@ -36,21 +40,50 @@ export class Crew {
     this.#options = options;
     this.#consumer = consumerName(connections.processId);
     this.#persistence = new Persistence(clock, report);
-    this.#workers = handlers.map((handler) => this.#worker(handler));
+    const { commands: link, inbox } = this.#connection;
+    this.#handBack = new HandBack({ link, consumer: this.#consumer, inboxes: inbox.prefix });
+    this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
     const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
     this.#readers = [...readers.values()];
+    const promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
+    for (const worker of this.#workers) {
+      worker.onDelayed = (stream, delayMs) => promoters.get(stream)?.expect(delayMs);
+    }
+    this.#promoters = [...promoters.values()];
+    inbox.on('queue.released', ([stream]) => {
+      for (const reader of this.#readers) reader.look(String(stream));
+    });
+    inbox.on('queue.due', ([stream, delayMs]) => promoters.get(String(stream))?.expect(Number(delayMs)));
+    inbox.onResync(() => {
+      for (const promoter of this.#promoters) promoter.look();
+    });
     this.#keeper = new LeaseKeeper({
       workers: this.#workers,
       leaseMs: options.leaseMs,
       clock,
       onLapse: ({ handler }) => readers.get(handler.options.group)?.interrupt(),
+      onPause: (worker, paused) => {
+        const reader = readers.get(worker.handler.options.group);
+        if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
+        if (!paused) reader?.resume();
+        else {
+          worker.onIdleHands();
+          reader?.interrupt();
+        }
+      },
       report,
     });
+    const look = (): void => {
+      this.#keeper.look();
+    };
+    inbox.on('queue.paused', look);
+    inbox.onResync(look);
   }
 
   start(): void {
     this.#keeper.start();
+    for (const promoter of this.#promoters) promoter.start();
     for (const reader of this.#readers) reader.start();
   }
 
@@ -60,8 +93,8 @@ export class Crew {
    */
   async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();
-    await Promise.all(this.#readers.map((reader) => reader.stop()));
-    await Promise.all(this.#workers.map((worker) => this.#handBack(worker, worker.takeUnstarted())));
+    await Promise.all([...this.#promoters, ...this.#readers].map((loop) => loop.stop()));
+    await Promise.all(this.#workers.map((worker) => this.#giveUnstarted(worker)));
     await this.#within(this.#options.drainMs, (worker) => worker.finished());
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
     for (const worker of this.#workers) worker.close();
@@ -70,14 +103,32 @@ export class Crew {
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
 
-  #worker(handler: Handler): Worker {
-    const { clock, keyspace, logger } = this.#connections;
+  /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
+  #workersOf(handler: Handler): Worker[] {
+    const { keyspace, clock } = this.#connections;
+    const slots = new Slots(handler.options.concurrency, clock);
+    const retries = this.#worker(handler, slots, retryKeys(keyspace, handler.queue, handler.options.group));
+    return [this.#worker(handler, slots, queueKeys(keyspace, handler.queue), retries), retries];
+  }
+
+  #worker(handler: Handler, slots: Slots, keys: QueueKeys, retries?: Worker): Worker {
+    const { clock, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
-    const keys = queueKeys(keyspace, handler.queue);
     const link = this.#connection.commands;
     const consumer = this.#consumer;
-    const lease = new Lease({ link, clock, alive: keys.alive, consumer, leaseMs });
-    return new Worker({ handler, keys, consumer, lease, link, persistence: this.#persistence, log: logger });
+    const lease = new Lease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
+    const inboxes = this.#connection.inbox.prefix;
+    const persistence = this.#persistence;
+    const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log };
+    const worker = new Worker(parts);
+    worker.onIdleHands = () => void this.#giveUnstarted(worker);
+    return worker;
+  }
+
+  /** One per stream, awake when something is due. */
+  #promoter(worker: Worker): Promoter {
+    const { clock, logger: log } = this.#connections;
+    return new Promoter({ worker, link: this.#connection.commands, clock, log });
   }
 
   #reader(group: string): Reader {
@@ -86,7 +137,8 @@ export class Crew {
     const { leaseMs } = this.#options;
     const connection = this.#connection;
     const consumer = this.#consumer;
-    const upkeep = new Upkeep({ link: connection.commands, clock, group, consumer, leaseMs, workers, log });
+    const handBack = this.#handBack;
+    const upkeep = new Upkeep({ link: connection.commands, clock, group, consumer, leaseMs, workers, handBack, log });
     return new Reader({ connection, group, consumer, workers, upkeep, clock, log });
   }
 
@@ -101,23 +153,18 @@ export class Crew {
     });
   }
 
-  async #handBack({ keys, handler }: Worker, ids: readonly string[]): Promise<void> {
-    if (ids.length === 0) return;
-    await this.#try('handing tasks back', () =>
-      handBackScript.run(this.#connection.commands, {
-        keys: { stream: keys.stream },
-        args: { group: handler.options.group, consumer: this.#consumer, released: RELEASED },
-        rest: ids,
-      }),
-    );
+  async #giveUnstarted(worker: Worker): Promise<void> {
+    const ids = worker.takeUnstarted();
+    if (ids.length > 0) await this.#try('handing tasks back', () => this.#handBack.give(worker, ids));
   }
 
-  async #leave({ open, keys, handler }: Worker): Promise<void> {
+  async #leave(worker: Worker): Promise<void> {
+    const { open, keys, handler } = worker;
     if (!open) return;
     const link = this.#connection.commands;
     const args = { group: handler.options.group, consumer: this.#consumer };
     await this.#try('leaving', async () => {
-      await handBackScript.run(link, { keys: { stream: keys.stream }, args: { ...args, released: RELEASED } });
+      await this.#handBack.give(worker);
       await leaveScript.run(link, { keys: { stream: keys.stream, alive: keys.alive }, args });
     });
   }
@@ -128,7 +175,7 @@ export class Crew {
     } catch (error) {
       // Without Redis, or without the stream: the leases end by themselves, and what was pending goes to others.
       if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
-      this.#connections.logger.warn(`${what} failed while the app shut down: ${String(error)}`);
+      this.#connections.logger.warn(`${what} failed: ${String(error)}`);
     }
   }
 }

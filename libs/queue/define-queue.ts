@@ -1,29 +1,64 @@
 import { checkName } from '../redis/index.js';
+import { badOption, resolveOptions } from '../weave/index.js';
+import { isSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './standard-schema.js';
 
-declare const PAYLOAD: unique symbol;
+declare const INPUT: unique symbol;
+declare const OUTPUT: unique symbol;
 
-/** A queue's name together with the type of its payloads. Made by {@link defineQueue}. */
-export interface QueueDefinition<T> {
+/**
+ * A queue's name together with the types of its payloads: what is published, and what its handler gets (the same, unless
+ * a schema transforms it). Made by {@link defineQueue}.
+ */
+export interface QueueDefinition<Input, Output = Input> {
   readonly name: string;
-  /** Carries the type only; never present. */
-  readonly [PAYLOAD]?: T;
+  /** Checks payloads where they are published and where they are handled. */
+  readonly schema?: StandardSchema;
+  /** Carry the types only; never present. */
+  readonly [INPUT]?: Input;
+  readonly [OUTPUT]?: Output;
 }
 
 /** A queue, or the bare name of its stream. */
-export type QueueRef<T> = QueueDefinition<T> | string;
+export type QueueRef<Input> = QueueDefinition<Input, unknown> | string;
 
 /**
  * Names a queue once, with the type of its payloads, for those who publish and those who handle.
  *
  * The name is that of its Redis stream (behind the namespace). Any non-empty name will do; braces only as one hash tag.
  *
- * @throws SluiceError `SLUICE_BAD_NAME`
+ * With a `schema` (zod, valibot, arktype: any Standard Schema, also an asynchronous one) payloads are checked when they
+ * are published, which rejects with `SLUICE_QUEUE_INVALID_PAYLOAD`, and again before they are handled, for there may be
+ * other producers: one that fails there becomes a dead letter, `bad-payload`, and its handler does not run. What was
+ * given to `publish` is what travels, as JSON; the handler gets what the schema makes of it.
+ *
+ * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
  * export const Orders = defineQueue<Order>('orders');
+ * export const Mails = defineQueue('mails', { schema: z.object({ to: z.email(), at: z.iso.datetime() }) });
  * await queue.publish(Orders, order);
  */
-export function defineQueue<T>(name: string): QueueDefinition<T> {
-  return Object.freeze({ name: checkName('queue', name) });
+export function defineQueue<S extends StandardSchema>(
+  name: string,
+  options: { schema: S },
+): QueueDefinition<SchemaInput<S>, SchemaOutput<S>>;
+export function defineQueue<T>(name: string): QueueDefinition<T>;
+export function defineQueue(name: string, options?: { schema: StandardSchema }): QueueDefinition<unknown> {
+  const checkedName = checkName('queue', name);
+  if (options === undefined) return Object.freeze({ name: checkedName });
+  const { schema } = resolveOptions<{ schema: StandardSchema }>(`defineQueue('${checkedName}')`, options, {
+    schema: (value, path) => {
+      if (isSchema(value)) return value;
+      throw badOption(path, 'a Standard Schema, as of zod, valibot or arktype', value);
+    },
+  });
+  return Object.freeze({ name: checkedName, schema });
+}
+
+/** The schema behind a reference, if it has one. */
+export function queueSchema(queue: unknown): StandardSchema | undefined {
+  return typeof queue === 'object' && queue !== null && 'schema' in queue && isSchema(queue.schema)
+    ? queue.schema
+    : undefined;
 }
 
 /** The name behind a reference; whatever it is, it is checked where it becomes a key. */

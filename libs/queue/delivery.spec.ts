@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Delivery } from './delivery.js';
 
 const deliver = (fields: string[], id = '1700000000123-4', deliveries = 1): Delivery =>
-  new Delivery('tasks', { id, fields, deliveries });
+  new Delivery('tasks', { id, fields, deliveries }, 0);
 
 describe('Delivery', () => {
   it('reads an entry of ours', () => {
@@ -17,20 +17,20 @@ describe('Delivery', () => {
   });
 
   it('reads three fields, in another order, between others', () => {
-    const { task } = deliver(['x', '1', 'retry_count', '2', 'payload', '"p"', 'timestamp', '1700000000', 'y', '2']);
-    expect(task).toMatchObject({ id: '1700000000123-4', payload: 'p', attempt: 3 });
+    const delivery = deliver(['x', '1', 'retry_count', '2', 'payload', '"p"', 'timestamp', '1700000000', 'y', '2']);
+    expect(delivery.task).toMatchObject({ id: '1700000000123-4', payload: 'p', attempt: 3 });
   });
 
   it('takes what is missing or odd from the entry itself', () => {
-    const { task, nextMeta } = deliver(['payload', '0', 'timestamp', 'soon', 'retry_count', '-1', 'meta', '[broken']);
-    expect(task).toMatchObject({ payload: 0, attempt: 1, publishedAt: new Date(1_700_000_000_123) });
-    expect(JSON.parse(nextMeta)).toEqual({ id: '1700000000123-4' });
+    const delivery = deliver(['payload', '0', 'timestamp', 'soon', 'retry_count', '-1', 'meta', '[broken']);
+    expect(delivery.task).toMatchObject({ payload: 0, attempt: 1, publishedAt: new Date(1_700_000_000_123) });
+    expect(JSON.parse(delivery.nextMeta())).toEqual({ id: '1700000000123-4' });
   });
 
   it('keeps its first id, and what else stands in meta', () => {
-    const { task, nextMeta } = deliver(['payload', '0', 'retry_count', '1', 'meta', '{"id":"7-0","trace":"t"}'], '9-9');
-    expect(task?.id).toBe('7-0');
-    expect(JSON.parse(nextMeta)).toEqual({ id: '7-0', trace: 't' });
+    const delivery = deliver(['payload', '0', 'retry_count', '1', 'meta', '{"id":"7-0","trace":"t"}'], '9-9');
+    expect(delivery.task?.id).toBe('7-0');
+    expect(JSON.parse(delivery.nextMeta())).toEqual({ id: '7-0', trace: 't' });
   });
 
   it.each([

@@ -1,4 +1,6 @@
+import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
+import type { FailedRun } from './verdict.js';
 
 /** A stream entry as Redis hands it out. */
 export interface Entry {
@@ -33,7 +35,12 @@ export class Delivery {
   readonly #meta: Record<string, unknown>;
   #controller: AbortController | undefined;
 
-  constructor(stream: string, { id, fields, deliveries }: Entry) {
+  /** @param takenMs when this process got it, on its monotonic clock */
+  constructor(
+    stream: string,
+    { id, fields, deliveries }: Entry,
+    readonly takenMs: number,
+  ) {
     this.id = id;
     this.deliveries = deliveries;
     let payload: string | undefined;
@@ -70,8 +77,9 @@ export class Delivery {
         stream,
         attempt: this.retryCount + 1,
         deliveries,
-        publishedAt: new Date(publishedMs(timestamp, this.taskId)),
-        signal: () => this.#abortController().signal,
+        publishedAt: publishedMs(timestamp, this.taskId),
+        trace: this.#meta === NO_META ? NO_TRACE : traceOf(this.#meta),
+        signal: this,
       });
     } catch (error) {
       this.unreadable = { reason: 'bad-payload', message: `the payload is not JSON: ${(error as Error).message}` };
@@ -84,24 +92,39 @@ export class Delivery {
     return typeof id === 'string' && id !== '' ? id : this.id;
   }
 
-  /** The `meta` of the entry that follows this one: what was there, and the id. */
-  get nextMeta(): string {
-    return JSON.stringify({ ...this.#meta, id: this.taskId });
+  /** The `meta` of the entry that follows this one: what was there, the id, and what is said of its being put off. */
+  nextMeta(deferral?: { defers: number; deferredMs: number }): string {
+    // JSON leaves out what is undefined.
+    const { defers, deferredMs } = deferral ?? {};
+    return JSON.stringify({ ...this.#meta, id: this.taskId, defers, deferredMs });
+  }
+
+  /** This run, which ended with something thrown. */
+  failedWith(thrown: unknown): FailedRun {
+    const { maxAttempts, defers, deferredMs } = this.#meta;
+    return {
+      thrown,
+      retryCount: this.retryCount,
+      maxAttempts: count(maxAttempts),
+      defers: count(defers) ?? 0,
+      deferredMs: count(deferredMs),
+    };
   }
 
   abort(reason: unknown): void {
-    this.#abortController().abort(reason);
+    (this.#controller ??= new AbortController()).abort(reason);
   }
 
   /** Made when first asked for: few handlers do, and it is not cheap. */
-  #abortController(): AbortController {
-    return (this.#controller ??= new AbortController());
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
   }
 }
 
 const NO_META: Record<string, unknown> = {};
 
-function parseMeta(text: string): Record<string, unknown> {
+/** An entry's `meta`; nothing if it is none of ours. */
+export function parseMeta(text: string): Record<string, unknown> {
   try {
     const meta: unknown = JSON.parse(text);
     return typeof meta === 'object' && meta !== null && !Array.isArray(meta) ? { ...meta } : NO_META;
@@ -117,7 +140,13 @@ function publishedMs(timestamp: string, id: string): number {
   return seconds === undefined ? parseInt(id, 10) : seconds * 1_000;
 }
 
+/** A foreign producer may keep in `meta` whatever it likes. */
+function count(value: unknown): number | undefined {
+  return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : undefined;
+}
+
 function wholeNumber(text: string): number | undefined {
+  if (text === '0') return 0;
   const value = /^\d+$/.test(text) ? Number(text) : undefined;
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
 }

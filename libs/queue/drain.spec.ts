@@ -1,12 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
+import { Global, Injectable, Module, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { setTimeout as pause } from 'node:timers/promises';
+import { commandDelta } from '../../test/support/command-delta.js';
 import { gate } from '../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type QueueAppOptions, type TestHandler } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { startRedis } from '../testing/index.js';
-import type { Task } from './index.js';
+import { SluiceRedisModule } from '../redis/index.js';
+import { QueueService, SluiceQueueModule, TaskHandler, type Task } from './index.js';
 
 const bed = new QueueBed();
 const start = (tasks: TestHandler, options: Partial<QueueAppOptions> = {}): Promise<QueueApp> =>
@@ -33,7 +36,7 @@ describe('a graceful stop', () => {
     });
     const first = await start(handler('first'));
     await first.queue.publishMany('tasks', [...new Array(10).keys()]);
-    await until(async () => (await bed.books.pending()) === 10, { what: 'it has all ten' });
+    await until(async () => (await bed.books.pending()) === 2, { what: 'its hands are full' });
 
     const closed = first.app.close();
     const second = await start(handler('second'));
@@ -51,6 +54,43 @@ describe('a graceful stop', () => {
     expect(runs.every(([, , attempt, deliveries]) => attempt === 1 && deliveries === 1)).toBe(true);
     expect(await tracesOf(first)).toEqual([]);
     expect(await tracesOf(second)).toHaveLength(2);
+  });
+
+  it('with 50 running and hundreds at hand: the rest runs elsewhere at once', async () => {
+    const { opened, open } = gate();
+    const runs: { app: string; id: string; attempt: number; deliveries: number }[] = [];
+    const handler = (app: string): TestHandler => ({
+      run: async ({ id, payload, attempt, deliveries }: Task<string>) => {
+        if (payload === 'quick') return;
+        runs.push({ app, id, attempt, deliveries });
+        if (app === 'first') await opened;
+      },
+      options: { concurrency: 50 },
+    });
+    const first = await start(handler('first'));
+    const quick = new Array<string>(3_000).fill('quick');
+    const slow = new Array<string>(450).fill('slow');
+    const ids = (await first.queue.publishMany('tasks', [...quick, ...slow])).slice(quick.length);
+    await until(async () => runs.length === 50 && (await bed.books.pending()) > 250, { what: 'its hands are full' });
+    const second = await start(handler('second'));
+    await until(async () => runs.length + (await bed.books.pending()) >= 500, {
+      what: 'the second has taken the others',
+    });
+
+    const closed = first.app.close();
+    const { calls } = await commandDelta(bed.admin, () =>
+      until(() => runs.length === ids.length, { what: 'the second runs what was handed back' }),
+    );
+    // Told, not found by the next look.
+    expect(calls['publish']).toBeGreaterThan(0);
+    open();
+    await closed;
+    await bed.untilSettled();
+    expect(runs.map(({ id }) => id).sort()).toEqual([...ids].sort());
+    expect(runs.filter(({ app }) => app === 'first')).toHaveLength(50);
+    expect(runs.every(({ attempt, deliveries }) => attempt === 1 && deliveries === 1)).toBe(true);
+    expect(await tracesOf(first)).toEqual([]);
+    expect(await tracesOf(second)).not.toEqual([]);
   });
 
   it('aborts what runs longer than drainMs, and hands it back uncounted', async () => {
@@ -100,6 +140,53 @@ describe('a graceful stop', () => {
     await until(() => order.length === 1, { what: 'it runs' });
     await app.close();
     expect(order).toEqual(['started', 'finished', 'database closed']);
+  });
+
+  it('is over before the root module goes down, where handler and database are its own, and imported after it', async () => {
+    const order: string[] = [];
+    const handled = gate();
+    @Injectable()
+    class Database implements OnModuleDestroy, BeforeApplicationShutdown {
+      onModuleDestroy(): void {
+        order.push('database closed');
+      }
+      beforeApplicationShutdown(): void {
+        order.push('shutdown');
+      }
+    }
+    @Injectable()
+    class Shop {
+      // Not by its constructor: Nest knows of no order between the two.
+      @TaskHandler('tasks')
+      async handle(): Promise<void> {
+        order.push('started');
+        handled.open();
+        await pause(100);
+        order.push('finished');
+      }
+    }
+    @Global()
+    @Module({ providers: [Database] })
+    class GlobalModule {}
+    @Module({ providers: [Database] })
+    class LateModule {}
+    @Module({
+      imports: [
+        SluiceRedisModule.forRoot({ redis: { url: bed.redis.url } }),
+        SluiceQueueModule.forRoot(),
+        ...[GlobalModule, LateModule],
+      ],
+      providers: [Database, Shop],
+    })
+    class RootModule {}
+    const app = await NestFactory.createApplicationContext(RootModule, { logger: false });
+    await app.get(QueueService).publish('tasks', 1);
+    await handled.opened;
+    await app.close();
+    expect(order).toEqual([
+      ...['started', 'finished', 'database closed', 'database closed', 'database closed'],
+      ...['shutdown', 'shutdown', 'shutdown'],
+    ]);
   });
 
   it('lets tasks publish while it drains', async () => {

@@ -1,17 +1,28 @@
 import { inspect } from 'node:util';
-import type { Link } from '../redis/index.js';
+import type { Clock, Link } from '../redis/index.js';
+import { isSluiceError } from '../weave/index.js';
 import type { Delivery } from './delivery.js';
 import type { Persistence } from './persist.js';
+import { queueChannels } from './queue.channels.js';
 import type { QueueKeys } from './queue.keys.js';
-import { settleFailureScript, type Settlement } from './scripts/settle-failure.script.js';
+import type { ResolvedHandlerOptions } from './queue.options.js';
+import { settleFailureScript } from './scripts/settle-failure.script.js';
+import { judge, type Verdict } from './verdict.js';
 
 export interface FailuresOptions {
   link: Link;
   keys: QueueKeys;
+  /** Where retries go while several groups read the queue. */
+  retryKeys: QueueKeys;
   queue: string;
   group: string;
   consumer: string;
-  maxAttempts: number;
+  options: ResolvedHandlerOptions;
+  /** What the names of inboxes begin with. */
+  inboxes: string;
+  clock: Clock;
+  /** A task may rest for so long until it goes to that stream: somebody must promote it. */
+  onDelayed: (stream: string, delayMs: number) => void;
   persistence: Persistence;
   log: { warn(message: string): void; error(message: string, stack?: string): void };
 }
@@ -24,16 +35,33 @@ export class Failures {
     this.#options = options;
   }
 
-  /** Its handler threw: queued again, or a dead letter after the last attempt. Resolves to false if it was given up. */
-  threw(site: string, delivery: Delivery, thrown: unknown): Promise<boolean> {
-    const { maxAttempts, log } = this.#options;
-    const attempts = delivery.retryCount + 1;
+  /** What becomes of a task whose handler threw. */
+  judge(delivery: Delivery, thrown: unknown): Verdict {
+    const { options, clock } = this.#options;
+    return judge(delivery.failedWith(thrown), { options, wallMs: clock.wallMs(), random: Math.random });
+  }
+
+  /** Its handler threw: queued again, now or later, or a dead letter. Resolves to false if it was given up. */
+  threw(
+    site: string,
+    delivery: Delivery,
+    thrown: unknown,
+    verdict: Exclude<Verdict, { fate: 'done' }>,
+  ): Promise<boolean> {
+    const { options, log } = this.#options;
     const { error, stack } = describeError(thrown);
-    const what = `${site} failed on task ${delivery.taskId}, attempt ${attempts} of ${maxAttempts}: ${error.toString()}`;
-    const last = attempts >= maxAttempts;
-    if (last) log.error(`${what}; it is a dead letter now`, stack.toString());
-    else log.warn(what);
-    return this.#settle(delivery, { attempts, reason: last ? 'max-attempts' : '', error, stack });
+    const attempt = `attempt ${delivery.retryCount + 1} of ${delivery.failedWith(thrown).maxAttempts ?? options.maxAttempts}`;
+    const what = `${site} failed on task ${delivery.taskId}, ${attempt}: ${error.toString()}`;
+    const attempts = verdict.retryCount;
+    if (verdict.fate === 'dead') {
+      log.error(`${what}; it is a dead letter now`, stack.toString());
+      return this.#settle(delivery, { attempts, reason: verdict.reason, error, stack });
+    }
+    const { delayMs, deferral, mistake } = verdict;
+    if (!isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
+    if (mistake !== undefined)
+      log.error(`the backoff of ${site} cannot be used: ${describeError(mistake).error.toString()}`);
+    return this.#settle(delivery, { attempts, reason: '', delayMs: Math.ceil(delayMs), deferral, error, stack });
   }
 
   /** It never became a task: a dead letter, whose neighbours run. */
@@ -44,19 +72,42 @@ export class Failures {
     return this.#settle(delivery, { attempts: delivery.retryCount, reason, ...words });
   }
 
-  #settle(
-    { id, deliveries, nextMeta }: Delivery,
-    { attempts, reason, error, stack }: { attempts: number; reason: string; error: Buffer; stack: Buffer },
+  async #settle(
+    delivery: Delivery,
+    { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, queue, group, consumer, persistence } = this.#options;
-    const what = { id, deliveries, attempts: String(attempts), meta: nextMeta, reason, failure: error, stack };
-    return persistence.until(`settling a failed task of queue '${queue}'`, (): Promise<Settlement> =>
-      settleFailureScript.run(link, {
-        keys: { stream: keys.stream, dead: keys.dead },
-        args: { group, consumer, ...what },
-      }),
-    );
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, persistence, onDelayed } = this.#options;
+    const { stream, delayed, bodies, dead, alive } = keys;
+    const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = retryKeys;
+    const { id, taskId: handle } = delivery;
+    const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), reason, failure: error, stack };
+    return persistence.until(`settling a failed task of queue '${queue}'`, async () => {
+      // Asked for anew each time: another delivery of it may have come since.
+      const { deliveries } = delivery;
+      const settlement = await settleFailureScript.run(link, {
+        keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
+        args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what },
+      });
+      const { retried, deadLettered } = queueChannels;
+      const about = { queue, group, id: handle };
+      if (settlement === 'dead') {
+        if (deadLettered.hasSubscribers) deadLettered.publish({ ...about, reason });
+      } else if (settlement === 'retried' || settlement === 'delayed') {
+        if (retried.hasSubscribers) retried.publish({ ...about, delayMs });
+      }
+      if (settlement === 'delayed') for (const each of new Set([stream, retry])) onDelayed(each, delayMs);
+    });
   }
+}
+
+interface Outcome {
+  attempts: number;
+  /** Empty: again. */
+  reason: string;
+  delayMs?: number;
+  deferral?: { defers: number; deferredMs: number } | undefined;
+  error: Buffer;
+  stack: Buffer;
 }
 
 const ERROR_BYTES = 1_024;

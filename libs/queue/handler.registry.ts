@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
+import type { HandlerCall } from './handler-calls.js';
+import { handlerRun } from './handler-run.js';
 import {
   checkHandlerOptions,
   mergeHandlerOptions,
@@ -8,7 +10,6 @@ import {
   type ResolvedQueueOptions,
 } from './queue.options.js';
 import type { DeclaredHandler } from './task-handler.decorator.js';
-import type { Task } from './task.js';
 
 /** Nest provider token of the checked options. */
 export const QUEUE_SETTINGS = 'sluice:queue-settings';
@@ -19,15 +20,15 @@ export interface Handler {
   readonly site: string;
   readonly queue: string;
   readonly options: ResolvedHandlerOptions;
-  readonly run: (task: Task) => unknown;
+  readonly run: HandlerCall;
 }
 
-/** The handlers of an app: one per queue. */
+/** The handlers of an app: one per queue and group. */
 @Injectable()
 export class HandlerRegistry {
   readonly #settings: ResolvedQueueOptions;
   readonly #defaultGroup: string;
-  readonly #handlers = new Map<string, Handler>();
+  readonly #handlers: Handler[] = [];
 
   constructor(
     @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
@@ -38,30 +39,30 @@ export class HandlerRegistry {
   }
 
   /**
-   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, `SLUICE_GROUPS_UNSUPPORTED`, naming both handlers;
-   * `SLUICE_BAD_OPTION`
+   * `callOf` makes the call, past Nest's enhancers or not.
+   *
+   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, naming both handlers; `SLUICE_BAD_OPTION`
    */
-  add(instance: object, className: string, { key, queue, options: given }: DeclaredHandler): void {
+  add(
+    className: string,
+    { key, queue, schema, options: given }: DeclaredHandler,
+    callOf: (enhancers: boolean) => HandlerCall,
+  ): void {
     const site = `${className}.${String(key)}`;
     const declared = checkHandlerOptions(`@TaskHandler('${queue}') on ${site}`, given);
     const options = mergeHandlerOptions(queue, declared, this.#settings, this.#defaultGroup);
-    const other = this.#handlers.get(queue);
-    if (other?.options.group === options.group) {
+    const other = this.#of(queue).find((handler) => handler.options.group === options.group);
+    if (other) {
       throw new SluiceError(
         'SLUICE_DUPLICATE_HANDLER',
         `queue '${queue}' has two handlers in group '${options.group}': ${other.site} and ${site}. ` +
-          'Each task goes to one of a group: keep one handler, or give the other a queue of its own',
+          'Each task goes to one of a group: keep one handler, give the other a queue of its own, or a group of its ' +
+          'own if both shall get every task',
       );
     }
-    if (other) {
-      throw new SluiceError(
-        'SLUICE_GROUPS_UNSUPPORTED',
-        `queue '${queue}' has handlers in two groups: ${other.site} in '${other.options.group}' and ${site} in ` +
-          `'${options.group}'. Several groups on one queue are not supported yet; publish to two queues`,
-      );
-    }
-    const methods = instance as Record<string | symbol, (task: Task) => unknown>;
-    this.#handlers.set(queue, { site, queue, options, run: (task) => methods[key]?.(task) });
+    const call = callOf(options.enhancers);
+    const { propagation } = this.#settings;
+    this.#handlers.push({ site, queue, options, run: handlerRun({ queue, call, schema, propagation }) });
   }
 
   /**
@@ -72,15 +73,20 @@ export class HandlerRegistry {
   enabled(): Handler[] {
     const { consumers } = this.#settings;
     if (consumers === false) return [];
-    if (consumers === undefined) return [...this.#handlers.values()];
-    return [...new Set(consumers)].map((queue) => {
-      const handler = this.#handlers.get(queue);
-      if (handler) return handler;
-      const known = [...this.#handlers.keys()].map((each) => `'${each}'`).join(', ') || 'none';
+    if (consumers === undefined) return [...this.#handlers];
+    return [...new Set(consumers)].flatMap((queue) => {
+      const handlers = this.#of(queue);
+      if (handlers.length > 0) return handlers;
+      const queues = new Set(this.#handlers.map((handler) => handler.queue));
+      const known = [...queues].map((each) => `'${each}'`).join(', ') || 'none';
       throw new SluiceError(
         'SLUICE_BAD_OPTION',
         `queue.consumers names '${queue}', for which there is no @TaskHandler; queues with one: ${known}`,
       );
     });
+  }
+
+  #of(queue: string): Handler[] {
+    return this.#handlers.filter((handler) => handler.queue === queue);
   }
 }

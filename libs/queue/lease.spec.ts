@@ -28,6 +28,7 @@ const newLease = (clock: Clock = systemClock): Lease =>
   new Lease({
     link: connections.get().commands,
     clock,
+    pausedKey: 'paused',
     alive: 'alive',
     consumer: 'me',
     leaseMs: LEASE_MS,

@@ -6,6 +6,8 @@ export interface LeaseOptions {
   clock: Clock;
   /** The sorted set of one queue's leases. */
   alive: string;
+  /** The key that is set while the queue is paused. */
+  pausedKey: string;
   consumer: string;
   leaseMs: number;
 }
@@ -22,6 +24,7 @@ const NEVER: Span = { sinceMs: 0, endsMs: 0 };
 export class Lease {
   readonly #options: LeaseOptions;
   #unbroken: Span = NEVER;
+  #paused = false;
   #heldUntil = { monoMs: -Infinity, wallMs: -Infinity };
 
   constructor(options: LeaseOptions) {
@@ -38,6 +41,11 @@ export class Lease {
     return this.#unbroken !== NEVER;
   }
 
+  /** Whether the queue was paused when last heard of. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** Whether it still runs, counted from when the last successful renewal was *sent*: at worst too early. */
   get held(): boolean {
     const { clock } = this.#options;
@@ -47,10 +55,11 @@ export class Lease {
 
   /** Takes or extends it. Resolves to false when it may have ended in between: others may have our work now. */
   async renew(): Promise<boolean> {
-    const { link, clock, alive, consumer, leaseMs } = this.#options;
+    const { link, clock, alive, pausedKey: paused, consumer, leaseMs } = this.#options;
     const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
-    const call = { keys: { alive }, args: { consumer, leaseMs } };
-    const { unbroken, nowMs } = await renewScript.run(link, call, { deadlineMs: leaseMs });
+    const call = { keys: { alive, paused }, args: { consumer, leaseMs } };
+    const { unbroken, nowMs, ...told } = await renewScript.run(link, call, { deadlineMs: leaseMs });
+    this.#paused = told.paused;
     // Unbroken since the last renewal, says the server. That may have been one whose reply was lost, and with it the
     // news that the lease had ended: only what begins before the end that we know of continues what we know.
     const continues = unbroken && nowMs < this.#unbroken.endsMs;

@@ -1,4 +1,4 @@
-import { UnserializablePayloadError } from './queue.errors.js';
+import { PayloadTooLargeError, UnserializablePayloadError } from './queue.errors.js';
 
 /**
  * A payload as JSON text, or an error naming what JSON would change or drop.
@@ -7,10 +7,17 @@ import { UnserializablePayloadError } from './queue.errors.js';
  * is refused: a handler that gets `null` for a NaN or a string for a Date fails far from the mistake.
  *
  * @throws UnserializablePayloadError `SLUICE_QUEUE_UNSERIALIZABLE`
+ * @throws PayloadTooLargeError `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`
  */
-export function encodePayload(payload: unknown, root = 'payload'): string {
+export function encodePayload(payload: unknown, root = 'payload', maxBytes = Infinity): string {
   check(payload, { key: root });
-  return JSON.stringify(payload);
+  const text = JSON.stringify(payload);
+  // No character takes more than three bytes for each of its UTF-16 units: what is short need not be measured.
+  if (text.length * 3 > maxBytes) {
+    const bytes = Buffer.byteLength(text);
+    if (bytes > maxBytes) throw new PayloadTooLargeError(root, bytes, maxBytes);
+  }
+  return text;
 }
 
 /** Where the walk stands: under which key of which container. A path is spelt out only when it is needed. */

@@ -1,5 +1,84 @@
 import { SluiceError } from '../weave/index.js';
 
+/**
+ * The publish was interrupted: a task may have been published, or not. Nothing was sent twice.
+ *
+ * Publishing it again is safe if the handler can tell the two apart by something in the payload (an order's number; not
+ * `task.id`, which differs), as a handler that may run twice must anyway. `cause` is what happened to the connection.
+ */
+export class PublishUnconfirmedError extends SluiceError {
+  constructor(
+    readonly queue: string,
+    /** By payload, in order: the id of what is certainly published; `'unknown'`; `'not-sent'`. */
+    readonly outcomes: readonly PublishOutcome[],
+    options: { cause: unknown },
+  ) {
+    const count = (state: string): number => outcomes.filter((outcome) => outcome.state === state).length;
+    super(
+      'SLUICE_PUBLISH_UNCONFIRMED',
+      outcomes.length === 1
+        ? `the task may have been published to queue '${queue}', or not: the connection was lost before the answer`
+        : `of ${outcomes.length} tasks for queue '${queue}', ${count('published')} are published, ${count('unknown')} may ` +
+            `be, and ${count('not-sent')} are not: publish those again by 'outcomes'`,
+      options,
+    );
+  }
+}
+
+/** What became of one payload of an interrupted publish. */
+export type PublishOutcome =
+  { readonly state: 'published'; readonly id: string } | { readonly state: 'unknown' | 'not-sent' };
+
+/** One thing that is wrong with a payload. */
+export interface PayloadIssue {
+  /** `payload.items[3].price` */
+  readonly path: string;
+  readonly message: string;
+}
+
+/**
+ * A payload that the queue's schema refuses: where it is published (`SLUICE_QUEUE_INVALID_PAYLOAD`, nothing was published),
+ * or where it is handled (`SLUICE_TASK_BAD_PAYLOAD`: the task is a dead letter, `bad-payload`, and its handler did not run).
+ */
+export class InvalidPayloadError extends SluiceError {
+  constructor(
+    readonly queue: string,
+    readonly issues: readonly PayloadIssue[],
+    at: 'publish' | 'handle',
+  ) {
+    const what = issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+    super(
+      at === 'publish' ? 'SLUICE_QUEUE_INVALID_PAYLOAD' : 'SLUICE_TASK_BAD_PAYLOAD',
+      `the schema of queue '${queue}' refuses the payload: ${what}${at === 'publish' ? '; nothing was published' : ''}`,
+    );
+  }
+}
+
+/** A payload larger than `queue.maxPayloadBytes`. */
+export class PayloadTooLargeError extends SluiceError {
+  constructor(
+    readonly path: string,
+    readonly bytes: number,
+    readonly maxBytes: number,
+  ) {
+    super(
+      'SLUICE_QUEUE_PAYLOAD_TOO_LARGE',
+      `${path} is ${bytes} bytes as JSON, more than queue.maxPayloadBytes (${maxBytes}); nothing was published. Store it ` +
+        'elsewhere and publish its key, or raise the limit',
+    );
+  }
+}
+
+/** Why `task.signal` aborted a run, and what it failed with if it went on regardless: `timeoutMs` were over. */
+export class TaskTimeoutError extends SluiceError {
+  constructor(
+    readonly taskId: string,
+    readonly timeoutMs: number,
+  ) {
+    super('SLUICE_TASK_TIMEOUT', `task ${taskId} ran longer than its timeoutMs (${timeoutMs} ms)`);
+  }
+}
+
 /** A payload that would not come back as it was put. `path` names the part: `payload.items[3].price`. */
 export class UnserializablePayloadError extends SluiceError {
   constructor(

@@ -1,6 +1,7 @@
 import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
-import { DiscoveryModule } from '@nestjs/core';
-import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
+import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
+import { REDIS_CONNECTIONS, goDownFirst, type RedisConnections } from '../redis/index.js';
+import { HandlerCalls } from './handler-calls.js';
 import { HandlerRegistry, QUEUE_SETTINGS } from './handler.registry.js';
 import { QueueConsumers } from './queue.consumers.js';
 import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
@@ -23,6 +24,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: QUEUE_SERVICE, useClass: QueueService },
     { provide: QueueService, useExisting: QUEUE_SERVICE },
     HandlerRegistry,
+    HandlerCalls,
     TaskHandlerExplorer,
     QueueConsumers,
   ],
@@ -33,8 +35,8 @@ export class QueueCoreModule extends ConfigurableModuleClass {}
 /**
  * Queues alone: `QueueService` to publish, `@TaskHandler` to work. `SluiceModule` brings it along.
  *
- * **Import it last.** Nest destroys global modules after all others, and modules of one level in the reverse order of
- * their import. This one is not global and so drains first, while the modules that handlers depend on still live.
+ * It goes down first, wherever it is imported: tasks drain while everything that handlers depend on still lives, what
+ * the root module provides included.
  *
  * @example
  * imports: [PrismaModule, ShopModule, SluiceRedisModule.forRoot({ … }), SluiceQueueModule.forRoot()]
@@ -51,8 +53,12 @@ export class SluiceQueueModule implements OnModuleDestroy {
 
   readonly #connections: RedisConnections;
 
-  constructor(@Inject(REDIS_CONNECTIONS) connections: RedisConnections) {
+  constructor(
+    @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
     this.#connections = connections;
+    goDownFirst(modules, SluiceQueueModule);
   }
 
   onModuleDestroy(): Promise<void> {

@@ -6,7 +6,8 @@ describe('resolveQueueOptions', () => {
     const options = resolveQueueOptions(undefined);
     expect(options).toMatchObject({ leaseMs: 5_000, drainMs: 20_000, consumers: undefined, connection: undefined });
     expect(mergeHandlerOptions('q', {}, options, 'shop')).toEqual({
-      ...{ group: 'shop', concurrency: 10, maxAttempts: 3, maxDeliveries: 5 },
+      ...{ group: 'shop', concurrency: 10, maxAttempts: 3, maxDeliveries: 5, foreignIdleMs: 300_000 },
+      ...{ timeoutMs: undefined, maxDeferMs: 86_400_000, backoff: expect.any(Function), enhancers: false },
     });
   });
 
@@ -18,8 +19,17 @@ describe('resolveQueueOptions', () => {
     [{ consumers: [] }, 'queue.consumers must be'],
     [{ consumers: [1] }, 'queue.consumers must be'],
     [{ concurrency: 0 }, 'queue.concurrency must be a whole number ≥ 1, got 0'],
+    [{ foreignIdleMs: 0 }, 'queue.foreignIdleMs must be a number of milliseconds from 100'],
     [{ handlers: { a: { concurrency: '5' } } }, "queue.handlers.a.concurrency must be a whole number ≥ 1, got '5'"],
     [{ handlers: { a: { attempts: 5 } } }, 'queue.handlers.a.attempts is not an option'],
+    [{ backoff: -1 }, 'queue.backoff must be a number of milliseconds from 0'],
+    [{ backoff: [] }, 'queue.backoff must be a list of at least one number of milliseconds'],
+    [{ backoff: [1, 'x'] }, "queue.backoff[1] must be a number of milliseconds from 0 to 2147483647, got 'x'"],
+    [{ backoff: { type: 'linear' } }, "queue.backoff must be milliseconds, a list of them, { type: 'exponential'"],
+    [{ backoff: { type: 'exponential', factor: 2 } }, 'queue.backoff must be milliseconds'],
+    [{ backoff: { type: 'exponential', maxMs: 0 } }, 'queue.backoff.maxMs must be a number of milliseconds from 1'],
+    [{ timeoutMs: 0 }, 'queue.timeoutMs must be a number of milliseconds from 1'],
+    [{ maxDeferMs: NaN }, 'queue.maxDeferMs must be a number of milliseconds from 0'],
     [{ handlers: ['a'] }, 'queue.handlers must be an object'],
     [{ concurency: 1 }, 'queue.concurency is not an option'],
   ])('refuses %j', (options, message) => {

@@ -1,18 +1,60 @@
-import { badOption, count, durationMs, optional, resolveOptions, text, type OptionChecks } from '../weave/index.js';
+import {
+  badOption,
+  count,
+  durationMs,
+  flag,
+  optional,
+  resolveOptions,
+  text,
+  type OptionChecks,
+} from '../weave/index.js';
+import { propagationOption, type Propagation } from './propagation.js';
+import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './backoff.js';
 
 /** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
 export interface HandlerOptions {
-  /** The consumer group: workers of one group share the tasks. Default: the namespace, or `'sluice'`. */
+  /**
+   * The consumer group: workers of one group share the tasks, and each group gets every task. Retries and dead letters
+   * are a group's own. Default: the namespace, or `'sluice'`.
+   */
   group?: string;
   /** Tasks that run at the same time in one process. Default 10. */
   concurrency?: number;
   /** Runs until a failing task becomes a dead letter. 1: no retry. Default 3. */
   maxAttempts?: number;
   /**
-   * How often one attempt is handed out until the task becomes a dead letter: each time but the last, the process
-   * that had it died. Does not count runs that failed. Default 5.
+   * How often one attempt is handed out until the task becomes a dead letter: each time, the process that had it died.
+   * From the third time on, it is run by a process that runs no other such task, so that neighbours are not blamed.
+   * Below 3 they may be. Does not count runs that failed. Default 5.
    */
   maxDeliveries?: number;
+  /** How long a task rests after a run that failed. Default: exponential with full jitter, from up to 1 s to up to 60 s. */
+  backoff?: Backoff;
+  /**
+   * After how many milliseconds `task.signal` aborts one run, with a `TaskTimeoutError`. What the handler throws then
+   * counts as a failed attempt; what it returns counts as success. One that goes on regardless is given up after as
+   * long again, at most 5 s: the attempt has failed, its place is free, and what it still does may overlap with the
+   * retry. Default: none, for a worker's death is noticed without it, and a run may take hours.
+   */
+  timeoutMs?: number;
+  /**
+   * How long an attempt is put off, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`) or
+   * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which burns no attempt. Then: a dead letter. Default 24 hours.
+   */
+  maxDeferMs?: number;
+  /**
+   * Consumers of other software may read in the same group. They hold no lease: a task that one of them was handed and
+   * did not acknowledge for this long, in milliseconds, is taken over. Longer than their longest handler, or tasks run
+   * twice; `false`: never, then it is theirs to recover. Default 300 000.
+   */
+  foreignIdleMs?: number | false;
+  /**
+   * Run the handler past Nest's guards, interceptors, pipes and exception filters, its own, its class' and the app's
+   * global ones, with the context type `'sluice'` and the task as the only argument. What they throw fails the attempt,
+   * as if the handler had; an `async` filter that does not throw has dealt with it, and the task is done. Pipes get the payload; its class
+   * is not known to them: `new ValidationPipe({ expectedType: Order })`. Default false.
+   */
+  enhancers?: boolean;
 }
 
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
@@ -29,6 +71,10 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
+  /** How traces go along with tasks. Default: a task carries what `publish` is told to send, and nothing else. */
+  propagation?: Propagation;
+  /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
+  maxPayloadBytes?: number;
   /** How long a stop waits for running tasks until they are aborted and handed back, in milliseconds. Default 20 000. */
   drainMs?: number;
 }
@@ -38,13 +84,20 @@ export interface ResolvedHandlerOptions {
   readonly concurrency: number;
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
+  readonly backoff: ResolvedBackoff;
+  readonly timeoutMs: number | undefined;
+  readonly maxDeferMs: number;
+  readonly foreignIdleMs: number | false;
+  readonly enhancers: boolean;
 }
 
 export interface ResolvedQueueOptions {
+  readonly propagation: Propagation | undefined;
   readonly connection: string | undefined;
   readonly consumers: false | readonly string[] | undefined;
   readonly leaseMs: number;
   readonly drainMs: number;
+  readonly maxPayloadBytes: number;
   /** What holds where neither `queue.handlers` nor the decorator says anything. */
   readonly defaults: HandlerOptions;
   readonly handlers: ReadonlyMap<string, HandlerOptions>;
@@ -56,15 +109,18 @@ export interface ResolvedQueueOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
  */
 export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
-  const { connection, consumers, handlers, leaseMs, drainMs, ...defaults } = resolveOptions<Resolving>('queue', given, {
-    connection: text(),
-    consumers: queueNames,
-    handlers: handlersByName,
-    leaseMs: durationMs(5_000, { min: 100 }),
-    drainMs: durationMs(20_000, { min: 0 }),
-    ...HANDLER_CHECKS,
-  });
-  return { connection, consumers, handlers, leaseMs, drainMs, defaults };
+  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, ...defaults } =
+    resolveOptions<Resolving>('queue', given, {
+      connection: text(),
+      consumers: queueNames,
+      handlers: handlersByName,
+      leaseMs: durationMs(5_000, { min: 100 }),
+      drainMs: durationMs(20_000, { min: 0 }),
+      maxPayloadBytes: count(1_048_576),
+      propagation: propagationOption,
+      ...HANDLER_CHECKS,
+    });
+  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, defaults };
 }
 
 /** What a decorator says, checked; `site` names it in errors. */
@@ -79,14 +135,18 @@ export function mergeHandlerOptions(
   options: ResolvedQueueOptions,
   defaultGroup: string,
 ): ResolvedHandlerOptions {
+  const given = { ...options.defaults, ...declared, ...options.handlers.get(queue) };
   return {
     group: defaultGroup,
     concurrency: 10,
     maxAttempts: 3,
     maxDeliveries: 5,
-    ...options.defaults,
-    ...declared,
-    ...options.handlers.get(queue),
+    timeoutMs: undefined,
+    maxDeferMs: 24 * 3_600_000,
+    foreignIdleMs: 300_000,
+    enhancers: false,
+    ...given,
+    backoff: resolveBackoff(given.backoff),
   };
 }
 
@@ -96,6 +156,8 @@ interface Resolving extends HandlerOptions {
   handlers: ReadonlyMap<string, HandlerOptions>;
   leaseMs: number;
   drainMs: number;
+  maxPayloadBytes: number;
+  propagation?: Propagation;
 }
 
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
@@ -103,7 +165,16 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   concurrency: optional(count(1)),
   maxAttempts: optional(count(1)),
   maxDeliveries: optional(count(1)),
+  backoff,
+  timeoutMs: optional(durationMs(1)),
+  maxDeferMs: optional(durationMs(1, { min: 0 })),
+  foreignIdleMs: optional(idleMs),
+  enhancers: optional(flag(false)),
 };
+
+function idleMs(value: unknown, path: string): number | false {
+  return value === false ? value : durationMs(300_000, { min: 100 })(value, path);
+}
 
 function handlersByName(value: unknown, path: string): ReadonlyMap<string, HandlerOptions> {
   if (value === undefined) return new Map();

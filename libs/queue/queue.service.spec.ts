@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
-import { QueueService, defineQueue } from './index.js';
+import { QueueService, defineQueue, type PublishUnconfirmedError } from './index.js';
 import { resolveQueueOptions } from './queue.options.js';
 
 let redis: RedisServer;
@@ -61,8 +61,15 @@ describe('publish', () => {
     const published = queue.publish('tasks', 1);
     const many = queue.publishMany('tasks', [2, 3]);
     connections.get().commands.reset();
-    await expect(published).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE', outcome: 'unknown' });
-    await expect(many).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE', outcome: 'unknown' });
+    await expect(published).rejects.toMatchObject({
+      code: 'SLUICE_PUBLISH_UNCONFIRMED',
+      outcomes: [{ state: 'unknown' }],
+      cause: expect.objectContaining({ code: 'SLUICE_REDIS_UNAVAILABLE' }),
+    });
+    await expect(many).rejects.toMatchObject({
+      code: 'SLUICE_PUBLISH_UNCONFIRMED',
+      outcomes: [{ state: 'unknown' }, { state: 'unknown' }],
+    });
     redis.resume();
     await connections.get().commands.waitUntilUp(5_000);
   });
@@ -82,6 +89,39 @@ describe('publishMany', () => {
     const entries = await admin.xrange('shop:tasks', '-', '+');
     expect(entries.map(([id, fields]) => [id, Number(fields[1])])).toEqual(ids.map((id, n) => [id, n]));
     expect(await queue.publishMany('tasks', [])).toEqual([]);
+  });
+
+  it('sends in chunks, and after a failure nothing more: each payload knows what became of it', async () => {
+    const payloads = Array.from({ length: 20_000 }, (_, n) => n);
+    let answered = 0;
+    const { commands } = connections.get();
+    const sending = queue.publishMany('tasks', payloads);
+    while (answered < 1_000) {
+      answered = await commands.send<number>('xlen', ['shop:tasks']);
+    }
+    redis.pause();
+    commands.reset();
+    redis.resume();
+    const error = (await sending.catch((thrown: unknown) => thrown)) as PublishUnconfirmedError;
+    await commands.waitUntilUp(5_000);
+    expect(error).toMatchObject({ code: 'SLUICE_PUBLISH_UNCONFIRMED', queue: 'tasks' });
+    const states = error.outcomes.map(({ state }) => state);
+    expect(states).toHaveLength(20_000);
+    expect(states.slice(0, 1_000)).toEqual(new Array(1_000).fill('published'));
+    expect(states.at(-1)).toBe('not-sent');
+    const ids = (await admin.xrange('shop:tasks', '-', '+')).map(([id]) => id);
+    const published = new Set(error.outcomes.flatMap((each) => (each.state === 'published' ? [each.id] : [])));
+    expect(ids.filter((id) => published.has(id))).toHaveLength(published.size);
+    expect(ids.length).toBeLessThanOrEqual(states.filter((state) => state !== 'not-sent').length);
+  });
+
+  it('refuses a payload that is too large, and sends none', async () => {
+    const small = new QueueService(connections, resolveQueueOptions({ maxPayloadBytes: 10 }));
+    const refused = { code: 'SLUICE_QUEUE_PAYLOAD_TOO_LARGE', bytes: 12, maxBytes: 10 };
+    await expect(small.publish('tasks', 'ééééé')).rejects.toMatchObject({ ...refused, path: 'payload' });
+    await expect(small.publishMany('tasks', [1, 'ééééé'])).rejects.toMatchObject({ ...refused, path: 'payloads[1]' });
+    expect(await admin.exists('shop:tasks')).toBe(0);
+    await small.publish('tasks', 'éééé');
   });
 
   it('answers once everything is answered', async () => {

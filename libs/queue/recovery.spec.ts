@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
+import { startFaultProxy, type FaultProxy } from '../../test/support/fault-proxy.js';
 import { gate } from '../../test/support/gate.js';
-import { type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
+import { startQueueApp, type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { consumerName } from './queue.keys.js';
@@ -115,13 +116,15 @@ describe('a process that lives', () => {
     const runs: number[] = [];
     const { queue } = await start({
       run: async (task: Task<number>) => {
+        if (task.payload === 0) return;
         runs.push(task.payload);
         await opened;
       },
       options: { concurrency: 1 },
     });
-    await queue.publishMany('tasks', [1, 2, 3]);
-    await until(async () => (await pendingOf()).length === 3, { what: 'it has all three' });
+    // It has more at hand than runs once it has seen that tasks are short.
+    await queue.publishMany('tasks', [...new Array<number>(200).fill(0), 1, 2, 3]);
+    await until(async () => runs.length === 1 && (await pendingOf()).length === 3, { what: 'it has all three' });
     const [, second] = await pendingOf();
     await lease(GHOST, 60_000);
     // As after a pause of the process: another one took over, and our lease had ended.
@@ -150,9 +153,10 @@ describe('a process that lives', () => {
     });
     await queue.publishMany('tasks', ['fails', 'succeeds']);
     await until(() => runs.length === 2, { what: 'both run' });
-    await bed.admin.xclaim('tasks', 'sluice', GHOST, 0, ...(await pendingOf()).map(([id]) => id));
+    const ids = (await pendingOf()).map(([id]) => id);
+    await bed.admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, ...ids, 'RETRYCOUNT', 1, 'JUSTID');
     const me = consumerName(connections.processId);
-    await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 3), {
+    await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 2), {
       what: 'both came back',
     });
     open();
@@ -174,8 +178,59 @@ describe('a process that lives', () => {
       .xreadgroup('GROUP', 'sluice', me, 'COUNT', 10, 'STREAMS', 'tasks', '>')
       .exec();
     expect(await pendingOf()).toMatchObject([[expect.anything(), me, expect.anything(), 1]]);
-    await until(() => seen.some((task) => task.deliveries === 2), { what: 'the lost one ran' });
+    await until(() => seen.length === 1, { what: 'the lost one ran' });
+    expect(seen[0]).toMatchObject({ attempt: 1, deliveries: 1 });
     await bed.untilSettled();
+  });
+});
+
+describe('a reading socket that goes half-open', () => {
+  /** The clients that wait in a read, by id. */
+  const readers = async (): Promise<string[]> => {
+    const clients = String(await bed.admin.client('LIST')).split('\n');
+    return clients.filter((line) => line.includes('flags=b')).map((line) => /id=(\d+)/.exec(line)?.[1] ?? '');
+  };
+  const seen: Task<never>[] = [];
+  let proxy: FaultProxy;
+  let id: string | null;
+  const publish = async (): Promise<unknown> => (id = await bed.admin.xadd('tasks', '*', 'payload', '1'));
+
+  it.each<[string, (old: string) => Promise<unknown>]>([
+    [
+      'and is handed a task',
+      async () => {
+        await publish();
+        proxy.cut();
+      },
+    ],
+    [
+      'and would be handed one after it was replaced',
+      async (old) => {
+        proxy.cut();
+        await until(async () => (await readers()).some((reader) => reader !== old), { what: 'the next one reads' });
+        await publish();
+      },
+    ],
+  ])('%s: it runs at once', async (_, happens) => {
+    seen.length = 0;
+    proxy = await startFaultProxy(bed.redis.port);
+    const { app } = await startQueueApp({
+      url: `redis://127.0.0.1:${proxy.port}`,
+      handlers: { tasks: (task) => void seen.push(task) },
+      // It would be a minute until somebody looks for what got lost.
+      queue: { leaseMs: 60_000 },
+    });
+    try {
+      const [old] = await until(async () => (await readers()).length > 0 && readers(), { what: 'it reads' });
+      proxy.freeze();
+      await happens(old ?? '');
+      await until(() => seen.length === 1, { what: 'it ran', deadlineMs: 5_000 });
+      expect(seen[0]).toMatchObject({ id, deliveries: 1 });
+      await bed.untilSettled();
+    } finally {
+      await app.close();
+      await proxy.close();
+    }
   });
 });
 

@@ -1,14 +1,16 @@
 import 'reflect-metadata';
 import { checkName } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
-import { queueName, type QueueDefinition } from './define-queue.js';
+import { queueName, queueSchema, type QueueDefinition } from './define-queue.js';
 import type { HandlerOptions } from './queue.options.js';
+import type { StandardSchema } from './standard-schema.js';
 import type { Task } from './task.js';
 
 /** One use of {@link TaskHandler}. */
 export interface DeclaredHandler {
   readonly key: string | symbol;
   readonly queue: string;
+  readonly schema: StandardSchema | undefined;
   readonly options: HandlerOptions | undefined;
 }
 
@@ -29,20 +31,21 @@ const DECLARED = Symbol.for('sluice:task-handlers');
  * Work starts once the app has booted and ends, gracefully, before the modules that the handler depends on.
  *
  * Metadata only: the method itself stays as it is, and other decorators may stand above and below. An override in a
- * subclass takes the handler's place. One handler per queue and process; the provider must be a singleton.
+ * subclass takes the handler's place. One handler per queue, group and process; the provider must be a singleton.
  *
  * @throws SluiceError `SLUICE_BAD_DECORATION` when it decorates no method of objects, `SLUICE_BAD_NAME`
  * @example
  * @TaskHandler(Orders, { concurrency: 50 })
  * async process(task: Task<Order>): Promise<void> {}
  */
-export function TaskHandler<T>(queue: QueueDefinition<T>, options?: HandlerOptions): TaskHandlerDecorator<T>;
+export function TaskHandler<T>(queue: QueueDefinition<unknown, T>, options?: HandlerOptions): TaskHandlerDecorator<T>;
 export function TaskHandler(stream: string, options?: HandlerOptions): TaskHandlerDecorator<never>;
 export function TaskHandler(
   queue: QueueDefinition<unknown> | string,
   options?: HandlerOptions,
 ): TaskHandlerDecorator<never> {
   const name = checkName('queue', queueName(queue));
+  const schema = queueSchema(queue);
   return (target, key, descriptor: PropertyDescriptor | undefined) => {
     if (typeof target === 'function' || typeof descriptor?.value !== 'function') {
       throw new SluiceError(
@@ -53,7 +56,7 @@ export function TaskHandler(
     }
     // On the prototype, by name: a decorator that replaces the function later cannot lose it.
     const own = (Reflect.getOwnMetadata(DECLARED, target) ?? []) as readonly DeclaredHandler[];
-    Reflect.defineMetadata(DECLARED, [...own, { key, queue: name, options }], target);
+    Reflect.defineMetadata(DECLARED, [...own, { key, queue: name, schema, options }], target);
   };
 }
 

@@ -1,23 +1,25 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { SluiceError } from '../weave/index.js';
+import { HandlerCalls, type ProviderWrapper } from './handler-calls.js';
 import { HandlerRegistry } from './handler.registry.js';
 import { declaredHandlers } from './task-handler.decorator.js';
-
-type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
 /** Finds the `@TaskHandler` methods of an app's controllers and providers while it boots. Starts nothing. */
 @Injectable()
 export class TaskHandlerExplorer implements OnModuleInit {
   readonly #discovery: DiscoveryService;
   readonly #registry: HandlerRegistry;
+  readonly #calls: HandlerCalls;
 
   constructor(
     @Inject(DiscoveryService) discovery: DiscoveryService,
     @Inject(HandlerRegistry) registry: HandlerRegistry,
+    @Inject(HandlerCalls) calls: HandlerCalls,
   ) {
     this.#discovery = discovery;
     this.#registry = registry;
+    this.#calls = calls;
   }
 
   onModuleInit(): void {
@@ -31,31 +33,38 @@ export class TaskHandlerExplorer implements OnModuleInit {
   }
 
   #explore(wrapper: ProviderWrapper, seen: Set<object>): void {
-    const singleton = wrapper.isDependencyTreeStatic() && !wrapper.isTransient;
-    const instance: unknown = singleton ? wrapper.instance : undefined;
-    if (!singleton && !wrapper.isNotMetatype) {
-      this.#refuse(wrapper);
-      return;
-    }
+    const requestScoped = !wrapper.isDependencyTreeStatic();
+    if (!wrapper.isNotMetatype && wrapper.isTransient) this.#refuse(wrapper);
+    if (!wrapper.isNotMetatype && requestScoped) this.#exploreScoped(wrapper);
+    const instance: unknown = requestScoped || wrapper.isTransient ? undefined : wrapper.instance;
     if (typeof instance !== 'object' || instance === null || seen.has(instance)) return;
     seen.add(instance);
     // A value or a factory's result has a class of its own, whatever its provider is called.
     const prototype = Reflect.getPrototypeOf(instance);
     for (const declared of declaredHandlers(prototype)) {
-      this.#registry.add(instance, instance.constructor.name, declared);
+      this.#registry.add(instance.constructor.name, declared, (enhancers) =>
+        this.#calls.of(instance, declared.key, enhancers),
+      );
     }
   }
 
-  /** There is no one object that could handle a task: a request's provider has none, a transient one many. */
+  /** There is no object yet: each task gets its own. */
+  #exploreScoped(wrapper: ProviderWrapper): void {
+    const { prototype, name } = wrapper.metatype as abstract new () => object;
+    for (const declared of declaredHandlers(prototype as object)) {
+      this.#registry.add(name, declared, (enhancers) => this.#calls.scoped(wrapper, declared.key, enhancers));
+    }
+  }
+
+  /** There is no one object that could handle a task, but one for each who injects it. */
   #refuse(wrapper: ProviderWrapper): void {
     const { prototype, name } = wrapper.metatype as abstract new () => object;
     const declared = declaredHandlers(prototype as object)[0];
     if (declared === undefined) return;
     throw new SluiceError(
       'SLUICE_HANDLER_SCOPE',
-      `@TaskHandler('${declared.queue}') on ${name}.${String(declared.key)}: the provider must be a singleton, but it ` +
-        `is ${wrapper.isTransient ? 'transient' : 'request-scoped, or depends on something that is'}. ` +
-        'Move the handler to a provider of its own, and resolve what belongs to a request there',
+      `@TaskHandler('${declared.queue}') on ${name}.${String(declared.key)}: the provider is transient: there is one ` +
+        'for each who injects it, and none for tasks. Make it a singleton, or request-scoped for one per task',
     );
   }
 }

@@ -1,6 +1,9 @@
 import { backoffMs, isReplyError, type Clock, type Link } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
 import { audit } from './audit.js';
+import type { HandBack } from './hand-back.js';
+import { Janitor } from './janitor.js';
+import { queueChannels } from './queue.channels.js';
 import { CONSUMER_PREFIX, RELEASED } from './queue.keys.js';
 import { reapScript } from './scripts/reap.script.js';
 import type { Worker } from './worker.js';
@@ -12,6 +15,7 @@ export interface UpkeepOptions {
   consumer: string;
   leaseMs: number;
   workers: readonly Worker[];
+  handBack: HandBack;
   log: { warn(message: string): void; error(message: string): void };
 }
 
@@ -27,11 +31,17 @@ export class Upkeep {
   /** A fifth of a lease, at most a second: a dead process' tasks wait one lease and one sweep. */
   readonly #sweepEveryMs: number;
   readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
+  readonly #janitor: Janitor;
+  /** They are cleaned with every sweep. */
+  readonly #untidy = new Set<Worker>();
   #sweepDueMs = 0;
   #auditDueMs = 0;
+  /** Until then a socket of ours may live on at the server, and with it a read that delivers into the void. */
+  #distrustUntilMs = 0;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
+    this.#janitor = new Janitor(options.link);
     this.#sweepEveryMs = Math.min(1_000, options.leaseMs / 5);
   }
 
@@ -48,23 +58,45 @@ export class Upkeep {
     return Math.max(1, this.#nextDueMs() - clock.monoMs());
   }
 
+  /** The reading socket was replaced: what was delivered to the old one is looked for at once. */
+  reconnected(oldIsDead: boolean): void {
+    const { clock, leaseMs } = this.#options;
+    this.#auditDueMs = 0;
+    if (!oldIsDead) this.#distrustUntilMs = clock.monoMs() + leaseMs;
+  }
+
+  /** Looks for work of the dead, and for what was handed back, at once. */
+  sweepNow(): void {
+    this.#sweepDueMs = 0;
+  }
+
   #nextDueMs(): number {
     let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
     for (const worker of this.#options.workers) {
       if (worker.suspect) due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
-      if (!worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
+      if (worker.wanted && !worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
     }
     return due;
   }
 
   async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
-    const { link, consumer, leaseMs } = this.#options;
+    const { link, consumer, clock, leaseMs, handBack } = this.#options;
     try {
-      if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, leaseMs);
-      if (worker.open && sweeping && worker.credit > 0) await this.#reap(worker);
+      const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
+      if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
+      if (worker.open && sweeping) await handBack.giveSurplus(worker);
+      if (worker.open && sweeping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
+      if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
     } catch (error) {
-      this.#report(error, worker, 'looking for work of dead processes failed');
+      // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
+      if (isReplyError(error, '')) worker.open = false;
+      this.#report(error, worker, 'looking after it failed');
     }
+  }
+
+  async #clean(worker: Worker): Promise<void> {
+    if (await this.#janitor.clean(worker)) this.#untidy.add(worker);
+    else this.#untidy.delete(worker);
   }
 
   async #reap(worker: Worker): Promise<void> {
@@ -80,10 +112,18 @@ export class Upkeep {
         endsMs: lease.unbroken.endsMs,
         capacity: credit,
         maxDeliveries: handler.options.maxDeliveries,
+        alone: worker.alone ? 1 : 0,
+        foreignIdleMs: handler.options.foreignIdleMs || 0,
         released: RELEASED,
         prefix: CONSUMER_PREFIX,
       },
     });
+    const { reaped, deadLettered } = queueChannels;
+    const { queue } = handler;
+    if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
+    if (deadLettered.hasSubscribers) {
+      for (const id of buried) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
+    }
     for (const id of buried) {
       this.#options.log.error(
         `task ${id} of queue '${handler.queue}' is a dead letter: the process died with it ` +
@@ -95,7 +135,7 @@ export class Upkeep {
 
   async #openDue(now: number): Promise<void> {
     const due = this.#options.workers.filter(
-      (worker) => !worker.open && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
+      (worker) => worker.wanted && !worker.open && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
     );
     await Promise.all(due.map((worker) => this.#open(worker)));
   }
@@ -116,21 +156,14 @@ export class Upkeep {
   }
 
   /** At 0, never at `$`: what was published before the first worker came is work as well. */
-  async #ensureGroup({ keys, handler }: Worker): Promise<void> {
-    const { link, group, log } = this.#options;
+  async #ensureGroup({ keys }: Worker): Promise<void> {
+    const { link, group } = this.#options;
     try {
       await link.send('xgroup', ['CREATE', keys.stream, group, '0', 'MKSTREAM']);
     } catch (error) {
       // A server that is full does not look whether the group is there already; this fails if it is not.
       if (isReplyError(error, 'OOM')) await link.send('xpending', [keys.stream, group]);
       else if (!isReplyError(error, 'BUSYGROUP')) throw error;
-    }
-    const groups = await link.send<unknown[]>('xinfo', ['GROUPS', keys.stream]);
-    if (groups.length > 1) {
-      log.warn(
-        `queue '${handler.queue}' is read by ${groups.length} groups. Several groups on one queue are not supported ` +
-          'yet: finished tasks are not deleted, and all groups get the retries of each',
-      );
     }
   }
 

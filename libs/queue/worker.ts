@@ -1,25 +1,37 @@
-import type { Link } from '../redis/index.js';
+import type { Clock, Link } from '../redis/index.js';
 import { Acks } from './acks.js';
 import { Delivery, type Entry } from './delivery.js';
 import { Failures, type FailuresOptions } from './failures.js';
 import type { Handler } from './handler.registry.js';
 import type { Lease } from './lease.js';
 import type { Persistence } from './persist.js';
-import { prefetchFor } from './prefetch.js';
+import { queueChannels } from './queue.channels.js';
 import type { QueueKeys } from './queue.keys.js';
+import type { Task } from './task.js';
+import type { Slots } from './slots.js';
+import { withinTime } from './time-limit.js';
 
 export interface WorkerOptions {
   handler: Handler;
+  slots: Slots;
   keys: QueueKeys;
+  /** Works on the group's own retries; undefined for the one that does. */
+  retries: Worker | undefined;
   consumer: string;
   lease: Lease;
   link: Link;
+  /** What the names of inboxes begin with. */
+  inboxes: string;
+  clock: Clock;
   persistence: Persistence;
   log: FailuresOptions['log'];
 }
 
+/** How long a task may lie at hand while its neighbours take longer than they used to. */
+const SURPLUS_AFTER_MS = 1_000;
+
 /**
- * Runs the tasks of one queue: at most `concurrency` at a time, with a few more at hand.
+ * Runs the tasks of one stream: at most `concurrency` at a time, with a few more at hand.
  *
  * What it holds is exactly what Redis counts as pending with this process: waiting at hand, running, or finished but
  * not yet confirmed. All of it counts against the credit, so a process that dies leaves at most
@@ -27,18 +39,27 @@ export interface WorkerOptions {
  */
 export class Worker {
   readonly handler: Handler;
+  /** Shared with the other streams of the handler. */
+  readonly slots: Slots;
   readonly keys: QueueKeys;
   readonly lease: Lease;
-  /** It pays to read when there is at least this much credit: larger batches, without ever running dry. */
-  readonly refill: number;
+  readonly retries: Worker | undefined;
+  /** There may be something in the stream. Retries are only where several groups read a queue. */
+  wanted: boolean;
   /** The stream and its group exist, and the lease was taken. */
   open = false;
   /** Our lease had ended: what is at hand may belong to others now, and waits for an audit. */
   suspect = false;
   /** Called when there is credit enough to read. */
   onCredit: () => void = () => {};
+  /** Called when it has got tasks that it must not start, for the queue is paused. */
+  onIdleHands: () => void = () => {};
+  /** Called when a task was put off, for this stream or the group's own retries: somebody must promote it. */
+  onDelayed: (stream: string, delayMs: number) => void = () => {};
+  /** Called when an isolated task is settled: the next one may come. */
+  onAlone: () => void = () => {};
+  readonly #clock: Clock;
   readonly #held = new Map<string, Delivery>();
-  readonly #window: number;
   readonly #acks: Acks;
   readonly #failures: Failures;
   #atHand: Delivery[] = [];
@@ -47,42 +68,56 @@ export class Worker {
   #closed = false;
   #whenChanged: (() => void) | undefined;
 
-  constructor({ handler, keys, consumer, lease, link, persistence, log }: WorkerOptions) {
+  constructor(options: WorkerOptions) {
+    const { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log } = options;
+    this.#clock = clock;
     this.handler = handler;
+    this.slots = slots;
+    this.retries = retries;
+    this.wanted = retries !== undefined;
+    slots.workers.push(this);
     this.keys = keys;
     this.lease = lease;
-    const { group, concurrency, maxAttempts } = handler.options;
-    const prefetch = prefetchFor(concurrency);
-    this.#window = concurrency + prefetch;
-    this.refill = Math.max(1, Math.ceil(prefetch / 2));
+    const { group } = handler.options;
     const onAcked = (deliveries: readonly Delivery[]): void => {
       for (const delivery of deliveries) this.#release(delivery);
-      if (this.credit >= this.refill) this.onCredit();
+      this.#offer();
     };
     this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onAcked });
-    this.#failures = new Failures({ link, keys, queue: handler.queue, group, consumer, maxAttempts, persistence, log });
+    const onDelayed = (stream: string, delayMs: number): void => {
+      this.onDelayed(stream, delayMs);
+    };
+    this.#failures = new Failures({
+      ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
+      ...{ options: handler.options, inboxes, clock, onDelayed, persistence, log },
+    });
   }
 
   /** How many more entries may become pending with this process. */
   get credit(): number {
-    return this.#window - this.#held.size;
+    return this.slots.credit;
   }
 
   /** Whether to ask Redis for more. */
   get readable(): boolean {
-    return this.open && !this.suspect && this.lease.held && this.credit >= this.refill;
+    return this.open && !this.suspect && this.lease.held && !this.lease.paused && this.credit >= this.slots.refill;
   }
 
-  get heldCount(): number {
-    return this.#held.size;
+  /** What is known to be pending with this process: at hand, running, or finished and not yet confirmed. */
+  get heldIds(): string[] {
+    return [...this.#held.keys()];
   }
 
-  holds(id: string): boolean {
-    return this.#held.has(id);
+  /** Whether it holds a task that has to be the only one of its kind here. */
+  get alone(): boolean {
+    for (const delivery of this.#held.values()) if (this.#isolated(delivery)) return true;
+    return false;
   }
 
   /** Takes what Redis has handed to this process. */
   accept(entries: readonly Entry[]): void {
+    if (entries.length > 0) this.slots.pace.busy();
+    const nowMs = this.#clock.monoMs();
     for (const entry of entries) {
       const known = this.#held.get(entry.id);
       if (known) {
@@ -90,21 +125,24 @@ export class Worker {
         known.deliveries = entry.deliveries;
         continue;
       }
-      const delivery = new Delivery(this.handler.queue, entry);
+      const delivery = new Delivery(this.handler.queue, entry, nowMs);
       this.#held.set(delivery.id, delivery);
+      this.slots.held++;
       if (delivery.task) this.#atHand.push(delivery);
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
     this.pump();
+    // A read that was under way when the queue was paused.
+    if (this.lease.paused && this.#atHand.length > 0) this.onIdleHands();
   }
 
   /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
   pump(): void {
     const { concurrency } = this.handler.options;
-    while (this.#running < concurrency && this.#atHand.length > 0 && !this.#draining) {
-      if (this.suspect || !this.lease.held) return;
+    while (this.slots.running < concurrency && this.#atHand.length > 0 && !this.#draining) {
+      if (this.suspect || !this.lease.held || this.lease.paused) return;
       const delivery = this.#atHand.shift();
-      if (delivery) this.#run(delivery);
+      if (delivery) void this.#run(delivery);
     }
   }
 
@@ -120,6 +158,24 @@ export class Worker {
   /** Starts nothing any more. */
   drain(): void {
     this.#draining = true;
+  }
+
+  /** What has been at hand for a second without its turn coming, beyond what the pace asks for. It does not start now. */
+  offerSurplus(): Delivery[] {
+    const [oldest] = this.#atHand;
+    if (oldest === undefined || this.#clock.monoMs() - oldest.takenMs < SURPLUS_AFTER_MS) return [];
+    return this.#atHand.splice(this.slots.pace.prefetch);
+  }
+
+  /** Lets go of what was given back and keeps the rest. Nothing told: it may be others' now, and an audit finds out. */
+  settleOffer(offered: readonly Delivery[], given: readonly string[] | undefined): void {
+    const gone = new Set(given ?? offered.map(({ id }) => id));
+    if (given === undefined) this.suspect = true;
+    for (const delivery of offered) {
+      if (gone.has(delivery.id)) this.#release(delivery);
+      else this.#atHand.push(delivery);
+    }
+    this.pump();
   }
 
   /** Gives up what did not start; returns the ids. */
@@ -147,45 +203,88 @@ export class Worker {
     for (const delivery of this.#held.values()) if (delivery.started) delivery.abort(reason);
   }
 
-  #run(delivery: Delivery): void {
+  async #run(delivery: Delivery): Promise<void> {
+    const { task } = delivery;
+    if (task === undefined) return;
+    const {
+      run,
+      options: { timeoutMs },
+    } = this.handler;
     this.#running++;
+    this.slots.running++;
     delivery.started = true;
-    this.#call(delivery).then(
-      () => {
-        this.#running--;
-        if (!this.#closed) this.#acks.add(delivery);
-        this.#next();
-      },
-      (thrown: unknown) => {
-        this.#running--;
-        if (!this.#closed) void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown));
-        this.#next();
-      },
-    );
+    // One async function and one await per task: this is the path of 100,000 tasks a second.
+    const told = this.#tell(task);
+    try {
+      await (timeoutMs === undefined ? run(task) : withinTime(this.#clock, timeoutMs, delivery, run));
+    } catch (thrown) {
+      this.#ran();
+      told?.('failed', { error: thrown });
+      if (!this.#closed) this.#failed(delivery, thrown);
+      this.#next();
+      return;
+    }
+    this.#ran();
+    told?.('completed', {});
+    if (!this.#closed) this.#acks.add(delivery);
+    this.#next();
   }
 
-  /** Async, so that what a handler throws at once is a rejection as well. */
-  async #call({ task }: Delivery): Promise<void> {
-    if (task) await this.handler.run(task);
+  /** Says that a task starts, and returns how to say how it ended; nothing, if nobody listens. */
+  #tell({ id, attempt, deliveries }: Task): ((how: 'completed' | 'failed', more: object) => void) | undefined {
+    const { started, completed, failed } = queueChannels;
+    if (!started.hasSubscribers && !completed.hasSubscribers && !failed.hasSubscribers) return undefined;
+    const about = { queue: this.handler.queue, group: this.handler.options.group, id, attempt, deliveries };
+    if (started.hasSubscribers) started.publish(about);
+    const startedMs = this.#clock.monoMs();
+    return (how, more) => {
+      if (!queueChannels[how].hasSubscribers) return;
+      queueChannels[how].publish({ ...about, ranMs: this.#clock.monoMs() - startedMs, ...more });
+    };
+  }
+
+  #failed(delivery: Delivery, thrown: unknown): void {
+    const verdict = this.#failures.judge(delivery, thrown);
+    if (verdict.fate === 'done') this.#acks.add(delivery);
+    else void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown, verdict));
   }
 
   #change(): Promise<void> {
     return new Promise((resolve) => (this.#whenChanged = resolve));
   }
 
+  #ran(): void {
+    this.slots.pace.ended();
+    this.#running--;
+    this.slots.running--;
+  }
+
   #next(): void {
     this.pump();
+    for (const worker of this.slots.workers) if (worker !== this) worker.pump();
     this.#whenChanged?.();
+  }
+
+  /** There may be credit enough to read, also for the other streams. */
+  #offer(): void {
+    if (this.slots.credit < this.slots.refill) return;
+    for (const worker of this.slots.workers) worker.onCredit();
   }
 
   async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
     if (!(await settlement)) return;
     this.#release(delivery);
-    if (this.credit >= this.refill) this.onCredit();
+    this.#offer();
   }
 
   #release(delivery: Delivery): void {
-    this.#held.delete(delivery.id);
+    if (this.#held.delete(delivery.id) && --this.slots.held === 0) this.slots.pace.idle();
+    if (this.#isolated(delivery)) this.onAlone();
     this.#whenChanged?.();
+  }
+
+  /** Two processes died with it: it is not to be blamed for others, nor they for it. */
+  #isolated({ deliveries }: Delivery): boolean {
+    return deliveries >= Math.max(2, Math.min(3, this.handler.options.maxDeliveries));
   }
 }

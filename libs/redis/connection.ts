@@ -4,12 +4,17 @@ import type { Clock } from './clock.js';
 import { Inbox } from './inbox.js';
 import type { Keyspace } from './keyspace.js';
 import { Link, reconnectDelayMs } from './link.js';
+import { RedisUnavailableError } from './redis.errors.js';
 import { shown, type ResolvedConnection } from './redis.options.js';
+import { faultsOf, parseServerInfo } from './server-check.js';
 
 export interface ConnectionContext {
   keyspace: Keyspace;
   clock: Clock;
+  /** Of this start of this process. */
+  processId: string;
   onError: (error: unknown, what: string) => void;
+  onWarning: (message: string) => void;
 }
 
 /** The purpose of the socket that tracks keys. */
@@ -29,6 +34,7 @@ export class RedisConnection {
   readonly #context: ConnectionContext;
   readonly #subscriber: Link;
   readonly #opened = new Set<Link>();
+  readonly #kept: string[] = [];
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
@@ -39,7 +45,8 @@ export class RedisConnection {
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
-      channel: (id) => this.channel(`inbox:${id}`),
+      prefix: `${this.channel('inbox')}:`,
+      id: context.processId,
       clock: context.clock,
       onError: context.onError,
     });
@@ -48,6 +55,14 @@ export class RedisConnection {
   /** The name of a pub/sub channel of the namespace, for this Redis and database. */
   channel(name: string): string {
     return this.#context.keyspace.channel(name, this.commands.client.options.db ?? 0);
+  }
+
+  /**
+   * Something is kept here that must not be evicted, in the words of a warning: `'locks'`. Say so before the connection is
+   * opened; the server is looked at then.
+   */
+  keeps(what: string): void {
+    this.#kept.push(what);
   }
 
   /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
@@ -66,7 +81,8 @@ export class RedisConnection {
     const link = this.#open(TRACKING, true);
     const tracker = new Inbox({
       link,
-      channel: () => '__redis__:invalidate',
+      prefix: '__redis__:',
+      id: 'invalidate',
       clock: this.#context.clock,
       onError: this.#context.onError,
       prepare: async () => {
@@ -89,9 +105,10 @@ export class RedisConnection {
   }
 
   /**
-   * Connects and subscribes. With `required: false` it does not wait.
+   * Connects and subscribes, and looks once whether the server is fit: warns, or refuses if the connection is `strict`.
+   * With `required: false` it does not wait.
    *
-   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried
+   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried, `SLUICE_REDIS_UNFIT` with what is wrong
    */
   async open(): Promise<void> {
     const { required, bootTimeoutMs } = this.#config;
@@ -102,8 +119,14 @@ export class RedisConnection {
       void link.waitUntilUp(bootTimeoutMs);
     }
     const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
-    if (!required) return;
-    if ((await up).every(Boolean)) return;
+    if (!required) {
+      this.#checkWhenUp();
+      return;
+    }
+    if ((await up).every(Boolean)) {
+      await this.#check();
+      return;
+    }
     const cause = this.commands.lastError ?? this.#subscriber.lastError;
     throw new SluiceError(
       'SLUICE_REDIS_UNREACHABLE',
@@ -117,6 +140,39 @@ export class RedisConnection {
     await Promise.all([this.inbox, ...this.#trackers.map(({ tracker }) => tracker)].map((inbox) => inbox.stop()));
     await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
     this.#opened.clear();
+  }
+
+  /** The app runs already: what is wrong can only be told. */
+  #checkWhenUp(): void {
+    let checked = false;
+    const check = (): void => {
+      if (checked) return;
+      checked = true;
+      this.#check().catch((error: unknown) => {
+        this.#context.onError(error, 'server check');
+      });
+    };
+    if (this.commands.up) check();
+    else this.commands.onUp(check);
+  }
+
+  async #check(): Promise<void> {
+    const faults = await this.#faults();
+    for (const fault of faults) {
+      const message = `Redis connection '${this.name}' (${this.#address()}): ${fault}`;
+      if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);
+      this.#context.onWarning(message);
+    }
+  }
+
+  async #faults(): Promise<string[]> {
+    try {
+      return faultsOf(parseServerInfo(await this.commands.send<string>('info')), this.#kept);
+    } catch (error) {
+      // Gone again, or closing: whoever uses it will say so.
+      if (error instanceof RedisUnavailableError && !this.#config.strict) return [];
+      return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
+    }
   }
 
   #open(purpose: string, lazyConnect: boolean): Link {

@@ -18,8 +18,8 @@ import { Shutdown } from './shutdown.js';
 export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly keyspace: Keyspace;
   readonly clock: Clock;
-  /** `host:pid:nonce`: names this start of this process to people and to other processes. */
-  readonly processId = `${hostname()}:${process.pid}:${randomBytes(6).toString('hex')}`;
+  /** `host:pid:nonce`: names this start of this process to people and to other processes. The nonce begins with when. */
+  readonly processId = `${hostname()}:${process.pid}:${Date.now().toString(36)}-${randomBytes(6).toString('hex')}`;
   readonly shutdown: Shutdown;
   readonly logger = new Logger('Sluice');
   readonly #connections = new Map<string, RedisConnection>();
@@ -30,9 +30,12 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     const onError = (error: unknown, what?: string): void => {
       this.logger.error(what === undefined ? error : `${what}: ${String(error)}`);
     };
+    const onWarning = (message: string): void => {
+      this.logger.warn(message);
+    };
     this.shutdown = new Shutdown(onError);
     for (const config of resolveRedisOptions(options.redis)) {
-      const context = { keyspace: this.keyspace, clock: this.clock, onError };
+      const context = { keyspace: this.keyspace, clock: this.clock, processId: this.processId, onError, onWarning };
       this.#connections.set(config.name, new RedisConnection(config, context));
     }
   }

@@ -21,13 +21,14 @@ afterAll(async () => {
 
 /** An inbox that is subscribed, and what it was told. */
 async function openInbox(db = 0): Promise<{ inbox: Inbox; got: string[][]; resyncs: () => number }> {
-  const connections = await new RedisConnections({ redis: { url: redis.url, db } }).open();
+  const connections = new RedisConnections({ redis: { url: redis.url, db } });
   opened.push(connections);
   const { inbox } = connections.get();
   const got: string[][] = [];
   let resyncs = 0;
   inbox.on('note', (parts) => got.push(parts.map(String)));
   inbox.onResync(() => resyncs++);
+  await connections.open();
   await until(() => resyncs > 0, { what: 'the inbox is subscribed' });
   return { inbox, got, resyncs: () => resyncs };
 }
@@ -45,7 +46,7 @@ describe('Inbox', () => {
   it('is one channel per process and database', async () => {
     const [a, b] = [await openInbox(0), await openInbox(1)];
     expect(a.inbox.channel).not.toBe(b.inbox.channel);
-    expect(b.inbox.channel).toMatch(/:1$/);
+    expect(b.inbox.channel).toMatch(/:~inbox:1:/);
     expect(await admin.publish(a.inbox.channel, frame('note', 'to a'))).toBe(1);
     await until(() => a.got.length > 0, { what: 'a got its note' });
     expect(b.got).toEqual([]);

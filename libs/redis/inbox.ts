@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Clock } from './clock.js';
 import { unframe } from './frame.js';
 import type { Link } from './link.js';
@@ -15,8 +14,9 @@ export interface Instants {
 
 export interface InboxOptions {
   link: Link;
-  /** Makes the channel's name from this process' private part of it. */
-  channel: (id: string) => string;
+  /** What the names of all inboxes of this namespace and database begin with: they end with the id of the process. */
+  prefix: string;
+  id: string;
   clock: Clock;
   onError: (error: unknown, what: string) => void;
   /** What a socket needs before it subscribes. */
@@ -50,6 +50,8 @@ const NEVER: Instants = { monoMs: -Infinity, wallMs: -Infinity };
  */
 export class Inbox {
   readonly channel: string;
+  /** With the id of another process behind it: that one's inbox. */
+  readonly prefix: string;
   readonly #link: Link;
   readonly #options: InboxOptions;
   readonly #handlers = new Map<string, InboxHandler>();
@@ -72,7 +74,8 @@ export class Inbox {
   constructor(options: InboxOptions) {
     this.#options = options;
     this.#link = options.link;
-    this.channel = options.channel(randomUUID());
+    this.prefix = options.prefix;
+    this.channel = this.prefix + options.id;
     this.#keeper = new Loop({
       name: 'inbox',
       clock: options.clock,

@@ -89,6 +89,11 @@ export class Link {
     return this.client.status === 'ready' && this.client.stream.writable;
   }
 
+  /** How long a reply may take where nothing else is said. */
+  get commandTimeoutMs(): number {
+    return this.#options.commandTimeoutMs;
+  }
+
   /** Why the last attempt to connect failed, if any did. */
   get lastError(): Error | undefined {
     return this.#lastError;
@@ -121,27 +126,28 @@ export class Link {
         return this.send<T>(command, args, options);
       });
     }
-    return new Promise<T>((resolve, reject) => {
-      const settle = this.#inFlight.add(deadlineMs, (why) => {
-        const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
-        reject(this.#unavailable(`${what} during ${command}`, 'unknown'));
-      });
-      const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
-      // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
-      // of a pipeline: that it rejects when the socket closes.
-      sent.pipelineIndex = -1;
-      sent.promise.then(
-        (reply: T) => {
-          if (settle()) resolve(reply);
-          else options.late?.(reply);
-        },
-        (error: unknown) => {
-          if (settle()) reject(this.#translate(error as Error, command));
-        },
-      );
-      this.#cork();
-      this.client.sendCommand(sent);
+    const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
+    // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
+    // of a pipeline: that it rejects when the socket closes.
+    sent.pipelineIndex = -1;
+    const settle = this.#inFlight.add(deadlineMs, (why) => {
+      const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
+      sent.reject(this.#unavailable(`${what} during ${command}`, 'unknown'));
     });
+    if (options.late !== undefined) tellLate(sent, settle, options.late);
+    const settled = (sent.promise as Promise<T>).then(
+      (reply) => {
+        settle();
+        return reply;
+      },
+      (error: unknown) => {
+        settle();
+        throw this.#translate(error as Error, command);
+      },
+    );
+    this.#cork();
+    this.client.sendCommand(sent);
+    return settled;
   }
 
   /** Waits until commands can be sent. False when `timeoutMs` passed first. */
@@ -200,7 +206,7 @@ export class Link {
   }
 
   #translate(error: Error, command: string): Error {
-    if (error.name === 'ReplyError') return error;
+    if (error.name === 'ReplyError' || error instanceof RedisUnavailableError) return error;
     return this.#unavailable(`failed during ${command}: ${error.message}`, 'unknown', error);
   }
 
@@ -212,4 +218,13 @@ export class Link {
 /** How long to wait before the n-th reconnect: full jitter from 25 ms, at most 500 ms, for ever. */
 export function reconnectDelayMs(attempt: number): number {
   return Math.ceil(backoffMs(attempt, 25, 500));
+}
+
+/** A command that was failed takes no reply any more: `late` gets it, as the command would have converted it. */
+function tellLate(sent: Command, settle: () => boolean, late: (reply: unknown) => void): void {
+  const resolve = sent.resolve;
+  sent.resolve = (reply) => {
+    if (settle()) resolve(reply);
+    else late(sent.transformReply(reply as Buffer));
+  };
 }

@@ -14,6 +14,11 @@ export interface ConnectionOptions extends ClientOptions {
   cluster?: unknown;
   /** Fail the boot when Redis cannot be reached. With false the app boots and connects in the background. Default true. */
   required?: boolean;
+  /**
+   * Refuse to boot on a server that is not fit: older than Redis 7.0, or with a `maxmemory-policy` that may drop locks.
+   * Default false: a warning.
+   */
+  strict?: boolean;
   /** Milliseconds that the boot waits for Redis. Default 5 000. */
   bootTimeoutMs?: number;
   /** Milliseconds after which a command without a reply rejects. Default 5 000. */
@@ -29,6 +34,7 @@ export interface ResolvedConnection {
   readonly client: Redis | undefined;
   readonly clientOptions: ClientOptions;
   readonly required: boolean;
+  readonly strict: boolean;
   readonly bootTimeoutMs: number;
   readonly commandTimeoutMs: number;
 }
@@ -68,7 +74,7 @@ export function resolveRedisOptions(given: RedisOptions | undefined): ResolvedCo
 
 function resolveConnection(name: string, path: string, options: ConnectionOptions): ResolvedConnection {
   if (typeof options !== 'object') throw badOption(path, OPTIONS, shown(options));
-  const { url, client, cluster, required, bootTimeoutMs, commandTimeoutMs, ...clientOptions } = options;
+  const { url, client, cluster, required, strict, bootTimeoutMs, commandTimeoutMs, ...clientOptions } = options;
   if (cluster !== undefined || isCluster(client)) {
     throw new SluiceError(
       'SLUICE_CLUSTER_UNSUPPORTED',
@@ -104,6 +110,7 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
     client,
     clientOptions,
     required: flag(true)(required, `${path}.required`),
+    strict: flag(false)(strict, `${path}.strict`),
     bootTimeoutMs: durationMs(5_000)(bootTimeoutMs, `${path}.bootTimeoutMs`),
     commandTimeoutMs: durationMs(5_000)(commandTimeoutMs, `${path}.commandTimeoutMs`),
   };

@@ -10,7 +10,7 @@ type ArgValue<T extends ArgType> = T extends 'number' ? number : T extends 'byte
 export interface ScriptDefinition<K extends string, A extends Record<string, ArgType>, R> {
   /** Who it is, in errors and `SLOWLOG`: the first line of the text. */
   name: string;
-  /** Every key the script touches, in order; each is a Lua local of that name. */
+  /** The keys the script touches, in order; each is a Lua local of that name. Further ones (`restKeys`) are the rest of `KEYS`. */
   keys: readonly K[];
   /** The arguments, in order; each is a Lua local of that name, a number where declared so. */
   args: A;
@@ -26,6 +26,8 @@ export interface ScriptCall<K extends string, A extends Record<string, ArgType>>
   args: { [N in keyof A]: ArgValue<A[N]> };
   /** Arguments after the named ones, any number of them. */
   rest?: readonly CommandArg[];
+  /** Keys after the named ones, any number of them. */
+  restKeys?: readonly string[];
 }
 
 /** A server-side script with typed keys, arguments and reply. */
@@ -80,8 +82,9 @@ export function defineScript<const K extends string, const A extends Record<stri
   const sha = createHash('sha1').update(text).digest('hex');
 
   const encode = (call: ScriptCall<K, A>): CommandArg[] | TypeError => {
-    const argv: CommandArg[] = [sha, keys.length];
+    const argv: CommandArg[] = [sha, keys.length + (call.restKeys?.length ?? 0)];
     for (const key of keys) argv.push(call.keys[key]);
+    if (call.restKeys !== undefined) for (const key of call.restKeys) argv.push(key);
     for (const arg of argNames) {
       const value = call.args[arg];
       if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) {

@@ -1,8 +1,9 @@
 import { Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { SluiceCacheModule } from '../cache/index.js';
 import { SluiceLockModule } from '../lock/index.js';
 import { SluiceQueueModule } from '../queue/index.js';
-import { REDIS_CONNECTIONS, SluiceRedisModule, type RedisConnections } from '../redis/index.js';
+import { REDIS_CONNECTIONS, SluiceRedisModule, goDownFirst, type RedisConnections } from '../redis/index.js';
 import { SluiceError, badOption, flag, resolveOptions } from '../weave/index.js';
 import { SLUICE_OPTIONS, SluiceOptionsModule, type ASYNC_OPTIONS_TYPE } from './sluice-options.module.js';
 import type { SluiceOptions } from './sluice.options.js';
@@ -22,9 +23,9 @@ export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStatics;
 /**
  * Locks, stampede-proof cache and durable queues on one Redis.
  *
- * Import it **last** in your root module: Nest takes modules down in reverse order, and this one first stops
- * taking tasks and lets running ones finish, while the modules that their handlers use are still up. Connections
- * close at the very end. Call `app.enableShutdownHooks()`, or nothing of this happens on SIGTERM.
+ * When the app stops it goes down first, wherever it is imported: it stops taking tasks and lets running ones finish,
+ * while all that their handlers use is still up. Connections close at the very end. Call `app.enableShutdownHooks()`,
+ * or nothing of this happens on SIGTERM.
  *
  * @example
  * @Module({ imports: [OrdersModule, SluiceModule.forRoot({ namespace: 'shop', redis: { url: 'redis://localhost:6379' } })] })
@@ -34,8 +35,12 @@ export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStatics;
 export class SluiceModule implements OnModuleDestroy {
   readonly #connections: RedisConnections;
 
-  constructor(@Inject(REDIS_CONNECTIONS) connections: RedisConnections) {
+  constructor(
+    @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
     this.#connections = connections;
+    goDownFirst(modules, SluiceModule);
   }
 
   /** @throws SluiceError `SLUICE_BAD_OPTION` (naming the option), `SLUICE_REDIS_UNREACHABLE`, at boot */

@@ -2,23 +2,28 @@ import type { Clock } from '../redis/index.js';
 import type { LockHolder } from '../lock/index.js';
 import type { LockIdentity, LockRequest } from '../lock/lock-request.js';
 import type { LockKeys } from '../lock/lock.keys.js';
-import type { LockStore, Pushed, Tick } from '../lock/lock.store.js';
+import type { FencedKey, FencedWrite, Forced, LockStore, Pushed, Tick, Waiting } from '../lock/lock.store.js';
 import type { Acquired, AcquiredTick } from '../lock/scripts/acquire.reply.js';
 import type { Heartbeat } from '../lock/scripts/heartbeat.script.js';
+import type { Inspected } from '../lock/scripts/inspect.script.js';
 import type { Released } from '../lock/scripts/release.script.js';
-import type { Waiter } from '../lock/waiter.js';
 
 interface Held {
-  readonly identity: LockIdentity;
-  readonly token: number;
+  readonly identity: Pick<LockIdentity, 'nonce' | 'owner'>;
+  /** Missing of a lock taken by the plain recipe. */
+  readonly token?: number;
   readonly since: Date;
+  /** The same on the monotonic clock. */
+  readonly sinceMs: number;
   untilMs: number;
+  /** Let go of by its holder, but to be held for some time yet. */
+  readonly released?: true;
 }
 
 /** One lock: who holds it, and who waits, first come first. */
 class Mutex {
   held: Held | undefined;
-  readonly queue: LockRequest[] = [];
+  readonly queue: { readonly request: LockRequest; readonly sinceMs: number }[] = [];
 }
 
 /** Locks of one process, with the rules of those in Redis: leases, tokens, hand-over in the order of arrival. */
@@ -27,8 +32,10 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   readonly #who: string;
   readonly #mutexes = new Map<string, Mutex>();
   readonly #ticks = new Map<string, number>();
+  readonly #fenced = new Map<string, number>();
   #lastToken = 0;
   #push: (grant: Pushed) => void = () => {};
+  #forced: (what: Forced) => void = () => {};
 
   constructor(clock: Clock, who: string) {
     this.#clock = clock;
@@ -38,7 +45,9 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   join(request: LockRequest): Promise<Acquired> {
     const answer = this.#acquire(request);
     const { queue } = this.#mutex(request.keys);
-    if (answer.state === 'busy' && !queue.some(({ nonce }) => nonce === request.nonce)) queue.push(request);
+    if (answer.state === 'busy' && !queue.some((waiting) => waiting.request.nonce === request.nonce)) {
+      queue.push({ request, sinceMs: this.#clock.wallMs() });
+    }
     return Promise.resolve(answer);
   }
 
@@ -54,35 +63,91 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(answer);
   }
 
-  heartbeat(keys: LockKeys, waiters: readonly Waiter[]): Promise<Heartbeat> {
-    const mutex = this.#mutex(keys);
-    this.#handOver(mutex);
-    const mine = waiters.find(({ request }) => request.nonce === mutex.held?.identity.nonce);
-    return Promise.resolve({
-      ttlMs: mutex.held === undefined ? -2 : mutex.held.untilMs - this.#clock.monoMs(),
-      fence: this.#lastToken,
-      granted: mine && mutex.held ? { nonce: mine.request.nonce, token: mutex.held.token } : undefined,
-      places: waiters.map(() => '0'),
-    });
+  heartbeat(waiting: readonly Waiting[]): Promise<Heartbeat[]> {
+    return Promise.resolve(waiting.map((each) => this.#beat(each)));
   }
 
   renew({ keys, nonce }: LockIdentity, ttl: number): Promise<boolean> {
     const { held } = this.#mutex(keys);
-    if (held?.identity.nonce !== nonce) return Promise.resolve(false);
+    if (held?.identity.nonce !== nonce || held.released) return Promise.resolve(false);
     held.untilMs = this.#clock.monoMs() + ttl;
     return Promise.resolve(true);
   }
 
-  release({ keys, nonce }: LockIdentity): Promise<Released> {
+  release({ keys, nonce }: LockIdentity, minHoldMs: number): Promise<Released> {
     const mutex = this.#mutex(keys);
     if (mutex.held?.identity.nonce !== nonce) {
-      const place = mutex.queue.findIndex((waiting) => waiting.nonce === nonce);
+      const place = mutex.queue.findIndex(({ request }) => request.nonce === nonce);
       if (place >= 0) mutex.queue.splice(place, 1);
       return Promise.resolve({ released: false, holder: this.#holder(mutex) });
     }
-    mutex.held = undefined;
+    const untilMs = mutex.held.sinceMs + minHoldMs;
+    // Nobody's from here on, whoever asks to renew it.
+    if (untilMs > this.#clock.monoMs()) mutex.held = { ...mutex.held, untilMs, released: true };
+    else mutex.held = undefined;
     this.#handOver(mutex);
-    return Promise.resolve({ released: true });
+    return Promise.resolve({ released: true, unsettled: false });
+  }
+
+  inspect(keys: LockKeys): Promise<Inspected | null> {
+    const mutex = this.#mutex(keys);
+    const holder = this.#holder(mutex);
+    if (mutex.held === undefined || holder === undefined) return Promise.resolve(null);
+    const nowMs = this.#clock.wallMs();
+    const waiters = mutex.queue.map(({ request: { owner }, sinceMs }) => {
+      return { owner, process: this.#who, sinceMs, seenMs: nowMs };
+    });
+    const ttlMs = mutex.held.untilMs - this.#clock.monoMs();
+    return Promise.resolve({ holder, ttlMs, nowMs, waiting: waiters.length, waiters });
+  }
+
+  forceRelease(keys: LockKeys): Promise<LockHolder | undefined> {
+    const mutex = this.#mutex(keys);
+    const { held } = mutex;
+    const holder = this.#holder(mutex);
+    mutex.held = undefined;
+    if (held?.token !== undefined) this.#forced({ nonce: held.identity.nonce, token: held.token });
+    this.#handOver(mutex);
+    return Promise.resolve(holder);
+  }
+
+  onForced(forced: (what: Forced) => void): void {
+    this.#forced = forced;
+  }
+
+  rawAcquire(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    const mutex = this.#mutex({ lock });
+    if (mutex.held) return Promise.resolve(false);
+    const since = new Date(this.#clock.wallMs());
+    const sinceMs = this.#clock.monoMs();
+    mutex.held = { identity: { nonce: '', owner }, since, sinceMs, untilMs: sinceMs + ttlMs };
+    return Promise.resolve(true);
+  }
+
+  rawRelease(lock: string, owner: string): Promise<boolean> {
+    const mutex = this.#mutex({ lock });
+    if (mutex.held?.identity.owner !== owner) return Promise.resolve(false);
+    mutex.held = undefined;
+    return Promise.resolve(true);
+  }
+
+  rawExtend(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    const { held } = this.#mutex({ lock });
+    if (held?.identity.owner !== owner) return Promise.resolve(false);
+    held.untilMs = this.#clock.monoMs() + ttlMs;
+    return Promise.resolve(true);
+  }
+
+  /** The condition alone: there is no Redis to write to. */
+  fencedSet({ fenced }: FencedKey, { token }: FencedWrite): Promise<number | undefined> {
+    const seen = this.#fenced.get(fenced);
+    if (seen !== undefined && token < seen) return Promise.resolve(seen);
+    this.#fenced.set(fenced, token);
+    return Promise.resolve(undefined);
+  }
+
+  fencedDelete(key: FencedKey, write: FencedWrite): Promise<number | undefined> {
+    return this.fencedSet(key, write);
   }
 
   onPush(pushed: (grant: Pushed) => void): void {
@@ -93,7 +158,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   readonly onResync = (): void => {};
 
   /** The lock of these keys, as of now: an expired lease has ended. */
-  #mutex({ lock }: LockKeys): Mutex {
+  #mutex({ lock }: Pick<LockKeys, 'lock'>): Mutex {
     let mutex = this.#mutexes.get(lock);
     if (!mutex) this.#mutexes.set(lock, (mutex = new Mutex()));
     if (mutex.held && mutex.held.untilMs <= this.#clock.monoMs()) mutex.held = undefined;
@@ -104,30 +169,51 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   #acquire(request: LockRequest): Acquired {
     const mutex = this.#mutex(request.keys);
     const { held } = mutex;
-    if (held?.identity.nonce === request.nonce) return { state: 'granted', token: held.token };
-    if (held === undefined && mutex.queue.length === 0) {
-      return { state: 'granted', token: this.#grant(mutex, request).token };
+    if (held?.token !== undefined && held.identity.nonce === request.nonce) {
+      return { state: 'granted', token: held.token };
     }
+    if (held === undefined && mutex.queue.length === 0) return { state: 'granted', token: this.#grant(mutex, request) };
     const ttlMs = held === undefined ? -2 : held.untilMs - this.#clock.monoMs();
     return { state: 'busy', ttlMs, fence: this.#lastToken, holder: this.#holder(mutex), place: '0' };
   }
 
-  #handOver(mutex: Mutex): void {
-    const next = mutex.held === undefined ? mutex.queue.shift() : undefined;
+  #beat({ keys, waiters }: Waiting): Heartbeat {
+    const mutex = this.#mutex(keys);
+    this.#handOver(mutex, waiters);
+    const { held } = mutex;
+    const mine = waiters.find(({ request }) => request.nonce === held?.identity.nonce);
+    return {
+      ttlMs: held === undefined ? -2 : held.untilMs - this.#clock.monoMs(),
+      fence: this.#lastToken,
+      granted: mine && held?.token !== undefined ? { nonce: mine.request.nonce, token: held.token } : undefined,
+      unsettled: false,
+      places: waiters.map(() => '0'),
+    };
+  }
+
+  /** @param told learn it by the reply, and need no message */
+  #handOver(mutex: Mutex, told: Waiting['waiters'] = []): void {
+    const next = mutex.held === undefined ? mutex.queue.shift()?.request : undefined;
     if (next === undefined) return;
-    const { identity, token } = this.#grant(mutex, next);
+    const token = this.#grant(mutex, next);
+    if (told.some(({ request }) => request.nonce === next.nonce)) return;
     queueMicrotask(() => {
-      this.#push({ identity, token, validMs: next.ttlMs });
+      this.#push({ identity: next, token, validMs: next.ttlMs });
     });
   }
 
-  #grant(mutex: Mutex, identity: LockRequest): Held {
+  #grant(mutex: Mutex, identity: LockRequest): number {
     const token = (this.#lastToken = Math.max(this.#lastToken + 1, Math.floor(this.#clock.wallMs() * 1_000)));
     const since = new Date(this.#clock.wallMs());
-    return (mutex.held = { identity, token, since, untilMs: this.#clock.monoMs() + identity.ttlMs });
+    const sinceMs = this.#clock.monoMs();
+    mutex.held = { identity, token, since, sinceMs, untilMs: sinceMs + identity.ttlMs };
+    return token;
   }
 
   #holder({ held }: Mutex): LockHolder | undefined {
-    return held && { owner: held.identity.owner, process: this.#who, since: held.since };
+    if (held === undefined) return undefined;
+    const { identity, since, token } = held;
+    if (token === undefined) return { owner: identity.owner };
+    return { owner: identity.owner, process: this.#who, since, fencingToken: token };
   }
 }

@@ -5,14 +5,19 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import {
   CacheService,
   CacheStampedeSafe,
+  DeadLetterTask,
+  DropTask,
   LockService,
   LockTimeoutError,
   QueueService,
   REDIS_CONNECTIONS,
+  RetryTask,
+  SnoozeTask,
   TaskHandler,
   WithLock,
   currentLock,
   defineQueue,
+  type PublishOptions,
   type RedisConnections,
   type Task,
 } from '../sluice/index.js';
@@ -123,6 +128,36 @@ describe('SluiceTestingModule', () => {
     expect((await next).held).toBe(false);
   });
 
+  it('locks: inspected, counted, forced, by the plain recipe', async () => {
+    const locks = app.get(LockService);
+    expect(await locks.inspect('a')).toBeNull();
+    const held = await locks.acquire('a', { owner: 'me' });
+    const next = locks.acquire('a', { owner: 'you' });
+    await until(() => locks.stats().contended === 1, { what: 'it waits' });
+    const { owner, fencingToken } = held;
+    expect(await locks.inspect('a')).toMatchObject({ owner, fencingToken, kind: 'ours', pid: process.pid, waiting: 1 });
+    expect((await locks.inspect('a'))?.waiters).toMatchObject([{ owner: 'you', pid: process.pid }]);
+    expect(await locks.forceRelease('a')).toBe(true);
+    expect(held.held).toBe(false);
+    expect(held.signal.reason).toMatchObject({ why: 'forced' });
+    const token = (await next).fencingToken;
+    await locks.fenced.set('k', 'v', token);
+    await expect(locks.fenced.set('k', 'v', held.fencingToken)).rejects.toMatchObject({ code: 'SLUICE_STALE_TOKEN' });
+    expect(await (await next).release()).toBe(true);
+    expect(locks.stats()).toMatchObject({ acquired: 2, contended: 1, lost: 1, held: 0, waiting: 0 });
+
+    expect(await locks.raw.acquire('a', 'cli', 60_000)).toBe(1);
+    expect(await locks.raw.acquire('a', 'cli', 60_000)).toBe(0);
+    expect(await locks.inspect('a')).toMatchObject({ owner: 'cli', kind: 'foreign' });
+    expect(await locks.tryAcquire('a')).toBeNull();
+    expect(await locks.raw.extend('a', 'you', 1)).toBe(0);
+    expect(await locks.raw.extend('a', 'cli', 30_000)).toBe(1);
+    expect(await locks.raw.release('a', 'you')).toBe(0);
+    const waits = locks.acquire('a');
+    expect(await locks.raw.release('a', 'cli')).toBe(1);
+    expect((await waits).held).toBe(true);
+  });
+
   it('keeps a lock that is renewed', async () => {
     const locks = app.get(LockService);
     const held = await locks.acquire('a', { ttlMs: 60 });
@@ -194,8 +229,80 @@ describe('SluiceTestingModule', () => {
     expect(await queue.drain()).toEqual({ completed: 4, dead: 1 });
     expect(shop.attempts.sort()).toEqual([1, 1, 1, 2, 2, 3]);
     expect(shop.sent).toEqual([1, 2]);
-    expect(queue.dead(Orders)).toEqual([{ id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') }]);
+    expect(queue.deadTasks(Orders)).toEqual([
+      { id: ids[2], payload: { id: 3, fails: 9 }, error: new Error('failed 3') },
+    ]);
     expect(await queue.drain()).toEqual({ completed: 0, dead: 0 });
+  });
+
+  it('queues: delays wait until time was let pass, and handlers say what becomes of their tasks', async () => {
+    const runs: string[] = [];
+    @Injectable()
+    class Steps {
+      @TaskHandler('steps', { backoff: 60_000 })
+      run({ payload, attempt }: Task<string>): void {
+        runs.push(`${payload} ${attempt}`);
+        if (payload === 'snooze' && runs.length < 3) throw new SnoozeTask({ delayMs: 1_000 });
+        if (payload === 'drop') throw new DropTask();
+        if (payload === 'dead') throw new DeadLetterTask('no use');
+        if (payload === 'retry' && attempt === 1) throw new RetryTask({ delayMs: 1_000 });
+        if (payload === 'fail') throw new Error('no');
+      }
+    }
+    const steps = await Test.createTestingModule({
+      imports: [SluiceTestingModule.forRoot()],
+      providers: [Steps],
+    }).compile();
+    await steps.init();
+    const queue = steps.get(TestingQueue);
+    /** Publishes one, runs it, and lets time pass. */
+    const play = async (payload: string, options?: PublishOptions): Promise<object[]> => {
+      runs.length = 0;
+      await queue.publish('steps', payload, options);
+      const first = await queue.drain();
+      const { delayed } = await queue.counts('steps');
+      queue.advance(1_000);
+      return [first, { delayed }, await queue.drain(), [...runs]];
+    };
+    const done = { completed: 1, dead: 0 };
+    const dead = { completed: 0, dead: 1 };
+    const none = { completed: 0, dead: 0 };
+    expect(await play('late', { delayMs: 1_000 })).toEqual([none, { delayed: 1 }, done, ['late 1']]);
+    expect(await play('retry')).toEqual([none, { delayed: 1 }, done, ['retry 1', 'retry 2']]);
+    expect(await play('drop')).toEqual([done, { delayed: 0 }, none, ['drop 1']]);
+    expect(await play('dead')).toEqual([dead, { delayed: 0 }, none, ['dead 1']]);
+    expect(await play('fail', { maxAttempts: 2 })).toEqual([dead, { delayed: 0 }, none, ['fail 1', 'fail 2']]);
+    expect(await play('snooze')).toEqual([none, { delayed: 1 }, none, ['snooze 1', 'snooze 1']]);
+    queue.advance(1_000);
+    expect(await queue.drain()).toEqual(done);
+    expect((await queue.dead('steps').list()).tasks.map((letter) => letter.reason)).toEqual(['no use', 'max-attempts']);
+    await steps.close();
+  });
+
+  it('queues: each group of a queue gets every task, and retries its own', async () => {
+    const runs: string[] = [];
+    @Injectable()
+    class Handlers {
+      @TaskHandler('parcels', { group: 'pack' })
+      pack({ payload, attempt }: Task<number>): void {
+        runs.push(`pack ${payload} ${attempt}`);
+        if (attempt === 1) throw new Error('not yet');
+      }
+
+      @TaskHandler('parcels', { group: 'bill' })
+      bill({ payload, attempt }: Task<number>): void {
+        runs.push(`bill ${payload} ${attempt}`);
+      }
+    }
+    const both = await Test.createTestingModule({
+      imports: [SluiceTestingModule.forRoot()],
+      providers: [Handlers],
+    }).compile();
+    await both.init();
+    await both.get(QueueService).publish('parcels', 7);
+    expect(await both.get(TestingQueue).drain()).toEqual({ completed: 2, dead: 0 });
+    expect(runs.sort()).toEqual(['bill 7 1', 'pack 7 1', 'pack 7 2']);
+    await both.close();
   });
 
   it('queues: refuses what the real one refuses', async () => {

@@ -5,6 +5,7 @@ import { CACHE_SERVICE, CacheService, type SluiceCacheModuleOptions } from '../c
 import { CronJobs } from '../lock/cron-jobs.js';
 import { LockService, LOCK_SERVICE, type SluiceLockModuleOptions } from '../lock/index.js';
 import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
+import { HandlerCalls } from '../queue/handler-calls.js';
 import { HandlerRegistry, QUEUE_SETTINGS } from '../queue/handler.registry.js';
 import { QUEUE_SERVICE, QueueService, type SluiceQueueModuleOptions } from '../queue/index.js';
 import { resolveQueueOptions } from '../queue/queue.options.js';
@@ -113,6 +114,7 @@ function queueProviders(options: SluiceQueueModuleOptions = {}): NonNullable<Dyn
   return [
     { provide: QUEUE_SETTINGS, useFactory: () => resolveQueueOptions(options) },
     HandlerRegistry,
+    HandlerCalls,
     TaskHandlerExplorer,
     TestingQueue,
     { provide: QUEUE_SERVICE, useExisting: TestingQueue },

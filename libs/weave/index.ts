@@ -13,6 +13,7 @@ export {
   type OptionChecks,
 } from './options.js';
 export { bindSluice, type ProviderLookup } from './bind-sluice.js';
+export { copyMethodMetadata } from './copy-method-metadata.js';
 export { brandService } from './bound-service.js';
 export { type AsyncMethodDecorator, type AsyncMethodDecoratorOf, type KeyFunction } from './method-types.js';
 export { weaveMethod, type WeaveDecorator } from './weave-method.js';

@@ -1,4 +1,5 @@
 /** One process of a fleet that competes for locks and logs what it held. */
+import { readdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Lock } from 'nestjs-sluice/lock';
 import { serve } from '../support/app-host.js';
@@ -73,6 +74,23 @@ serve({
       const at = now();
       history.open(name, { token: held.fencingToken, at });
       return { at, token: held.fencingToken };
+    },
+    /** Nothing runs for so long: no timer, no answer. */
+    block: (ms: number) => {
+      for (const end = performance.now() + ms; performance.now() < end;);
+    },
+    force: (name: string) => locks.forceRelease(name),
+    /** Takes and releases so many names, some at once. */
+    async pass(from: number, count: number, atOnce: number): Promise<void> {
+      let next = from;
+      const one = async (): Promise<void> => {
+        while (next < from + count) await (await locks.acquire(`name ${next++}`, { waitMs: 60_000 })).release();
+      };
+      await Promise.all(Array.from({ length: atOnce }, one));
+    },
+    footprint: () => {
+      globalThis.gc?.();
+      return { heapMb: process.memoryUsage().heapUsed / 2 ** 20, handles: readdirSync('/proc/self/fd').length };
     },
     drop: () => held?.release(),
     isHeld: () => held?.held,

@@ -1,4 +1,4 @@
-/** A process that handles `tasks` and writes each run into the ledger. What a task asks for stands in its payload. */
+/** A process that handles its queues and writes each run into the ledger. What a task asks for stands in its payload. */
 import type { Task } from 'nestjs-sluice/queue';
 import { setTimeout as pause } from 'node:timers/promises';
 import { emit, serve } from '../support/app-host.js';
@@ -12,26 +12,42 @@ export interface Work {
   hangs?: boolean;
   /** Fails after its work, in the processes named here (by `name` of the environment). */
   failsIn?: string;
+  /** Fails always. */
+  fails?: boolean;
+  /** Kills its process. */
+  kills?: boolean;
 }
 
-const { REDIS_URL = '', LEDGER = '', LEASE_MS, DRAIN_MS, CONCURRENCY = '10', NAME = '' } = process.env;
+const {
+  REDIS_URL = '',
+  LEDGER = '',
+  LEASE_MS,
+  DRAIN_MS,
+  CONCURRENCY = '10',
+  NAME = '',
+  QUEUES = 'tasks',
+  BACKOFF_MS,
+} = process.env;
 const ledger = new Ledger(LEDGER);
+
+const run = async (task: Task<Work>): Promise<void> => {
+  const { ms, hangs, failsIn, fails, kills } = task.payload;
+  emit('started', { id: task.id, queue: task.stream, deliveries: task.deliveries });
+  if (kills) process.kill(process.pid, 'SIGKILL');
+  if (hangs && task.deliveries === 1) await new Promise(() => {});
+  if (ms) await pause(ms);
+  if (fails || failsIn === NAME) throw new Error('as asked');
+  ledger.write(task);
+  emit('done', { id: task.id, queue: task.stream, deliveries: task.deliveries });
+};
+const options = {
+  concurrency: Number(CONCURRENCY),
+  ...(BACKOFF_MS === undefined ? {} : { backoff: Number(BACKOFF_MS) }),
+};
 
 const { app } = await startQueueApp({
   url: REDIS_URL,
-  handlers: {
-    tasks: {
-      run: async (task: Task<Work>) => {
-        emit('started', { id: task.id, deliveries: task.deliveries });
-        if (task.payload.hangs && task.deliveries === 1) await new Promise(() => {});
-        if (task.payload.ms) await pause(task.payload.ms);
-        if (task.payload.failsIn === NAME) throw new Error('as asked');
-        ledger.write(task);
-        emit('done', { id: task.id, deliveries: task.deliveries });
-      },
-      options: { concurrency: Number(CONCURRENCY) },
-    },
-  },
+  handlers: Object.fromEntries(QUEUES.split(',').map((queue) => [queue, { run, options }])),
   queue: {
     ...(LEASE_MS === undefined ? {} : { leaseMs: Number(LEASE_MS) }),
     ...(DRAIN_MS === undefined ? {} : { drainMs: Number(DRAIN_MS) }),

@@ -1,161 +1,187 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { RedisServer } from 'nestjs-sluice/testing';
-import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
-import { forkApp, type ForkedApp } from '../support/fork-app.js';
-import { checkIntervals, readHistory, type Interval } from '../support/history.js';
+import { defineChaos, holds, type ChaosContext, type Verdict } from '../support/chaos.js';
+import { losing } from '../support/data-loss.js';
+import type { ForkedApp } from '../support/fork-app.js';
+import { GrantOrder } from '../support/grant-order.js';
+import { SwitchableProxy } from '../support/switchable-proxy.js';
+import { LEASE_MS, LockFleet, NAMES } from './lock-fleet.js';
+import { costOfRelease } from './lock-release-cost.js';
+import { distinctNames } from './lock-names.js';
+import { withWorkers } from './lock-workers.js';
 
-const NAMES = ['a', 'b', 'c'];
-const WORKERS = 3;
-const LEASE_MS = 400;
-/** How soon every lock must be free again once nothing disturbs: a lease, a provisional grant, and slow machines. */
-const HEALED_WITHIN_MS = 10_000;
+/** Half of what is to be granted in all: two scenarios share it. */
+const GRANTS = 50_000;
+const KEEPS_DATA = ['--appendonly', 'yes', '--appendfsync', 'no', '--enable-debug-command', 'yes'];
 
 export default defineChaos({
   feature: 'lock',
   scenarios: {
     fleet: {
-      about: 'processes that hold and wait are killed and paused; Redis hangs, drops its clients, forgets its scripts',
-      run: fleetUnderFire,
+      about: '8 processes killed, paused, blocked; Redis hangs, restarts with its data, drops clients, forgets scripts',
+      run: (ctx) => fleetUnderFire(ctx, KEEPS_DATA, () => ({})),
     },
+    amnesia: {
+      about: 'the same 8 processes; Redis loses its data in restarts and FLUSHALL, locks are deleted and forced',
+      run: (ctx) => fleetUnderFire(ctx, ['--enable-debug-command', 'yes'], forgetting),
+    },
+    failover: { about: 'a replica that lags behind is promoted, again and again', run: failover },
+    fifo: { about: '10,000 contended grants in the order of arrival', run: firstComeFirstServed },
+    releaseCost: { about: 'what a release costs the server: 2 and 512 waiters in 8 processes', run: costOfRelease },
+    names: { about: '100,000 names under contention: nothing stays behind', run: distinctNames },
   },
 });
 
-async function fleetUnderFire(ctx: ChaosContext): Promise<Verdict[]> {
-  const dir = mkdtempSync(join(tmpdir(), 'sluice-chaos-lock-'));
-  const redis = await ctx.startRedis();
+type Faults = Record<string, (victim: ForkedApp) => Promise<unknown>>;
+
+async function fleetUnderFire(
+  ctx: ChaosContext,
+  args: string[],
+  more: (redis: RedisServer, admin: Redis, fleet: LockFleet, ctx: ChaosContext) => Faults,
+): Promise<Verdict[]> {
+  const redis = await ctx.startRedis({ args });
   const admin = new Redis(redis.url);
-  const fleet = new Fleet(redis, dir);
+  // It reports what its socket suffers; so do the verdicts.
+  admin.on('error', () => {});
+  const fleet = new LockFleet(redis.url);
   try {
     await fleet.fill();
-    const injected = await fire(ctx, redis, admin, fleet);
-    const failures = await fleet.finish();
-    const intervals = readHistory(dir);
-    const violations = checkIntervals(intervals);
-    const left = (await admin.keys('*')).filter((key) => !key.endsWith(':~fence'));
-    const overlaps = violations.filter(({ kind }) => kind === 'overlap');
-    const stale = violations.filter(({ kind }) => kind === 'token');
-    ctx.log(`${intervals.length} grants; ${injected}`);
-    return [
-      holds('no two hold one lock at a time', overlaps.length === 0, show(overlaps)),
-      holds('fencing tokens strictly increase', stale.length === 0, show(stale)),
-      holds('locks were granted all along', intervals.length > 100, `${intervals.length} grants`),
-      holds('once nothing disturbs, every lock is free for everyone', failures.length === 0, list(failures)),
-      holds('nothing is left but fences', left.length === 0, list(left)),
-      rejectsPlanted('a second holder in the middle of a hold', checkIntervals([...intervals, intruder(intervals)])),
-    ];
+    const faults = { ...faultsOf(redis, admin, fleet, ctx), ...more(redis, admin, fleet, ctx) };
+    await fire(ctx, faults, fleet);
+    return await fleet.verdicts(admin, ctx.budgetMs === undefined ? GRANTS : 100);
   } finally {
-    await fleet.kill();
+    await fleet.end();
     admin.disconnect();
-    rmSync(dir, { recursive: true });
   }
 }
 
-async function fire(ctx: ChaosContext, redis: RedisServer, admin: Redis, fleet: Fleet): Promise<string> {
+/** Draws faults until enough was granted, or the time is over. */
+async function fire(ctx: ChaosContext, faults: Faults, fleet: LockFleet): Promise<void> {
   const counts: Record<string, number> = {};
-  const faults: Record<string, (victim: ForkedApp) => Promise<unknown>> = {
+  const names = Object.keys(faults);
+  let granted = 0;
+  for (let round = 0; ctx.budgetMs === undefined ? granted < GRANTS : ctx.more(round, 0); round++) {
+    // Each at least once, then at random.
+    const name = names[round] ?? names[Math.floor(ctx.random() * names.length)] ?? 'kill';
+    counts[name] = (counts[name] ?? 0) + 1;
+    await faults[name]?.(fleet.any(ctx.random()));
+    // What was paused closes its books before anything happens to it again.
+    await pause(200 + ctx.random() * 300);
+    if (round % 10 === 9) granted = await fleet.grants();
+  }
+  const injected = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
+  ctx.log(injected.join(', '));
+}
+
+/** Under these nothing may go wrong at all. */
+function faultsOf(redis: RedisServer, admin: Redis, fleet: LockFleet, ctx: ChaosContext): Faults {
+  const stopFor = (leases: number) => async (victim: ForkedApp) => {
+    victim.pause();
+    await pause(LEASE_MS * leases);
+    victim.resume();
+  };
+  return {
     kill: (victim) => fleet.replace(victim),
-    pause: async (victim) => {
-      victim.pause();
-      // From half a lease to well beyond what a waiter may be silent.
-      await pause(LEASE_MS / 2 + ctx.random() * (ctx.random() < 0.2 ? 3_500 : 1_000));
-      victim.resume();
-    },
+    'stop for half a lease': stopFor(0.5),
+    'stop for 1.1 leases': stopFor(1.1),
+    'stop for 3 leases': stopFor(3),
+    'stop for longer than a waiter may be silent': stopFor(9),
+    'block the event loop': (victim) => victim.call('block', LEASE_MS * (0.5 + ctx.random() * 2)),
     hang: async () => {
       redis.pause();
       await pause(100 + ctx.random() * 700);
       redis.resume();
     },
-    'drop commands': () => admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'),
-    'drop subscribers': () => admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'),
-    'forget scripts': () => admin.script('FLUSH'),
+    'CLIENT PAUSE': () => admin.call('CLIENT', 'PAUSE', String(Math.ceil(100 + ctx.random() * 500)), 'ALL'),
+    'DEBUG SLEEP': () => admin.call('DEBUG', 'SLEEP', String(0.1 + ctx.random() * 0.6)),
+    'CLIENT KILL normal': () => admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'),
+    'CLIENT KILL pubsub': () => admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub'),
+    'SCRIPT FLUSH': () => admin.script('FLUSH'),
+    'kill and restart': () => redis.kill().then(() => redis.restart()),
   };
-  const names = Object.keys(faults);
-  for (let round = 0; ctx.more(round, 30); round++) {
-    const name = names[Math.floor(ctx.random() * names.length)] ?? 'kill';
-    counts[name] = (counts[name] ?? 0) + 1;
-    await faults[name]?.(fleet.any(ctx.random()));
-    // What was paused closes its books before anything happens to it again.
-    await pause(200 + ctx.random() * 300);
-  }
-  return Object.entries(counts)
-    .map(([name, count]) => `${name} ${count}`)
-    .join(', ');
 }
 
-/** Processes that compete for a few locks without end. */
-class Fleet {
-  readonly #redis: RedisServer;
-  readonly #dir: string;
-  #workers: ForkedApp[] = [];
-  #born = 0;
+/** After these, a holder of before may overlap the next one until its validity ends. Tokens go on rising all the same. */
+function forgetting(redis: RedisServer, admin: Redis, fleet: LockFleet, ctx: ChaosContext): Faults {
+  const any = (): string => NAMES[Math.floor(ctx.random() * NAMES.length)] ?? 'a';
+  return {
+    'kill and restart': () => losing(fleet.losses, () => redis.kill().then(() => redis.restart())),
+    FLUSHALL: () => losing(fleet.losses, () => admin.flushall()),
+    DEL: () => {
+      const name = any();
+      return losing(fleet.losses, () => admin.del(`lock:${name}`), name);
+    },
+    forceRelease: (victim) => {
+      const name = any();
+      return losing(fleet.losses, () => victim.call('force', name), name);
+    },
+  };
+}
 
-  constructor(redis: RedisServer, dir: string) {
-    this.#redis = redis;
-    this.#dir = dir;
-  }
-
-  any(random: number): ForkedApp {
-    return this.#workers[Math.floor(random * this.#workers.length)]!;
-  }
-
-  async replace(victim: ForkedApp): Promise<void> {
-    await victim.kill();
-    this.#workers = this.#workers.filter((app) => app !== victim);
-    await this.fill();
-  }
-
-  async fill(): Promise<void> {
-    while (this.#workers.length < WORKERS) {
-      const env = { REDIS_URL: this.#redis.url, HISTORY_DIR: this.#dir, WORKER: `worker-${++this.#born}` };
-      const app = await forkApp('lock-worker', { env });
-      this.#workers.push(app);
-      for (const name of NAMES) {
-        const hammer = { name, waiters: 3, rounds: Infinity, holdMs: 8, ttlMs: LEASE_MS };
-        app.call('hammer', hammer).catch(() => {});
-      }
+/** A replica stops following, is promoted a moment later, and the writes of that moment are gone. */
+async function failover(ctx: ChaosContext): Promise<Verdict[]> {
+  let [primary, replica] = [await ctx.startRedis(), await startReplica(ctx)];
+  await follow(replica, primary);
+  const proxy = await SwitchableProxy.to(primary.port);
+  const fleet = new LockFleet(`redis://127.0.0.1:${proxy.port}`);
+  const admin = new Redis(proxy.port);
+  admin.on('error', () => {});
+  try {
+    await fleet.fill();
+    let rounds = 0;
+    for (; ctx.more(rounds, 20); rounds++) {
+      await pause(500 + ctx.random() * 500);
+      const promoted = replica;
+      await losing(fleet.losses, async () => {
+        await command(promoted, 'REPLICAOF', 'NO', 'ONE');
+        await pause(ctx.random() * 200);
+        proxy.switchTo(promoted.port);
+      });
+      [primary, replica] = [replica, primary];
+      await follow(replica, primary);
     }
-  }
-
-  /** Ends the work; each process must get each lock then. Returns what went wrong. */
-  async finish(): Promise<string[]> {
-    const failures: string[] = [];
-    await Promise.all(this.#workers.map((app) => app.call('finish')));
-    for (const app of this.#workers) {
-      for (const name of NAMES) {
-        const late = new Promise<string>((resolve) => setTimeout(resolve, HEALED_WITHIN_MS, 'it did not come'));
-        const taken = app.call('take', name, LEASE_MS).then(
-          () => app.call('drop').then(() => undefined),
-          (error: unknown) => String(error),
-        );
-        const failure = await Promise.race([taken, late]);
-        if (failure !== undefined) failures.push(`${app.name} ${name}: ${failure}`);
-      }
-    }
-    await Promise.all(this.#workers.map((app) => app.stop().catch((error: unknown) => failures.push(String(error)))));
-    return failures;
-  }
-
-  async kill(): Promise<void> {
-    await Promise.all(this.#workers.map((app) => app.kill()));
+    ctx.log(`${rounds} promotions, each of a replica that lagged up to 200 ms`);
+    return await fleet.verdicts(admin, 1_000);
+  } finally {
+    await fleet.end();
+    admin.disconnect();
+    proxy.close();
   }
 }
 
-function intruder(intervals: readonly Interval[]): Interval {
-  const long = intervals.reduce((a, b) => (b.to - b.from > a.to - a.from ? b : a));
-  const middle = (long.from + long.to) / 2n;
-  return { name: long.name, from: middle, to: middle + 1n, by: 'an intruder' };
+function startReplica(ctx: ChaosContext): Promise<RedisServer> {
+  return ctx.startRedis({ args: ['--repl-diskless-sync-delay', '0'] });
 }
 
-const list = (texts: readonly string[]): string | undefined => (texts.length > 0 ? texts.join('; ') : undefined);
+async function follow(replica: RedisServer, primary: RedisServer): Promise<void> {
+  await command(replica, 'REPLICAOF', '127.0.0.1', String(primary.port));
+  for (let i = 0; i < 200; i++) {
+    if (String(await command(replica, 'INFO', 'replication')).includes('master_link_status:up')) return;
+    await pause(50);
+  }
+  throw new Error('the replica did not catch up');
+}
 
-function show(violations: readonly unknown[]): string | undefined {
-  if (violations.length === 0) return undefined;
-  const text = JSON.stringify(violations.slice(0, 3), (_key, value: unknown) =>
-    typeof value === 'bigint' ? String(value) : value,
-  );
-  return `${violations.length}: ${text}`;
+async function command(server: RedisServer, name: string, ...args: string[]): Promise<unknown> {
+  const client = new Redis(server.url);
+  try {
+    return await client.call(name, ...args);
+  } finally {
+    client.disconnect();
+  }
+}
+
+async function firstComeFirstServed(ctx: ChaosContext): Promise<Verdict[]> {
+  const redis = await ctx.startRedis();
+  return withWorkers(redis, 4, async (workers) => {
+    const order = await GrantOrder.watch(redis.url, 'busy');
+    const hammer = { name: 'busy', waiters: 10, rounds: 250, holdMs: 0 };
+    await Promise.all(workers.map((app) => app.call('hammer', hammer)));
+    const { grants, outOfTurn } = await order.end();
+    return [
+      holds('10,000 are granted', grants === 10_000, `${grants}`),
+      holds('none out of turn', outOfTurn.length === 0, outOfTurn.slice(0, 3).join('; ') || undefined),
+    ];
+  });
 }

@@ -1,60 +1,20 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
-import { alive } from '../support/alive.js';
+import { Launcher } from '../support/launcher.js';
 import { until } from '../support/until.js';
 
 interface Outcome {
   holds: boolean;
   redis: { host: string };
   processes: { name: string; pid: number }[];
-  coldKey: object;
-  orders: object;
-  dailyJob: object;
-  killedProcess: object;
-  speed: { lockMeanMs: number; tasksPerSecond: number };
-}
-
-/** The built launcher, as `npm run demo` runs it. */
-class Launcher {
-  stdout = '';
-  stderr = '';
-  readonly #child: ChildProcess;
-  readonly #end: Promise<unknown>;
-
-  constructor(args: string[], env: Record<string, string> = {}) {
-    if (process.env['SLUICE_STALE_BUILD']) throw new Error('dist is older than the sources: npm run build');
-    this.#child = spawn(process.execPath, ['dist/apps/demo/src/launcher.js', ...args], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
-    this.#child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
-    this.#end = once(this.#child, 'close');
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
-  /** Its exit code, or null after a signal that it did not catch. */
-  async exit(): Promise<number | null> {
-    await this.#end;
-    return this.#child.exitCode;
-  }
-
-  /** The processes of its fleet, as it printed them. */
-  async pids(): Promise<number[]> {
-    const pids = (): number[] => [...this.stdout.matchAll(/pid (\d+)$/gm)].map(([, pid]) => Number(pid));
-    await until(() => pids().length >= 3, { what: 'the processes serve', deadlineMs: 20_000 });
-    return pids();
-  }
-
-  async gone(pids: readonly number[]): Promise<void> {
-    await until(() => !pids.some(alive), { what: 'the processes are gone' });
-  }
+  recoveredMs: number;
+  tasksPerSecond: number;
+  lockMeanMs: number;
+  initial: number;
+  sold: number;
+  left: number;
+  steps: { orders: object; dailyJob: object; killedProcess: object; decrement: object };
 }
 
 async function ask<T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> {
@@ -87,14 +47,33 @@ describe('the demo', () => {
     const outcome = JSON.parse(launcher.stdout) as Outcome;
     expect(outcome).toMatchObject({
       holds: true,
-      coldKey: { requests: 100, answered: 100, loads: 1 },
-      orders: { placed: 300, accepted: 300, completed: 280, retried: 40, dead: 20, attempts: 380, left: 0 },
-      dailyJob: { ticks: 5, runs: 5, onceAt: 5 },
-      killedProcess: { accepted: 120, completed: 120, dead: 0, left: 0, answersAgain: 200 },
-      speed: { tasks: 5_000, handled: 5_000 },
+      requests: 100,
+      queries: 1,
+      accepted: 420,
+      completed: 400,
+      dead: 20,
+      dailyRuns: 1,
+      steps: {
+        orders: {
+          placed: 300,
+          accepted: 300,
+          completed: 280,
+          paid: 280,
+          retried: 40,
+          dead: 20,
+          attempts: 380,
+          left: 0,
+        },
+        dailyJob: { ticks: 5, runs: 5, onceAt: 5 },
+        killedProcess: { accepted: 120, completed: 120, paid: 120, dead: 0, left: 0, answersAgain: 200 },
+        decrement: { script: { taken: 150, left: 0 }, watch: { taken: 150, left: 0 }, lock: { taken: 150, left: 0 } },
+      },
     });
-    expect(outcome.speed.lockMeanMs).toBeGreaterThan(0);
-    expect(outcome.speed.tasksPerSecond).toBeGreaterThan(0);
+    expect(outcome.sold).toBeGreaterThan(400);
+    expect(outcome.left).toBe(outcome.initial - outcome.sold);
+    for (const figure of ['recoveredMs', 'tasksPerSecond', 'lockMeanMs'] as const) {
+      expect(outcome[figure]).toBeGreaterThan(0);
+    }
 
     expect(outcome.processes).toHaveLength(3);
     await launcher.gone(outcome.processes.map(({ pid }) => pid));

@@ -1,33 +1,42 @@
 /** Faults in what keeps locks exclusive, fair and alive. */
-const waiting = { specs: ['libs/lock/waiting-room.spec'] };
+const waiting = { specs: ['libs/lock/waiting-room.(spec|clock)'] };
 const outage = { specs: ['libs/lock/waiting-room.outage'] };
 const service = { specs: ['libs/lock/lock.(service|held).spec'] };
+const late = { specs: ['libs/lock/late-requests'] };
+const minHold = { specs: ['libs/lock/min-hold'] };
+const known = { specs: ['libs/lock/known-locks'] };
 const lease = { file: 'libs/lock/lease.ts', specs: ['libs/lock/lease'] };
 const decorator = { specs: ['libs/lock/with-lock'] };
 const grant = 'libs/lock/scripts/grant.lua.ts';
+const raw = { file: 'libs/lock/scripts/raw.scripts.ts', specs: ['libs/lock/raw-locks'] };
+const operating = { file: 'libs/lock/scripts/force-release.script.ts', specs: ['libs/lock/lock.operating'] };
+const stats = { specs: ['libs/lock/lock.stats'] };
+const fenced = { file: 'libs/lock/scripts/fenced.scripts.ts', specs: ['libs/lock/fenced-keys'] };
+const errors = { specs: ['libs/lock/lock.errors'] };
+const server = { file: 'libs/redis/server-check.ts', specs: ['libs/redis/server-check'] };
 const handOver = 'libs/lock/scripts/hand-over.lua.ts';
 
 export default [
   {
     ...service,
-    name: 'the owner is enough to hold',
+    name: 'a given owner is enough to hold',
     file: grant,
-    find: "if string.sub(record, 1, #nonce + 1) ~= nonce .. ' ' then return nil end",
-    replace: '',
+    find: 'if owner == nonce then return true end',
+    replace: 'if owner then return true end',
   },
   {
     ...service,
     name: 'the record is enough to hold',
     file: grant,
-    find: "if redis.call('GET', lock) ~= owner then return nil end",
+    find: "if redis.call('GET', lock) ~= owner then return false end",
     replace: '',
   },
   {
     ...service,
     name: 'tokens follow the clock alone',
     file: grant,
-    find: 'last and last >= nowUs() and int(last + 1) or nowUs()',
-    replace: 'nowUs()',
+    find: 'if last > least then least = last end',
+    replace: '',
   },
   {
     ...waiting,
@@ -40,7 +49,7 @@ export default [
     ...service,
     name: 'a release leaves the lock free',
     file: 'libs/lock/scripts/release.script.ts',
-    find: '  settle({})',
+    find: '  settle({})\n',
     replace: '',
   },
   {
@@ -68,8 +77,8 @@ export default [
     ...waiting,
     name: 'who was passed over goes to the end',
     file: 'libs/lock/scripts/heartbeat.script.ts',
-    find: 'enqueue(nonce, owner, ttl, inbox, who, place)',
-    replace: "enqueue(nonce, owner, ttl, inbox, who, '0')",
+    find: 'enqueue(nonce, owner, ttl, floor, inbox, place)',
+    replace: "enqueue(nonce, owner, ttl, floor, inbox, '0')",
   },
   { ...waiting, name: 'a stale push is believed', file: 'libs/lock/waiter.ts', find: 'token > fence && ', replace: '' },
   {
@@ -83,22 +92,22 @@ export default [
     ...outage,
     name: 'a release that failed is forgotten',
     file: 'libs/lock/lock.keeper.ts',
-    find: 'if (isTransient(error)) this.#giveBack.add(request, request.ttlMs);',
+    find: 'if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);',
     replace: '',
   },
   {
     ...waiting,
     name: 'nobody asks again after a new subscription',
     file: 'libs/lock/waiting-room.ts',
-    find: 'line.heartbeatAtMs = 0;',
+    find: 'this.#heartbeatAtMs = 0;',
     replace: '',
   },
   {
     ...waiting,
     name: 'what a late heartbeat was granted is kept',
     file: 'libs/lock/waiting-room.ts',
-    find: 'if (!waiter.waiting) this.#unwanted(waiter.request);',
-    replace: 'if (!waiter.waiting) return;',
+    find: 'if (!waiter.waiting) this.#told.unwanted(waiter.request, waiter.request.ttlMs);\n    else',
+    replace: 'if (!waiter.waiting) return;\n    else',
   },
   {
     ...lease,
@@ -106,7 +115,7 @@ export default [
     find: "else if (this.remainingMs <= 0) this.#lose('expired');",
     replace: '',
   },
-  { ...lease, name: 'an older answer undoes a shortening', find: 'epoch === this.#epoch && ', replace: '' },
+  { ...lease, name: 'an older answer undoes a shortening', find: 'generation === this.#generation && ', replace: '' },
   {
     ...lease,
     name: 'a sleeping machine is not noticed',
@@ -125,7 +134,7 @@ export default [
     ...decorator,
     name: 'a tick is not remembered',
     file: 'libs/lock/scripts/acquire-tick.script.ts',
-    find: 'if done and done >= instant then return { 2 } end',
+    find: 'if done and by ~= nonce and tonumber(done) >= instant then return 2 end',
     replace: '',
   },
   {
@@ -134,5 +143,284 @@ export default [
     find: 'fired ? previous(time, nowMs, DAY_MS) : nearest(time, nowMs)',
     replace: 'nearest(time, nowMs)',
     specs: ['libs/lock/cron-instants'],
+  },
+
+  // Operating: the plain recipe, a forced release, what is told of a lock, fenced writes, the look at the server.
+  {
+    ...raw,
+    name: 'a raw release does not look at the owner',
+    find: "if redis.call('GET', lock) == owner then return redis.call('DEL', lock) end",
+    replace: "do return redis.call('DEL', lock) end",
+  },
+  {
+    ...raw,
+    name: 'a raw extension brings an expired lock back',
+    find: "if redis.call('GET', lock) == owner then return redis.call('PEXPIRE', lock, ttl) end",
+    replace:
+      "if (redis.call('GET', lock) or owner) == owner then redis.call('SET', lock, owner, 'PX', ttl) return 1 end",
+  },
+  {
+    ...raw,
+    name: 'a raw acquisition overwrites',
+    file: 'libs/lock/lock.store.ts',
+    find: "[lock, owner, 'PX', ttlMs, 'NX']",
+    replace: "[lock, owner, 'PX', ttlMs]",
+  },
+  {
+    ...operating,
+    name: 'a forced release is not told',
+    find: "if process and token then redis.call('PUBLISH'",
+    replace: "if false then redis.call('PUBLISH'",
+  },
+  {
+    ...operating,
+    name: 'a forced release leaves the lock free',
+    find: 'settle({})\nreturn { owner',
+    replace: 'return { owner',
+  },
+  {
+    ...operating,
+    name: 'a forced release takes the fence along',
+    find: "redis.call('DEL', lock, beside('holder'))",
+    replace: "redis.call('DEL', lock, fence, beside('holder'))",
+  },
+  {
+    ...operating,
+    name: 'a forced release that is told early is forgotten',
+    file: 'libs/lock/lock.keeper.ts',
+    find: 'if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();',
+    replace: '',
+  },
+  {
+    ...operating,
+    name: 'a forced release ends a later grant',
+    file: 'libs/lock/forced-locks.ts',
+    find: '?.token === token',
+    replace: ' !== undefined && token > 0',
+  },
+  {
+    ...operating,
+    name: 'the record of an earlier holder deceives',
+    file: 'libs/lock/scripts/inspect.script.ts',
+    find: "if record and math.abs(redis.call('PTTL', holder) - ttl) > 100 then record = false end",
+    replace: '',
+  },
+  {
+    ...operating,
+    name: 'a look reads every waiter',
+    file: 'libs/lock/scripts/inspect.script.ts',
+    find: '${WAITERS_SHOWN - 1}',
+    replace: '-1',
+  },
+  {
+    ...stats,
+    name: 'every name is remembered',
+    file: 'libs/lock/lock.stats.ts',
+    find: 'if (this.#young.size >= this.#size)',
+    replace: 'if (this.#young.size >= Infinity)',
+  },
+  {
+    ...stats,
+    name: 'a message is made for nobody',
+    file: 'libs/lock/lock.events.ts',
+    find: 'if (lockChannels.acquired.hasSubscribers) ',
+    replace: '',
+  },
+  {
+    ...stats,
+    name: 'an app that closes loses its locks',
+    file: 'libs/lock/lock.keeper.ts',
+    find: "lost === undefined || lost.why === 'closed'",
+    replace: 'lost === undefined',
+  },
+  {
+    ...fenced,
+    name: 'a fenced write is let through',
+    find: 'if seen and tonumber(token) < tonumber(seen)',
+    replace: 'if false',
+  },
+  {
+    ...fenced,
+    name: 'a holder writes only once',
+    find: 'tonumber(token) < tonumber(seen)',
+    replace: 'tonumber(token) <= tonumber(seen)',
+  },
+  {
+    ...fenced,
+    name: 'a fenced deletion forgets who made it',
+    find: "redis.call('DEL', key)",
+    replace: "redis.call('DEL', key, fenced)",
+  },
+  {
+    ...fenced,
+    name: 'a value outlives its token',
+    file: 'libs/lock/fenced-keys.ts',
+    find: 'Math.max(rememberMs ?? REMEMBER_MS, ttlMs ?? 0)',
+    replace: 'rememberMs ?? REMEMBER_MS',
+  },
+  {
+    ...errors,
+    name: 'an outage is told without the lock',
+    file: 'libs/lock/lock.keeper.ts',
+    find: 'isTransient(error) ? new LockUnavailableError(name, action, error) : error',
+    replace: 'error',
+  },
+  {
+    ...errors,
+    name: "a nested lock's timeout is taken for one's own",
+    file: 'libs/lock/with-lock.decorator.ts',
+    find: "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);",
+    replace:
+      "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);\n      if (lock) return await this.#service.run(lock, () => this.#call.proceed());",
+  },
+  { ...server, name: 'a policy without a limit is minded', find: 'maxMemory > 0 && ', replace: '' },
+  { ...server, name: 'a cache may not evict', find: 'kept.length > 0 && ', replace: '' },
+  { ...server, name: 'any version will do', find: 'Number.parseInt(redisVersion) < OLDEST', replace: 'false' },
+  {
+    ...server,
+    name: 'strict only warns',
+    file: 'libs/redis/connection.ts',
+    find: "if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);",
+    replace: '',
+  },
+  {
+    ...operating,
+    name: 'locks do not mind eviction',
+    file: 'libs/lock/lock.store.ts',
+    find: "connection.keeps('locks');",
+    replace: '',
+  },
+  {
+    ...late,
+    name: 'a late renewal cuts an extension',
+    file: 'libs/lock/scripts/renew.script.ts',
+    find: 'if asked < known then return 1 end',
+    replace: '',
+  },
+  {
+    ...late,
+    name: 'an extension is not numbered in Redis',
+    file: 'libs/lock/scripts/renew.script.ts',
+    find: "if asked > known then redis.call('SET', beside('holder'), nonce .. ' ' .. int(asked), 'PX', ttl)",
+    replace: "if false then redis.call('SET', beside('holder'), nonce .. ' ' .. int(asked), 'PX', ttl)",
+  },
+  {
+    ...late,
+    name: 'a repeated acquisition cuts an extension',
+    file: grant,
+    find: 'if generation(nonce) == 0 then',
+    replace: 'if true then',
+  },
+  {
+    ...late,
+    name: 'a tick granted without an answer is lost',
+    file: 'libs/lock/scripts/acquire-tick.script.ts',
+    find: 'by ~= nonce and ',
+    replace: '',
+  },
+  {
+    ...late,
+    name: "another lock's owner is taken for one's own",
+    file: 'libs/lock/lock.options.ts',
+    find: 'if (owner !== undefined && processOf(owner))',
+    replace: 'if (owner === null)',
+  },
+  {
+    ...minHold,
+    name: 'a lock is free at its release whatever was agreed',
+    file: 'libs/lock/scripts/release.script.ts',
+    find: 'if left > 0 then',
+    replace: 'if false then',
+  },
+  {
+    ...minHold,
+    name: 'minHoldMs counts from the release',
+    file: 'libs/lock/scripts/release.script.ts',
+    find: 'math.ceil(minHold - math.max(heldUs, 0) / 1000)',
+    replace: 'math.ceil(minHold)',
+  },
+  {
+    ...minHold,
+    name: 'nobody is told of a long hold',
+    file: 'libs/lock/lease.ts',
+    find: 'this.#holder.heldTooLong();',
+    replace: '',
+  },
+  {
+    ...decorator,
+    name: 'an interval runs once per instance',
+    file: 'libs/lock/with-lock.decorator.ts',
+    find: '...this.#pace(), ',
+    replace: '',
+  },
+  {
+    ...known,
+    name: 'what a process has seen is not told',
+    file: 'libs/lock/lock.store.ts',
+    find: 'floor: String(keys.highest), inbox',
+    replace: "floor: '0', inbox",
+  },
+  {
+    ...known,
+    name: 'a pushed grant has no floor',
+    file: handOver,
+    find: 'local token, provisional = mint(ttl, floor)',
+    replace: "local token, provisional = mint(ttl, '0')",
+  },
+  {
+    ...known,
+    name: 'every name is known for ever',
+    file: 'libs/lock/known-locks.ts',
+    find: 'this.#young.size >= this.#size',
+    replace: 'false',
+  },
+  {
+    ...known,
+    name: 'a fence ends before a long lease',
+    file: grant,
+    find: "local keep = #ttl < 7 and '3600000' or int(ttl + 3600000)",
+    replace: "local keep = '3600000'",
+  },
+  {
+    ...waiting,
+    name: 'nobody looks on after sixty-four dead waiters',
+    file: 'libs/lock/lock.keeper.ts',
+    find: 'if (answer.released && answer.unsettled) void this.#room.passOn(keys);',
+    replace: '',
+  },
+  {
+    ...waiting,
+    name: 'one call looks at every dead waiter',
+    file: handOver,
+    find: 'looks = looks - 1',
+    replace: '',
+  },
+  {
+    ...service,
+    name: 'each lock has a heartbeat of its own',
+    file: 'libs/lock/waiting-room.ts',
+    find: 'const LOCKS_PER_CALL = 128;',
+    replace: 'const LOCKS_PER_CALL = 1;',
+  },
+  {
+    ...lease,
+    name: 'a step of the wall clock is not looked for',
+    file: 'libs/lock/due-times.ts',
+    find: 'Math.min(atMs, now + LOOK_EVERY_MS)',
+    replace: 'atMs',
+  },
+  {
+    ...waiting,
+    name: 'a push that is faster than the answer is given away',
+    file: 'libs/lock/waiting-room.ts',
+    find: 'if (this.#joining === 0) return false;',
+    replace: 'if (this.#joining >= 0) return false;',
+  },
+  {
+    ...minHold,
+    name: 'what is granted twice at once is given back',
+    file: 'libs/lock/waiter.ts',
+    find: 'this.#resolve(this.#hold(grant));',
+    replace: 'queueMicrotask(() => queueMicrotask(() => this.#resolve(this.#hold(grant))));',
   },
 ];

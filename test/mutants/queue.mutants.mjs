@@ -3,6 +3,8 @@ const scripts = ['libs/queue/scripts/scripts'];
 const settle = { file: 'libs/queue/scripts/settle-failure.script.ts', specs: scripts };
 const fragments = { file: 'libs/queue/scripts/fragments.ts', specs: ['libs/queue/scripts/'] };
 const reap = { file: 'libs/queue/scripts/reap.script.ts', specs: ['libs/queue/scripts/reap'] };
+const reconcile = { file: 'libs/queue/scripts/reconcile.script.ts', specs: scripts };
+const janitor = { file: 'libs/queue/scripts/janitor.script.ts', specs: ['libs/queue/scripts/janitor'] };
 const handBack = { file: 'libs/queue/scripts/hand-back.script.ts', specs: scripts };
 const lease = { file: 'libs/queue/lease.ts', specs: ['libs/queue/lease'] };
 const worker = { file: 'libs/queue/worker.ts' };
@@ -10,6 +12,16 @@ const recovery = ['libs/queue/recovery'];
 const consuming = ['libs/queue/consuming.spec'];
 const outage = ['libs/queue/consuming.outage'];
 const drain = ['libs/queue/drain'];
+const raw = ['libs/queue/queue.raw'];
+const letters = ['libs/queue/dead-letters'];
+const operations = ['libs/queue/queue.operations'];
+const pause = ['libs/queue/pause'];
+const delaying = ['libs/queue/scripts/delays'];
+const putOff = { file: 'libs/queue/scripts/fragments.ts', specs: delaying };
+const promote = { file: 'libs/queue/scripts/promote.script.ts', specs: delaying };
+const promoter = { file: 'libs/queue/loops/promoter.ts', specs: ['libs/queue/delays.spec'] };
+const verdict = { file: 'libs/queue/verdict.ts', specs: ['libs/queue/verdict'] };
+const pace = { file: 'libs/queue/pace.ts', specs: ['libs/queue/pace'] };
 
 export default [
   { ...settle, name: 'a failure is settled by whoever', find: 'pending[2] ~= consumer or', replace: '' },
@@ -30,7 +42,7 @@ export default [
   {
     ...fragments,
     name: 'a task is lost when it cannot be buried',
-    find: "kind == 'stream' or kind == 'none'",
+    find: "is == kind or is == 'none'",
     replace: 'true',
   },
   { ...reap, name: 'a stale proof judges', find: ' and now < endsMs', replace: '' },
@@ -59,8 +71,8 @@ export default [
   {
     ...reap,
     name: 'consumers of other software are robbed',
-    find: 'string.sub(name, 1, #prefix) ~= prefix',
-    replace: 'false',
+    find: 'name == consumer or string.sub(name, 1, #prefix) ~= prefix',
+    replace: 'name == consumer',
   },
   {
     ...reap,
@@ -107,29 +119,29 @@ export default [
   {
     ...worker,
     name: 'tasks start without a lease',
-    find: 'if (this.suspect || !this.lease.held) return;',
+    find: 'if (this.suspect || !this.lease.held || this.lease.paused) return;',
     replace: '',
     specs: ['test/e2e/queue'],
   },
   {
     ...worker,
     name: 'more run than were asked for',
-    find: 'while (this.#running < concurrency && ',
+    find: 'while (this.slots.running < concurrency && ',
     replace: 'while (',
     specs: consuming,
   },
   {
     file: 'libs/queue/audit.ts',
     name: 'what others took over is kept',
-    find: 'if (pending.length < limit) worker.keepOnly(',
-    replace: 'void (',
+    find: 'worker.keepOnly(pending);',
+    replace: '',
     specs: recovery,
   },
   {
     file: 'libs/queue/audit.ts',
     name: 'lost deliveries stay lost',
-    find: 'if (lost.length === 0) return;',
-    replace: 'if (lost.length >= 0) return;',
+    find: 'worker.accept(lost);',
+    replace: '',
     specs: recovery,
   },
   {
@@ -156,7 +168,7 @@ export default [
   {
     file: 'libs/queue/crew.ts',
     name: 'what did not start waits for the slowest task',
-    find: 'await Promise.all(this.#workers.map((worker) => this.#handBack(worker, worker.takeUnstarted())));',
+    find: 'await Promise.all(this.#workers.map((worker) => this.#giveUnstarted(worker)));',
     replace: '',
     specs: drain,
   },
@@ -173,5 +185,340 @@ export default [
     find: 'return this.#connections.shutdown.drain();',
     replace: 'return Promise.resolve();',
     specs: drain,
+  },
+  {
+    file: 'libs/queue/scripts/raw-retry.script.ts',
+    name: 'a raw retry multiplies the task',
+    find: "if group ~= '' and redis.call('XACK', stream, group, id) == 0 then return false end",
+    replace: '',
+    specs: raw,
+  },
+  {
+    file: 'libs/queue/scripts/raw-retry.script.ts',
+    name: 'a raw retry that cannot be written is lost',
+    find: "kind ~= 'stream' and kind ~= 'none'",
+    replace: 'false',
+    specs: raw,
+  },
+  {
+    file: 'libs/queue/blocking-reads.ts',
+    name: 'reads that wait hold up the stop',
+    find: 'await this.#unblock(seat);',
+    replace: '',
+    specs: raw,
+  },
+  {
+    file: 'libs/queue/scripts/redrive.script.ts',
+    name: 'two operators bring a dead letter back twice',
+    find: "letter and redis.call('XDEL', dead, ARGV[i]) == 1",
+    replace: 'letter',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/scripts/redrive.script.ts',
+    name: 'all groups get what one gave up',
+    find: 'then target = retryStream end',
+    replace: 'then target = stream end',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/dead-letters.ts',
+    name: 'what dies while letters are brought back is brought back as well',
+    find: 'this.#read(undefined, newest[0])',
+    replace: 'this.#read()',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/scripts/counts.script.ts',
+    name: 'what was handed back is not counted as waiting',
+    find: 'waiting = waiting + handedBack',
+    replace: '',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/scripts/counts.script.ts',
+    name: 'waiting tasks are counted by the lag of Redis',
+    find: "if groups == 1 then waiting = waiting + redis.call('XLEN', stream) - info.pending",
+    replace: 'if groups == 1 then waiting = waiting + (tonumber(info.lag) or 0)',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/scripts/remove.script.ts',
+    name: 'a task is removed from under its worker',
+    find: 'if pending[2] ~= released then return 0 end',
+    replace: '',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/scripts/find.script.ts',
+    name: "a dead letter's entry passes for another task",
+    find: 'if letters == 1 and original then return original == id end',
+    replace: 'if original == id then return true end',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/worker.ts',
+    name: 'a paused queue is read',
+    find: ' && !this.lease.paused &&',
+    replace: ' &&',
+    specs: pause,
+  },
+  {
+    file: 'libs/queue/upkeep.ts',
+    name: 'on a paused queue the dead are inherited',
+    find: ' && !worker.lease.paused)',
+    replace: ')',
+    specs: pause,
+  },
+  {
+    file: 'libs/queue/scripts/pause.script.ts',
+    name: 'nobody is told of a pause',
+    find: "redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)",
+    replace: '',
+    specs: pause,
+  },
+  {
+    file: 'libs/redis/down-first.ts',
+    name: "the root module's database closes before the tasks are done",
+    find: 'module.distance = -1',
+    replace: 'void module',
+    specs: drain,
+  },
+  {
+    file: 'libs/queue/standard-schema.ts',
+    name: 'the handler gets what was sent, not what the schema makes of it',
+    find: 'if (result.issues === undefined) return result.value;',
+    replace: 'if (result.issues === undefined) return payload;',
+    specs: ['libs/queue/standard-schema'],
+  },
+  {
+    file: 'libs/queue/verdict.ts',
+    name: 'what the schema refuses is tried again',
+    find: "if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { fate: 'dead', retryCount, reason: 'bad-payload' };",
+    replace: '',
+    specs: ['libs/queue/standard-schema'],
+  },
+  {
+    file: 'libs/queue/handler-run.ts',
+    name: 'tasks see the asynchronous context of those before them',
+    find: "new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, task)",
+    replace: 'traced(task)',
+    specs: ['libs/queue/handler-calls'],
+  },
+  {
+    ...settle,
+    name: 'a delayed retry leaves the group',
+    specs: delaying,
+    find: 'home, delayed, bodies = retry, retryDelayed, retryBodies',
+    replace: 'home = retry',
+  },
+  {
+    ...settle,
+    name: 'a task is lost when it cannot be put off',
+    specs: delaying,
+    find: 'if delayMs > 0 and not mayDelay() then',
+    replace: 'if false then',
+  },
+  {
+    ...putOff,
+    name: 'a task that is put off replaces another one',
+    find: "    handle = handle .. '/' .. other",
+    replace: '    break',
+  },
+  { ...putOff, name: 'nobody is told of an earlier task', find: '[1] == handle then', replace: '[1] == 1 then' },
+  { ...putOff, name: 'everybody is told of each task', find: '[1] == handle then', replace: '[1] then' },
+  { ...promote, name: 'what is not due runs', find: 'if nextMs > 0 then return { 0, nextMs, {} } end', replace: '' },
+  {
+    ...promote,
+    name: 'a task is promoted and stays',
+    find: "redis.call('ZREM', delayed, unpack(handles))",
+    replace: '',
+  },
+  { ...promote, name: 'all are promoted in one script', find: "'LIMIT', 0, limit", replace: "'LIMIT', 0, 10000" },
+  {
+    ...promote,
+    name: 'on a full server nothing becomes due',
+    find: "redis.call('ZREM', delayed, unpack(handles))",
+    replace: "redis.call('XADD', stream, '*', 'payload', '1')\nredis.call('ZREM', delayed, unpack(handles))",
+  },
+  {
+    ...promote,
+    name: 'a task is lost when its stream is none',
+    find: "if not isOf(key, 'stream') then",
+    replace: 'if false then',
+  },
+  {
+    ...promoter,
+    name: 'after an outage nothing becomes due',
+    find: 'this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);',
+    replace: 'if (nextMs > 0) this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);',
+  },
+  {
+    ...promoter,
+    name: 'without a message nothing becomes due',
+    find: 'return Math.min(LOOK_MS, (nextMs ?? LOOK_MS) + this.#slackMs);',
+    replace: 'return (nextMs ?? 600_000) + this.#slackMs;',
+  },
+  {
+    ...verdict,
+    name: 'snoozing costs an attempt',
+    find: "fate: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs",
+    replace: "fate: 'again', retryCount: retryCount + 1, delayMs: (thrown as SnoozeTask).delayMs",
+  },
+  {
+    ...verdict,
+    name: 'a backend that stays down keeps its tasks for ever',
+    find: 'wallMs - deferredMs >= options.maxDeferMs',
+    replace: 'false',
+  },
+  { ...verdict, name: 'a busy lock costs an attempt', find: 'return putOff(run, context);', replace: '{}' },
+  {
+    ...verdict,
+    name: 'the attempts of a publish are ignored',
+    find: 'const { maxAttempts = options.maxAttempts } = run;',
+    replace: 'const { maxAttempts } = options;',
+  },
+  {
+    ...pace,
+    name: 'tasks are hoarded behind those that turned slow',
+    find: 'return Math.min(this.#rate, (ended + 1) / worked);',
+    replace: 'return this.#rate;',
+  },
+  {
+    ...handBack,
+    name: 'a busy queue is handed around',
+    find: 'if surplus == 1 and waits() then return returned end',
+    replace: '',
+  },
+  {
+    ...worker,
+    name: 'what waits behind slow tasks is never given back',
+    specs: consuming,
+    find: 'return this.#atHand.splice(this.slots.pace.prefetch);',
+    replace: 'return [];',
+  },
+  {
+    ...worker,
+    name: 'nobody is told what was handed back',
+    file: 'libs/queue/scripts/hand-back.script.ts',
+    specs: drain,
+    find: "if #returned > 0 then tell('queue.released', stream) end",
+    replace: '',
+  },
+  {
+    file: 'libs/queue/time-limit.ts',
+    name: 'a handler that hangs keeps its place',
+    specs: ['libs/queue/delays.spec'],
+    find: 'reject(late);',
+    replace: '',
+  },
+  {
+    file: 'libs/queue/publisher.ts',
+    name: 'what may have been published counts as not published',
+    specs: ['libs/queue/queue.service'],
+    find: "return { state: isUnknown(sent.reason) ? 'unknown' : 'not-sent' };",
+    replace: "return { state: 'not-sent' };",
+  },
+  {
+    ...reconcile,
+    name: 'what may still arrive is taken for lost',
+    find: ' and each[3] >= minIdleMs',
+    replace: '',
+  },
+  { ...reconcile, name: 'what is running is handed out again', find: 'not known[id] and ', replace: '' },
+  {
+    ...reap,
+    name: 'neighbours are blamed for the poison',
+    find: ' and not (isolated and alone == 1)',
+    replace: '',
+  },
+  { ...reap, name: 'all that is to run alone comes at once', find: 'if isolated then alone = 1 end', replace: '' },
+  { ...reap, name: 'a single death isolates', find: 'math.min(3, maxDeliveries)', replace: '2' },
+  {
+    ...reap,
+    name: 'other software loses what it works on',
+    find: "'IDLE', foreignIdleMs, '-'",
+    replace: "'-'",
+  },
+  { ...reap, name: 'other software is judged without proof', find: 'elseif mayJudge and ', replace: 'elseif ' },
+  {
+    ...settle,
+    name: 'all groups get the retries of each',
+    find: "if #redis.call('XINFO', 'GROUPS', stream) > 1 then",
+    replace: 'if false then',
+  },
+  {
+    ...settle,
+    name: 'a retry without a place is lost',
+    find: "if not isOf(home, 'stream') then",
+    replace: 'if false then',
+  },
+  {
+    ...janitor,
+    name: 'a slow group loses what the others are done with',
+    find: 'if not low or below(needs, low) then',
+    replace: 'if not low then',
+  },
+  {
+    ...janitor,
+    name: 'what pends is deleted with what came before',
+    find: 'if below(first, needs) then needs = first end',
+    replace: '',
+  },
+  { ...janitor, name: 'what pends is deleted on the walk', find: ' and not pends[entry[1]]', replace: '' },
+  { ...janitor, name: 'what lies between pending entries stays', find: 'if #done > 0 then', replace: 'if false then' },
+  {
+    ...janitor,
+    name: 'ids are compared as numbers',
+    find: 'return #a < #b or (#a == #b and a < b)',
+    replace: 'return tonumber(a) < tonumber(b)',
+  },
+  {
+    ...janitor,
+    name: 'one call deletes without end',
+    find: "'LIMIT', most)",
+    replace: "'LIMIT', 0)",
+  },
+  {
+    file: 'libs/queue/janitor.ts',
+    name: 'the retries of a group are nobody’s',
+    find: 'retries.wanted = true',
+    replace: 'retries.wanted = false',
+    specs: ['libs/queue/groups'],
+  },
+  {
+    file: 'libs/queue/upkeep.ts',
+    name: 'under suspicion, a queue whose group is gone stays sick',
+    find: "if (isReplyError(error, '')) worker.open = false;",
+    replace: '',
+    specs: ['libs/queue/healing'],
+  },
+  {
+    file: 'libs/queue/upkeep.ts',
+    name: 'what several groups are done with waits for a lease',
+    find: 'auditing || (sweeping && this.#untidy.has(worker))',
+    replace: 'false',
+    specs: ['libs/queue/groups'],
+  },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    name: 'a half-open socket reads on',
+    find: "await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);",
+    replace: '',
+    specs: recovery,
+  },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    name: 'what a dead socket was handed waits for a lease',
+    find: 'upkeep.reconnected(killed);',
+    replace: '',
+    specs: recovery,
+  },
+  {
+    file: 'libs/queue/handler.registry.ts',
+    name: 'a second group of a queue is refused',
+    find: 'handler.options.group === options.group',
+    replace: 'handler.options !== options',
+    specs: ['libs/queue/groups'],
   },
 ];

@@ -46,10 +46,10 @@ export class GrantOrder {
         this.#queue.push(args[2]!);
       if (verb === 'zrem') this.#leave(args[0]!);
     }
-    // SET holder '<nonce> <token> …'. Again when a heartbeat claims it; or for somebody who has had it, when a heartbeat was
-    // executed late and put it back into the queue: that one is no waiter, and gives the lock back at once.
-    const [nonce = ''] = args[0]?.split(' ') ?? [];
-    if (key === `{${this.#main}}:~holder` && verb === 'set' && !this.#holders.has(nonce)) this.#granted(nonce);
+    // SET lock <nonce>. Again for somebody who has had it, when a heartbeat was executed late and put it back into the
+    // queue: that one is no waiter, and gives the lock back at once.
+    const [nonce = ''] = args;
+    if (key === this.#main && verb === 'set' && !this.#holders.has(nonce)) this.#granted(nonce);
   }
 
   #granted(nonce: string): void {

@@ -39,7 +39,8 @@ export async function startQueueApp(options: QueueAppOptions): Promise<QueueApp>
     imports: [
       ...imports,
       SluiceRedisModule.forRoot({ redis: { url }, ...(namespace === undefined ? {} : { namespace }) }),
-      SluiceQueueModule.forRoot(queue),
+      // Failing tasks are the subject of many specs; how long they rest, of few.
+      SluiceQueueModule.forRoot({ backoff: 0, ...queue }),
     ],
     providers: [handlerProvider(handlers)],
   })

@@ -1,10 +1,12 @@
 /** Compile-only: what the types of queues, handlers and publishing accept and refuse. */
+import { z } from 'zod';
 import { defineQueue, TaskHandler, type QueueService, type Task } from '../../libs/queue/index.js';
 
 interface Order {
   readonly productId: string;
 }
 const Orders = defineQueue<Order>('orders');
+const Mails = defineQueue('mails', { schema: z.object({ at: z.string().transform(Number) }) });
 
 export abstract class Accepted {
   @TaskHandler(Orders)
@@ -28,6 +30,12 @@ export abstract class Accepted {
     return task.payload.n;
   }
 
+  @TaskHandler(Mails)
+  async transformed(task: Task<{ at: number }>): Promise<number> {
+    await this.use(task);
+    return task.payload.at;
+  }
+
   protected abstract use(task?: unknown): Promise<void>;
 }
 
@@ -42,6 +50,12 @@ export abstract class Refused {
   @TaskHandler(Orders)
   async payload(order: Order): Promise<void> {
     await this.use(order);
+  }
+
+  // @ts-expect-error -- what the schema takes, and not what it gives
+  @TaskHandler(Mails)
+  async input(task: Task<{ at: string }>): Promise<void> {
+    await this.use(task);
   }
 
   // @ts-expect-error -- more than a task
@@ -64,7 +78,10 @@ export async function publishing(queue: QueueService): Promise<string[]> {
   await queue.publish(Orders, { n: 1 });
   // @ts-expect-error -- one that is none among them
   await queue.publishMany(Orders, [{ productId: 'a' }, 1]);
+  // @ts-expect-error -- what the schema gives, and not what it takes
+  await queue.publish(Mails, { at: 1 });
   return [
+    await queue.publish(Mails, { at: '1' }),
     await queue.publish(Orders, { productId: 'a' }),
     await queue.publish('tasks', { anything: true }),
     ...(await queue.publishMany(Orders, [{ productId: 'b' }])),

@@ -5,6 +5,7 @@
  *                                       --once     exits after the scenario: 0 if all of it held, else 1
  *                                       --json     the figures as one JSON object on standard output
  *                            --redis=embedded      on js-redis-server, in this process
+ *                                 --port=3000      where the page is served; otherwise on any free port
  */
 import 'reflect-metadata';
 import { Demo } from './launcher/demo.js';
@@ -21,7 +22,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-const demo = new Demo(options.redis, report, interruption.signal);
+const demo = new Demo(options, report, interruption.signal);
 let exitCode: number;
 try {
   await demo.open();

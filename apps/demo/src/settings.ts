@@ -5,7 +5,7 @@ export const settings = {
   port: Number(env('PORT', '3000')),
   redisUrl: env('REDIS_URL', 'redis://localhost:6379'),
   namespace: env('NAMESPACE', 'shop'),
-  sourceUrl: env('SOURCE_URL', 'http://localhost:3001'),
+  databaseUrl: env('DATABASE_URL', 'postgres://localhost:5432/shop'),
   gatewayUrl: env('GATEWAY_URL', 'http://localhost:3002'),
 };
 

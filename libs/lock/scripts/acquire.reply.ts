@@ -1,3 +1,5 @@
+import { processOf } from '../owner.js';
+
 /** Who holds a lock, as far as Redis knows. */
 export interface LockHolder {
   /** The value of the lock's key. */
@@ -6,6 +8,8 @@ export interface LockHolder {
   process?: string;
   /** Since when, on the Redis server's clock; unknown of clients of another kind. */
   since?: Date;
+  /** Its token; clients of another kind have none. */
+  fencingToken?: number;
 }
 
 /** The lock is held by another. */
@@ -24,25 +28,32 @@ export type Acquired = { state: 'granted'; token: number } | Busy;
 
 export type AcquiredTick = Acquired | { state: 'done' };
 
-type Reply = [1, string] | [2] | [0, number, string, string | null, string | null, string];
+/** `owner, fence, record`: what stands in the lock's key, its fence and its holder's record. */
+export type HolderReply = [owner: string | null, fence: string | null, record: string | null];
+
+type Reply = string | 2 | [0, number, string, string, ...HolderReply];
 
 export function decodeAcquiredTick(reply: unknown): AcquiredTick {
   const answer = reply as Reply;
-  if (answer[0] === 2) return { state: 'done' };
-  if (answer[0] === 1) return { state: 'granted', token: Number(answer[1]) };
-  const [, ttlMs, fence, owner, record, place] = answer;
-  return { state: 'busy', ttlMs, fence: Number(fence), holder: decodeHolder(owner, record), place };
+  if (typeof answer === 'string') return { state: 'granted', token: Number(answer) };
+  if (answer === 2) return { state: 'done' };
+  const [, ttlMs, fence, place, ...holder] = answer;
+  return { state: 'busy', ttlMs, fence: Number(fence), holder: decodeHolder(...holder), place };
 }
 
 export function decodeAcquired(reply: unknown): Acquired {
   return decodeAcquiredTick(reply) as Acquired;
 }
 
-/** The holder's record is `nonce token since who`, since in µs; a client of another kind has none. */
-export function decodeHolder(owner: string | null, record: string | null): LockHolder | undefined {
+/**
+ * Which acquisition holds the lock: the owner is its nonce, or the holder's record names it. The last token was minted
+ * for it, and is the time of the grant in µs.
+ */
+export function decodeHolder(...[owner, fence, record]: HolderReply): LockHolder | undefined {
   if (owner === null) return undefined;
-  const [, since, process] = /^\S+ \d+ (\d+) (.*)$/s.exec(record ?? '') ?? [];
-  return since === undefined || process === undefined
-    ? { owner }
-    : { owner, process, since: new Date(Number(since) / 1_000) };
+  const process = (processOf(owner) ?? processOf(record?.split(' ')[0] ?? ''))?.process;
+  if (process === undefined) return { owner };
+  if (fence === null) return { owner, process };
+  const fencingToken = Number(fence);
+  return { owner, process, since: new Date(fencingToken / 1_000), fencingToken };
 }

@@ -1,52 +1,79 @@
 import { lua } from '../../redis/index.js';
 
 /**
- * How a lock is granted. It expects the keys `lock`, `holder`, `fence` as locals. Every microsecond here is one of the
- * uncontended path, so numbers stay the text that they came as (`ttl` too): Redis prints a Lua number slowly.
+ * How a lock is granted. It expects the keys `lock`, `fence`, `queue` as locals. Every microsecond here is one of the
+ * uncontended path, so numbers stay the text that they came as (`ttl` too): Redis prints a Lua number slowly; and the
+ * keys that path does not need are not sent.
  *
- * - `mint()` makes the fencing token, in the step that grants: max(last + 1, server µs). So tokens strictly increase, and
- *   stay above every earlier one even when the fence key was lost, as long as the clock is not behind the last
- *   token. µs since the epoch are exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits.
- * - `grant(nonce, owner, who, ttl, token)` writes the lock, then the holder's record `nonce token since who` of the same
+ * - `beside(name)`: another key of the lock, as `Keyspace.side` builds it: what stands before the name is the same as
+ *   in `queue`, so it is in the same Cluster slot, which is what declared keys are for.
+ * - `mint(ttl, floor)` makes the fencing token, in the step that grants: max(last + 1, server µs), and above `floor`,
+ *   the highest token that the asking process has seen. So tokens strictly increase, and stay above every earlier one
+ *   even when the fence key was lost, as long as the clock is not behind the last token. µs since the epoch are
+ *   exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits.
+ * - The fence lives for an hour, or an hour beyond a lease of 1 000 s and more.
+ * - `grant(nonce, owner, ttl)` writes the lock, then, unless the owner is the nonce, the holder's record of the same
  *   lifetime: written second, it may outlive the lock by a millisecond, never the lock it, which would be nobody's.
  */
 export const GRANT_LUA = lua`
 local function int(n) return string.format('%.0f', n) end
+local function beside(name) return string.sub(queue, 1, -6) .. name end
 
 local timeUs, timeText
 local function nowUs()
   if not timeUs then
     local time = redis.call('TIME')
-    timeUs = time[1] * 1000000 + time[2]
     timeText = time[1] .. string.sub('00000' .. time[2], -6)
+    timeUs = tonumber(timeText)
   end
   return timeUs
 end
 
-local function mint()
-  local last = tonumber(redis.call('GET', fence))
-  local token = last and last >= nowUs() and int(last + 1) or nowUs() and timeText
-  redis.call('SET', fence, token, 'PX', '3600000')
+local function mint(ttl, floor)
+  local now, least, token = nowUs(), tonumber(floor), timeText
+  local keep = #ttl < 7 and '3600000' or int(ttl + 3600000)
+  local last = tonumber(redis.call('SET', fence, token, 'PX', keep, 'GET') or 0) or 0
+  if last > least then least = last end
+  if least >= now then
+    token = int(least + 1)
+    redis.call('SET', fence, token, 'PX', keep)
+  end
   return token
 end
 
-local function grant(nonce, owner, who, ttl, token)
-  nowUs()
+local function grant(nonce, owner, ttl)
   redis.call('SET', lock, owner, 'PX', ttl)
-  redis.call('SET', holder, nonce .. ' ' .. token .. ' ' .. timeText .. ' ' .. who, 'PX', ttl)
-  return token
+  if owner ~= nonce then redis.call('SET', beside('holder'), nonce .. ' 0', 'PX', ttl) end
 end
 `;
 
 /**
- * `tokenOf(nonce, owner)`: the token of this very acquisition if it holds the lock, else nil. The owner alone would not
- * tell: two acquisitions may be given one owner, and a client of another kind may have taken the lock since.
+ * Who holds it. It stands behind `GRANT_LUA`.
+ *
+ * - `holds(nonce, owner)`: whether this very acquisition does. An owner that is the nonce is proof; a given one is not:
+ *   two acquisitions may be given one owner, and a client of another kind may have taken the lock since.
+ * - `generation(nonce)`: of the last extension of its lease. Requests of an older one are executed late and change nothing.
+ * - `resume(nonce, ttl, floor)`: it holds the lock and asks again: its token, and a lease that is whole again, unless
+ *   it was extended since, or let go of.
  */
-export const TOKEN_OF_LUA = lua`
-local function tokenOf(nonce, owner)
-  if redis.call('GET', lock) ~= owner then return nil end
-  local record = redis.call('GET', holder) or ''
-  if string.sub(record, 1, #nonce + 1) ~= nonce .. ' ' then return nil end
-  return string.match(record, '^(%d+)', #nonce + 2)
+export const HOLD_LUA = lua`
+local function holds(nonce, owner)
+  if redis.call('GET', lock) ~= owner then return false end
+  if owner == nonce then return true end
+  return string.sub(redis.call('GET', beside('holder')) or '', 1, #nonce + 1) == nonce .. ' '
+end
+
+local function generation(nonce)
+  local record = redis.call('GET', beside('holder'))
+  if not record or string.sub(record, 1, #nonce + 1) ~= nonce .. ' ' then return 0 end
+  return tonumber(string.sub(record, #nonce + 2)) or 0
+end
+
+local function resume(nonce, ttl, floor)
+  if generation(nonce) == 0 then
+    redis.call('PEXPIRE', lock, ttl)
+    redis.call('PEXPIRE', beside('holder'), ttl)
+  end
+  return redis.call('GET', fence) or mint(ttl, floor)
 end
 `;

@@ -6,13 +6,15 @@ export const PROVISIONAL_MS = 2_000;
 /** A waiter not heard of for this long (three heartbeats) is passed over: its process is dead, hung or paused. */
 export const WAITER_SILENT_MS = 3_000;
 
+/** How many waiters one call looks at, so that the server is never held up for longer than a fraction of a millisecond. */
+const LOOKED_AT = 64;
+
 /**
- * `settle(mine)`: passes a **free** lock to the first live waiter. It stands behind `GRANT_LUA` and expects the keys
- * `lock`, `holder`, `fence`, `queue`, `waiters` as locals.
+ * `settle(mine)`: passes a **free** lock to the first live waiter. It stands behind `GRANT_LUA`.
  *
  * A waiter is passed over, and forgotten until its next heartbeat, when it has been silent for too long or when nobody
  * listens at its inbox (PUBLISH counts the receivers; on a Cluster it counts those of one node only, so this is for a
- * single server). At most 64 are looked at: the script's time is bounded, and the caller asks again. A waiter that
+ * single server). A call looks at a limited number of them: whoever calls asks again if `unsettled()`. A waiter that
  * the caller speaks for (`mine`, a set of nonces) needs no message: the reply tells it, so its lease is whole, and its
  * nonce and token are returned. Any other grant is provisional and pushed.
  */
@@ -31,36 +33,47 @@ local function unframe(message)
   return parts
 end
 
+local looks = ${LOOKED_AT}
 local function settle(mine)
-  for _ = 1, 64 do
+  local waiters = beside('waiters')
+  while looks > 0 do
+    looks = looks - 1
     local nonce = redis.call('ZPOPMIN', queue)[1]
     if not nonce then return end
     local record = redis.call('HGET', waiters, nonce)
     redis.call('HDEL', waiters, nonce)
     if record then
       local waiter = unframe(record)
-      local seen, ttl, inbox, who, owner = tonumber(waiter[1]), waiter[2], waiter[3], waiter[4], waiter[5]
-      if mine[nonce] then return nonce, grant(nonce, owner, who, ttl, mint()) end
+      local seen, ttl, floor, inbox, owner = tonumber(waiter[1]), waiter[2], waiter[3], waiter[4], waiter[5]
+      if mine[nonce] then
+        local token = mint(ttl, floor)
+        grant(nonce, owner, ttl)
+        return nonce, token
+      end
       if nowMs() - seen <= ${WAITER_SILENT_MS} then
-        local token, provisional = mint(), tonumber(ttl) < ${PROVISIONAL_MS} and ttl or '${PROVISIONAL_MS}'
+        local token, provisional = mint(ttl, floor), tonumber(ttl) < ${PROVISIONAL_MS} and ttl or '${PROVISIONAL_MS}'
         if redis.call('PUBLISH', inbox, frame('lock', lock, nonce, owner, token, provisional)) > 0 then
-          grant(nonce, owner, who, provisional, token)
+          grant(nonce, owner, provisional)
           return
         end
       end
     end
   end
 end
+
+local function unsettled()
+  return redis.call('EXISTS', lock) == 0 and redis.call('EXISTS', queue) == 1
+end
 `;
 
 /**
- * `enqueue(nonce, owner, ttl, inbox, who, place)`: notes a waiter as alive now, and gives it a place behind the last
+ * `enqueue(nonce, owner, ttl, floor, inbox, place)`: notes a waiter as alive now, and gives it a place behind the last
  * one, or back the `place` it was given before ('0': none yet). Places are server µs, raised above the last: they order
  * by arrival, and a waiter that was passed over returns to where it stood. Repeating it changes nothing but the
- * sign of life. Both keys expire a minute after the last one: without any living waiter nobody would delete them.
+ * sign of life. `linger()`: both keys expire a minute later; without any living waiter nobody would delete them.
  */
 export const ENQUEUE_LUA = lua`
-local function enqueue(nonce, owner, ttl, inbox, who, place)
+local function enqueue(nonce, owner, ttl, floor, inbox, place)
   if place == '0' then
     place = redis.call('ZSCORE', queue, nonce)
     if not place then
@@ -69,9 +82,12 @@ local function enqueue(nonce, owner, ttl, inbox, who, place)
     end
   end
   redis.call('ZADD', queue, 'NX', place, nonce)
-  redis.call('HSET', waiters, nonce, frame(int(nowMs()), ttl, inbox, who, owner))
-  redis.call('PEXPIRE', queue, 60000)
-  redis.call('PEXPIRE', waiters, 60000)
+  redis.call('HSET', beside('waiters'), nonce, frame(int(nowMs()), ttl, floor, inbox, owner))
   return place
+end
+
+local function linger()
+  redis.call('PEXPIRE', queue, 60000)
+  redis.call('PEXPIRE', beside('waiters'), 60000)
 end
 `;

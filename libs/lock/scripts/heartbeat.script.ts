@@ -1,25 +1,29 @@
 import { defineScript, lua } from '../../redis/index.js';
-import { LOCK_KEYS } from './acquire.script.js';
-import { GRANT_LUA, TOKEN_OF_LUA } from './grant.lua.js';
+import { GRANT_LUA, HOLD_LUA } from './grant.lua.js';
 import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.lua.js';
 
+/** What a heartbeat tells of one lock. */
 export interface Heartbeat {
-  /** Milliseconds until the holder's lease ends; -1: it never does; -2: the lock is free, ask again at once. */
+  /** Milliseconds until the holder's lease ends; -1: it never does; -2: the lock is free. */
   ttlMs: number;
   /** The last token minted before this answer, see `Busy`. */
   fence: number;
   /** The waiter of this process that holds the lock now, with its full lease, if any. */
   granted: { nonce: string; token: number } | undefined;
+  /** The lock is free and has waiters: more are dead than one call looks at. Ask again at once. */
+  unsettled: boolean;
   /** The places of the waiters, in the order they were sent. */
   places: string[];
 }
 
+type Reply = [number, string, string, string, number, string[]];
+
 /**
- * Says for all waiters of one process on one lock: still here; and passes the lock on if it is free.
+ * Says for all waiters of one process, on any number of locks: still here; and passes on those locks that are free.
  *
- * KEYS  the lock's five
- * ARGV  inbox, who, then per waiter: nonce, owner, ttl (ms), place ('0': not known)
- * Reply {ttl, fence, granted nonce or '', token, {place, …}}
+ * KEYS  per lock: the lock's three
+ * ARGV  inbox; then per lock: how many waiters; and per waiter: nonce, owner, ttl (ms), floor, place ('0': not known)
+ * Reply per lock {ttl, fence, granted nonce or '', token, unsettled, {place, …}}
  *
  * It is what all else falls back on, so every step is repeatable:
  * - a waiter unknown to the queue (the request never arrived, it was passed over, data was lost) gets its place back;
@@ -29,33 +33,51 @@ export interface Heartbeat {
  */
 export const heartbeat = defineScript({
   name: 'lock:heartbeat',
-  keys: LOCK_KEYS,
-  args: { inbox: 'text', who: 'text' },
+  keys: [],
+  args: { inbox: 'text' },
   lua: lua`
+local lock, fence, queue
 ${GRANT_LUA}
-${TOKEN_OF_LUA}
+${HOLD_LUA}
 ${HAND_OVER_LUA}
 ${ENQUEUE_LUA}
-local free = redis.call('EXISTS', lock) == 0
-local granted, token
-local places, mine = {}, {}
-for i = rest + 1, #ARGV, 4 do
-  local nonce, owner, ttl, place = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local held = not free and not granted and tokenOf(nonce, owner)
-  if held then
-    granted, token = nonce, grant(nonce, owner, who, ttl, held)
-  else
-    place = enqueue(nonce, owner, ttl, inbox, who, place)
-    mine[nonce] = true
+local at = rest + 1
+local function beat(count)
+  local free = redis.call('EXISTS', lock) == 0
+  local granted, token
+  local places, mine = {}, {}
+  for i = at, at + count * 5 - 1, 5 do
+    local nonce, owner, ttl, floor, place = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+    if not free and not granted and holds(nonce, owner) then
+      granted, token = nonce, resume(nonce, ttl, floor)
+    else
+      place = enqueue(nonce, owner, ttl, floor, inbox, place)
+      mine[nonce] = true
+    end
+    places[#places + 1] = place
   end
-  places[#places + 1] = place
+  at = at + count * 5
+  if next(mine) then linger() end
+  local last = redis.call('GET', fence) or int(nowUs())
+  if free then granted, token = settle(mine) end
+  return { redis.call('PTTL', lock), last, granted or '', token or '', unsettled() and 1 or 0, places }
 end
-local last = redis.call('GET', fence) or int(nowUs())
-if free then granted, token = settle(mine) end
-return { redis.call('PTTL', lock), last, granted or '', token or '', places }
+
+local answers = {}
+for i = 1, #KEYS, 3 do
+  lock, fence, queue = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+  local count = tonumber(ARGV[at])
+  at = at + 1
+  answers[#answers + 1] = beat(count)
+end
+return answers
 `,
-  decode: (reply): Heartbeat => {
-    const [ttlMs, fence, nonce, token, places] = reply as [number, string, string, string, string[]];
-    return { ttlMs, fence: Number(fence), granted: nonce === '' ? undefined : { nonce, token: Number(token) }, places };
-  },
+  decode: (reply): Heartbeat[] =>
+    (reply as Reply[]).map(([ttlMs, fence, nonce, token, unsettled, places]) => ({
+      ttlMs,
+      fence: Number(fence),
+      granted: nonce === '' ? undefined : { nonce, token: Number(token) },
+      unsettled: unsettled === 1,
+      places,
+    })),
 });

@@ -1,44 +1,62 @@
 import { defineScript, lua } from '../../redis/index.js';
-import { decodeHolder, type LockHolder } from './acquire.reply.js';
+import { decodeHolder, type HolderReply, type LockHolder } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
-import { GRANT_LUA, TOKEN_OF_LUA } from './grant.lua.js';
+import { GRANT_LUA, HOLD_LUA } from './grant.lua.js';
 import { HAND_OVER_LUA } from './hand-over.lua.js';
 
-export type Released = { released: true } | { released: false; holder: LockHolder | undefined };
+/** `unsettled`: more waiters are dead than one call looks at: the lock is free, and the next of them to be found. */
+export type Released = { released: true; unsettled: boolean } | { released: false; holder: LockHolder | undefined };
+
+/** Above every generation: what was let go of is extended by nobody. */
+const LET_GO = '9007199254740991';
 
 /**
  * Lets go of whatever an acquisition has: the lock, which goes to the first live waiter in the same step (it is never
  * free while one lives); or its place in the queue.
  *
- * KEYS  the lock's five
- * ARGV  nonce, owner
- * Reply {1}: it held the lock. {0, owner, record}: it did not; who does.
+ * KEYS  the lock's
+ * ARGV  nonce, minHold (ms; '0': none); then the owner, if it is not the nonce
+ * Reply 1: it held the lock. 2: so too, and the next waiter is still to be found. {0, owner, fence, record}: it did not;
+ *       who does.
  *
  * - Only the holder's own nonce releases, so a late or repeated release, or one after an expiry, never touches the next
  *   owner's lock: it may be repeated until an answer comes.
  * - A waiter that gives up while it is being granted: whichever came first, after this it has nothing.
+ * - `minHold` since the grant, on the server's clock (the token is its time in µs): the rest of it, if there is any, becomes the lock's
+ *   lifetime, whatever the lease was. Nothing that is executed late can change that: no generation is higher.
  */
 export const release = defineScript({
   name: 'lock:release',
   keys: LOCK_KEYS,
-  args: { nonce: 'text', owner: 'text' },
+  args: { nonce: 'text', minHold: 'text' },
   lua: lua`
-${TOKEN_OF_LUA}
-if tokenOf(nonce, owner) then
-  redis.call('DEL', lock, holder)
-  if redis.call('EXISTS', queue) == 0 then return { 1 } end
+local owner = ARGV[rest + 1] or nonce
 ${GRANT_LUA}
+${HOLD_LUA}
+if holds(nonce, owner) then
+  if minHold ~= '0' then
+    local heldUs = nowUs() - (tonumber(redis.call('GET', fence)) or nowUs())
+    local left = math.ceil(minHold - math.max(heldUs, 0) / 1000)
+    if left > 0 then
+      redis.call('PEXPIRE', lock, left)
+      redis.call('SET', beside('holder'), nonce .. ' ${LET_GO}', 'PX', left)
+      return 1
+    end
+  end
+  redis.call('DEL', lock, beside('holder'))
+  if redis.call('EXISTS', queue) == 0 then return 1 end
 ${HAND_OVER_LUA}
   settle({})
-  return { 1 }
+  return unsettled() and 2 or 1
 end
 redis.call('ZREM', queue, nonce)
-redis.call('HDEL', waiters, nonce)
-return { 0, redis.call('GET', lock), redis.call('GET', holder) }
+redis.call('HDEL', beside('waiters'), nonce)
+return { 0, redis.call('GET', lock), redis.call('GET', fence), redis.call('GET', beside('holder')) }
 `,
   decode: (reply): Released => {
-    const answer = reply as [1] | [0, string | null, string | null];
-    if (answer[0] === 1) return { released: true };
-    return { released: false, holder: decodeHolder(answer[1], answer[2]) };
+    const answer = reply as 1 | 2 | [0, ...HolderReply];
+    if (typeof answer === 'number') return { released: true, unsettled: answer === 2 };
+    const [, ...holder] = answer;
+    return { released: false, holder: decodeHolder(...holder) };
   },
 });

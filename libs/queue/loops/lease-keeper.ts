@@ -8,6 +8,8 @@ export interface LeaseKeeperOptions {
   clock: Clock;
   /** A worker's lease had lapsed; it is under suspicion now. */
   onLapse: (worker: Worker) => void;
+  /** The worker's queue was paused, or goes on. */
+  onPause: (worker: Worker, paused: boolean) => void;
   report: (message: string) => void;
 }
 
@@ -37,6 +39,11 @@ export class LeaseKeeper {
     this.#loop.start();
   }
 
+  /** Asks now: a message said that a queue was paused, or goes on. */
+  look(): void {
+    this.#loop.wake();
+  }
+
   stop(): Promise<void> {
     return this.#loop.stop();
   }
@@ -49,9 +56,12 @@ export class LeaseKeeper {
   }
 
   async #renew(worker: Worker): Promise<void> {
-    const { onLapse, report } = this.#options;
+    const { onLapse, onPause, report } = this.#options;
+    const { paused } = worker.lease;
     try {
-      if (await worker.lease.renew()) {
+      const unbroken = await worker.lease.renew();
+      if (worker.lease.paused !== paused) onPause(worker, !paused);
+      if (unbroken) {
         worker.pump();
         return;
       }

@@ -1,5 +1,6 @@
 import { Loop, type Clock, type Link, type RedisConnection } from '../../redis/index.js';
 import { isSluiceError } from '../../weave/index.js';
+import { batches } from '../stream-reply.js';
 import type { Upkeep } from '../upkeep.js';
 import type { Worker } from '../worker.js';
 
@@ -13,6 +14,14 @@ export interface ReaderOptions {
   log: { warn(message: string): void };
 }
 
+/** What the server knows a socket by. An id alone may be that of another's client after a failover. */
+interface Socket {
+  readonly id: string;
+  readonly addr: string;
+}
+
+/** While Redis takes no commands, how soon to look again. */
+const AGAIN_MS = 50;
 /** How long past its BLOCK a read may go unanswered until its socket is given up. */
 const READ_GRACE_MS = 5_000;
 /** How long a stop waits for the last read. */
@@ -23,7 +32,8 @@ const UNBLOCK_TRIES = 10;
 /**
  * Reads for all queues of one group, on a socket of its own: one blocking XREADGROUP over those that have credit.
  *
- * COUNT holds for each stream of the call, so it is the smallest credit among them. Queues without credit are left
+ * COUNT holds for each stream of the call, so it is the smallest credit among them, shared where several streams feed
+ * one handler. Queues without credit are left
  * out; when one gets credit while the others' read blocks, CLIENT UNBLOCK ends that read, at which point nothing can
  * have been delivered, and the next one includes it. An idle queue's task is here one round trip after its XADD.
  */
@@ -31,7 +41,10 @@ export class Reader {
   readonly #options: ReaderOptions;
   readonly #link: Link;
   readonly #loop: Loop;
-  #clientId: number | undefined;
+  /** The socket that is up; undefined until the server has told what it is. */
+  #socket: Socket | undefined;
+  /** The one before. */
+  #old: Socket | undefined;
   /** The queues of the read under way. */
   #reading: ReadonlySet<Worker> | undefined;
 
@@ -50,10 +63,15 @@ export class Reader {
       },
     });
     this.#link.onUp(() => {
-      this.#clientId = undefined;
+      // No socket reads before the one before it is ended: there is never more than one to end.
+      this.#old ??= this.#socket;
+      this.#socket = undefined;
       this.#loop.wake();
     });
     for (const worker of options.workers) {
+      worker.onAlone = () => {
+        this.look(worker.keys.stream);
+      };
       worker.onCredit = () => {
         if (this.#reading?.has(worker) !== true) this.interrupt();
       };
@@ -64,10 +82,24 @@ export class Reader {
     this.#loop.start();
   }
 
+  /** There may be something to take over in that stream. */
+  look(stream: string): void {
+    const { workers, upkeep } = this.#options;
+    if (!workers.some(({ keys }) => keys.stream === stream)) return;
+    upkeep.sweepNow();
+    this.interrupt();
+  }
+
   /** Lets the next turn begin now. */
   interrupt(): void {
     if (this.#reading === undefined) this.#loop.wake();
     else void this.#unblock(this.#reading);
+  }
+
+  /** The queue of a worker of this group goes on: what was handed back meanwhile is taken at once. */
+  resume(): void {
+    this.#options.upkeep.sweepNow();
+    this.interrupt();
   }
 
   /** Ends the read under way; what it may still have delivered is accepted first. Then closes the socket. */
@@ -85,18 +117,47 @@ export class Reader {
     // Woken when the socket is there again.
     if (!this.#link.up) return undefined;
     const { workers, upkeep } = this.#options;
-    this.#clientId ??= await this.#link.send<number>('client', ['id']);
+    if (this.#socket === undefined) await this.#identify();
+    if (this.#old !== undefined && !(await this.#retire(this.#old))) return AGAIN_MS;
     const restMs = await upkeep.run();
     const ready = workers.filter((worker) => worker.readable);
     if (signal.aborted || ready.length === 0) return restMs;
+    // Replaced meanwhile: a read on a socket that cannot be named could not be ended either.
+    if (this.#socket === undefined) return 0;
     await this.#read(ready, Math.ceil(restMs));
     this.#loop.wake();
     return undefined;
   }
 
+  /** Learns what the server calls this socket. */
+  async #identify(): Promise<void> {
+    const info = await this.#link.send<string>('client', ['info']);
+    const [id, addr] = ['id', 'addr'].map((name) => new RegExp(`\\b${name}=(\\S*)`).exec(info)?.[1] ?? '');
+    this.#socket = { id: id ?? '', addr: addr ?? '' };
+  }
+
+  /**
+   * Ends the socket before this one: half-open, it may still wait in a read, and would be handed tasks that nobody ever
+   * sees. What it was handed so far is looked for then. Resolves to false if Redis was not there to do it.
+   */
+  async #retire(old: Socket): Promise<boolean> {
+    const { connection, upkeep } = this.#options;
+    let killed = true;
+    try {
+      await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);
+    } catch (error) {
+      if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return false;
+      // Not allowed: it ends by itself, and what it was handed is looked for when it must have ended.
+      killed = false;
+    }
+    upkeep.reconnected(killed);
+    this.#old = undefined;
+    return true;
+  }
+
   async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
     const { group, consumer } = this.#options;
-    const count = Math.min(...ready.map((worker) => worker.credit));
+    const count = Math.min(...ready.map((worker) => share(worker, ready)));
     const streams = ready.map((worker) => worker.keys.stream);
     const args = ['GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', ...streams];
     this.#reading = new Set(ready);
@@ -126,7 +187,7 @@ export class Reader {
     const { commands } = this.#options.connection;
     try {
       for (let tries = 0; this.#reading === read && tries < UNBLOCK_TRIES; tries++) {
-        if ((await commands.send('client', ['unblock', this.#clientId ?? 0])) === 1) return;
+        if ((await commands.send('client', ['unblock', this.#socket?.id ?? '0'])) === 1) return;
       }
     } catch {
       // Not now: the read ends by itself when its BLOCK is over.
@@ -134,12 +195,8 @@ export class Reader {
   }
 }
 
-type Batch = [stream: string, entries: [id: string, fields: string[]][]];
-
-/** RESP2 answers pairs; RESP3 a map, which ioredis lays flat. */
-function batches(reply: unknown): Batch[] {
-  if (!Array.isArray(reply)) return [];
-  if (typeof reply[0] !== 'string') return reply as Batch[];
-  const flat = reply as unknown[];
-  return flat.flatMap((stream, i) => (i % 2 === 0 ? [[stream, flat[i + 1]] as Batch] : []));
+/** What a stream may bring at most. At least one, for else a handler with a single place would never read. */
+function share({ credit, slots }: Worker, ready: readonly Worker[]): number {
+  const streams = ready.filter((worker) => worker.slots === slots).length;
+  return Math.max(1, Math.floor(credit / streams));
 }

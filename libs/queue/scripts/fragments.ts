@@ -1,4 +1,5 @@
-import { lua } from '../../redis/index.js';
+import { FRAME_LUA, lua } from '../../redis/index.js';
+import { CONSUMER_PREFIX } from '../queue.keys.js';
 
 /** `now`: the server's clock in milliseconds. 13 digits, exact in a double. */
 export const NOW_LUA = lua`
@@ -12,6 +13,14 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 export const FORGET_LUA = lua`
 local function forget(...)
   if #redis.call('XINFO', 'GROUPS', stream) == 1 then redis.call('XDEL', stream, ...) end
+end
+`;
+
+/** `isOf(key, kind)`: whether a key is of that type, or free. */
+export const IS_OF_LUA = lua`
+local function isOf(key, kind)
+  local is = redis.call('TYPE', key).ok
+  return is == kind or is == 'none'
 end
 `;
 
@@ -29,22 +38,64 @@ end
 `;
 
 /**
+ * `tell(kind, …parts)`: a message to the inboxes of the three processes that were heard of last; any one of them is
+ * enough. Needs the arguments `alive` (key) and `inboxes` (what the names of inboxes begin with).
+ *
+ * Three, so that a fleet of a hundred costs no more than one of three, and yet a process that was just killed does not
+ * keep the others waiting. Where all three hear nothing, each process looks by itself once a second.
+ */
+export const TELL_LUA = lua`
+${FRAME_LUA}
+local function tell(...)
+  local message = frame(...)
+  for _, name in ipairs(redis.call('ZREVRANGE', alive, 0, 2)) do
+    redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)
+  end
+end
+`;
+
+/**
+ * `putOff(target, handle, other, delayMs, values)`: a task's next place is among the delayed ones, on its way to the
+ * stream `target`. `values` is the entry that it will be: payload, timestamp, retry_count, meta, then names and values
+ * of further fields. If the handle is taken, `other` is appended to it; without `other` nothing is done, and the answer
+ * is false. Whoever is to promote it is told, if it is due before all others. Comes after `IS_OF_LUA`.
+ *
+ * Nothing in it can fail once `mayDelay()` said so, except for want of memory: let a script write before that must not.
+ */
+export const DELAY_LUA = lua`
+${TELL_LUA}
+local function mayDelay()
+  return isOf(delayed, 'zset') and isOf(bodies, 'hash')
+end
+
+local function putOff(target, handle, other, delayMs, values)
+  local due = string.format('%.0f', now + delayMs)
+  while redis.call('ZADD', delayed, 'NX', due, handle) == 0 do
+    if not other then return false end
+    handle = handle .. '/' .. other
+  end
+  local body = {}
+  for i, value in ipairs(values) do body[i] = #value .. ':' .. value end
+  redis.call('HSET', bodies, handle, table.concat(body))
+  if redis.call('ZRANGE', delayed, 0, 0)[1] == handle then
+    tell('queue.due', target, string.format('%.0f', delayMs))
+  end
+  return true
+end
+`;
+
+/**
  * `bury(id, fields, letter)`: takes an entry out of the group and the stream, into the dead letters.
  *
  * The order is acknowledge, delete, add, for the sake of a server that is full: acknowledging is allowed there and
  * makes the rest of the script so, while a leading XADD would be refused, and dead work could never leave. Nothing
- * after the first write can fail: `mayBury()` has made sure of the only key that might be of a wrong type.
+ * after the first write can fail: `isOf(dead, 'stream')` has made sure of the only key that might be of a wrong type.
  *
  * Dead letters carry the entry's four fields, whatever else it had, and then why and when; ours come last, so that
  * a reader who makes an object of them sees ours.
  */
 export const BURY_LUA = lua`
 ${CARRIED_LUA}
-local function mayBury()
-  local kind = redis.call('TYPE', dead).ok
-  return kind == 'stream' or kind == 'none'
-end
-
 local function bury(id, fields, letter)
   local kept = { payload = '', timestamp = '', retry_count = '0', meta = '' }
   local others = {}

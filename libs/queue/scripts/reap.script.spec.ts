@@ -16,6 +16,8 @@ describe('reap', () => {
   interface Over {
     capacity?: number;
     maxDeliveries?: number;
+    alone?: number;
+    foreignIdleMs?: number;
     sinceMs?: number;
     endsMs?: number;
   }
@@ -36,6 +38,8 @@ describe('reap', () => {
         endsMs: now + LEASE_MS / 2,
         capacity: 100,
         maxDeliveries: 5,
+        alone: 0,
+        foreignIdleMs: 0,
         released: RELEASED,
         prefix: CONSUMER_PREFIX,
         ...over,
@@ -74,7 +78,7 @@ describe('reap', () => {
       keys,
       args: {
         ...{ group: GROUP, consumer: ME, leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS },
-        ...{ capacity: 1, maxDeliveries: 5, released: RELEASED, prefix: CONSUMER_PREFIX },
+        ...{ capacity: 1, maxDeliveries: 5, alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX },
       },
     });
     expect(claimed[0]!.fields).toEqual(task('{"n":7}', '2', '{"id":"1-1"}'));
@@ -154,6 +158,47 @@ describe('reap', () => {
         error: expect.stringContaining('delivered 3 times'),
       }),
     ]);
+  });
+
+  it('hands out one at a time what two consumers died with, and meanwhile what need not be alone', async () => {
+    const ids: string[] = [];
+    for (const deliveries of [2, 2, 1, 2, 1]) ids.push(await pendingTask(OTHER, { deliveries }));
+    expect((await reap()).claimed).toEqual([
+      [ids[0], 3],
+      [ids[2], 2],
+      [ids[4], 2],
+    ]);
+    expect((await reap({ alone: 1 })).claimed).toEqual([]);
+    expect((await reap()).claimed).toEqual([[ids[1], 3]]);
+    expect(await pending()).toMatchObject({ [ids[3]!]: [OTHER, 2] });
+  });
+
+  it('isolates the last delivery, if that is the second', async () => {
+    const ids = [await pendingTask(OTHER), await pendingTask(OTHER)];
+    expect((await reap({ maxDeliveries: 2 })).claimed).toEqual([[ids[0], 2]]);
+  });
+
+  it('hands out what was handed back without a delivery at once, whatever the limit', async () => {
+    const ids = [await pendingTask(RELEASED), await pendingTask(RELEASED)];
+    await bed.admin.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, ...ids, 'RETRYCOUNT', 0, 'JUSTID');
+    expect((await reap({ maxDeliveries: 1 })).claimed).toHaveLength(2);
+  });
+
+  it('takes from a consumer of other software what it has had for too long, and leaves it and the rest', async () => {
+    const [old, young] = [await pendingTask(FOREIGN), await pendingTask(FOREIGN)];
+    await bed.admin.call('XCLAIM', keys.stream, GROUP, FOREIGN, 0, old, 'IDLE', 60_000, 'RETRYCOUNT', 1, 'JUSTID');
+    expect((await reap({ foreignIdleMs: 0 })).claimed).toEqual([]);
+    expect((await reap({ foreignIdleMs: 30_000, sinceMs: await serverMs() })).claimed).toEqual([]);
+    expect((await reap({ foreignIdleMs: 30_000 })).claimed).toEqual([[old, 2]]);
+    expect(await pending()).toEqual({ [old]: [ME, 2], [young]: [FOREIGN, 1] });
+    expect(await consumers()).toContain(FOREIGN);
+  });
+
+  it('takes nothing from one of ours that lives, however long it has had it', async () => {
+    const id = await pendingTask(OTHER);
+    await lease(OTHER, LEASE_MS);
+    await bed.admin.call('XCLAIM', keys.stream, GROUP, OTHER, 0, id, 'IDLE', 600_000, 'RETRYCOUNT', 1, 'JUSTID');
+    expect((await reap({ foreignIdleMs: 1_000 })).claimed).toEqual([]);
   });
 
   it('buries under the id of the first publish', async () => {

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../redis/index.js';
 import type { Entry } from '../delivery.js';
-import { BURY_LUA, FORGET_LUA, NOW_LUA } from './fragments.js';
+import { BURY_LUA, FORGET_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
 
 export interface Reaped {
   /** Now pending with the caller, who must run them. */
@@ -13,11 +13,18 @@ export interface Reaped {
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
  * KEYS stream, alive, dead · ARGV group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease
- * is known to be unbroken, on the server's clock), capacity, maxDeliveries, released, prefix · returns {@link Reaped}.
+ * is known to be unbroken, on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated
+ * entry already: 1 or 0), foreignIdleMs (0: never), released, prefix · returns {@link Reaped}.
  *
  * Dead is a consumer of ours (by its name's prefix) without a running lease. The list of consumers is asked, and not
  * that of leases alone: a process that is frozen inside a blocking read is handed entries even after its lease was
- * swept away, and they would be lost to everyone. Consumers of other software are let alone.
+ * swept away, and they would be lost to everyone. A consumer of other software holds no lease: of it is taken, entry by
+ * entry, what was delivered longer than foreignIdleMs ago, and the consumer itself is left as it is.
+ *
+ * Isolation: an entry on its third delivery (or its last, if that is earlier) has seen two processes die. Which of all
+ * those that were in hand killed them, nobody knows; so the caller gets one of these at a time, and whoever dies with
+ * it blames it alone among them. A task that kills every process spoils two deliveries of its neighbours at most: the
+ * two before it is isolated. From then on a neighbour that was spoiled twice is never in hand together with it.
  *
  * Only a caller whose own lease has been unbroken for a whole lease may declare others dead: after an outage all
  * leases have ended, and each process has that long to come back and say that it lives. The proof is what the caller
@@ -43,11 +50,13 @@ export const reapScript = defineScript({
     endsMs: 'number',
     capacity: 'number',
     maxDeliveries: 'number',
+    alone: 'number',
+    foreignIdleMs: 'number',
     released: 'text',
     prefix: 'text',
   },
   lua: lua`
-${NOW_LUA}${FORGET_LUA}${BURY_LUA}
+${NOW_LUA}${IS_OF_LUA}${FORGET_LUA}${BURY_LUA}
 local function lives(name)
   local ends = redis.call('ZSCORE', alive, name)
   return ends and tonumber(ends) > now
@@ -64,23 +73,28 @@ local function isDead(name)
   return not lives(name)
 end
 
-local function takeFrom(name)
+local isolatedFrom = math.max(2, math.min(3, maxDeliveries))
+
+local function takeFrom(name, rows)
   local ids, deliveries = {}, {}
-  for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', room + 100, name)) do
+  for _, pending in ipairs(rows) do
     local id, count = pending[1], pending[4]
-    local entry = redis.call('XRANGE', stream, id, id)[1]
-    if not entry then redis.call('XACK', stream, group, id)
-    elseif count >= maxDeliveries then
-      if mayBury() then
+    local isolated = count + 1 >= isolatedFrom
+    local mayTake = #claimed + #ids < room and not (isolated and alone == 1)
+    if count >= maxDeliveries or mayTake then
+      local entry = redis.call('XRANGE', stream, id, id)[1]
+      if not entry then redis.call('XACK', stream, group, id)
+      elseif count < maxDeliveries then
+        ids[#ids + 1] = id
+        deliveries[id] = count + 1
+        if isolated then alone = 1 end
+      elseif isOf(dead, 'stream') then
         bury(id, entry[2], {
           reason = 'max-deliveries', stack = '', deliveries = tostring(count),
           failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
         })
         buried[#buried + 1] = id
       end
-    elseif #claimed + #ids < room then
-      ids[#ids + 1] = id
-      deliveries[id] = count + 1
     end
   end
   if #ids > 0 then
@@ -91,12 +105,16 @@ local function takeFrom(name)
 end
 
 for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-  local name = info[2]
+  local name, count = info[2], info[4]
+  -- What waits to be run alone may stand before what need not.
+  local most = room + 1000
   if isDead(name) then
-    takeFrom(name)
+    takeFrom(name, redis.call('XPENDING', stream, group, '-', '+', most, name))
     if #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then
       redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
     end
+  elseif mayJudge and foreignIdleMs > 0 and count > 0 and string.sub(name, 1, #prefix) ~= prefix then
+    takeFrom(name, redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', most, name))
   end
 end
 redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)

@@ -1,27 +1,69 @@
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../redis/index.js';
-import { CONSUMER_PREFIX, RELEASED, queueKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, RELEASED, queueKeys, retryKeys } from '../queue.keys.js';
 import { ackScript } from './ack.script.js';
 import { handBackScript } from './hand-back.script.js';
 import { leaveScript } from './leave.script.js';
+import { reconcileScript } from './reconcile.script.js';
 import { renewScript } from './renew.script.js';
 import { settleFailureScript, type Settlement } from './settle-failure.script.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
 const LEASE_MS = 60_000;
+const INBOXES = ':~inbox:0:';
+const RETRY = retryKeys(new Keyspace(), 'tasks', GROUP);
 const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, consumers, entries, serverMs } = bed;
 
+describe('reconcile', () => {
+  const reconcile = (known: string[] = [], over: { capacity?: number; minIdleMs?: number } = {}) =>
+    reconcileScript.run(bed.link, {
+      keys: { stream: keys.stream },
+      args: { group: GROUP, consumer: ME, capacity: 100, minIdleMs: 0, ...over },
+      rest: known,
+    });
+
+  it('hands out what its consumer does not know of, without counting a delivery', async () => {
+    const [known, lost] = [await pendingTask(ME), await pendingTask(ME, { deliveries: 2, fields: task('7') })];
+    const others = await pendingTask(OTHER);
+    expect(await reconcile([known])).toEqual({
+      pending: new Map([
+        [known, 1],
+        [lost, 2],
+      ]),
+      lost: [{ id: lost, deliveries: 2, fields: task('7') }],
+    });
+    expect(await pending()).toEqual({ [known]: [ME, 1], [lost]: [ME, 2], [others]: [OTHER, 1] });
+  });
+
+  it('hands out no more than there is room for, and nothing that may still arrive', async () => {
+    const first = await pendingTask(ME);
+    await pendingTask(ME);
+    expect((await reconcile([], { capacity: 1 })).lost).toMatchObject([{ id: first }]);
+    const young = await reconcile([], { minIdleMs: 60_000 });
+    expect([young.lost, young.pending.size]).toEqual([[], 2]);
+  });
+
+  it('drops what was deleted', async () => {
+    await bed.admin.xdel(keys.stream, await pendingTask(ME));
+    expect((await reconcile()).lost).toEqual([]);
+    expect(await pending()).toEqual({});
+  });
+});
+
 describe('settle-failure', () => {
   const settle = (
     id: string,
-    over: { deliveries?: number; reason?: string; meta?: string } = {},
+    over: { deliveries?: number; reason?: string; meta?: string; delayMs?: number } = {},
   ): Promise<Settlement> =>
     settleFailureScript.run(bed.link, {
-      keys: { stream: keys.stream, dead: keys.dead },
+      keys: {
+        ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
+        ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
+      },
       args: {
         group: GROUP,
         consumer: ME,
@@ -30,6 +72,9 @@ describe('settle-failure', () => {
         attempts: '1',
         meta: `{"id":"${id}"}`,
         reason: '',
+        delayMs: 0,
+        handle: 'task-1',
+        inboxes: INBOXES,
         failure: 'Error: no',
         stack: 'Error: no at x',
         ...over,
@@ -128,6 +173,24 @@ describe('settle-failure', () => {
     await settle(id, { reason: 'max-attempts' });
     expect((await entries(keys.stream)).map((entry) => entry['id'])).toEqual([id]);
   });
+
+  it('keeps a retry in its group while others read the queue', async () => {
+    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    const id = await pendingTask(ME);
+    expect(await settle(id)).toBe('retried');
+    expect(await entries(RETRY.stream)).toMatchObject([
+      { payload: '{"n":1}', retry_count: '1', meta: `{"id":"${id}"}` },
+    ]);
+    expect(await entries(keys.stream)).toMatchObject([{ id }]);
+  });
+
+  it('leaves the task where it is when the key of the retries is of another type', async () => {
+    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    await bed.admin.set(RETRY.stream, 'no stream');
+    const id = await pendingTask(ME);
+    await expect(settle(id)).rejects.toThrow('WRONGTYPE');
+    expect(await pending()).toEqual({ [id]: [ME, 1] });
+  });
 });
 
 describe.each(['', 'max-attempts'])(
@@ -137,7 +200,10 @@ describe.each(['', 'max-attempts'])(
       const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
       const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
       await settleFailureScript.run(bed.link, {
-        keys: { stream: keys.stream, dead: keys.dead },
+        keys: {
+          ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
+          ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
+        },
         args: {
           group: GROUP,
           consumer: ME,
@@ -146,8 +212,11 @@ describe.each(['', 'max-attempts'])(
           attempts: '1',
           meta: '',
           reason,
+          delayMs: 0,
+          handle: '1',
           failure: 'e',
           stack: '',
+          inboxes: INBOXES,
         },
       });
       const [[, fields]] = (await bed.admin.xrange(reason === '' ? keys.stream : keys.dead, '-', '+')) as [
@@ -187,7 +256,7 @@ describe('ack', () => {
 
 describe('renew', () => {
   const renew = (leaseMs = LEASE_MS): Promise<{ unbroken: boolean; nowMs: number }> =>
-    renewScript.run(bed.link, { keys: { alive: keys.alive }, args: { consumer: ME, leaseMs } });
+    renewScript.run(bed.link, { keys: { alive: keys.alive, paused: keys.paused }, args: { consumer: ME, leaseMs } });
 
   it("says whether the lease was unbroken, and ends it one lease after the server's now", async () => {
     expect(await renew()).toMatchObject({ unbroken: false });
@@ -215,28 +284,39 @@ describe('renew', () => {
 });
 
 describe('hand-back', () => {
-  const handBack = (...ids: string[]): Promise<number> =>
+  const run = (surplus: number, ids: string[]): Promise<string[]> =>
     handBackScript.run(bed.link, {
-      keys: { stream: keys.stream },
-      args: { group: GROUP, consumer: ME, released: RELEASED },
+      keys: { stream: keys.stream, alive: keys.alive },
+      args: { group: GROUP, consumer: ME, released: RELEASED, inboxes: INBOXES, surplus },
       rest: ids,
     });
+  const handBack = (...ids: string[]): Promise<string[]> => run(0, ids);
 
   it('gives entries back with the delivery uncounted', async () => {
     const ids = [await pendingTask(ME), await pendingTask(ME, { deliveries: 3 }), await pendingTask(ME)];
-    expect(await handBack(ids[0]!, ids[1]!)).toBe(2);
+    expect(await handBack(ids[0]!, ids[1]!)).toEqual(ids.slice(0, 2));
     expect(await pending()).toEqual({ [ids[0]!]: [RELEASED, 0], [ids[1]!]: [RELEASED, 2], [ids[2]!]: [ME, 1] });
   });
 
   it('takes nothing from others', async () => {
     const id = await pendingTask(OTHER);
-    expect(await handBack(id, '1-1')).toBe(0);
+    expect(await handBack(id, '1-1')).toEqual([]);
     expect(await pending()).toEqual({ [id]: [OTHER, 1] });
+  });
+
+  it('gives back what is too much here only if nothing waits for the others', async () => {
+    const id = await pendingTask(ME);
+    const waiting = await bed.admin.xadd(keys.stream, '*', ...task());
+    expect(await run(1, [id])).toEqual([]);
+    expect(await pending()).toEqual({ [id]: [ME, 1] });
+    await bed.admin.xreadgroup('GROUP', GROUP, OTHER, 'STREAMS', keys.stream, '>');
+    expect(await run(1, [id])).toEqual([id]);
+    expect(await pending()).toEqual({ [id]: [RELEASED, 0], [waiting!]: [OTHER, 1] });
   });
 
   it('gives everything of its own back when asked for nothing in particular', async () => {
     const [mine, others] = [await pendingTask(ME), await pendingTask(OTHER)];
-    expect(await handBack()).toBe(1);
+    expect(await handBack()).toEqual([mine]);
     expect(await pending()).toEqual({ [mine]: [RELEASED, 0], [others]: [OTHER, 1] });
   });
 });

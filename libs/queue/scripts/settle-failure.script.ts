@@ -1,14 +1,17 @@
 import { defineScript, lua } from '../../redis/index.js';
-import { BURY_LUA, FORGET_LUA, NOW_LUA } from './fragments.js';
+import { BURY_LUA, DELAY_LUA, FORGET_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
 
 /** Where a failed task went; `fenced` and `stale`: it was not ours to settle any more, and nothing was done. */
-export type Settlement = 'retried' | 'dead' | 'fenced' | 'stale';
+export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
 
 /**
- * Settles a run that failed: back to the end of the queue for its next attempt, or to the dead letters.
+ * Settles a run that failed: back to the end of the queue, now or later, for its next attempt, or to the dead letters.
+ * While several groups read the queue, each has a stream of its own for retries: the others are not to run what they
+ * have done.
  *
- * KEYS stream, dead · ARGV group, consumer, id, deliveries, attempts (failed so far, this one included), meta (of the
- * entry that follows), reason ('' = retry), failure, stack · returns a {@link Settlement}.
+ * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive · ARGV group, consumer, id, deliveries,
+ * attempts (failed so far), meta (of the entry that follows), reason ('' = again), delayMs (0 = now), handle (the task's
+ * id), failure, stack, inboxes · returns a {@link Settlement}.
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may
  * fail long after another one took its task over: XACK by itself would not notice (it ignores who owns an entry), and
@@ -19,7 +22,7 @@ export type Settlement = 'retried' | 'dead' | 'fenced' | 'stale';
  */
 export const settleFailureScript = defineScript({
   name: 'queue.settle-failure',
-  keys: ['stream', 'dead'],
+  keys: ['stream', 'retry', 'delayed', 'bodies', 'retryDelayed', 'retryBodies', 'dead', 'alive'],
   args: {
     group: 'text',
     consumer: 'text',
@@ -28,11 +31,14 @@ export const settleFailureScript = defineScript({
     attempts: 'text',
     meta: 'text',
     reason: 'text',
+    delayMs: 'number',
+    handle: 'text',
     failure: 'bytes',
     stack: 'bytes',
+    inboxes: 'text',
   },
   lua: lua`
-${NOW_LUA}${FORGET_LUA}${BURY_LUA}
+${NOW_LUA}${IS_OF_LUA}${FORGET_LUA}${BURY_LUA}${DELAY_LUA}
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
 if not pending then return 'stale' end
 if pending[2] ~= consumer or pending[4] ~= deliveries then return 'fenced' end
@@ -44,7 +50,7 @@ if not entry then
 end
 
 if reason ~= '' then
-  if not mayBury() then return redis.error_reply('WRONGTYPE ' .. dead .. ' is not a stream of dead letters') end
+  if not isOf(dead, 'stream') then return redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream') end
   bury(id, entry[2], {
     meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack, deliveries = tostring(deliveries),
   })
@@ -61,9 +67,19 @@ for i = 1, #entry[2], 2 do
     others[#others + 1] = value
   end
 end
+local home = stream
+if #redis.call('XINFO', 'GROUPS', stream) > 1 then home, delayed, bodies = retry, retryDelayed, retryBodies end
+if not isOf(home, 'stream') then return redis.error_reply('WRONGTYPE ' .. home .. ' is no stream') end
+if delayMs > 0 and not mayDelay() then
+  return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else')
+end
 redis.call('XACK', stream, group, id)
 forget(id)
-redis.call('XADD', stream, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
+if delayMs > 0 then
+  putOff(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
+  return 'delayed'
+end
+redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
   'retry_count', attempts, 'meta', meta, unpack(carried(others)))
 return 'retried'`,
   decode: (reply) => reply as Settlement,

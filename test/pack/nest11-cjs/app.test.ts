@@ -1,6 +1,6 @@
 /** A Nest 11 app in CommonJS under Jest with the packed package: one method per decorator. */
 import 'reflect-metadata';
-import { Injectable, Module } from '@nestjs/common';
+import { Injectable, Module, OnModuleDestroy } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   CacheStampedeSafe,
@@ -38,8 +38,29 @@ class Shop {
   }
 }
 
+const order: string[] = [];
+
+@Injectable()
+class Database implements OnModuleDestroy {
+  onModuleDestroy(): void {
+    order.push('database closed');
+  }
+}
+
+@Injectable()
+class SlowHandler {
+  onStarted = (): void => {};
+
+  @TaskHandler('slow')
+  async process(): Promise<void> {
+    this.onStarted();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    order.push('task finished');
+  }
+}
+
 @Module({
-  providers: [Shop],
+  providers: [Shop, Database, SlowHandler],
   imports: [SluiceModule.forRoot({ namespace: 'pack-cjs', redis: { url: process.env.SLUICE_REDIS_URL! } })],
 })
 class AppModule {}
@@ -60,7 +81,12 @@ test('the three decorators work, and the app closes', async () => {
   await handled;
   expect(shop.handled).toMatchObject([{ id, payload: { total: 7 } }]);
 
+  const started = new Promise<void>((resolve) => (app.get(SlowHandler).onStarted = resolve));
+  await app.get(QueueService).publish('slow', 1);
+  await started;
   await app.close();
+  // Also of the root module itself.
+  expect(order).toEqual(['task finished', 'database closed']);
 });
 
 test('a method whose object has no service bound refuses to run', async () => {

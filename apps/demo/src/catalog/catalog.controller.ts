@@ -1,13 +1,34 @@
-import { Controller, Get, Param } from '@nestjs/common';
+import { Body, Controller, Get, NotFoundException, Param, ParseIntPipe, Patch } from '@nestjs/common';
 import { CatalogService } from './catalog.service.js';
-import type { Product } from './product.js';
+import { ChangeProductDto } from './change-product.dto.js';
+import type { Bestseller, Overview, Product } from './product.js';
 
-@Controller('products')
+@Controller()
 export class CatalogController {
   constructor(private readonly catalog: CatalogService) {}
 
-  @Get(':id')
-  async find(@Param('id') id: string): Promise<Product> {
-    return this.catalog.product(id);
+  @Get('catalog')
+  async overview(): Promise<Overview> {
+    return this.catalog.overview();
   }
+
+  @Get('products/:id')
+  async product(@Param('id', ParseIntPipe) id: number): Promise<Product> {
+    return found(await this.catalog.product(id), id);
+  }
+
+  @Patch('products/:id')
+  async change(@Param('id', ParseIntPipe) id: number, @Body() change: ChangeProductDto): Promise<Product> {
+    return found(await this.catalog.change(id, change), id);
+  }
+
+  @Get('categories/:id/bestsellers')
+  async bestsellers(@Param('id', ParseIntPipe) id: number): Promise<Bestseller[]> {
+    return this.catalog.bestsellers(id);
+  }
+}
+
+function found(product: Product | null, id: number): Product {
+  if (!product) throw new NotFoundException(`there is no product ${id}`);
+  return product;
 }

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
+import { DatabaseModule } from '../database/database.module.js';
 import { CatalogController } from './catalog.controller.js';
 import { CatalogService } from './catalog.service.js';
 
-@Module({ controllers: [CatalogController], providers: [CatalogService] })
+@Module({ imports: [DatabaseModule], controllers: [CatalogController], providers: [CatalogService] })
 export class CatalogModule {}

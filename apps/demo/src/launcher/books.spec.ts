@@ -1,15 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { booksOf } from './books.js';
-import type { Charge, Outcome } from './gateway.js';
+import { chargesOf } from './books.js';
+import type { Outcome } from './gateway.js';
 
-const ledger = (attempts: Record<string, Outcome[]>): Charge[] =>
-  Object.entries(attempts).flatMap(([order, outcomes]) =>
-    outcomes.map((outcome) => ({ order, by: 'app-1', outcome, startedAt: 0, endedAt: 0 })),
-  );
+const gateway = (attempts: Record<string, Outcome[]>) => ({
+  chargesOf: (order: string) =>
+    (attempts[order] ?? []).map((outcome) => ({ order, by: 'app-1', outcome, startedAt: 0, endedAt: 0 })),
+});
 
-describe('booksOf', () => {
-  it('counts orders by what became of them, and all attempts', () => {
-    const charges = ledger({
+describe('chargesOf', () => {
+  it('counts charges that went through, those after a decline, and all attempts', () => {
+    const ledger = gateway({
       good: ['paid'],
       retried: ['declined', 'paid'],
       declined: ['declined', 'declined', 'declined'],
@@ -17,10 +17,14 @@ describe('booksOf', () => {
       busy: ['running'],
     });
     const orders = ['good', 'retried', 'declined', 'recovered', 'busy', 'never asked for'];
-    expect(booksOf(orders, charges)).toEqual({ completed: 3, retried: 1, attempts: 10 });
+    expect(chargesOf(orders, ledger)).toEqual({ paid: 3, retried: 1, attempts: 10 });
+  });
+
+  it('sees an order that was paid twice', () => {
+    expect(chargesOf(['x'], gateway({ x: ['paid', 'paid'] }))).toEqual({ paid: 2, retried: 0, attempts: 2 });
   });
 
   it('leaves out the orders of others', () => {
-    expect(booksOf(['mine'], ledger({ theirs: ['paid'] }))).toEqual({ completed: 0, retried: 0, attempts: 0 });
+    expect(chargesOf(['mine'], gateway({ theirs: ['paid'] }))).toEqual({ paid: 0, retried: 0, attempts: 0 });
   });
 });

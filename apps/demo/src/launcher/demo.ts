@@ -4,11 +4,13 @@ import { playScenario, type Outcome } from '../scenario/scenario.js';
 import type { Stage } from '../scenario/step.js';
 import { Fleet } from './fleet.js';
 import { Gateway } from './gateway.js';
-import { narrate } from './narrate.js';
-import type { RedisChoice } from './options.js';
+import { invite } from './invite.js';
+import { ControlRoom } from './control-room.js';
+import type { LauncherOptions } from './options.js';
+import { openPostgres, type DemoPostgres } from './postgres.js';
 import { openRedis, type DemoRedis } from './redis.js';
 import type { Report } from './report.js';
-import { Source } from './source.js';
+import { seed } from './seed.js';
 import { until } from './until.js';
 
 const APPS = ['app-1', 'app-2', 'app-3'];
@@ -20,29 +22,32 @@ export interface DemoOutcome extends Outcome {
 
 /** Redis, the services outside, and the processes of the app: opened in this order and closed in the reverse. */
 export class Demo {
-  readonly #choice: RedisChoice;
+  readonly #options: LauncherOptions;
   readonly #report: Report;
   readonly #interrupted: AbortSignal;
   readonly #namespace = `sluice-demo-${randomBytes(6).toString('hex')}`;
-  readonly #source = new Source();
   readonly #gateway = new Gateway();
   #redis: DemoRedis | undefined;
+  #postgres: DemoPostgres | undefined;
+  #controlRoom: ControlRoom | undefined;
   #fleet: Fleet | undefined;
 
-  constructor(choice: RedisChoice, report: Report, interrupted: AbortSignal) {
-    this.#choice = choice;
+  constructor(options: LauncherOptions, report: Report, interrupted: AbortSignal) {
+    this.#options = options;
     this.#report = report;
     this.#interrupted = interrupted;
   }
 
   async open(): Promise<void> {
-    const redis = (this.#redis = await openRedis(this.#choice, this.#namespace));
-    await this.#source.open();
+    const redis = (this.#redis = await openRedis(this.#options.redis, this.#namespace));
+    const postgres = (this.#postgres = await openPostgres(this.#options.databaseUrl, this.#namespace));
+    this.#interrupted.throwIfAborted();
+    await this.#fill(postgres);
     await this.#gateway.open();
     const fleet = (this.#fleet = new Fleet(APPS, {
       REDIS_URL: redis.url,
       NAMESPACE: this.#namespace,
-      SOURCE_URL: this.#source.url,
+      DATABASE_URL: postgres.url,
       GATEWAY_URL: this.#gateway.url,
     }));
     fleet.onChange = (what) => {
@@ -51,23 +56,17 @@ export class Demo {
     this.#interrupted.throwIfAborted();
     this.#interrupted.addEventListener('abort', () => void fleet.stop());
     await fleet.start();
+    this.#controlRoom = new ControlRoom(this.#stage(), this.#options.port);
+    await this.#controlRoom.open();
 
-    this.#report.heading(`Sluice: ${APPS.length} processes of a NestJS app share ${redis.label}`);
+    this.#report.heading(`Sluice: ${APPS.length} processes of a NestJS app share ${redis.label} and ${postgres.label}`);
     this.#report.table(fleet.apps.map(({ name, url, pid }) => [name, `${url}   pid ${pid}`]));
+    this.#report.line(`   live at ${this.#controlRoom.url}`);
   }
 
   async play(): Promise<DemoOutcome> {
-    const redis = opened(this.#redis);
-    const fleet = opened(this.#fleet);
-    const stage: Stage = {
-      namespace: this.#namespace,
-      redis,
-      source: this.#source,
-      gateway: this.#gateway,
-      fleet,
-      interrupted: this.#interrupted,
-      until: (condition, deadlineMs) => until(condition, deadlineMs, this.#interrupted),
-    };
+    const stage = this.#stage();
+    const { redis, fleet } = stage;
     const outcome = await playScenario(stage, this.#report);
     return {
       redis: { label: redis.label, host: new URL(redis.url).host, representative: redis.representative },
@@ -76,17 +75,39 @@ export class Demo {
     };
   }
 
-  /** Tells what goes on, until it is interrupted. */
+  /** Serves until it is interrupted. */
   async stayUp(): Promise<void> {
-    narrate(this.#report, opened(this.#fleet), this.#source, this.#gateway);
+    invite(this.#report, opened(this.#fleet), opened(this.#controlRoom));
     if (!this.#interrupted.aborted) await once(this.#interrupted, 'abort');
   }
 
   async close(): Promise<void> {
+    await this.#controlRoom?.close();
     await this.#fleet?.stop();
     await this.#gateway.close();
-    await this.#source.close();
+    await this.#postgres?.close();
     await this.#redis?.close();
+  }
+
+  #stage(): Stage {
+    return {
+      namespace: this.#namespace,
+      redis: opened(this.#redis),
+      postgres: opened(this.#postgres),
+      gateway: this.#gateway,
+      fleet: opened(this.#fleet),
+      interrupted: this.#interrupted,
+      until: (condition, deadlineMs) => until(condition, deadlineMs, this.#interrupted),
+    };
+  }
+
+  async #fill({ client }: DemoPostgres): Promise<void> {
+    const progress = this.#report.progress('a year of sales');
+    await seed(client, (done) => {
+      this.#interrupted.throwIfAborted();
+      progress.at(done);
+    });
+    progress.done();
   }
 }
 

@@ -22,9 +22,9 @@ export class Gateway {
   /** How long a charge takes. */
   slownessMs = Gateway.usualSlownessMs;
   readonly ledger: Charge[] = [];
-  readonly settlements: { at: number; by: string }[] = [];
-  /** Called when a charge was answered, or abandoned. */
-  onCharge: (charge: Charge) => void = () => {};
+  /** Orders whose charge was given back. */
+  readonly refunds = new Set<string>();
+  readonly #byOrder = new Map<string, Charge[]>();
   #server: JsonServer | undefined;
 
   get url(): string {
@@ -39,27 +39,32 @@ export class Gateway {
     await this.#server?.close();
   }
 
-  async #answer(request: JsonRequest): Promise<JsonReply> {
-    if (request.path === '/charges') return this.#charge(request);
-    this.settlements.push({ at: Date.now(), by: request.by });
-    return { status: 200, body: {} };
+  /** The attempts to charge an order. */
+  chargesOf(order: string): readonly Charge[] {
+    return this.#byOrder.get(order) ?? [];
   }
 
-  async #charge({ by, body, gone }: JsonRequest): Promise<JsonReply> {
-    const { id, card } = body as { id: string; card: Card };
-    const charge: Charge = { order: id, by, outcome: 'running', startedAt: performance.now(), endedAt: 0 };
+  async #answer(request: JsonRequest): Promise<JsonReply> {
+    const { id, card } = request.body as { id: string; card: Card };
+    if (request.path === '/charges') return this.#charge(request, id, card);
+    this.refunds.add(id);
+    return { status: 200, body: { order: id } };
+  }
+
+  async #charge({ by, gone }: JsonRequest, order: string, card: Card): Promise<JsonReply> {
+    const charge: Charge = { order, by, outcome: 'running', startedAt: performance.now(), endedAt: 0 };
     this.ledger.push(charge);
+    this.#byOrder.set(order, [...this.chargesOf(order), charge]);
     await pause(this.slownessMs, undefined, { signal: gone }).catch(() => {});
-    charge.outcome = gone.aborted ? 'abandoned' : this.#decide(id, card);
+    charge.outcome = gone.aborted ? 'abandoned' : this.#decide(order, card);
     charge.endedAt = performance.now();
-    this.onCharge(charge);
     return charge.outcome === 'declined'
       ? { status: 402, body: { error: 'card declined' } }
-      : { status: 200, body: { order: id } };
+      : { status: 200, body: { order } };
   }
 
   #decide(order: string, card: Card): Outcome {
-    const before = this.ledger.filter((charge) => charge.order === order).map((charge) => charge.outcome);
+    const before = this.chargesOf(order).map((charge) => charge.outcome);
     if (before.includes('paid')) return 'repeated';
     if (card === 'fails-always') return 'declined';
     if (card === 'fails-once' && !before.includes('declined')) return 'declined';

@@ -1,3 +1,4 @@
+import { SingleBar } from 'cli-progress';
 import { styleText } from 'node:util';
 import type { Claim } from '../scenario/step.js';
 
@@ -22,6 +23,24 @@ export class Report {
 
   heading(text: string): void {
     this.line(this.#in('bold', text));
+  }
+
+  /** Something that takes a while: a bar on a terminal, a line elsewhere. */
+  progress(what: string): { at(done: number): void; done(): void } {
+    if (!this.#out.isTTY) {
+      this.line(`   ${what} …`);
+      return { at: () => {}, done: () => {} };
+    }
+    const bar = new SingleBar({ stream: this.#out, format: `   ${what} {bar} {percentage} %`, clearOnComplete: true });
+    bar.start(1, 0);
+    return {
+      at(done) {
+        bar.update(done);
+      },
+      done() {
+        bar.stop();
+      },
+    };
   }
 
   /** The beginning of a step: what will be shown. */

@@ -1,22 +1,26 @@
-import { BadRequestException, Body, Controller, HttpCode, HttpStatus, Post } from '@nestjs/common';
-import { QueueService } from 'nestjs-sluice';
-import { randomUUID } from 'node:crypto';
-import { Orders, type PlaceOrder } from './order.js';
+import { Body, Controller, Get, HttpCode, HttpStatus, NotFoundException, Param, Post, Res } from '@nestjs/common';
+import type { Response } from 'express';
+import type { OrderStatus } from './order.js';
+import { OrdersService } from './orders.service.js';
+import { PlaceOrderDto } from './place-order.dto.js';
 
 @Controller('orders')
 export class OrdersController {
-  constructor(private readonly queue: QueueService) {}
+  constructor(private readonly orders: OrdersService) {}
 
-  /** Answers as soon as the order is safe in the queue: from there on it is charged or dead-lettered, never lost. */
+  /** Answers as soon as the order is safe in the queue: from there on it is completed or dead-lettered, never lost. */
   @Post()
   @HttpCode(HttpStatus.ACCEPTED)
-  async place(@Body() body: Partial<PlaceOrder>): Promise<{ id: string }> {
-    const { product, amountCents, card } = body;
-    if (typeof product !== 'string' || typeof amountCents !== 'number' || typeof card !== 'string') {
-      throw new BadRequestException('an order has a product, amountCents and a card');
-    }
-    const id = randomUUID();
-    await this.queue.publish(Orders, { id, product, amountCents, card });
+  async place(@Body() order: PlaceOrderDto, @Res({ passthrough: true }) response: Response): Promise<{ id: string }> {
+    const id = await this.orders.place(order);
+    response.location(`/orders/${id}`);
     return { id };
+  }
+
+  @Get(':id')
+  async status(@Param('id') id: string): Promise<OrderStatus> {
+    const status = await this.orders.status(id);
+    if (!status) throw new NotFoundException(`there is no order ${id}`);
+    return status;
   }
 }

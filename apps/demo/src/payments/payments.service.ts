@@ -15,9 +15,9 @@ export class PaymentsService {
     await this.post('charges', charge, signal);
   }
 
-  /** Has the day's charges paid out. */
-  async settle(): Promise<void> {
-    await this.post('settlements', {}, AbortSignal.timeout(10_000));
+  /** Gives back what was charged, once, however often it is asked to. */
+  async refund(id: string, signal: AbortSignal): Promise<void> {
+    await this.post('refunds', { id }, signal);
   }
 
   private async post(path: string, body: object, signal: AbortSignal): Promise<void> {

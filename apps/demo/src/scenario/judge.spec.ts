@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
+import { closingTheBooks } from './closing-the-books.js';
 import { coldKey } from './cold-key.js';
 import { dailyJob } from './daily-job.js';
+import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
 import { orders } from './orders.js';
 import { speed } from './speed.js';
@@ -41,27 +43,28 @@ function failing<Figures>(step: Step<Figures>, figures: Figures): string[] {
     .map(({ claim }) => claim);
 }
 
-judging('a cold key', coldKey, { requests: 100, answered: 100, loads: 1, medianMs: 170, slowestMs: 200 }, [
-  [{ loads: 3 }, ['the source is asked once']],
-  [{ loads: 0 }, ['the source is asked once']],
+judging('a cold key', coldKey, { requests: 100, answered: 100, queries: 1, medianMs: 170, slowestMs: 200 }, [
+  [{ queries: 3 }, ['the database is asked once']],
+  [{ queries: 0 }, ['the database is asked once']],
   [{ answered: 99 }, ['every request is answered']],
 ]);
 
 judging(
   'orders',
   orders,
-  { placed: 300, accepted: 300, completed: 280, retried: 40, dead: 20, attempts: 380, left: 0, tookMs: 900 },
+  { placed: 300, accepted: 300, completed: 280, paid: 280, retried: 40, dead: 20, attempts: 380, left: 0, tookMs: 900 },
   [
-    [{ completed: 279 }, ['the books balance: completed + dead']],
+    [{ completed: 279, paid: 279 }, ['the books balance: completed + dead']],
+    [{ paid: 281 }, ['every completed order was charged once']],
     [{ accepted: 299 }, ['every order is accepted', 'the books balance: completed + dead']],
     [{ retried: 39 }, ['those that failed once were retried and paid']],
-    [{ dead: 21, completed: 279 }, ['those that always fail are dead letters']],
+    [{ dead: 21, completed: 279, paid: 279 }, ['those that always fail are dead letters']],
     [{ attempts: 381 }, ['every order was tried as often as it takes']],
     [{ left: 1 }, ['nothing is left in the queue']],
   ],
 );
 
-judging('the daily job', dailyJob, { ticks: 5, runs: 5, onceAt: 5, byProcess: { 'app-1': 5 } }, [
+judging('the daily job', dailyJob, { ticks: 5, runs: 5, most: 1, onceAt: 5, byProcess: { 'app-1': 5 } }, [
   [{ runs: 6, onceAt: 4 }, ['the job ran as often as the clock ticked', 'ticks at which it ran exactly once']],
   // Twice at one tick and not at all at another.
   [{ onceAt: 3 }, ['ticks at which it ran exactly once']],
@@ -73,6 +76,7 @@ judging(
   {
     accepted: 120,
     completed: 120,
+    paid: 120,
     dead: 0,
     left: 0,
     killed: 'app-2',
@@ -81,8 +85,9 @@ judging(
     answersAgain: 200,
   },
   [
-    [{ completed: 119 }, ['nothing is lost: completed']],
-    [{ accepted: 119, completed: 119 }, ['every order is accepted']],
+    [{ completed: 119, paid: 119 }, ['nothing is lost: completed']],
+    [{ paid: 121 }, ['nobody pays twice: charges']],
+    [{ accepted: 119, completed: 119, paid: 119 }, ['every order is accepted']],
     [{ inFlight: 0 }, ['it was killed in mid-work: orders in flight']],
     [{ recoveredMs: null }, ['what it was doing is finished elsewhere']],
     [{ recoveredMs: 15_001 }, ['what it was doing is finished elsewhere']],
@@ -92,6 +97,34 @@ judging(
   ],
 );
 
-judging('speed', speed, { lockMeanMs: 0.2, tasks: 5_000, handled: 5_000, tasksPerSecond: 20_000 }, [
-  [{ handled: 4_999 }, ['every task ran once']],
+judging(
+  'the books',
+  closingTheBooks,
+  { initial: 1_000, sold: 10, left: 990, orderedCents: 5_000, settledCents: 5_000, unsettled: 0 },
+  [
+    [{ left: 989 }, ['stock = initial - sold']],
+    [{ settledCents: 6_000 }, ['revenue is settled once']],
+    [{ unsettled: 1 }, ['every order is settled: unsettled']],
+  ],
+);
+
+const way = { taken: 150, left: 0, tookMs: 20 };
+judging('a decrement', decrement, { script: way, watch: { ...way, retries: 900 }, lock: way }, [
+  [{ script: { ...way, taken: 151 } }, ['by script: taken']],
+  [{ script: { ...way, left: -1 } }, ['by script: left']],
+  [{ watch: { ...way, taken: 149, retries: 9 } }, ['by watch: taken']],
+  [{ watch: { ...way, left: 1, retries: 9 } }, ['by watch: left']],
+  [{ lock: { ...way, taken: 160 } }, ['by lock: taken']],
+  [{ lock: { ...way, left: 10 } }, ['by lock: left']],
 ]);
+
+const speeds = { lockMeanMs: 0.2, tasks: 5_000, handled: 5_000, tasksPerSecond: 20_000, representative: true };
+judging('speed', speed, speeds, [
+  [{ handled: 4_999 }, ['every task ran once']],
+  [{ lockMeanMs: 5 }, ['mean time to a free lock']],
+  [{ tasksPerSecond: 999 }, ['tasks per second']],
+]);
+
+it('does not judge the speed of a server that is not representative', () => {
+  expect(failing(speed, { ...speeds, lockMeanMs: 9, tasksPerSecond: 9, representative: false })).toEqual([]);
+});

@@ -1,4 +1,4 @@
-import { booksOf } from '../launcher/books.js';
+import { chargesOf, completed } from '../launcher/books.js';
 import { Gateway, type Card } from '../launcher/gateway.js';
 import { queueOf } from '../launcher/queue-keys.js';
 import { get } from '../launcher/requests.js';
@@ -13,6 +13,8 @@ const RECOVERED_WITHIN_MS = 15_000;
 export interface KilledProcessFigures {
   accepted: number;
   completed: number;
+  /** Charges that went through. */
+  paid: number;
   dead: number;
   /** Tasks left in the queue. */
   left: number;
@@ -31,7 +33,7 @@ export const killedProcess: Step<KilledProcessFigures> = {
   title: 'A process killed in mid-work: recovery',
   shows: `${ORDERS} orders, each of which takes the gateway ${CHARGE_TAKES_MS} ms. One process gets SIGKILL while it charges.`,
 
-  async play({ fleet, gateway, redis, namespace, until }) {
+  async play({ fleet, gateway, postgres, redis, namespace, until }) {
     const queue = queueOf(redis.client, namespace);
     const deadBefore = await queue.dead();
     gateway.slownessMs = CHARGE_TAKES_MS;
@@ -52,14 +54,15 @@ export const killedProcess: Step<KilledProcessFigures> = {
     const lost = gateway.ledger.filter((charge) => charge.by === victim.name && charge.outcome === 'abandoned');
 
     await until(
-      async () => booksOf(ids, gateway.ledger).completed === ids.length && (await queue.left()) === 0,
+      async () => (await completed(ids, postgres.client)) === ids.length && (await queue.left()) === 0,
       RECOVERED_WITHIN_MS + 5_000,
     );
     gateway.slownessMs = Gateway.usualSlownessMs;
     await victim.start();
     return {
       accepted: ids.length,
-      completed: booksOf(ids, gateway.ledger).completed,
+      completed: await completed(ids, postgres.client),
+      paid: chargesOf(ids, gateway).paid,
       dead: (await queue.dead()) - deadBefore,
       left: await queue.left(),
       killed: victim.name,
@@ -69,15 +72,16 @@ export const killedProcess: Step<KilledProcessFigures> = {
         gateway,
         killedAt,
       ),
-      answersAgain: (await get(`${victim.url}/products/tea`)).status,
+      answersAgain: (await get(`${victim.url}/products/1`)).status,
     };
   },
 
-  judge: ({ accepted, completed, dead, left, inFlight, recoveredMs, answersAgain }) => [
+  judge: ({ accepted, completed, paid, dead, left, inFlight, recoveredMs, answersAgain }) => [
     equal('every order is accepted', ORDERS, accepted),
     atLeast('it was killed in mid-work: orders in flight', 1, inFlight),
     within('what it was doing is finished elsewhere', RECOVERED_WITHIN_MS, recoveredMs),
     equal('nothing is lost: completed', accepted, completed),
+    equal('nobody pays twice: charges', completed, paid),
     equal('nothing is blamed for it: dead letters', 0, dead),
     equal('nothing is left in the queue', 0, left),
     equal('the process is back and answers', 200, answersAgain),

@@ -1,4 +1,4 @@
-import { booksOf } from '../launcher/books.js';
+import { chargesOf, completed } from '../launcher/books.js';
 import type { Card } from '../launcher/gateway.js';
 import { queueOf } from '../launcher/queue-keys.js';
 import { placeOrders } from './place-orders.js';
@@ -18,9 +18,11 @@ export interface OrdersFigures {
   placed: number;
   /** Answered with 202. */
   accepted: number;
-  /** Paid, by the gateway's ledger. */
+  /** Written down in Postgres. */
   completed: number;
-  /** Paid after a decline. */
+  /** Charges that went through, by the gateway's ledger. */
+  paid: number;
+  /** Of them after a decline. */
   retried: number;
   /** Dead letters in Redis. */
   dead: number;
@@ -36,21 +38,21 @@ export const orders: Step<OrdersFigures> = {
   title: 'Orders through a queue: @TaskHandler',
   shows: `${CARDS.length} orders are accepted at once and charged in the background. The gateway declines ${RETRIED} of them once and ${DEAD} always.`,
 
-  async play({ fleet, gateway, redis, namespace, until }) {
+  async play({ fleet, gateway, postgres, redis, namespace, until }) {
     const started = performance.now();
     const queue = queueOf(redis.client, namespace);
     const deadBefore = await queue.dead();
     const ids = await placeOrders(fleet, CARDS);
     await until(async () => {
-      const { completed } = booksOf(ids, gateway.ledger);
       const dead = (await queue.dead()) - deadBefore;
-      return completed + dead >= ids.length && (await queue.left()) === 0;
+      return (await completed(ids, postgres.client)) + dead >= ids.length && (await queue.left()) === 0;
     }, 30_000);
-    const { completed, retried, attempts } = booksOf(ids, gateway.ledger);
+    const { paid, retried, attempts } = chargesOf(ids, gateway);
     return {
       placed: CARDS.length,
       accepted: ids.length,
-      completed,
+      completed: await completed(ids, postgres.client),
+      paid,
       retried,
       dead: (await queue.dead()) - deadBefore,
       attempts,
@@ -59,9 +61,10 @@ export const orders: Step<OrdersFigures> = {
     };
   },
 
-  judge: ({ placed, accepted, completed, retried, dead, attempts, left }) => [
+  judge: ({ placed, accepted, completed, paid, retried, dead, attempts, left }) => [
     equal('every order is accepted', placed, accepted),
     equal('the books balance: completed + dead', accepted, completed + dead),
+    equal('every completed order was charged once', completed, paid),
     equal('those that failed once were retried and paid', RETRIED, retried),
     equal('those that always fail are dead letters', DEAD, dead),
     equal('every order was tried as often as it takes', placed + RETRIED + DEAD * (MAX_ATTEMPTS - 1), attempts),

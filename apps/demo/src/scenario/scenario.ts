@@ -1,6 +1,8 @@
 import type { Report } from '../launcher/report.js';
+import { closingTheBooks } from './closing-the-books.js';
 import { coldKey } from './cold-key.js';
 import { dailyJob } from './daily-job.js';
+import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
 import { orders } from './orders.js';
 import { playStep } from './play-step.js';
@@ -16,16 +18,38 @@ export async function playScenario(stage: Stage, report: Report) {
     orders: await playStep(orders, stage, report),
     dailyJob: await playStep(dailyJob, stage, report),
     killedProcess: await playStep(killedProcess, stage, report),
+    books: await playStep(closingTheBooks, stage, report),
+    decrement: await playStep(decrement, stage, report),
     speed: await playStep(speed, stage, report),
   };
   const holds = Object.values(played).every((step) => step.holds);
   report.ends(holds);
+  const [coldKeys, ordered, day, killed, books] = [
+    played.coldKey.figures,
+    played.orders.figures,
+    played.dailyJob.figures,
+    played.killedProcess.figures,
+    played.books.figures,
+  ];
   return {
     holds,
-    coldKey: played.coldKey.figures,
-    orders: played.orders.figures,
-    dailyJob: played.dailyJob.figures,
-    killedProcess: played.killedProcess.figures,
-    speed: played.speed.figures,
+    requests: coldKeys?.requests,
+    queries: coldKeys?.queries,
+    accepted: sum(ordered?.accepted, killed?.accepted),
+    completed: sum(ordered?.completed, killed?.completed),
+    dead: sum(ordered?.dead, killed?.dead),
+    initial: books?.initial,
+    sold: books?.sold,
+    left: books?.left,
+    dailyRuns: day?.most,
+    recoveredMs: killed?.recoveredMs,
+    tasksPerSecond: played.speed.figures?.tasksPerSecond,
+    lockMeanMs: played.speed.figures?.lockMeanMs,
+    steps: Object.fromEntries(Object.entries(played).map(([name, { figures }]) => [name, figures])),
   };
+}
+
+/** Undefined unless both steps were played. */
+function sum(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a + b;
 }

@@ -1,13 +1,13 @@
 import type { Fleet } from '../launcher/fleet.js';
 import type { Gateway } from '../launcher/gateway.js';
+import type { DemoPostgres } from '../launcher/postgres.js';
 import type { DemoRedis } from '../launcher/redis.js';
-import type { Source } from '../launcher/source.js';
 
 /** What a step acts on and measures with. */
 export interface Stage {
   namespace: string;
   redis: DemoRedis;
-  source: Source;
+  postgres: DemoPostgres;
   gateway: Gateway;
   fleet: Fleet;
   interrupted: AbortSignal;
@@ -42,6 +42,10 @@ export function equal(claim: string, expected: number, seen: number): Claim {
 
 export function atLeast(claim: string, least: number, seen: number): Claim {
   return { claim, expected: `at least ${least}`, seen: String(seen), holds: seen >= least };
+}
+
+export function below(claim: string, limitMs: number, seenMs: number): Claim {
+  return { claim, expected: `below ${limitMs} ms`, seen: `${seenMs} ms`, holds: seenMs < limitMs };
 }
 
 /** @param seen null if it never happened. */

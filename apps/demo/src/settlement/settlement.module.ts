@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { PaymentsModule } from '../payments/payments.module.js';
+import { DatabaseModule } from '../database/database.module.js';
 import { SettlementService } from './settlement.service.js';
 
-@Module({ imports: [PaymentsModule], providers: [SettlementService] })
+@Module({ imports: [DatabaseModule], providers: [SettlementService] })
 export class SettlementModule {}

@@ -1,0 +1,118 @@
+/** One process of a fleet that shares a cache. */
+import { Redis } from 'ioredis';
+import { CacheService } from 'nestjs-sluice';
+import { setTimeout as pause } from 'node:timers/promises';
+import { serve } from '../../test/support/app-host.js';
+import { startApp } from './app.js';
+import { nowMs, until } from './now.js';
+import { CACHE_PEERS, type CachePeer, type CachePeerName } from './peers/caches.js';
+
+export type Cacher = 'sluice' | CachePeerName;
+
+/** Callers of one cold key, which arrive evenly drawn from `spreadMs` from `startAt` on. */
+export interface Burst {
+  key: string;
+  callers: number;
+  loaderMs: number;
+  spreadMs: number;
+  startAt: number;
+}
+
+/** Keys that go cold one after the other, at a constant rate. */
+export interface Fills {
+  prefix: string;
+  keys: number;
+  everyMs: number;
+  /** How long each load takes. The waiters come a quarter before its end. */
+  loaderMs: number;
+  startAt: number;
+}
+
+const url = process.env['REDIS_URL'] ?? '';
+const caches = new Map<Cacher, Pick<CachePeer, 'getOrLoad'>>();
+const client = new Redis(url);
+const subscriber = client.duplicate();
+
+async function start(cacher: Cacher): Promise<void> {
+  if (caches.has(cacher)) return;
+  if (cacher === 'sluice') caches.set(cacher, (await startApp(url)).get(CacheService));
+  else caches.set(cacher, await CACHE_PEERS[cacher](url, cacher === 'async-cache-dedupe' ? 'redis' : 'both'));
+}
+
+/** How many loads this process made. */
+async function burst(cacher: Cacher, { key, callers, loaderMs, spreadMs, startAt }: Burst): Promise<number> {
+  let loads = 0;
+  const load = async (): Promise<unknown> => {
+    loads++;
+    if (loaderMs > 0) await pause(loaderMs);
+    return { key };
+  };
+  const call = async (): Promise<unknown> => {
+    await until(startAt + Math.random() * spreadMs);
+    return caches.get(cacher)?.getOrLoad(key, load);
+  };
+  await Promise.all(Array.from({ length: callers }, call));
+  return loads;
+}
+
+/** Loads each key; answers when each load returned. */
+async function fill(fills: Fills): Promise<number[]> {
+  return eachKey(fills, 0, async (key) => {
+    let filledAt = Number.NaN;
+    await caches.get('sluice')?.getOrLoad(key, async () => {
+      await pause(fills.loaderMs);
+      filledAt = nowMs();
+      return { key };
+    });
+    return filledAt;
+  });
+}
+
+/** Waits for each key; answers when each was there, NaN where the loader was late and this process had to load. */
+async function wait(fills: Fills): Promise<number[]> {
+  return eachKey(fills, fills.loaderMs * 0.75, async (key) => {
+    const value = await caches.get('sluice')?.getOrLoad(key, () => 'loaded here');
+    return value === 'loaded here' ? Number.NaN : nowMs();
+  });
+}
+
+/** The same by bare PUBLISH: when each was sent. */
+async function publish(fills: Fills): Promise<number[]> {
+  return eachKey(fills, fills.loaderMs, async (key) => {
+    const sentAt = nowMs();
+    await client.publish(fills.prefix, JSON.stringify({ key }));
+    return sentAt;
+  });
+}
+
+/** When each message came. Ready once the call `subscribe` has answered. */
+const heard = new Map<string, number[]>();
+async function subscribe(prefix: string): Promise<void> {
+  heard.set(prefix, []);
+  await subscriber.subscribe(prefix);
+}
+subscriber.on('message', (channel: string, message: string) => {
+  JSON.parse(message);
+  heard.get(channel)?.push(nowMs());
+});
+
+async function eachKey(fills: Fills, afterMs: number, work: (key: string) => Promise<number>): Promise<number[]> {
+  return Promise.all(
+    Array.from({ length: fills.keys }, async (_, i) => {
+      await until(fills.startAt + i * fills.everyMs + afterMs);
+      return work(`${fills.prefix}:${i}`);
+    }),
+  );
+}
+
+serve({
+  ops: {
+    start,
+    burst,
+    fill,
+    wait,
+    publish,
+    subscribe,
+    heard: (prefix: string) => heard.get(prefix) ?? [],
+  },
+});

@@ -1,0 +1,107 @@
+/** How many tasks per second: published, and worked off. */
+import { QueueService } from 'nestjs-sluice';
+import { setTimeout as pause } from 'node:timers/promises';
+import { startApp } from './app.js';
+import type { BenchContext, Contenders, Measure } from './bench.js';
+import { PEER_CONCURRENCY, QUEUE_PEERS, type QueuePeer } from './peers/queues.js';
+import { Gate, Tasks, TaskWorker } from './queue.worker.js';
+import { inFlight, PAYLOAD, RawQueue } from './raw-queue.js';
+
+const IN_FLIGHT = 500;
+
+/** 500 in flight at any time. */
+export async function publish({ redis, quick }: BenchContext): Promise<Contenders> {
+  // One write for many commands, as whoever publishes this much would have it.
+  const raw = new RawQueue(redis.url, 'raw', { enableAutoPipelining: true });
+  const app = await startApp(redis.url, { queue: { consumers: false } });
+  const queue = app.get(QueueService);
+  const peers = await startPeers(redis.url, 'publish');
+  const perSecond =
+    (count: number, publishOne: () => Promise<unknown>): Measure =>
+    async () => {
+      await raw.client.del('tasks', 'raw');
+      const from = performance.now();
+      await inFlight(count, IN_FLIGHT, publishOne);
+      return (count / (performance.now() - from)) * 1_000;
+    };
+  const count = quick ? 20_000 : 100_000;
+  const ofPeer = ([name, peer]: [string, QueuePeer]) =>
+    [name, perSecond(count / 5, () => peer.publish(PAYLOAD))] as const;
+  return {
+    sluice: perSecond(count, () => queue.publish(Tasks, PAYLOAD)),
+    raw: perSecond(count, () => raw.publish()),
+    peers: Object.fromEntries(Object.entries(peers).map(ofPeer)),
+    close: async () => {
+      await closePeers(peers);
+      await app.close();
+      raw.close();
+    },
+  };
+}
+
+/** A handler that does nothing, a backlog laid in before. The clock stops when the last one is settled. */
+export async function consume({ redis, quick }: BenchContext): Promise<Contenders> {
+  const raw = new RawQueue(redis.url, 'raw');
+  const tasks = new RawQueue(redis.url, 'tasks');
+  const app = await startApp(redis.url, {}, [TaskWorker]);
+  const { gate } = app.get(TaskWorker);
+  const peers = await startPeers(redis.url, 'consume');
+  const count = quick ? 20_000 : 100_000;
+  return {
+    sluice: async () => {
+      gate.shut();
+      await inFlight(count, IN_FLIGHT, () => tasks.publish());
+      const from = performance.now();
+      gate.open();
+      await drained(gate, count);
+      while ((await tasks.client.xlen('tasks')) > 0) await pause(1);
+      return (count / (performance.now() - from)) * 1_000;
+    },
+    raw: async () => {
+      await inFlight(count, IN_FLIGHT, () => raw.publish());
+      const from = performance.now();
+      await raw.consumeAll(async () => {});
+      return (count / (performance.now() - from)) * 1_000;
+    },
+    peers: Object.fromEntries(
+      Object.entries(peers).map(([name, peer]) => [name, () => consumePeer(peer, quick ? 2_000 : 15_000)]),
+    ),
+    close: async () => {
+      await closePeers(peers);
+      await app.close();
+      raw.close();
+      tasks.close();
+    },
+  };
+}
+
+/** Theirs ends with the last handler; what is left to settle then is a batch. */
+async function consumePeer(peer: QueuePeer, count: number): Promise<number> {
+  const gate = new Gate();
+  gate.shut();
+  await inFlight(count, IN_FLIGHT, () => peer.publish(PAYLOAD));
+  const stop = await peer.consume(PEER_CONCURRENCY, gate.pass);
+  while (gate.handled < PEER_CONCURRENCY) await pause(1);
+  const from = performance.now();
+  gate.open();
+  await drained(gate, count);
+  const rate = (count / (performance.now() - from)) * 1_000;
+  await stop();
+  return rate;
+}
+
+/** Once all handlers have begun. A look per millisecond costs each contender the same. */
+async function drained(gate: Gate, count: number): Promise<void> {
+  while (gate.handled < count) await pause(1);
+}
+
+async function startPeers(url: string, purpose: string): Promise<Record<string, QueuePeer>> {
+  const started = Object.entries(QUEUE_PEERS).map(
+    async ([name, start]) => [name, await start(url, `${purpose}-${name}`)] as const,
+  );
+  return Object.fromEntries(await Promise.all(started));
+}
+
+async function closePeers(peers: Record<string, QueuePeer>): Promise<void> {
+  await Promise.all(Object.values(peers).map((peer) => peer.close()));
+}

@@ -1,0 +1,80 @@
+/** docs/benchmarks.md, written by the run whose figures it shows. */
+import type { Curve, Result } from './bench.js';
+import { median } from './statistics.js';
+import { show } from './tell.js';
+
+export interface Report {
+  rows: readonly Result[];
+  /** Server, Node, processors; then each peer's version and settings. */
+  on: readonly string[];
+  /** How many runs met what, if there were several. */
+  timesMet: readonly string[];
+  curves: readonly Curve[];
+}
+
+const METHOD = `# Benchmarks
+
+Measured by one command, next to the libraries one would otherwise pick, on one server in one run:
+
+\`\`\`bash
+npm run bench                     # every row and plot, a quarter of an hour
+npm run bench -- lock --quick     # a first look at one feature, half a minute for all of them
+npm run bench -- --repeat 4       # every row four times, each on a fresh server; tells how often each target was met
+npm run bench -- --write          # and writes this page and its plots
+\`\`\`
+
+The first run installs what is measured against into \`apps/bench/node_modules\`; the package itself never does. A private
+\`redis-server\` is started and stopped; nothing that already runs is touched. Results also go to \`apps/bench/results.json\`.
+
+## How it is measured
+
+- **raw** is the same work by hand with ioredis on the same server: what a careful engineer would write without a library
+  (a pair of Lua scripts, \`XREADGROUP\` of 500 with one \`XACK\` and \`XDEL\`, \`GET\` or \`XADD\` with auto-pipelining).
+- **In turns**: a warm-up each, then Sluice, raw, each peer; Sluice, raw, each peer; … five times. What drifts, drifts for
+  all. A figure is the median of its rounds; the range stands beside it.
+- **A verdict needs calm**: where the middle half of a contender's rounds reaches over more than a fifth of their median
+  _and_ the rounds contradict each other, the row says _unclear_ and counts as not met.
+- **Latencies across processes** are taken on the machine's monotonic clock in real processes. Fills and wake-ups arrive at a
+  constant rate, whether or not the last one was answered.
+- **Sluice is at its defaults**, the others at what their own documentation recommends for this kind of work, as listed.
+- Beside each figure the run prints how late the measuring event loop came round (99th percentile) and how much of a core
+  the server used.`;
+
+export function report({ rows, on, timesMet, curves }: Report): string {
+  const [machine = '', ...settings] = on;
+  return [
+    METHOD,
+    '## Figures',
+    `Of ${machine}.`,
+    table(rows),
+    ...(timesMet.length > 0 ? [timesMet.map((line) => `- ${line}`).join('\n')] : []),
+    '## Measured against',
+    settings.map((line) => `- ${line}`).join('\n'),
+    '## Plots',
+    ...curves.map(({ name, title }) => `![${title}](benchmarks/${name}.svg)`),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+function table(rows: readonly Result[]): string {
+  const cells = rows.map((row) => [
+    `\`${row.name}\`, ${row.unit}`,
+    `${show(row.sluice)}${range(row)}`,
+    row.raw === null ? '' : show(row.raw),
+    row.raw ? (row.sluice / row.raw).toFixed(2) : '',
+    Object.entries(row.peers)
+      .map(([name, value]) => `${name} ${show(value)}`)
+      .join(', '),
+    row.target,
+    row.verdict === 'none' ? '' : row.verdict,
+  ]);
+  const head = ['row', 'Sluice (range)', 'raw', '× raw', 'others', 'target', ''];
+  return [head, head.map(() => '---'), ...cells].map((line) => `| ${line.join(' | ')} |`).join('\n');
+}
+
+function range({ samples }: Result): string {
+  const { sluice = [] } = samples;
+  const [least, most] = [Math.min(...sluice), Math.max(...sluice)];
+  return least === most || Number.isNaN(median(sluice)) ? '' : ` (${show(least)} – ${show(most)})`;
+}

@@ -1,0 +1,90 @@
+import { checkKey, type Keyspace } from '../redis/index.js';
+import { badOption, durationMs, optional, resolveOptions } from '../weave/index.js';
+import { StaleTokenError } from './lock.errors.js';
+import type { LockStore } from './lock.store.js';
+
+/** A week: a process that comes back later than that is not refused. */
+const REMEMBER_MS = 7 * 86_400_000;
+
+export interface FencedOptions {
+  /**
+   * How long the token of the last write is remembered, in milliseconds: a holder that comes later than that is not
+   * refused any more. Never shorter than `ttlMs`. Default 604 800 000 (a week).
+   */
+  rememberMs?: number;
+}
+
+export interface FencedSetOptions extends FencedOptions {
+  /** The value's time to live, in milliseconds. Default: it stays. */
+  ttlMs?: number;
+}
+
+type FencedStore = Pick<LockStore, 'fencedSet' | 'fencedDelete'>;
+
+/**
+ * Writes to keys of yours that only the newest holder of a lock may make: what exclusion by leases alone cannot promise, for
+ * a process that was paused may write after its lock was lost. Each write carries the lock's `fencingToken`; one whose token is
+ * older than that of an earlier write is refused.
+ *
+ * Keys are taken literally, without the namespace; the token lies beside each, in `{key}:~fenced`. All writers of a key must
+ * come this way, under the same lock: tokens of different locks say nothing about each other. The keys live on the
+ * connection of the locks.
+ */
+export class FencedKeys {
+  readonly #keyspace: Keyspace;
+  readonly #store: FencedStore;
+
+  /** Made by `LockService`. */
+  constructor(keyspace: Keyspace, store: FencedStore) {
+    this.#keyspace = keyspace;
+    this.#store = store;
+  }
+
+  /**
+   * Sets the key, unless a holder with a newer token has written it.
+   *
+   * @throws StaleTokenError nothing was written: the lock was lost to a newer holder
+   * @throws RedisUnavailableError if Redis did not answer; it may have been written
+   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
+   * @example
+   * await locks.withLock(`account:${id}`, async ({ fencingToken }) => {
+   *   const balance = await compute(id);
+   *   await locks.fenced.set(`balance:${id}`, String(balance), fencingToken);
+   * });
+   */
+  async set(key: string, value: string | Buffer, fencingToken: number, options?: FencedSetOptions): Promise<void> {
+    const token = checkToken(fencingToken);
+    if (typeof value !== 'string' && !Buffer.isBuffer(value))
+      throw badOption('fenced.set: value', 'a string or a Buffer', value);
+    const { ttlMs, rememberMs } = resolveOptions<FencedSetOptions>('fenced.set', options, {
+      ttlMs: optional(durationMs(0)),
+      rememberMs: durationMs(REMEMBER_MS),
+    });
+    const keepMs = Math.max(rememberMs ?? REMEMBER_MS, ttlMs ?? 0);
+    const keys = this.#keys(key);
+    refuse(key, token, await this.#store.fencedSet(keys, { token, value, ttlMs, keepMs }));
+  }
+
+  /** Deletes the key, under the same condition; throws as {@link set}. A late holder cannot write it anew. */
+  async delete(key: string, fencingToken: number, options?: FencedOptions): Promise<void> {
+    const token = checkToken(fencingToken);
+    const { rememberMs = REMEMBER_MS } = resolveOptions<FencedOptions>('fenced.delete', options, {
+      rememberMs: durationMs(REMEMBER_MS),
+    });
+    const keys = this.#keys(key);
+    refuse(key, token, await this.#store.fencedDelete(keys, { token, keepMs: rememberMs }));
+  }
+
+  #keys(key: string): { key: string; fenced: string } {
+    return { key, fenced: this.#keyspace.side(checkKey(key), 'fenced') };
+  }
+}
+
+function refuse(key: string, token: number, seen: number | undefined): void {
+  if (seen !== undefined) throw new StaleTokenError(key, token, seen);
+}
+
+function checkToken(token: unknown): number {
+  if (Number.isSafeInteger(token) && (token as number) > 0) return token as number;
+  throw badOption('fencingToken', "a lock's fencingToken", token);
+}

@@ -1,0 +1,55 @@
+import { lockChannels, type LockMessage } from './lock.channels.js';
+import type { LockLostError, LockTimeoutError } from './lock.errors.js';
+import { LockTally } from './lock.stats.js';
+import type { LockHolder } from './scripts/acquire.reply.js';
+
+/** What happens to the locks of one service: counted, and told to whoever listens. */
+export class LockEvents {
+  readonly tally = new LockTally();
+  readonly #warn: (message: string) => void;
+
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
+
+  /** Found it held, or others waiting. */
+  contended(name: string): void {
+    this.tally.add(name, 'contended');
+  }
+
+  acquired(lock: LockMessage, waitedMs: number): void {
+    this.tally.add(lock.name, 'acquired');
+    this.tally.add(lock.name, 'waitedMs', waitedMs);
+    if (lockChannels.acquired.hasSubscribers) lockChannels.acquired.publish({ ...about(lock), waitedMs });
+  }
+
+  released(lock: LockMessage, heldMs: number): void {
+    this.tally.add(lock.name, 'heldMs', heldMs);
+    if (lockChannels.released.hasSubscribers) lockChannels.released.publish({ ...about(lock), heldMs });
+  }
+
+  lost(lock: LockMessage, heldMs: number, { why }: LockLostError): void {
+    this.tally.add(lock.name, 'heldMs', heldMs);
+    this.tally.add(lock.name, 'lost');
+    if (lockChannels.lost.hasSubscribers) lockChannels.lost.publish({ ...about(lock), heldMs, why });
+  }
+
+  heldTooLong(lock: LockMessage, maxHoldMs: number): void {
+    this.#warn(`lock '${lock.name}' is still held after ${maxHoldMs} ms (maxHoldMs)`);
+    if (lockChannels.overdue.hasSubscribers) lockChannels.overdue.publish({ ...about(lock), maxHoldMs });
+  }
+
+  timedOut({ lock: name, waitedMs, holder }: LockTimeoutError): void {
+    this.tally.add(name, 'timeouts');
+    this.tally.add(name, 'waitedMs', waitedMs);
+    if (lockChannels.timeout.hasSubscribers) lockChannels.timeout.publish({ name, waitedMs, holder });
+  }
+
+  forced(name: string, holder: LockHolder): void {
+    if (lockChannels.forced.hasSubscribers) lockChannels.forced.publish({ name, holder });
+  }
+}
+
+function about({ name, owner, fencingToken }: LockMessage): LockMessage {
+  return { name, owner, fencingToken };
+}

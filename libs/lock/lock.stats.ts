@@ -1,0 +1,78 @@
+/** What one process has done with its locks, since it started. */
+export interface LockCounts {
+  /** Locks that were granted to this process. */
+  acquired: number;
+  /** Calls that found the lock held, or others waiting for it: those that waited, and those turned away at once. */
+  contended: number;
+  /** Milliseconds from the call to the grant, or to the timeout, over all of them. */
+  waitedMs: number;
+  /** Milliseconds from the grant to the release or the loss, over all that have ended. */
+  heldMs: number;
+  /** Locks that were lost while they were held: expired, taken, forced. */
+  lost: number;
+  /** Calls that ended with a `LockTimeoutError`. */
+  timeouts: number;
+}
+
+/** The same of one lock. */
+export interface NamedLockCounts extends LockCounts {
+  readonly name: string;
+}
+
+/** What `LockService.stats()` answers. */
+export interface LockStats extends LockCounts {
+  /** Locks that this process holds at this moment. */
+  readonly held: number;
+  /** Its calls that are waiting for one at this moment. */
+  readonly waiting: number;
+  /** The locks that were used most, first by `by`. */
+  readonly names: readonly NamedLockCounts[];
+}
+
+export interface LockStatsOptions {
+  /** How many names at most. Default 10. */
+  top?: number;
+  /** By which of their counts. Default `'waitedMs'`. */
+  by?: keyof LockCounts;
+}
+
+const none = (): LockCounts => ({ acquired: 0, contended: 0, waitedMs: 0, heldMs: 0, lost: 0, timeouts: 0 });
+
+/**
+ * Counts in total and by name. Totals are exact; of the names, those used last are remembered, at most twice `size`: two
+ * generations, the older one is dropped when the younger is full. So a name in constant use keeps its counts, however many
+ * others (`order:1`, `order:2`, …) pass by once.
+ */
+export class LockTally {
+  readonly totals = none();
+  readonly #size: number;
+  #young = new Map<string, LockCounts>();
+  #old = new Map<string, LockCounts>();
+
+  constructor(size = 1_000) {
+    this.#size = size;
+  }
+
+  add(name: string, count: keyof LockCounts, by = 1): void {
+    this.totals[count] += by;
+    this.#of(name)[count] += by;
+  }
+
+  top(limit: number, by: keyof LockCounts): NamedLockCounts[] {
+    const all = [...this.#old, ...this.#young].map(([name, counts]) => ({ name, ...counts }));
+    return all.sort((a, b) => b[by] - a[by]).slice(0, limit);
+  }
+
+  #of(name: string): LockCounts {
+    const young = this.#young.get(name);
+    if (young) return young;
+    if (this.#young.size >= this.#size) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    const counts = this.#old.get(name) ?? none();
+    this.#old.delete(name);
+    this.#young.set(name, counts);
+    return counts;
+  }
+}

@@ -1,0 +1,76 @@
+import { defineScript, lua, unframe } from '../../redis/index.js';
+import { processOf } from '../owner.js';
+import { decodeHolder, type HolderReply, type LockHolder } from './acquire.reply.js';
+
+/** At most so many waiters are read: a look must not hold up the server. */
+const WAITERS_SHOWN = 100;
+
+/** One lock as it stood in Redis at one moment; times are of the server's clock. */
+export interface Inspected {
+  readonly holder: LockHolder;
+  /** -1: it never expires. */
+  readonly ttlMs: number;
+  readonly nowMs: number;
+  /** How many wait, of whom `waiters` are the first. */
+  readonly waiting: number;
+  readonly waiters: readonly InspectedWaiter[];
+}
+
+export interface InspectedWaiter {
+  readonly owner: string;
+  /** `host:pid:nonce` of its process. */
+  readonly process: string;
+  readonly sinceMs: number;
+  /** When its process was last heard of. */
+  readonly seenMs: number;
+}
+
+type Reply = [HolderReply, ttlMs: number, now: [string, string], waiting: number, string[]];
+
+/**
+ * Reads who holds a lock and who waits for it, in one step, changing nothing.
+ *
+ * KEYS  lock, fence, holder, queue, waiters
+ * Reply nil: free. {{owner, fence, record}, ttl, {seconds, µs}, waiting, {nonce, place, waiter, …}}: the first 100 in the order of service.
+ *
+ * A holder's record ends with its lock: both are set in one step, and 100 ms allow for a server that is held up in it. One
+ * that does not is of an earlier holder, whose lock was deleted, and a client of another kind holds it now.
+ * A waiter without a description (its heartbeat is just coming back, or data was lost) is counted, not shown.
+ */
+export const inspect = defineScript({
+  name: 'lock:inspect',
+  keys: ['lock', 'fence', 'holder', 'queue', 'waiters'],
+  args: {},
+  lua: lua`
+local owner = redis.call('GET', lock)
+if not owner then return false end
+local first, shown = redis.call('ZRANGE', queue, 0, ${WAITERS_SHOWN - 1}, 'WITHSCORES'), {}
+for i = 1, #first, 2 do
+  local waiter = redis.call('HGET', waiters, first[i])
+  if waiter then
+    shown[#shown + 1] = first[i]
+    shown[#shown + 1] = first[i + 1]
+    shown[#shown + 1] = waiter
+  end
+end
+local ttl, record = redis.call('PTTL', lock), redis.call('GET', holder)
+if record and math.abs(redis.call('PTTL', holder) - ttl) > 100 then record = false end
+local held = { owner, redis.call('GET', fence), record }
+return { held, ttl, redis.call('TIME'), redis.call('ZCARD', queue), shown }
+`,
+  decode: (reply): Inspected | null => {
+    if (reply === null) return null;
+    const [held, ttlMs, [seconds, us], waiting, shown] = reply as Reply;
+    const waiters: InspectedWaiter[] = [];
+    for (let i = 0; i < shown.length; i += 3) waiters.push(decodeWaiter(shown.slice(i, i + 3)));
+    const holder = decodeHolder(...held);
+    if (holder === undefined) return null;
+    return { holder, ttlMs, nowMs: Number(seconds) * 1_000 + Number(us) / 1_000, waiting, waiters };
+  },
+});
+
+/** See `enqueue`: its place is when it came, in µs; its record is `seen, ttl, floor, inbox, owner`. */
+function decodeWaiter([nonce = '', place, record = '']: string[]): InspectedWaiter {
+  const [seen, , , , owner = ''] = (unframe(Buffer.from(record)) ?? []).map(String);
+  return { owner, process: processOf(nonce)?.process ?? '', sinceMs: Number(place) / 1_000, seenMs: Number(seen) };
+}

@@ -1,0 +1,66 @@
+import { SluiceError } from '../weave/index.js';
+
+/** What {@link RetryTask} and {@link SnoozeTask} take. */
+export interface PutOffOptions {
+  /** How long from now, in milliseconds. */
+  delayMs: number;
+  /** Why, for the log. */
+  cause?: unknown;
+}
+
+/**
+ * Thrown by a handler: this run failed, try again after `delayMs` instead of after the handler's `backoff`.
+ *
+ * Burns an attempt: after `maxAttempts` of them the task is a dead letter. Without `delayMs`: as `backoff` says.
+ *
+ * @example
+ * if (response.status === 429) throw new RetryTask({ delayMs: retryAfterMs });
+ */
+export class RetryTask extends SluiceError {
+  readonly delayMs: number | undefined;
+
+  constructor({ delayMs, cause }: Partial<PutOffOptions> = {}) {
+    super('SLUICE_TASK_RETRY', 'the handler asks for a retry', { cause });
+    if (delayMs !== undefined) this.delayMs = checkDelay(delayMs);
+  }
+}
+
+/**
+ * Thrown by a handler: not now, come again after `delayMs`. No failure: burns no attempt, however often.
+ *
+ * @example
+ * if (!(await shop.isOpen())) throw new SnoozeTask({ delayMs: 60_000 });
+ */
+export class SnoozeTask extends SluiceError {
+  readonly delayMs: number;
+
+  constructor({ delayMs, cause }: PutOffOptions) {
+    super('SLUICE_TASK_SNOOZE', 'the handler puts the task off', { cause });
+    this.delayMs = checkDelay(delayMs);
+  }
+}
+
+/** Thrown by a handler: the task is no longer wanted. It is acknowledged as if it had succeeded, and leaves no dead letter. */
+export class DropTask extends SluiceError {
+  constructor(reason = 'the handler drops the task', options?: { cause?: unknown }) {
+    super('SLUICE_TASK_DROP', reason, options);
+  }
+}
+
+/**
+ * Thrown by a handler: the task cannot ever succeed. It becomes a dead letter with this reason at once, whatever attempts
+ * are left. `task.deadLetter(reason)` throws it for you.
+ */
+export class DeadLetterTask extends SluiceError {
+  constructor(
+    readonly reason: string,
+    options?: { cause?: unknown },
+  ) {
+    super('SLUICE_TASK_DEAD_LETTER', reason, options);
+  }
+}
+
+function checkDelay(delayMs: number): number {
+  if (typeof delayMs === 'number' && Number.isFinite(delayMs) && delayMs >= 0) return Math.ceil(delayMs);
+  throw new SluiceError('SLUICE_BAD_OPTION', `delayMs must be a number of milliseconds ≥ 0, got ${String(delayMs)}`);
+}

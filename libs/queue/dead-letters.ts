@@ -1,0 +1,172 @@
+import type { Clock, Keyspace, Link } from '../redis/index.js';
+import { badOption } from '../weave/index.js';
+import { queueKeys, retryKeys, type QueueKeys } from './queue.keys.js';
+import type { ListOptions, TaskPage } from './queue.operations.js';
+import { parseMeta } from './delivery.js';
+import { purgeScript, redriveScript } from './scripts/redrive.script.js';
+import { fieldsOf } from './stream-reply.js';
+import { letterInfo, type DeadLetter } from './task-info.js';
+
+/** Chooses dead letters. */
+export type LetterFilter<T = unknown> = (letter: DeadLetter<T>) => boolean;
+
+export interface LetterListOptions<T = unknown> extends Pick<ListOptions, 'limit' | 'after'> {
+  /** Only those. Default: all. */
+  filter?: LetterFilter<T>;
+}
+
+export interface RedriveOptions<T = unknown> {
+  /** Only those. Default: all. */
+  filter?: LetterFilter<T>;
+  /** How many per second at most. Default: as fast as Redis takes them. */
+  perSecond?: number;
+  /** Ends it between two chunks. */
+  signal?: AbortSignal;
+}
+
+/** A dead letter with the `meta` of the entry that it becomes again. */
+interface Readied<T> {
+  readonly letter: DeadLetter<T>;
+  readonly meta: string;
+}
+
+/** Letters that are read at a time. */
+const PAGE = 200;
+/** Letters that go back in one script. */
+const CHUNK = 100;
+
+/** The dead letters of one queue: what failed for the last time, could not be read, or killed its workers. */
+export class DeadLetters<T = unknown> {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #keyspace: Keyspace;
+  readonly #queue: string;
+  readonly #keys: QueueKeys;
+
+  constructor(link: Link, clock: Clock, keyspace: Keyspace, queue: string) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#keyspace = keyspace;
+    this.#queue = queue;
+    this.#keys = queueKeys(keyspace, queue);
+  }
+
+  /** A page of them, oldest first. With a `filter`, as many are read as it takes to fill the page. */
+  async list(options: LetterListOptions<T> = {}): Promise<TaskPage<DeadLetter<T>>> {
+    const { limit = 100, after, filter = () => true } = options;
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1_000) {
+      throw badOption('dead().list: limit', 'a whole number from 1 to 1000', limit);
+    }
+    const tasks: DeadLetter<T>[] = [];
+    for await (const { letter } of this.#read(after)) {
+      if (!filter(letter)) continue;
+      tasks.push(letter);
+      if (tasks.length === limit) return { tasks, next: letter.entryId };
+    }
+    return { tasks, next: undefined };
+  }
+
+  /**
+   * Brings them back to work, oldest first, with their `task.id`, as if they had never run: attempts begin anew.
+   * Resolves with how many went back.
+   *
+   * Each goes back **exactly once**, also when two operators do it at the same time, or a process dies in the middle:
+   * what went back is no dead letter any more, and all else still is. Those that die while it goes on stay.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`, `SLUICE_REDIS_UNAVAILABLE` (then some may have gone back; do it again)
+   */
+  async redrive(options: RedriveOptions<T> = {}): Promise<number> {
+    const { filter = () => true, perSecond = Infinity, signal } = options;
+    if (typeof perSecond !== 'number' || !(perSecond > 0)) {
+      throw badOption('redrive: perSecond', 'a number of tasks above 0', perSecond);
+    }
+    const [newest] = await this.#link.send<[id: string][]>('xrevrange', [this.#keys.dead, '+', '-', 'COUNT', 1]);
+    if (newest === undefined) return 0;
+    // Ten chunks a second at most: a low rate is spread, and a high one costs few round trips.
+    const size = Math.min(CHUNK, Math.max(1, Math.floor(perSecond / 10)));
+    let moved = 0;
+    let startedMs = -Infinity;
+    for await (const chunk of chunks(this.#read(undefined, newest[0]), size, filter)) {
+      await this.#rest(startedMs + (chunk.length / perSecond) * 1_000, signal);
+      if (signal?.aborted === true) break;
+      startedMs = this.#clock.monoMs();
+      moved += await this.#redrive(chunk);
+    }
+    return moved;
+  }
+
+  /** Deletes them; resolves with how many. Without a `filter`: all there are, at once. */
+  async purge({ filter }: { filter?: LetterFilter<T> } = {}): Promise<number> {
+    const { dead } = this.#keys;
+    if (filter === undefined) return purgeScript.run(this.#link, { keys: { dead }, args: {} });
+    let purged = 0;
+    for await (const chunk of chunks(this.#read(), CHUNK, filter)) {
+      purged += await this.#link.send<number>('xdel', [dead, ...chunk.map(({ letter }) => letter.entryId)]);
+    }
+    return purged;
+  }
+
+  async *#read(after?: string, until = '+'): AsyncGenerator<Readied<T>> {
+    let from = after === undefined ? '-' : `(${after}`;
+    for (;;) {
+      const args = [this.#keys.dead, from, until, 'COUNT', PAGE];
+      const rows = await this.#link.send<[string, string[]][]>('xrange', args);
+      for (const [id, fields] of rows) {
+        const letter = letterInfo(this.#queue, { id, fields }) as DeadLetter<T>;
+        yield { letter, meta: readyMeta(fieldsOf(fields)['meta'] ?? '', letter.id) };
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < PAGE || last[0] === until) return;
+      from = `(${last[0]}`;
+    }
+  }
+
+  /** One script per group among them. */
+  async #redrive(letters: readonly Readied<T>[]): Promise<number> {
+    const { dead, stream } = this.#keys;
+    let moved = 0;
+    for (const group of new Set(letters.map(({ letter }) => letter.group))) {
+      const { stream: retryStream } = retryKeys(this.#keyspace, this.#queue, group);
+      const rest = letters.flatMap(({ letter, meta }) => (letter.group === group ? [letter.entryId, meta] : []));
+      moved += await redriveScript.run(this.#link, { keys: { dead, stream, retryStream }, args: {}, rest });
+    }
+    return moved;
+  }
+
+  async #rest(untilMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const restMs = untilMs - this.#clock.monoMs();
+    if (!(restMs > 0) || signal?.aborted === true) return;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel();
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = this.#clock.timer(restMs, end);
+      signal?.addEventListener('abort', end);
+    });
+  }
+}
+
+/** What was there, and the id; not what was said of an attempt that is over. */
+function readyMeta(meta: string, id: string): string {
+  // JSON leaves out what is undefined.
+  return JSON.stringify({ ...parseMeta(meta), id, defers: undefined, deferredMs: undefined });
+}
+
+/** Those that pass the filter, in chunks. */
+async function* chunks<T>(
+  letters: AsyncGenerator<Readied<T>>,
+  size: number,
+  filter: LetterFilter<T>,
+): AsyncGenerator<Readied<T>[]> {
+  let chunk: Readied<T>[] = [];
+  for await (const each of letters) {
+    if (!filter(each.letter)) continue;
+    chunk.push(each);
+    if (chunk.length < size) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}

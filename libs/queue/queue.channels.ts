@@ -1,0 +1,89 @@
+import { channel } from 'node:diagnostics_channel';
+
+/** On `sluice:queue:published`: Redis has it. */
+export interface TaskPublishedMessage {
+  readonly queue: string;
+  readonly id: string;
+  /** Not before so many milliseconds are over; 0: at once. */
+  readonly delayMs: number;
+}
+
+/** On `sluice:queue:started`: its handler is about to be called. */
+export interface TaskStartedMessage {
+  readonly queue: string;
+  readonly group: string;
+  readonly id: string;
+  readonly attempt: number;
+  readonly deliveries: number;
+}
+
+/** On `sluice:queue:completed`: its handler has returned; its acknowledgement is on the way. */
+export interface TaskCompletedMessage extends TaskStartedMessage {
+  /** How long the handler ran, in milliseconds. */
+  readonly ranMs: number;
+}
+
+/** On `sluice:queue:failed`: its handler has thrown. What becomes of it follows, once Redis has it. */
+export interface TaskFailedMessage extends TaskCompletedMessage {
+  readonly error: unknown;
+}
+
+/** On `sluice:queue:retried`: it will run again. */
+export interface TaskRetriedMessage {
+  readonly queue: string;
+  readonly group: string;
+  readonly id: string;
+  /** In how many milliseconds at the earliest; 0: at once. */
+  readonly delayMs: number;
+}
+
+/** On `sluice:queue:dead-lettered`: it was given up. */
+export interface TaskDeadLetteredMessage {
+  readonly queue: string;
+  readonly group: string;
+  readonly id: string;
+  readonly reason: string;
+}
+
+/** On `sluice:queue:reaped`: this process has taken over what dead ones had, or stopping ones handed back. */
+export interface TasksReapedMessage {
+  readonly queue: string;
+  readonly group: string;
+  /** How many tasks. */
+  readonly count: number;
+}
+
+/**
+ * The names of what queues tell through `node:diagnostics_channel`, in the process where it happens. A message is made
+ * only while somebody subscribes.
+ *
+ * Subscribers run at once, inside the worker's own code: keep them short. What one throws becomes an uncaught exception,
+ * as Node has it for every such channel; the queue does not notice.
+ *
+ * @example
+ * import { subscribe } from 'node:diagnostics_channel';
+ * subscribe(QUEUE_CHANNELS.deadLettered, (message) => {
+ *   const { queue, id, reason } = message as TaskDeadLetteredMessage;
+ *   alert(`${queue}: ${id}: ${reason}`);
+ * });
+ */
+export const QUEUE_CHANNELS = {
+  published: 'sluice:queue:published',
+  started: 'sluice:queue:started',
+  completed: 'sluice:queue:completed',
+  failed: 'sluice:queue:failed',
+  retried: 'sluice:queue:retried',
+  deadLettered: 'sluice:queue:dead-lettered',
+  reaped: 'sluice:queue:reaped',
+} as const;
+
+/** The channels themselves: who holds them spares the look-up by name. */
+export const queueChannels = {
+  published: channel(QUEUE_CHANNELS.published),
+  started: channel(QUEUE_CHANNELS.started),
+  completed: channel(QUEUE_CHANNELS.completed),
+  failed: channel(QUEUE_CHANNELS.failed),
+  retried: channel(QUEUE_CHANNELS.retried),
+  deadLettered: channel(QUEUE_CHANNELS.deadLettered),
+  reaped: channel(QUEUE_CHANNELS.reaped),
+};

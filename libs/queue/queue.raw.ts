@@ -1,0 +1,135 @@
+import type { Clock, Keyspace, Link, RedisConnection } from '../redis/index.js';
+import { badOption } from '../weave/index.js';
+import { BlockingReads } from './blocking-reads.js';
+import { queueKeys } from './queue.keys.js';
+import { rawRetryScript } from './scripts/raw-retry.script.js';
+import { batches, fieldsOf } from './stream-reply.js';
+
+/** A stream entry as it is, unread. */
+export interface RawEntry {
+  readonly id: string;
+  /** By name: `payload`, `timestamp`, `retry_count`, and whatever else it has. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/**
+ * The bare protocol under the queues, for producers and consumers that bring their own loop: plain stream entries,
+ * what redis-cli and clients in other languages do by hand. No leases, no recovery, no dead letters by itself.
+ *
+ * Names are those of queues: the namespace goes before them. Groups are made with `XGROUP CREATE <stream> <group> 0
+ * MKSTREAM`. Whatever Redis refuses (`NOGROUP`, `WRONGTYPE`) comes back as ioredis' own error.
+ */
+export class QueueRaw {
+  readonly #keyspace: Keyspace;
+  readonly #clock: Clock;
+  readonly #link: Link;
+  readonly #reads: BlockingReads;
+
+  constructor(connection: RedisConnection, keyspace: Keyspace, clock: Clock) {
+    this.#keyspace = keyspace;
+    this.#clock = clock;
+    this.#link = connection.commands;
+    this.#reads = new BlockingReads(connection, clock);
+  }
+
+  /**
+   * Adds one entry with the fields `payload`, `timestamp` (unix seconds) and `retry_count`; resolves with its id.
+   *
+   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_REDIS_UNAVAILABLE`
+   */
+  async publish(stream: string, payload: string | Buffer, retryCount = 0): Promise<string> {
+    checkPayload('publish', payload);
+    checkCount('publish', 'retryCount', retryCount);
+    const seconds = Math.floor(this.#clock.wallMs() / 1_000);
+    const fields = ['payload', payload, 'timestamp', seconds, 'retry_count', retryCount];
+    return this.#link.send<string>('xadd', [this.#key(stream), '*', ...fields]);
+  }
+
+  /**
+   * Reads up to `count` new entries for `consumer`; they are pending with it until they are acknowledged.
+   *
+   * `blockMs` waits that long for the first one, on a socket of its own; 0 does not wait. Nothing came: an empty list.
+   * When the app stops, reads that wait end at once with an empty list, and later ones reject with
+   * `SLUICE_QUEUE_CLOSED`.
+   */
+  async consume(group: string, consumer: string, stream: string, count = 1, blockMs = 0): Promise<RawEntry[]> {
+    checkText('consume', 'group', group);
+    checkText('consume', 'consumer', consumer);
+    checkCount('consume', 'count', count, 1);
+    checkCount('consume', 'blockMs', blockMs);
+    const key = this.#key(stream);
+    const head = ['GROUP', group, consumer];
+    const tail = ['COUNT', count, 'STREAMS', key, '>'];
+    const reply =
+      blockMs === 0
+        ? await this.#link.send('xreadgroup', [...head, ...tail])
+        : await this.#reads.read('xreadgroup', [...head, 'BLOCK', blockMs, ...tail], blockMs);
+    return batches(reply).flatMap(([, entries]) => entries.map(([id, flat]) => ({ id, fields: fieldsOf(flat) })));
+  }
+
+  /** Acknowledges one entry; resolves with how many were: 1, or 0 if it was not pending. The entry stays in the stream. */
+  async ack(stream: string, group: string, id: string): Promise<number> {
+    checkText('ack', 'group', group);
+    checkText('ack', 'id', id);
+    return this.#link.send<number>('xack', [this.#key(stream), group, id]);
+  }
+
+  /**
+   * Publishes an entry's payload again, with `retry_count` one higher and `original_id`: to `retryStream` while
+   * `retryCount + 1 < maxRetries`, else to `deadLetterStream`. Resolves with `'OK'`.
+   *
+   * **Give the group**: then the original is acknowledged in the same step, and a repeated call, or one that comes after
+   * another consumer has settled the entry, adds nothing and resolves with null. Without it the original stays pending,
+   * is delivered again, and multiplies.
+   */
+  async retry(
+    stream: string,
+    id: string,
+    payload: string | Buffer,
+    retryCount: number,
+    retryStream: string,
+    deadLetterStream: string,
+    maxRetries: number,
+    { group }: { group?: string } = {},
+  ): Promise<'OK' | null> {
+    if (group !== undefined) checkText('retry', 'group', group);
+    checkText('retry', 'id', id);
+    checkPayload('retry', payload);
+    checkCount('retry', 'retryCount', retryCount);
+    checkCount('retry', 'maxRetries', maxRetries);
+    return rawRetryScript.run(this.#link, {
+      keys: {
+        stream: this.#key(stream),
+        retryStream: this.#key(retryStream),
+        deadLetterStream: this.#key(deadLetterStream),
+      },
+      args: { id, payload, retryCount, maxRetries, group: group ?? '' },
+    });
+  }
+
+  /** Ends the reads that wait. */
+  close(): Promise<void> {
+    return this.#reads.close();
+  }
+
+  #key(stream: string): string {
+    return queueKeys(this.#keyspace, stream).stream;
+  }
+}
+
+function checkText(method: string, name: string, value: unknown): void {
+  if (typeof value !== 'string' || value === '')
+    throw badOption(`queue.raw.${method}: ${name}`, 'a non-empty string', value);
+}
+
+function checkPayload(method: string, value: unknown): void {
+  if (typeof value !== 'string' && !Buffer.isBuffer(value)) {
+    throw badOption(`queue.raw.${method}: payload`, 'text or a Buffer (raw entries are not encoded)', value);
+  }
+}
+
+function checkCount(method: string, name: string, value: unknown, min = 0): void {
+  if (!Number.isSafeInteger(value) || (value as number) < min) {
+    throw badOption(`queue.raw.${method}: ${name}`, `a whole number ≥ ${min}`, value);
+  }
+}

@@ -1,0 +1,65 @@
+import { defineScript, lua } from '../../redis/index.js';
+import { GROUP_LUA } from './group.fragment.js';
+import { listed, type ListedEntry, type ListedRow } from './list-stream.script.js';
+
+export interface Found {
+  readonly entry: ListedEntry | undefined;
+  /** Where to go on: an entry's id; '' at the end. */
+  readonly next: string;
+}
+
+/**
+ * Looks through a slice of a stream for the entry of one task: the one whose own id that is or, after a retry, whose
+ * `meta` carries it, or the dead letter of which it is the `original_id`.
+ *
+ * KEYS stream · ARGV id, mark (the id as it stands in `meta`), group, released, letters (1: they are dead letters), after ('' first: then the entry of that
+ * very id is tried), count · returns {@link Found}. Read-only.
+ */
+export const findScript = defineScript({
+  name: 'queue.find',
+  keys: ['stream'],
+  args: {
+    id: 'text',
+    mark: 'text',
+    group: 'text',
+    released: 'text',
+    letters: 'number',
+    after: 'text',
+    count: 'number',
+  },
+  lua: lua`
+${GROUP_LUA}
+local function isIt(row)
+  local carries, original = false, nil
+  for i = 1, #row[2], 2 do
+    if row[2][i] == 'meta' then
+      if string.find(row[2][i + 1], mark, 1, true) then return true end
+      carries = string.find(row[2][i + 1], '"id":"', 1, true)
+    elseif row[2][i] == 'original_id' then original = row[2][i + 1] end
+  end
+  -- A dead letter's own id is nobody's: one of another stream may be the same.
+  if letters == 1 and original then return original == id end
+  return row[1] == id and not carries
+end
+
+local function found(row)
+  local info = theGroup(group)
+  local pending = info and redis.call('XPENDING', stream, info.name, row[1], row[1], 1)[1]
+  if not pending or pending[2] == released then return { '', { row[1], row[2] } } end
+  return { '', { row[1], row[2], pending[2], pending[3], pending[4] } }
+end
+
+if after == '' and string.find(id, '^%d+%-%d+$') then
+  local row = redis.call('XRANGE', stream, id, id)[1]
+  if row and isIt(row) then return found(row) end
+end
+local rows = redis.call('XRANGE', stream, after == '' and '-' or '(' .. after, '+', 'COUNT', count)
+for _, row in ipairs(rows) do
+  if isIt(row) then return found(row) end
+end
+return { #rows == count and rows[#rows][1] or '' }`,
+  decode: (reply): Found => {
+    const [next, row] = reply as [string, ListedRow?];
+    return { next, entry: row && listed(row) };
+  },
+});

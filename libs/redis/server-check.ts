@@ -1,0 +1,48 @@
+/** What a server says of itself that matters to whoever keeps something in it. */
+export interface ServerInfo {
+  /** `Redis`, `Valkey`: as people call it. */
+  readonly product: string;
+  readonly version: string;
+  /** The version of Redis whose commands it has. */
+  readonly redisVersion: string;
+  /** In bytes; 0: no limit. */
+  readonly maxMemory: number;
+  readonly evictionPolicy: string;
+}
+
+/** The oldest Redis that everything here is tested on. */
+const OLDEST = 7;
+
+/** Reads the reply of INFO. What a server does not tell (an embedded one) is taken for harmless. */
+export function parseServerInfo(info: string): ServerInfo {
+  const fields = new Map([...info.matchAll(/^([a-z_]+):(.*?)\r?$/gm)].map(([, name, value]) => [name, value ?? '']));
+  const redisVersion = fields.get('redis_version') ?? '';
+  const valkey = fields.get('valkey_version');
+  return {
+    product: valkey === undefined ? 'Redis' : 'Valkey',
+    version: valkey ?? redisVersion,
+    redisVersion,
+    maxMemory: Number(fields.get('maxmemory') ?? 0),
+    evictionPolicy: fields.get('maxmemory_policy') ?? 'noeviction',
+  };
+}
+
+/**
+ * What is wrong with a server, in sentences that name the fix.
+ *
+ * @param kept what may not be evicted there: `'locks'`
+ */
+export function faultsOf(server: ServerInfo, kept: readonly string[]): string[] {
+  const { product, version, redisVersion, maxMemory, evictionPolicy } = server;
+  const faults: string[] = [];
+  if (Number.parseInt(redisVersion) < OLDEST) {
+    faults.push(`${product} ${version} is older than ${OLDEST}.0, the oldest that is supported. Upgrade it`);
+  }
+  if (kept.length > 0 && maxMemory > 0 && evictionPolicy !== 'noeviction') {
+    faults.push(
+      `maxmemory-policy is ${evictionPolicy}: when its memory is full it may drop ${kept.join(' and ')}. ` +
+        'Set it to noeviction, or give these a server of their own (redis.connections)',
+    );
+  }
+  return faults;
+}

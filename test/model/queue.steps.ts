@@ -1,0 +1,305 @@
+import { CONSUMER_PREFIX, RELEASED, type QueueKeys } from '../../libs/queue/queue.keys.js';
+import { ackScript } from '../../libs/queue/scripts/ack.script.js';
+import { delayScript } from '../../libs/queue/scripts/delay.script.js';
+import { handBackScript } from '../../libs/queue/scripts/hand-back.script.js';
+import { janitorScript } from '../../libs/queue/scripts/janitor.script.js';
+import { leaveScript } from '../../libs/queue/scripts/leave.script.js';
+import { promoteScript } from '../../libs/queue/scripts/promote.script.js';
+import { reapScript } from '../../libs/queue/scripts/reap.script.js';
+import { reconcileScript } from '../../libs/queue/scripts/reconcile.script.js';
+import { redriveScript } from '../../libs/queue/scripts/redrive.script.js';
+import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/scripts/remove.script.js';
+import { settleFailureScript } from '../../libs/queue/scripts/settle-failure.script.js';
+import type { Handed, Place, World } from './queue.world.js';
+
+/** Whether a task of a group may go from one place to another by this step. What it does not allow is a violation. */
+export type Rule = (of: string, from: Place | undefined, to: Place) => boolean;
+
+/** Does one thing to the world, drawing from `pick` what it needs, and tells what may have changed by it. */
+export type Step = (world: World, pick: Pick) => Promise<Rule>;
+
+/** Numbers from 0 up to `below`, the same for the same run. */
+export type Pick = (below: number) => number;
+
+export const MAX_DELIVERIES = 4;
+const ISOLATED_FROM = 3;
+export const CONSUMERS = ['a', 'b', 'c'].map((name) => CONSUMER_PREFIX + name);
+const FOREIGN = 'python';
+/** Nothing comes due by itself. */
+const LATER_MS = 1_000_000_000;
+const INBOXES = 'model:inbox:';
+/** Beyond any clock. */
+const FOR_EVER = 9_000_000_000_000;
+
+const nothing: Rule = () => false;
+const one = <T>(of: readonly T[], pick: Pick): T | undefined => of[pick(Math.max(1, of.length))];
+const key = ({ group, task }: Handed): string => `${group} ${task}`;
+/** A reader reads the queue or its group's retries. */
+const streamFor = (world: World, group: string, pick: Pick): QueueKeys =>
+  pick(3) === 0 ? world.retryKeysOf(group) : world.keys;
+
+/** As a worker opens what it reads. False: there is no such stream, and so far it is not wanted. */
+async function open({ link }: World, stream: string, group: string): Promise<boolean> {
+  if ((await link.send('exists', [stream])) === 0) return false;
+  await link.send('xgroup', ['CREATE', stream, group, '0']).catch(() => {});
+  return true;
+}
+
+async function add(world: World, fields: (payload: string) => (string | number)[]): Promise<Rule> {
+  const payload = String(world.published++);
+  await world.link.send('xadd', [world.keys.stream, '*', ...fields(payload)]);
+  return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'waiting:0';
+}
+
+/** Reads as `consumer`, if there is a group to read. */
+async function read(world: World, consumer: string, pick: Pick): Promise<Rule> {
+  const group = one(world.groups, pick) ?? '';
+  const { stream } = streamFor(world, group, pick);
+  if (!(await open(world, stream, group))) return nothing;
+  await world.link.send('xreadgroup', ['GROUP', group, consumer, 'COUNT', 1 + pick(4), 'STREAMS', stream, '>']);
+  return (of, from, to) =>
+    of.startsWith(`${group} `) &&
+    from?.startsWith('waiting:') === true &&
+    to === `pending:${consumer}:1:${from.slice(8)}`;
+}
+
+/** It is acknowledged by whoever: success is not fenced. */
+async function acknowledge(
+  world: World,
+  handed: Handed | undefined,
+  send: (handed: Handed) => Promise<number>,
+): Promise<Rule> {
+  if (handed === undefined) return nothing;
+  const pends = world.last.pending.some(
+    (each) => each.keys === handed.keys && each.group === handed.group && each.id === handed.id,
+  );
+  const acked = await send(handed);
+  if (acked !== (pends ? 1 : 0)) throw new Error(`the acknowledgement of ${handed.id} answered ${acked}`);
+  if (acked === 1) world.done.add(key(handed));
+  return (of, _, to) => pends && of === key(handed) && to === 'done';
+}
+
+/** A run that failed is settled as it was handed out, at whatever time later. */
+async function fail(world: World, handed: Handed | undefined, pick: Pick): Promise<Rule> {
+  if (handed === undefined) return nothing;
+  const { group, keys, id, task, consumer, deliveries, attempts } = handed;
+  const now = world.last.pending.find((each) => each.keys === keys && each.group === group && each.id === id);
+  const mine = now?.consumer === consumer && now.deliveries === deliveries;
+  const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
+  const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = world.retryKeysOf(group);
+  const settlement = await settleFailureScript.run(world.link, {
+    keys: { ...keys, retry, retryDelayed, retryBodies },
+    args: {
+      ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), meta: '', handle: `task ${task}` },
+      ...{ reason: fate === 'dead' ? 'max-attempts' : '', delayMs: fate === 'delayed' ? LATER_MS : 0 },
+      ...{ failure: 'Error: no', stack: '', inboxes: INBOXES },
+    },
+  });
+  const wanted = mine ? fate : now ? 'fenced' : 'stale';
+  if (settlement !== wanted) throw new Error(`the settlement of ${id} is ${settlement}, not ${wanted}`);
+  const to = { dead: 'dead:max-attempts', delayed: `delayed:${attempts + 1}`, retried: `waiting:${attempts + 1}` }[
+    fate
+  ];
+  return (of, _, place) => mine && of === key(handed) && place === to;
+}
+
+async function publishLater(world: World): Promise<Rule> {
+  const payload = String(world.published++);
+  await delayScript.run(world.link, {
+    keys: world.keys,
+    args: { delayMs: LATER_MS, inboxes: INBOXES, timestamp: '1' },
+    rest: [`task ${payload}`, payload, ''],
+  });
+  return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'delayed:0';
+}
+
+/** Some of what is delayed is due now. */
+async function promote(world: World, pick: Pick): Promise<Rule> {
+  const group = one(world.groups, pick) ?? '';
+  const keys = streamFor(world, group, pick);
+  const all = await world.link.send<string[]>('zrange', [keys.delayed, 0, -1]);
+  for (const handle of all.filter(() => pick(2) === 0)) await world.link.send('zadd', [keys.delayed, 'XX', 0, handle]);
+  const dueNow = await world.link.send<number>('zcount', [keys.delayed, 0, 0]);
+  const limit = 1 + pick(4);
+  const { count } = await promoteScript.run(world.link, { keys, args: { limit } });
+  if (count !== Math.min(limit, dueNow)) throw new Error(`${count} of ${dueNow} were promoted, at most ${limit}`);
+  return (_, from, to) => from?.startsWith('delayed:') === true && to === `waiting:${from.slice(8)}`;
+}
+
+async function reap(world: World, pick: Pick): Promise<Rule> {
+  const consumer = one([...world.alive], pick);
+  const group = one(world.groups, pick) ?? '';
+  const { stream, alive, dead } = streamFor(world, group, pick);
+  if (consumer === undefined || !(await open(world, stream, group))) return nothing;
+  const mine = world.last.pending.filter(
+    (each) => each.group === group && each.consumer === consumer && each.keys.stream === stream,
+  );
+  const alone = mine.some(({ deliveries }) => deliveries >= ISOLATED_FROM);
+  const capacity = pick(5);
+  const foreignIdleMs = pick(2);
+  const { claimed } = await reapScript.run(world.link, {
+    keys: { stream, alive, dead },
+    args: {
+      ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: MAX_DELIVERIES },
+      ...{ alone: alone ? 1 : 0, foreignIdleMs, released: RELEASED, prefix: CONSUMER_PREFIX },
+    },
+  });
+  const isolated = claimed.filter(({ deliveries }) => deliveries >= ISOLATED_FROM).length + (alone ? 1 : 0);
+  if (claimed.length > capacity) throw new Error(`${claimed.length} were taken over, with room for ${capacity}`);
+  if (isolated > 1) throw new Error(`${isolated} are to run alone`);
+  return (of, from, to) => {
+    const [kind, ...rest] = (from ?? '').split(':');
+    const [attempts, count, ...name] = rest.reverse();
+    const owner = name.reverse().join(':');
+    const ofDead = owner === FOREIGN ? foreignIdleMs > 0 : !world.alive.has(owner);
+    if (!of.startsWith(`${group} `) || kind !== 'pending' || !ofDead) return false;
+    if (Number(count) >= MAX_DELIVERIES) return to === 'dead:max-deliveries';
+    return to === `pending:${consumer}:${Number(count) + 1}:${attempts}`;
+  };
+}
+
+/** Gives everything of one consumer back; `leaves` as a process that stops. */
+async function handBack(world: World, pick: Pick, leaves: boolean): Promise<Rule> {
+  const consumer = one(CONSUMERS, pick) ?? '';
+  const given = [...world.groups];
+  for (const group of given) {
+    for (const { stream, alive } of [world.keys, world.retryKeysOf(group)]) {
+      if (!(await open(world, stream, group))) continue;
+      const args = { group, consumer, released: RELEASED, inboxes: ':~inbox:0:', surplus: 0 };
+      await handBackScript.run(world.link, { keys: { stream, alive }, args });
+      if (leaves) await leaveScript.run(world.link, { keys: { stream, alive }, args: { group, consumer } });
+    }
+  }
+  if (leaves) world.alive.delete(consumer);
+  return (_, from, to) => {
+    const [attempts, count, ...name] = (from ?? '').split(':').reverse();
+    if (name.reverse().join(':') !== `pending:${consumer}`) return false;
+    return to === `pending:${RELEASED}:${Math.max(0, Number(count) - 1)}:${attempts}`;
+  };
+}
+
+async function reconcile(world: World, pick: Pick): Promise<Rule> {
+  const consumer = one(CONSUMERS, pick) ?? '';
+  const group = one(world.groups, pick) ?? '';
+  const mine = world.last.pending.filter(
+    (each) => each.group === group && each.consumer === consumer && each.keys === world.keys,
+  );
+  const known = mine.filter(() => pick(2) === 0).map(({ id }) => id);
+  const { pending, lost } = await reconcileScript.run(world.link, {
+    keys: { stream: world.keys.stream },
+    args: { group, consumer, capacity: 100, minIdleMs: 0 },
+    rest: known,
+  });
+  const found = new Set([...known, ...lost.map(({ id }) => id)]);
+  if (
+    pending.size !== mine.length ||
+    !mine.every(({ id, deliveries }) => found.has(id) && pending.get(id) === deliveries)
+  ) {
+    throw new Error(
+      `${consumer} has ${mine.length} pending and was told of ${pending.size}, ${lost.length} of them lost`,
+    );
+  }
+  return nothing;
+}
+
+/** A dead letter goes back to work, in its own group. */
+async function redrive(world: World, pick: Pick): Promise<Rule> {
+  const letter = one(
+    world.last.rows.filter(({ place }) => place.startsWith('dead:')),
+    pick,
+  );
+  if (letter === undefined) return nothing;
+  const { stream, dead } = world.keys;
+  const moved = await redriveScript.run(world.link, {
+    keys: { dead, stream, retryStream: world.retryKeysOf(letter.group).stream },
+    args: {},
+    rest: [letter.id, ''],
+  });
+  if (moved !== 1) throw new Error(`the redrive of ${letter.id} moved ${moved}`);
+  return (of, _, to) => of === `${letter.group} ${letter.task}` && to === 'waiting:0';
+}
+
+/** An operator takes a task away, unless a worker has it. It counts as done for those groups that waited for it. */
+async function remove(world: World, pick: Pick): Promise<Rule> {
+  const row = one(
+    world.last.rows.filter(({ place }) => !place.startsWith('dead:')),
+    pick,
+  );
+  if (row === undefined) return nothing;
+  const same = world.last.rows.filter(({ key: at, id }) => at === row.key && id === row.id);
+  const worked = same.some(({ place }) => place.startsWith('pending:') && !place.startsWith(`pending:${RELEASED}:`));
+  const keys = [world.keys, ...world.retries.values()].find(({ delayed }) => delayed === row.key);
+  const removed = keys
+    ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id } })
+    : await removeWaitingScript.run(world.link, {
+        keys: { stream: row.key },
+        args: { released: RELEASED, id: row.id },
+      });
+  if (removed === worked) throw new Error(`the removal of ${row.id}, ${row.place}, answered ${removed}`);
+  const gone = new Set(removed ? same.map(({ group, task }) => `${group} ${task}`) : []);
+  for (const of of gone) world.done.add(of);
+  return (of, _, to) => gone.has(of) && to === 'done';
+}
+
+/** Walks over all there is. */
+async function clean(world: World, pick: Pick): Promise<Rule> {
+  const slice = 1 + pick(4);
+  for (const group of world.groups) {
+    const retry = world.retryKeysOf(group).stream;
+    for (const stream of [world.keys.stream, retry]) {
+      let cursor = '';
+      const keys = { stream, retry, retryDelayed: world.retryKeysOf(group).delayed };
+      do ({ cursor } = await janitorScript.run(world.link, { keys, args: { cursor, slice } }));
+      while (cursor !== '');
+    }
+  }
+  return nothing;
+}
+
+async function live(world: World, consumer: string, lives: boolean): Promise<Rule> {
+  if (lives) await world.link.send('zadd', [world.keys.alive, FOR_EVER, consumer]);
+  else await world.link.send('zrem', [world.keys.alive, consumer]);
+  world.alive[lives ? 'add' : 'delete'](consumer);
+  return nothing;
+}
+
+const ackOf =
+  (world: World) =>
+  ({ group, keys, id }: Handed): Promise<number> =>
+    ackScript.run(world.link, { keys: { stream: keys.stream }, args: { group }, rest: [id] });
+
+/** By name, each with how often it comes among the others. */
+export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
+  publish: {
+    weight: 4,
+    run: (world) => add(world, (payload) => ['payload', payload, 'timestamp', 1, 'retry_count', 0, 'meta', '']),
+  },
+  foreignPublish: {
+    weight: 1,
+    run: (world) => add(world, (payload) => ['retry_count', 0, 'timestamp', 1, 'x', 'y', 'payload', payload]),
+  },
+  read: { weight: 5, run: (world, pick) => read(world, one(CONSUMERS, pick) ?? '', pick) },
+  foreignRead: { weight: 1, run: (world, pick) => read(world, FOREIGN, pick) },
+  ack: { weight: 3, run: (world, pick) => acknowledge(world, one(world.last.pending, pick), ackOf(world)) },
+  zombieAck: { weight: 1, run: (world, pick) => acknowledge(world, one(world.history, pick), ackOf(world)) },
+  foreignAck: {
+    weight: 1,
+    run: (world, pick) =>
+      acknowledge(world, one(world.last.pending, pick), ({ group, keys, id }) =>
+        world.link.send<number>('xack', [keys.stream, group, id]),
+      ),
+  },
+  fail: { weight: 3, run: (world, pick) => fail(world, one(world.last.pending, pick), pick) },
+  zombieFail: { weight: 2, run: (world, pick) => fail(world, one(world.history, pick), pick) },
+  publishLater: { weight: 2, run: publishLater },
+  promote: { weight: 2, run: promote },
+  redrive: { weight: 1, run: redrive },
+  remove: { weight: 1, run: remove },
+  crash: { weight: 2, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', false) },
+  start: { weight: 3, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', true) },
+  reap: { weight: 4, run: reap },
+  handBack: { weight: 1, run: (world, pick) => handBack(world, pick, false) },
+  leave: { weight: 1, run: (world, pick) => handBack(world, pick, true) },
+  reconcile: { weight: 1, run: reconcile },
+  clean: { weight: 1, run: clean },
+};
