@@ -95,14 +95,77 @@ class Users {
     return Promise.resolve(value);
   }
 
-  @CacheEvict({ key: () => 'list' })
+  @CacheEvict({ key: 'list' })
   @CachePut({ key: (n: number) => `item:${n}` })
   async both(n: number): Promise<number> {
     return Promise.resolve(n);
   }
 }
 
+@Injectable()
+class Catalog {
+  loads = 0;
+
+  @CacheStampedeSafe({ key: 'catalog', version: 'v2' })
+  async read(): Promise<number> {
+    return Promise.resolve(++this.loads);
+  }
+
+  @CacheEvict({ key: 'catalog', version: 'v2' })
+  async change(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  @CachePut({ key: 'catalog', version: 'v2' })
+  async replace(value: number): Promise<number> {
+    return Promise.resolve(value);
+  }
+
+  @CacheEvict({ key: (id?: string) => id as string })
+  async forget(_id?: string): Promise<void> {
+    return Promise.resolve();
+  }
+
+  @CacheEvict({ tags: (tags?: string[]) => tags as string[], resultTags: (tags: unknown) => tags as string[] })
+  async untag(_tags?: string[], more?: unknown): Promise<unknown> {
+    return Promise.resolve(more);
+  }
+}
+
+describe('a static key, and a version', () => {
+  it('are those of every call, whatever decorator they stand on', () =>
+    using([Catalog], async (app) => {
+      const catalog = app.get(Catalog);
+      expect([await catalog.read(), await catalog.read()]).toEqual([1, 1]);
+      await catalog.change();
+      expect(await catalog.read()).toBe(2);
+      await catalog.replace(7);
+      expect(await catalog.read()).toBe(7);
+      expect(await keysLeft(bed.admin)).toEqual(['{shop:cache}~v:v2:catalog']);
+    }));
+
+  it('take what configuration says of the method', () =>
+    using(
+      [Catalog],
+      async (app) => {
+        await app.get(CacheService).set('catalog', 1, { version: 'v3' });
+        await app.get(Catalog).change();
+        expect(await keysLeft(bed.admin)).toEqual([]);
+      },
+      { methods: { 'Catalog.change': { version: 'v3' } } },
+    ));
+});
+
 describe('@CacheEvict', () => {
+  it('refuses what is no key and no tag, rather than evict nothing', () =>
+    using([Catalog], async (app) => {
+      const catalog = app.get(Catalog);
+      await expect(catalog.forget()).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
+      await expect(catalog.untag(undefined, [])).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+      await expect(catalog.untag([])).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+      await expect(catalog.untag(['a'], ['b'])).resolves.toEqual(['b']);
+    }));
+
   it('evicts after success, and not after a failure', () =>
     using([Users], async (app) => {
       const users = app.get(Users);
@@ -167,7 +230,8 @@ describe('@CacheEvict', () => {
   it.each<[string, object]>([
     ['nothing to evict', {}],
     ['an unknown option', { key: () => 'k', al: true }],
-    ['a key that is no function', { key: 'k' }],
+    ['a key that is none', { key: '' }],
+    ['a version that is none', { key: 'k', version: '' }],
     ['an empty tag', { tags: [''] }],
     ['a result before the method', { tags: ['t'], before: true, unless: () => true }],
   ])('refuses %s', (_what, options) => {
@@ -218,7 +282,13 @@ describe('@CachePut', () => {
     }));
 
   it('refuses options that it cannot use', () => {
-    for (const options of [{}, { key: 'k' }, { key: () => 'k', when: true }, { key: () => 'k', ttl: 5 }]) {
+    for (const options of [
+      {},
+      { key: 7 },
+      { key: 'k', loaderTimeoutMs: 5 },
+      { key: () => 'k', when: true },
+      { key: () => 'k', ttl: 5 },
+    ]) {
       expect(() => CachePut(options as never)).toThrow(expect.objectContaining({ code: 'SLUICE_BAD_OPTION' }));
     }
   });

@@ -1,19 +1,30 @@
+import { checkKey } from '../redis/index.js';
 import {
   badOption,
   flag,
   fn,
+  optional,
   resolveOptions,
   weaveMethod,
   type AsyncMethodDecoratorOf,
+  type Weaver,
   type WovenCall,
 } from '../weave/index.js';
+import { versionText, type KeyOptions } from './cache.options.js';
 import { CACHE_SERVICE, type CacheService } from './cache.service.js';
-import { fromCall, type FromCall } from './from-call.js';
+import { fromCall, keyOption, type FromCall } from './from-call.js';
+import { encodeTags } from './tags.js';
 
 /** Options of {@link CacheEvict}: a key, tags, or both. */
-export interface EvictOptions<T extends object, A extends unknown[], B extends unknown[], W extends unknown[], V> {
-  /** The key that goes, or several, from the method's arguments and its object (`this`). */
-  key?: (this: T, ...args: A) => string | readonly string[];
+export interface EvictOptions<
+  T extends object,
+  A extends unknown[],
+  B extends unknown[],
+  W extends unknown[],
+  V,
+> extends KeyOptions {
+  /** The key that goes: always the same; or one or several from the method's arguments and its object (`this`). */
+  key?: string | ((this: T, ...args: A) => string | readonly string[]);
   /** The tags whose values go: always the same, or from the arguments. */
   tags?: readonly string[] | ((this: T, ...args: B) => readonly string[]);
   /** Further tags, from what the method returned. */
@@ -34,7 +45,8 @@ export interface EvictOptions<T extends object, A extends unknown[], B extends u
  * no load that began before is ever stored.
  *
  * It rejects with a RedisUnavailableError when the invalidation was not confirmed, though the method has done its work: try
- * the eviction again, not the method. A method that fails evicts nothing.
+ * the eviction again, not the method. A method that fails evicts nothing. A key that is none rejects with `SLUICE_BAD_NAME`.
+ * The `version` of `cache.methods['Class.method']`, in the module's options, outranks the one given here.
  *
  * @example
  * @CacheEvict({ key: (user: User) => `user:${user.id}`, tags: ['users'] })
@@ -48,24 +60,34 @@ export function CacheEvict<
   V = unknown,
 >(options: EvictOptions<T, A, B, W, V>): AsyncMethodDecoratorOf<T, [A, B, W], V> {
   const eviction = resolveEviction(options);
-  return weaveMethod<CacheService>({ decorator: '@CacheEvict', token: CACHE_SERVICE }, async (service, call) => {
+  const declared = eviction.version === undefined ? {} : { version: eviction.version };
+  const weaver: Weaver<CacheService> = {
+    decorator: '@CacheEvict',
+    token: CACHE_SERVICE,
+    check: ({ className, method }, service) => {
+      service.noteMethod(`${className}.${method}`);
+    },
+  };
+  return weaveMethod(weaver, async (service, call) => {
     if (fromCall(eviction.when, call, call.args) === false) return call.proceed();
+    const { version } = service.methodOptions(`${call.className}.${call.method}`, declared);
     if (eviction.before) {
-      await evict(service, keysOf(eviction, call), tagsOf(eviction, call));
+      await evict(service, keysOf(eviction, call), version, tagsOf(eviction, call));
       return call.proceed();
     }
     const result = await call.proceed();
     if (fromCall(eviction.unless, call, [result])) return result;
-    const tags = [...tagsOf(eviction, call), ...(fromCall(eviction.resultTags, call, [result]) ?? [])];
-    await evict(service, keysOf(eviction, call), tags);
+    const tags = eviction.resultTags ? listOf(fromCall(eviction.resultTags, call, [result]), 'resultTags', call) : [];
+    await evict(service, keysOf(eviction, call), version, [...tagsOf(eviction, call), ...tags]);
     return result;
   });
 }
 
 interface Eviction {
-  readonly key: FromCall<string | readonly string[]> | undefined;
-  readonly tags: readonly string[] | FromCall<readonly string[]> | undefined;
-  readonly resultTags: FromCall<readonly string[]> | undefined;
+  readonly key: FromCall<unknown> | undefined;
+  readonly version: string | undefined;
+  readonly tags: readonly string[] | FromCall<unknown> | undefined;
+  readonly resultTags: FromCall<unknown> | undefined;
   readonly before: boolean;
   readonly when: FromCall<boolean> | undefined;
   readonly unless: FromCall<boolean> | undefined;
@@ -74,7 +96,8 @@ interface Eviction {
 function resolveEviction(options: unknown): Eviction {
   const path = '@CacheEvict options';
   const eviction = resolveOptions<Eviction>(path, options, {
-    key: fn(),
+    key: keyOption,
+    version: optional(versionText),
     tags: listOrFunction,
     resultTags: fn(),
     before: flag(false),
@@ -100,18 +123,31 @@ function listOrFunction(value: unknown, path: string): Eviction['tags'] {
   throw badOption(path, 'a list of non-empty strings, or a function that returns one', value);
 }
 
+/** Checked: an eviction of nothing would go unnoticed. */
 function keysOf({ key }: Eviction, call: WovenCall): readonly string[] {
-  const keys = fromCall(key, call, call.args) ?? [];
-  return typeof keys === 'string' ? [keys] : keys;
+  if (key === undefined) return [];
+  const keys = fromCall(key, call, call.args);
+  return (Array.isArray(keys) ? keys : [keys]).map(checkKey);
 }
 
 function tagsOf({ tags }: Eviction, call: WovenCall): readonly string[] {
-  return (typeof tags === 'function' ? fromCall(tags, call, call.args) : tags) ?? [];
+  return typeof tags === 'function' ? listOf(fromCall(tags, call, call.args), 'tags', call) : (tags ?? []);
+}
+
+function listOf(tags: unknown, name: string, { className, method }: WovenCall): readonly string[] {
+  encodeTags(`${name} of ${className}.${method}`, tags);
+  return tags as readonly string[];
 }
 
 /** All at once; whatever fails, the others are waited for. */
-async function evict(service: CacheService, keys: readonly string[], tags: readonly string[]): Promise<void> {
-  const pending: Promise<unknown>[] = keys.map((key) => service.delete(key));
+async function evict(
+  service: CacheService,
+  keys: readonly string[],
+  version: string | undefined,
+  tags: readonly string[],
+): Promise<void> {
+  const options = version === undefined ? {} : { version };
+  const pending: Promise<unknown>[] = keys.map((key) => service.delete(key, options));
   if (tags.length > 0) pending.push(service.invalidateTags(...tags));
   for (const settled of await Promise.allSettled(pending)) if (settled.status === 'rejected') throw settled.reason;
 }

@@ -1,7 +1,6 @@
 import { SluiceError } from '../weave/index.js';
-import { CacheLoaderError, CacheLoaderTimeoutError } from './cache.errors.js';
-import { keepOf } from './cache.options.js';
-import type { NotedFailure } from './cache.store.js';
+import { CacheLoaderTimeoutError, noted } from './cache.errors.js';
+import { keepOf } from './load-options.js';
 import { Copies } from './copies.js';
 import { Grant, type Airspace, type Order } from './grant.js';
 import type { Answer } from './scripts/ask.script.js';
@@ -29,7 +28,11 @@ export interface LeasedLoad<T> {
   readonly state: 'load';
   /** Aborts when what is loaded is of no use any more: invalidated, or `loaderTimeoutMs` is over. */
   readonly signal: AbortSignal;
-  /** Stores the value, and pushes it to who waits. False if it was not stored: the lease was lost, or no Redis confirmed it. */
+  /**
+   * Stores the value, and pushes it to who waits. False if it was not stored: the lease was lost, or no Redis confirmed it.
+   *
+   * @throws what {@link fail} is then told of: SluiceError `SLUICE_CACHE_UNSERIALIZABLE`, what `resultTags` and `unless` throw
+   */
   fill(value: T): Promise<boolean>;
   /** Tells who waits, and who asks within `errorBackoffMs`, of an error. */
   fail(error: unknown): Promise<void>;
@@ -63,7 +66,13 @@ class HandLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   async fill(value: T): Promise<boolean> {
     if (this.#ended) return false;
     this.#end();
-    return (await this.#grant?.fill(value))?.stored ?? false;
+    try {
+      return (await this.#grant?.fill(value))?.stored ?? false;
+    } catch (error) {
+      // What cannot be stored is no value: who waits is told, and not left to wait until the lease expires.
+      await this.#grant?.fail(error);
+      throw error;
+    }
   }
 
   async fail(error: unknown): Promise<void> {
@@ -121,7 +130,7 @@ async function follow<T>(
     return { state: 'wait', wait: () => outcome, ...NOTHING_HELD };
   }
   wakeUps.done(request);
-  if (answer.kind === 'error') throw failed(order, answer.failure, answer.remainingMs);
+  if (answer.kind === 'error') throw noted(order.key, answer.failure, answer.remainingMs);
   if (answer.kind === 'full') throw new Error('a question without a limit was answered by one');
   const copies = copiesOf(answer.value, order);
   if (copies) return { state: 'hit', value: copies.take() as T, ...NOTHING_HELD };
@@ -150,16 +159,19 @@ async function waitFor<T>(airspace: Airspace, order: Order, request: Request, re
   const { store, wakeUps } = airspace;
   const news = await request.news(remainingMs + 1);
   wakeUps.done(request);
-  if (news.verb === 'error') throw failed(order, news.failure);
+  if (news.verb === 'error') throw noted(order.key, news.failure);
   const copies = news.verb === 'value' ? copiesOf(parseStored(news.text), order) : undefined;
   if (copies) return copies.take() as T;
   const next = wakeUps.expect(store.newToken());
-  const answer = await ask(airspace, order, next);
+  const answer = await ask(airspace, order, next).catch((error: unknown) => {
+    wakeUps.done(next);
+    throw error;
+  });
   if (answer.kind === 'wait') return waitFor(airspace, order, next, answer.remainingMs);
   wakeUps.done(next);
   if (answer.kind === 'load' || ('then' in answer && answer.then === 'load'))
     await store.release(order.entry, next.token);
-  if (answer.kind === 'error') throw failed(order, answer.failure, answer.remainingMs);
+  if (answer.kind === 'error') throw noted(order.key, answer.failure, answer.remainingMs);
   const found = 'value' in answer ? copiesOf(answer.value, order) : undefined;
   if (found) return found.take() as T;
   throw new SluiceError('SLUICE_CACHE_LEASE_FREE', `nobody loads '${order.key}' any more: call lease() again`);
@@ -171,9 +183,4 @@ function copiesOf(value: StoredValue | undefined, { options }: Order): Copies | 
   } catch {
     return undefined;
   }
-}
-
-function failed({ key }: Order, failure: string, remainingMs?: number): CacheLoaderError {
-  const { backoffMs, ...loader } = JSON.parse(failure) as NotedFailure;
-  return new CacheLoaderError(key, loader, remainingMs ?? backoffMs);
 }

@@ -1,3 +1,4 @@
+import { checkKey } from '../redis/index.js';
 import {
   badOption,
   fn,
@@ -5,18 +6,19 @@ import {
   weaveMethod,
   type AsyncMethodDecoratorOf,
   type KeyFunction,
+  type Weaver,
 } from '../weave/index.js';
-import { resolveLayer, type SetOptions } from './cache.options.js';
+import { resolveSetLayer, type SetOptions } from './cache.options.js';
 import { CACHE_SERVICE, type CacheService } from './cache.service.js';
-import { fromCall, type FromCall } from './from-call.js';
+import { fromCall, keyOption, type FromCall } from './from-call.js';
 
 /** Options of {@link CachePut}. */
 export interface PutOptions<T extends object, A extends unknown[], W extends unknown[], V> extends Omit<
   SetOptions,
   'tags'
 > {
-  /** The key under which the result is stored, from the method's arguments and its object (`this`). */
-  key: KeyFunction<T, A>;
+  /** The key under which the result is stored: always the same, or from the method's arguments and its object (`this`). */
+  key: string | KeyFunction<T, A>;
   tags?: readonly string[];
   /** Further tags, from what the method returned. */
   resultTags?: (this: T, result: V) => readonly string[];
@@ -49,14 +51,21 @@ export function CachePut<T extends object = object, A extends unknown[] = [], W 
     { key, when, unless, resultTags },
     { key: required, when: fn(), unless: fn(), resultTags: fn() },
   );
-  const declared = resolveLayer(path, rest);
-  return weaveMethod<CacheService>({ decorator: '@CachePut', token: CACHE_SERVICE }, async (service, call) => {
+  const declared = resolveSetLayer(path, rest);
+  const weaver: Weaver<CacheService> = {
+    decorator: '@CachePut',
+    token: CACHE_SERVICE,
+    check: ({ className, method }, service) => {
+      service.noteMethod(`${className}.${method}`);
+    },
+  };
+  return weaveMethod(weaver, async (service, call) => {
     const loads = service.methodOptions(`${call.className}.${call.method}`, declared);
     if (fromCall(functions.when, call, call.args) === false) return call.proceed();
     const result = await call.proceed();
     if (fromCall(functions.unless, call, [result])) return result;
     // Not before: what is stored for the first time may get its id by that.
-    const cacheKey = fromCall(functions.key, call, call.args) as string;
+    const cacheKey = checkKey(fromCall(functions.key, call, call.args));
     const tags = fromCall(functions.resultTags, call, [result]) ?? [];
     await service.put(cacheKey, result, loads, tags);
     return result;
@@ -64,13 +73,14 @@ export function CachePut<T extends object = object, A extends unknown[] = [], W 
 }
 
 interface PutFunctions {
-  readonly key: FromCall<string>;
+  readonly key: FromCall<unknown>;
   readonly when: FromCall<boolean> | undefined;
   readonly unless: FromCall<boolean> | undefined;
   readonly resultTags: FromCall<readonly string[]> | undefined;
 }
 
-function required(value: unknown, path: string): FromCall<string> {
-  if (typeof value === 'function') return value as FromCall<string>;
-  throw badOption(path, 'a function', value);
+function required(value: unknown, path: string): FromCall<unknown> {
+  const key = keyOption(value, path);
+  if (key) return key;
+  throw badOption(path, 'a function or a non-empty string', value);
 }

@@ -141,7 +141,7 @@ describe('@CacheStampedeSafe with a key', () => {
   it.each<[string, unknown]>([
     ['ttlMs', { ttlMs: -1 }],
     ['ttl', { ttl: 5 }],
-    ['key', { key: 'user' }],
+    ['key', { key: '' }],
   ])('refuses a bad %s where it stands', (name, options) => {
     expect(() => CacheStampedeSafe(options as never)).toThrow(
       expect.objectContaining({

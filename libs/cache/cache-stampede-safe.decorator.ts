@@ -6,9 +6,10 @@ import {
   type KeyFunction,
   type WovenCall,
 } from '../weave/index.js';
-import { resolveLayer, type CacheOptions, type LoadOptions } from './cache.options.js';
+import { resolveLayer, type CacheOptions } from './cache.options.js';
+import type { LoadOptions } from './load-options.js';
 import { CACHE_SERVICE, type CacheService } from './cache.service.js';
-import { fromCall, type FromCall } from './from-call.js';
+import { fromCall, keyOption, type FromCall } from './from-call.js';
 import { encodeTags } from './tags.js';
 
 /** Options of {@link CacheStampedeSafe}. */
@@ -20,10 +21,10 @@ export interface StampedeSafeOptions<
   V = unknown,
 > extends Omit<CacheOptions<V>, 'tags' | 'resultTags' | 'unless'> {
   /**
-   * The key of a call, from the method's arguments and its object (`this`). Default: the class of the object, the method, and a
-   * hash of the arguments, within the namespace.
+   * The key of every call, as a string; or of a call, from the method's arguments and its object (`this`). Default: the class of the
+   * object, the method, and a hash of the arguments, within the namespace.
    */
-  key?: KeyFunction<T, A>;
+  key?: string | KeyFunction<T, A>;
   /** What `CacheService.invalidateTags` finds the value by; or how to tell from the method's arguments and its object (`this`). */
   tags?: readonly string[] | ((this: T, ...args: B) => readonly string[]);
   /** Further tags, which only the result names. A load that began before one of them was invalidated is never stored. */
@@ -56,12 +57,10 @@ export function CacheStampedeSafe<
   const { key, tags, when, ...rest } = options;
   const ofCall = typeof tags === 'function' ? (tags as (this: object, ...args: unknown[]) => unknown) : undefined;
   const declared = resolveLayer('@CacheStampedeSafe options', ofCall ? rest : { ...rest, tags });
-  if (key !== undefined && typeof key !== 'function')
-    throw badOption('@CacheStampedeSafe options.key', 'a function', key);
+  const keyFunction = keyOption(key, '@CacheStampedeSafe options.key');
   if (when !== undefined && typeof when !== 'function')
     throw badOption('@CacheStampedeSafe options.when', 'a function', when);
   const condition = when as FromCall<boolean> | undefined;
-  const keyFunction = key as ((this: object, ...args: unknown[]) => unknown) | undefined;
   const resolved = new WeakMap<CacheService, Map<string, LoadOptions>>();
 
   const optionsOf = (service: CacheService, method: string): LoadOptions => {

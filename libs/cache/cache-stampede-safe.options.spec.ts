@@ -4,6 +4,8 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { CacheBed } from '../../test/support/cache-bed.js';
 import { HeldLoader } from '../../test/support/cache-member.js';
 import { REDIS_CONNECTIONS, SluiceRedisModule, type RedisConnections } from '../redis/index.js';
+import { CacheEvict } from './cache-evict.decorator.js';
+import { CachePut } from './cache-put.decorator.js';
 import { CacheStampedeSafe } from './cache-stampede-safe.decorator.js';
 import { SluiceCacheModule } from './cache.module.js';
 import type { SluiceCacheModuleOptions } from './cache.options.js';
@@ -31,6 +33,16 @@ class Shop {
   @CacheStampedeSafe({ key: (id: string) => `slow:${id}`, tags: ['slow'], maxConcurrentLoads: 1 })
   async slow(id: string): Promise<unknown> {
     return this.source.load({ key: id, signal: AbortSignal.abort() });
+  }
+
+  @CachePut({ key: 'name' })
+  async rename(): Promise<string> {
+    return Promise.resolve('name');
+  }
+
+  @CacheEvict({ key: 'name' })
+  async drop(): Promise<void> {
+    return Promise.resolve();
   }
 
   @CacheStampedeSafe({ key: () => 'bad', tags: () => 'none' as never })
@@ -91,7 +103,9 @@ describe('cache.methods', () => {
     expect(warn).toHaveBeenCalledWith(expect.stringMatching(/^cache\.methods.*'Shop\.usre'.*Shop\.user, Shop\.slow/));
     expect(warn.mock.calls[0]![0]).not.toContain("'Shop.user'");
     await app.close();
-    const fine = await boot({ methods: { 'Shop.user': { ttlMs: 5 } } });
+    const fine = await boot({
+      methods: { 'Shop.user': { ttlMs: 5 }, 'Shop.rename': { ttlMs: 5 }, 'Shop.drop': { version: 'v2' } },
+    });
     expect(fine.warn).not.toHaveBeenCalled();
     await fine.app.close();
   });

@@ -7,6 +7,11 @@ export interface LoaderFailure {
   readonly code?: string;
 }
 
+/** What an error's note in Redis holds. */
+export interface NotedFailure extends LoaderFailure {
+  readonly backoffMs: number;
+}
+
 /**
  * The loader failed, in another process or a moment ago: callers who waited there, and everyone who asks during
  * `errorBackoffMs`, get this instead of an attempt of their own. Callers in the process that ran the loader get its
@@ -29,6 +34,12 @@ export class CacheLoaderError extends SluiceError {
     this.loader = loader;
     this.retryAfterMs = retryAfterMs;
   }
+}
+
+/** That error, from what Redis noted of a failure. */
+export function noted(key: string, failure: string, remainingMs?: number): CacheLoaderError {
+  const { backoffMs, ...loader } = JSON.parse(failure) as NotedFailure;
+  return new CacheLoaderError(key, loader, remainingMs ?? backoffMs);
 }
 
 /** The loader outran `loaderTimeoutMs`. Its signal was aborted and its lease dropped: another caller may load. */

@@ -72,8 +72,18 @@ describe('lease', () => {
     expect(await b.cache.get('k')).toBe('v');
   });
 
+  it('that is filled with what is no data fails, for everybody', async () => {
+    const [a, b] = [await bed.member({ leaseMs: 60_000 }), await bed.member()];
+    const load = await taken(a, 'load');
+    const wait = await taken(b, 'wait');
+    await expect(load.fill(() => 'v')).rejects.toEqual(code('SLUICE_CACHE_UNSERIALIZABLE'));
+    await expect(wait.wait()).rejects.toMatchObject({ loader: { code: 'SLUICE_CACHE_UNSERIALIZABLE' } });
+    await expect(a.cache.lease('k')).rejects.toEqual(code('SLUICE_CACHE_LOADER_FAILED'));
+  });
+
   it('that outruns its time is passed on', async () => {
-    const [a, b] = [await bed.member(), await bed.member()];
+    // Nobody waits for the lease to expire.
+    const [a, b] = [await bed.member({ leaseMs: 60_000 }), await bed.member({ leaseMs: 60_000 })];
     const load = await taken(a, 'load', { loaderTimeoutMs: 50 });
     const source = new HeldLoader();
     const read = b.cache.getOrLoad('k', source.load);

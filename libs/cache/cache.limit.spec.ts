@@ -12,6 +12,11 @@ const limited = { maxConcurrentLoads: 2, source: 'db' };
 const queued = (count: number): Promise<boolean> =>
   until(async () => (await bed.admin.zcard(QUEUE)) === count, { what: `${count} are queued`, everyMs: 2 });
 
+async function serverMs(): Promise<number> {
+  const [seconds, micros] = await bed.admin.time();
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+}
+
 /** A source that notes how many loads run at once. */
 class Crowd {
   running = 0;
@@ -58,6 +63,26 @@ describe('maxConcurrentLoads', () => {
     expect(await Promise.all(calls)).toEqual([1, 2, 2, 3]);
   });
 
+  it('passes over the dead, and gives the slot that they had to who waits, not to who comes', async () => {
+    // Nobody is helped by a timer.
+    const [a, b] = [await bed.member({ leaseMs: 60_000 }), await bed.member({ leaseMs: 60_000 })];
+    const one = { ...limited, maxConcurrentLoads: 1 };
+    const untilMs = (await serverMs()) + 150;
+    await bed.admin.zadd(SLOTS, untilMs, 'dead.1');
+    await bed.admin.zadd(QUEUE, 1, 'dead.2 nobody');
+    const source = new HeldLoader();
+    const calls = [a.cache.getOrLoad('waits', source.load, one)];
+    await queued(2);
+    await until(async () => (await serverMs()) > untilMs, { what: 'the slot has lapsed', everyMs: 5 });
+    calls.push(b.cache.getOrLoad('comes', source.load, one));
+    expect((await source.run()).context.key).toBe('waits');
+    await bed.admin.zadd(QUEUE, 1, 'dead.3 nobody');
+    await queued(2);
+    source.runs[0]!.succeed(1);
+    (await source.run(2)).succeed(2);
+    expect(await Promise.all(calls)).toEqual([1, 2]);
+  });
+
   it('counts a loader until it has ended, whatever became of its lease', async () => {
     const { cache } = await bed.member({ leaseMs: 90 });
     const one = { ...limited, maxConcurrentLoads: 1, loaderTimeoutMs: 50 };
@@ -77,10 +102,6 @@ describe('maxConcurrentLoads', () => {
 
   it('frees the slots of a dead process after their lease, and passes over its place in the queue', async () => {
     const { cache } = await bed.member({ leaseMs: 200 });
-    const serverMs = async (): Promise<number> => {
-      const [seconds, micros] = await bed.admin.time();
-      return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
-    };
     const untilMs = (await serverMs()) + 300;
     await bed.admin.zadd(SLOTS, untilMs, 'dead.1', untilMs, 'dead.2');
     await bed.admin.zadd(QUEUE, 1, 'dead.3 nobody');
@@ -89,6 +110,29 @@ describe('maxConcurrentLoads', () => {
     expect(await serverMs()).toBeGreaterThanOrEqual(untilMs);
     expect(crowd.loads).toBe(3);
     expect(crowd.most).toBeLessThanOrEqual(2);
+  });
+
+  it('holds in each process while Redis is away, with what began before', async () => {
+    const { cache } = await bed.member();
+    const one = { ...limited, maxConcurrentLoads: 1 };
+    const source = new HeldLoader();
+    const calls = [cache.getOrLoad('before', source.load, one)];
+    await source.run();
+    await bed.admin.call('CONFIG', 'SET', 'min-replicas-to-write', '1');
+    try {
+      calls.push(cache.getOrLoad('a', source.load, one), cache.getOrLoad('b', source.load, one));
+      const batch = cache.getOrLoadMany(['c', 'd'], (keys) => keys.map((key) => `batch ${key}`), one);
+      const other = cache.getOrLoad('elsewhere', () => 'free', { ...one, source: 'other' });
+      expect(await other).toBe('free');
+      expect(source.runs).toHaveLength(1);
+      source.runs[0]!.succeed('v before');
+      (await source.run(2)).succeed('v a');
+      (await source.run(3)).succeed('v b');
+      expect(await Promise.all(calls)).toEqual(['v before', 'v a', 'v b']);
+      expect(await batch).toEqual(['batch c', 'batch d']);
+    } finally {
+      await bed.admin.call('CONFIG', 'SET', 'min-replicas-to-write', '0');
+    }
   });
 
   it('is one for all methods and calls that name the same source, each its own otherwise', async () => {

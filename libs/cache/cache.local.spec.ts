@@ -39,6 +39,17 @@ async function both(value: unknown, options = {}): Promise<[CacheMember, CacheMe
 const read = ({ cache }: CacheMember): Promise<unknown> => cache.getOrLoad('k', () => 'from the source');
 
 describe('the local tier', () => {
+  it('finds nothing for what is no key', async () => {
+    const { cache } = await local();
+    await cache.set('undefined', 'of somebody');
+    await until(async () => (await cache.get('undefined')) && cache.stats().local?.entries === 1, {
+      what: 'it is kept',
+    });
+    for (const ask of [() => cache.get(undefined as never), () => cache.getOrLoad(undefined as never, () => 1)]) {
+      await expect(ask()).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
+    }
+  });
+
   it('answers without asking Redis, a copy to each caller', async () => {
     const { cache } = await local();
     await cache.set('k', { list: [1] });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { loadOptions, resolveCacheOptions, resolveLayer, ttlOf } from './cache.options.js';
+import { resolveCacheOptions, resolveLayer, resolveLeaseLayer, resolveSetLayer } from './cache.options.js';
+import { loadOptions, ttlOf } from './load-options.js';
 
 const bad = (path: string) =>
   expect.objectContaining({ code: 'SLUICE_BAD_OPTION', message: expect.stringContaining(path) });
@@ -90,6 +91,13 @@ describe('cache options', () => {
     ['60s', 'cache must be'],
   ])('refuse %j, naming it', (given, path) => {
     expect(() => resolveCacheOptions(given as never)).toThrow(bad(path));
+  });
+
+  it('refuse what does nothing where it stands', () => {
+    for (const name of ['softTimeoutMs', 'earlyRefresh', 'loaderTimeoutMs', 'errorBackoffMs', 'resultTags', 'unless']) {
+      expect(() => resolveSetLayer('here', { [name]: undefined })).toThrow(bad(`here.${name} is not an option`));
+    }
+    expect(() => resolveLeaseLayer('here', { earlyRefresh: 1 })).toThrow(bad('here.earlyRefresh is not an option'));
   });
 
   it('leave out what a layer does not say', () => {

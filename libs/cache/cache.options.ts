@@ -9,9 +9,9 @@ import {
   resolveOptions,
   text,
   type OptionChecks,
-  type SluiceError,
 } from '../weave/index.js';
 import type { Revive } from './copies.js';
+import { localAndStrict, type Layer } from './load-options.js';
 import { localTier, type LocalOptions, type ResolvedLocal } from './local.options.js';
 import { encodeTags, isWellFormed } from './tags.js';
 
@@ -91,8 +91,8 @@ export interface CacheOptions<T = unknown> {
   onBackendDown?: 'load' | 'throw';
 }
 
-/** Options of `CacheService.set`. */
-export type SetOptions = Pick<CacheOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'jitter' | 'tags' | 'version'>;
+/** Options of `CacheService.set`, which may be given all that its readers are given; the others mean nothing to it. */
+export type SetOptions = Pick<CacheOptions, (typeof SET_OPTIONS)[number]>;
 
 /** Options of `CacheService.lease`. */
 export type LeaseOptions<T = unknown> = Pick<CacheOptions<T>, (typeof LEASE_OPTIONS)[number]>;
@@ -132,29 +132,6 @@ export interface CompressionOptions {
   threshold?: number;
 }
 
-/** Options of one load, complete. Tags are encoded. */
-export interface LoadOptions {
-  readonly ttlMs: number;
-  readonly staleMs: number;
-  readonly softTimeoutMs: number;
-  readonly jitter: number;
-  readonly earlyRefresh: number;
-  readonly negativeTtlMs: number;
-  readonly errorBackoffMs: number;
-  readonly loaderTimeoutMs: number;
-  /** 0: any number. */
-  readonly maxConcurrentLoads: number;
-  readonly source: string;
-  readonly tags: readonly string[];
-  readonly resultTags: ((value: never) => readonly string[]) | undefined;
-  readonly consistency: 'bounded' | 'strict';
-  readonly version: string | undefined;
-  readonly local: boolean;
-  readonly revive: Revive | undefined;
-  readonly unless: ((value: never) => boolean) | undefined;
-  readonly onBackendDown: 'load' | 'throw';
-}
-
 /** Options of the module, complete. */
 export interface ResolvedCacheOptions {
   readonly connection: string | undefined;
@@ -167,9 +144,6 @@ export interface ResolvedCacheOptions {
   readonly loads: Layer;
   readonly methods: ReadonlyMap<string, Layer>;
 }
-
-/** What one place says about loads: what it leaves out, the next lower place decides. */
-export type Layer = { readonly [K in keyof LoadOptions]?: LoadOptions[K] | undefined };
 
 const everywhere = {
   ttlMs: optional(durationMs(60_000)),
@@ -212,24 +186,15 @@ const LEASE_OPTIONS = [
   'onBackendDown',
 ] as const satisfies (keyof CacheOptions)[];
 
-const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
-  ttlMs: 60_000,
-  staleMs: 0,
-  softTimeoutMs: 0,
-  jitter: 0.1,
-  earlyRefresh: 1,
-  errorBackoffMs: 1_000,
-  loaderTimeoutMs: 60_000,
-  maxConcurrentLoads: 0,
-  source: '',
-  tags: [],
-  resultTags: undefined,
-  consistency: 'bounded',
-  version: undefined,
-  revive: undefined,
-  unless: undefined,
-  onBackendDown: 'load',
-};
+const SET_OPTIONS = [
+  'ttlMs',
+  'staleMs',
+  'jitter',
+  'negativeTtlMs',
+  'tags',
+  'version',
+  'revive',
+] as const satisfies (keyof CacheOptions)[];
 
 /** Checks what one place says. */
 export function resolveLayer(path: string, given: unknown): Layer {
@@ -238,13 +203,18 @@ export function resolveLayer(path: string, given: unknown): Layer {
   return resolved;
 }
 
-function localAndStrict(path: string): SluiceError {
-  return badOption(`${path}.local`, "false or left out under consistency: 'strict', which has no local copies", true);
-}
-
 /** The same for `CacheService.lease`. */
 export function resolveLeaseLayer(path: string, given: unknown): Layer {
-  const checks = Object.fromEntries(LEASE_OPTIONS.map((name) => [name, layer[name]]));
+  return resolveSome(LEASE_OPTIONS, path, given);
+}
+
+/** The same for `@CachePut`. */
+export function resolveSetLayer(path: string, given: unknown): Layer {
+  return resolveSome(SET_OPTIONS, path, given);
+}
+
+function resolveSome(names: readonly (keyof CacheOptions)[], path: string, given: unknown): Layer {
+  const checks = Object.fromEntries(names.map((name) => [name, layer[name]]));
   return resolveOptions(path, given, checks as OptionChecks<Layer>);
 }
 
@@ -252,36 +222,6 @@ export function resolveLeaseLayer(path: string, given: unknown): Layer {
 export function resolveVersion(path: string, given: unknown): string | undefined {
   if (given === undefined) return undefined;
   return resolveOptions<{ version: string | undefined }>(path, given, { version: optional(versionText) }).version;
-}
-
-/** Puts layers on the defaults, the strongest last. */
-export function loadOptions(...layers: readonly Layer[]): LoadOptions {
-  const merged = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS & Layer;
-  return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs, local: localOf(layers) };
-}
-
-/** The strongest word counts; `strict` is one, against copies. */
-function localOf(layers: readonly Layer[]): boolean {
-  let wanted: boolean | undefined;
-  let strict = false;
-  for (const { local, consistency } of layers) {
-    if (consistency !== undefined) strict = consistency === 'strict';
-    if (consistency === 'strict') wanted = undefined;
-    if (local !== undefined) wanted = local;
-    if (strict && wanted === true) throw localAndStrict('cache');
-  }
-  return wanted ?? !strict;
-}
-
-/** How long a value is fresh, this time. */
-export function ttlOf(value: unknown, { ttlMs, negativeTtlMs, jitter }: LoadOptions, random: () => number): number {
-  const longest = value === null || value === undefined ? negativeTtlMs : ttlMs;
-  return Math.max(1, Math.round(longest * (1 - jitter * random())));
-}
-
-/** The longest that what such a load stores may live, from the grant of its lease on. */
-export function keepOf({ ttlMs, negativeTtlMs, staleMs, loaderTimeoutMs }: LoadOptions): number {
-  return Math.max(ttlMs, negativeTtlMs) + staleMs + loaderTimeoutMs;
 }
 
 /**
@@ -335,7 +275,8 @@ function factor(value: unknown, path: string): number {
   throw badOption(path, 'a number from 0 on', value);
 }
 
-function versionText(value: unknown, path: string): string {
+/** Checks a version. */
+export function versionText(value: unknown, path: string): string {
   if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value;
   throw badOption(path, 'a non-empty string', value);
 }

@@ -189,7 +189,8 @@ describe('a loader that fails', () => {
   });
 
   it('is told to stop and replaced when it outruns its time', async () => {
-    const [a, b] = [await bed.member(), await bed.member()];
+    // Nobody waits for the lease to expire.
+    const [a, b] = [await bed.member({ leaseMs: 60_000 }), await bed.member({ leaseMs: 60_000 })];
     const source = new HeldLoader();
     const own = a.cache.getOrLoad('k', source.load, { loaderTimeoutMs: 150 });
     const slow = await source.run();

@@ -4,23 +4,21 @@ import { brandService } from '../weave/index.js';
 import { takeLease, type CacheLease } from './cache-lease.js';
 import { CacheKeys, entryOf } from './cache.keys.js';
 import {
-  loadOptions,
   resolveCacheOptions,
   resolveLayer,
   resolveLeaseLayer,
   resolveVersion,
-  ttlOf,
   type CacheOptions,
   type KeyOptions,
-  type Layer,
   type LeaseOptions,
-  type LoadOptions,
   type ResolvedCacheOptions,
   type SetOptions,
   type SluiceCacheModuleOptions,
 } from './cache.options.js';
+import { loadOptions, ttlOf, type Layer, type LoadOptions } from './load-options.js';
 import { CacheStore } from './cache.store.js';
 import { loadMany, type BatchLoader } from './batch.js';
+import { Changes } from './changes.js';
 import { Meters, type CacheStats, type Meter } from './cache.stats.js';
 import { decode, encode } from './codec.js';
 import { DefaultKeys } from './default-keys.js';
@@ -52,6 +50,7 @@ export class CacheService implements OnApplicationBootstrap {
   readonly #moduleWide: LoadOptions;
   readonly #store: CacheStore;
   readonly #reader: Reader;
+  readonly #changes: Changes;
   readonly #local: LocalTier | undefined;
   readonly #meters = new Meters();
   readonly #random = Math.random;
@@ -78,6 +77,7 @@ export class CacheService implements OnApplicationBootstrap {
     const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
     this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track });
     this.#reader = new Reader({ store: this.#store, wakeUps, local: this.#local, clock, random: this.#random, report });
+    this.#changes = new Changes(this.#store, this.#reader, this.#local);
     shutdown.onClose(() => this.#reader.close());
   }
 
@@ -152,7 +152,7 @@ export class CacheService implements OnApplicationBootstrap {
     return loadOptions(this.#options.loads, { source: method }, declared, this.#options.methods.get(method) ?? {});
   }
 
-  /** Notes at boot that a method of that name is cached. */
+  /** Notes at boot that a method of that name is decorated. */
   noteMethod(method: string): void {
     this.#methods.add(method);
   }
@@ -164,7 +164,7 @@ export class CacheService implements OnApplicationBootstrap {
     const known = [...this.#methods].join(', ') || 'none';
     this.#connections.logger.warn(
       `cache.methods has options for ${unmatched.map((name) => `'${name}'`).join(', ')}, ` +
-        `but no provider has such a method with @CacheStampedeSafe. Cached methods: ${known}`,
+        `but no provider has such a method with @CacheStampedeSafe, @CachePut or @CacheEvict. Those that have: ${known}`,
     );
   }
 
@@ -235,12 +235,7 @@ export class CacheService implements OnApplicationBootstrap {
     const { staleMs } = options;
     const tags = [...new Set([...options.tags, ...encodeTags('tags', more)])];
     const ttlMs = ttlOf(value, options, this.#random);
-    await this.#changing(
-      () => {
-        this.#forget(entry);
-      },
-      () => this.#store.set(entry, { text, ttlMs, staleMs, tags }),
-    );
+    await this.#changes.set(entry, { text, ttlMs, staleMs, tags });
   }
 
   /**
@@ -250,13 +245,7 @@ export class CacheService implements OnApplicationBootstrap {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   async delete(key: string, options?: KeyOptions): Promise<boolean> {
-    const entry = this.#entry('delete options', key, options);
-    return this.#changing(
-      () => {
-        this.#forget(entry);
-      },
-      () => this.#store.delete(entry),
-    );
+    return this.#changes.delete(this.#entry('delete options', key, options));
   }
 
   /**
@@ -266,14 +255,7 @@ export class CacheService implements OnApplicationBootstrap {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   async invalidateTags(...tags: string[]): Promise<void> {
-    const encoded = encodeTags('invalidateTags', tags);
-    await this.#changing(
-      () => {
-        this.#reader.forgetTagged(encoded);
-        for (const tag of encoded) this.#local?.dropTag(tag);
-      },
-      () => this.#store.invalidateTags(encoded),
-    );
+    await this.#changes.invalidateTags(encodeTags('invalidateTags', tags));
   }
 
   /**
@@ -282,14 +264,8 @@ export class CacheService implements OnApplicationBootstrap {
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */
-  async clear(): Promise<void> {
-    await this.#changing(
-      () => {
-        this.#reader.forgetTagged();
-        this.#local?.clear();
-      },
-      () => this.#store.clear(),
-    );
+  clear(): Promise<void> {
+    return this.#changes.clear();
   }
 
   /** What was counted in this process since it started. */
@@ -297,28 +273,12 @@ export class CacheService implements OnApplicationBootstrap {
     return { ...this.#meters.read(), local: this.#local?.size };
   }
 
-  /**
-   * Before the change, and again once it is known: a read that was on its way meanwhile may have got what was there before, and
-   * whoever asks after the acknowledgement must find nothing of it in this process.
-   */
-  async #changing<T>(forget: () => void, change: () => Promise<T>): Promise<T> {
-    forget();
-    try {
-      return await change();
-    } finally {
-      forget();
-    }
-  }
-
-  #forget(entry: string): void {
-    this.#reader.forget(entry);
-    this.#local?.drop(entry);
-  }
-
   /** A copy of this process, if one may be used. Written for the path that is taken a million times a second. */
   #readLocal(key: string, options: CacheOptions<never> | LoadOptions, meter: Meter): { value: unknown } | undefined {
     const tier = this.#local;
-    if (tier === undefined || !(options.local ?? this.#localBy(options.consistency))) return undefined;
+    // What is no key must not find what is kept for its name.
+    if (tier === undefined || typeof key !== 'string' || !(options.local ?? this.#localBy(options.consistency)))
+      return undefined;
     const entry = entryOf(key, options.version ?? this.#moduleWide.version);
     const copy = tier.read(entry);
     if (copy === undefined) return undefined;

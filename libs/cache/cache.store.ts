@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Inbox, RedisConnection } from '../redis/index.js';
 import { Breaker } from './breaker.js';
-import type { LoaderFailure } from './cache.errors.js';
+import type { NotedFailure } from './cache.errors.js';
 import { pack } from './compression.js';
 import type { CacheKeys } from './cache.keys.js';
 import { askScript, type Answer } from './scripts/ask.script.js';
@@ -26,11 +26,6 @@ export interface StoreTiming {
   readonly readTimeoutMs: number;
   /** Texts of this length and more are packed. */
   readonly packFrom: number;
-}
-
-/** What an error's note in Redis holds. */
-export interface NotedFailure extends LoaderFailure {
-  readonly backoffMs: number;
 }
 
 /** What a reader wants, beside the value. */

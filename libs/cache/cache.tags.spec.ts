@@ -2,6 +2,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { CacheBed, keysLeft } from '../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../test/support/cache-member.js';
 import { commandDelta } from '../../test/support/command-delta.js';
+import { until } from '../../test/support/until.js';
 import type { CacheService } from './cache.service.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
@@ -28,6 +29,23 @@ async function during(
 }
 
 describe('invalidateTags and clear', () => {
+  it.each(invalidations)('%s: nobody joins a wait that has something older in hand', async (_what, invalidate) => {
+    const [a, b] = [await bed.member(), await bed.member()];
+    await a.cache.set('k', 'old', { tags: ['a'], ttlMs: 1, staleMs: 60_000 });
+    const source = new HeldLoader();
+    await until(async () => (await b.cache.get('k')) === undefined, { what: 'it is stale', everyMs: 2 });
+    const patient = { staleMs: 60_000, softTimeoutMs: 500 };
+    const refresh = b.cache.getOrLoad('k', source.load, { ...patient, tags: ['a'] });
+    await source.run();
+    // Who reads here does not know of the tag.
+    const early = a.cache.getOrLoad('k', () => 'not needed', patient);
+    await bed.waiters(1);
+    await invalidate(a.cache);
+    expect(await a.cache.getOrLoad('k', () => 'new', patient)).toBe('new');
+    source.runs[0]!.succeed('too late');
+    await Promise.all([early, refresh]);
+  });
+
   it('take away what has the tag, or everything, for every process at once', async () => {
     const [a, b] = [await bed.member(), await bed.member()];
     await a.cache.set('x', 1, { tags: ['a', 'b'] });

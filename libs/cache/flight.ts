@@ -1,12 +1,12 @@
-import { CacheLoaderError } from './cache.errors.js';
-import { keepOf } from './cache.options.js';
-import type { NotedFailure, Question } from './cache.store.js';
+import { noted } from './cache.errors.js';
+import { keepOf } from './load-options.js';
+import type { Question } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
+import { glance, keeping, kept } from './glance.js';
 import { Grant, type Airspace, type Order } from './grant.js';
 import { Load, type Loader } from './load.js';
 import type { Answer } from './scripts/ask.script.js';
-import type { Kept } from './local-tier.js';
 import { parseStored, type StoredValue } from './stored-value.js';
 import type { News, Request } from './wake-ups.js';
 
@@ -74,6 +74,11 @@ export class Flight {
     return this.#loading && !(this.#alone && this.#young);
   }
 
+  /** Its own loader has been called: what it lands, if it is not too late for that, was loaded with the order's tags. */
+  get loading(): boolean {
+    return this.#loading;
+  }
+
   /** Under `strict`, only who asks no earlier than its callers do may be joined: a push or a reply on its way may be older. */
   joinable(strict: boolean): boolean {
     return strict ? this.#unsent : this.#loading || this.#queued || this.#young;
@@ -101,31 +106,14 @@ export class Flight {
 
   /** A look at what had a value a moment ago; `undefined`: that decides nothing. */
   async #glance(): Promise<Landing | undefined> {
-    const { store, hotKeys, closed } = this.#airspace;
-    const { entry } = this.order;
-    const tags = hotKeys.tagsOf(entry);
-    if (tags === undefined || closed) return undefined;
-    let glance;
     try {
-      glance = await this.#keeping(
-        () => store.glance(entry, tags),
-        ({ value, fresh }) =>
-          value && fresh ? this.#kept(value, value.freshUntilMs - store.serverClock.latestMs()) : undefined,
-      );
+      const value = await glance(this.#airspace, this.order, this.#lot);
+      const landing = value && this.#land(value);
+      if (landing) this.order.meter.hit(this.order.key, 'redis');
+      return landing;
     } catch (error) {
       return this.#withoutRedis(error);
     }
-    const { value, fresh } = glance;
-    if (value && fresh) {
-      const leftMs = value.freshUntilMs - store.serverClock.latestMs();
-      const landing = this.#lot * value.loadMs < leftMs ? this.#land(value) : undefined;
-      if (landing) {
-        this.order.meter.hit(this.order.key, 'redis');
-        return landing;
-      }
-    }
-    if (!value) hotKeys.delete(entry);
-    return undefined;
   }
 
   async #ask(): Promise<Landing> {
@@ -152,10 +140,11 @@ export class Flight {
     if (closed) return this.#loadAlone();
     let answer: Answer;
     try {
-      answer = await this.#keeping(
+      answer = await keeping(
+        this.#airspace,
+        this.order,
         () => store.ask(this.order.entry, this.#question(request, woken)),
-        (given) =>
-          given.kind === 'hit' ? this.#kept(given.value, given.value.freshUntilMs - given.serverMs) : undefined,
+        (given) => (given.kind === 'hit' ? kept(given.value, given.serverMs, this.#lot) : undefined),
       );
     } catch (error) {
       return this.#withoutRedis(error);
@@ -169,7 +158,7 @@ export class Flight {
         return this.#granted(request);
       case 'wait': {
         const news = await this.#wait(request, answer.remainingMs + 1 + random() * SPREAD_MS);
-        if (news.verb === 'error') throw this.#failed(news.failure);
+        if (news.verb === 'error') throw noted(this.order.key, news.failure);
         return news.verb === 'value' ? this.#landText(news.text) : undefined;
       }
       case 'full':
@@ -181,20 +170,8 @@ export class Flight {
         request.renew();
         return 'queued';
       case 'error':
-        throw this.#failed(answer.failure, answer.remainingMs);
+        throw noted(this.order.key, answer.failure, answer.remainingMs);
     }
-  }
-
-  /** Keeps in this process what comes, if that is wanted. */
-  #keeping<T>(ask: () => Promise<T>, found: (answer: T) => Kept | undefined): Promise<T> {
-    const { entry, options } = this.order;
-    const { local } = this.#airspace;
-    return local && options.local ? local.keeping(entry, ask, found) : ask();
-  }
-
-  /** A copy lives until the early refresh would be due: then Redis is asked, which says whose turn it is. */
-  #kept(value: StoredValue, leftMs: number): Kept {
-    return { value, leftMs: leftMs - this.#lot * value.loadMs };
   }
 
   async #wait(request: Request, timeoutMs: number): Promise<News> {
@@ -290,6 +267,8 @@ export class Flight {
       if (!this.#mustFinish) load.abort();
     });
     this.#loading = true;
+    const { turns } = this.#airspace;
+    turns.enter(this.order.options);
     try {
       const value = await this.#run(load);
       const { copies, stored } = await grant.fill(value);
@@ -301,6 +280,7 @@ export class Flight {
       throw error;
     } finally {
       grant.end(load.settled);
+      turns.leave(this.order.options, load.settled);
     }
   }
 
@@ -310,12 +290,25 @@ export class Flight {
     return this.#loadAlone();
   }
 
-  /** Without Redis: one load for this process, stored nowhere. */
+  /** Without Redis: one load for this process, stored nowhere; as many at once at one source as the fleet may run. */
   async #loadAlone(): Promise<Landing> {
+    const { turns } = this.#airspace;
+    const { options } = this.order;
+    if (options.maxConcurrentLoads > 0) {
+      this.#queued = true;
+      this.order.onWait?.();
+      await turns.wait(options);
+      this.#queued = false;
+    }
     this.#loading = this.#alone = true;
-    const value = await this.#run(new Load());
-    const { revive } = this.order.options;
-    return { kind: 'overtaken', copies: new Copies(encode(value, { instances: revive !== undefined }), revive) };
+    const load = new Load();
+    const value = await this.#run(load).finally(() => {
+      turns.leave(options, load.settled);
+    });
+    return {
+      kind: 'overtaken',
+      copies: new Copies(encode(value, { instances: options.revive !== undefined }), options.revive),
+    };
   }
 
   #run(load: Load): Promise<unknown> {
@@ -325,11 +318,6 @@ export class Flight {
     return load.run(key, this.#loader, options.loaderTimeoutMs, clock).finally(() => {
       meter.load(key, clock.monoMs() - sinceMs);
     });
-  }
-
-  #failed(failure: string, remainingMs?: number): CacheLoaderError {
-    const { backoffMs, ...loader } = JSON.parse(failure) as NotedFailure;
-    return new CacheLoaderError(this.order.key, loader, remainingMs ?? backoffMs);
   }
 
   /** Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again. */

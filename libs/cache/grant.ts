@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../redis/index.js';
 import { failureOf } from './cache.errors.js';
 import type { Meter } from './cache.stats.js';
-import { ttlOf, type LoadOptions } from './cache.options.js';
+import { ttlOf, type LoadOptions } from './load-options.js';
 import type { CacheStore } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
@@ -10,6 +10,7 @@ import { Lease } from './lease.js';
 import type { LocalTier } from './local-tier.js';
 import { Slot } from './slot.js';
 import { encodeTags } from './tags.js';
+import type { Turns } from './turns.js';
 import type { Request, WakeUps } from './wake-ups.js';
 
 /** What the reads of one process share. */
@@ -19,6 +20,8 @@ export interface Airspace {
   readonly clock: Clock;
   readonly random: Random;
   readonly hotKeys: HotKeys;
+  /** Loaders that run at sources that take only so many. */
+  readonly turns: Turns;
   readonly local: LocalTier | undefined;
   /** The loads that this process was granted. */
   readonly grants: Set<Grant>;

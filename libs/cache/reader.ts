@@ -5,6 +5,7 @@ import type { Airspace, Grant, Order } from './grant.js';
 import { HotKeys } from './hot-keys.js';
 import type { Loader } from './load.js';
 import type { LocalTier } from './local-tier.js';
+import { Turns } from './turns.js';
 import type { WakeUps } from './wake-ups.js';
 
 export interface ReaderOptions {
@@ -26,7 +27,13 @@ export class Reader {
   };
 
   constructor(options: ReaderOptions) {
-    this.#airspace = { ...options, grants: new Set<Grant>(), hotKeys: new HotKeys(), closed: false };
+    this.#airspace = {
+      ...options,
+      grants: new Set<Grant>(),
+      hotKeys: new HotKeys(),
+      turns: new Turns(),
+      closed: false,
+    };
   }
 
   /** For who reads otherwise. */
@@ -61,12 +68,15 @@ export class Reader {
     this.#airspace.hotKeys.delete(entry);
   }
 
-  /** The same for all that has one of these tags, or may turn out to have; without any, for everything. */
+  /**
+   * The same for all that has one of these tags, or may turn out to have; without any, for everything. What a flight that does not
+   * load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
+   */
   forgetTagged(tags?: readonly string[]): void {
-    for (const [entry, { order }] of this.#flights) {
+    for (const [entry, { order, loading }] of this.#flights) {
       const { options } = order;
       const named = tags === undefined || options.resultTags !== undefined;
-      if (named || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
+      if (named || !loading || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
     }
   }
 

@@ -46,9 +46,10 @@ describe('Keyspace', () => {
     expect(() => new Keyspace(namespace)).toThrow(expect.objectContaining({ code: 'SLUICE_BAD_NAME' }));
   });
 
-  it('takes any non-empty string as a cache key', () => {
+  it('takes any non-empty text as a cache key', () => {
     expect(checkKey('{}:~ }{')).toBe('{}:~ }{');
-    for (const key of ['', undefined, null, 0, {}]) {
+    expect(checkKey('\u{1F600}')).toBe('\u{1F600}');
+    for (const key of ['', undefined, null, 0, {}, 'a\ud800', '\udc00']) {
       expect(() => checkKey(key)).toThrow(expect.objectContaining({ code: 'SLUICE_BAD_NAME' }));
     }
   });

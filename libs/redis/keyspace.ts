@@ -69,14 +69,17 @@ export function checkName(kind: string, name: unknown): string {
 }
 
 /**
- * Checks a cache key: any non-empty string.
+ * Checks a cache key: any non-empty string that text can be made of. Lone surrogates cannot: encoded, all are the same.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`
  */
 export function checkKey(key: unknown): string {
   if (typeof key !== 'string' || key === '') throw badName('cache key', key, 'a non-empty string');
+  if (LONE_SURROGATE.test(key)) throw badName('cache key', key, 'free of lone surrogates');
   return key;
 }
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function badName(what: string, got: unknown, wanted: string): SluiceError {
   return new SluiceError(

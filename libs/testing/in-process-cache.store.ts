@@ -1,4 +1,5 @@
-import type { CacheStore, Glance, NewValue, NotedFailure, Question } from '../cache/cache.store.js';
+import type { NotedFailure } from '../cache/cache.errors.js';
+import type { CacheStore, Glance, NewValue, Question } from '../cache/cache.store.js';
 import type { Answer } from '../cache/scripts/ask.script.js';
 import { ServerClock } from '../cache/server-clock.js';
 import type { StoredValue } from '../cache/stored-value.js';

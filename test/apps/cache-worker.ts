@@ -1,7 +1,7 @@
 /** One process of a fleet that shares a cache: a Nest app whose loads its parent counts. */
 import { Inject, Injectable, Module, type NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import {
   CacheService,
   CacheStampedeSafe,
@@ -97,6 +97,9 @@ async function quietLoad(key: string, loaderMs: number): Promise<string> {
   return `${process.pid}.${++loads}`;
 }
 
+/** Callers who arrive in one turn of the event loop. */
+const AT_ONCE = 50;
+
 @Injectable()
 class Fleet {
   constructor(
@@ -105,17 +108,24 @@ class Fleet {
   ) {}
 
   async cold({ prefix, keys, callers, spreadMs, loaderMs, startAt, options }: ColdOrder): Promise<ColdKey[]> {
-    const waitMs = Number(startAt - now()) / 1e6;
-    const names = Array.from({ length: keys }, (_, i) => `${prefix}${i}`);
-    return Promise.all(
-      names.map(async (key) => {
-        const calls = Array.from({ length: callers }, async () => {
-          await pause(Math.max(0, waitMs + Math.random() * spreadMs));
-          return this.cache.getOrLoad(key, () => quietLoad(key, loaderMs), options);
-        });
-        return { key, got: [...new Set(await Promise.all(calls))] };
-      }),
+    const got = Array.from({ length: keys }, (_, i) => ({ key: `${prefix}${i}`, got: new Set<string>() }));
+    const arrivals = got.flatMap((of) =>
+      Array.from({ length: callers }, () => ({ of, atMs: Math.random() * spreadMs })),
     );
+    arrivals.sort((a, b) => a.atMs - b.atMs);
+    const calls: Promise<unknown>[] = [];
+    while (calls.length < arrivals.length) {
+      const sinceMs = Number(now() - startAt) / 1e6;
+      const due = arrivals.slice(calls.length, calls.length + AT_ONCE).filter(({ atMs }) => atMs <= sinceMs);
+      for (const { of } of due) {
+        const call = this.cache.getOrLoad(of.key, () => quietLoad(of.key, loaderMs), options);
+        calls.push(call.then((value) => of.got.add(value)));
+      }
+      // Sockets are read between any two handfuls, however late they are: callers who come from sockets are no other.
+      await (due.length < AT_ONCE ? pause(1) : turn());
+    }
+    await Promise.all(calls);
+    return got.map(({ key, got: values }) => ({ key, got: [...values] }));
   }
 
   burst({

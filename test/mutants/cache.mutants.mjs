@@ -138,6 +138,21 @@ export default [
     find: '    this.#flights.delete(entry);\n    this.#airspace',
     replace: '    this.#airspace',
   },
+  { ...reader, name: 'a tag spares flights that do not know of it', specs: tags, find: '!loading || ', replace: '' },
+  {
+    name: 'what cannot be stored keeps its lease',
+    file: 'libs/cache/cache-lease.ts',
+    specs: ['libs/cache/cache.lease.spec'],
+    find: 'await this.#grant?.fail(error);\n      throw',
+    replace: 'throw',
+  },
+  {
+    name: 'an eviction ignores its version',
+    file: 'libs/cache/cache-evict.decorator.ts',
+    specs: ['libs/cache/cache-evict.decorator.spec'],
+    find: 'version === undefined ? {} : { version };\n  const pending',
+    replace: '{};\n  const pending',
+  },
   { ...reader, name: 'a shutdown keeps its leases', find: 'grant.giveBack()', replace: 'grant.end(Promise.resolve())' },
   {
     name: 'a late grant is kept',
@@ -349,7 +364,7 @@ export default [
   },
   {
     name: 'all values expire together',
-    file: 'libs/cache/cache.options.ts',
+    file: 'libs/cache/load-options.ts',
     specs: freshness,
     find: '(1 - jitter * random())',
     replace: '1',
@@ -383,6 +398,20 @@ export default [
     file: 'libs/cache/scripts/slot.fragment.ts',
     specs: limit,
     find: "redis.call('ZREMRANGEBYSCORE', slots, '-inf', nowMs)",
+    replace: '',
+  },
+  {
+    ...flight,
+    name: 'without Redis a source takes any number',
+    specs: limit,
+    find: 'await turns.wait(options);',
+    replace: 'turns.enter(options);',
+  },
+  {
+    ...flight,
+    name: 'what began under a lease does not count without Redis',
+    specs: limit,
+    find: 'turns.enter(this.order.options);',
     replace: '',
   },
   {
@@ -554,7 +583,7 @@ export default [
   },
   {
     name: 'strict loads get local copies',
-    file: 'libs/cache/cache.options.ts',
+    file: 'libs/cache/load-options.ts',
     specs: ['libs/cache/cache.(options|local).spec'],
     find: 'return wanted ?? !strict;',
     replace: 'return wanted ?? true;',

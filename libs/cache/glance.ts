@@ -1,0 +1,40 @@
+import type { Airspace, Order } from './grant.js';
+import type { Kept } from './local-tier.js';
+import type { StoredValue } from './stored-value.js';
+
+/**
+ * A look at what had a value a moment ago, kept in this process if that is wanted: the value, if it is fresh and its early refresh is not
+ * due. `undefined` decides nothing: whose turn it then is, a question tells.
+ *
+ * @param lot of the early refresh
+ */
+export async function glance(airspace: Airspace, order: Order, lot: number): Promise<StoredValue | undefined> {
+  const { store, hotKeys, closed } = airspace;
+  const { entry } = order;
+  const tags = hotKeys.tagsOf(entry);
+  if (tags === undefined || closed) return undefined;
+  const { value, fresh } = await keeping(
+    airspace,
+    order,
+    () => store.glance(entry, tags),
+    (seen) => (seen.value && seen.fresh ? kept(seen.value, store.serverClock.latestMs(), lot) : undefined),
+  );
+  if (!value) hotKeys.delete(entry);
+  if (!value || !fresh) return undefined;
+  return lot * value.loadMs < value.freshUntilMs - store.serverClock.latestMs() ? value : undefined;
+}
+
+/** Asks, and keeps in this process what is answered, if that is wanted. */
+export function keeping<T>(
+  { local }: Airspace,
+  { entry, options }: Order,
+  ask: () => Promise<T>,
+  found: (answer: T) => Kept | undefined,
+): Promise<T> {
+  return local && options.local ? local.keeping(entry, ask, found) : ask();
+}
+
+/** A copy lives until the early refresh would be due: then Redis is asked, which says whose turn it is. */
+export function kept(value: StoredValue, serverMs: number, lot: number): Kept {
+  return { value, leftMs: value.freshUntilMs - serverMs - lot * value.loadMs };
+}

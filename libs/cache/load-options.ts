@@ -1,0 +1,82 @@
+import { badOption, type SluiceError } from '../weave/index.js';
+import type { Revive } from './copies.js';
+
+/** Options of one load, complete. Tags are encoded. */
+export interface LoadOptions {
+  readonly ttlMs: number;
+  readonly staleMs: number;
+  readonly softTimeoutMs: number;
+  readonly jitter: number;
+  readonly earlyRefresh: number;
+  readonly negativeTtlMs: number;
+  readonly errorBackoffMs: number;
+  readonly loaderTimeoutMs: number;
+  /** 0: any number. */
+  readonly maxConcurrentLoads: number;
+  readonly source: string;
+  readonly tags: readonly string[];
+  readonly resultTags: ((value: never) => readonly string[]) | undefined;
+  readonly consistency: 'bounded' | 'strict';
+  readonly version: string | undefined;
+  readonly local: boolean;
+  readonly revive: Revive | undefined;
+  readonly unless: ((value: never) => boolean) | undefined;
+  readonly onBackendDown: 'load' | 'throw';
+}
+
+/** What one place says about loads: what it leaves out, the next lower place decides. */
+export type Layer = { readonly [K in keyof LoadOptions]?: LoadOptions[K] | undefined };
+
+const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
+  ttlMs: 60_000,
+  staleMs: 0,
+  softTimeoutMs: 0,
+  jitter: 0.1,
+  earlyRefresh: 1,
+  errorBackoffMs: 1_000,
+  loaderTimeoutMs: 60_000,
+  maxConcurrentLoads: 0,
+  source: '',
+  tags: [],
+  resultTags: undefined,
+  consistency: 'bounded',
+  version: undefined,
+  revive: undefined,
+  unless: undefined,
+  onBackendDown: 'load',
+};
+
+/** Puts layers on the defaults, the strongest last. */
+export function loadOptions(...layers: readonly Layer[]): LoadOptions {
+  const merged = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS & Layer;
+  return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs, local: localOf(layers) };
+}
+
+/** The strongest word counts; `strict` is one, against copies. */
+function localOf(layers: readonly Layer[]): boolean {
+  let wanted: boolean | undefined;
+  let strict = false;
+  for (const { local, consistency } of layers) {
+    if (consistency !== undefined) strict = consistency === 'strict';
+    if (consistency === 'strict') wanted = undefined;
+    if (local !== undefined) wanted = local;
+    if (strict && wanted === true) throw localAndStrict('cache');
+  }
+  return wanted ?? !strict;
+}
+
+/** How long a value is fresh, this time. */
+export function ttlOf(value: unknown, { ttlMs, negativeTtlMs, jitter }: LoadOptions, random: () => number): number {
+  const longest = value === null || value === undefined ? negativeTtlMs : ttlMs;
+  return Math.max(1, Math.round(longest * (1 - jitter * random())));
+}
+
+/** The longest that what such a load stores may live, from the grant of its lease on. */
+export function keepOf({ ttlMs, negativeTtlMs, staleMs, loaderTimeoutMs }: LoadOptions): number {
+  return Math.max(ttlMs, negativeTtlMs) + staleMs + loaderTimeoutMs;
+}
+
+/** Copies and `strict` exclude one another. */
+export function localAndStrict(path: string): SluiceError {
+  return badOption(`${path}.local`, "false or left out under consistency: 'strict', which has no local copies", true);
+}
