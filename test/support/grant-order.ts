@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { until } from './until.js';
 
@@ -7,32 +9,42 @@ import { until } from './until.js';
  */
 export class GrantOrder {
   readonly #client: Redis;
-  readonly #monitor: Redis;
+  readonly #monitor: Socket;
   readonly #main: string;
   readonly #queue: string[] = [];
   readonly #outOfTurn: string[] = [];
   readonly #holders = new Set<string>();
   #sawEnd = false;
 
-  private constructor(client: Redis, monitor: Redis, name: string) {
+  private constructor(client: Redis, monitor: Socket, name: string) {
     this.#client = client;
     this.#monitor = monitor;
     this.#main = `lock:${name}`;
-    monitor.on('monitor', (_time: string, args: string[]) => {
-      this.#saw(args);
+    let rest = '';
+    monitor.on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\r\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) this.#saw([...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, word]) => word ?? ''));
     });
   }
 
+  /** On a bare socket: what is told of may arrive in one packet with MONITOR's own answer, which takes a client by surprise. */
   static async watch(url: string, name: string): Promise<GrantOrder> {
-    const client = new Redis(url);
-    return new GrantOrder(client, await client.monitor(), name);
+    const { hostname, port } = new URL(url);
+    const monitor = connect(Number(port), hostname).setEncoding('latin1');
+    await once(monitor, 'connect');
+    const answered = once(monitor, 'data');
+    const order = new GrantOrder(new Redis(url), monitor, name);
+    monitor.write('MONITOR\r\n');
+    await answered;
+    return order;
   }
 
   /** What was seen, once everything that happened until now has been. */
   async end(): Promise<{ grants: number; outOfTurn: string[] }> {
     await this.#client.echo(`end of ${this.#main}`);
     await until(() => this.#sawEnd, { what: 'the monitor has seen everything', everyMs: 5 });
-    this.#monitor.disconnect();
+    this.#monitor.destroy();
     this.#client.disconnect();
     return { grants: this.#holders.size, outOfTurn: this.#outOfTurn };
   }
