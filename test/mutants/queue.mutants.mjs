@@ -585,8 +585,15 @@ export default [
   {
     file: 'libs/weave/sluice.error.ts',
     name: 'a hostile error brings the process down',
-    find: "typeof error !== 'object' || error === null || ",
-    replace: "BRAND in (error as object) === undefined || typeof error !== 'object' || error === null || ",
+    find: '// A proxy whose traps throw: whatever it is, it is none of ours.\n    return false;',
+    replace: "throw new Error('a hostile error');",
     specs: byHand,
+  },
+  {
+    file: 'libs/redis/in-flight.ts',
+    name: 'for each length of a blocking read, one reply is kept',
+    find: 'new Place(Infinity, nobody)',
+    replace: 'new Place(Infinity, () => {})',
+    specs: ['libs/redis/in-flight'],
   },
 ];
