@@ -1,11 +1,11 @@
 import type { Clock } from '../redis/index.js';
 
 /** What is at hand shall last so long: a round trip and an acknowledgement, with room for a slow network. */
-export const AT_HAND_MS = 50;
+const AT_HAND_MS = 50;
 /** However fast they are. */
-export const MOST = 500;
+const MOST = 500;
 /** How long must have been worked for a verdict. */
-export const MEASURED_MS = 10;
+const MEASURED_MS = 10;
 
 /**
  * How many tasks a worker should have at hand beyond those that run, so that it need not wait for Redis between two.
