@@ -23,6 +23,7 @@ try {
   await shows('#instances li', /pid \d+/);
   await push('requests', /100 of 100 answered/);
   await push('orders', /1000 of 1000 orders accepted/);
+  await shows('#completed', /^1,\d{3}$/);
   await shows('#queued', /^0$/);
   await push('kill', /got SIGKILL/);
   await shows('#instances li.down', /is down/);

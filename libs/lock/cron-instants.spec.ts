@@ -69,6 +69,84 @@ describe('zones', () => {
   });
 });
 
+describe('where clocks are put forward or back', () => {
+  const MINUTE = 60_000;
+
+  /** When `cron` calls a process that is up from then on. */
+  function calls(time: CronTime, from: string, to: string): number[] {
+    const found: number[] = [];
+    for (let now = at(from); (now = time.getNextDateFrom(new Date(now), time.timeZone).toMillis()) < at(to);)
+      found.push(now);
+    return found;
+  }
+  const iso = (instants: readonly number[]): string[] =>
+    instants.map((each) => new Date(each).toISOString().slice(5, 16));
+  /** Which instants the calls stand for, each a moment late. */
+  const standFor = (time: CronTime, called: readonly number[], lateMs: number): (number | undefined)[] =>
+    called.map((each) => scheduledInstant(time, each + lateMs, true)?.instantMs);
+
+  it.each<[string, string, string, string, string[]]>([
+    // 01:00 to 02:00 come twice, from 05:00 and from 06:00 UTC on. Once a day is once that day too.
+    ['30 1 * * *', 'America/New_York', '2026-11-01T00:00Z', '2026-11-03T00:00Z', ['11-01T05:30', '11-02T06:30']],
+    [
+      '0 * * * *',
+      'America/New_York',
+      '2026-11-01T04:30Z',
+      '2026-11-01T07:30Z',
+      ['11-01T05:00', '11-01T06:00', '11-01T07:00'],
+    ],
+    ['30 2 * * *', 'Europe/Berlin', '2026-10-24T12:00Z', '2026-10-26T12:00Z', ['10-25T00:30', '10-26T01:30']],
+    // 02:00 to 03:00 do not come at all: `cron` calls at 03:00 for whatever would have been in between.
+    ['30 2 * * *', 'America/New_York', '2026-03-07T12:00Z', '2026-03-09T12:00Z', ['03-08T07:00', '03-09T06:30']],
+    [
+      '30 * * * *',
+      'America/New_York',
+      '2026-03-08T05:00Z',
+      '2026-03-08T09:00Z',
+      ['03-08T05:30', '03-08T06:30', '03-08T07:00', '03-08T07:30', '03-08T08:30'],
+    ],
+    ['30 2 * * *', 'Europe/Berlin', '2026-03-28T12:00Z', '2026-03-30T12:00Z', ['03-29T01:00', '03-30T00:30']],
+    ['15 1 * * *', 'Asia/Kolkata', '2026-03-28T12:00Z', '2026-03-30T12:00Z', ['03-28T19:45', '03-29T19:45']],
+  ])('%s in %s from %s', (expression, zone, from, to, expected) => {
+    const time = inZone(expression, zone);
+    const called = calls(time, from, to);
+    expect(iso(called)).toEqual(expected);
+    for (const lateMs of [1, 5_000, 29 * MINUTE]) expect(standFor(time, called, lateMs)).toEqual(called);
+  });
+
+  it.each([
+    // 05:30 and 06:30 UTC are both 01:30: who is started in between is called once more than the others.
+    ['30 1 * * *', 'America/New_York', '2026-11-01T06:10Z', '2026-11-01T05:30'],
+    ['*/15 1 * * *', 'America/New_York', '2026-11-01T06:10Z', '2026-11-01T05:45'],
+    ['30 2 * * *', 'Europe/Berlin', '2026-10-25T01:10Z', '2026-10-25T00:30'],
+    ['*/5 30 1 * * *', 'America/New_York', '2026-11-01T06:10Z', '2026-11-01T05:30'],
+  ])(
+    '%s in %s, of who is started at %s, is that of %s: one of the two, for all',
+    (expression, zone, started, first) => {
+      const time = inZone(expression, zone);
+      const [called = 0] = calls(time, started, '2026-11-02T00:00Z');
+      for (const lateMs of [1, 5_000, 10 * MINUTE]) {
+        expect(new Date(standFor(time, [called], lateMs)[0]!).toISOString().slice(0, 16)).toBe(first);
+      }
+      expect(scheduledInstant(time, called, true)!.keepMs).toBeGreaterThan(HOUR);
+      // By hand it is nobody's tick.
+      expect(scheduledInstant(time, called, false)).toBeUndefined();
+      expect(scheduledInstant(time, called - 1_000, false)).toBeUndefined();
+    },
+  );
+
+  it.each(['*/15 * * * *', '0 * * * *', '*/20 1-3 * * *', '* 30 * * * *'])(
+    '%s runs in both hours of one name, whenever a process was started',
+    (expression) => {
+      const time = inZone(expression, 'America/New_York');
+      const always = calls(time, '2026-11-01T04:30Z', '2026-11-01T08:00Z');
+      const later = calls(time, '2026-11-01T06:10Z', '2026-11-01T08:00Z');
+      expect(later).toEqual(always.filter((each) => each > at('2026-11-01T06:10Z')));
+      for (const called of [later[0]!, later.at(-1)!]) expect(standFor(time, [called], 900)).toEqual([called]);
+    },
+  );
+});
+
 describe('what runs once, at a date', () => {
   const time = new RealCronTime(new Date('2026-05-01T03:00:00.250Z'));
 

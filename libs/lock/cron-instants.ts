@@ -13,7 +13,13 @@ export interface CronTime {
   /** Minutes, instead of a time zone. */
   readonly utcOffset?: number;
   /** The first instant after the second that `start` lies in. */
-  getNextDateFrom(start: Date, timeZone?: string): { toMillis(): number };
+  getNextDateFrom(start: Date, timeZone?: string): ZonedDate;
+}
+
+/** Of a Luxon `DateTime`: an instant, and how many minutes its zone is ahead of UTC then. */
+interface ZonedDate {
+  toMillis(): number;
+  readonly offset: number;
 }
 
 /** A call this near to a scheduled instant counts as that one's run. */
@@ -38,11 +44,17 @@ export interface ScheduledInstant {
  * - Otherwise somebody called by hand, and stands for the nearest instant within min(period / 2, 60 s): that may be a
  *   scheduler of another kind.
  *
+ * Where clocks are put back, an hour has two instants of each local time. `cron` calls a job of that hour in its first coming, and
+ * an hourly one in both; but a process that is started in between takes the second for the first. Its instant
+ * is then the last one of the others, which is done.
+ *
  * The mark outlives every process that is late or whose clock is behind by up to one period (at most 25 h).
  */
 export function scheduledInstant(time: CronTime, nowMs: number, fired: boolean): ScheduledInstant | undefined {
-  const instantMs = fired ? previous(time, nowMs, DAY_MS) : nearest(time, nowMs);
-  if (instantMs === undefined) return undefined;
+  const found = fired ? previous(time, nowMs, DAY_MS) : nearest(time, nowMs);
+  if (found === undefined) return undefined;
+  const instantMs = typeof time.source === 'string' ? ofFirstComing(time, found) : found;
+  if (!fired && Math.abs(instantMs - nowMs) > NEAR_MS) return undefined;
   const periodMs = time.realDate ? Infinity : next(time, instantMs) - instantMs;
   return { instantMs, keepMs: Math.min(periodMs, DAY_MS) + MARGIN_MS };
 }
@@ -50,8 +62,7 @@ export function scheduledInstant(time: CronTime, nowMs: number, fired: boolean):
 function nearest(time: CronTime, nowMs: number): number | undefined {
   const before = previous(time, nowMs, NEAR_MS) ?? -Infinity;
   const after = next(time, nowMs);
-  const instantMs = nowMs - before <= after - nowMs ? before : after;
-  return Math.abs(instantMs - nowMs) <= NEAR_MS ? instantMs : undefined;
+  return nowMs - before <= after - nowMs ? before : after;
 }
 
 /** The last instant up to `nowMs`, if it is at most `withinMs` old. The expression can only be asked forward. */
@@ -68,13 +79,37 @@ const SHORTEST_DST_MS = 1_800_000;
 
 function next(time: CronTime, afterMs: number): number {
   if (typeof time.source === 'string') {
-    const zone = time.timeZone ?? zoneOf(time.utcOffset);
-    const nextMs = time.getNextDateFrom(new Date(afterMs), zone).toMillis();
+    const nextMs = nextDate(time, afterMs).toMillis();
     // In a half hour that comes twice, `cron` answers with its first coming also the second time: walking on would never end.
     return nextMs > afterMs ? nextMs : next(time, afterMs + SHORTEST_DST_MS);
   }
   const dateMs = time.source.toMillis();
   return dateMs > afterMs ? dateMs : Infinity;
+}
+
+function nextDate(time: CronTime, afterMs: number): ZonedDate {
+  return time.getNextDateFrom(new Date(afterMs), time.timeZone ?? zoneOf(time.utcOffset));
+}
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * The instant itself, unless its local time came before, when the clocks were not put back yet, and who walks on from there never
+ * comes to it: then the last one before the clocks were put back.
+ */
+function ofFirstComing(time: CronTime, instantMs: number): number {
+  const { offset } = nextDate(time, instantMs - 1);
+  const backMs = (nextDate(time, instantMs - HOUR_MS - 1).offset - offset) * 60_000;
+  if (backMs <= 0 || next(time, instantMs - backMs - 1) !== instantMs - backMs) return instantMs;
+  // Of two moments a second apart, the last instant before the change follows on the one, and one behind it on the other.
+  let [low, high] = [instantMs - backMs - 1, instantMs - 1];
+  while (high - low > 1_000) {
+    const middle = (low + high) / 2;
+    if (nextDate(time, middle).offset === offset) high = middle;
+    else low = middle;
+  }
+  const lastMs = next(time, low);
+  return next(time, lastMs) <= instantMs ? instantMs : lastMs;
 }
 
 /** Minutes east of Greenwich as the name of a zone: 330 → `UTC+5:30`. */

@@ -25,10 +25,12 @@ export function currentLock(): Lock | undefined {
  * Runs `body` under a lock that is held, and releases it on every exit. What the body throws comes back `===`; how
  * the release goes hides nothing.
  *
- * @throws LockLostError when the body returned but the lock was lost before that: what it did was not protected
+ * @throws LockLostError when the lock was lost before the body began, which then does not run; or before it returned: what it
+ *   did was not protected
  */
 export async function runUnder<T>(lock: Lock, body: () => T | Promise<T>): Promise<T> {
   try {
+    lock.assertHeld();
     const result = await storage.run(lock, body);
     lock.assertHeld();
     return result;

@@ -15,7 +15,7 @@ export function isTransient(error: unknown): boolean {
 /** What is to be given back. */
 export interface Pending extends LockIdentity {
   readonly untilMs: number;
-  readonly minHoldMs: number;
+  readonly minHoldMs: number | undefined;
 }
 
 /**
@@ -40,12 +40,17 @@ export class GiveBack {
 
   /**
    * @param ttlMs after this there is nothing left to give back
-   * @param minHoldMs it stays held for so long since its grant
+   * @param minHoldMs it stays held for so long since its grant; undefined: as was agreed when it was let go of, if it ever was
    */
-  add({ keys, nonce, owner }: LockIdentity, ttlMs: number, minHoldMs = 0): void {
+  add({ keys, nonce, owner }: LockIdentity, ttlMs: number, minHoldMs?: number): void {
     this.#pending.set(nonce, { keys, nonce, owner, untilMs: this.#clock.monoMs() + ttlMs, minHoldMs });
     this.#loop.start();
     this.#loop.wake();
+  }
+
+  /** It is waited for again: what is granted now is not to go back. */
+  keep(nonce: string): void {
+    this.#pending.delete(nonce);
   }
 
   /** Redis answers again. */

@@ -149,13 +149,24 @@ describe('a provisional grant', () => {
     const { clock, lease: held, requests, lost } = lease({ claimed: false, validMs: 1_000, renew: false });
     expect(requests).toMatchObject([{ atMs: 0, ttlMs: 3_000, deadlineMs: 999 }]);
     expect(held.remainingMs).toBe(999);
-    await clock.pass(200);
+    await clock.pass(67);
     expect(requests).toHaveLength(2);
     requests[1]!.answer(true);
     await clock.pass(0);
     expect(held.remainingMs).toBe(2_997);
     await clock.pass(2_900);
     expect(requests).toHaveLength(2);
+    expect(lost).toEqual([]);
+  });
+
+  it('is claimed again within its own time, however long the lease is to be', async () => {
+    const { clock, requests, lost } = lease({ claimed: false, validMs: 1_500, ttlMs: 30_000 });
+    // The socket died under the claim.
+    requests[0]!.fail();
+    await clock.pass(1_000);
+    expect(requests.length).toBeGreaterThan(5);
+    requests.at(-1)!.answer(true);
+    await clock.pass(5_000);
     expect(lost).toEqual([]);
   });
 

@@ -114,7 +114,8 @@ export class Lease extends Due {
     }
     if (now >= this.#renewAtMs) {
       // Asked again until an answer comes; earlier answers count as well, so requests may overlap.
-      this.#renewAtMs = now + Math.max(10, this.#ttlMs / 15);
+      // A claim has less time than the lease that it asks for.
+      this.#renewAtMs = now + Math.max(10, Math.min(this.#ttlMs, this.#validMs) / 15);
       this.#request(instantOf(this.#clock)).catch(() => {});
     }
     this.#arm(now);

@@ -40,7 +40,7 @@ describe('withLock', () => {
 
   it('rejects when the lock was lost under a body that returned', async () => {
     const locks = await bed.service();
-    const failed = locks.withLock('x', { ttlMs: 90 }, async (lock) => {
+    const failed = locks.withLock('x', { ttlMs: 900 }, async (lock) => {
       await bed.admin.set('lock:x', 'theirs');
       await new Promise((resolve) => {
         lock.signal.addEventListener('abort', resolve);

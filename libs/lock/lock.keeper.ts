@@ -49,6 +49,9 @@ export class LockKeeper {
   /** What a shutdown has begun to give back. */
   readonly #leaving: Promise<unknown>[] = [];
   #closed = false;
+  /** How many attempts are under way, and who waits for their end. */
+  #attempts = 0;
+  #attempted: (() => void) | undefined;
 
   constructor(clock: Clock, store: LockStore, events: LockEvents, onError: (error: unknown, name: string) => void) {
     this.#clock = clock;
@@ -59,13 +62,15 @@ export class LockKeeper {
     const unwanted = (identity: LockIdentity, ttlMs: number): void => {
       this.#unwanted(identity, ttlMs);
     };
-    const queued = (request: LockRequest): void => {
-      events.contended(request.name);
-    };
     this.#room = new WaitingRoom(clock, store, {
       granted: (request, grant, askedAtMs) => this.#hold(request, grant, askedAtMs),
       unwanted,
-      queued,
+      waits: ({ nonce }) => {
+        this.#giveBack.keep(nonce);
+      },
+      queued: ({ name }) => {
+        events.contended(name);
+      },
       gaveUp: (waiter, why) => void this.#gaveUp(waiter, why),
       onError,
     });
@@ -118,6 +123,16 @@ export class LockKeeper {
   /** Takes the lock, or answers why not. */
   async attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     this.#refuseWhenClosed(request.name);
+    this.#attempts++;
+    try {
+      return await this.#persist(request, attempt);
+    } finally {
+      if (--this.#attempts === 0) this.#attempted?.();
+    }
+  }
+
+  /** Tries until there is an answer, or patience is over. */
+  async #persist<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     const fromMs = this.#clock.monoMs();
     const untilMs = fromMs + attempt.patienceMs;
     let sent = false;
@@ -159,7 +174,9 @@ export class LockKeeper {
     const held = [...this.#held.values()];
     for (const lock of held) lock.close();
     if (this.#running.size > 0) await this.#grace();
-    await Promise.all([stopped, ...held.map((lock) => lock.release().catch(() => {}))]);
+    const attempted = new Promise<void>((resolve) => (this.#attempted = resolve));
+    if (this.#attempts === 0) this.#attempted?.();
+    await Promise.all([stopped, attempted, ...held.map((lock) => lock.release().catch(() => {}))]);
     await Promise.all(this.#leaving);
     await this.#giveBack.stop();
     this.#port.times.stop();
@@ -241,7 +258,7 @@ export class LockKeeper {
     );
   }
 
-  async #letGo(identity: LockIdentity, minHoldMs: number): Promise<Released> {
+  async #letGo(identity: LockIdentity, minHoldMs: number | undefined): Promise<Released> {
     const answer = await this.#store.release(identity, minHoldMs, LEAVE_DEADLINE_MS);
     this.#passOn(identity, answer);
     return answer;

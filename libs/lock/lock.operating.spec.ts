@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { hostname } from 'node:os';
 import { describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
@@ -5,7 +6,7 @@ import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { until } from '../../test/support/until.js';
 import { SluiceRedisModule, frame, systemClock } from '../redis/index.js';
-import { SluiceLockModule } from './index.js';
+import { LOCK_CHANNELS, SluiceLockModule, type LockTimeoutError } from './index.js';
 import { ForcedLocks } from './forced-locks.js';
 
 const bed = new LockBed();
@@ -80,13 +81,36 @@ describe('inspect', () => {
     await expect(locks.inspect('{')).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
   });
 
-  it('is not deceived by the record of an earlier holder', async () => {
-    const locks = await bed.service();
-    const lock = await locks.acquire('x', { owner: 'me' });
-    await bed.admin.set('lock:x', 'cli', 'PX', 60_000);
-    expect(await locks.inspect('x')).toMatchObject({ owner: 'cli', kind: 'foreign' });
-    await lock.release();
-  });
+  it.each([
+    ['whose owner was given', { owner: 'me' }],
+    ['who extended its lease', {}],
+  ])(
+    'is not deceived by what an earlier holder left behind, %s; nor is a timeout, nor forceRelease',
+    async (_, options) => {
+      const { locks } = await bed.listening();
+      const lock = await locks.acquire('x', { ...options, ttlMs: 40_000, renew: false });
+      await lock.extend(60_000);
+      const { signal } = lock;
+      const forced: unknown[] = [];
+      const hear = (message: unknown): void => void forced.push(message);
+      subscribe(LOCK_CHANNELS.forced, hear);
+      try {
+        // As long as the record lasts.
+        await bed.admin.set('lock:x', 'cli', 'PX', await bed.admin.pttl('lock:x'));
+        expect(await bed.admin.exists('{lock:x}:~holder')).toBe(1);
+        expect(await locks.inspect('x')).toMatchObject({ owner: 'cli', kind: 'foreign' });
+        const error = (await locks.acquire('x', { waitMs: 0 }).catch((reason: unknown) => reason)) as LockTimeoutError;
+        expect(error.holder).toEqual({ owner: 'cli' });
+        expect(await locks.forceRelease('x')).toBe(true);
+        expect(forced).toEqual([{ name: 'x', holder: { owner: 'cli' } }]);
+        // It was not this one's lock that was taken away: it learns by asking that it is gone.
+        await expect(lock.extend(60_000)).rejects.toMatchObject({ why: 'taken' });
+        expect(signal.reason).toMatchObject({ why: 'taken' });
+      } finally {
+        unsubscribe(LOCK_CHANNELS.forced, hear);
+      }
+    },
+  );
 
   it('shows the first hundred waiters and counts them all', async () => {
     const { locks } = await bed.listening();

@@ -127,7 +127,8 @@ export class LockService {
    * Runs `body` while it holds the lock, and releases it on every exit. Resolves to what the body returned; what it
    * throws comes back `===`.
    *
-   * @throws LockLostError if the body returned, but the lock had been lost by then
+   * @throws LockLostError if the body returned, but the lock had been lost by then; or if it had been lost before the body
+   *   could begin (a blocked event loop, a forced release)
    * @throws as `acquire`, if the lock was not granted
    */
   withLock<T>(name: string, body: (lock: Lock) => T | Promise<T>): Promise<T>;

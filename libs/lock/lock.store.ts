@@ -111,10 +111,10 @@ export class LockStore {
     return renew.run(this.#connection.commands, { keys, args, rest: given(identity) }, { deadlineMs });
   }
 
-  /** @param minHoldMs the lock stays held for so long since the grant; 0: it does not */
-  release(identity: LockIdentity, minHoldMs: number, deadlineMs?: number): Promise<Released> {
+  /** @param minHoldMs the lock stays held for so long since the grant; 0: it does not; undefined: as was said before, if it was */
+  release(identity: LockIdentity, minHoldMs: number | undefined, deadlineMs?: number): Promise<Released> {
     const { keys, nonce } = identity;
-    const call = { keys, args: { nonce, minHold: String(minHoldMs) }, rest: given(identity) };
+    const call = { keys, args: { nonce, minHold: String(minHoldMs ?? '') }, rest: given(identity) };
     return release.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });
   }
 

@@ -26,6 +26,7 @@ function room() {
       return {} as Lock;
     },
     unwanted: (identity) => unwanted.push(identity),
+    waits: () => {},
     queued: () => {},
     gaveUp: (waiter) => {
       waiter.fail(new Error('gave up'));
@@ -41,6 +42,20 @@ function room() {
 }
 
 const busy: Acquired = { state: 'busy', ttlMs: -1, fence: 1, holder: undefined, place: '7' };
+
+describe('a grant', () => {
+  it('is held in the step that takes it: a second message about it, in the same packet, is not for nobody', async () => {
+    const { room: made, clock, request, joins, granted } = room();
+    const waiter = made.wait(request, 5_000, undefined);
+    joins[0]!(busy);
+    await clock.pass(0);
+    expect(made.size).toBe(1);
+    made.pushed({ identity: request, token: 2, validMs: 2_000 });
+    expect(granted).toEqual([2]);
+    await waiter;
+    await made.stop();
+  });
+});
 
 describe('a push that is faster than the answer', () => {
   it('is what the answer was waited for', async () => {

@@ -34,7 +34,9 @@ export interface WaitingRoomListener {
   granted: (request: LockRequest, grant: Grant, askedAtMs: number) => Lock;
   /** It was granted the lock, but waits here no more. */
   unwanted: (identity: LockIdentity, ttlMs: number) => void;
-  /** It has to wait. */
+  /** It waits here from now on, until it is granted the lock or fails. */
+  waits: (request: LockRequest) => void;
+  /** It was told to wait. */
   queued: (request: LockRequest) => void;
   /** Its time is over: it has left, and is to be failed. */
   gaveUp: (waiter: Waiter, why: GaveUp) => void;
@@ -162,6 +164,7 @@ export class WaitingRoom {
       this.#told.granted(request, grant, sent.monoMs),
     );
     this.#waiters.set(request.nonce, waiter);
+    this.#told.waits(request);
     waiter.limit(signal, (why) => {
       waiter.leave();
       this.#forget(waiter);

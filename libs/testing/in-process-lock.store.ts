@@ -74,14 +74,15 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(true);
   }
 
-  release({ keys, nonce }: LockIdentity, minHoldMs: number): Promise<Released> {
+  release({ keys, nonce }: LockIdentity, minHoldMs: number | undefined): Promise<Released> {
     const mutex = this.#mutex(keys);
     if (mutex.held?.identity.nonce !== nonce) {
       const place = mutex.queue.findIndex(({ request }) => request.nonce === nonce);
       if (place >= 0) mutex.queue.splice(place, 1);
       return Promise.resolve({ released: false, holder: this.#holder(mutex) });
     }
-    const untilMs = mutex.held.sinceMs + minHoldMs;
+    // Let go of before: that stands.
+    const untilMs = mutex.held.released ? mutex.held.untilMs : mutex.held.sinceMs + (minHoldMs ?? 0);
     // Nobody's from here on, whoever asks to renew it.
     if (untilMs > this.#clock.monoMs()) mutex.held = { ...mutex.held, untilMs, released: true };
     else mutex.held = undefined;

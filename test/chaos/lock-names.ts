@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { holds, type ChaosContext, type Verdict } from '../support/chaos.js';
+import { holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
 import { withWorkers } from './lock-workers.js';
 
 const NAMES = 100_000;
@@ -35,12 +35,15 @@ export async function distinctNames(ctx: ChaosContext): Promise<Verdict[]> {
         }
         const after = await footprints();
         const left = await leftovers(admin);
+        await admin.mset('lock:left', 'behind', '{lock:left}:~fence', '1');
+        const planted = await leftovers(admin);
         const exits = await Promise.all(workers.map((app) => app.stop().then(() => 'by itself', String)));
         ctx.log(`${done} names, each taken by ${PROCESSES} processes`);
         const grown = after.map(({ heapMb }, i) => heapMb - (before[i]?.heapMb ?? 0));
         const handles = after.map((now, i) => now.handles - (before[i]?.handles ?? 0));
         return [
           holds('nothing is left but fences that expire', left.length === 0, left.slice(0, 5).join('; ') || undefined),
+          rejectsPlanted('a lock, and a fence that never expires', planted.slice(left.length)),
           holds('the heap stays flat', Math.max(...grown) < 8, `${grown.map((mb) => mb.toFixed(1)).join(', ')} MB`),
           holds('so does the number of descriptors', Math.max(...handles) <= 0, handles.join(', ')),
           holds(

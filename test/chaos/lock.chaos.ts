@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { RedisServer } from 'nestjs-sluice/testing';
-import { defineChaos, holds, type ChaosContext, type Verdict } from '../support/chaos.js';
+import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
 import { losing } from '../support/data-loss.js';
 import type { ForkedApp } from '../support/fork-app.js';
 import { GrantOrder } from '../support/grant-order.js';
@@ -182,6 +182,20 @@ async function firstComeFirstServed(ctx: ChaosContext): Promise<Verdict[]> {
     return [
       holds('10,000 are granted', grants === 10_000, `${grants}`),
       holds('none out of turn', outOfTurn.length === 0, outOfTurn.slice(0, 3).join('; ') || undefined),
+      rejectsPlanted('a grant to the second in the queue', await grantToTheSecond(redis)),
     ];
   });
+}
+
+async function grantToTheSecond(redis: RedisServer): Promise<string[]> {
+  const order = await GrantOrder.watch(redis.url, 'planted');
+  const client = new Redis(redis.url);
+  try {
+    for (const [place, nonce] of ['first', 'second'].entries())
+      await client.zadd('{lock:planted}:~queue', 'NX', place, nonce);
+    await client.set('lock:planted', 'second', 'PX', 1_000);
+  } finally {
+    client.disconnect();
+  }
+  return (await order.end()).outOfTurn;
 }

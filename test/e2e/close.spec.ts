@@ -34,7 +34,8 @@ it('leaves no socket, timer, subscription or key of its process behind, and the 
     );
     // Commands, subscriber, and one blocking read for its one group.
     expect(await sockets()).toBe(3);
-    expect(await channels()).toHaveLength(1);
+    // The inbox, and what all processes hear of the cache.
+    expect(await channels()).toHaveLength(2);
 
     expect(await app.call('close')).toEqual([]);
     expect(await channels()).toEqual([]);

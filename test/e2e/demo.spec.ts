@@ -1,9 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
-import { alive } from '../support/alive.js';
+import { Launcher } from '../support/launcher.js';
 import { until } from '../support/until.js';
 
 interface Outcome {
@@ -19,53 +17,6 @@ interface Outcome {
   steps: { orders: object; dailyJob: object; killedProcess: object; decrement: object };
 }
 
-/** The built launcher, as `npm run demo` runs it. */
-class Launcher {
-  stdout = '';
-  stderr = '';
-  readonly #child: ChildProcess;
-  readonly #end: Promise<unknown>;
-
-  constructor(args: string[], env: Record<string, string> = {}) {
-    if (process.env['SLUICE_STALE_BUILD']) throw new Error('dist is older than the sources: npm run build');
-    this.#child = spawn(process.execPath, ['dist/apps/demo/src/launcher.js', ...args], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
-    this.#child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
-    this.#end = once(this.#child, 'close');
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
-  /** Its exit code, or null after a signal that it did not catch. */
-  async exit(): Promise<number | null> {
-    await this.#end;
-    return this.#child.exitCode;
-  }
-
-  /** The processes of its fleet, as it printed them. */
-  async pids(): Promise<number[]> {
-    const pids = (): number[] => [...this.stdout.matchAll(/pid (\d+)$/gm)].map(([, pid]) => Number(pid));
-    await until(() => pids().length >= 3, { what: 'the processes serve', deadlineMs: 20_000 });
-    return pids();
-  }
-
-  /** Where the page is. */
-  async page(): Promise<string> {
-    const url = (): string | undefined => /live at (\S+)/.exec(this.stdout)?.[1];
-    await until(() => url() !== undefined, { what: 'the page is served', deadlineMs: 30_000 });
-    return url() ?? '';
-  }
-
-  async gone(pids: readonly number[]): Promise<void> {
-    await until(() => !pids.some(alive), { what: 'the processes are gone' });
-  }
-}
-
 async function ask<T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis(url, { retryStrategy: () => null, maxRetriesPerRequest: 0 });
   client.on('error', () => {});
@@ -74,37 +25,6 @@ async function ask<T>(url: string, question: (client: Redis) => Promise<T>): Pro
   } finally {
     client.disconnect();
   }
-}
-
-interface Live {
-  saved: number;
-  instances: { up: boolean }[];
-}
-
-async function push(url: string, button: string): Promise<string> {
-  return (await fetch(`${url}/${button}`, { method: 'POST' })).text();
-}
-
-/** Reads the page's server-sent events, one at a time. */
-async function live(url: string): Promise<(() => Promise<Live>) & { close: () => Promise<void> }> {
-  const { body } = await fetch(`${url}/events`);
-  if (!body) throw new Error('no events');
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = '';
-  const look = async (): Promise<Live> => {
-    for (;;) {
-      const end = text.indexOf('\n\n');
-      if (end >= 0) {
-        const event = text.slice('data: '.length, end);
-        text = text.slice(end + 2);
-        return JSON.parse(event) as Live;
-      }
-      const { value, done } = await reader.read();
-      if (done) throw new Error('the events have ended');
-      text += value;
-    }
-  };
-  return Object.assign(look, { close: () => reader.cancel() });
 }
 
 describe('the demo', () => {
@@ -173,31 +93,6 @@ describe('the demo', () => {
     await launcher.gone(pids);
     expect((await ask(redis.url, (client) => client.keys('*'))).sort()).toEqual(['tasks', '{cache}:product']);
   }, 60_000);
-
-  it('shows itself live on a page, whose buttons do what they say', async () => {
-    redis = await startRedis();
-    launcher = new Launcher([], { SLUICE_REDIS_URL: redis.url });
-    const url = await launcher.page();
-    expect(await (await fetch(url)).text()).toContain('<h1>Sluice: the shop</h1>');
-
-    const look = await live(url);
-    try {
-      const before = await look();
-      expect(before.instances).toMatchObject([{ up: true }, { up: true }, { up: true }]);
-      expect(await push(url, 'requests')).toMatch(/^category \d+: 100 of 100 answered/);
-      await until(async () => (await look()).saved >= before.saved + 99, { what: 'the saved queries are shown' });
-      expect(await push(url, 'orders')).toBe('1000 of 1000 orders accepted');
-      expect(await push(url, 'kill')).toMatch(/got SIGKILL$/);
-      await until(async () => (await look()).instances.some(({ up }) => !up), { what: 'an instance is shown as down' });
-      await until(async () => (await look()).instances.every(({ up }) => up), {
-        what: 'it is back',
-        deadlineMs: 20_000,
-      });
-      expect((await fetch(`${url}/unknown`, { method: 'POST' })).status).toBe(404);
-    } finally {
-      await look.close();
-    }
-  }, 90_000);
 
   it('leaves no process behind when it is killed', async () => {
     redis = await startRedis();

@@ -4,6 +4,7 @@ const outage = { specs: ['libs/lock/waiting-room.outage'] };
 const service = { specs: ['libs/lock/lock.(service|held).spec'] };
 const late = { specs: ['libs/lock/late-requests'] };
 const minHold = { specs: ['libs/lock/min-hold'] };
+const races = { specs: ['libs/lock/lock.races'] };
 const known = { specs: ['libs/lock/known-locks'] };
 const lease = { file: 'libs/lock/lease.ts', specs: ['libs/lock/lease'] };
 const decorator = { specs: ['libs/lock/with-lock'] };
@@ -127,8 +128,8 @@ export default [
     ...service,
     name: 'a lost lock is not told',
     file: 'libs/lock/current-lock.ts',
-    find: 'lock.assertHeld();',
-    replace: '',
+    find: 'lock.assertHeld();\n    return',
+    replace: 'return',
   },
   {
     ...decorator,
@@ -201,9 +202,9 @@ export default [
   {
     ...operating,
     name: 'the record of an earlier holder deceives',
-    file: 'libs/lock/scripts/inspect.script.ts',
-    find: "if record and math.abs(redis.call('PTTL', holder) - ttl) > 100 then record = false end",
-    replace: '',
+    file: 'libs/lock/scripts/acquire.reply.ts',
+    find: 'named === owner ? processOf(nonce)',
+    replace: 'nonce ? processOf(nonce)',
   },
   {
     ...operating,
@@ -301,8 +302,8 @@ export default [
     ...late,
     name: 'an extension is not numbered in Redis',
     file: 'libs/lock/scripts/renew.script.ts',
-    find: "if asked > known then redis.call('SET', beside('holder'), nonce .. ' ' .. int(asked), 'PX', ttl)",
-    replace: "if false then redis.call('SET', beside('holder'), nonce .. ' ' .. int(asked), 'PX', ttl)",
+    find: 'if asked > known then',
+    replace: 'if false then',
   },
   {
     ...late,
@@ -336,8 +337,8 @@ export default [
     ...minHold,
     name: 'minHoldMs counts from the release',
     file: 'libs/lock/scripts/release.script.ts',
-    find: 'math.ceil(minHold - math.max(heldUs, 0) / 1000)',
-    replace: 'math.ceil(minHold)',
+    find: ' - math.max(heldUs, 0) / 1000)',
+    replace: ')',
   },
   {
     ...minHold,
@@ -417,10 +418,57 @@ export default [
     replace: 'if (this.#joining >= 0) return false;',
   },
   {
-    ...minHold,
+    ...waiting,
     name: 'what is granted twice at once is given back',
     file: 'libs/lock/waiter.ts',
     find: 'this.#resolve(this.#hold(grant));',
     replace: 'queueMicrotask(() => queueMicrotask(() => this.#resolve(this.#hold(grant))));',
+  },
+  {
+    ...races,
+    name: 'what goes back takes a lock that is held since',
+    file: 'libs/lock/lock.keeper.ts',
+    find: 'this.#giveBack.keep(nonce);',
+    replace: '',
+  },
+  {
+    ...races,
+    name: 'what goes back ends what is kept from others',
+    file: 'libs/lock/scripts/release.script.ts',
+    find: 'if generation(nonce) == ${LET_GO} then return 1 end',
+    replace: '',
+  },
+  {
+    ...races,
+    name: 'a body begins under a lost lock',
+    file: 'libs/lock/current-lock.ts',
+    find: 'lock.assertHeld();\n    const result',
+    replace: 'const result',
+  },
+  {
+    ...races,
+    name: 'a shutdown does not wait for attempts',
+    file: 'libs/lock/lock.keeper.ts',
+    find: 'if (this.#attempts === 0) this.#attempted?.();\n    await',
+    replace: 'this.#attempted?.();\n    await',
+  },
+  {
+    ...operating,
+    name: 'an earlier holder is told of what was taken from another',
+    find: 'if named ~= owner then nonce = owner end',
+    replace: 'nonce = nonce or owner',
+  },
+  {
+    ...lease,
+    name: 'a claim is asked for again when its time is over',
+    find: 'Math.min(this.#ttlMs, this.#validMs) / 15',
+    replace: 'this.#ttlMs / 15',
+  },
+  {
+    name: 'a process that is started in the hour that comes twice runs a job once more',
+    file: 'libs/lock/cron-instants.ts',
+    find: 'ofFirstComing(time, found) : found',
+    replace: 'found : found',
+    specs: ['libs/lock/cron-instants'],
   },
 ];

@@ -18,7 +18,6 @@ import { StatsModule } from './stats/stats.module.js';
     SettlementModule,
     HealthModule,
     StatsModule,
-    // Last: Nest then drains the handlers before it stops what they depend on.
     SluiceModule.forRoot({
       namespace: settings.namespace,
       redis: { url: settings.redisUrl },

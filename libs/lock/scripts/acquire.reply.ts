@@ -46,12 +46,14 @@ export function decodeAcquired(reply: unknown): Acquired {
 }
 
 /**
- * Which acquisition holds the lock: the owner is its nonce, or the holder's record names it. The last token was minted
- * for it, and is the time of the grant in µs.
+ * Which acquisition holds the lock: the owner is its nonce, or the holder's record names both. (A record of another owner was
+ * left by an earlier holder, whose lock a client of another kind deleted or overwrote.) The last token was minted for it, and is
+ * the time of the grant in µs.
  */
 export function decodeHolder(...[owner, fence, record]: HolderReply): LockHolder | undefined {
   if (owner === null) return undefined;
-  const process = (processOf(owner) ?? processOf(record?.split(' ')[0] ?? ''))?.process;
+  const [, nonce = '', named] = /^(\S+) \d+ (.*)$/s.exec(record ?? '') ?? [];
+  const process = (processOf(owner) ?? (named === owner ? processOf(nonce) : undefined))?.process;
   if (process === undefined) return { owner };
   if (fence === null) return { owner, process };
   const fencingToken = Number(fence);

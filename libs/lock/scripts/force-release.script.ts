@@ -29,7 +29,8 @@ local owner = redis.call('GET', lock)
 if not owner then return false end
 local token, record = redis.call('GET', fence), redis.call('GET', beside('holder'))
 redis.call('DEL', lock, beside('holder'))
-local nonce = record and string.match(record, '^(.*) %d+$') or owner
+local nonce, named = string.match(record or '', '^(%S+) %d+ (.*)$')
+if named ~= owner then nonce = owner end
 local process = string.match(nonce, '^(.*:%d+:%w+%-%x+)%.%w+%-%w+$')
 if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock-forced', nonce, token)) end
 settle({})

@@ -14,6 +14,8 @@ import { lua } from '../../redis/index.js';
  * - The fence lives for an hour, or an hour beyond a lease of 1 000 s and more.
  * - `grant(nonce, owner, ttl)` writes the lock, then, unless the owner is the nonce, the holder's record of the same
  *   lifetime: written second, it may outlive the lock by a millisecond, never the lock it, which would be nobody's.
+ * - `note(nonce, owner, generation, ttl)` writes that record: `<nonce> <generation>`, and the owner, if it is not the nonce: what the
+ *   lock's key must still hold for the record to be about its holder.
  */
 export const GRANT_LUA = lua`
 local function int(n) return string.format('%.0f', n) end
@@ -41,9 +43,15 @@ local function mint(ttl, floor)
   return token
 end
 
+local function note(nonce, owner, generation, ttl)
+  local record = nonce .. ' ' .. generation
+  if owner ~= nonce then record = record .. ' ' .. owner end
+  redis.call('SET', beside('holder'), record, 'PX', ttl)
+end
+
 local function grant(nonce, owner, ttl)
   redis.call('SET', lock, owner, 'PX', ttl)
-  if owner ~= nonce then redis.call('SET', beside('holder'), nonce .. ' 0', 'PX', ttl) end
+  if owner ~= nonce then note(nonce, owner, '0', ttl) end
 end
 `;
 
@@ -66,7 +74,7 @@ end
 local function generation(nonce)
   local record = redis.call('GET', beside('holder'))
   if not record or string.sub(record, 1, #nonce + 1) ~= nonce .. ' ' then return 0 end
-  return tonumber(string.sub(record, #nonce + 2)) or 0
+  return tonumber(string.match(record, '^%d+', #nonce + 2)) or 0
 end
 
 local function resume(nonce, ttl, floor)

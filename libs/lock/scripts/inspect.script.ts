@@ -33,8 +33,6 @@ type Reply = [HolderReply, ttlMs: number, now: [string, string], waiting: number
  * KEYS  lock, fence, holder, queue, waiters
  * Reply nil: free. {{owner, fence, record}, ttl, {seconds, µs}, waiting, {nonce, place, waiter, …}}: the first 100 in the order of service.
  *
- * A holder's record ends with its lock: both are set in one step, and 100 ms allow for a server that is held up in it. One
- * that does not is of an earlier holder, whose lock was deleted, and a client of another kind holds it now.
  * A waiter without a description (its heartbeat is just coming back, or data was lost) is counted, not shown.
  */
 export const inspect = defineScript({
@@ -53,10 +51,8 @@ for i = 1, #first, 2 do
     shown[#shown + 1] = waiter
   end
 end
-local ttl, record = redis.call('PTTL', lock), redis.call('GET', holder)
-if record and math.abs(redis.call('PTTL', holder) - ttl) > 100 then record = false end
-local held = { owner, redis.call('GET', fence), record }
-return { held, ttl, redis.call('TIME'), redis.call('ZCARD', queue), shown }
+local held = { owner, redis.call('GET', fence), redis.call('GET', holder) }
+return { held, redis.call('PTTL', lock), redis.call('TIME'), redis.call('ZCARD', queue), shown }
 `,
   decode: (reply): Inspected | null => {
     if (reply === null) return null;

@@ -15,7 +15,7 @@ const LET_GO = '9007199254740991';
  * free while one lives); or its place in the queue.
  *
  * KEYS  the lock's
- * ARGV  nonce, minHold (ms; '0': none); then the owner, if it is not the nonce
+ * ARGV  nonce, minHold (ms; '0': none; '': as was said before, if it was let go of before); then the owner, if it is not the nonce
  * Reply 1: it held the lock. 2: so too, and the next waiter is still to be found. {0, owner, fence, record}: it did not;
  *       who does.
  *
@@ -23,7 +23,8 @@ const LET_GO = '9007199254740991';
  *   owner's lock: it may be repeated until an answer comes.
  * - A waiter that gives up while it is being granted: whichever came first, after this it has nothing.
  * - `minHold` since the grant, on the server's clock (the token is its time in µs): the rest of it, if there is any, becomes the lock's
- *   lifetime, whatever the lease was. Nothing that is executed late can change that: no generation is higher.
+ *   lifetime, whatever the lease was. Nothing that is executed late can change that: no generation is higher. And nothing
+ *   that goes back twice, as a push that comes after the answer that told of the same grant: hence the '', where that may be.
  */
 export const release = defineScript({
   name: 'lock:release',
@@ -35,11 +36,12 @@ ${GRANT_LUA}
 ${HOLD_LUA}
 if holds(nonce, owner) then
   if minHold ~= '0' then
+    if generation(nonce) == ${LET_GO} then return 1 end
     local heldUs = nowUs() - (tonumber(redis.call('GET', fence)) or nowUs())
-    local left = math.ceil(minHold - math.max(heldUs, 0) / 1000)
+    local left = math.ceil((tonumber(minHold) or 0) - math.max(heldUs, 0) / 1000)
     if left > 0 then
       redis.call('PEXPIRE', lock, left)
-      redis.call('SET', beside('holder'), nonce .. ' ${LET_GO}', 'PX', left)
+      note(nonce, owner, '${LET_GO}', left)
       return 1
     end
   end

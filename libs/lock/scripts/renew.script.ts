@@ -28,7 +28,7 @@ if not holds(nonce, owner) then return 0 end
 local known = generation(nonce)
 if asked < known then return 1 end
 redis.call('PEXPIRE', lock, ttl)
-if asked > known then redis.call('SET', beside('holder'), nonce .. ' ' .. int(asked), 'PX', ttl)
+if asked > known then note(nonce, owner, int(asked), ttl)
 else redis.call('PEXPIRE', beside('holder'), ttl) end
 redis.call('PEXPIRE', fence, #ttl < 7 and '3600000' or int(ttl + 3600000))
 return 1

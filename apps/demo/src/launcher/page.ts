@@ -41,7 +41,6 @@ export const PAGE = `<!doctype html>
   <div><dt>queries saved</dt><dd id="saved">–</dd></div>
 </dl></section>
 <section><h2>Orders <code>@TaskHandler('tasks')</code></h2><dl>
-  <div><dt>accepted</dt><dd id="accepted">–</dd></div>
   <div><dt>queued</dt><dd id="queued">–</dd></div>
   <div><dt>completed</dt><dd id="completed">–</dd></div>
   <div><dt>dead letters</dt><dd id="dead">–</dd></div>

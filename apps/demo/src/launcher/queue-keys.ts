@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 
-/** The lengths of the orders' queue and of its dead letters, read from Redis itself. */
+/** How many orders are in the queue, waiting, running or put off, and how many are dead letters: read from Redis itself. */
 export function queueOf(client: Redis, namespace: string): { left(): Promise<number>; dead(): Promise<number> } {
   const stream = `${namespace}:tasks`;
   return {
-    left: () => client.xlen(stream),
+    left: async () => (await client.xlen(stream)) + (await client.zcard(`{${stream}}:~delayed`)),
     dead: () => client.xlen(`{${stream}}:~dead`),
   };
 }

@@ -10,7 +10,7 @@ export interface Snapshot {
   reads: number;
   /** Queries that Postgres was spared. */
   saved: number;
-  orders: { accepted: number; queued: number; completed: number; dead: number };
+  orders: { queued: number; completed: number; dead: number };
   dailyJob: { days: number; lastBy: string; holder: string };
   stock: { left: number; sold: number };
 }
@@ -54,7 +54,7 @@ export class Watch {
       instances,
       reads,
       saved: reads - figures.reduce((sum, each) => sum + each.loads, 0),
-      orders: { accepted: completed + dead + queued, queued, completed, dead },
+      orders: { queued, completed, dead },
       dailyJob: { days, lastBy, holder: holder ?? '' },
       stock: { left, sold },
     };

@@ -1,4 +1,4 @@
-import { defineQueue } from 'nestjs-sluice';
+import { defineQueue, type TaskState } from 'nestjs-sluice';
 
 /** What a customer sends, once it is validated. */
 export interface Order {
@@ -8,10 +8,10 @@ export interface Order {
   card: string;
 }
 
-/** An order's way: in the queue, then written down or given up. */
+/** An order's way: where its task is, until it is written down. */
 export interface OrderStatus {
   id: string;
-  state: 'accepted' | 'completed';
+  state: TaskState | 'completed';
   amountCents?: number;
 }
 

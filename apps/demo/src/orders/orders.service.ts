@@ -16,12 +16,19 @@ export class OrdersService {
   }
 
   async status(id: string): Promise<OrderStatus | undefined> {
+    const written = await this.written(id);
+    if (written) return written;
+    const task = await this.queue.inspect(Orders, id);
+    // Neither here nor there: it was written down between the two looks, or never was.
+    return task ? { id, state: task.state } : this.written(id);
+  }
+
+  private async written(id: string): Promise<OrderStatus | undefined> {
     const [order] = await this.database.query<{ amountCents: number }>(
       'order',
       'select amount_cents as "amountCents" from orders where id = $1',
       [id],
     );
-    if (order) return { id, state: 'completed', ...order };
-    return { id, state: 'accepted' };
+    return order && { id, state: 'completed', ...order };
   }
 }

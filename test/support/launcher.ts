@@ -1,0 +1,51 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { alive } from './alive.js';
+import { until } from './until.js';
+
+/** The built launcher, as `npm run demo` runs it. */
+export class Launcher {
+  stdout = '';
+  stderr = '';
+  readonly #child: ChildProcess;
+  readonly #end: Promise<unknown>;
+
+  constructor(args: string[], env: Record<string, string> = {}) {
+    if (process.env['SLUICE_STALE_BUILD']) throw new Error('dist is older than the sources: npm run build');
+    this.#child = spawn(process.execPath, ['dist/apps/demo/src/launcher.js', ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
+    this.#child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    this.#end = once(this.#child, 'close');
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Its exit code, or null after a signal that it did not catch. */
+  async exit(): Promise<number | null> {
+    await this.#end;
+    return this.#child.exitCode;
+  }
+
+  /** The processes of its fleet, as it printed them. */
+  async pids(): Promise<number[]> {
+    const pids = (): number[] => [...this.stdout.matchAll(/pid (\d+)$/gm)].map(([, pid]) => Number(pid));
+    await until(() => pids().length >= 3, { what: 'the processes serve', deadlineMs: 60_000 });
+    return pids();
+  }
+
+  /** Where the page is. */
+  async page(): Promise<string> {
+    const url = (): string | undefined => /live at (\S+)/.exec(this.stdout)?.[1];
+    await until(() => url() !== undefined, { what: 'the page is served', deadlineMs: 60_000 });
+    return url() ?? '';
+  }
+
+  async gone(pids: readonly number[]): Promise<void> {
+    await until(() => !pids.some(alive), { what: 'the processes are gone' });
+  }
+}
