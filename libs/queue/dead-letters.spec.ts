@@ -151,6 +151,15 @@ describe('redrive', () => {
     expect(await numbers('{tasks}:~retry:b')).toEqual([2]);
   });
 
+  it('goes to all groups where no group gave it up', async () => {
+    // A delayed task without a readable body: it never came to a group.
+    await bury(1, { group: '' });
+    await admin.xgroup('CREATE', 'tasks', 'a', '0', 'MKSTREAM');
+    await admin.xgroup('CREATE', 'tasks', 'b', '0');
+    expect(await dead.redrive()).toBe(1);
+    expect(await numbers('tasks')).toEqual([0]);
+  });
+
   it('works on a server that is full, and loses none where the queue is no stream', async () => {
     await bury(3);
     await admin.config('SET', 'maxmemory', '1');

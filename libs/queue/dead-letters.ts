@@ -126,7 +126,8 @@ export class DeadLetters<T = unknown> {
     const { dead, stream } = this.#keys;
     let moved = 0;
     for (const group of new Set(letters.map(({ letter }) => letter.group))) {
-      const { stream: retryStream } = retryKeys(this.#keyspace, this.#queue, group);
+      // What never came to a group is for all of them.
+      const { stream: retryStream } = group === '' ? this.#keys : retryKeys(this.#keyspace, this.#queue, group);
       const rest = letters.flatMap(({ letter, meta }) => (letter.group === group ? [letter.entryId, meta] : []));
       moved += await redriveScript.run(this.#link, { keys: { dead, stream, retryStream }, args: {}, rest });
     }

@@ -95,6 +95,25 @@ describe('a delayed task', () => {
     await untilSettled();
   });
 
+  it('runs after Redis took no writes for a while, of which nobody tells', async () => {
+    const runs: Run[] = [];
+    const warnings: string[] = [];
+    const { queue } = await start({
+      handlers: { tasks: noted(runs) },
+      logged: (_level, message) => warnings.push(message),
+    });
+    await queue.publish('tasks', 1, { delayMs: 150 });
+    await bed.admin.config('SET', 'min-replicas-to-write', '1');
+    try {
+      const refused = (): boolean => warnings.some((message) => message.includes('cannot be promoted, and wait'));
+      await until(refused, { what: 'it was refused' });
+    } finally {
+      await bed.admin.config('SET', 'min-replicas-to-write', '0');
+    }
+    await until(() => runs.length === 1, { what: 'it ran' });
+    await untilSettled();
+  });
+
   it('waits where nobody consumes, and runs when somebody comes', async () => {
     const producer = await start({ queue: { consumers: false } });
     const id = await producer.queue.publish('tasks', 1, { delayMs: 1 });

@@ -183,3 +183,21 @@ describe('a Redis that is a read-only replica for a while, as in a failover', ()
     await until(() => runs.includes('next 1'), { what: 'it goes on' });
   });
 });
+
+describe('a Redis that may evict', () => {
+  it('is told at boot, wherever tasks are published or handled', async () => {
+    const warnings: string[] = [];
+    await bed.admin.config('SET', 'maxmemory', '1gb');
+    await bed.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    try {
+      const logged = (level: string, message: string): void => {
+        if (level === 'warn') warnings.push(message);
+      };
+      await bed.start({ queue: { consumers: false }, logged });
+    } finally {
+      await bed.admin.config('SET', 'maxmemory-policy', 'noeviction');
+      await bed.admin.config('SET', 'maxmemory', '0');
+    }
+    expect(warnings).toEqual([expect.stringMatching(/maxmemory-policy is allkeys-lru: .* may drop tasks\. /)]);
+  });
+});

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../test/support/manual-clock.js';
+import { mostHeld } from '../../test/support/most-held.js';
 import { Pace } from './pace.js';
 
 /** Works for so long, with so many tasks ending evenly in that time, asked each millisecond; answers the last prefetch. */
@@ -65,5 +66,35 @@ describe('the prefetch', () => {
       clock.jump(1_000);
     }
     expect(pace.prefetch).toBe(50);
+  });
+
+  it.each([
+    [10, 10],
+    [10, 30],
+    [50, 12],
+  ])('never asks for more than %d places can end, with tasks of %d ms and more', (places, taskMs) => {
+    const { pace, clock } = fresh();
+    const most = mostHeld(places, taskMs) - places;
+    let drawn = 1;
+    const takes = (): number => {
+      drawn = (drawn * 48_271) % 2_147_483_647;
+      // Mostly in step with each other, which makes the worst bursts.
+      return taskMs + (drawn % 5 === 0 ? drawn % 20 : 0);
+    };
+    const rest = Array.from({ length: places }, takes);
+    let asked = 0;
+    for (let ms = 0; ms < 20_000; ms++) {
+      if (drawn % 97 === 0) pace.idle();
+      pace.busy();
+      clock.jump(1);
+      for (const [place, left] of rest.entries()) {
+        rest[place] = left - 1;
+        if (left > 1) continue;
+        pace.ended();
+        rest[place] = takes();
+      }
+      asked = Math.max(asked, pace.prefetch);
+    }
+    expect(asked).toBeLessThanOrEqual(most);
   });
 });

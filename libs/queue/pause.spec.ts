@@ -1,9 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { gate } from '../../test/support/gate.js';
 import type { QueueApp, TestHandler } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
-import type { Task } from './index.js';
+import { QUEUE_CHANNELS, type Task } from './index.js';
+import { RELEASED } from './queue.keys.js';
 
 const bed = new QueueBed();
 const start = (tasks: TestHandler, leaseMs = 5_000): Promise<QueueApp> =>
@@ -78,7 +80,12 @@ describe('pause', () => {
     await first.queue.pause('tasks');
     await first.app.close();
     await bed.admin.xadd('tasks', '*', 'payload', '1');
-    await bed.admin.xreadgroup('GROUP', 'sluice', 'sluice:~released', 'STREAMS', 'tasks', '>');
+    await bed.admin.xreadgroup('GROUP', 'sluice', RELEASED, 'STREAMS', 'tasks', '>');
+    let reaped = 0;
+    const count = (): void => {
+      reaped++;
+    };
+    subscribe(QUEUE_CHANNELS.reaped, count);
     const { queue } = await start((task) => void runs.push(task), 200);
     await queue.publish('tasks', 2);
     await until(async () => (await queue.workers('tasks')).length === 1, { what: 'it lives' });
@@ -87,9 +94,16 @@ describe('pause', () => {
     const since = await renewals();
     await until(async () => (await renewals()) > since + 200, { what: 'it had time for several sweeps' });
     expect(runs).toEqual([]);
+    // Not even for a moment.
+    expect(await bed.admin.xpending('tasks', 'sluice', '-', '+', 10)).toMatchObject([
+      [expect.anything(), RELEASED, expect.anything(), 1],
+    ]);
+    expect(reaped).toBe(0);
     await queue.resume('tasks');
     await bed.untilSettled();
     expect(runs).toHaveLength(2);
+    expect(reaped).toBe(1);
+    unsubscribe(QUEUE_CHANNELS.reaped, count);
   });
 
   it('keeps other queues going', async () => {

@@ -4,7 +4,7 @@ import type { QueueApp } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { frame } from '../redis/index.js';
-import type { QueueService, TaskInfo, TaskState } from './index.js';
+import type { HandlerOptions, QueueService, Task, TaskInfo, TaskState } from './index.js';
 import { RELEASED } from './queue.keys.js';
 
 const bed = new QueueBed();
@@ -195,6 +195,14 @@ describe('one task', () => {
     expect(await queue.inspect('tasks', '1-1')).toMatchObject({ id: '1-1', entryId: entry });
   });
 
+  it('is not mistaken for another one in whose meta a producer has such an id', async () => {
+    const queue = await producer();
+    const entry = await bed.admin.xadd('tasks', '*', 'payload', '3', 'meta', '{"user":{"id":"42"}}');
+    expect(await queue.inspect('tasks', '42')).toBeUndefined();
+    expect(await queue.remove('tasks', '42')).toBe(false);
+    expect(await queue.inspect('tasks', entry!)).toMatchObject({ id: entry, state: 'waiting' });
+  });
+
   it('is not mistaken for a dead letter whose entry has its id', async () => {
     const queue = await producer();
     await bed.admin.xadd('{tasks}:~dead', '7-7', 'payload', '4', 'meta', '', 'original_id', 'dead');
@@ -247,5 +255,27 @@ describe('workers', () => {
     open();
     await app.close();
     expect(await idle.queue.workers('tasks')).toEqual([]);
+  });
+
+  it('of all groups are listed with the retries that they have', async () => {
+    const { opened, open } = gate();
+    const handler = (group: string): { run: (task: Task<never>) => unknown; options: HandlerOptions } => ({
+      run: async ({ attempt }) => {
+        if (attempt === 1) throw new Error('as asked');
+        await opened;
+      },
+      options: { group },
+    });
+    const queue = { leaseMs: 300 };
+    const apps = [];
+    for (const group of ['a', 'b']) apps.push(await bed.start({ handlers: { tasks: handler(group) }, queue }));
+    const idle = await producer();
+    await idle.publishMany('tasks', [1, 2]);
+    const running = async (): Promise<unknown[]> =>
+      (await idle.workers('tasks')).map((worker) => [worker.group, worker.running]).sort();
+    await until(async () => (await bed.admin.xlen('{tasks}:~retry:b')) === 2, { what: 'b tries again' });
+    await until(async () => JSON.stringify(await running()) === '[["a",2],["b",2]]', { what: 'each has its two' });
+    open();
+    await bed.untilSettled();
   });
 });

@@ -1,4 +1,4 @@
-import type { Keyspace, Link, RedisConnection } from '../redis/index.js';
+import { isReplyError, type Keyspace, type Link, type RedisConnection } from '../redis/index.js';
 import { badOption, oneOf } from '../weave/index.js';
 import { queueKeys, RELEASED, retryKeys, type QueueKeys } from './queue.keys.js';
 import { countsScript, type Counts } from './scripts/counts.script.js';
@@ -6,6 +6,7 @@ import { listDelayedScript } from './scripts/list-delayed.script.js';
 import { listStreamScript, type ListedEntry } from './scripts/list-stream.script.js';
 import { pauseScript } from './scripts/pause.script.js';
 import { workersScript } from './scripts/workers.script.js';
+import { fieldsOf } from './stream-reply.js';
 import { delayedInfo, entryInfo, letterInfo, type TaskInfo, type TaskState } from './task-info.js';
 import { workerInfo, type QueueWorker } from './worker-info.js';
 
@@ -92,13 +93,20 @@ export class QueueOperations {
   }
 
   async workers(queue: string): Promise<QueueWorker[]> {
-    const { keys, retries } = this.#keysOf(queue, {});
-    const { stream, alive } = keys;
-    const living = await workersScript.run(this.#link, {
-      keys: { stream, retryStream: retries.stream, alive },
-      args: {},
-    });
-    return living.map(workerInfo);
+    const { stream, alive } = queueKeys(this.#keyspace, queue);
+    const restKeys = (await this.#groupsOf(stream)).map((group) => retryKeys(this.#keyspace, queue, group).stream);
+    return (await workersScript.run(this.#link, { keys: { stream, alive }, restKeys, args: {} })).map(workerInfo);
+  }
+
+  /** None while there is no stream. */
+  async #groupsOf(stream: string): Promise<string[]> {
+    try {
+      const rows = await this.#link.send<string[][]>('xinfo', ['GROUPS', stream]);
+      return rows.map((row) => fieldsOf(row)['name'] ?? '');
+    } catch (error) {
+      if (isReplyError(error, 'ERR no such key')) return [];
+      throw error;
+    }
   }
 
   #keysOf(queue: string, choice: GroupChoice): { group: string; keys: QueueKeys; retries: QueueKeys } {

@@ -43,6 +43,7 @@ export class QueueService {
   ) {
     const { keyspace, clock, shutdown } = connections;
     const connection = connections.get(settings.connection);
+    connection.keeps('tasks');
     const inboxes = connection.inbox.prefix;
     this.#connections = connections;
     this.#settings = settings;

@@ -111,60 +111,6 @@ describe('a process that lives', () => {
     expect(await bed.admin.exists('{tasks}:~dead')).toBe(0);
   });
 
-  it('drops what did not start and was taken over while its lease had lapsed', async () => {
-    const { opened, open } = gate();
-    const runs: number[] = [];
-    const { queue } = await start({
-      run: async (task: Task<number>) => {
-        if (task.payload === 0) return;
-        runs.push(task.payload);
-        await opened;
-      },
-      options: { concurrency: 1 },
-    });
-    // It has more at hand than runs once it has seen that tasks are short.
-    await queue.publishMany('tasks', [...new Array<number>(200).fill(0), 1, 2, 3]);
-    await until(async () => runs.length === 1 && (await pendingOf()).length === 3, { what: 'it has all three' });
-    const [, second] = await pendingOf();
-    await lease(GHOST, 60_000);
-    // As after a pause of the process: another one took over, and our lease had ended.
-    await bed.admin
-      .multi()
-      .xclaim('tasks', 'sluice', GHOST, 0, second![0])
-      .zadd(ALIVE, Date.now() - 1, second![1])
-      .exec();
-    await until(async () => Number(await bed.admin.zscore(ALIVE, second![1])) > Date.now(), { what: 'it is back' });
-    open();
-    await until(() => runs.length === 2, { what: 'the third ran' });
-    await until(async () => (await pendingOf()).length === 1, { what: 'only the one taken over is left' });
-    expect(runs).toEqual([1, 3]);
-  });
-
-  it('runs a task once that was taken over and came back while it ran, and settles it', async () => {
-    const { opened, open } = gate();
-    const runs: string[] = [];
-    const { queue, connections } = await start({
-      run: async (task: Task<string>) => {
-        runs.push(`${task.payload} ${task.attempt}`);
-        if (task.attempt === 1) await opened;
-        if (task.payload === 'fails') throw new Error('as asked');
-      },
-      options: { maxAttempts: 2 },
-    });
-    await queue.publishMany('tasks', ['fails', 'succeeds']);
-    await until(() => runs.length === 2, { what: 'both run' });
-    const ids = (await pendingOf()).map(([id]) => id);
-    await bed.admin.call('XCLAIM', 'tasks', 'sluice', GHOST, 0, ...ids, 'RETRYCOUNT', 1, 'JUSTID');
-    const me = consumerName(connections.processId);
-    await until(async () => (await pendingOf()).every(([, consumer, , count]) => consumer === me && count === 2), {
-      what: 'both came back',
-    });
-    open();
-    await bed.untilSettled();
-    expect(runs).toEqual(['fails 1', 'succeeds 1', 'fails 2']);
-    expect(await bed.admin.xlen('{tasks}:~dead')).toBe(1);
-  });
-
   it('finds what was delivered to it and got lost on the way', async () => {
     const seen: Task<never>[] = [];
     const { connections } = await start((task) => void seen.push(task));

@@ -77,12 +77,10 @@ export class TaskSearch {
   }
 
   async #search(stream: string, id: string, group: string, letters: 0 | 1): Promise<ListedEntry | undefined> {
-    // As JSON has it in `meta`.
-    const mark = `"id":${JSON.stringify(id)}`;
     const look = (after: string, count: number): ReturnType<typeof findScript.run> =>
       findScript.run(this.#link, {
         keys: { stream },
-        args: { id, mark, group, released: RELEASED, letters, after, count },
+        args: { id, group, released: RELEASED, letters, after, count },
       });
     for (let after = ''; ;) {
       const { entry, next } = await look(after, SLICE);

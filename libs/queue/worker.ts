@@ -131,9 +131,7 @@ export class Worker {
       if (delivery.task) this.#atHand.push(delivery);
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
-    this.pump();
-    // A read that was under way when the queue was paused.
-    if (this.lease.paused && this.#atHand.length > 0) this.onIdleHands();
+    this.#startOrHandBack();
   }
 
   /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
@@ -175,7 +173,7 @@ export class Worker {
       if (gone.has(delivery.id)) this.#release(delivery);
       else this.#atHand.push(delivery);
     }
-    this.pump();
+    this.#startOrHandBack();
   }
 
   /** Gives up what did not start; returns the ids. */
@@ -247,6 +245,12 @@ export class Worker {
     const verdict = this.#failures.judge(delivery, thrown);
     if (verdict.fate === 'done') this.#acks.add(delivery);
     else void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown, verdict));
+  }
+
+  /** Something came to hand. By a read or an offer that was under way when the queue was paused, it must not stay. */
+  #startOrHandBack(): void {
+    this.pump();
+    if (this.lease.paused && this.#atHand.length > 0) this.onIdleHands();
   }
 
   #change(): Promise<void> {

@@ -3,6 +3,12 @@ import type { CancelTimer, Clock } from './clock.js';
 type Fail = (why: 'deadline' | 'closed') => void;
 
 /**
+ * Stands at the end of each queue. Not made where places are: a function keeps alive whatever the functions beside it
+ * refer to, which there is a command with its reply.
+ */
+const nobody: Fail = () => {};
+
+/**
  * A place in a queue. A queue is a ring that begins and ends with a place of nobody.
  *
  * Not a Set: entered and left 100,000 times a second, a Set's table is replaced all the time, V8 links each dead table to the
@@ -54,7 +60,7 @@ export class InFlight {
   /** Registers a command. The answer takes it out again; false from it means: too late, already failed. */
   add(deadlineMs: number, fail: Fail): () => boolean {
     let end = this.#queues.get(deadlineMs);
-    if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, () => {})));
+    if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, nobody)));
     const place = new Place(this.#clock.monoMs() + deadlineMs, fail);
     place.enter(end);
     if (place.dueMs < this.#armedForMs) this.#arm(place.dueMs);

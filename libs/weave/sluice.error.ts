@@ -30,6 +30,11 @@ export class SluiceError extends Error {
 
 /** True for an error of this package, from any copy of it; with `code`, only for that kind. */
 export function isSluiceError(error: unknown, code?: SluiceErrorCode): error is SluiceError {
-  if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
-  return code === undefined || (error as unknown as SluiceError).code === code;
+  try {
+    if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
+    return code === undefined || (error as unknown as SluiceError).code === code;
+  } catch {
+    // A proxy whose traps throw: whatever it is, it is none of ours.
+    return false;
+  }
 }

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { serve } from '../support/app-host.js';
 import { Ledger } from '../support/ledger.js';
+import { SHORTEST_MS } from '../support/producer-work.js';
 import { startQueueApp } from '../support/queue-app.js';
 import type { Work } from './queue-worker.js';
 
@@ -16,7 +17,7 @@ let unknown = 0;
 const publishing = (async () => {
   while (!stop.signal.aborted) {
     const n = published++;
-    const work: Work = { ms: n % 20, ...(n % 25 === 0 ? { fails: true } : {}) };
+    const work: Work = { ms: SHORTEST_MS + (n % 20), ...(n % 25 === 0 ? { fails: true } : {}) };
     await queue.publish('tasks', work).then(
       (id) => {
         ledger.write({ id, attempt: work.fails ? 0 : 1, deliveries: 0 });

@@ -10,12 +10,11 @@ import type { Work } from '../apps/queue-worker.js';
 import { Books } from '../support/books.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
 import { checkLedger, readLedger } from '../support/ledger.js';
+import { mostHeld } from '../support/most-held.js';
 import { startQueueApp, type QueueApp } from '../support/queue-app.js';
 import { until } from '../support/until.js';
 
 const CONCURRENCY = 10;
-/** What a worker holds at most: its running tasks, and four at hand for each. */
-const HELD = CONCURRENCY * 5;
 
 let redis: RedisServer;
 let admin: Redis;
@@ -65,7 +64,8 @@ describe('workers', () => {
   it('killed ten times during 2,000 tasks lose none, and repeat no more than they held', async () => {
     const kills = 10;
     await Promise.all([startWorker(), startWorker(), startWorker()]);
-    const ids = await publish(2_000, { ms: 30 });
+    const ms = 30;
+    const ids = await publish(2_000, { ms });
     for (let kill = 1; kill <= kills; kill++) {
       await until(() => runs() >= kill * 150, { what: `${kill * 150} tasks ran`, deadlineMs: 30_000 });
       const [victim] = workers.splice(kill % workers.length, 1);
@@ -74,7 +74,7 @@ describe('workers', () => {
       await replaced;
     }
     await untilBalanced();
-    expect(checkLedger(ids, readLedger(ledger), kills * HELD)).toEqual([]);
+    expect(checkLedger(ids, readLedger(ledger), kills * mostHeld(CONCURRENCY, ms))).toEqual([]);
     expect(readLedger(ledger).every(({ attempt }) => attempt === 1)).toBe(true);
   }, 90_000);
 
@@ -97,7 +97,7 @@ describe('workers', () => {
     const frozen = await startWorker({ NAME: 'frozen' });
     let started = 0;
     frozen.on('started', () => started++);
-    const ids = await publish(HELD, { ms: 400, failsIn: 'frozen' });
+    const ids = await publish(5 * CONCURRENCY, { ms: 400, failsIn: 'frozen' });
     await until(() => started === CONCURRENCY, { what: 'it is busy' });
     frozen.pause();
     await startWorker();
@@ -116,12 +116,25 @@ describe('workers', () => {
 
   it('frozen inside a blocking read do not swallow what Redis still hands to them', async () => {
     const frozen = await startWorker();
+    let started = 0;
+    frozen.on('started', () => started++);
     await until(async () => String(await admin.client('LIST')).includes('cmd=xreadgroup'), { what: 'it reads' });
+    const [consumer = ''] = await admin.zrange('{tasks}:~alive', '0', '-1');
     frozen.pause();
     const ids = await publish(5, {});
-    await startWorker();
+    const other = await startWorker();
     await untilBalanced();
     expect(checkLedger(ids, readLedger(ledger), 0)).toEqual([]);
+    // What it is handed now, late, it must not start: its lease has ended.
+    await other.stop();
+    frozen.resume();
+    await until(async () => Number(await admin.zscore('{tasks}:~alive', consumer)) > Date.now(), {
+      what: 'it is back',
+    });
+    const [next] = await publish(1, {});
+    await until(() => started > 0, { what: 'it works on' });
+    await untilBalanced();
+    expect(checkLedger([...ids, next!], readLedger(ledger), 0)).toEqual([]);
   }, 60_000);
 
   it('killed at the defaults leave nothing undone for more than a lease and a bit', async () => {

@@ -8,6 +8,7 @@ const janitor = { file: 'libs/queue/scripts/janitor.script.ts', specs: ['libs/qu
 const handBack = { file: 'libs/queue/scripts/hand-back.script.ts', specs: scripts };
 const lease = { file: 'libs/queue/lease.ts', specs: ['libs/queue/lease'] };
 const worker = { file: 'libs/queue/worker.ts' };
+const byHand = ['libs/queue/worker.spec'];
 const recovery = ['libs/queue/recovery'];
 const consuming = ['libs/queue/consuming.spec'];
 const outage = ['libs/queue/consuming.outage'];
@@ -107,21 +108,21 @@ export default [
     name: 'a task that came back runs twice at once',
     find: 'known.deliveries = entry.deliveries;\n        continue;',
     replace: '',
-    specs: recovery,
+    specs: byHand,
   },
   {
     ...worker,
     name: 'a task that came back is never settled',
     find: 'known.deliveries = entry.deliveries;',
     replace: '',
-    specs: recovery,
+    specs: byHand,
   },
   {
     ...worker,
     name: 'tasks start without a lease',
     find: 'if (this.suspect || !this.lease.held || this.lease.paused) return;',
     replace: '',
-    specs: ['test/e2e/queue'],
+    specs: byHand,
   },
   {
     ...worker,
@@ -135,7 +136,7 @@ export default [
     name: 'what others took over is kept',
     find: 'worker.keepOnly(pending);',
     replace: '',
-    specs: recovery,
+    specs: byHand,
   },
   {
     file: 'libs/queue/audit.ts',
@@ -520,5 +521,79 @@ export default [
     find: 'handler.options.group === options.group',
     replace: 'handler.options !== options',
     specs: ['libs/queue/groups'],
+  },
+  {
+    ...fragments,
+    name: "what another group waits for is deleted when one's own was destroyed",
+    find: ' and groups[1][2] == group',
+    replace: '',
+    specs: scripts,
+  },
+  {
+    ...fragments,
+    name: "an id inside a producer's meta is taken for the task's",
+    find: "type(object) == 'table' and object.id",
+    replace: `string.match(meta, '"id":"([^"]+)"')`,
+  },
+  {
+    ...settle,
+    name: "a dead letter's id is read from meta, though it is known",
+    find: 'task = handle, ',
+    replace: '',
+  },
+  {
+    ...reap,
+    name: 'who was buried is told by an id that nobody knows',
+    find: 'buried[#buried + 1] = bury(',
+    replace: 'buried[#buried + 1] = id\n        bury(',
+  },
+  {
+    file: 'libs/queue/dead-letters.ts',
+    name: 'what no group gave up is brought back to nobody',
+    find: "group === '' ? this.#keys : ",
+    replace: '',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/scripts/find.script.ts',
+    name: 'a task is found by any id in its meta',
+    find: 'carried = idIn(row[2][i + 1])',
+    replace: `carried = string.match(row[2][i + 1], '"id":"([^"]+)"')`,
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/scripts/workers.script.ts',
+    name: 'workers on retries look idle',
+    find: 'for i = 3, #KEYS do count(KEYS[i]) end',
+    replace: '',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/queue.service.ts',
+    name: 'nobody looks whether tasks may be evicted',
+    find: "connection.keeps('tasks');",
+    replace: '',
+    specs: ['libs/queue/healing'],
+  },
+  {
+    ...worker,
+    name: 'what was offered to others stays at hand through a pause',
+    find: 'else this.#atHand.push(delivery);\n    }\n    this.#startOrHandBack();',
+    replace: 'else this.#atHand.push(delivery);\n    }\n    this.pump();',
+    specs: byHand,
+  },
+  {
+    file: 'libs/weave/sluice.error.ts',
+    name: 'a hostile error brings the process down',
+    find: '// A proxy whose traps throw: whatever it is, it is none of ours.\n    return false;',
+    replace: "throw new Error('a hostile error');",
+    specs: byHand,
+  },
+  {
+    file: 'libs/redis/in-flight.ts',
+    name: 'for each length of a blocking read, one reply is kept',
+    find: 'new Place(Infinity, nobody)',
+    replace: 'new Place(Infinity, () => {})',
+    specs: ['libs/redis/in-flight'],
   },
 ];

@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../redis/index.js';
+import { ID_IN_LUA } from './fragments.js';
 import { GROUP_LUA } from './group.fragment.js';
 import { listed, type ListedEntry, type ListedRow } from './list-stream.script.js';
 
@@ -12,7 +13,7 @@ export interface Found {
  * Looks through a slice of a stream for the entry of one task: the one whose own id that is or, after a retry, whose
  * `meta` carries it, or the dead letter of which it is the `original_id`.
  *
- * KEYS stream · ARGV id, mark (the id as it stands in `meta`), group, released, letters (1: they are dead letters), after ('' first: then the entry of that
+ * KEYS stream · ARGV id, group, released, letters (1: they are dead letters), after ('' first: then the entry of that
  * very id is tried), count · returns {@link Found}. Read-only.
  */
 export const findScript = defineScript({
@@ -20,7 +21,6 @@ export const findScript = defineScript({
   keys: ['stream'],
   args: {
     id: 'text',
-    mark: 'text',
     group: 'text',
     released: 'text',
     letters: 'number',
@@ -28,18 +28,16 @@ export const findScript = defineScript({
     count: 'number',
   },
   lua: lua`
-${GROUP_LUA}
+${GROUP_LUA}${ID_IN_LUA}
 local function isIt(row)
-  local carries, original = false, nil
+  local carried, original
   for i = 1, #row[2], 2 do
-    if row[2][i] == 'meta' then
-      if string.find(row[2][i + 1], mark, 1, true) then return true end
-      carries = string.find(row[2][i + 1], '"id":"', 1, true)
+    if row[2][i] == 'meta' then carried = idIn(row[2][i + 1])
     elseif row[2][i] == 'original_id' then original = row[2][i + 1] end
   end
   -- A dead letter's own id is nobody's: one of another stream may be the same.
   if letters == 1 and original then return original == id end
-  return row[1] == id and not carries
+  return (carried or row[1]) == id
 end
 
 local function found(row)

@@ -8,11 +8,26 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 `;
 
 /**
- * `forget(…ids)`: deletes settled entries. With a second group on the stream they stay, for they may be waiting there.
+ * `forget(…ids)`: deletes settled entries. With a second group on the stream they stay, for they may be waiting there; so
+ * they do with a single one that is not ours: ours was destroyed, and the other may not have seen them yet.
  */
 export const FORGET_LUA = lua`
 local function forget(...)
-  if #redis.call('XINFO', 'GROUPS', stream) == 1 then redis.call('XDEL', stream, ...) end
+  local groups = redis.call('XINFO', 'GROUPS', stream)
+  if #groups == 1 and groups[1][2] == group then redis.call('XDEL', stream, ...) end
+end
+`;
+
+/**
+ * `idIn(meta)`: the task's id that an entry's `meta` carries, if any. Read as JSON, as a worker does: a foreign producer's
+ * `meta` may have ids of other things inside.
+ */
+export const ID_IN_LUA = lua`
+local function idIn(meta)
+  if not string.find(meta, '"id"', 1, true) then return nil end
+  local isJson, object = pcall(cjson.decode, meta)
+  local id = isJson and type(object) == 'table' and object.id
+  return type(id) == 'string' and id ~= '' and id or nil
 end
 `;
 
@@ -85,7 +100,8 @@ end
 `;
 
 /**
- * `bury(id, fields, letter)`: takes an entry out of the group and the stream, into the dead letters.
+ * `bury(id, fields, letter)`: takes an entry out of the group and the stream, into the dead letters. Answers the id of the
+ * task: `letter.task`, or what `meta` carries, or the entry's.
  *
  * The order is acknowledge, delete, add, for the sake of a server that is full: acknowledging is allowed there and
  * makes the rest of the script so, while a leading XADD would be refused, and dead work could never leave. Nothing
@@ -95,7 +111,7 @@ end
  * a reader who makes an object of them sees ours.
  */
 export const BURY_LUA = lua`
-${CARRIED_LUA}
+${CARRIED_LUA}${ID_IN_LUA}
 local function bury(id, fields, letter)
   local kept = { payload = '', timestamp = '', retry_count = '0', meta = '' }
   local others = {}
@@ -107,7 +123,7 @@ local function bury(id, fields, letter)
     end
   end
   local meta = letter.meta or kept.meta
-  local original = string.match(meta, '"id":"([^"]+)"') or id
+  local original = letter.task or idIn(meta) or id
   local out = {
     'payload', kept.payload,
     'timestamp', kept.timestamp,
@@ -128,5 +144,6 @@ local function bury(id, fields, letter)
   redis.call('XACK', stream, group, id)
   forget(id)
   redis.call('XADD', dead, '*', unpack(out))
+  return original
 end
 `;

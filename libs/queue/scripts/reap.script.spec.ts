@@ -201,11 +201,20 @@ describe('reap', () => {
     expect((await reap({ foreignIdleMs: 1_000 })).claimed).toEqual([]);
   });
 
-  it('buries under the id of the first publish', async () => {
+  it('buries under the id of the first publish, and tells it', async () => {
     await pendingTask(OTHER, { deliveries: 5, fields: task('1', '1', '{"id":"42-0"}') });
-    await reap();
+    expect((await reap()).buried).toEqual(['42-0']);
     expect(await entries(keys.dead)).toMatchObject([{ original_id: '42-0' }]);
   });
+
+  it.each(['{"user":{"id":"42"}}', '["id"]', '"id":"42"', '{"id":""}', '{"id":7}', '{'])(
+    'buries under the id of the entry where meta tells no other: %s',
+    async (meta) => {
+      const id = await pendingTask(OTHER, { deliveries: 5, fields: task('1', '1', meta) });
+      expect((await reap()).buried).toEqual([id]);
+      expect(await entries(keys.dead)).toMatchObject([{ original_id: id, meta }]);
+    },
+  );
 
   it('drops what was deleted', async () => {
     const id = await pendingTask(OTHER);

@@ -89,11 +89,10 @@ local function takeFrom(name, rows)
         deliveries[id] = count + 1
         if isolated then alone = 1 end
       elseif isOf(dead, 'stream') then
-        bury(id, entry[2], {
+        buried[#buried + 1] = bury(id, entry[2], {
           reason = 'max-deliveries', stack = '', deliveries = tostring(count),
           failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
         })
-        buried[#buried + 1] = id
       end
     end
   end

@@ -110,10 +110,16 @@ describe('settle-failure', () => {
     const failedAt = letter![1].at(-1);
     expect(letter![1]).toEqual([
       ...['payload', '{"n":1}', 'timestamp', '1700000000', 'retry_count', '1', 'meta', '{"id":"1-1"}', 'x', '1'],
-      ...['original_id', '1-1', 'reason', 'max-attempts', 'error', 'Error: no', 'stack', 'Error: no at x'],
+      ...['original_id', 'task-1', 'reason', 'max-attempts', 'error', 'Error: no', 'stack', 'Error: no at x'],
       ...['attempts', '1', 'deliveries', '2', 'group', GROUP, 'failed_at', failedAt],
     ]);
     expect(Math.abs(Number(failedAt) * 1_000 - (await serverMs()))).toBeLessThan(10_000);
+  });
+
+  it("buries a task under its own id, whatever ids a producer's meta has inside", async () => {
+    const id = await pendingTask(ME);
+    await settle(id, { reason: 'max-attempts', meta: '{"user":{"id":"42"},"id":"task-1"}' });
+    expect(await entries(keys.dead)).toMatchObject([{ original_id: 'task-1' }]);
   });
 
   it('does nothing with a task that another consumer has', async () => {
@@ -245,6 +251,14 @@ describe('ack', () => {
     await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
     expect(await ack(await pendingTask(ME))).toBe(1);
     expect(await bed.admin.xlen(keys.stream)).toBe(1);
+  });
+
+  it('leaves entries to the only group that is left when its own was destroyed', async () => {
+    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    const id = await pendingTask(ME);
+    await bed.admin.xgroup('DESTROY', keys.stream, GROUP);
+    expect(await ack(id)).toBe(0);
+    expect((await entries(keys.stream)).map((entry) => entry['id'])).toEqual([id]);
   });
 
   it('leaves a deleted stream deleted', async () => {

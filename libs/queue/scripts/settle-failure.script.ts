@@ -52,7 +52,8 @@ end
 if reason ~= '' then
   if not isOf(dead, 'stream') then return redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream') end
   bury(id, entry[2], {
-    meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack, deliveries = tostring(deliveries),
+    task = handle, meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack,
+    deliveries = tostring(deliveries),
   })
   return 'dead'
 end

@@ -13,11 +13,11 @@ export interface LivingConsumer {
 /**
  * Who works on a queue: every consumer with a running lease.
  *
- * KEYS stream, retryStream, alive · returns {@link LivingConsumer}s. Read-only.
+ * KEYS stream, alive, then the stream of each group's own retries · returns {@link LivingConsumer}s. Read-only.
  */
 export const workersScript = defineScript({
   name: 'queue.workers',
-  keys: ['stream', 'retryStream', 'alive'],
+  keys: ['stream', 'alive'],
   args: {},
   lua: lua`
 ${NOW_LUA}
@@ -33,7 +33,7 @@ local function count(key)
   end
 end
 count(stream)
-count(retryStream)
+for i = 3, #KEYS do count(KEYS[i]) end
 local out = {}
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. string.format('%.0f', now), '+inf')) do
   local known = found[name] or { group = '', pending = 0 }

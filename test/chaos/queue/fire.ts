@@ -6,15 +6,16 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Books } from '../../support/books.js';
 import { holds, rejectsPlanted, type ChaosContext, type Verdict } from '../../support/chaos.js';
+import { SHORTEST_MS } from '../../support/producer-work.js';
 import { forkApp, type ForkedApp } from '../../support/fork-app.js';
 import { checkLedger, readLedger } from '../../support/ledger.js';
+import { mostHeld } from '../../support/most-held.js';
 import { until } from '../../support/until.js';
 
 const WORKERS = 3;
 const PRODUCERS = 2;
 const CONCURRENCY = 10;
-/** What a worker holds at most: of tasks that take 10 ms, ten at a time, fifty end within 50 ms; guessed twice too high. */
-const HELD = CONCURRENCY + 100;
+const HELD = mostHeld(CONCURRENCY, SHORTEST_MS);
 const LEASE_MS = 1_000;
 
 type Faults = Record<'killed' | 'frozen' | 'producers' | 'cut' | 'paused' | 'restarted', number>;
