@@ -7,7 +7,7 @@
  * --repeat  all rows so often, each time on a fresh server; tells how many of the runs met each target
  * --write   writes docs/benchmarks.md and its plots
  */
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureBuilt } from './build.mjs';
@@ -68,6 +68,9 @@ async function writeDocs(result, measured) {
 function linkPackage() {
   const link = join(home, 'node_modules', 'nestjs-sluice');
   if (!existsSync(link)) symlinkSync('../../..', link, 'dir');
+  // apps/bench/node_modules may itself be a link to another checkout's: then that one would be measured.
+  const linked = realpathSync(link);
+  if (linked !== realpathSync(root)) throw new StepFailed(`${link} is ${linked}, so that would be measured; remove it`);
 }
 
 function built(file) {

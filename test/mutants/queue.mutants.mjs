@@ -521,4 +521,11 @@ export default [
     replace: 'handler.options !== options',
     specs: ['libs/queue/groups'],
   },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    specs: consuming,
+    name: "an acknowledgement ends the read of a queue for the sake of its group's idle retries",
+    find: 'worker.readable && this.#reading?.has',
+    replace: 'this.#reading?.has',
+  },
 ];
