@@ -32,7 +32,7 @@ const CORKED = 128;
  *
  * A command rejects at once while the connection is down (nothing queues up to run late), when its deadline
  * passes, and when its socket dies before the reply. Nothing is resent: a caller that may repeat a command
- * repeats it itself. Commands sent in one turn of the event loop leave in one write.
+ * repeats it itself. Commands sent in one turn of the event loop leave in one write, in several if there are thousands.
  */
 export class Link {
   readonly client: Redis;
