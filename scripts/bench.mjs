@@ -10,7 +10,7 @@
  * `npm run bench -- interleavings [--repeat N]`: plays the orders of events in which caches go wrong with Sluice and the others, and
  * writes the table into docs/comparison/cache.md.
  */
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureBuilt } from './build.mjs';
@@ -87,6 +87,9 @@ async function writeDocs(result, measured) {
 function linkPackage() {
   const link = join(home, 'node_modules', 'nestjs-sluice');
   if (!existsSync(link)) symlinkSync('../../..', link, 'dir');
+  // apps/bench/node_modules may itself be a link to another checkout's: then that one would be measured.
+  const linked = realpathSync(link);
+  if (linked !== realpathSync(root)) throw new StepFailed(`${link} is ${linked}, so that would be measured; remove it`);
 }
 
 function built(file) {

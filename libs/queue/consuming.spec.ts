@@ -255,6 +255,22 @@ describe('a worker', () => {
     expect(calls['client|unblock']).toBeGreaterThan(0);
   });
 
+  it('waits in one read while a task is acknowledged', async () => {
+    let done = 0;
+    const { queue } = await start({ handlers: { tasks: () => (done += 1) } });
+    await queue.publish('tasks', 0);
+    await untilSettled();
+    const { calls } = await commandDelta(bed.admin, async () => {
+      for (let n = 1; n <= 10; n++) {
+        await queue.publish('tasks', n);
+        await untilSettled();
+      }
+    });
+    expect(done).toBe(11);
+    // The group's own retries, which are fed by nothing here, do not have the read ended to take part in the next.
+    expect(calls['client|unblock']).toBeUndefined();
+  });
+
   it('spends few commands per task when it is busy', async () => {
     const count = 5_000;
     let done = 0;

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
@@ -33,6 +33,18 @@ describe('send', () => {
     expect(await link.send('get', ['bytes'], { buffers: true })).toEqual(Buffer.from([0, 255]));
     await link.send('set', ['text', 'ü']);
     expect(await link.send('get', ['text'])).toBe('ü');
+  });
+
+  it('writes once for what a turn sends, and of thousands the first before the rest is encoded', async () => {
+    const uncork = jest.spyOn(link.client.stream, 'uncork');
+    const writes = async (commands: number): Promise<number> => {
+      uncork.mockClear();
+      await Promise.all(Array.from({ length: commands }, () => link.send('ping')));
+      return uncork.mock.calls.length;
+    };
+    expect(await writes(100)).toBe(1);
+    expect(await writes(1_000)).toBe(8);
+    expect(link.client.stream.writableCorked).toBe(0);
   });
 
   it("passes the server's own errors unchanged", async () => {

@@ -39,7 +39,7 @@ export default [
     find: "redis.call('XACK', stream, group, id)\nforget(id)",
     replace: "redis.call('XADD', stream, '*', 'payload', '1')\nredis.call('XACK', stream, group, id)\nforget(id)",
   },
-  { ...fragments, name: 'a second group loses its entries', find: '== 1 then', replace: '>= 1 then' },
+  { ...fragments, name: 'a second group loses its entries', find: '#groups == 1 and', replace: '#groups >= 1 and' },
   {
     ...fragments,
     name: 'a task is lost when it cannot be buried',
@@ -155,8 +155,8 @@ export default [
   {
     file: 'libs/queue/loops/reader.ts',
     name: 'a queue with credit waits for the others',
-    find: 'if (this.#reading?.has(worker) !== true) this.interrupt();',
-    replace: '',
+    find: 'this.#reading?.has(worker) !== true) this.interrupt();',
+    replace: 'this.#reading === undefined) this.interrupt();',
     specs: consuming,
   },
   {
@@ -595,5 +595,12 @@ export default [
     find: 'new Place(Infinity, nobody)',
     replace: 'new Place(Infinity, () => {})',
     specs: ['libs/redis/in-flight'],
+  },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    specs: consuming,
+    name: "an acknowledgement ends the read of a queue for the sake of its group's idle retries",
+    find: 'worker.readable && this.#reading?.has',
+    replace: 'this.#reading?.has',
   },
 ];

@@ -73,7 +73,8 @@ export class Reader {
         this.look(worker.keys.stream);
       };
       worker.onCredit = () => {
-        if (this.#reading?.has(worker) !== true) this.interrupt();
+        // Who may not read, as one whose stream was never opened, gains nothing by the others' read being ended.
+        if (worker.readable && this.#reading?.has(worker) !== true) this.interrupt();
       };
     }
   }
