@@ -1,5 +1,5 @@
 /** Faults in what keeps tasks from being lost, doubled or settled twice. */
-const scripts = ['libs/queue/scripts/scripts'];
+const scripts = ['libs/queue/scripts/scripts', 'libs/queue/scripts/settle-failure'];
 const settle = { file: 'libs/queue/scripts/settle-failure.script.ts', specs: scripts };
 const fragments = { file: 'libs/queue/scripts/fragments.ts', specs: ['libs/queue/scripts/'] };
 const reap = { file: 'libs/queue/scripts/reap.script.ts', specs: ['libs/queue/scripts/reap'] };
