@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
-import { startFaultProxy, type FaultProxy } from '../../test/support/fault-proxy.js';
+import { FaultProxy } from '../../test/support/fault-proxy.js';
 import { gate } from '../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type TestHandler } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
@@ -159,7 +159,7 @@ describe('a reading socket that goes half-open', () => {
     ],
   ])('%s: it runs at once', async (_, happens) => {
     seen.length = 0;
-    proxy = await startFaultProxy(bed.redis.port);
+    proxy = await FaultProxy.to(bed.redis.port);
     const { app } = await startQueueApp({
       url: `redis://127.0.0.1:${proxy.port}`,
       handlers: { tasks: (task) => void seen.push(task) },

@@ -7,7 +7,7 @@ import { cold, failing, governor, tagged, takeover } from './cache.stampede.js';
 import type { ChaosWorkerSettings } from '../apps/cache-chaos-worker.js';
 import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
-import { startHalfOpenProxy, type HalfOpenProxy } from '../support/half-open.js';
+import { FaultProxy } from '../support/fault-proxy.js';
 import { until } from '../support/until.js';
 import { readVersionHistory, staleReads, type StaleRead, type VersionHistory } from '../support/version-history.js';
 
@@ -39,7 +39,7 @@ class Arena {
   readonly #ctx: ChaosContext;
   #starts = 0;
   #urls = { url: '', sourceUrl: '' };
-  #proxy!: HalfOpenProxy;
+  #proxy!: FaultProxy;
   admin!: Redis;
   source!: Redis;
 
@@ -49,7 +49,7 @@ class Arena {
 
   async open(busy = true): Promise<void> {
     const [cache, source] = [await this.#ctx.startRedis(), await this.#ctx.startRedis()];
-    this.#proxy = await startHalfOpenProxy(cache.url);
+    this.#proxy = await FaultProxy.to(cache.port);
     this.#urls = { url: this.#proxy.url, sourceUrl: source.url };
     this.admin = new Redis(cache.url);
     this.source = new Redis(source.url);

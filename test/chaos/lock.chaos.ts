@@ -5,7 +5,7 @@ import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } f
 import { losing } from '../support/data-loss.js';
 import type { ForkedApp } from '../support/fork-app.js';
 import { GrantOrder } from '../support/grant-order.js';
-import { SwitchableProxy } from '../support/switchable-proxy.js';
+import { FaultProxy } from '../support/fault-proxy.js';
 import { LEASE_MS, LockFleet, NAMES } from './lock-fleet.js';
 import { costOfRelease } from './lock-release-cost.js';
 import { distinctNames } from './lock-names.js';
@@ -123,8 +123,8 @@ function forgetting(redis: RedisServer, admin: Redis, fleet: LockFleet, ctx: Cha
 async function failover(ctx: ChaosContext): Promise<Verdict[]> {
   let [primary, replica] = [await ctx.startRedis(), await startReplica(ctx)];
   await follow(replica, primary);
-  const proxy = await SwitchableProxy.to(primary.port);
-  const fleet = new LockFleet(`redis://127.0.0.1:${proxy.port}`);
+  const proxy = await FaultProxy.to(primary.port);
+  const fleet = new LockFleet(proxy.url);
   const admin = new Redis(proxy.port);
   admin.on('error', () => {});
   try {
@@ -146,7 +146,7 @@ async function failover(ctx: ChaosContext): Promise<Verdict[]> {
   } finally {
     await fleet.end();
     admin.disconnect();
-    proxy.close();
+    await proxy.close();
   }
 }
 
