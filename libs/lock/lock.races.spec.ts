@@ -71,8 +71,11 @@ describe('what goes back in the background', () => {
     // A push of this very grant that comes only now: its heartbeat was faster.
     const { channel } = connections.get().inbox;
     const push = frame('lock', 'lock:x', lock.owner, lock.owner, String(lock.fencingToken), '2000');
+    const scriptsRun = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await bed.admin.info('commandstats'))?.[1]);
+    const before = await scriptsRun();
     expect(await bed.admin.publish(channel, push)).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await until(async () => (await scriptsRun()) > before, { what: 'the push went back' });
     expect(await bed.admin.get('lock:x')).toBe(lock.owner);
   });
 });
