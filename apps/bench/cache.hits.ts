@@ -37,7 +37,8 @@ export async function localHit({ redis, quick }: BenchContext): Promise<Contende
     await cache.getOrLoad(key, () => user(id));
   }
   const read = (key: string): Promise<unknown> => Promise.resolve(memory.get(key) ?? missed());
-  const reads = quick ? 50_000 : 300_000;
+  // A first look as well must outlast the compilation of what it looks at.
+  const reads = quick ? 150_000 : 300_000;
   const perSecond =
     (hit: (key: string) => Promise<unknown>): Measure =>
     async () => {
