@@ -145,10 +145,13 @@ describe('renewal', () => {
 });
 
 describe('a provisional grant', () => {
-  it('is claimed at once, and again until it is answered', async () => {
+  it('is claimed by the next timer, and again until it is answered', async () => {
     const { clock, lease: held, requests, lost } = lease({ claimed: false, validMs: 1_000, renew: false });
-    expect(requests).toMatchObject([{ atMs: 0, ttlMs: 3_000, deadlineMs: 999 }]);
     expect(held.remainingMs).toBe(999);
+    // Whoever waited for it goes first.
+    expect(requests).toEqual([]);
+    await clock.pass(1);
+    expect(requests).toMatchObject([{ atMs: 1, ttlMs: 3_000, deadlineMs: 998 }]);
     await clock.pass(67);
     expect(requests).toHaveLength(2);
     requests[1]!.answer(true);
@@ -159,8 +162,16 @@ describe('a provisional grant', () => {
     expect(lost).toEqual([]);
   });
 
+  it('is not claimed when it is let go of at once', async () => {
+    const { clock, lease: held, requests, lost } = lease({ claimed: false, validMs: 1_000 });
+    held.end();
+    await clock.pass(5_000);
+    expect([requests, lost]).toEqual([[], []]);
+  });
+
   it('is claimed again within its own time, however long the lease is to be', async () => {
     const { clock, requests, lost } = lease({ claimed: false, validMs: 1_500, ttlMs: 30_000 });
+    await clock.pass(1);
     // The socket died under the claim.
     requests[0]!.fail();
     await clock.pass(1_000);

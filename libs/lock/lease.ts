@@ -65,9 +65,9 @@ export class Lease extends Due {
     this.#validMs = grant.validMs;
     const now = clock.monoMs();
     this.#tooLongAtMs = now + terms.maxHoldMs;
-    this.#renewAtMs = grant.claimed ? this.#nextRenewal(now) : 0;
-    if (grant.claimed) this.#arm(now);
-    else this.due();
+    // A provisional grant is claimed by the next timer: whoever was waiting for it starts first, and may be done by then.
+    this.#renewAtMs = grant.claimed ? this.#nextRenewal(now) : now;
+    this.#arm(now);
   }
 
   get remainingMs(): number {

@@ -42,9 +42,9 @@ export default [
   {
     ...waiting,
     name: 'who comes barges past who waits',
-    file: 'libs/lock/scripts/acquire.script.ts',
-    find: "${GRANT_LUA}\nif redis.call('EXISTS', lock, queue) == 0",
-    replace: "${GRANT_LUA}\nif redis.call('EXISTS', lock) == 0",
+    file: grant,
+    find: "if owner == nonce and redis.call('EXISTS', lock, queue) == 0 then",
+    replace: "if owner == nonce and redis.call('EXISTS', lock) == 0 then",
   },
   {
     ...service,
@@ -64,7 +64,7 @@ export default [
     ...waiting,
     name: 'a silent process is granted the lock',
     file: handOver,
-    find: 'if nowMs() - seen <= ${WAITER_SILENT_MS} then',
+    find: 'if now() / 1000 - seen <= ${WAITER_SILENT_MS} then',
     replace: 'if seen then',
   },
   {
@@ -379,7 +379,7 @@ export default [
     ...known,
     name: 'a fence ends before a long lease',
     file: grant,
-    find: "local keep = #ttl < 7 and '3600000' or int(ttl + 3600000)",
+    find: "local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)",
     replace: "local keep = '3600000'",
   },
   {

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../redis/index.js';
 import { decodeAcquired } from './acquire.reply.js';
-import { GRANT_LUA, HOLD_LUA } from './grant.lua.js';
+import { GRANT_LUA, HOLD_LUA, TAKE_FREE_LUA } from './grant.lua.js';
 import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.lua.js';
 
 /** The lock's keys, as every script that may grant it declares them. */
@@ -27,12 +27,8 @@ export const acquire = defineScript({
   args: { nonce: 'text', ttl: 'text', floor: 'text', inbox: 'text' },
   lua: lua`
 local owner = ARGV[rest + 1] or nonce
+${TAKE_FREE_LUA}
 ${GRANT_LUA}
-if redis.call('EXISTS', lock, queue) == 0 then
-  local token = mint(ttl, floor)
-  grant(nonce, owner, ttl)
-  return token
-end
 ${HOLD_LUA}
 ${HAND_OVER_LUA}
 ${ENQUEUE_LUA}
@@ -49,7 +45,7 @@ if inbox ~= '' then
   linger()
 end
 local last = redis.call('GET', fence)
-return { 0, redis.call('PTTL', lock), last or int(nowUs()), place, redis.call('GET', lock), last, redis.call('GET', beside('holder')) }
+return { 0, redis.call('PTTL', lock), last or now(), place, redis.call('GET', lock), last, redis.call('GET', beside('holder')) }
 `,
   decode: decodeAcquired,
 });

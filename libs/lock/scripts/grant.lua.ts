@@ -1,17 +1,44 @@
 import { lua } from '../../redis/index.js';
 
 /**
+ * Raises `token`, the server's time in µs as text, to what is granted: max(last + 1, server µs), and above `floor`, the
+ * highest token that the asking process has seen. So tokens strictly increase, and stay above every earlier one
+ * even when the fence key was lost, as long as the clock is not behind the last token. µs since the epoch are
+ * exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits. The fence lives for an hour, or an hour
+ * beyond a lease of 1 000 s and more.
+ */
+const RAISE_LUA = lua`
+local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)
+local last, least = tonumber(redis.call('SET', fence, token, 'PX', keep, 'GET') or 0) or 0, tonumber(floor)
+if last > least then least = last end
+if least >= tonumber(token) then
+  token = string.format('%.0f', least + 1)
+  redis.call('SET', fence, token, 'PX', keep)
+end
+`;
+
+/**
+ * Takes the lock in the way that nearly all go: it is free, nobody waits, and the nonce is the owner, so nothing stands beside it.
+ * It comes before any function is made, which costs as much as a command, and expects all that a grant needs as locals.
+ */
+export const TAKE_FREE_LUA = lua`
+if owner == nonce and redis.call('EXISTS', lock, queue) == 0 then
+  local time = redis.call('TIME')
+  local token = time[1] .. string.sub('00000' .. time[2], -6)
+${RAISE_LUA}
+  redis.call('SET', lock, nonce, 'PX', ttl)
+  return token
+end
+`;
+
+/**
  * How a lock is granted. It expects the keys `lock`, `fence`, `queue` as locals. Every microsecond here is one of the
- * uncontended path, so numbers stay the text that they came as (`ttl` too): Redis prints a Lua number slowly; and the
- * keys that path does not need are not sent.
+ * hand-over, so numbers stay the text that they came as (`ttl` too): Redis prints a Lua number slowly; and the
+ * keys that only contention needs are not sent.
  *
  * - `beside(name)`: another key of the lock, as `Keyspace.side` builds it: what stands before the name is the same as
  *   in `queue`, so it is in the same Cluster slot, which is what declared keys are for.
- * - `mint(ttl, floor)` makes the fencing token, in the step that grants: max(last + 1, server µs), and above `floor`,
- *   the highest token that the asking process has seen. So tokens strictly increase, and stay above every earlier one
- *   even when the fence key was lost, as long as the clock is not behind the last token. µs since the epoch are
- *   exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits.
- * - The fence lives for an hour, or an hour beyond a lease of 1 000 s and more.
+ * - `now()`: the server's time in µs, as text. `mint(ttl, floor)` makes the fencing token.
  * - `grant(nonce, owner, ttl)` writes the lock, then, unless the owner is the nonce, the holder's record of the same
  *   lifetime: written second, it may outlive the lock by a millisecond, never the lock it, which would be nobody's.
  * - `note(nonce, owner, generation, ttl)` writes that record: `<nonce> <generation>`, and the owner, if it is not the nonce: what the
@@ -21,25 +48,18 @@ export const GRANT_LUA = lua`
 local function int(n) return string.format('%.0f', n) end
 local function beside(name) return string.sub(queue, 1, -6) .. name end
 
-local timeUs, timeText
-local function nowUs()
+local timeUs
+local function now()
   if not timeUs then
     local time = redis.call('TIME')
-    timeText = time[1] .. string.sub('00000' .. time[2], -6)
-    timeUs = tonumber(timeText)
+    timeUs = time[1] .. string.sub('00000' .. time[2], -6)
   end
   return timeUs
 end
 
 local function mint(ttl, floor)
-  local now, least, token = nowUs(), tonumber(floor), timeText
-  local keep = #ttl < 7 and '3600000' or int(ttl + 3600000)
-  local last = tonumber(redis.call('SET', fence, token, 'PX', keep, 'GET') or 0) or 0
-  if last > least then least = last end
-  if least >= now then
-    token = int(least + 1)
-    redis.call('SET', fence, token, 'PX', keep)
-  end
+  local token = now()
+${RAISE_LUA}
   return token
 end
 

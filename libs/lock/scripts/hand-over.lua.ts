@@ -16,23 +16,11 @@ const LOOKED_AT = 64;
  * listens at its inbox (PUBLISH counts the receivers; on a Cluster it counts those of one node only, so this is for a
  * single server). A call looks at a limited number of them: whoever calls asks again if `unsettled()`. A waiter that
  * the caller speaks for (`mine`, a set of nonces) needs no message: the reply tells it, so its lease is whole, and its
- * nonce and token are returned. Any other grant is provisional and pushed.
+ * nonce and token are returned. Any other grant is provisional and pushed. What is known of a waiter is one text: when it was heard of
+ * (ms), ttl, floor, the length of its inbox' name, and, behind one another, that name and its owner.
  */
 export const HAND_OVER_LUA = lua`
 ${FRAME_LUA}
-local function nowMs() return math.floor(nowUs() / 1000) end
-
-local function unframe(message)
-  local parts, at = {}, 1
-  while at <= #message do
-    local colon = string.find(message, ':', at, true)
-    local size = tonumber(string.sub(message, at, colon - 1))
-    parts[#parts + 1] = string.sub(message, colon + 1, colon + size)
-    at = colon + size + 1
-  end
-  return parts
-end
-
 local looks = ${LOOKED_AT}
 local function settle(mine)
   local waiters = beside('waiters')
@@ -40,17 +28,17 @@ local function settle(mine)
     looks = looks - 1
     local nonce = redis.call('ZPOPMIN', queue)[1]
     if not nonce then return end
-    local record = redis.call('HGET', waiters, nonce)
+    local known = redis.call('HGET', waiters, nonce) or ''
+    local seen, ttl, floor, size, names = string.match(known, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
     redis.call('HDEL', waiters, nonce)
-    if record then
-      local waiter = unframe(record)
-      local seen, ttl, floor, inbox, owner = tonumber(waiter[1]), waiter[2], waiter[3], waiter[4], waiter[5]
+    if seen then
+      local inbox, owner = string.sub(names, 1, size), string.sub(names, size + 1)
       if mine[nonce] then
         local token = mint(ttl, floor)
         grant(nonce, owner, ttl)
         return nonce, token
       end
-      if nowMs() - seen <= ${WAITER_SILENT_MS} then
+      if now() / 1000 - seen <= ${WAITER_SILENT_MS} then
         local token, provisional = mint(ttl, floor), tonumber(ttl) < ${PROVISIONAL_MS} and ttl or '${PROVISIONAL_MS}'
         if redis.call('PUBLISH', inbox, frame('lock', lock, nonce, owner, token, provisional)) > 0 then
           grant(nonce, owner, provisional)
@@ -78,11 +66,12 @@ local function enqueue(nonce, owner, ttl, floor, inbox, place)
     place = redis.call('ZSCORE', queue, nonce)
     if not place then
       local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
-      place = int(math.max((tonumber(last) or 0) + 1, nowUs()))
+      place = int(math.max((tonumber(last) or 0) + 1, now()))
     end
   end
   redis.call('ZADD', queue, 'NX', place, nonce)
-  redis.call('HSET', beside('waiters'), nonce, frame(int(nowMs()), ttl, floor, inbox, owner))
+  local known = string.sub(now(), 1, -4) .. ' ' .. ttl .. ' ' .. floor .. ' ' .. #inbox .. ' ' .. inbox .. owner
+  redis.call('HSET', beside('waiters'), nonce, known)
   return place
 end
 

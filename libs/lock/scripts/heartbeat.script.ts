@@ -58,7 +58,7 @@ local function beat(count)
   end
   at = at + count * 5
   if next(mine) then linger() end
-  local last = redis.call('GET', fence) or int(nowUs())
+  local last = redis.call('GET', fence) or now()
   if free then granted, token = settle(mine) end
   return { redis.call('PTTL', lock), last, granted or '', token or '', unsettled() and 1 or 0, places }
 end

@@ -1,4 +1,4 @@
-import { defineScript, lua, unframe } from '../../redis/index.js';
+import { defineScript, lua } from '../../redis/index.js';
 import { processOf } from '../owner.js';
 import { decodeHolder, type HolderReply, type LockHolder } from './acquire.reply.js';
 
@@ -65,8 +65,10 @@ return { held, redis.call('PTTL', lock), redis.call('TIME'), redis.call('ZCARD',
   },
 });
 
-/** See `enqueue`: its place is when it came, in µs; its record is `seen, ttl, floor, inbox, owner`. */
+/** See `settle`: its place is when it came, in µs. */
 function decodeWaiter([nonce = '', place, record = '']: string[]): InspectedWaiter {
-  const [seen, , , , owner = ''] = (unframe(Buffer.from(record)) ?? []).map(String);
+  const [, seen, size, names = ''] = /^(\d+) \d+ \d+ (\d+) (.*)$/s.exec(record) ?? [];
+  // The length counts bytes.
+  const owner = Buffer.from(names).subarray(Number(size)).toString();
   return { owner, process: processOf(nonce)?.process ?? '', sinceMs: Number(place) / 1_000, seenMs: Number(seen) };
 }

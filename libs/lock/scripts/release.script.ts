@@ -32,12 +32,18 @@ export const release = defineScript({
   args: { nonce: 'text', minHold: 'text' },
   lua: lua`
 local owner = ARGV[rest + 1] or nonce
+local had = owner == nonce and minHold == '0' and redis.call('GET', lock) == nonce
+if had then
+  redis.call('DEL', lock, string.sub(queue, 1, -6) .. 'holder')
+  if redis.call('EXISTS', queue) == 0 then return 1 end
+end
 ${GRANT_LUA}
 ${HOLD_LUA}
-if holds(nonce, owner) then
+if not had and holds(nonce, owner) then
+  had = true
   if minHold ~= '0' then
     if generation(nonce) == ${LET_GO} then return 1 end
-    local heldUs = nowUs() - (tonumber(redis.call('GET', fence)) or nowUs())
+    local heldUs = now() - (tonumber(redis.call('GET', fence)) or now())
     local left = math.ceil((tonumber(minHold) or 0) - math.max(heldUs, 0) / 1000)
     if left > 0 then
       redis.call('PEXPIRE', lock, left)
@@ -46,10 +52,11 @@ if holds(nonce, owner) then
     end
   end
   redis.call('DEL', lock, beside('holder'))
-  if redis.call('EXISTS', queue) == 0 then return 1 end
+end
 ${HAND_OVER_LUA}
+if had then
   settle({})
-  return unsettled() and 2 or 1
+  return looks == 0 and unsettled() and 2 or 1
 end
 redis.call('ZREM', queue, nonce)
 redis.call('HDEL', beside('waiters'), nonce)
