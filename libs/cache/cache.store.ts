@@ -136,9 +136,7 @@ export class CacheStore {
     return { value, fresh: current && this.serverClock.latestMs() < value.freshUntilMs };
   }
 
-  /**
-   * What an answer grants that comes too late is given back when it comes; if it can come no more, with the next connection.
-   */
+  /** What is granted by an answer that comes too late, or never, is given back. */
   async ask(entry: string, question: Question): Promise<Answer> {
     const { leaseMs, readTimeoutMs } = this.timing;
     const { token, keepMs, staleMs, lot, limit, source } = question;

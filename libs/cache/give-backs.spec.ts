@@ -60,6 +60,23 @@ describe('a question whose answer dies with its socket', () => {
     expect(await keysLeft(bed.admin)).toEqual(['{cache}:k']);
   });
 
+  it('may be granted by a Redis that hung, when it goes on: given back all the same', async () => {
+    const a = await bed.member({ leaseMs, readTimeoutMs: 100 });
+    await a.cache.getOrLoad('warm', () => 'so that the script is known');
+    const grants = async (): Promise<number> =>
+      Number(/cmdstat_hset:calls=(\d+)/.exec(await bed.admin.info('commandstats'))?.[1]);
+    const before = await grants();
+    bed.redis.pause();
+    try {
+      expect(await a.cache.getOrLoad('k', () => 'from the source')).toBe('from the source');
+      a.connections.get().commands.reset();
+    } finally {
+      bed.redis.resume();
+    }
+    await until(async () => (await grants()) > before, { what: 'it is granted', everyMs: 5 });
+    await released(LEASE);
+  });
+
   it('gives back the place in the queue of its source', async () => {
     const [a, b] = [await behindProxy(), await bed.member({ leaseMs })];
     const source = new HeldLoader();

@@ -10,8 +10,7 @@ import { SLOT_LUA } from './slot.fragment.js';
  * ARGV   token, inbox (of this process), limit
  * Reply  'OK'
  *
- * Lost: the slot lapses, and whoever is woken in vain passes nothing on: it is repeated. Repeated: there is none to give back; one
- * more asks again.
+ * Lost: the slot lapses, unless it is given back again before. Repeated: there is none to give back; one more asks again.
  */
 export const leaveSlotScript = defineScript({
   name: 'cache-leave-slot',
