@@ -19,9 +19,26 @@ export class Breaker {
 
   /** Runs a read, unless Redis is known to hang. */
   async guard<T>(read: () => Promise<T>): Promise<T> {
-    this.#admit();
+    this.admit();
+    return this.watch(read());
+  }
+
+  /** @throws RedisUnavailableError when Redis is known to hang, and it is not this reader's turn to try */
+  admit(): void {
+    if (!this.#open) return;
+    const now = this.#clock.monoMs();
+    if (now < this.#retryAtMs) {
+      throw new RedisUnavailableError('Redis did not answer a moment ago, and is not asked again yet', 'not-sent', {
+        cause: this.#cause,
+      });
+    }
+    this.#retryAtMs = now + RETRY_MS;
+  }
+
+  /** Learns from a read that was admitted. */
+  async watch<T>(read: Promise<T>): Promise<T> {
     try {
-      const reply = await read();
+      const reply = await read;
       this.close();
       return reply;
     } catch (error) {
@@ -34,17 +51,6 @@ export class Breaker {
 
   close(): void {
     this.#open = false;
-  }
-
-  #admit(): void {
-    if (!this.#open) return;
-    const now = this.#clock.monoMs();
-    if (now < this.#retryAtMs) {
-      throw new RedisUnavailableError('Redis did not answer a moment ago, and is not asked again yet', 'not-sent', {
-        cause: this.#cause,
-      });
-    }
-    this.#retryAtMs = now + RETRY_MS;
   }
 
   #trip(error: RedisUnavailableError): void {

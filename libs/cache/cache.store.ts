@@ -5,6 +5,8 @@ import type { NotedFailure } from './cache.errors.js';
 import { pack } from './compression.js';
 import type { CacheKeys } from './cache.keys.js';
 import { Holdings } from './holdings.js';
+import type { Hot } from './hot-keys.js';
+import { Looks, type Glance } from './looks.js';
 import { askScript, type Answer } from './scripts/ask.script.js';
 import { clearScript } from './scripts/clear.script.js';
 import { deleteScript } from './scripts/delete.script.js';
@@ -16,7 +18,7 @@ import { renewSlotScript } from './scripts/renew-slot.script.js';
 import { renewScript } from './scripts/renew.script.js';
 import { setScript } from './scripts/set.script.js';
 import { ServerClock } from './server-clock.js';
-import { parseStored, type StoredValue } from './stored-value.js';
+import type { StoredValue } from './stored-value.js';
 
 export interface StoreTiming {
   /** How long a lease lasts unless renewed. */
@@ -58,13 +60,6 @@ export interface NewValue {
   readonly tags: readonly string[];
 }
 
-/** A value as one look at Redis found it. */
-export interface Glance {
-  readonly value: StoredValue | undefined;
-  /** Of the epochs of now, as far as they were looked at, and fresh by {@link CacheStore.serverClock}. */
-  readonly fresh: boolean;
-}
-
 /** As many tags as one script is called with. */
 const TAGS_AT_ONCE = 1_000;
 
@@ -83,6 +78,7 @@ export class CacheStore {
   readonly #keys: CacheKeys;
   readonly #breaker: Breaker;
   readonly #holdings: Holdings;
+  readonly #looks: Looks;
   readonly #nonce = randomBytes(9).toString('base64url');
   #requests = 0;
 
@@ -94,6 +90,7 @@ export class CacheStore {
     this.serverClock = new ServerClock(clock);
     this.#breaker = new Breaker(clock);
     this.#holdings = new Holdings(connection, keys, timing.readTimeoutMs);
+    this.#looks = new Looks(keys, this.serverClock, (looked) => this.#lookAt(looked));
     connection.commands.onUp(() => {
       this.#breaker.close();
       this.serverClock.reset();
@@ -119,21 +116,10 @@ export class CacheStore {
     return `${this.#nonce}.${(this.#requests++).toString(36)}`;
   }
 
-  /**
-   * A look at a value whose tags are known from before: without a script, and without a promise to anybody. What it calls
-   * fresh is; about anything else, ask.
-   */
-  async glance(entry: string, tags: readonly string[]): Promise<Glance> {
-    const keys = [this.#keys.value(entry), this.#keys.epoch];
-    for (const tag of tags) keys.push(this.#keys.tagPrefix + tag);
-    const [stored, epoch, ...epochs] = await this.#read<(string | null)[]>('mget', keys);
-    const value = parseStored(stored ?? '');
-    if (value === undefined) return { value, fresh: false };
-    const current =
-      value.epoch === epoch &&
-      value.tags.length === tags.length &&
-      value.tags.every((tag, i) => tag === tags[i] && value.tagEpochs[i] === epochs[i]);
-    return { value, fresh: current && this.serverClock.latestMs() < value.freshUntilMs };
+  /** A look at a value that was there a moment ago, shared with who else looks in this turn. */
+  glance(entry: string, hot: Hot): Promise<Glance> {
+    this.#breaker.admit();
+    return this.#looks.look(entry, hot);
   }
 
   /** What is granted by an answer that comes too late, or never, is given back. */
@@ -304,11 +290,10 @@ export class CacheStore {
     await this.#connection.commands.send('del', [this.#keys.value(entry)], { deadlineMs: readTimeoutMs });
   }
 
-  #read<T>(command: string, args: readonly string[]): Promise<T> {
-    const { readTimeoutMs } = this.timing;
-    return this.#breaker.guard(() =>
-      this.#connection.commands.send<T>(command, args, {
-        deadlineMs: readTimeoutMs,
+  #lookAt(keys: readonly string[]): Promise<(string | null)[]> {
+    return this.#breaker.watch(
+      this.#connection.commands.send('mget', keys, {
+        deadlineMs: this.timing.readTimeoutMs,
         late: () => {
           this.#breaker.close();
         },

@@ -39,7 +39,8 @@ export class Flight {
   readonly #leave: (flight: Flight) => void;
   /** Of the early refresh. */
   readonly #lot: number;
-  #unsent = true;
+  /** The turn of the event loop in which it first asks. */
+  readonly #turn: number;
   #askedAtMs: number;
   /** It waits to ask again: whatever it gets, it will have asked for later. */
   #queued = false;
@@ -59,10 +60,7 @@ export class Flight {
     this.#askedAtMs = airspace.clock.monoMs();
     const { earlyRefresh } = order.options;
     this.#lot = earlyRefresh === 0 ? 0 : -Math.log(1 - airspace.random()) * earlyRefresh;
-    // What one turn of the event loop sends leaves when it ends: who joins before asks as late as the first.
-    process.nextTick(() => {
-      this.#unsent = false;
-    });
+    this.#turn = airspace.turn.number;
     this.landing = this.#fly();
   }
 
@@ -81,7 +79,8 @@ export class Flight {
 
   /** Under `strict`, only who asks no earlier than its callers do may be joined: a push or a reply on its way may be older. */
   joinable(strict: boolean): boolean {
-    return strict ? this.#unsent : this.#loading || this.#queued || this.#young;
+    // What one turn of the event loop sends leaves when it ends: who joins before asks as late as the first.
+    return strict ? this.#turn === this.#airspace.turn.number : this.#loading || this.#queued || this.#young;
   }
 
   get #young(): boolean {
@@ -95,7 +94,7 @@ export class Flight {
 
   async #fly(): Promise<Landing> {
     try {
-      return (await this.#glance()) ?? (await this.#ask());
+      return (await this.#look()) ?? (await this.#ask());
     } catch (error) {
       this.order.meter.error(this.order.key, error);
       throw error;
@@ -105,7 +104,7 @@ export class Flight {
   }
 
   /** A look at what had a value a moment ago; `undefined`: that decides nothing. */
-  async #glance(): Promise<Landing | undefined> {
+  async #look(): Promise<Landing | undefined> {
     try {
       const value = await glance(this.#airspace, this.order, this.#lot);
       const landing = value && this.#land(value);
@@ -144,7 +143,8 @@ export class Flight {
         this.#airspace,
         this.order,
         () => store.ask(this.order.entry, this.#question(request, woken)),
-        (given) => (given.kind === 'hit' ? kept(given.value, given.serverMs, this.#lot) : undefined),
+        (given) =>
+          given.kind === 'hit' ? kept(given.value, given.value.freshUntilMs - given.serverMs, this.#lot) : undefined,
       );
     } catch (error) {
       return this.#withoutRedis(error);
@@ -338,7 +338,7 @@ export class Flight {
   #land(value: StoredValue): Landed | undefined {
     try {
       const copies = new Copies(value.text, this.order.options.revive);
-      this.#airspace.hotKeys.add(this.order.entry, value.tags);
+      this.#airspace.hotKeys.add(this.order.entry, value);
       return { kind: 'value', copies };
     } catch {
       this.order.meter.broken(this.order.key);

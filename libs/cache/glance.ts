@@ -11,17 +11,16 @@ import type { StoredValue } from './stored-value.js';
 export async function glance(airspace: Airspace, order: Order, lot: number): Promise<StoredValue | undefined> {
   const { store, hotKeys, closed } = airspace;
   const { entry } = order;
-  const tags = hotKeys.tagsOf(entry);
-  if (tags === undefined || closed) return undefined;
-  const { value, fresh } = await keeping(
+  const hot = closed ? undefined : hotKeys.find(entry);
+  if (hot === undefined) return undefined;
+  const { value, leftMs } = await keeping(
     airspace,
     order,
-    () => store.glance(entry, tags),
-    (seen) => (seen.value && seen.fresh ? kept(seen.value, store.serverClock.latestMs(), lot) : undefined),
+    () => store.glance(entry, hot),
+    (seen) => seen.value && kept(seen.value, seen.leftMs, lot),
   );
   if (!value) hotKeys.delete(entry);
-  if (!value || !fresh) return undefined;
-  return lot * value.loadMs < value.freshUntilMs - store.serverClock.latestMs() ? value : undefined;
+  return value && lot * value.loadMs < leftMs ? value : undefined;
 }
 
 /** Asks, and keeps in this process what is answered, if that is wanted. */
@@ -35,6 +34,6 @@ export function keeping<T>(
 }
 
 /** A copy lives until the early refresh would be due: then Redis is asked, which says whose turn it is. */
-export function kept(value: StoredValue, serverMs: number, lot: number): Kept {
-  return { value, leftMs: value.freshUntilMs - serverMs - lot * value.loadMs };
+export function kept(value: StoredValue, leftMs: number, lot: number): Kept {
+  return { value, leftMs: leftMs - lot * value.loadMs };
 }

@@ -8,6 +8,7 @@ import { Copies } from './copies.js';
 import type { HotKeys } from './hot-keys.js';
 import { Lease } from './lease.js';
 import type { LocalTier } from './local-tier.js';
+import type { LoopTurn } from './loop-turn.js';
 import { Slot } from './slot.js';
 import { encodeTags } from './tags.js';
 import type { Turns } from './turns.js';
@@ -23,6 +24,7 @@ export interface Airspace {
   /** Loaders that run at sources that take only so many. */
   readonly turns: Turns;
   readonly local: LocalTier | undefined;
+  readonly turn: LoopTurn;
   /** The loads that this process was granted. */
   readonly grants: Set<Grant>;
   /** Redis is about to be let go: nothing more is asked of it. */
@@ -102,7 +104,7 @@ export class Grant {
         return false;
       });
     if (!stored) return this.#voided(copies);
-    hotKeys.add(entry, [...options.tags, ...late]);
+    hotKeys.add(entry, { tags: [...options.tags, ...late], text });
     return { copies, stored };
   }
 

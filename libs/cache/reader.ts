@@ -5,6 +5,7 @@ import type { Airspace, Grant, Order } from './grant.js';
 import { HotKeys } from './hot-keys.js';
 import type { Loader } from './load.js';
 import type { LocalTier } from './local-tier.js';
+import { LoopTurn } from './loop-turn.js';
 import { Turns } from './turns.js';
 import type { WakeUps } from './wake-ups.js';
 
@@ -31,6 +32,7 @@ export class Reader {
       ...options,
       grants: new Set<Grant>(),
       hotKeys: new HotKeys(),
+      turn: new LoopTurn(),
       turns: new Turns(),
       closed: false,
     };

@@ -20,10 +20,30 @@ export function parseStored(stored: string): StoredValue | undefined {
   if (!stored.startsWith('^1 ')) return undefined;
   const end = stored.indexOf('\n');
   if (end < 0) return undefined;
-  const [, epoch = '', freshUntil, load, ...tagged] = stored.slice(0, end).split(' ');
-  const text = stored.slice(end + 1);
-  const value = { text, epoch, freshUntilMs: Number(freshUntil), loadMs: Number(load) };
-  if (tagged.length === 0) return { ...value, tags: NONE, tagEpochs: NONE };
-  const pairs = tagged.map((pair) => pair.split('='));
-  return { ...value, tags: pairs.map(([tag = '']) => tag), tagEpochs: pairs.map(([, of = '']) => of) };
+  // Read where it stands: a split costs more than all the rest of a hit's way.
+  const epochEnd = stored.indexOf(' ', 3);
+  const untilEnd = stored.indexOf(' ', epochEnd + 1);
+  if (epochEnd < 0 || untilEnd < 0 || untilEnd > end) return undefined;
+  const tagged = stored.indexOf(' ', untilEnd + 1);
+  const loadEnd = tagged < 0 || tagged > end ? end : tagged;
+  const pairs =
+    loadEnd === end
+      ? undefined
+      : stored
+          .slice(loadEnd + 1, end)
+          .split(' ')
+          .map(pairOf);
+  return {
+    text: stored.slice(end + 1),
+    epoch: stored.slice(3, epochEnd),
+    freshUntilMs: Number(stored.slice(epochEnd + 1, untilEnd)),
+    loadMs: Number(stored.slice(untilEnd + 1, loadEnd)),
+    tags: pairs?.map(([tag]) => tag) ?? NONE,
+    tagEpochs: pairs?.map(([, of]) => of) ?? NONE,
+  };
+}
+
+function pairOf(said: string): [tag: string, epoch: string] {
+  const [tag = '', epoch = ''] = said.split('=');
+  return [tag, epoch];
 }

@@ -1,5 +1,6 @@
 import type { NotedFailure } from '../cache/cache.errors.js';
-import type { CacheStore, Glance, NewValue, Question } from '../cache/cache.store.js';
+import type { CacheStore, NewValue, Question } from '../cache/cache.store.js';
+import type { Glance } from '../cache/looks.js';
 import type { Answer } from '../cache/scripts/ask.script.js';
 import { ServerClock } from '../cache/server-clock.js';
 import type { StoredValue } from '../cache/stored-value.js';
@@ -74,7 +75,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
 
   glance(key: string): Promise<Glance> {
     const value = this.#entry(key)?.value;
-    return Promise.resolve({ value, fresh: value !== undefined && value.freshUntilMs > this.#now() });
+    return Promise.resolve({ value, leftMs: value ? value.freshUntilMs - this.#now() : -Infinity });
   }
 
   ask(key: string, question: Question): Promise<Answer> {

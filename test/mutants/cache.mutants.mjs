@@ -5,6 +5,7 @@ const decorator = ['libs/cache/cache-stampede-safe.decorator.spec'];
 const flight = { file: 'libs/cache/flight.ts', specs: service };
 const tags = ['libs/cache/cache.tags.spec'];
 const freshness = ['libs/cache/cache.freshness.spec'];
+const looks = ['libs/cache/looks.spec'];
 const limit = ['libs/cache/cache.limit.spec'];
 const ask = { file: 'libs/cache/scripts/ask.script.ts' };
 const fill = { file: 'libs/cache/scripts/fill.script.ts' };
@@ -405,24 +406,73 @@ export default [
   },
   {
     name: 'the quick look ignores a clear',
-    file: 'libs/cache/cache.store.ts',
+    file: 'libs/cache/looks.ts',
     specs: [...tags, ...freshness],
-    find: 'value.epoch === epoch &&',
+    find: 'value.epoch === replies[0] &&',
     replace: '',
   },
   {
     name: 'the quick look ignores tags',
-    file: 'libs/cache/cache.store.ts',
+    file: 'libs/cache/looks.ts',
     specs: tags,
-    find: 'tag === tags[i] && value.tagEpochs[i] === epochs[i]',
+    find: 'tag === tags[i] && value.tagEpochs[i] === replies[tagsAt[i] ?? 0]',
     replace: 'tag === tags[i]',
   },
   {
     name: 'the quick look takes what has other tags',
-    file: 'libs/cache/cache.store.ts',
+    file: 'libs/cache/looks.ts',
     specs: tags,
-    find: 'tag === tags[i] && value.tagEpochs[i] === epochs[i]',
-    replace: 'value.tagEpochs[i] === epochs[i]',
+    find: 'tag === tags[i] && value.tagEpochs[i] === replies[tagsAt[i] ?? 0]',
+    replace: 'value.tagEpochs[i] === replies[tagsAt[i] ?? 0]',
+  },
+  {
+    name: 'a look is a command of its own',
+    file: 'libs/cache/looks.ts',
+    specs: looks,
+    find: 'if (batch.full) this.#send(batch);',
+    replace: 'this.#send(batch);',
+  },
+  {
+    name: 'one command takes any number of keys',
+    file: 'libs/cache/looks.ts',
+    specs: looks,
+    find: 'this.keys.length >= KEYS_AT_ONCE || ',
+    replace: '',
+  },
+  {
+    name: 'large values share a command',
+    file: 'libs/cache/looks.ts',
+    specs: looks,
+    find: ' || this.#chars >= CHARS_AT_ONCE',
+    replace: '',
+  },
+  {
+    name: 'what a value was last is noted once',
+    file: 'libs/cache/hot-keys.ts',
+    specs: ['libs/cache/hot-keys.spec'],
+    find: ' && known.chars === text.length',
+    replace: '',
+  },
+  {
+    name: 'all looks of a turn try a Redis that hangs',
+    file: 'libs/cache/cache.store.ts',
+    specs: looks,
+    find: '    this.#breaker.admit();\n',
+    replace: '',
+  },
+  {
+    name: 'looks that failed wait for ever',
+    file: 'libs/cache/looks.ts',
+    specs: looks,
+    find: 'for (const { reject } of this.#looks) reject(error);',
+    replace: 'void error;',
+  },
+  {
+    name: 'turns of the event loop are one',
+    file: 'libs/cache/loop-turn.ts',
+    specs: freshness,
+    find: 'this.#number++;',
+    replace: '',
   },
   {
     ...reader,
@@ -494,7 +544,7 @@ export default [
     ...flight,
     name: 'strict joins what began before',
     specs: freshness,
-    find: 'strict ? this.#unsent : ',
+    find: 'strict ? this.#turn === this.#airspace.turn.number : ',
     replace: '',
   },
   {
