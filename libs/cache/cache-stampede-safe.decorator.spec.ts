@@ -1,5 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { Injectable, Scope, type INestApplicationContext, type Provider } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Module,
+  Optional,
+  Scope,
+  type DynamicModule,
+  type INestApplicationContext,
+  type Provider,
+} from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { keysLeft } from '../../test/support/cache-bed.js';
@@ -30,13 +39,18 @@ afterEach(async () => {
 interface Boot {
   namespace?: string;
   cache?: SluiceCacheModuleOptions;
+  modules?: DynamicModule[];
 }
 
-async function boot(providers: Provider[], { namespace, cache }: Boot = {}): Promise<INestApplicationContext> {
+async function boot(
+  providers: Provider[],
+  { namespace, cache, modules = [] }: Boot = {},
+): Promise<INestApplicationContext> {
   const app = await Test.createTestingModule({
     imports: [
       SluiceRedisModule.forRoot({ redis: { url: redis.url }, ...(namespace !== undefined && { namespace }) }),
       SluiceCacheModule.forRootAsync({ useFactory: () => cache ?? {} }),
+      ...modules,
     ],
     providers,
   }).compile();
@@ -250,6 +264,50 @@ describe('@CacheStampedeSafe without a key', () => {
     })();
     const call = boot([Catalog, other], { namespace: 'shop' });
     await expect(call).rejects.toEqual(keyRequired('Catalog.find', 'the same name'));
+  });
+
+  describe('where a class is provided twice', () => {
+    @Injectable()
+    class Prices {
+      constructor(@Optional() @Inject('tenant') private readonly tenant: string) {}
+
+      @CacheStampedeSafe()
+      async find(id: string): Promise<string> {
+        return `${id} of ${this.tenant}`;
+      }
+
+      @CacheStampedeSafe()
+      async list(): Promise<string> {
+        return this.tenant;
+      }
+    }
+    const prices = (tenant: string): Provider => ({
+      provide: `${tenant} prices`,
+      useFactory: () => new Prices(tenant),
+    });
+    @Module({})
+    class TenantModule {}
+    const tenantModule = (tenant: string): DynamicModule => ({
+      module: TenantModule,
+      providers: [{ provide: 'tenant', useValue: tenant }, Prices],
+    });
+
+    it.each<[string, Provider[], DynamicModule[]]>([
+      ['by two factories', [prices('a'), prices('b')], []],
+      ['by two modules', [], [tenantModule('a'), tenantModule('b')]],
+      ['by Nest and as a value', [Prices, { provide: 'value', useValue: new Prices('b') }], []],
+    ])('fails the boot, %s: the objects would share what they load', async (_how, providers, modules) => {
+      const call = boot(providers, { namespace: 'shop', modules });
+      await expect(call).rejects.toEqual(keyRequired('Prices.find', 'provided more than once.*export it'));
+    });
+
+    it('boots with one object under two tokens', async () => {
+      const shared = [Prices, { provide: 'alias', useExisting: Prices }, { provide: 'tenant', useValue: 'a' }];
+      const again = { provide: 'made', inject: [Prices], useFactory: (one: Prices) => one };
+      const app = await boot([...shared, again], { namespace: 'shop' });
+      expect(await app.get<Prices>('made').find('1')).toBe('1 of a');
+      expect(await app.get<Prices>('alias').list()).toBe('a');
+    });
   });
 
   it('refuses to bind an object, which may be one of many', async () => {

@@ -40,7 +40,7 @@ export interface StampedeSafeOptions<
  *
  * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. Without a key, arguments must be plain
  * data (`SLUICE_CACHE_BAD_ARGUMENTS`), and the boot fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not be
- * safe: no namespace, a request-scoped or transient provider, two decorated classes of one name.
+ * safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one name.
  * `cache.methods['Class.method']` of the module's options outranks the options given here.
  *
  * @example

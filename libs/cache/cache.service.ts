@@ -75,7 +75,10 @@ export class CacheService implements OnApplicationBootstrap {
     const { local: limits } = this.#options;
     const { inbox, news: channel } = this.#store;
     const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
-    this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track });
+    const onGone = (tags?: readonly string[]): void => {
+      this.#reader.doubt(tags);
+    };
+    this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track, onGone });
     this.#reader = new Reader({ store: this.#store, wakeUps, local: this.#local, clock, random: this.#random, report });
     this.#changes = new Changes(this.#store, this.#reader, this.#local);
     shutdown.onClose(() => this.#reader.close());

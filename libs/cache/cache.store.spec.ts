@@ -256,6 +256,35 @@ describe('renew and release', () => {
   });
 });
 
+describe('a place in the queue of a source', () => {
+  const limited = { source: 'db', limit: 1 };
+  const queue = '{cache}~queue:db';
+
+  it('is left by who is told of a stale value, when it asks again, and by who waits no more', async () => {
+    await ask('busy', store.newToken(), limited);
+    const [first, second] = [store.newToken(), store.newToken()];
+    for (const token of [first, second]) expect((await ask('k', token, limited)).kind).toBe('full');
+    expect(await admin.zcard(queue)).toBe(2);
+    await store.set(':k', { text: '1', ttlMs: 1, staleMs: 60_000, tags: [] });
+    await until(async () => (await store.get(':k')) === undefined, { what: 'it is stale', everyMs: 2 });
+    expect((await ask('k', first, { ...limited, staleMs: 60_000, woken: true })).kind).toBe('stale');
+    expect(await admin.zrange(queue, '0', '-1')).toEqual([`${second} ${connections.get().inbox.channel}`]);
+    await store.leaveSlot('db', second, 1);
+    expect(await admin.exists(queue)).toBe(0);
+  });
+
+  it('that is left passes a free slot on', async () => {
+    const holder = store.newToken();
+    await ask('busy', holder, limited);
+    const [ghost, next] = [store.newToken(), wakeUps.expect(store.newToken())];
+    requests.push(next);
+    for (const token of [ghost, next.token]) await ask(token, token, limited);
+    await admin.del('{cache}~slots:db');
+    await store.leaveSlot('db', ghost, 1);
+    expect(await news(next)).toEqual({ verb: 'again' });
+  });
+});
+
 describe('set and delete', () => {
   it('void a load that runs: its process is told, and who waits is served', async () => {
     let loader = await granted();

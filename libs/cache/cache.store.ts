@@ -4,6 +4,7 @@ import { Breaker } from './breaker.js';
 import type { NotedFailure } from './cache.errors.js';
 import { pack } from './compression.js';
 import type { CacheKeys } from './cache.keys.js';
+import { Holdings } from './holdings.js';
 import type { Hot } from './hot-keys.js';
 import { Looks, type Glance } from './looks.js';
 import { askScript, type Answer } from './scripts/ask.script.js';
@@ -12,9 +13,7 @@ import { deleteScript } from './scripts/delete.script.js';
 import { failScript } from './scripts/fail.script.js';
 import { fillScript } from './scripts/fill.script.js';
 import { invalidateTagsScript } from './scripts/invalidate-tags.script.js';
-import { leaveSlotScript } from './scripts/leave-slot.script.js';
 import { peekScript } from './scripts/peek.script.js';
-import { releaseScript } from './scripts/release.script.js';
 import { renewSlotScript } from './scripts/renew-slot.script.js';
 import { renewScript } from './scripts/renew.script.js';
 import { setScript } from './scripts/set.script.js';
@@ -78,6 +77,7 @@ export class CacheStore {
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
   readonly #breaker: Breaker;
+  readonly #holdings: Holdings;
   readonly #looks: Looks;
   readonly #nonce = randomBytes(9).toString('base64url');
   #requests = 0;
@@ -89,6 +89,7 @@ export class CacheStore {
     this.news = connection.channel('cache');
     this.serverClock = new ServerClock(clock);
     this.#breaker = new Breaker(clock);
+    this.#holdings = new Holdings(connection, keys, timing.readTimeoutMs);
     this.#looks = new Looks(keys, this.serverClock, (looked) => this.#lookAt(looked));
     connection.commands.onUp(() => {
       this.#breaker.close();
@@ -121,13 +122,13 @@ export class CacheStore {
     return this.#looks.look(entry, hot);
   }
 
-  /** A lease granted by an answer that came too late is given back. */
+  /** What is granted by an answer that comes too late, or never, is given back. */
   async ask(entry: string, question: Question): Promise<Answer> {
     const { leaseMs, readTimeoutMs } = this.timing;
     const { token, keepMs, staleMs, lot, limit, source } = question;
     const { tagPrefix, epoch, recent } = this.#keys;
     const sentAtMs = this.serverClock.sent();
-    const answer = await this.#breaker.guard(() =>
+    const asking = this.#breaker.guard(() =>
       askScript.run(
         this.#connection.commands,
         {
@@ -157,16 +158,19 @@ export class CacheStore {
           deadlineMs: readTimeoutMs,
           late: (late) => {
             this.#breaker.close();
-            if (late.kind === 'load' || ('then' in late && late.then === 'load')) {
-              void this.release(entry, token).catch(() => {});
-              if (limit > 0) void this.leaveSlot(source, token, limit).catch(() => {});
-            }
+            this.#holdings.answeredLate(entry, question, late);
           },
         },
       ),
     );
-    this.serverClock.heard(answer.serverMs, sentAtMs);
-    return answer;
+    try {
+      const answer = await asking;
+      this.serverClock.heard(answer.serverMs, sentAtMs);
+      return answer;
+    } catch (error) {
+      this.#holdings.unanswered(entry, question, error);
+      throw error;
+    }
   }
 
   /** False: the lease was not this load's own any more, or what it loaded was invalidated; nothing was stored. */
@@ -202,16 +206,17 @@ export class CacheStore {
     return failScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
   }
 
-  /** False: the lease is lost. */
+  /** False: the lease is lost, or what is loaded under it was invalidated. */
   renew(entry: string, token: string): Promise<boolean> {
     const { leaseMs } = this.timing;
-    const call = { keys: { lease: this.#keys.lease(entry) }, args: { token, leaseMs } };
+    const { tagPrefix, epoch } = this.#keys;
+    const call = { keys: { lease: this.#keys.lease(entry), epoch }, args: { token, leaseMs, tagPrefix } };
     return renewScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
   }
 
+  /** Rejects if Redis does not confirm it; it is then repeated with the next connection. */
   release(entry: string, token: string): Promise<boolean> {
-    const call = { keys: { lease: this.#keys.lease(entry) }, args: { token } };
-    return releaseScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
+    return this.#holdings.release(entry, token);
   }
 
   renewSlot(source: string, token: string): Promise<void> {
@@ -220,13 +225,9 @@ export class CacheStore {
     return renewSlotScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
   }
 
+  /** The slot, or the place in the queue for one. Repeated as {@link release} is. */
   leaveSlot(source: string, token: string, limit: number): Promise<void> {
-    const keys = { slots: this.#keys.slots(source), queue: this.#keys.queue(source) };
-    return leaveSlotScript.run(
-      this.#connection.commands,
-      { keys, args: { token, limit } },
-      { deadlineMs: this.timing.readTimeoutMs },
-    );
+    return this.#holdings.leaveSlot(source, token, limit);
   }
 
   /** The value if there is one that is fresh. */

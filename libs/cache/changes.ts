@@ -36,24 +36,26 @@ export class Changes {
     );
   }
 
-  invalidateTags(tags: readonly string[]): Promise<void> {
-    return this.#changing(
+  async invalidateTags(tags: readonly string[]): Promise<void> {
+    await this.#changing(
       () => {
         this.#reader.forgetTagged(tags);
         for (const tag of tags) this.#local?.dropTag(tag);
       },
       () => this.#store.invalidateTags(tags),
     );
+    this.#reader.doubt(tags);
   }
 
-  clear(): Promise<void> {
-    return this.#changing(
+  async clear(): Promise<void> {
+    await this.#changing(
       () => {
         this.#reader.forgetTagged();
         this.#local?.clear();
       },
       () => this.#store.clear(),
     );
+    this.#reader.doubt();
   }
 
   async #changing<T>(forget: () => void, change: () => Promise<T>): Promise<T> {

@@ -7,14 +7,14 @@ import { hashArguments } from './hash-arguments.js';
  */
 export class DefaultKeys {
   readonly #namespace: string | undefined;
-  readonly #classes = new Map<string, Class>();
+  readonly #known = new Map<string, { readonly targetClass: Class; readonly instance: object | undefined }>();
 
   constructor(namespace: string | undefined) {
     this.#namespace = namespace;
   }
 
   /** @throws SluiceError `SLUICE_CACHE_KEY_REQUIRED` saying why */
-  check({ targetClass, className, method, scope }: WovenSite): void {
+  check({ targetClass, className, method, scope, instance }: WovenSite): void {
     const refuse = (why: string): SluiceError =>
       new SluiceError(
         'SLUICE_CACHE_KEY_REQUIRED',
@@ -31,9 +31,17 @@ export class DefaultKeys {
       );
     }
     if (className === '') throw refuse('its class has no name to tell it from others');
-    const other = this.#classes.get(className);
-    if (other !== undefined && other !== targetClass) throw refuse('another decorated class has the same name');
-    this.#classes.set(className, targetClass);
+    const other = this.#known.get(className);
+    if (other !== undefined && other.targetClass !== targetClass) {
+      throw refuse('another decorated class has the same name');
+    }
+    if (other !== undefined && other.instance !== instance) {
+      throw refuse(
+        'its class is provided more than once, and what tells the objects apart (a tenant, a database) would not be part of a ' +
+          'default key (or provide it once, and export it to the other modules)',
+      );
+    }
+    this.#known.set(className, { targetClass, instance });
   }
 
   keyOf({ self, className, declaredBy, method, args }: WovenCall): string {

@@ -118,13 +118,24 @@ export class Grant {
     this.#lease.end();
     if (this.#request.voided) return;
     const failure = { ...failureOf(error), backoffMs: this.#order.options.errorBackoffMs };
-    await this.#airspace.store.fail(this.#order.entry, this.#request.token, failure).catch(() => {});
+    await this.#airspace.store.fail(this.#order.entry, this.#request.token, failure).catch(() => {
+      this.release();
+    });
   }
 
-  /** Gives the lease up; unconfirmed: should that get lost, the lease expires. */
+  /** Gives the lease up. Nobody waits for it to be confirmed: the store sees to that. */
   release(): void {
     this.#lease.end();
     this.#airspace.store.release(this.#order.entry, this.#request.token).catch(() => {});
+  }
+
+  /**
+   * Tags were invalidated (without any: everything), and if the load began before, it is void. Redis is asked: this news may be older
+   * than the grant. Of tags that only the result will name, nobody knows yet.
+   */
+  doubt(tags?: readonly string[]): void {
+    const { options } = this.#order;
+    if (tags === undefined || options.tags.some((tag) => tags.includes(tag))) this.#lease.check();
   }
 
   /** On the way out: whoever waits for this load may load itself. This one goes on, for its callers alone. */

@@ -5,8 +5,9 @@ import type { Request } from './wake-ups.js';
 /**
  * The right to load a key, renewed at a third of its length until it ends.
  *
- * It is lost only when Redis says so: by a push (an invalidation), or by a refused renewal (a pause of this process,
- * or a push that did not arrive). A Redis that does not answer proves nothing, the load goes on, and its fill is fenced.
+ * It is lost only when Redis says so: by a push (an invalidation of the key), or by a refused renewal (a tag of it, or everything, was
+ * invalidated; a pause of this process; a push that did not arrive). A Redis that does not answer proves nothing, the load goes on,
+ * and its fill is fenced.
  */
 export class Lease {
   readonly #store: CacheStore;
@@ -14,6 +15,9 @@ export class Lease {
   readonly #entry: string;
   readonly #request: Request;
   #cancel: CancelTimer | undefined;
+  #renewing = false;
+  /** Counts what it was to be checked for. */
+  #doubts = 0;
   #ended = false;
 
   constructor(store: CacheStore, clock: Clock, entry: string, request: Request) {
@@ -36,14 +40,27 @@ export class Lease {
     await this.#store.release(this.#entry, this.#request.token).catch(() => {});
   }
 
+  /** Renews at once, to learn whether it is lost by now. However often it is called, one renewal is on its way. */
+  check(): void {
+    if (this.#ended) return;
+    this.#doubts++;
+    if (this.#renewing) return;
+    this.#cancel?.();
+    void this.#renew();
+  }
+
   #renewSoon(): void {
     this.#cancel = this.#clock.timer(this.#store.timing.leaseMs / 3, () => void this.#renew());
   }
 
   async #renew(): Promise<void> {
+    this.#renewing = true;
+    const doubts = this.#doubts;
     const mine = await this.#store.renew(this.#entry, this.#request.token).catch(() => undefined);
+    this.#renewing = false;
     if (this.#ended) return;
     if (mine === false) this.#request.void();
+    else if (this.#doubts > doubts) this.check();
     else this.#renewSoon();
   }
 }

@@ -18,6 +18,8 @@ export interface LocalTierOptions {
   readonly limits: LocalLimits;
   /** Has whoever asks told of changes that nobody announces, if that is wanted. */
   readonly track?: CacheStore['track'] | undefined;
+  /** Hears of invalidated tags; without any: of an invalidation of everything. */
+  readonly onGone?: (tags?: readonly string[]) => void;
 }
 
 /**
@@ -61,13 +63,15 @@ export class LocalTier {
   readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
   #proving = false;
   readonly #clock: Clock;
+  readonly #onGone: LocalTierOptions['onGone'];
   /** Counts what concerns answers of all keys. */
   #era = 0;
   /** The last announcement's number; undefined after a subscription. */
   #number: number | undefined;
 
-  constructor({ inbox, channel, clock, limits, track }: LocalTierOptions) {
+  constructor({ inbox, channel, clock, limits, track, onGone }: LocalTierOptions) {
     this.#clock = clock;
+    this.#onGone = onGone;
     this.#entries = new LRUCache({
       max: limits.maxEntries,
       maxSize: limits.maxBytes,
@@ -206,6 +210,8 @@ export class LocalTier {
     else if (what === 'key') for (const name of names) this.drop(name);
     else if (what === 'tag') for (const name of names) this.dropTag(name);
     else this.clear();
+    if (what === 'tag') this.#onGone?.(names);
+    else if (what === 'all') this.#onGone?.();
   }
 
   #tag(tag: string, key: string): void {

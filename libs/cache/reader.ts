@@ -82,6 +82,11 @@ export class Reader {
     }
   }
 
+  /** Has running loads with one of these tags (without any: all) find out whether they are void; their loaders are told. */
+  doubt(tags?: readonly string[]): void {
+    for (const grant of this.#airspace.grants) grant.doubt(tags);
+  }
+
   /** Leases are given back, so that others load at once; whoever waits goes to the source. */
   async close(): Promise<void> {
     this.#airspace.closed = true;

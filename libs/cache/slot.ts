@@ -20,7 +20,7 @@ export class Slot {
     this.#renewSoon();
   }
 
-  /** Unconfirmed: should it get lost, the slot lapses. */
+  /** Nobody waits for it to be confirmed: the store sees to that. */
   leave(): void {
     if (this.#left) return;
     this.#left = true;

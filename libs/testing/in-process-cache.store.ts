@@ -133,8 +133,11 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
 
   renew(key: string, token: string): Promise<boolean> {
     const lease = this.#own(key, token);
-    if (lease) lease.untilMs = this.#now() + this.timing.leaseMs;
-    return Promise.resolve(lease !== undefined);
+    if (!lease) return Promise.resolve(false);
+    const current = this.#current(lease.since, lease.tags);
+    if (current) lease.untilMs = this.#now() + this.timing.leaseMs;
+    else this.#end(key, lease, 'again', '');
+    return Promise.resolve(current);
   }
 
   release(key: string, token: string): Promise<boolean> {

@@ -221,6 +221,29 @@ describe('SluiceTestingModule', () => {
     expect(await cache.get('a')).toBeUndefined();
   });
 
+  it('caches: a loader is told of an invalidated tag and of a clear, and who called it gets what is loaded next', async () => {
+    const cache = app.get(CacheService);
+    for (const invalidate of [() => cache.invalidateTags('t'), () => cache.clear()]) {
+      let loads = 0;
+      const call = cache.getOrLoad(
+        'k',
+        ({ signal }) =>
+          ++loads === 2
+            ? 'new'
+            : new Promise((_, reject) => {
+                signal.addEventListener('abort', () => {
+                  reject(signal.reason as Error);
+                });
+              }),
+        { tags: ['t'] },
+      );
+      await until(() => loads === 1, { what: 'it loads', everyMs: 1 });
+      await invalidate();
+      expect(await call).toBe('new');
+      expect(loads).toBe(2);
+    }
+  });
+
   it('queues: records, and runs when told to, with retries and dead letters', async () => {
     const queue = app.get(TestingQueue);
     const ids = await app.get(QueueService).publishMany(Orders, [{ id: 1 }, { id: 2, fails: 1 }, { id: 3, fails: 9 }]);

@@ -12,6 +12,10 @@ const fill = { file: 'libs/cache/scripts/fill.script.ts' };
 const reader = { file: 'libs/cache/reader.ts', specs: service };
 const lease = { file: 'libs/cache/lease.ts', specs: service };
 
+const giveBacks = ['libs/cache/give-backs.spec'];
+const holdings = { file: 'libs/cache/holdings.ts', specs: giveBacks };
+const calledOff = ['libs/cache/cache.called-off.spec'];
+const changes = { file: 'libs/cache/changes.ts', specs: calledOff };
 const tier = { file: 'libs/cache/local-tier.ts', specs: ['libs/cache/local-tier.spec'] };
 const local = ['libs/cache/cache.local.spec'];
 
@@ -157,10 +161,10 @@ export default [
   { ...reader, name: 'a shutdown keeps its leases', find: 'grant.giveBack()', replace: 'grant.end(Promise.resolve())' },
   {
     name: 'a late grant is kept',
-    file: 'libs/cache/cache.store.ts',
+    file: 'libs/cache/holdings.ts',
     specs: service,
-    find: "if (late.kind === 'load' ||",
-    replace: "if (late.kind === 'full' ||",
+    find: 'if (granted) void this.release(entry, token).catch(() => {});',
+    replace: 'if (granted) void 0;',
   },
   {
     name: 'nobody asks again after a re-subscribe',
@@ -191,7 +195,138 @@ export default [
     replace: 'this.#options.methods.get(method) ?? {}, declared',
   },
 
+  {
+    name: 'objects of one class share a default key',
+    file: 'libs/cache/default-keys.ts',
+    specs: decorator,
+    find: 'other !== undefined && other.instance !== instance',
+    replace: 'false',
+  },
+
+  // What nobody holds any more.
+  {
+    ...holdings,
+    name: 'nothing is given back with a new connection',
+    find: 'void this.#giveBacks.retry()',
+    replace: '{}',
+  },
+  {
+    ...holdings,
+    name: 'a lease whose grant nobody read is kept',
+    find: 'this.#giveBacks.later(leaseOf(token), (late) => this.#release(entry, token, late));',
+    replace: '',
+  },
+  {
+    ...holdings,
+    name: 'a slot whose grant nobody read is kept',
+    find: 'if (limit > 0) this.#giveBacks.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));',
+    replace: '',
+  },
+  {
+    ...holdings,
+    name: 'a place in a queue that nobody heard of is kept',
+    find: "(granted || answer.kind === 'full')",
+    replace: 'granted',
+  },
+  { ...holdings, name: 'who goes on alone stays queued', find: '} else if (woken) {', replace: '} else if (false) {' },
+  {
+    name: 'who waits no more stays queued',
+    file: 'libs/cache/scripts/leave-slot.script.ts',
+    specs: store,
+    find: "redis.call('ZREM', queue, token .. ' ' .. inbox)",
+    replace: '',
+  },
+  {
+    ...ask,
+    name: 'who takes a stale value stays queued',
+    specs: store,
+    find: 'if kind then return answer(kind, nowMs, stored) end\n    redis',
+    replace: 'if kind then return { kind, nowMs, stored } end\n    redis',
+  },
+  {
+    name: 'an error that Redis was not told of keeps its lease',
+    file: 'libs/cache/grant.ts',
+    specs: giveBacks,
+    find: 'failure).catch(() => {\n      this.release();\n    });',
+    replace: 'failure).catch(() => {});',
+  },
+  {
+    name: 'what Redis did not confirm is forgotten',
+    file: 'libs/cache/give-backs.ts',
+    specs: giveBacks,
+    find: 'this.later(name, giveBack);\n      throw',
+    replace: 'throw',
+  },
+  {
+    name: 'what cannot be given back piles up',
+    file: 'libs/cache/give-backs.ts',
+    specs: giveBacks,
+    find: 'if (this.#owed.size <= MOST) return;',
+    replace: 'return;',
+  },
+
   // Epochs.
+  {
+    name: 'a renewal does not look at the epochs',
+    file: 'libs/cache/scripts/renew.script.ts',
+    specs: calledOff,
+    find: 'if not current(held[2], held[3]) then',
+    replace: 'if false then',
+  },
+  {
+    name: 'who waits for a load that a renewal ended is not told',
+    file: 'libs/cache/scripts/renew.script.ts',
+    specs: calledOff,
+    find: "tell(lease, 'again', '')",
+    replace: '',
+  },
+  {
+    ...changes,
+    name: 'the loaders of the process are not told of a tag',
+    find: 'this.#reader.doubt(tags);',
+    replace: '',
+  },
+  {
+    ...changes,
+    name: 'the loaders of the process are not told of a clear',
+    find: 'this.#reader.doubt();',
+    replace: '',
+  },
+  {
+    ...tier,
+    name: 'loaders elsewhere are not told of a tag',
+    specs: calledOff,
+    find: "if (what === 'tag') this.#onGone?.(names);\n    else if (what",
+    replace: 'if (what',
+  },
+  {
+    ...tier,
+    name: 'loaders elsewhere are not told of a clear',
+    specs: calledOff,
+    find: "else if (what === 'all') this.#onGone?.();",
+    replace: '',
+  },
+  {
+    ...lease,
+    name: 'a renewal on its way tells the newest',
+    specs: calledOff,
+    find: 'this.#doubts > doubts',
+    replace: 'false',
+  },
+  {
+    name: 'old news ends a new load',
+    file: 'libs/cache/grant.ts',
+    specs: calledOff,
+    find: 'this.#lease.check();',
+    replace: 'this.#request.void();',
+  },
+  {
+    name: 'news of any tag has all loads renewed',
+    file: 'libs/cache/grant.ts',
+    specs: calledOff,
+    find: 'tags === undefined || options.tags.some((tag) => tags.includes(tag))',
+    replace: 'options.tags !== tags',
+  },
   {
     name: 'a clear is not noticed',
     file: 'libs/cache/scripts/epoch.fragment.ts',

@@ -1,11 +1,46 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { Transform, type TransformCallback } from 'node:stream';
+
+/** What Redis says on one connection. */
+class Answers extends Transform {
+  /** Its client has subscribed to something: what it hears is never held. */
+  subscriber = false;
+  deaf = false;
+  holding = false;
+  /** What waits, in order. */
+  readonly held: Buffer[] = [];
+  readonly #onHeard: (bytes: number) => void;
+
+  constructor(onHeard: (bytes: number) => void) {
+    super();
+    this.#onHeard = onHeard;
+  }
+
+  override _transform(bytes: Buffer, _encoding: BufferEncoding, passed: TransformCallback): void {
+    if (this.deaf) {
+      passed();
+      return;
+    }
+    if (this.subscriber) this.#onHeard(bytes.length);
+    else if (this.holding) {
+      this.held.push(bytes);
+      passed();
+      return;
+    }
+    passed(null, bytes);
+  }
+
+  release(): void {
+    this.holding = false;
+    for (const bytes of this.held.splice(0)) this.push(bytes);
+  }
+}
 
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
-  /** Its client has subscribed to something. */
-  subscriber: boolean;
+  readonly answers: Answers;
 }
 
 /** A TCP proxy of a Redis on this machine, through which connections can fail in ways that a server cannot show. */
@@ -16,6 +51,8 @@ export class FaultProxy {
   readonly #passing = new Set<Pair>();
   readonly #frozen = new Set<Socket>();
   #target: number;
+  #holding = false;
+  #heard = 0;
 
   private constructor(listener: Server, target: number) {
     this.#listener = listener;
@@ -39,9 +76,9 @@ export class FaultProxy {
 
   /** From now on nothing passes through the connections that there are, in either direction: they are half-open. */
   freeze(): void {
-    for (const { client, server } of this.#passing) {
+    for (const { client, server, answers } of this.#passing) {
       client.unpipe(server).pause();
-      server.unpipe(client).pause();
+      server.unpipe(answers).pause();
       this.#frozen.add(client);
     }
     this.#passing.clear();
@@ -55,12 +92,31 @@ export class FaultProxy {
 
   /** From now on what Redis says to the subscribers that there are does not arrive. New connections hear. How many were deafened. */
   deafen(): number {
-    const subscribers = [...this.#passing].filter(({ subscriber }) => subscriber);
-    for (const pair of subscribers) {
-      pair.server.unpipe(pair.client).resume();
-      pair.subscriber = false;
-    }
+    const subscribers = [...this.#passing].filter(({ answers }) => answers.subscriber && !answers.deaf);
+    for (const { answers } of subscribers) answers.deaf = true;
     return subscribers.length;
+  }
+
+  /** From now on answers wait; what is published goes on arriving. */
+  hold(): void {
+    this.#holding = true;
+    for (const { answers } of this.#passing) answers.holding = true;
+  }
+
+  /** The answers that wait. */
+  get held(): string {
+    return [...this.#passing].map(({ answers }) => Buffer.concat(answers.held).toString('latin1')).join('');
+  }
+
+  /** What waits goes on, in order, and so does whatever follows. */
+  release(): void {
+    this.#holding = false;
+    for (const { answers } of this.#passing) answers.release();
+  }
+
+  /** How many bytes subscribers have got. */
+  get heard(): number {
+    return this.#heard;
   }
 
   /** All connections die; new ones lead to `target`: what a failover looks like to a client. */
@@ -77,7 +133,11 @@ export class FaultProxy {
 
   #join(client: Socket): void {
     const server = connect(this.#target, '127.0.0.1');
-    const pair: Pair = { client, server, subscriber: false };
+    const answers = new Answers((bytes) => {
+      this.#heard += bytes;
+    });
+    answers.holding = this.#holding;
+    const pair: Pair = { client, server, answers };
     this.#passing.add(pair);
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
@@ -92,8 +152,9 @@ export class FaultProxy {
       });
     }
     client.on('data', (bytes) => {
-      if (bytes.toString('latin1').toLowerCase().includes('\r\nsubscribe\r\n')) pair.subscriber = true;
+      answers.subscriber ||= /\r\np?subscribe\r\n/i.test(bytes.toString('latin1'));
     });
-    client.pipe(server).pipe(client);
+    client.pipe(server);
+    server.pipe(answers).pipe(client);
   }
 }

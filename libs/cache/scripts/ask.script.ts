@@ -109,7 +109,7 @@ if limit > 0 then
   -- Those who came before are served before.
   if woken == 0 and free > 0 and wakeQueued(free) == 1 then free = 0 end
   if free <= 0 and not redis.call('ZSCORE', slots, token) then
-    if kind then return { kind, nowMs, stored } end
+    if kind then return answer(kind, nowMs, stored) end
     redis.call('ZADD', queue, woken == 1 and nowMs - 1000000000 or nowMs, queued)
     redis.call('PEXPIRE', queue, 100 * leaseMs)
     return { 'full', nowMs }

@@ -1,20 +1,31 @@
 import { defineScript, lua } from '../../redis/index.js';
+import { CURRENT_LUA } from './epoch.fragment.js';
+import { LEASE_LUA } from './lease.fragment.js';
 
 /**
- * Extends the lease of a load that runs.
+ * Extends the lease of a load that runs, unless an epoch that it began in has ended: then nothing of it would be stored, and
+ * who waits for it asks again.
  *
- * KEYS   lease
- * ARGV   token, leaseMs
- * Reply  1 extended | 0 void: not this load's own any more; nothing changed
+ * KEYS   lease, epoch
+ * ARGV   token, leaseMs, tagPrefix
+ * Reply  1 extended | 0 void: not this load's own any more, or ended now
  *
- * Late or repeated, it extends a lease that is its own anyway; another's it never touches.
+ * As much work as the load has tags. Late or repeated, it extends a lease that is its own anyway; another's it never touches.
  */
 export const renewScript = defineScript({
   name: 'cache-renew',
-  keys: ['lease'],
-  args: { token: 'text', leaseMs: 'number' },
+  keys: ['lease', 'epoch'],
+  args: { token: 'text', leaseMs: 'number', tagPrefix: 'text' },
   lua: lua`
-if redis.call('HGET', lease, 'token') ~= token then return 0 end
+${CURRENT_LUA}
+${LEASE_LUA}
+local held = redis.call('HMGET', lease, 'token', 'epoch', 'tags')
+if held[1] ~= token then return 0 end
+if not current(held[2], held[3]) then
+  tell(lease, 'again', '')
+  redis.call('DEL', lease)
+  return 0
+end
 return redis.call('PEXPIRE', lease, leaseMs)
 `,
   decode: (reply) => reply === 1,

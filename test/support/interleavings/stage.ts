@@ -1,6 +1,6 @@
+import { FaultProxy } from '../fault-proxy.js';
 import { forkApp, type ForkedApp } from '../fork-app.js';
 import { until } from '../until.js';
-import { startLink, type Link } from './link.js';
 import type { LoadEvent, Outcome } from './member.js';
 
 /** How long things are given. All are the same for whoever is compared. */
@@ -25,7 +25,7 @@ export interface SeenLoad {
 export class Member {
   constructor(
     readonly app: ForkedApp,
-    readonly link: Link,
+    readonly link: FaultProxy,
   ) {}
 
   ask(key: string, tag = 'tag'): Promise<unknown> {
@@ -71,7 +71,7 @@ export class Stage {
   async start(processes: number, program: string | URL, env: Record<string, string>): Promise<void> {
     await Promise.all(
       Array.from({ length: processes }, async () => {
-        const link = await startLink(this.#url);
+        const link = await FaultProxy.to(Number(new URL(this.#url).port));
         const app = await forkApp(program, { env: { ...env, REDIS_URL: link.url } });
         app.on('load', (event: LoadEvent) => {
           this.#began(app, event);
