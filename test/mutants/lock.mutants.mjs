@@ -48,6 +48,33 @@ export default [
   },
   {
     ...service,
+    name: 'who brings an owner leaves no record',
+    file: grant,
+    find: "if owner == nonce and redis.call('EXISTS', lock, queue) == 0 then",
+    replace: "if redis.call('EXISTS', lock, queue) == 0 then",
+  },
+  {
+    ...late,
+    name: 'a release that is late frees what another holds',
+    file: 'libs/lock/scripts/release.script.ts',
+    find: " and redis.call('GET', lock) == nonce",
+    replace: '',
+  },
+  {
+    ...minHold,
+    name: 'the short way of a release forgets minHoldMs',
+    file: 'libs/lock/scripts/release.script.ts',
+    find: " and minHold == '0' and",
+    replace: ' and',
+  },
+  {
+    ...lease,
+    name: 'a grant is claimed before its waiter starts',
+    find: 'this.#nextRenewal(now) : now;',
+    replace: 'this.#nextRenewal(now) : now;\n    if (!grant.claimed) this.due();',
+  },
+  {
+    ...service,
     name: 'a release leaves the lock free',
     file: 'libs/lock/scripts/release.script.ts',
     find: '  settle({})\n',
