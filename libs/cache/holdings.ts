@@ -1,10 +1,17 @@
 import { RedisUnavailableError, type RedisConnection } from '../redis/index.js';
 import type { CacheKeys } from './cache.keys.js';
-import type { Question } from './cache.store.js';
 import { GiveBacks } from './give-backs.js';
 import type { Answer } from './scripts/ask.script.js';
 import { leaveSlotScript } from './scripts/leave-slot.script.js';
 import { releaseScript } from './scripts/release.script.js';
+
+/** Of a question, what names that which it may have been granted. */
+interface Asked {
+  readonly token: string;
+  readonly source: string;
+  readonly limit: number;
+  readonly woken: boolean;
+}
 
 /** What requests of this process hold in Redis, and how it is given back: leases, slots at sources, places in their queues. */
 export class Holdings {
@@ -31,7 +38,7 @@ export class Holdings {
   }
 
   /** Whoever asked has gone on without an answer: what the question may have been granted is nobody's. */
-  unanswered(entry: string, { token, source, limit, woken }: Question, error: unknown): void {
+  unanswered(entry: string, { token, source, limit, woken }: Asked, error: unknown): void {
     if (error instanceof RedisUnavailableError && error.outcome === 'unknown') {
       this.#giveBacks.later(leaseOf(token), (late) => this.#release(entry, token, late));
       if (limit > 0) this.#giveBacks.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
@@ -42,7 +49,7 @@ export class Holdings {
   }
 
   /** The answer came after all, and grants what nobody uses. */
-  answeredLate(entry: string, { token, source, limit }: Question, answer: Answer): void {
+  answeredLate(entry: string, { token, source, limit }: Asked, answer: Answer): void {
     const granted = answer.kind === 'load' || ('then' in answer && answer.then === 'load');
     if (granted) void this.release(entry, token).catch(() => {});
     else this.#giveBacks.settle(leaseOf(token));
