@@ -11,12 +11,12 @@ export interface Glance {
 }
 
 /**
- * No more keys in one command: a server does nothing else meanwhile. At 32 most of what a command costs is shared already
- * (docs/adr/0014), and while the values of the first arrive, the server works on the next.
+ * With so many keys a command is full: the server does nothing else while it answers one, and works on the next while what it
+ * answered is being read.
  */
 const KEYS_AT_ONCE = 64;
 
-/** Nor more characters, by what the values were last: the first of a reply is read when the last has arrived. */
+/** Or with so many characters, by what the values were last: the first of a reply is read when the last has arrived. */
 const CHARS_AT_ONCE = 64 * 1024;
 
 /** Sends `MGET`. */
