@@ -63,6 +63,11 @@ describe('runRow', () => {
     expect((await run(given)).result.samples['sluice']).toEqual([1, 2]);
   });
 
+  it('splits rounds into short ones where the row wants it', async () => {
+    const given = row({ sluice: figures(0, 1, 2, 3, 4, 5, 6), raw: figures(0, 6, 5, 4, 3, 2, 1) }, {}, { splits: 2 });
+    expect((await run(given)).result.samples).toEqual({ sluice: [1, 2, 3, 4, 5, 6], raw: [6, 5, 4, 3, 2, 1] });
+  });
+
   it('measures a slow peer once, and not at all in a first look', async () => {
     const slow = (): Row => row({ sluice: async () => 1, slowPeers: { slow: figures(60) } });
     expect((await run(slow())).result.peers).toEqual({ slow: 60 });
@@ -111,6 +116,11 @@ describe('a verdict', () => {
   it('is refused where they scatter and contradict each other', async () => {
     expect(await judged([10, 30, 15, 40, 12], [10, 10, 10, 10, 10])).toBe('unclear');
     expect(await judged([15, 15, 15, 15, 15], [10, 4, 12, 5, 10])).toBe('unclear');
+  });
+
+  it('stands where both sides scatter alike', async () => {
+    expect(await judged([19, 42, 60, 21, 38], [10, 20, 31, 10, 20])).toBe('met');
+    expect(await judged([21, 42, 66, 19.9, 44], [10, 20, 31, 10, 20])).toBe('missed');
   });
 
   it('stands where they scatter and all say the same', async () => {

@@ -50,6 +50,8 @@ export interface Row {
   figures: readonly Figure[];
   /** Default: as many as the run says. For work that takes seconds. */
   rounds?: number;
+  /** Each round is this many short ones, so that the contenders follow each other closely. For work that takes no fixed time. */
+  splits?: number;
   /** Default true. False where a fresh process does the work, so that there is nothing to warm. */
   warmUp?: boolean;
   measure(ctx: BenchContext): Promise<Contenders>;
@@ -112,7 +114,7 @@ export interface RunOptions extends BenchContext {
   observe?: Observe;
 }
 
-/** The middle half of a claim's samples may reach over this share of their median, or every round must agree with it. */
+/** The middle half of what a claim rests on may reach over this share of its median, or every round must agree with it. */
 const SPREAD_LIMIT = 0.2;
 
 /** Measures one row: a warm-up each, then the rounds in turns (A B A B), so that what drifts drifts for all. */
@@ -135,7 +137,7 @@ export async function runRow(row: Row, options: RunOptions): Promise<Result[]> {
     if (load) taken.get(name)?.loads.push(load);
   };
   try {
-    const rounds = options.quick ? options.rounds : (row.rounds ?? options.rounds);
+    const rounds = (options.quick ? options.rounds : (row.rounds ?? options.rounds)) * (row.splits ?? 1);
     for (let round = row.warmUp === false ? 1 : 0; round <= rounds; round++) {
       for (const contender of inTurns) await take(contender, round > 0);
     }
@@ -187,14 +189,17 @@ function worst(results: readonly Result[]): Verdict | undefined {
 }
 
 /**
- * By the medians, if they can be trusted: the samples of both sides lie close together, or every round by itself says
- * the same (a latency of 3 or 6 ms scatters, and is below 50 for all that).
+ * By the medians, if they can be trusted: the samples of both sides lie close together, or those of one round stand in the same
+ * ratio each time (a machine that grows slow does so for both), or every round by itself says the same (a latency of 3 or 6 ms
+ * scatters, and is below 50 for all that).
  */
 function judge({ met }: Figure, samples: Record<string, readonly number[]>): Verdict {
   if (met === undefined) return 'none';
   const verdict = met(valuesOf(samples, median));
   const { sluice = [], raw } = samples;
-  const calm = [sluice, raw ?? []].every((values) => values.length < 2 || relativeSpread(values) <= SPREAD_LIMIT);
+  const isCalm = (values: readonly number[]): boolean => values.length < 2 || relativeSpread(values) <= SPREAD_LIMIT;
+  const ratios = raw?.map((value, i) => (sluice[i] ?? Number.NaN) / value) ?? [Number.NaN, Number.NaN];
+  const calm = [sluice, raw ?? []].every(isCalm) || isCalm(ratios);
   const unanimous = sluice.every((_, i) => met(valuesOf(samples, (of) => of[i] ?? median(of))) === verdict);
   return calm || unanimous ? (verdict ? 'met' : 'missed') : 'unclear';
 }

@@ -1,6 +1,6 @@
 import { defineBench } from './bench.js';
 import { hitsCurve } from './cache.curves.js';
-import { localHit, redisHit } from './cache.hits.js';
+import { localHit, redisHit, SPLITS } from './cache.hits.js';
 import { loads } from './cache.loads.js';
 import { wake } from './cache.wake.js';
 import { CACHE_SETTINGS } from './peers/caches.js';
@@ -34,6 +34,7 @@ export default defineBench({
           met: ({ sluice, peers }) => sluice >= 1.25 * Math.max(...Object.values(peers)),
         },
       ],
+      splits: SPLITS,
       measure: localHit,
     },
     {
@@ -46,6 +47,7 @@ export default defineBench({
           met: ({ sluice, raw }) => sluice >= 0.85 * (raw ?? Infinity),
         },
       ],
+      splits: SPLITS,
       measure: redisHit,
     },
     {

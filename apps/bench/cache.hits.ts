@@ -7,6 +7,10 @@ import type { BenchContext, Contenders, Measure } from './bench.js';
 import { CACHE_PEERS, type CachePeer, type Tiers } from './peers/caches.js';
 
 const IN_FLIGHT = 200;
+
+/** Rounds of a fraction of a second. */
+export const SPLITS = 5;
+
 /** So many that reads of one key seldom coincide: each is a command. */
 const KEYS = 5_000;
 
@@ -37,7 +41,7 @@ export async function localHit({ redis, quick }: BenchContext): Promise<Contende
     await cache.getOrLoad(key, () => user(id));
   }
   const read = (key: string): Promise<unknown> => Promise.resolve(memory.get(key) ?? missed());
-  const reads = quick ? 50_000 : 300_000;
+  const reads = quick ? 20_000 : 60_000;
   const perSecond =
     (hit: (key: string) => Promise<unknown>): Measure =>
     async () => {
@@ -63,7 +67,7 @@ export async function redisHit({ redis, quick }: BenchContext): Promise<Contende
   const keys = Array.from({ length: KEYS }, (_, id) => `user:${id}`);
   await Promise.all(keys.map((key, id) => cache.set(key, user(id))));
   await Promise.all(keys.map((key, id) => client.set(key, JSON.stringify(user(id)))));
-  const reads = quick ? 20_000 : 150_000;
+  const reads = quick ? 5_000 : 30_000;
   const perSecond =
     (hit: (key: string) => Promise<unknown>): Measure =>
     async () => {

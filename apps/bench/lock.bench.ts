@@ -1,7 +1,7 @@
 import { defineBench, type Values } from './bench.js';
 import { handoffCurve } from './lock.curves.js';
 import { handoff } from './lock.handoff.js';
-import { parallel, sequential } from './lock.pairs.js';
+import { parallel, sequential, SPLITS } from './lock.pairs.js';
 import { takeover } from './lock.takeover.js';
 import { lockMemoryCurve } from './memory.curves.js';
 import { LOCK_SETTINGS } from './peers/locks.js';
@@ -23,6 +23,7 @@ export default defineBench({
           met: (all) => all.sluice <= 1.15 * (all.raw ?? 0) && belowPeers(all),
         },
       ],
+      splits: SPLITS,
       measure: sequential,
     },
     {
@@ -35,6 +36,7 @@ export default defineBench({
           met: ({ sluice, raw }) => sluice >= 0.85 * (raw ?? Infinity),
         },
       ],
+      splits: SPLITS,
       measure: parallel,
     },
     {
