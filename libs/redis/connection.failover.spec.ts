@@ -86,14 +86,12 @@ describe('a master that a failover made a replica, and that keeps its sockets', 
   it("is the user's to leave, on a client of his", async () => {
     const client = new Redis(first.url);
     clients.push(client);
-    const { commands } = (await open({ redis: { client } })).get();
-    // The subscriber's: it is a socket of ours.
-    const subscriber = async (): Promise<string | undefined> =>
-      /^id=(\d+)/.exec(await commands.send<string>('client', ['list', 'type', 'pubsub']))?.[1];
-    await until(subscriber, { what: 'it has subscribed' });
+    const connection = (await open({ redis: { client } })).get();
+    const ours = connection.openLink('ours');
+    expect(await ours.waitUntilUp(5_000)).toBe(true);
     await failOver();
-    const before = await subscriber();
-    await expect(commands.send('set', ['k', 'v'])).rejects.toThrow('READONLY');
-    expect(await subscriber()).toBe(before);
+    await expect(connection.commands.send('set', ['k', 'v'])).rejects.toThrow('READONLY');
+    // A socket that is on its way down takes no commands any more.
+    expect([connection.commands.up, ours.up]).toEqual([true, true]);
   });
 });

@@ -23,13 +23,20 @@ export interface Fleet {
   queue: QueueService;
   /** All that were started, to be ended in any case. */
   apps: ForkedApp[];
+  /** What began of the queue `long`, and in which process. */
+  long: Begun[];
+}
+
+export interface Begun {
+  readonly id: string;
+  readonly by: string;
 }
 
 interface Member {
   readonly pid: number;
   readonly app: ForkedApp;
   readonly readyMs: number;
-  /** When each task began there. */
+  /** When each task of its lane began there. */
   readonly started: Map<string, number>;
 }
 
@@ -42,12 +49,15 @@ const BURST = 2_000;
 const IN_THE_MIDDLE = 100;
 
 /** A process that works on these queues and tells what it starts. */
-export async function startMember({ url, ledger, apps }: Fleet, queues: readonly string[]): Promise<Member> {
+export async function startMember({ url, ledger, apps, long }: Fleet, queues: readonly string[]): Promise<Member> {
   const env = { REDIS_URL: url, LEDGER: ledger, QUEUES: queues.join(',') };
   const app = await forkApp('queue-worker', { env, readyWithinMs: NEVER_MS });
   apps.push(app);
   const started = new Map<string, number>();
-  app.on('started', ({ id }: { id: string }) => started.set(id, performance.now()));
+  app.on('started', ({ id, queue }: { id: string; queue: string }) => {
+    if (queue === 'long') long.push({ id, by: String(app.pid) });
+    else started.set(id, performance.now());
+  });
   return { pid: app.pid, app, readyMs: performance.now(), started };
 }
 
