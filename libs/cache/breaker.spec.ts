@@ -160,8 +160,18 @@ describe('a Redis in trouble', () => {
       expect(await cache.getOrLoad('k', () => 'source')).toBe('cached');
       expect(await cache.getOrLoad('k', () => 'source')).toBe('cached');
       expect(await cache.getOrLoad('other', () => 'source')).toBe('source');
-      await expect(cache.delete('k')).rejects.toMatchObject({ message: expect.stringContaining('READONLY') });
-      await expect(cache.invalidateTags('a')).rejects.toMatchObject({ message: expect.stringContaining('READONLY') });
+      // Refused for the first time, it connected anew: it might have been another server by now.
+      const refused = (write: () => Promise<unknown>): Promise<unknown> =>
+        until(
+          () =>
+            write().then(
+              () => false,
+              (error: unknown) => String(error).includes('READONLY'),
+            ),
+          { what: 'refused' },
+        );
+      await refused(() => cache.delete('k'));
+      await refused(() => cache.invalidateTags('a'));
     } finally {
       admin.disconnect();
       await replica.stop();

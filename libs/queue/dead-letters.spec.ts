@@ -151,6 +151,30 @@ describe('redrive', () => {
     expect(await numbers('{tasks}:~retry:b')).toEqual([2]);
   });
 
+  it.each([[['a']], [['a', 'b']]])(
+    'leaves those of a group that reads no more, where %j do, and names the fix',
+    async (groups) => {
+      await bury(2, { group: 'gone' });
+      await bury(1, { from: 2, group: 'a' });
+      for (const group of groups) await admin.xgroup('CREATE', 'tasks', group, '0', 'MKSTREAM');
+      await expect(dead.redrive()).rejects.toMatchObject({
+        code: 'SLUICE_QUEUE_NO_GROUP',
+        message:
+          "dead letters for group 'gone' stay: it does not read queue 'tasks' (any more); groups that do: " +
+          `${groups.map((group) => `'${group}'`).join(', ')}. Say which one shall run them, redrive({ toGroup }); 1 others went back`,
+      });
+      const backIn = groups.length === 1 ? 'tasks' : '{tasks}:~retry:a';
+      expect(await numbers(backIn)).toEqual([2]);
+      expect(await numbers('{tasks}:~dead')).toEqual([0, 1]);
+      await expect(dead.redrive({ toGroup: 'nobody' })).rejects.toMatchObject({ code: 'SLUICE_QUEUE_NO_GROUP' });
+      expect(await numbers('{tasks}:~dead')).toEqual([0, 1]);
+      expect(await dead.redrive({ toGroup: 'a' })).toBe(2);
+      expect(await numbers(backIn)).toEqual([2, 0, 1]);
+      expect(await admin.exists('{tasks}:~retry:gone', '{tasks}:~retry:nobody')).toBe(0);
+      await expect(dead.redrive({ toGroup: '' })).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+    },
+  );
+
   it('goes to all groups where no group gave it up', async () => {
     // A delayed task without a readable body: it never came to a group.
     await bury(1, { group: '' });

@@ -1,9 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { Injectable, Module } from '@nestjs/common';
+import { gate } from '../../test/support/gate.js';
 import type { QueueApp } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { TaskHandler, type Task } from './index.js';
+import { RELEASED } from './queue.keys.js';
 
 const LEASE_MS = 300;
 const bed = new QueueBed();
@@ -76,6 +78,46 @@ describe('two groups on one queue', () => {
     await until(() => seen.length === 4, { what: 'both ran both' });
     expect(seen.sort()).toEqual(['bill 1', 'bill 2', 'mail 1', 'mail 2']);
     await untilNothingIsLeft();
+  });
+
+  it('leave a handler no more in hand than it has room for, though the queue and its retries have some for it', async () => {
+    const retry = '{tasks}:~retry:a';
+    for (const group of ['a', 'b']) await bed.admin.xgroup('CREATE', 'tasks', group, '0', 'MKSTREAM');
+    const payload = (n: number): string[] => ['payload', String(n), 'timestamp', '1700000000', 'retry_count', '0'];
+    for (const n of [1, 2, 3]) await bed.admin.xadd('tasks', '*', ...payload(n));
+    for (const n of [4, 5, 6]) await bed.admin.xadd(retry, '*', ...payload(n));
+    const gates = [gate(), gate()];
+    const runs: number[] = [];
+    await bed.start({
+      handlers: {
+        tasks: {
+          run: async ({ payload: n }: Task<number>) => {
+            runs.push(n);
+            await gates[runs.length - 1]?.opened;
+          },
+          options: { group: 'a', concurrency: 1 },
+        },
+      },
+      queue: { leaseMs: LEASE_MS },
+    });
+    const leaseEnds = async (): Promise<number> =>
+      Number((await bed.admin.zrange('{tasks}:~alive', '0', '0', 'WITHSCORES'))[1]);
+    await until(() => runs.length === 1, { what: 'the first runs' });
+    const firstEnds = await leaseEnds();
+    // So slow a task lets it fetch none in advance; and the retries are read by then.
+    await until(async () => (await leaseEnds()) > firstEnds + 250, { what: 'the lease goes on' });
+    expect((await bed.admin.xinfo('GROUPS', retry)) as unknown[]).toHaveLength(1);
+    gates[0]!.open();
+    await until(() => runs.length === 2, { what: 'the second runs' });
+    const inHand = async (stream: string): Promise<number> => {
+      const rows = (await bed.admin.xpending(stream, 'a', '-', '+', 10)) as [string, string][];
+      return rows.filter(([, consumer]) => consumer !== RELEASED).length;
+    };
+    await until(async () => (await inHand('tasks')) + (await inHand(retry)) === 1, { what: 'it has one in hand' });
+    gates[1]!.open();
+    await until(() => runs.length === 6, { what: 'all ran' });
+    await until(async () => (await bed.admin.xlen(retry)) === 0, { what: 'the retries are settled' });
+    expect(runs.sort()).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
   it('and a group that is made later gets what the others have not finished', async () => {

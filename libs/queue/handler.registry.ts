@@ -77,16 +77,36 @@ export class HandlerRegistry {
     return [...new Set(consumers)].flatMap((queue) => {
       const handlers = this.#of(queue);
       if (handlers.length > 0) return handlers;
-      const queues = new Set(this.#handlers.map((handler) => handler.queue));
-      const known = [...queues].map((each) => `'${each}'`).join(', ') || 'none';
       throw new SluiceError(
         'SLUICE_BAD_OPTION',
-        `queue.consumers names '${queue}', for which there is no @TaskHandler; queues with one: ${known}`,
+        `queue.consumers names '${queue}', for which there is no @TaskHandler; queues with one: ${this.#known}`,
       );
     });
+  }
+
+  /**
+   * The entries of `queue.handlers` for queues that nobody handles: a typo must not be silent. In a process that only
+   * publishes they tell which group its operations mean.
+   */
+  unmatched(): string | undefined {
+    const { consumers, handlers } = this.#settings;
+    const unmatched = [...handlers.keys()].filter((queue) => this.#of(queue).length === 0);
+    if (consumers === false || unmatched.length === 0) return undefined;
+    return (
+      `queue.handlers has options for ${quoted(unmatched)}, ` +
+      `but no provider has a @TaskHandler for such a queue. Queues with one: ${this.#known}`
+    );
+  }
+
+  get #known(): string {
+    return quoted(this.#handlers.map(({ queue }) => queue)) || 'none';
   }
 
   #of(queue: string): Handler[] {
     return this.#handlers.filter((handler) => handler.queue === queue);
   }
+}
+
+function quoted(queues: readonly string[]): string {
+  return [...new Set(queues)].map((queue) => `'${queue}'`).join(', ');
 }

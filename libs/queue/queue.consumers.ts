@@ -22,9 +22,11 @@ export class QueueConsumers implements OnApplicationBootstrap {
   }
 
   onApplicationBootstrap(): void {
+    const { shutdown, logger } = this.#connections;
+    const unmatched = this.#registry.unmatched();
+    if (unmatched !== undefined) logger.warn(unmatched);
     const handlers = this.#registry.enabled();
     if (handlers.length === 0) return;
-    const { shutdown, logger } = this.#connections;
     if (process.listenerCount('SIGTERM') === 0) {
       logger.warn(
         'Tasks are handled, but shutdown hooks are off: a SIGTERM kills them half-done, and they run again elsewhere. ' +

@@ -1,5 +1,6 @@
 import { isReplyError, type Keyspace, type Link, type RedisConnection } from '../redis/index.js';
 import { badOption, oneOf } from '../weave/index.js';
+import { bytesOf, PageSize } from './page-size.js';
 import { queueKeys, RELEASED, retryKeys, type QueueKeys } from './queue.keys.js';
 import { countsScript, type Counts } from './scripts/counts.script.js';
 import { listDelayedScript } from './scripts/list-delayed.script.js';
@@ -31,8 +32,11 @@ export interface TaskPage<T extends TaskInfo = TaskInfo> {
   readonly next: string | undefined;
 }
 
-/** One place where tasks of one state lie: `after` and `next` say where in it a page begins. */
-type Place = (after: string, limit: number) => Promise<{ tasks: TaskInfo[]; next: string }>;
+/** One place where tasks of one state lie: `after` and `next` say where in it a page begins. Fewer come only at its end. */
+type Place = (after: string, limit: number) => Promise<{ tasks: TaskInfo[]; next: string; bytes: number }>;
+
+/** In one reply. */
+const MOST = 500;
 
 const STATES = ['waiting', 'running', 'delayed', 'dead'] as const;
 
@@ -77,9 +81,16 @@ export class QueueOperations {
     let from = at;
     for (const [i, place] of this.#places(queue, state, options).entries()) {
       if (i < Number(index)) continue;
-      const page = await place(from, limit - tasks.length);
-      tasks.push(...page.tasks);
-      if (tasks.length >= limit) return { tasks, next: `${i}:${page.next}` };
+      const size = new PageSize(MOST);
+      for (let atEnd = false; !atEnd;) {
+        const count = Math.min(size.count, limit - tasks.length);
+        const page = await place(from, count);
+        tasks.push(...page.tasks);
+        if (tasks.length >= limit) return { tasks, next: `${i}:${page.next}` };
+        size.saw(page.tasks.length, page.bytes);
+        atEnd = page.tasks.length < count;
+        from = page.next;
+      }
       from = '';
     }
     return { tasks, next: undefined };
@@ -131,7 +142,7 @@ export class QueueOperations {
     return async (after, count) => {
       const args = { group, released: RELEASED, state, after, count };
       const entries = await listStreamScript.run(this.#link, { keys: { stream }, args });
-      return { tasks: entries.map((entry) => entryInfo(queue, entry)), next: entries.at(-1)?.id ?? '' };
+      return { tasks: entries.map((entry) => entryInfo(queue, entry)), ...extent(entries) };
     };
   }
 
@@ -144,6 +155,7 @@ export class QueueOperations {
       return {
         tasks: rows.map((row) => delayedInfo(queue, row)),
         next: last === undefined ? '' : `${last.dueMs}:${last.handle}`,
+        bytes: rows.reduce((sum, { body }) => sum + body.length, 0),
       };
     };
   }
@@ -153,7 +165,12 @@ export class QueueOperations {
       const from = after === '' ? '-' : `(${after}`;
       const rows = await this.#link.send<[string, string[]][]>('xrange', [dead, from, '+', 'COUNT', count]);
       const entries = rows.map(([id, fields]): ListedEntry => ({ id, fields }));
-      return { tasks: entries.map((entry) => letterInfo(queue, entry)), next: entries.at(-1)?.id ?? '' };
+      return { tasks: entries.map((entry) => letterInfo(queue, entry)), ...extent(entries) };
     };
   }
+}
+
+function extent(entries: readonly ListedEntry[]): { next: string; bytes: number } {
+  const bytes = entries.reduce((sum, { fields }) => sum + bytesOf(fields), 0);
+  return { next: entries.at(-1)?.id ?? '', bytes };
 }

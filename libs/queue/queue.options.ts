@@ -63,7 +63,7 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
   connection?: string;
   /** Which queues this process works on: `false` for none (it only publishes), or their names. Default: all it handles. */
   consumers?: false | readonly string[];
-  /** Per queue, by name; beats what the decorator says. */
+  /** Per queue, by name; beats what the decorator says. A queue that nothing here handles is warned of at boot. */
   handlers?: Readonly<Record<string, HandlerOptions>>;
   /**
    * How long a process counts as alive without a sign of life, in milliseconds. A killed process' tasks run elsewhere

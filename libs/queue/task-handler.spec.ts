@@ -227,6 +227,22 @@ describe('the queue options', () => {
     );
   });
 
+  it('are warned of for a queue that nobody handles, but not in a process that only publishes', async () => {
+    const warnings: string[] = [];
+    const logged = (level: string, message: string): void => {
+      if (level === 'warn' && message.startsWith('queue.')) warnings.push(message);
+    };
+    const misspelt = { a: { concurrency: 1 }, c: { concurrency: 1 }, d: {} };
+    await start({ handlers, queue: { handlers: misspelt, consumers: false }, logged });
+    expect(warnings).toEqual([]);
+    await start({ handlers, queue: { handlers: misspelt, consumers: ['b'] }, logged });
+    await start({ queue: { handlers: { c: {} } }, logged });
+    expect(warnings).toEqual([
+      "queue.handlers has options for 'c', 'd', but no provider has a @TaskHandler for such a queue. Queues with one: 'a', 'b'",
+      "queue.handlers has options for 'c', but no provider has a @TaskHandler for such a queue. Queues with one: none",
+    ]);
+  });
+
   it('beat each other: by name, by decorator, module-wide, default', async () => {
     const seen: Record<string, number> = {};
     const failing = (task: Task): void => {

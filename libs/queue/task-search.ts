@@ -1,4 +1,5 @@
 import type { Keyspace, Link } from '../redis/index.js';
+import { PageSize } from './page-size.js';
 import { queueKeys, RELEASED, retryKeys, type QueueKeys } from './queue.keys.js';
 import { findScript } from './scripts/find.script.js';
 import { lookDelayedScript } from './scripts/list-delayed.script.js';
@@ -12,7 +13,7 @@ type Sighting =
   | { readonly place: 'stream'; readonly stream: string; readonly entryId: string; readonly info: TaskInfo }
   | { readonly place: 'dead'; readonly entryId: string; readonly info: TaskInfo };
 
-/** Entries that are looked through in one step, so that a long queue holds up nobody. */
+/** Entries that are looked through in one step, at most, so that a long queue holds up nobody. */
 const SLICE = 500;
 
 /**
@@ -82,9 +83,12 @@ export class TaskSearch {
         keys: { stream },
         args: { id, group, released: RELEASED, letters, after, count },
       });
+    const size = new PageSize(SLICE);
     for (let after = ''; ;) {
-      const { entry, next } = await look(after, SLICE);
+      const { count } = size;
+      const { entry, next, bytes } = await look(after, count);
       if (entry || next === '') return entry;
+      size.saw(count, bytes);
       after = next;
     }
   }

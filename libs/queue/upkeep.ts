@@ -70,6 +70,15 @@ export class Upkeep {
     this.#sweepDueMs = 0;
   }
 
+  /** A read brought more than there is room for: nobody here has seen it. If this fails, an audit finds it. */
+  async giveBack(worker: Worker, ids: readonly string[]): Promise<void> {
+    try {
+      await this.#options.handBack.give(worker, ids);
+    } catch (error) {
+      this.#report(error, worker, 'handing tasks back failed');
+    }
+  }
+
   #nextDueMs(): number {
     let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
     for (const worker of this.#options.workers) {

@@ -17,6 +17,9 @@ export interface ConnectionContext {
   onWarning: (message: string) => void;
 }
 
+/** How often, at most, all sockets leave a server that takes no writes, for the one that its address may lead to by now. */
+const LEAVE_REPLICA_MS = 5_000;
+
 /** The purpose of the socket that tracks keys. */
 const TRACKING = 'tracking';
 
@@ -36,6 +39,7 @@ export class RedisConnection {
   readonly #opened = new Set<Link>();
   readonly #kept: string[] = [];
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
+  #leftReplicaMs = -Infinity;
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
     this.name = config.name;
@@ -184,7 +188,22 @@ export class RedisConnection {
   #link(client: Redis, purpose: string, owned: boolean): Link {
     const { clock } = this.#context;
     const { commandTimeoutMs } = this.#config;
-    return new Link(client, { label: `'${this.name}' (${purpose})`, clock, commandTimeoutMs, owned });
+    const onReadonly = (): void => {
+      this.#leaveReplica();
+    };
+    return new Link(client, { label: `'${this.name}' (${purpose})`, clock, commandTimeoutMs, owned, onReadonly });
+  }
+
+  /**
+   * A master that a failover made a replica may keep its sockets, and refuse all writes on them for ever. Connecting anew
+   * leads to wherever the address points by now: with all sockets, for a subscriber is told of no refusal. What is a
+   * replica for good loses its readers no more often than this. Who gave a client decides by its `reconnectOnError`.
+   */
+  #leaveReplica(): void {
+    const nowMs = this.#context.clock.monoMs();
+    if (this.#config.client !== undefined || nowMs - this.#leftReplicaMs < LEAVE_REPLICA_MS) return;
+    this.#leftReplicaMs = nowMs;
+    for (const link of this.#opened) if (link.up) link.reset();
   }
 
   /**

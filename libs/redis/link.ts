@@ -2,7 +2,7 @@ import { Command, type Redis } from 'ioredis';
 import { backoffMs } from './backoff.js';
 import type { Clock } from './clock.js';
 import { InFlight } from './in-flight.js';
-import { RedisUnavailableError } from './redis.errors.js';
+import { isReplyError, RedisUnavailableError } from './redis.errors.js';
 
 export type CommandArg = string | number | Buffer;
 
@@ -22,6 +22,8 @@ export interface LinkOptions {
   commandTimeoutMs: number;
   /** False for a client that belongs to the user: used, never closed. */
   owned: boolean;
+  /** Called when the server refused a command because it is a replica. */
+  onReadonly: () => void;
 }
 
 /** Commands in one write. More make a system call no cheaper per command. */
@@ -146,6 +148,7 @@ export class Link {
       },
       (error: unknown) => {
         settle();
+        if (isReplyError(error, 'READONLY')) this.#options.onReadonly();
         throw this.#translate(error as Error, command);
       },
     );

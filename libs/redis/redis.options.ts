@@ -8,7 +8,10 @@ import { SluiceError, badOption, durationMs, flag } from '../weave/index.js';
 export interface ConnectionOptions extends ClientOptions {
   /** `redis://` or `rediss://` URL. */
   url?: string;
-  /** A client of yours: used for commands, duplicated for the rest, never closed. Must have no `keyPrefix`. */
+  /**
+   * A client of yours: used for commands, duplicated for the rest, never closed. Must have no `keyPrefix`. Clients of ours leave a
+   * server that became a replica; this one does if its `reconnectOnError` says so (`READONLY`).
+   */
   client?: Redis;
   /** Redis Cluster: refused at boot until it is tested. */
   cluster?: unknown;

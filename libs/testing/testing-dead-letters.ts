@@ -23,9 +23,9 @@ export class TestingDeadLetters<T> implements Pick<DeadLetters<T>, keyof DeadLet
     return Promise.resolve({ tasks, next: found.length > limit ? tasks.at(-1)?.entryId : undefined });
   }
 
-  redrive({ filter }: RedriveOptions<T> = {}): Promise<number> {
+  redrive({ filter, toGroup }: RedriveOptions<T> = {}): Promise<number> {
     const taken = this.#take(filter);
-    taken.forEach(this.#redrive);
+    for (const letter of taken) this.#redrive({ ...letter, group: toGroup ?? letter.group });
     return Promise.resolve(taken.length);
   }
 

@@ -1,6 +1,5 @@
 /** A process that handles its queues and writes each run into the ledger. What a task asks for stands in its payload. */
 import type { Task } from 'nestjs-sluice/queue';
-import { setTimeout as pause } from 'node:timers/promises';
 import { emit, serve } from '../support/app-host.js';
 import { Ledger } from '../support/ledger.js';
 import { startQueueApp } from '../support/queue-app.js';
@@ -30,12 +29,25 @@ const {
 } = process.env;
 const ledger = new Ledger(LEDGER);
 
+/** Ends what is under way before its time; that of the queue `long` takes its time. */
+const underWay = new Set<() => void>();
+const work = (ms: number, queue: string): Promise<void> =>
+  new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      underWay.delete(end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (queue !== 'long') underWay.add(end);
+  });
+
 const run = async (task: Task<Work>): Promise<void> => {
   const { ms, hangs, failsIn, fails, kills } = task.payload;
   emit('started', { id: task.id, queue: task.stream, deliveries: task.deliveries });
   if (kills) process.kill(process.pid, 'SIGKILL');
   if (hangs && task.deliveries === 1) await new Promise(() => {});
-  if (ms) await pause(ms);
+  if (ms) await work(ms, task.stream);
   if (fails || failsIn === NAME) throw new Error('as asked');
   ledger.write(task);
   emit('done', { id: task.id, queue: task.stream, deliveries: task.deliveries });
@@ -54,7 +66,11 @@ const { app } = await startQueueApp({
   },
 });
 serve({
-  ops: {},
+  ops: {
+    finish: () => {
+      for (const end of underWay) end();
+    },
+  },
   stop: async () => {
     await app.close();
     ledger.end();

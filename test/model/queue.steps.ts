@@ -210,9 +210,9 @@ async function redrive(world: World, pick: Pick): Promise<Rule> {
   );
   if (letter === undefined) return nothing;
   const { stream, dead } = world.keys;
-  const moved = await redriveScript.run(world.link, {
+  const { moved } = await redriveScript.run(world.link, {
     keys: { dead, stream, retryStream: world.retryKeysOf(letter.group).stream },
-    args: {},
+    args: { group: letter.group },
     rest: [letter.id, ''],
   });
   if (moved !== 1) throw new Error(`the redrive of ${letter.id} moved ${moved}`);

@@ -22,6 +22,9 @@ const putOff = { file: 'libs/queue/scripts/fragments.ts', specs: delaying };
 const promote = { file: 'libs/queue/scripts/promote.script.ts', specs: delaying };
 const promoter = { file: 'libs/queue/loops/promoter.ts', specs: ['libs/queue/delays.spec'] };
 const verdict = { file: 'libs/queue/verdict.ts', specs: ['libs/queue/verdict'] };
+const groups = ['libs/queue/groups.spec'];
+const large = ['libs/queue/large-payloads'];
+const connection = { file: 'libs/redis/connection.ts', specs: ['libs/redis/connection.failover'] };
 const pace = { file: 'libs/queue/pace.ts', specs: ['libs/queue/pace'] };
 
 export default [
@@ -218,8 +221,8 @@ export default [
   {
     file: 'libs/queue/scripts/redrive.script.ts',
     name: 'all groups get what one gave up',
-    find: 'then target = retryStream end',
-    replace: 'then target = stream end',
+    find: '#readers > 1 and retryStream or stream',
+    replace: 'stream',
     specs: letters,
   },
   {
@@ -602,5 +605,93 @@ export default [
     name: "an acknowledgement ends the read of a queue for the sake of its group's idle retries",
     find: 'worker.readable && this.#reading?.has',
     replace: 'this.#reading?.has',
+  },
+  {
+    file: 'libs/queue/scripts/redrive.script.ts',
+    name: 'letters are given to a group that does not read the queue',
+    find: 'if #readers > 0 and not reads then return { 0, readers } end',
+    replace: '',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/dead-letters.ts',
+    name: 'nobody is told of letters that cannot go back',
+    find: 'if (unread.size > 0) throw noGroup(this.#queue, moved, unread);',
+    replace: '',
+    specs: letters,
+  },
+  {
+    file: 'libs/queue/dead-letters.ts',
+    name: 'large letters go back by the hundred',
+    find: '&& bytes < PAGE_BYTES',
+    replace: '',
+    specs: large,
+  },
+  {
+    file: 'libs/queue/page-size.ts',
+    name: 'pages grow whatever their size',
+    find: 'this.#count * GROWTH, fitting)',
+    replace: 'this.#count * GROWTH)',
+    specs: large,
+  },
+  {
+    file: 'libs/queue/queue.operations.ts',
+    name: 'a list is one reply',
+    find: 'Math.min(size.count, limit - tasks.length)',
+    replace: 'limit - tasks.length',
+    specs: large,
+  },
+  {
+    file: 'libs/queue/scripts/find.script.ts',
+    name: 'a search looks through large entries by the hundred',
+    find: 'bytes = bytes + #row[2][i] + #row[2][i + 1]',
+    replace: '',
+    specs: large,
+  },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    name: 'a read of two streams brings more than there is room for',
+    find: 'room.set(worker.slots, credit - taken.length);',
+    replace: '',
+    specs: groups,
+  },
+  {
+    file: 'libs/queue/loops/reader.ts',
+    name: 'what is beyond the credit stays pending with a process that does not know it',
+    find: 'if (beyond.length > 0) void upkeep.giveBack(worker, beyond);',
+    replace: '',
+    specs: groups,
+  },
+  {
+    file: 'libs/queue/queue.consumers.ts',
+    name: 'options for a queue that nobody handles are silent',
+    find: 'if (unmatched !== undefined) logger.warn(unmatched);',
+    replace: '',
+    specs: ['libs/queue/task-handler.spec'],
+  },
+  {
+    file: 'libs/queue/handler.registry.ts',
+    name: 'a process that only publishes is warned of options for handlers',
+    find: 'consumers === false || unmatched.length === 0',
+    replace: 'unmatched.length === 0',
+    specs: ['libs/queue/task-handler.spec'],
+  },
+  {
+    ...connection,
+    name: 'a subscriber stays with a master that became a replica',
+    find: 'for (const link of this.#opened) if (link.up)',
+    replace: 'for (const link of [this.commands]) if (link.up)',
+  },
+  {
+    ...connection,
+    name: 'a replica is left again and again',
+    find: '|| nowMs - this.#leftReplicaMs < LEAVE_REPLICA_MS',
+    replace: '',
+  },
+  {
+    ...connection,
+    name: "a replica is left behind the back of the client's owner",
+    find: 'this.#config.client !== undefined || nowMs',
+    replace: 'nowMs',
   },
 ];

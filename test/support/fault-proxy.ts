@@ -119,9 +119,14 @@ export class FaultProxy {
     return this.#heard;
   }
 
+  /** New connections lead to `target`; those that there are stay. */
+  leadTo(target: number): void {
+    this.#target = target;
+  }
+
   /** All connections die; new ones lead to `target`: what a failover looks like to a client. */
   switchTo(target: number): void {
-    this.#target = target;
+    this.leadTo(target);
     for (const socket of this.#open) socket.destroy();
   }
 

@@ -157,8 +157,9 @@ export class Reader {
   }
 
   async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
-    const { group, consumer } = this.#options;
+    const { group, consumer, upkeep } = this.#options;
     const count = Math.min(...ready.map((worker) => share(worker, ready)));
+    const room = new Map(ready.map(({ slots, credit }) => [slots, credit]));
     const streams = ready.map((worker) => worker.keys.stream);
     const args = ['GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', ...streams];
     this.#reading = new Set(ready);
@@ -168,7 +169,13 @@ export class Reader {
       });
       for (const [stream, entries] of batches(reply)) {
         const worker = ready.find((each) => each.keys.stream === stream);
-        worker?.accept(entries.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
+        if (worker === undefined) continue;
+        const credit = room.get(worker.slots) ?? 0;
+        const taken = entries.slice(0, credit);
+        room.set(worker.slots, credit - taken.length);
+        worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
+        const beyond = entries.slice(credit).map(([id]) => id);
+        if (beyond.length > 0) void upkeep.giveBack(worker, beyond);
       }
     } catch (error) {
       if (!isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
@@ -196,7 +203,10 @@ export class Reader {
   }
 }
 
-/** What a stream may bring at most. At least one, for else a handler with a single place would never read. */
+/**
+ * What a stream may bring at most. At least one, for else a handler with a single place would never read: if each of
+ * its streams brings one, what is beyond its credit is given back.
+ */
 function share({ credit, slots }: Worker, ready: readonly Worker[]): number {
   const streams = ready.filter((worker) => worker.slots === slots).length;
   return Math.max(1, Math.floor(credit / streams));

@@ -7,6 +7,8 @@ export interface Found {
   readonly entry: ListedEntry | undefined;
   /** Where to go on: an entry's id; '' at the end. */
   readonly next: string;
+  /** How much was looked through, for nothing. */
+  readonly bytes: number;
 }
 
 /**
@@ -29,9 +31,11 @@ export const findScript = defineScript({
   },
   lua: lua`
 ${GROUP_LUA}${ID_IN_LUA}
+local bytes = 0
 local function isIt(row)
   local carried, original
   for i = 1, #row[2], 2 do
+    bytes = bytes + #row[2][i] + #row[2][i + 1]
     if row[2][i] == 'meta' then carried = idIn(row[2][i + 1])
     elseif row[2][i] == 'original_id' then original = row[2][i + 1] end
   end
@@ -43,8 +47,8 @@ end
 local function found(row)
   local info = theGroup(group)
   local pending = info and redis.call('XPENDING', stream, info.name, row[1], row[1], 1)[1]
-  if not pending or pending[2] == released then return { '', { row[1], row[2] } } end
-  return { '', { row[1], row[2], pending[2], pending[3], pending[4] } }
+  if not pending or pending[2] == released then return { '', 0, { row[1], row[2] } } end
+  return { '', 0, { row[1], row[2], pending[2], pending[3], pending[4] } }
 end
 
 if after == '' and string.find(id, '^%d+%-%d+$') then
@@ -55,9 +59,9 @@ local rows = redis.call('XRANGE', stream, after == '' and '-' or '(' .. after, '
 for _, row in ipairs(rows) do
   if isIt(row) then return found(row) end
 end
-return { #rows == count and rows[#rows][1] or '' }`,
+return { #rows == count and rows[#rows][1] or '', bytes }`,
   decode: (reply): Found => {
-    const [next, row] = reply as [string, ListedRow?];
-    return { next, entry: row && listed(row) };
+    const [next, bytes, row] = reply as [string, number, ListedRow?];
+    return { next, bytes, entry: row && listed(row) };
   },
 });

@@ -1,11 +1,22 @@
 import { defineScript, lua } from '../../redis/index.js';
 import { CARRIED_LUA } from './fragments.js';
 
+export interface Redriven {
+  /** How many went back. */
+  readonly moved: number;
+  /** None did, for the group is none of these, which read the queue. */
+  readonly readers: readonly string[] | undefined;
+}
+
 /**
  * Brings dead letters back to work.
  *
- * KEYS dead, stream, retryStream (of the group of these letters: its own retries, where the stream has several groups) ·
- * ARGV a letter's id and the `meta` of its next entry, in turn · returns how many went back.
+ * KEYS dead, stream, retryStream (of that group: its own retries, where the stream has several groups) · ARGV group (who is
+ * to run them; '': all groups), then a letter's id and the `meta` of its next entry, in turn · returns {@link Redriven}.
+ *
+ * A group that does not read the stream gets nothing, and nothing is changed: in its retries they would lie unread, and in
+ * the stream they would run in groups that have settled them. Looked up in the same step, for groups come and go. Where
+ * there is no group yet, they wait in the stream for whoever comes.
  *
  * XDEL must return 1 and is the first write: so each letter goes back once, whoever else brings it back or deletes it at
  * the same time, and a full server lets the rest through. Crash, repeat: one script per chunk, what went back is no dead
@@ -15,11 +26,19 @@ import { CARRIED_LUA } from './fragments.js';
 export const redriveScript = defineScript({
   name: 'queue.redrive',
   keys: ['dead', 'stream', 'retryStream'],
-  args: {},
+  args: { group: 'text' },
   lua: lua`
 ${CARRIED_LUA}
-local target = stream
-if redis.call('EXISTS', stream) == 1 and #redis.call('XINFO', 'GROUPS', stream) > 1 then target = retryStream end
+local readers = {}
+local reads = group == ''
+if redis.call('EXISTS', stream) == 1 then
+  for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    readers[#readers + 1] = info[2]
+    reads = reads or info[2] == group
+  end
+end
+if #readers > 0 and not reads then return { 0, readers } end
+local target = #readers > 1 and retryStream or stream
 local kind = redis.call('TYPE', target).ok
 if kind ~= 'stream' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. target .. ' is not a stream') end
 local moved = 0
@@ -48,8 +67,11 @@ for i = rest + 1, #ARGV, 2 do
     moved = moved + 1
   end
 end
-return moved`,
-  decode: (reply) => reply as number,
+return { moved }`,
+  decode: (reply): Redriven => {
+    const [moved, readers] = reply as [number, string[]?];
+    return { moved, readers };
+  },
 });
 
 /**

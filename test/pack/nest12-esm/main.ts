@@ -1,9 +1,11 @@
-/** A Nest 12 app in ESM with the packed package: one method per decorator, two callers each. */
+/** A Nest 12 app in ESM with the packed package: one method per decorator, two callers each; and nestjs-cls around tasks. */
 import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
-import { Injectable, Module } from '@nestjs/common';
+import { setTimeout } from 'node:timers/promises';
+import { Inject, Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { ClsModule, ClsService, UseCls } from 'nestjs-cls';
 import {
   CacheStampedeSafe,
   LockService,
@@ -20,6 +22,7 @@ interface Order {
   total: number;
 }
 const Orders = defineQueue<Order>('orders');
+const Mails = defineQueue<string>('mails');
 
 @Injectable()
 class Shop {
@@ -44,9 +47,39 @@ class Shop {
   }
 }
 
+/** Tasks that run side by side, each in a store of its own, seen by whatever they call. */
+@Injectable()
+class Mailer {
+  /** What a task saw when it began, and after the others had begun as well. */
+  readonly seen: [to: string, began: unknown, then: unknown][] = [];
+  #begun = 0;
+  #allBegan = (): void => {};
+  readonly #all = new Promise<void>((resolve) => (this.#allBegan = resolve));
+
+  constructor(@Inject(ClsService) private readonly cls: ClsService) {}
+
+  @TaskHandler(Mails)
+  @UseCls<[Task<string>]>({ setup: (cls, task) => cls.set('task', task.id) })
+  async handle(task: Task<string>): Promise<void> {
+    await this.send(task);
+  }
+
+  async send({ id, payload }: Task<string>): Promise<void> {
+    const began = this.cls.get<string>('task');
+    this.cls.set('to', payload);
+    if (++this.#begun === 3) this.#allBegan();
+    await this.#all;
+    assert.equal(began, id);
+    this.seen.push([payload, began, this.cls.get('to')]);
+  }
+}
+
 @Module({
-  providers: [Shop],
-  imports: [SluiceModule.forRoot({ namespace: 'pack-esm', redis: { url: process.env['SLUICE_REDIS_URL']! } })],
+  providers: [Shop, Mailer],
+  imports: [
+    ClsModule.forRoot({ global: true }),
+    SluiceModule.forRoot({ namespace: 'pack-esm', redis: { url: process.env['SLUICE_REDIS_URL']! } }),
+  ],
 })
 class AppModule {}
 
@@ -63,6 +96,14 @@ const handled = new Promise<Task<Order>>((resolve) => (shop.onHandled = resolve)
 const id = await app.get(QueueService).publish(Orders, { total: 7 });
 const task = await handled;
 assert.deepEqual([task.id, task.payload], [id, { total: 7 }]);
+
+const mailer = app.get(Mailer);
+const ids = await app.get(QueueService).publishMany(Mails, ['a', 'b', 'c']);
+for (const deadline = Date.now() + 10_000; mailer.seen.length < 3 && Date.now() < deadline;) await setTimeout(10);
+assert.deepEqual(
+  mailer.seen.sort(),
+  ['a', 'b', 'c'].map((to, n) => [to, ids[n], to]),
+);
 
 // One class, by whatever way it is loaded: 'module-sync' comes first in the exports.
 const required = createRequire(import.meta.url)('nestjs-sluice') as { LockService: unknown };
