@@ -1,4 +1,4 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { CacheBed } from '../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../test/support/cache-member.js';
 import { FaultProxy } from '../../test/support/fault-proxy.js';
@@ -9,6 +9,12 @@ import type { CacheService } from './cache.service.js';
 jest.setTimeout(12_000);
 
 const bed = new CacheBed();
+let proxy: FaultProxy;
+beforeEach(async () => {
+  proxy = await FaultProxy.to(bed.redis.port);
+});
+afterEach(() => proxy.close());
+
 const code = (name: string) => expect.objectContaining({ code: name });
 
 const invalidations: [string, (cache: CacheService) => Promise<unknown>][] = [
@@ -59,7 +65,6 @@ describe.each(invalidations)('%s tells a loader that runs', (verb, invalidate) =
   });
 
   it('also while a renewal is on its way, which may be older', async () => {
-    const proxy = await FaultProxy.to(bed.redis.port);
     const [a, b] = [await bed.member({ redis: { url: proxy.url }, leaseMs, local: {} }), await bed.member()];
     const source = new HeldLoader();
     const call = a.cache.getOrLoad('k', source.load, tagged);
@@ -76,7 +81,6 @@ describe.each(invalidations)('%s tells a loader that runs', (verb, invalidate) =
     await until(() => run.context.signal.aborted, { what: 'it is told', everyMs: 2 });
     run.succeed('old');
     await call;
-    await proxy.close();
   });
 
   it('a loader by hand as well', async () => {

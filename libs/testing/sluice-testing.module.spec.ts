@@ -223,10 +223,11 @@ describe('SluiceTestingModule', () => {
 
   it('caches: a loader is told of an invalidated tag and of a clear, and who called it gets what is loaded next', async () => {
     const cache = app.get(CacheService);
-    for (const invalidate of [() => cache.invalidateTags('t'), () => cache.clear()]) {
+    const invalidations = { tagged: () => cache.invalidateTags('t'), cleared: () => cache.clear() };
+    for (const [key, invalidate] of Object.entries(invalidations)) {
       let loads = 0;
       const call = cache.getOrLoad(
-        'k',
+        key,
         ({ signal }) =>
           ++loads === 2
             ? 'new'
