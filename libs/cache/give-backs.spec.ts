@@ -120,7 +120,8 @@ describe('a place in the queue of a source', () => {
     if (how === 'refuses') await bed.admin.config('SET', 'min-replicas-to-write', '1');
     else proxy.switchTo(NOWHERE);
     expect(await alone.finally(() => bed.admin.config('SET', 'min-replicas-to-write', '0'))).toBe('from the source');
-    expect(await bed.admin.zcard(QUEUE)).toBe(1);
+    // Where Redis refused, it may take writes again before it is told to forget the place.
+    if (how === 'is not there') expect(await bed.admin.zcard(QUEUE)).toBe(1);
     proxy.switchTo(bed.redis.port);
     await queued(0);
     source.runs[0]!.succeed('v');
