@@ -94,7 +94,7 @@ export default [
     name: 'another lease is renewed',
     file: 'libs/cache/scripts/renew.script.ts',
     specs: store,
-    find: "if redis.call('HGET', lease, 'token') ~= token then return 0 end",
+    find: 'if held[1] ~= token then return 0 end',
     replace: '',
   },
   { ...lease, name: 'leases are not renewed', find: 'timing.leaseMs / 3', replace: 'timing.leaseMs * 30' },
