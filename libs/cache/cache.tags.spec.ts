@@ -168,6 +168,20 @@ describe.each(invalidations)('%s during a load', (verb, invalidate) => {
     }
   });
 
+  it('who asks afterwards does not wait until the loading process knows', async () => {
+    // It hears no news, and learns with its next renewal, in 20 s.
+    const [a, b] = [await bed.member({ local: false, leaseMs: 60_000 }), await bed.member()];
+    const source = new HeldLoader();
+    const early = a.cache.getOrLoad('k', source.load, { tags: ['a'] });
+    await source.run();
+    await invalidate(b.cache);
+    const after = b.cache.getOrLoad('k', source.load, { tags: ['a'] });
+    (await source.run(2)).succeed('new');
+    expect(await after).toBe('new');
+    source.runs[0]!.succeed('old');
+    expect(await early).toBe('old');
+  });
+
   it(`${verb} sends those who wait elsewhere back to ask`, async () => {
     const { b, source, early } = await during({ tags: ['a'] });
     const waiting = b.cache.getOrLoad('k', source.load, { tags: ['a'] });
