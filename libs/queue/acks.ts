@@ -8,6 +8,8 @@ export interface AcksOptions {
   stream: string;
   group: string;
   persistence: Persistence;
+  /** Tasks have finished in this turn of the event loop: called before their acknowledgement is sent. */
+  onFinished: () => void;
   /** These are settled: Redis has confirmed it. */
   onAcked: (deliveries: readonly Delivery[]) => void;
 }
@@ -24,6 +26,7 @@ const BATCH = 512;
 export class Acks {
   readonly #options: AcksOptions;
   #waiting: Delivery[] = [];
+  #ticking = false;
   #flushing = false;
 
   constructor(options: AcksOptions) {
@@ -32,10 +35,19 @@ export class Acks {
 
   add(delivery: Delivery): void {
     this.#waiting.push(delivery);
-    if (this.#flushing) return;
-    this.#flushing = true;
+    if (this.#ticking) return;
+    this.#ticking = true;
     // Ticks run when all promise jobs are done: whatever else finishes in this turn comes along.
-    process.nextTick(() => void this.#flush());
+    process.nextTick(() => {
+      this.#ticking = false;
+      this.#options.onFinished();
+      if (this.#flushing) return;
+      this.#flushing = true;
+      // When the promise jobs that this began are done: a read goes first, and is answered while this is worked on.
+      queueMicrotask(() => {
+        process.nextTick(() => void this.#flush());
+      });
+    });
   }
 
   async #flush(): Promise<void> {

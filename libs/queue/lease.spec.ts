@@ -34,6 +34,11 @@ const newLease = (clock: Clock = systemClock): Lease =>
     leaseMs: LEASE_MS,
   });
 
+const serverMs = async (): Promise<number> => {
+  const [seconds, micros] = await admin.time();
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+};
+
 const endOnServer = async (): Promise<number> => Number(await admin.zscore('alive', 'me'));
 
 describe('a lease', () => {
@@ -80,6 +85,8 @@ describe('a lease', () => {
     for (const end of [() => pause(LEASE_MS + 20), () => admin.del('alive')]) {
       const { sinceMs } = lease.unbroken;
       await end();
+      // Begun in another millisecond of the server's.
+      await until(async () => (await serverMs()) > sinceMs, { what: 'time has passed', everyMs: 1 });
       expect(await lease.renew()).toBe(false);
       expect(lease.unbroken.sinceMs).toBeGreaterThan(sinceMs);
       expect(lease.unbroken.endsMs).toBe(await endOnServer());

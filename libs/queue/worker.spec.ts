@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { setImmediate } from 'node:timers/promises';
 import { gate } from '../../test/support/gate.js';
 import { ManualClock } from '../../test/support/manual-clock.js';
 import { GROUP, QueueScriptBed, task } from '../../test/support/queue-script-bed.js';
@@ -67,10 +68,46 @@ describe('what is at hand', () => {
     worker.suspect = true;
     await audit(worker, bed.link, ME, 0);
     open();
+    await until(() => runs.length === 2, { what: 'the rest has begun' });
     await worker.finished();
     await worker.settled();
     expect(runs).toEqual([1, 3]);
     expect(await bed.pending()).toEqual({ [second!]: [OTHER, 2] });
+  });
+
+  it('does not start while more has begun than may be repeated, and is not confirmed', async () => {
+    let runs = 0;
+    const { worker } = await newWorker(
+      async () => {
+        runs++;
+      },
+      { concurrency: 1 },
+    );
+    const ids = [await bed.pendingTask(ME), await bed.pendingTask(ME), await bed.pendingTask(ME)];
+    await bed.admin.client('PAUSE', 10_000, 'WRITE');
+    worker.accept(ids.map((id) => ({ id, fields: task(), deliveries: 1 })));
+    await setImmediate();
+    expect(runs).toBe(1);
+    await bed.admin.client('UNPAUSE');
+    await until(() => runs === 3, { what: 'the others have run' });
+    await until(async () => Object.keys(await bed.pending()).length === 0, { what: 'all are settled' });
+  });
+
+  it('is asked for before what finished is confirmed', async () => {
+    const { worker } = await newWorker(async () => {}, { concurrency: 1 });
+    const id = await bed.pendingTask(ME);
+    await bed.admin.client('PAUSE', 10_000, 'WRITE');
+    const asked = new Promise<string[]>((resolve) => {
+      worker.onCredit = () => {
+        resolve(worker.heldIds);
+      };
+    });
+    worker.accept([{ id, fields: task(), deliveries: 1 }]);
+    expect(await asked).toEqual([id]);
+    expect(worker.credit).toBeGreaterThan(0);
+    await bed.admin.client('UNPAUSE');
+    await worker.settled();
+    expect(await bed.pending()).toEqual({});
   });
 
   it('does not start without a running lease, and does with the next one', async () => {

@@ -34,8 +34,8 @@ const SURPLUS_AFTER_MS = 1_000;
  * Runs the tasks of one stream: at most `concurrency` at a time, with a few more at hand.
  *
  * What it holds is exactly what Redis counts as pending with this process: waiting at hand, running, or finished but
- * not yet confirmed. All of it counts against the credit, so a process that dies leaves at most
- * `concurrency + prefetch` tasks to run again.
+ * not yet confirmed. A process that dies leaves at most `concurrency + prefetch` tasks to run again, for no more are begun before
+ * they are confirmed; what was at hand has never run.
  */
 export class Worker {
   readonly handler: Handler;
@@ -79,11 +79,15 @@ export class Worker {
     this.keys = keys;
     this.lease = lease;
     const { group } = handler.options;
-    const onAcked = (deliveries: readonly Delivery[]): void => {
-      for (const delivery of deliveries) this.#release(delivery);
+    const onFinished = (): void => {
       this.#offer();
     };
-    this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onAcked });
+    const onAcked = (deliveries: readonly Delivery[]): void => {
+      for (const delivery of deliveries) this.#release(delivery);
+      this.#next();
+      this.#offer();
+    };
+    this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onFinished, onAcked });
     const onDelayed = (stream: string, delayMs: number): void => {
       this.onDelayed(stream, delayMs);
     };
@@ -93,7 +97,7 @@ export class Worker {
     });
   }
 
-  /** How many more entries may become pending with this process. */
+  /** How many more may come to hand. */
   get credit(): number {
     return this.slots.credit;
   }
@@ -101,6 +105,11 @@ export class Worker {
   /** Whether to ask Redis for more. */
   get readable(): boolean {
     return this.open && !this.suspect && this.lease.held && !this.lease.paused && this.credit >= this.slots.refill;
+  }
+
+  /** How many tasks wait for their turn. */
+  get waiting(): number {
+    return this.#atHand.length;
   }
 
   /** What is known to be pending with this process: at hand, running, or finished and not yet confirmed. */
@@ -136,8 +145,7 @@ export class Worker {
 
   /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
   pump(): void {
-    const { concurrency } = this.handler.options;
-    while (this.slots.running < concurrency && this.#atHand.length > 0 && !this.#draining) {
+    while (this.#atHand.length > 0 && !this.#draining && this.slots.free) {
       if (this.suspect || !this.lease.held || this.lease.paused) return;
       const delivery = this.#atHand.shift();
       if (delivery) void this.#run(delivery);
@@ -278,6 +286,7 @@ export class Worker {
   async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
     if (!(await settlement)) return;
     this.#release(delivery);
+    this.#next();
     this.#offer();
   }
 
