@@ -128,6 +128,14 @@ describe('a verdict', () => {
     expect(await judged([100, 900, 300, 700, 200], [10, 10, 10, 10, 10])).toBe('missed');
   });
 
+  it('stands where they scatter, and more say the same than chance explains', async () => {
+    const rounds = (agreeing: number): number[] =>
+      Array.from({ length: 25 }, (_, i) => (i < agreeing ? 5 + i : 30 + i));
+    const raw = new Array<number>(25).fill(12);
+    expect(await judged(rounds(18), raw)).toBe('met');
+    expect(await judged(rounds(17), raw)).toBe('unclear');
+  });
+
   it('is none without a target, and without raw it is about the figure alone', async () => {
     expect((await run(row({ sluice: async () => 1 }))).result.verdict).toBe('none');
     expect((await run(row({ sluice: async () => 7 }, { met: ({ sluice }) => sluice <= 7 }))).result.verdict).toBe(

@@ -2,7 +2,7 @@
 import type { RedisServer } from 'nestjs-sluice/testing';
 import type { Load, Observe } from './load.js';
 import type { PeerSettings } from './peer.js';
-import { median, relativeSpread } from './statistics.js';
+import { byChance, median, relativeSpread } from './statistics.js';
 
 export interface BenchContext {
   /** The private server of this run. A row that needs another one starts it itself. */
@@ -114,8 +114,11 @@ export interface RunOptions extends BenchContext {
   observe?: Observe;
 }
 
-/** The middle half of what a claim rests on may reach over this share of its median, or every round must agree with it. */
+/** The middle half of what a claim rests on may reach over this share of its median, or the rounds must agree with it. */
 const SPREAD_LIMIT = 0.2;
+
+/** Rounds that agree are believed if a coin would agree so often no more than once in 32 times: as five of five do, and 18 of 25. */
+const CHANCE_LIMIT = 1 / 32;
 
 /** Measures one row: a warm-up each, then the rounds in turns (A B A B), so that what drifts drifts for all. */
 export async function runRow(row: Row, options: RunOptions): Promise<Result[]> {
@@ -190,8 +193,8 @@ function worst(results: readonly Result[]): Verdict | undefined {
 
 /**
  * By the medians, if they can be trusted: the samples of both sides lie close together, or those of one round stand in the same
- * ratio each time (a machine that grows slow does so for both), or every round by itself says the same (a latency of 3 or 6 ms
- * scatters, and is below 50 for all that).
+ * ratio each time (a machine that grows slow does so for both), or so many rounds by themselves say the same that it is no chance (a
+ * latency of 3 or 6 ms scatters, and is below 50 for all that).
  */
 function judge({ met }: Figure, samples: Record<string, readonly number[]>): Verdict {
   if (met === undefined) return 'none';
@@ -200,8 +203,9 @@ function judge({ met }: Figure, samples: Record<string, readonly number[]>): Ver
   const isCalm = (values: readonly number[]): boolean => values.length < 2 || relativeSpread(values) <= SPREAD_LIMIT;
   const ratios = raw?.map((value, i) => (sluice[i] ?? Number.NaN) / value) ?? [Number.NaN, Number.NaN];
   const calm = [sluice, raw ?? []].every(isCalm) || isCalm(ratios);
-  const unanimous = sluice.every((_, i) => met(valuesOf(samples, (of) => of[i] ?? median(of))) === verdict);
-  return calm || unanimous ? (verdict ? 'met' : 'missed') : 'unclear';
+  const agreeing = sluice.filter((_, i) => met(valuesOf(samples, (of) => of[i] ?? median(of))) === verdict).length;
+  const certain = agreeing === sluice.length || byChance(agreeing, sluice.length) <= CHANCE_LIMIT;
+  return calm || certain ? (verdict ? 'met' : 'missed') : 'unclear';
 }
 
 function valuesOf(samples: Record<string, readonly number[]>, pick: (values: readonly number[]) => number): Values {

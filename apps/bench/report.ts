@@ -33,8 +33,8 @@ The first run installs what is measured against into \`apps/bench/node_modules\`
 - **In turns**: a warm-up each, then Sluice, raw, each peer; Sluice, raw, each peer; … five times, 25 times where a round takes a
   fraction of a second. What drifts, drifts for all. A figure is the median of its rounds; the range stands beside it.
 - **A verdict needs calm**: where the middle half of a contender's rounds reaches over more than a fifth of their median, the
-  same is true of the ratios to raw, round by round, _and_ the rounds contradict each other, the row says _unclear_ and counts as
-  not met.
+  same is true of the ratios to raw, round by round, _and_ more rounds contradict the verdict than a coin would let one in 32
+  times (one of five, eight of 25), the row says _unclear_ and counts as not met.
 - **Latencies across processes** are taken on the machine's monotonic clock in real processes. Fills and wake-ups arrive at a
   constant rate, whether or not the last one was answered.
 - **Sluice is at its defaults**, the others at what their own documentation recommends for this kind of work, as listed.

@@ -16,3 +16,14 @@ export function relativeSpread(values: readonly number[]): number {
   const reach = quantile(values, 0.75) - quantile(values, 0.25);
   return reach === 0 ? 0 : reach / Math.abs(median(values));
 }
+
+/** How probable it is that of so many tosses of a coin at least `heads` are heads: the sign test. */
+export function byChance(heads: number, tosses: number): number {
+  let ways = 1;
+  let sum = 0;
+  for (let k = 0; k <= tosses; k++) {
+    if (k >= heads) sum += ways;
+    ways = (ways * (tosses - k)) / (k + 1);
+  }
+  return sum / 2 ** tosses;
+}
