@@ -201,8 +201,8 @@ function judge({ met }: Figure, samples: Record<string, readonly number[]>): Ver
   const verdict = met(valuesOf(samples, median));
   const { sluice = [], raw } = samples;
   const isCalm = (values: readonly number[]): boolean => values.length < 2 || relativeSpread(values) <= SPREAD_LIMIT;
-  const ratios = raw?.map((value, i) => (sluice[i] ?? Number.NaN) / value) ?? [Number.NaN, Number.NaN];
-  const calm = [sluice, raw ?? []].every(isCalm) || isCalm(ratios);
+  const ratios = raw?.map((value, i) => (sluice[i] ?? Number.NaN) / value);
+  const calm = [sluice, raw ?? []].every(isCalm) || (ratios !== undefined && isCalm(ratios));
   const agreeing = sluice.filter((_, i) => met(valuesOf(samples, (of) => of[i] ?? median(of))) === verdict).length;
   const certain = agreeing === sluice.length || byChance(agreeing, sluice.length) <= CHANCE_LIMIT;
   return calm || certain ? (verdict ? 'met' : 'missed') : 'unclear';

@@ -63,7 +63,7 @@ function table(rows: readonly Result[]): string {
     `\`${row.name}\`, ${row.unit}`,
     `${show(row.sluice)}${range(row)}`,
     row.raw === null ? '' : show(row.raw),
-    row.raw ? (row.sluice / row.raw).toFixed(2) : '',
+    row.raw !== null && row.raw > 0 ? (row.sluice / row.raw).toFixed(2) : '',
     Object.entries(row.peers)
       .map(([name, value]) => `${name} ${show(value)}`)
       .join(', '),

@@ -14,7 +14,7 @@ export function tell(result: Result): string[] {
   const width = Math.max(...Object.keys(samples).map((contender) => contender.length));
   const lines = Object.entries(samples).map(([contender, values]) => {
     const range = values.length > 1 ? ` (${show(Math.min(...values))} – ${show(Math.max(...values))})` : '';
-    const ratio = !raw || contender === 'raw' ? '' : `  ${(median(values) / raw).toFixed(2)} × raw`;
+    const ratio = raw === null || raw <= 0 || contender === 'raw' ? '' : `  ${(median(values) / raw).toFixed(2)} × raw`;
     const seen = load[contender];
     const aside = seen ? `  [loop ${show(seen.loopP99Ms)} ms, server ${Math.round(seen.serverCpu * 100)} %]` : '';
     return `   ${contender.padEnd(width)}  ${show(median(values)).padStart(9)}${range}${ratio}${aside}`;

@@ -12,16 +12,18 @@ const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, entries, serverMs } = bed;
 
+const KEYS = {
+  ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
+  ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
+};
+
 describe('settle-failure', () => {
   const settle = (
     id: string,
     over: { deliveries?: number; reason?: string; meta?: string; delayMs?: number } = {},
   ): Promise<Settlement> =>
     settleFailureScript.run(bed.link, {
-      keys: {
-        ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
-        ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
-      },
+      keys: KEYS,
       args: {
         group: GROUP,
         consumer: ME,
@@ -164,10 +166,7 @@ describe.each(['', 'max-attempts'])(
       const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
       const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
       await settleFailureScript.run(bed.link, {
-        keys: {
-          ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
-          ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
-        },
+        keys: KEYS,
         args: {
           group: GROUP,
           consumer: ME,
