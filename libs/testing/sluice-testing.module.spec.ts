@@ -37,7 +37,6 @@ class Shop {
   running = 0;
   most = 0;
   loads = 0;
-  ticks = 0;
   readonly attempts: number[] = [];
   readonly sent: number[] = [];
   gate = Promise.resolve();
@@ -76,20 +75,13 @@ class Shop {
   mail(task: Task<{ order: number }>): void {
     this.sent.push(task.payload.order);
   }
-
-  @Cron('* * * * * *')
-  @WithLock('tick')
-  async tick(): Promise<void> {
-    this.ticks++;
-    return Promise.resolve();
-  }
 }
 
 let app: TestingModule;
 let shop: Shop;
 beforeEach(async () => {
   app = await Test.createTestingModule({
-    imports: [ScheduleModule.forRoot(), SluiceTestingModule.forRoot()],
+    imports: [SluiceTestingModule.forRoot()],
     providers: [Shop],
   }).compile();
   await app.init();
@@ -168,7 +160,24 @@ describe('SluiceTestingModule', () => {
   });
 
   it('runs a @Cron method with @WithLock', async () => {
-    await until(() => shop.ticks > 0, { what: 'a tick came' });
+    @Injectable()
+    class Clockwork {
+      ticks = 0;
+
+      @Cron('* * * * * *')
+      @WithLock('tick')
+      async tick(): Promise<void> {
+        this.ticks++;
+        return Promise.resolve();
+      }
+    }
+    const scheduled = await Test.createTestingModule({
+      imports: [ScheduleModule.forRoot(), SluiceTestingModule.forRoot()],
+      providers: [Clockwork],
+    }).compile();
+    await scheduled.init();
+    await until(() => scheduled.get(Clockwork).ticks > 0, { what: 'a tick came' });
+    await scheduled.close();
   });
 
   it('caches: one load, a copy for each caller', async () => {
