@@ -8,7 +8,7 @@ import { Grant, type Airspace, type Order } from './grant.js';
 import { Load, type Loader } from './load.js';
 import type { Answer } from './scripts/ask.script.js';
 import { parseStored, type StoredValue } from './stored-value.js';
-import type { News, Request } from './wake-ups.js';
+import type { Request } from './wake-ups.js';
 
 /** How a flight ended, if not with an error. */
 export type Landing =
@@ -157,7 +157,9 @@ export class Flight {
         this.order.meter.miss(this.order.key);
         return this.#granted(request);
       case 'wait': {
-        const news = await this.#wait(request, answer.remainingMs + 1 + random() * SPREAD_MS);
+        const sinceMs = this.#waits();
+        const news = await request.news(answer.remainingMs + 1 + random() * SPREAD_MS);
+        this.order.meter.wait(this.order.key, this.#airspace.clock.monoMs() - sinceMs);
         if (news.verb === 'error') throw noted(this.order.key, news.failure);
         return news.verb === 'value' ? this.#landText(news.text) : undefined;
       }
@@ -174,15 +176,12 @@ export class Flight {
     }
   }
 
-  async #wait(request: Request, timeoutMs: number): Promise<News> {
+  /** From when on it waits for another's load. */
+  #waits(): number {
     const { key, meter, onWait } = this.order;
-    const { clock } = this.#airspace;
-    const sinceMs = clock.monoMs();
     meter.miss(key);
     onWait?.();
-    const news = await request.news(timeoutMs);
-    meter.wait(key, clock.monoMs() - sinceMs);
-    return news;
+    return this.#airspace.clock.monoMs();
   }
 
   #question(request: Request, woken: boolean): Question {

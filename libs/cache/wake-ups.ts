@@ -15,8 +15,8 @@ export class WakeUps {
 
   constructor(inbox: Pick<Inbox, 'on' | 'onResync'>, clock: Clock) {
     this.#clock = clock;
-    inbox.on('cache', (parts) => {
-      this.#receive(parts.map(String));
+    inbox.on('cache', ([verb, tokens, payload]) => {
+      this.#receive(String(verb), String(tokens), String(payload));
     });
     // Messages may be lost: everybody asks for what they would have said.
     inbox.onResync(() => {
@@ -41,7 +41,7 @@ export class WakeUps {
     for (const request of [...this.#requests.values()]) request.hear(AGAIN);
   }
 
-  #receive([verb, tokens = '', payload = '']: string[]): void {
+  #receive(verb: string, tokens: string, payload: string): void {
     for (const token of tokens.split(' ')) {
       const request = this.#requests.get(token);
       if (verb === 'value') request?.hear({ verb, text: payload });

@@ -42,13 +42,12 @@ export class DueTimes {
     this.#aheadMs = clock.wallMs() - clock.monoMs();
   }
 
-  /** `entry` is due in `inMs`, and at no other time. */
-  set(entry: Due, inMs: number): void {
+  /** `entry` is due `inMs` after `now`, and at no other time. */
+  set(entry: Due, inMs: number, now: number): void {
     this.unset(entry);
     const ms = Math.max(1, Math.ceil(inMs));
     let end = this.#rings.get(ms);
     if (end === undefined) this.#rings.set(ms, (end = new Place()));
-    const now = this.#clock.monoMs();
     entry.atMs = now + ms;
     entry.prev = end.prev;
     entry.next = end;

@@ -19,12 +19,12 @@ export function certainMs(ttlMs: number): number {
 }
 
 /**
- * How much of a lease that was asked for at `from` is still certain, in milliseconds; from 0 down, nothing is.
+ * How much of a lease that was asked for at `from` is still certain `now`, in milliseconds; from 0 down, nothing is.
  *
  * Counted from the moment the request was *sent*: whenever the server granted it, it was later. On both clocks, the
  * stricter wins: the monotonic one stands still while the machine is suspended, the wall clock may be set back.
  */
-export function remainingMs(clock: Clock, from: Instant, ttlMs: number): number {
-  const elapsedMs = Math.max(clock.monoMs() - from.monoMs, clock.wallMs() - from.wallMs);
+export function remainingMs(now: Instant, from: Instant, ttlMs: number): number {
+  const elapsedMs = Math.max(now.monoMs - from.monoMs, now.wallMs - from.wallMs);
   return certainMs(ttlMs) - elapsedMs;
 }

@@ -14,13 +14,14 @@ interface Request {
 }
 
 /** A lease of 3 000 ms, and a Redis that answers when told to. */
-function lease(options: Partial<LeaseTerms & Grant> = {}) {
+function lease(options: Partial<LeaseTerms & Omit<Grant, 'at'>> = {}) {
   const clock = new ManualClock();
   const requests: Request[] = [];
   const lost: string[] = [];
   const tooLong: number[] = [];
   const terms = { ttlMs: 3_000, renew: true, maxHoldMs: Infinity, ...options };
-  const grant = { token: 1, from: instantOf(clock), validMs: 3_000, claimed: true, ...options };
+  const now = instantOf(clock);
+  const grant = { token: 1, from: now, validMs: 3_000, at: now, claimed: true, ...options };
   const made = new Lease(clock, new DueTimes(clock), terms, grant, {
     renew: (ttlMs, generation, deadlineMs) =>
       new Promise((resolve, reject) => {

@@ -7,6 +7,8 @@ export interface Grant {
   readonly token: number;
   readonly from: Instant;
   readonly validMs: number;
+  /** When this process learned of it. */
+  readonly at: Instant;
   /** False after a push: provisional until the full lease is claimed. */
   readonly claimed: boolean;
 }
@@ -63,15 +65,20 @@ export class Lease extends Due {
     this.#ttlMs = terms.ttlMs;
     this.#from = grant.from;
     this.#validMs = grant.validMs;
-    const now = clock.monoMs();
+    const now = grant.at.monoMs;
     this.#tooLongAtMs = now + terms.maxHoldMs;
     // A provisional grant is claimed by the next timer: whoever was waiting for it starts first, and may be done by then.
     this.#renewAtMs = grant.claimed ? this.#nextRenewal(now) : now;
-    this.#arm(now);
+    this.#arm(now, remainingMs(grant.at, grant.from, grant.validMs));
   }
 
   get remainingMs(): number {
-    return this.#over ? 0 : remainingMs(this.#clock, this.#from, this.#validMs);
+    return this.#over ? 0 : remainingMs(instantOf(this.#clock), this.#from, this.#validMs);
+  }
+
+  /** Whether another length was ever asked for: then Redis keeps a record of it beside the lock. */
+  get isExtended(): boolean {
+    return this.#generation > 0;
   }
 
   /** On the wall clock: for people, not for decisions. */
@@ -130,8 +137,8 @@ export class Lease extends Due {
     return this.#renew ? now + this.#ttlMs / 3 : Infinity;
   }
 
-  #arm(now: number): void {
-    this.#times.set(this, Math.min(this.remainingMs, this.#renewAtMs - now, this.#tooLongAtMs - now));
+  #arm(now: number, validMs = this.remainingMs): void {
+    this.#times.set(this, Math.min(validMs, this.#renewAtMs - now, this.#tooLongAtMs - now), now);
   }
 
   async #request(from: Instant): Promise<boolean> {
@@ -142,7 +149,7 @@ export class Lease extends Due {
     if (this.#over) return false;
     if (!held) this.#lose('taken');
     else if (this.remainingMs <= 0) this.#lose('expired');
-    else if (generation === this.#generation && remainingMs(this.#clock, from, ttlMs) > this.remainingMs) {
+    else if (generation === this.#generation && remainingMs(instantOf(this.#clock), from, ttlMs) > this.remainingMs) {
       this.#count(from, ttlMs);
       const now = this.#clock.monoMs();
       this.#renewAtMs = this.#nextRenewal(now);

@@ -84,7 +84,7 @@ export class LockKeeper {
       heldTooLong: ({ maxHoldMs }, lock) => {
         events.heldTooLong(lock, maxHoldMs);
       },
-      release: (request) => this.#release(request),
+      release: (request, isExtended) => this.#release(request, isExtended),
       ended: (request, lock, heldMs, lost) => {
         this.#held.delete(request.nonce);
         // Locks of an app that closes are given back right away.
@@ -193,10 +193,11 @@ export class LockKeeper {
     if (answer.state === 'busy') this.#events.contended(name);
     if (answer.state !== 'granted') return answer as NotGranted<A>;
     attempt.signal?.throwIfAborted();
-    if (remainingMs(this.#clock, from, ttlMs) <= 0) {
+    const at = instantOf(this.#clock);
+    if (remainingMs(at, from, ttlMs) <= 0) {
       throw new LockLostError(name, 'expired', { owner, since: new Date(from.wallMs) });
     }
-    return this.#hold(request, { token: answer.token, from, validMs: ttlMs, claimed: true }, fromMs);
+    return this.#hold(request, { token: answer.token, from, validMs: ttlMs, at, claimed: true }, fromMs);
   }
 
   #pushed(pushed: Pushed): void {
@@ -223,7 +224,7 @@ export class LockKeeper {
     }
     if (grant.token > request.keys.highest) request.keys.highest = grant.token;
     this.#held.set(request.nonce, lock);
-    this.#events.acquired(lock, this.#clock.monoMs() - fromMs);
+    this.#events.acquired(lock, grant.at.monoMs - fromMs);
     if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();
     return lock;
   }
@@ -247,9 +248,10 @@ export class LockKeeper {
     }
   }
 
-  #release(request: LockRequest): Promise<boolean> {
+  #release(request: LockRequest, isExtended: boolean): Promise<boolean> {
     const { ttlMs, minHoldMs } = request;
-    return this.#store.release(request, minHoldMs, this.#closed ? LEAVE_DEADLINE_MS : undefined).then(
+    const deadlineMs = this.#closed ? LEAVE_DEADLINE_MS : undefined;
+    return this.#store.release(request, isExtended || minHoldMs > 0 ? minHoldMs : 'bare', deadlineMs).then(
       (answer) => this.#passOn(request, answer),
       (error: unknown) => {
         if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);

@@ -84,6 +84,15 @@ describe('fencing tokens', () => {
     expect(tokens[3]).toBeGreaterThan(tokens[0]!);
     expect(tokens.every(Number.isSafeInteger)).toBe(true);
   });
+
+  it.each(['99', 'none of ours'])('are the time where the fence has %p', async (odd) => {
+    const locks = await bed.service();
+    await bed.admin.set('{lock:x}:~fence', odd);
+    const from = Date.now() * 1_000;
+    const { fencingToken } = await locks.acquire('x');
+    expect(fencingToken).toBeGreaterThan(from - 1_000_000);
+    expect(await bed.admin.get('{lock:x}:~fence')).toBe(String(fencingToken));
+  });
 });
 
 describe('what it leaves and costs', () => {
@@ -93,6 +102,15 @@ describe('what it leaves and costs', () => {
     const keys = await bed.admin.keys('*');
     expect(keys.sort()).toEqual([0, 1, 2, 3].map((i) => `{lock:n${i}}:~fence`));
     for (const key of keys) expect(await bed.admin.pttl(key)).toBeGreaterThan(0);
+  });
+
+  it('leaves no more of a lock that was extended', async () => {
+    const locks = await bed.service();
+    const lock = await locks.acquire('x');
+    await lock.extend(60_000);
+    expect(await bed.admin.exists('{lock:x}:~holder')).toBe(1);
+    expect(await lock.release()).toBe(true);
+    expect(await bed.admin.keys('*')).toEqual(['{lock:x}:~fence']);
   });
 
   it('sends two commands for an uncontended pair', async () => {

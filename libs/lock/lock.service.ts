@@ -21,7 +21,7 @@ import {
   type TryAcquireOptions,
 } from './lock.options.js';
 import type { LockRequest } from './lock-request.js';
-import { nonceOf } from './owner.js';
+import { noncePrefix } from './owner.js';
 import type { LockStats, LockStatsOptions } from './lock.stats.js';
 import { RawLocks } from './raw-locks.js';
 import { Lock } from './lock.js';
@@ -48,9 +48,7 @@ export class LockService {
   readonly #options: ResolvedLockOptions;
   readonly #keyspace: Keyspace;
   readonly #known: KnownLocks;
-  readonly #processId: string;
-  /** Tells two of one process apart. */
-  readonly #id = randomBytes(4).toString('hex');
+  readonly #noncePrefix: string;
   readonly #store: LockStore;
   readonly #events: LockEvents;
   readonly #keeper: LockKeeper;
@@ -67,7 +65,8 @@ export class LockService {
     this.#options = resolveLockOptions(options);
     this.#keyspace = keyspace;
     this.#known = new KnownLocks(keyspace);
-    this.#processId = processId;
+    // The random part tells two services of one process apart.
+    this.#noncePrefix = noncePrefix(processId, randomBytes(4).toString('hex'));
     this.#cronJobs = cronJobs;
     this.#store = store;
     this.#events = new LockEvents((message) => {
@@ -226,7 +225,7 @@ export class LockService {
   }
 
   #request(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs }: ResolvedAcquire): LockRequest {
-    const nonce = nonceOf(this.#processId, this.#id, ++this.#acquisitions);
+    const nonce = this.#noncePrefix + String(++this.#acquisitions);
     const keys = this.#known.get(name);
     return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
   }

@@ -58,6 +58,9 @@ export interface FencedSet extends FencedWrite {
   readonly ttlMs: number | undefined;
 }
 
+/** How long a lock stays held after all when it is let go of, see `LockStore.release`. */
+export type MinHold = number | 'bare' | undefined;
+
 /** All that locks ask of one Redis: one script each, one command. */
 export class LockStore {
   readonly #connection: RedisConnection;
@@ -111,8 +114,11 @@ export class LockStore {
     return renew.run(this.#connection.commands, { keys, args, rest: given(identity) }, { deadlineMs });
   }
 
-  /** @param minHoldMs the lock stays held for so long since the grant; 0: it does not; undefined: as was said before, if it was */
-  release(identity: LockIdentity, minHoldMs: number | undefined, deadlineMs?: number): Promise<Released> {
+  /**
+   * @param minHoldMs the lock stays held for so long since the grant; 0: it does not; undefined: as was said before, if it was;
+   *   `'bare'`: it does not, and was never extended
+   */
+  release(identity: LockIdentity, minHoldMs: MinHold, deadlineMs?: number): Promise<Released> {
     const { keys, nonce } = identity;
     const call = { keys, args: { nonce, minHold: String(minHoldMs ?? '') }, rest: given(identity) };
     return release.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });

@@ -10,8 +10,12 @@ export interface LockPort {
   readonly clock: Clock;
   readonly times: DueTimes;
   renew(request: LockRequest, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
-  /** True if Redis had it held. On failure it goes on trying in the background. */
-  release(request: LockRequest): Promise<boolean>;
+  /**
+   * True if Redis had it held. On failure it goes on trying in the background.
+   *
+   * @param isExtended whether there may be a record of its generation
+   */
+  release(request: LockRequest, isExtended: boolean): Promise<boolean>;
   /** It is held for longer than `maxHoldMs`. */
   heldTooLong(request: LockRequest, lock: Lock): void;
   /** It is not held any more: lost, or being released. */
@@ -54,8 +58,8 @@ export class Lock {
     this.fencingToken = grant.token;
     this.#request = request;
     this.#port = port;
-    this.#sinceMs = port.clock.monoMs();
-    this.#sinceWallMs = port.clock.wallMs();
+    this.#sinceMs = grant.at.monoMs;
+    this.#sinceWallMs = grant.at.wallMs;
     this.#lease = new Lease(port.clock, port.times, request, grant, this);
   }
 
@@ -139,9 +143,11 @@ export class Lock {
   }
 
   #release(): Promise<boolean> {
+    // What is to be noted here is noted while Redis is being woken.
+    const released = this.#port.release(this.#request, this.#lease.isExtended);
     this.#lease.end();
     if (this.#lost === undefined) this.#port.ended(this.#request, this, this.#heldMs());
-    return this.#port.release(this.#request);
+    return released;
   }
 
   #lose(why: LostBecause): void {

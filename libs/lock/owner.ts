@@ -10,14 +10,14 @@ export interface OwnerProcess {
 const OWN = /^((.*):(\d+):[0-9a-z]+-[0-9a-f]{12})\.[0-9a-z]{8}-[0-9a-z]+$/s;
 
 /**
- * The nonce of one acquisition: unique, and never used again. Unless the user gives another owner, it is also the
- * value of the lock's key, so that a redis-cli's `GET` tells the machine and the process that hold the lock, and
- * nothing has to be written beside it.
+ * What the nonces of one lock service begin with; a number of its own follows for each acquisition. So a nonce is unique, and
+ * never used again. Unless the user gives another owner, it is also the value of the lock's key, so that a redis-cli's
+ * `GET` tells the machine and the process that hold the lock, and nothing has to be written beside it.
  *
  * @param service eight characters that tell two lock services of one process apart
  */
-export function nonceOf(processId: string, service: string, n: number): string {
-  return `${processId}.${service}-${n.toString(36)}`;
+export function noncePrefix(processId: string, service: string): string {
+  return `${processId}.${service}-`;
 }
 
 /** Who made the acquisition of this nonce; undefined if it is no nonce of Sluice's. */

@@ -1,5 +1,5 @@
 import { type CancelTimer, type Clock } from '../redis/index.js';
-import { certainMs, remainingMs, type Instant } from './instant.js';
+import { certainMs, instantOf, remainingMs, type Instant } from './instant.js';
 import type { LockRequest } from './lock-request.js';
 import type { Grant } from './lease.js';
 import type { Lock } from './lock.js';
@@ -139,11 +139,12 @@ export class Waiter {
     return this.waiting;
   }
 
-  #take(grant: Grant, atLeastMs: number): boolean {
-    if (remainingMs(this.#clock, grant.from, grant.validMs) <= atLeastMs) return false;
+  #take(grant: Omit<Grant, 'at'>, atLeastMs: number): boolean {
+    const at = instantOf(this.#clock);
+    if (remainingMs(at, grant.from, grant.validMs) <= atLeastMs) return false;
     this.#end('done');
     try {
-      this.#resolve(this.#hold(grant));
+      this.#resolve(this.#hold({ ...grant, at }));
     } catch (error) {
       this.#reject(error);
     }

@@ -90,8 +90,9 @@ export class WaitingRoom {
       (acquired) => {
         this.#answered();
         if (early === undefined && acquired.state === 'granted') {
-          const grant = { token: acquired.token, from: sent, validMs: request.ttlMs, claimed: true };
-          if (remainingMs(this.#clock, sent, grant.validMs) > 0) return this.#told.granted(request, grant, sent.monoMs);
+          const at = instantOf(this.#clock);
+          const grant = { token: acquired.token, from: sent, validMs: request.ttlMs, at, claimed: true };
+          if (remainingMs(at, sent, grant.validMs) > 0) return this.#told.granted(request, grant, sent.monoMs);
         }
         const waiter = early ?? this.#enter(request, waitMs, sent);
         this.#acquired(waiter, sent, acquired);

@@ -191,7 +191,10 @@ export class RedisConnection {
     const onReadonly = (): void => {
       this.#leaveReplica();
     };
-    return new Link(client, { label: `'${this.name}' (${purpose})`, clock, commandTimeoutMs, owned, onReadonly });
+    // Whoever blocks has deadlines of its own, and a user's client is the user's.
+    const silenceMs = owned && purpose === 'commands' ? commandTimeoutMs * 2 : undefined;
+    const label = `'${this.name}' (${purpose})`;
+    return new Link(client, { label, clock, commandTimeoutMs, owned, silenceMs, onReadonly });
   }
 
   /**
@@ -208,11 +211,10 @@ export class RedisConnection {
 
   /**
    * What every socket of ours needs, whatever the user chose: nothing is resent (a repeated XADD is a second task,
-   * a repeated XREADGROUP strands a batch), nothing queues up while the connection is down, replies keep one shape,
-   * and a socket on which commands go unanswered for twice the deadline is given up. Blocking reads set their own.
+   * a repeated XREADGROUP strands a batch), nothing queues up while the connection is down, replies keep one shape.
    */
   #newClient(purpose: string, lazyConnect: boolean): Redis {
-    const { client, url, clientOptions, commandTimeoutMs } = this.#config;
+    const { client, url, clientOptions } = this.#config;
     const ours = {
       autoResendUnfulfilledCommands: false,
       autoResubscribe: false,
@@ -228,7 +230,7 @@ export class RedisConnection {
       // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
       disconnectTimeout: 200,
       connectionName: `sluice:${purpose}`,
-      socketTimeout: purpose === 'commands' ? commandTimeoutMs * 2 : undefined,
+      socketTimeout: undefined,
     };
     if (client !== undefined) return client.duplicate({ retryStrategy: reconnectDelayMs, ...ours });
     const options = { retryStrategy: reconnectDelayMs, ...clientOptions, ...ours };

@@ -29,16 +29,24 @@ export function frame(...parts: (string | Buffer)[]): Buffer {
   return Buffer.concat(out);
 }
 
-/** Reads a message back; `undefined` when it is not one. */
+const COLON = 0x3a;
+const ZERO = 0x30;
+
+/** Reads a message back; `undefined` when it is not one. Digit by digit: ten processes may be waiting for as many messages. */
 export function unframe(message: Buffer): Buffer[] | undefined {
   const parts: Buffer[] = [];
-  let at = 0;
-  while (at < message.length) {
-    const colon = message.indexOf(0x3a, at);
-    const length = colon < 0 || colon === at ? NaN : Number(message.toString('latin1', at, colon));
-    const end = colon + 1 + length;
-    if (!Number.isSafeInteger(length) || length < 0 || end > message.length) return undefined;
-    parts.push(message.subarray(colon + 1, end));
+  for (let at = 0; at < message.length;) {
+    let length = 0;
+    const from = at;
+    for (; message[at] !== COLON; at++) {
+      // Past the end it is NaN, which is no digit either.
+      const digit = (message[at] ?? Number.NaN) - ZERO;
+      if (!(digit >= 0 && digit <= 9)) return undefined;
+      length = length * 10 + digit;
+    }
+    const end = at + 1 + length;
+    if (at === from || end > message.length) return undefined;
+    parts.push(message.subarray(at + 1, end));
     at = end;
   }
   return parts.length > 0 ? parts : undefined;

@@ -52,9 +52,15 @@ export class InFlight {
   readonly #clock: Clock;
   #cancel: CancelTimer | undefined;
   #armedForMs = Infinity;
+  #size = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Whether anything is. */
+  get isEmpty(): boolean {
+    return this.#size === 0;
   }
 
   /** Registers a command. The answer takes it out again; false from it means: too late, already failed. */
@@ -63,14 +69,15 @@ export class InFlight {
     if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, nobody)));
     const place = new Place(this.#clock.monoMs() + deadlineMs, fail);
     place.enter(end);
+    this.#size++;
     if (place.dueMs < this.#armedForMs) this.#arm(place.dueMs);
-    return () => place.leave();
+    return () => this.#leave(place);
   }
 
   /** Fails everything: the socket died, no reply can come any more. */
   failAll(): void {
     const waiting = [...this.#queues.values()].flatMap((end) => [...entered(end)]);
-    for (const place of waiting) if (place.leave()) place.fail('closed');
+    for (const place of waiting) if (this.#leave(place)) place.fail('closed');
   }
 
   /** Fails everything and drops the timer. */
@@ -79,6 +86,12 @@ export class InFlight {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#armedForMs = Infinity;
+  }
+
+  #leave(place: Place): boolean {
+    const stood = place.leave();
+    if (stood) this.#size--;
+    return stood;
   }
 
   #arm(dueMs: number): void {
@@ -99,7 +112,7 @@ export class InFlight {
     const now = this.#clock.monoMs();
     let nextMs = Infinity;
     for (const [deadlineMs, end] of this.#queues) {
-      for (const place of [...entered(end, now)]) if (place.leave()) place.fail('deadline');
+      for (const place of [...entered(end, now)]) if (this.#leave(place)) place.fail('deadline');
       nextMs = Math.min(nextMs, end.next.dueMs);
       // Callers may use computed deadlines (what is left of a lease): an empty queue is not kept.
       if (end.next === end) this.#queues.delete(deadlineMs);

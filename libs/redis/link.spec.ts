@@ -47,6 +47,16 @@ describe('send', () => {
     expect(link.client.stream.writableCorked).toBe(0);
   });
 
+  it('holds no write while nothing is under way', async () => {
+    const { stream } = link.client;
+    const first = link.send('ping');
+    expect(stream.writableCorked).toBe(0);
+    const second = link.send('ping');
+    expect(stream.writableCorked).toBe(1);
+    expect(await Promise.all([first, second])).toEqual(['PONG', 'PONG']);
+    expect(stream.writableCorked).toBe(0);
+  });
+
   it("passes the server's own errors unchanged", async () => {
     await expect(link.send('incr', ['text'])).rejects.toMatchObject({
       name: 'ReplyError',

@@ -3,6 +3,7 @@ import { backoffMs } from './backoff.js';
 import type { Clock } from './clock.js';
 import { InFlight } from './in-flight.js';
 import { isReplyError, RedisUnavailableError } from './redis.errors.js';
+import { SilenceGuard } from './silence-guard.js';
 
 export type CommandArg = string | number | Buffer;
 
@@ -11,7 +12,11 @@ export interface SendOptions {
   deadlineMs?: number;
   /** Replies as Buffers instead of strings. Default false. */
   buffers?: boolean;
-  /** Gets a reply that came after the deadline: what it granted can still be given back. */
+  /** Makes of the reply what the call resolves to. Default: nothing. */
+  decode?: (reply: unknown) => unknown;
+  /** The server refused it: answers what the call resolves to all the same, or throws. */
+  refused?: ((error: Error) => unknown) | undefined;
+  /** Gets a reply that came after the deadline, as the server gave it: what it granted can still be given back. */
   late?: (reply: unknown) => void;
 }
 
@@ -22,6 +27,8 @@ export interface LinkOptions {
   commandTimeoutMs: number;
   /** False for a client that belongs to the user: used, never closed. */
   owned: boolean;
+  /** The socket is given up when nothing came on it for so long although something was due. Default: never. */
+  silenceMs?: number | undefined;
   /** Called when the server refused a command because it is a replica. */
   onReadonly: () => void;
 }
@@ -34,7 +41,8 @@ const CORKED = 128;
  *
  * A command rejects at once while the connection is down (nothing queues up to run late), when its deadline
  * passes, and when its socket dies before the reply. Nothing is resent: a caller that may repeat a command
- * repeats it itself. Commands sent in one turn of the event loop leave in one write, in several if there are thousands.
+ * repeats it itself. Commands sent in one turn of the event loop leave in one write, in several if there are thousands; one
+ * that is sent while nothing is under way leaves at once.
  */
 export class Link {
   readonly client: Redis;
@@ -43,6 +51,7 @@ export class Link {
   readonly #upListeners = new Set<() => void>();
   readonly #downListeners = new Set<() => void>();
   readonly #detach: () => void;
+  readonly #guard: SilenceGuard | undefined;
   #lastError: Error | undefined;
   /** Until the first attempt to connect has ended, well or not. */
   #trying: Promise<void> | undefined;
@@ -83,8 +92,18 @@ export class Link {
     // Each command that waits for the first connection listens; Node takes more than ten for a leak.
     if (options.owned) client.setMaxListeners(0);
     client.on('error', onError).on('close', onClose).on('ready', onReady);
+    const { silenceMs } = options;
+    const guard =
+      silenceMs === undefined
+        ? undefined
+        : new SilenceGuard(client, options.clock, silenceMs, () => !this.#inFlight.isEmpty);
+    this.#guard = guard;
+    // The handshake is under way.
+    const onConnect = (): void => guard?.watch();
+    client.on('connect', onConnect);
     this.#detach = () => {
-      client.off('close', onClose).off('ready', onReady);
+      client.off('close', onClose).off('ready', onReady).off('connect', onConnect);
+      guard?.stop();
       // The error listener stays on a client of ours: a socket may still report while it closes.
       if (!options.owned) client.off('error', onError);
     };
@@ -136,25 +155,30 @@ export class Link {
     // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
     // of a pipeline: that it rejects when the socket closes.
     sent.pipelineIndex = -1;
+    this.#cork();
+    this.client.sendCommand(sent);
+    this.#guard?.watch();
     const settle = this.#inFlight.add(deadlineMs, (why) => {
+      if (why === 'deadline') this.#guard?.missed();
       const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
       sent.reject(this.#unavailable(`${what} during ${command}`, 'unknown'));
     });
     if (options.late !== undefined) tellLate(sent, settle, options.late);
-    const settled = (sent.promise as Promise<T>).then(
+    const { decode, refused } = options;
+    return (sent.promise as Promise<T>).then(
       (reply) => {
         settle();
-        return reply;
+        return decode === undefined ? reply : (decode(reply) as T);
       },
-      (error: unknown) => {
+      (reason: unknown) => {
         settle();
+        // ioredis rejects with nothing else.
+        const error = reason as Error;
         if (isReplyError(error, 'READONLY')) this.#options.onReadonly();
-        throw this.#translate(error as Error, command);
+        if (refused !== undefined && error.name === 'ReplyError') return refused(error) as T;
+        throw this.#translate(error, command);
       },
     );
-    this.#cork();
-    this.client.sendCommand(sent);
-    return settled;
   }
 
   /** Waits until commands can be sent. False when `timeoutMs` passed first. */
@@ -198,13 +222,15 @@ export class Link {
   }
 
   /**
-   * Holds the socket's writes until this turn of the event loop ends, so that what it sends leaves in one system call.
-   * `nextTick` runs once the promise jobs of the turn are done, so nothing waits for I/O or a timer. Of thousands in one
-   * turn, the first leave while the rest is being encoded: the server works on them, and nothing piles up here.
+   * While something is under way, holds the socket's writes until this turn of the event loop ends, so that what it sends
+   * leaves in one system call. `nextTick` runs once the promise jobs of the turn are done, so nothing waits for I/O or a timer.
+   * Of thousands in one turn, the first leave while the rest is being encoded: the server works on them, and nothing piles up
+   * here. Alone, a command leaves at once: the server is being woken while this process goes on.
    */
   #cork(): void {
     const { stream } = this.client;
     if (this.#corked === 0) {
+      if (this.#inFlight.isEmpty) return;
       stream.cork();
       process.nextTick(() => {
         this.#corked = 0;

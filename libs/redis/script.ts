@@ -104,17 +104,21 @@ export function defineScript<const K extends string, const A extends Record<stri
       // Written for the path that is taken 100,000 times a second: no copies of options, one promise.
       const argv = encode(call);
       if (argv instanceof Error) return Promise.reject(argv);
-      const send: SendOptions = { buffers };
+      const send: SendOptions = {
+        buffers,
+        decode,
+        refused: (error) => {
+          if (!isReplyError(error, 'NOSCRIPT')) throw error;
+          return link.send('eval', [text, ...argv.slice(1)], { ...send, refused: undefined });
+        },
+      };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (late !== undefined) {
         send.late = (reply) => {
           late(decode(reply));
         };
       }
-      return link.send('evalsha', argv, send).then(decode, async (error: unknown) => {
-        if (!isReplyError(error, 'NOSCRIPT')) throw error;
-        return decode(await link.send('eval', [text, ...argv.slice(1)], send));
-      });
+      return link.send<R>('evalsha', argv, send);
     },
   };
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../redis/index.js';
 import type { LockHolder } from '../lock/index.js';
 import type { LockIdentity, LockRequest } from '../lock/lock-request.js';
 import type { LockKeys } from '../lock/lock.keys.js';
-import type { FencedKey, FencedWrite, Forced, LockStore, Pushed, Tick, Waiting } from '../lock/lock.store.js';
+import type { FencedKey, FencedWrite, Forced, LockStore, MinHold, Pushed, Tick, Waiting } from '../lock/lock.store.js';
 import type { Acquired, AcquiredTick } from '../lock/scripts/acquire.reply.js';
 import type { Heartbeat } from '../lock/scripts/heartbeat.script.js';
 import type { Inspected } from '../lock/scripts/inspect.script.js';
@@ -74,7 +74,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(true);
   }
 
-  release({ keys, nonce }: LockIdentity, minHoldMs: number | undefined): Promise<Released> {
+  release({ keys, nonce }: LockIdentity, minHoldMs: MinHold): Promise<Released> {
     const mutex = this.#mutex(keys);
     if (mutex.held?.identity.nonce !== nonce) {
       const place = mutex.queue.findIndex(({ request }) => request.nonce === nonce);
@@ -82,7 +82,9 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
       return Promise.resolve({ released: false, holder: this.#holder(mutex) });
     }
     // Let go of before: that stands.
-    const untilMs = mutex.held.released ? mutex.held.untilMs : mutex.held.sinceMs + (minHoldMs ?? 0);
+    const untilMs = mutex.held.released
+      ? mutex.held.untilMs
+      : mutex.held.sinceMs + (minHoldMs === 'bare' ? 0 : (minHoldMs ?? 0));
     // Nobody's from here on, whoever asks to renew it.
     if (untilMs > this.#clock.monoMs()) mutex.held = { ...mutex.held, untilMs, released: true };
     else mutex.held = undefined;

@@ -14,6 +14,7 @@ const operating = { file: 'libs/lock/scripts/force-release.script.ts', specs: ['
 const stats = { specs: ['libs/lock/lock.stats'] };
 const fenced = { file: 'libs/lock/scripts/fenced.scripts.ts', specs: ['libs/lock/fenced-keys'] };
 const errors = { specs: ['libs/lock/lock.errors'] };
+const silence = { file: 'libs/redis/silence-guard.ts', specs: ['libs/redis/silence-guard'] };
 const server = { file: 'libs/redis/server-check.ts', specs: ['libs/redis/server-check'] };
 const handOver = 'libs/lock/scripts/hand-over.lua.ts';
 
@@ -36,35 +37,49 @@ export default [
     ...service,
     name: 'tokens follow the clock alone',
     file: grant,
-    find: 'if last > least then least = last end',
+    find: 'or (last and last >= token)',
     replace: '',
+  },
+  {
+    ...service,
+    name: 'what somebody wrote into the fence becomes a token',
+    file: grant,
+    find: '  if least >= tonumber(token) then\n    token',
+    replace: '  do\n    token',
+  },
+  {
+    ...service,
+    name: 'the record of an extended lease is left behind',
+    file: 'libs/lock/lock.ts',
+    find: 'this.#lease.isExtended',
+    replace: 'false',
   },
   {
     ...waiting,
     name: 'who comes barges past who waits',
     file: grant,
-    find: "if owner == nonce and redis.call('EXISTS', lock, queue) == 0 then",
-    replace: "if owner == nonce and redis.call('EXISTS', lock) == 0 then",
+    find: "if owner == nonce and call('EXISTS', lock, queue) == 0 then",
+    replace: "if owner == nonce and call('EXISTS', lock) == 0 then",
   },
   {
     ...service,
     name: 'who brings an owner leaves no record',
     file: grant,
-    find: "if owner == nonce and redis.call('EXISTS', lock, queue) == 0 then",
-    replace: "if redis.call('EXISTS', lock, queue) == 0 then",
+    find: "if owner == nonce and call('EXISTS', lock, queue) == 0 then",
+    replace: "if call('EXISTS', lock, queue) == 0 then",
   },
   {
-    ...late,
+    ...service,
     name: 'a release that is late frees what another holds',
     file: 'libs/lock/scripts/release.script.ts',
-    find: " and redis.call('GET', lock) == nonce",
+    find: " and call('GET', lock) == nonce",
     replace: '',
   },
   {
     ...minHold,
     name: 'the short way of a release forgets minHoldMs',
     file: 'libs/lock/scripts/release.script.ts',
-    find: " and minHold == '0' and",
+    find: " and minHold == 'bare' and",
     replace: ' and',
   },
   {
@@ -148,8 +163,8 @@ export default [
     ...lease,
     name: 'a sleeping machine is not noticed',
     file: 'libs/lock/instant.ts',
-    find: 'Math.max(clock.monoMs() - from.monoMs, clock.wallMs() - from.wallMs)',
-    replace: 'clock.monoMs() - from.monoMs',
+    find: 'Math.max(now.monoMs - from.monoMs, now.wallMs - from.wallMs)',
+    replace: 'now.monoMs - from.monoMs',
   },
   {
     ...service,
@@ -301,6 +316,35 @@ export default [
     replace:
       "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);\n      if (lock) return await this.#service.run(lock, () => this.#call.proceed());",
   },
+  {
+    ...silence,
+    name: 'a silent socket is kept',
+    find: '++this.#silentLooks < LOOKS',
+    replace: '++this.#silentLooks < Infinity',
+  },
+  { ...silence, name: 'an idle socket is given up', find: 'this.#note();\n      if', replace: 'if' },
+  { ...silence, name: 'who waits for long is not watched over', find: 'this.#isDue() || ', replace: '' },
+  {
+    ...silence,
+    name: 'what failed at its deadline is not due any more',
+    find: ' || this.#missedAt === this.#bytesRead',
+    replace: '',
+  },
+  { ...silence, name: 'a handshake may hang for ever', find: " || status === 'connect'", replace: '' },
+  {
+    ...silence,
+    name: 'no greeting at all is waited for',
+    file: 'libs/redis/link.ts',
+    find: 'guard?.watch();\n    client.on',
+    replace: '{};\n    client.on',
+  },
+  {
+    name: 'a command alone waits for the end of its turn',
+    file: 'libs/redis/link.ts',
+    specs: ['libs/redis/link.spec'],
+    find: 'if (this.#inFlight.isEmpty) return;',
+    replace: '',
+  },
   { ...server, name: 'a policy without a limit is minded', find: 'maxMemory > 0 && ', replace: '' },
   { ...server, name: 'a cache may not evict', find: 'kept.length > 0 && ', replace: '' },
   { ...server, name: 'any version will do', find: 'Number.parseInt(redisVersion) < OLDEST', replace: 'false' },
@@ -448,8 +492,8 @@ export default [
     ...waiting,
     name: 'what is granted twice at once is given back',
     file: 'libs/lock/waiter.ts',
-    find: 'this.#resolve(this.#hold(grant));',
-    replace: 'queueMicrotask(() => queueMicrotask(() => this.#resolve(this.#hold(grant))));',
+    find: 'this.#resolve(this.#hold({ ...grant, at }));',
+    replace: 'queueMicrotask(() => queueMicrotask(() => this.#resolve(this.#hold({ ...grant, at }))));',
   },
   {
     ...races,

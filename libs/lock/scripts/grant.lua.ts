@@ -4,16 +4,19 @@ import { lua } from '../../redis/index.js';
  * Raises `token`, the server's time in µs as text, to what is granted: max(last + 1, server µs), and above `floor`, the
  * highest token that the asking process has seen. So tokens strictly increase, and stay above every earlier one
  * even when the fence key was lost, as long as the clock is not behind the last token. µs since the epoch are
- * exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits. The fence lives for an hour, or an hour
+ * exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits. They have 16 digits until 2286, so the usual
+ * case is told by comparing text, and whatever else stands there is looked at as a number. The fence lives for an hour, or an hour
  * beyond a lease of 1 000 s and more.
  */
 const RAISE_LUA = lua`
 local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)
-local last, least = tonumber(redis.call('SET', fence, token, 'PX', keep, 'GET') or 0) or 0, tonumber(floor)
-if last > least then least = last end
-if least >= tonumber(token) then
-  token = string.format('%.0f', least + 1)
-  redis.call('SET', fence, token, 'PX', keep)
+local last = call('SET', fence, token, 'PX', keep, 'GET')
+if floor >= token or (last and last >= token) then
+  local least = math.max(tonumber(last or 0) or 0, tonumber(floor))
+  if least >= tonumber(token) then
+    token = string.format('%.0f', least + 1)
+    call('SET', fence, token, 'PX', keep)
+  end
 end
 `;
 
@@ -22,11 +25,14 @@ end
  * It comes before any function is made, which costs as much as a command, and expects all that a grant needs as locals.
  */
 export const TAKE_FREE_LUA = lua`
-if owner == nonce and redis.call('EXISTS', lock, queue) == 0 then
-  local time = redis.call('TIME')
-  local token = time[1] .. string.sub('00000' .. time[2], -6)
+local call = redis.call
+if owner == nonce and call('EXISTS', lock, queue) == 0 then
+  local time = call('TIME')
+  local us = time[2]
+  if #us < 6 then us = string.sub('00000' .. us, -6) end
+  local token = time[1] .. us
 ${RAISE_LUA}
-  redis.call('SET', lock, nonce, 'PX', ttl)
+  call('SET', lock, nonce, 'PX', ttl)
   return token
 end
 `;
@@ -58,7 +64,7 @@ local function now()
 end
 
 local function mint(ttl, floor)
-  local token = now()
+  local token, call = now(), redis.call
 ${RAISE_LUA}
   return token
 end

@@ -15,10 +15,12 @@ const LET_GO = '9007199254740991';
  * free while one lives); or its place in the queue.
  *
  * KEYS  the lock's
- * ARGV  nonce, minHold (ms; '0': none; '': as was said before, if it was let go of before); then the owner, if it is not the nonce
+ * ARGV  nonce, minHold (ms; '0': none; 'bare': none, and the lease was never extended; '': as was said before, if it was let
+ *       go of before); then the owner, if it is not the nonce
  * Reply 1: it held the lock. 2: so too, and the next waiter is still to be found. {0, owner, fence, record}: it did not;
  *       who does.
  *
+ * - Nothing stands beside a lock whose owner is its nonce and whose lease was never extended, so there is nothing else to delete.
  * - Only the holder's own nonce releases, so a late or repeated release, or one after an expiry, never touches the next
  *   owner's lock: it may be repeated until an answer comes.
  * - A waiter that gives up while it is being granted: whichever came first, after this it has nothing.
@@ -31,17 +33,17 @@ export const release = defineScript({
   keys: LOCK_KEYS,
   args: { nonce: 'text', minHold: 'text' },
   lua: lua`
-local owner = ARGV[rest + 1] or nonce
-local had = owner == nonce and minHold == '0' and redis.call('GET', lock) == nonce
+local owner, call = ARGV[rest + 1] or nonce, redis.call
+local had = owner == nonce and minHold == 'bare' and call('GET', lock) == nonce
 if had then
-  redis.call('DEL', lock, string.sub(queue, 1, -6) .. 'holder')
-  if redis.call('EXISTS', queue) == 0 then return 1 end
+  call('DEL', lock)
+  if call('EXISTS', queue) == 0 then return 1 end
 end
 ${GRANT_LUA}
 ${HOLD_LUA}
 if not had and holds(nonce, owner) then
   had = true
-  if minHold ~= '0' then
+  if minHold ~= '0' and minHold ~= 'bare' then
     if generation(nonce) == ${LET_GO} then return 1 end
     local heldUs = now() - (tonumber(redis.call('GET', fence)) or now())
     local left = math.ceil((tonumber(minHold) or 0) - math.max(heldUs, 0) / 1000)
