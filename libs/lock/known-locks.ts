@@ -11,6 +11,8 @@ export interface KnownLock extends LockKeys {
    * back in the eyes of a process even when Redis lost its data and its clock was set back at once.
    */
   highest: number;
+  /** The same as text, as scripts get it. */
+  floor: string;
 }
 
 /**
@@ -33,7 +35,7 @@ export class KnownLocks {
   get(name: string): KnownLock {
     const known = this.#young.get(name);
     if (known !== undefined) return known;
-    const found = this.#old.get(name) ?? { ...lockKeys(this.#keyspace, name), highest: 0 };
+    const found = this.#old.get(name) ?? { ...lockKeys(this.#keyspace, name), highest: 0, floor: '0' };
     if (this.#young.size >= this.#size) {
       this.#old = this.#young;
       this.#young = new Map();

@@ -5,6 +5,8 @@ import { certainMs, instantOf, remainingMs, type Instant } from './instant.js';
 /** A lock granted: its token, and from when on how much of it is certain. */
 export interface Grant {
   readonly token: number;
+  /** The same as Redis wrote it, where that is at hand. */
+  readonly text?: string | undefined;
   readonly from: Instant;
   readonly validMs: number;
   /** When this process learned of it. */

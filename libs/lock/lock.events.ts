@@ -18,8 +18,7 @@ export class LockEvents {
   }
 
   acquired(lock: LockMessage, waitedMs: number): void {
-    this.tally.add(lock.name, 'acquired');
-    this.tally.add(lock.name, 'waitedMs', waitedMs);
+    this.tally.acquired(lock.name, waitedMs);
     if (lockChannels.acquired.hasSubscribers) lockChannels.acquired.publish({ ...about(lock), waitedMs });
   }
 

@@ -222,7 +222,11 @@ export class LockKeeper {
       this.#leaving.push(lock.release().catch(() => {}));
       throw closed(request.name);
     }
-    if (grant.token > request.keys.highest) request.keys.highest = grant.token;
+    const { keys } = request;
+    if (grant.token > keys.highest) {
+      keys.highest = grant.token;
+      keys.floor = grant.text ?? String(grant.token);
+    }
     this.#held.set(request.nonce, lock);
     this.#events.acquired(lock, grant.at.monoMs - fromMs);
     if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();

@@ -88,6 +88,8 @@ export interface ResolvedLockOptions extends Readonly<Required<LockTimes>> {
   readonly connection: string | undefined;
 }
 
+const NO_NAMES: Readonly<Record<string, LockTimes>> = {};
+
 /** Checks the module's options once, at boot. */
 export function resolveLockOptions(given: SluiceLockModuleOptions | undefined): ResolvedLockOptions {
   const options = resolveOptions<SluiceLockModuleOptions>('lock', given, {
@@ -99,7 +101,7 @@ export function resolveLockOptions(given: SluiceLockModuleOptions | undefined): 
       return Object.fromEntries(Object.entries(names).map(([name, value]) => [name, times(value, `${path}.${name}`)]));
     }),
   });
-  return { ...DEFAULTS, connection: undefined, names: {}, ...options };
+  return { ...DEFAULTS, connection: undefined, names: NO_NAMES, ...options };
 }
 
 /** What one acquisition uses. */
@@ -113,7 +115,7 @@ export function resolveAcquire(
   given: AcquireOptions | undefined,
 ): ResolvedAcquire {
   const { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, names } = defaults;
-  const byName = Object.hasOwn(names, name) ? names[name] : undefined;
+  const byName = names !== NO_NAMES && Object.hasOwn(names, name) ? names[name] : undefined;
   if (given === undefined && byName === undefined) return defaults;
   const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
   return { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, ...options, ...byName };

@@ -58,6 +58,16 @@ export class LockTally {
     this.#of(name)[count] += by;
   }
 
+  /** What every acquisition adds, in one step. */
+  acquired(name: string, waitedMs: number): void {
+    const { totals } = this;
+    const counts = this.#of(name);
+    totals.acquired++;
+    counts.acquired++;
+    totals.waitedMs += waitedMs;
+    counts.waitedMs += waitedMs;
+  }
+
   top(limit: number, by: keyof LockCounts): NamedLockCounts[] {
     const all = [...this.#old, ...this.#young].map(([name, counts]) => ({ name, ...counts }));
     return all.sort((a, b) => b[by] - a[by]).slice(0, limit);

@@ -75,8 +75,8 @@ export class LockStore {
   /** Takes the lock, or joins its queue. Fails if there is no answer within `withinMs`, or the connection's own deadline. */
   join(request: LockRequest, withinMs: number): Promise<Acquired> {
     const { commands, inbox } = this.#connection;
-    const deadlineMs = Math.min(commands.commandTimeoutMs, withinMs);
-    return acquire.run(commands, acquisition(request, inbox.channel), { deadlineMs });
+    const timing = withinMs < commands.commandTimeoutMs ? { deadlineMs: withinMs } : NO_TIMING;
+    return acquire.run(commands, acquisition(request, inbox.channel), timing);
   }
 
   /** Takes the lock if it is free. */
@@ -86,10 +86,10 @@ export class LockStore {
 
   attemptTick(request: LockRequest, { method, instantMs, keepMs }: Tick): Promise<AcquiredTick> {
     const { keys, nonce, ttlMs } = request;
-    const { lock, fence, queue, highest } = keys;
+    const { lock, fence, queue, floor } = keys;
     return acquireTick.run(this.#connection.commands, {
       keys: { lock, fence, queue, tick: tickKey(this.#keyspace, keys, method) },
-      args: { nonce, ttl: String(ttlMs), floor: String(highest), instant: instantMs, keep: String(keepMs) },
+      args: { nonce, ttl: String(ttlMs), floor, instant: instantMs, keep: String(keepMs) },
       rest: given(request),
     });
   }
@@ -102,7 +102,7 @@ export class LockStore {
     for (const { waiters } of waiting) {
       rest.push(waiters.length);
       for (const { request, place } of waiters) {
-        rest.push(request.nonce, request.owner, request.ttlMs, request.keys.highest, place);
+        rest.push(request.nonce, request.owner, request.ttlMs, request.keys.floor, place);
       }
     }
     return heartbeat.run(commands, { keys: {}, restKeys, args: { inbox: inbox.channel }, rest });
@@ -119,8 +119,10 @@ export class LockStore {
    *   `'bare'`: it does not, and was never extended
    */
   release(identity: LockIdentity, minHoldMs: MinHold, deadlineMs?: number): Promise<Released> {
-    const { keys, nonce } = identity;
-    const call = { keys, args: { nonce, minHold: String(minHoldMs ?? '') }, rest: given(identity) };
+    const { keys, nonce, owner } = identity;
+    const bare = minHoldMs === 'bare' && owner === nonce;
+    const minHold = minHoldMs === 'bare' ? '0' : String(minHoldMs ?? '');
+    const call = { keys, args: { nonce }, rest: bare ? NOTHING : [minHold, ...given(identity)] };
     return release.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });
   }
 
@@ -190,7 +192,7 @@ function acquisition(request: LockRequest, inbox: string) {
   const { keys, nonce, ttlMs } = request;
   return {
     keys,
-    args: { nonce, ttl: String(ttlMs), floor: String(keys.highest), inbox },
+    args: { nonce, ttl: String(ttlMs), floor: keys.floor, inbox },
     rest: given(request),
   };
 }

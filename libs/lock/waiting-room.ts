@@ -91,7 +91,8 @@ export class WaitingRoom {
         this.#answered();
         if (early === undefined && acquired.state === 'granted') {
           const at = instantOf(this.#clock);
-          const grant = { token: acquired.token, from: sent, validMs: request.ttlMs, at, claimed: true };
+          const { token, text } = acquired;
+          const grant = { token, text, from: sent, validMs: request.ttlMs, at, claimed: true };
           if (remainingMs(at, sent, grant.validMs) > 0) return this.#told.granted(request, grant, sent.monoMs);
         }
         const waiter = early ?? this.#enter(request, waitMs, sent);

@@ -15,9 +15,16 @@ export interface SendOptions {
   /** Makes of the reply what the call resolves to. Default: nothing. */
   decode?: (reply: unknown) => unknown;
   /** The server refused it: answers what the call resolves to all the same, or throws. */
-  refused?: ((error: Error) => unknown) | undefined;
+  refused?: (error: Error, sent: Sent) => unknown;
   /** Gets a reply that came after the deadline, as the server gave it: what it granted can still be given back. */
   late?: (reply: unknown) => void;
+}
+
+/** What was sent, for who has to send something else instead. */
+export interface Sent {
+  readonly link: Link;
+  readonly args: readonly CommandArg[];
+  readonly options: SendOptions;
 }
 
 export interface LinkOptions {
@@ -175,7 +182,8 @@ export class Link {
         // ioredis rejects with nothing else.
         const error = reason as Error;
         if (isReplyError(error, 'READONLY')) this.#options.onReadonly();
-        if (refused !== undefined && error.name === 'ReplyError') return refused(error) as T;
+        if (refused !== undefined && error.name === 'ReplyError')
+          return refused(error, { link: this, args, options }) as T;
         throw this.#translate(error, command);
       },
     );

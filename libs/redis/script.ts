@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CommandArg, Link, SendOptions } from './link.js';
+import type { CommandArg, Link, SendOptions, Sent } from './link.js';
 import { isReplyError } from './redis.errors.js';
 
 /** How an argument travels and what Lua sees: text and bytes arrive as strings, numbers through `tonumber`. */
@@ -96,6 +96,13 @@ export function defineScript<const K extends string, const A extends Record<stri
     return argv;
   };
 
+  /** Nothing ran before that answer. */
+  const refused = (error: Error, sent: Sent): unknown => {
+    if (!isReplyError(error, 'NOSCRIPT')) throw error;
+    return sent.link.send('eval', [text, ...sent.args.slice(1)], sent.options);
+  };
+  const usual: SendOptions = { buffers, decode, refused };
+
   return {
     name,
     lua: text,
@@ -104,14 +111,8 @@ export function defineScript<const K extends string, const A extends Record<stri
       // Written for the path that is taken 100,000 times a second: no copies of options, one promise.
       const argv = encode(call);
       if (argv instanceof Error) return Promise.reject(argv);
-      const send: SendOptions = {
-        buffers,
-        decode,
-        refused: (error) => {
-          if (!isReplyError(error, 'NOSCRIPT')) throw error;
-          return link.send('eval', [text, ...argv.slice(1)], { ...send, refused: undefined });
-        },
-      };
+      if (deadlineMs === undefined && late === undefined) return link.send<R>('evalsha', argv, usual);
+      const send: SendOptions = { buffers, decode, refused };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (late !== undefined) {
         send.late = (reply) => {

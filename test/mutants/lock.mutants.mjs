@@ -79,8 +79,8 @@ export default [
     ...minHold,
     name: 'the short way of a release forgets minHoldMs',
     file: 'libs/lock/scripts/release.script.ts',
-    find: " and minHold == 'bare' and",
-    replace: ' and',
+    find: 'local had = not minHold and',
+    replace: 'local had =',
   },
   {
     ...lease,
@@ -429,7 +429,7 @@ export default [
     ...known,
     name: 'what a process has seen is not told',
     file: 'libs/lock/lock.store.ts',
-    find: 'floor: String(keys.highest), inbox',
+    find: 'floor: keys.floor, inbox',
     replace: "floor: '0', inbox",
   },
   {

@@ -24,7 +24,15 @@ export interface Busy {
   place: string;
 }
 
-export type Acquired = { state: 'granted'; token: number } | Busy;
+/** The lock is held by who asked. */
+export interface Granted {
+  state: 'granted';
+  token: number;
+  /** The same as Redis wrote it, if it did. */
+  text?: string;
+}
+
+export type Acquired = Granted | Busy;
 
 export type AcquiredTick = Acquired | { state: 'done' };
 
@@ -35,7 +43,7 @@ type Reply = string | 2 | [0, number, string, string, ...HolderReply];
 
 export function decodeAcquiredTick(reply: unknown): AcquiredTick {
   const answer = reply as Reply;
-  if (typeof answer === 'string') return { state: 'granted', token: Number(answer) };
+  if (typeof answer === 'string') return { state: 'granted', token: Number(answer), text: answer };
   if (answer === 2) return { state: 'done' };
   const [, ttlMs, fence, place, ...holder] = answer;
   return { state: 'busy', ttlMs, fence: Number(fence), holder: decodeHolder(...holder), place };

@@ -1,11 +1,13 @@
 import { defineScript, lua } from '../../redis/index.js';
 import { decodeHolder, type HolderReply, type LockHolder } from './acquire.reply.js';
-import { LOCK_KEYS } from './acquire.script.js';
 import { GRANT_LUA, HOLD_LUA } from './grant.lua.js';
 import { HAND_OVER_LUA } from './hand-over.lua.js';
 
 /** `unsettled`: more waiters are dead than one call looks at: the lock is free, and the next of them to be found. */
 export type Released = { released: true; unsettled: boolean } | { released: false; holder: LockHolder | undefined };
+
+const RELEASED: Released = { released: true, unsettled: false };
+const UNSETTLED: Released = { released: true, unsettled: true };
 
 /** Above every generation: what was let go of is extended by nobody. */
 const LET_GO = '9007199254740991';
@@ -14,9 +16,9 @@ const LET_GO = '9007199254740991';
  * Lets go of whatever an acquisition has: the lock, which goes to the first live waiter in the same step (it is never
  * free while one lives); or its place in the queue.
  *
- * KEYS  the lock's
- * ARGV  nonce, minHold (ms; '0': none; 'bare': none, and the lease was never extended; '': as was said before, if it was let
- *       go of before); then the owner, if it is not the nonce
+ * KEYS  lock, queue
+ * ARGV  nonce; then minHold (ms; '0': none; '': as was said before, if it was let go of before), if there is one or the lease
+ *       was ever extended; then the owner, if it is not the nonce
  * Reply 1: it held the lock. 2: so too, and the next waiter is still to be found. {0, owner, fence, record}: it did not;
  *       who does.
  *
@@ -30,20 +32,22 @@ const LET_GO = '9007199254740991';
  */
 export const release = defineScript({
   name: 'lock:release',
-  keys: LOCK_KEYS,
-  args: { nonce: 'text', minHold: 'text' },
+  keys: ['lock', 'queue'],
+  args: { nonce: 'text' },
   lua: lua`
-local owner, call = ARGV[rest + 1] or nonce, redis.call
-local had = owner == nonce and minHold == 'bare' and call('GET', lock) == nonce
+local minHold, call = ARGV[rest + 1], redis.call
+local had = not minHold and call('GET', lock) == nonce
 if had then
   call('DEL', lock)
   if call('EXISTS', queue) == 0 then return 1 end
 end
+local owner = ARGV[rest + 2] or nonce
+local fence = string.sub(queue, 1, -6) .. 'fence'
 ${GRANT_LUA}
 ${HOLD_LUA}
 if not had and holds(nonce, owner) then
   had = true
-  if minHold ~= '0' and minHold ~= 'bare' then
+  if minHold and minHold ~= '0' then
     if generation(nonce) == ${LET_GO} then return 1 end
     local heldUs = now() - (tonumber(redis.call('GET', fence)) or now())
     local left = math.ceil((tonumber(minHold) or 0) - math.max(heldUs, 0) / 1000)
@@ -66,7 +70,7 @@ return { 0, redis.call('GET', lock), redis.call('GET', fence), redis.call('GET',
 `,
   decode: (reply): Released => {
     const answer = reply as 1 | 2 | [0, ...HolderReply];
-    if (typeof answer === 'number') return { released: true, unsettled: answer === 2 };
+    if (typeof answer === 'number') return answer === 1 ? RELEASED : UNSETTLED;
     const [, ...holder] = answer;
     return { released: false, holder: decodeHolder(...holder) };
   },
