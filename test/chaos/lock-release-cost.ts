@@ -58,10 +58,8 @@ async function measure(admin: Redis, [holder, ...rest]: readonly ForkedApp[], wa
   await Promise.all(lines);
   await admin.call('CONFIG', 'SET', 'slowlog-log-slower-than', '-1');
   const log = (await admin.call('SLOWLOG', 'GET', '-1')) as [number, number, number, string[]][];
-  // Of the lock's scripts only the release has two arguments behind its three keys. The log begins with the latest.
-  const releases = log.filter(
-    ([, , , args]) => args.length === 8 && args[0] === 'evalsha' && args[3] === `lock:${name}`,
-  );
+  // Of the lock's scripts only the release has two keys. The log begins with the latest.
+  const releases = log.filter(([, , , args]) => args[0] === 'evalsha' && args[2] === '2' && args[3] === `lock:${name}`);
   return median(releases.slice(-RELEASES).map(([, , us]) => us));
 }
 
