@@ -47,7 +47,7 @@ ${GRANT_LUA}
 ${HOLD_LUA}
 if not had and holds(nonce, owner) then
   had = true
-  if minHold and minHold ~= '0' then
+  if minHold ~= '0' then
     if generation(nonce) == ${LET_GO} then return 1 end
     local heldUs = now() - (tonumber(redis.call('GET', fence)) or now())
     local left = math.ceil((tonumber(minHold) or 0) - math.max(heldUs, 0) / 1000)
