@@ -36,7 +36,8 @@ The first run installs what is measured against into \`apps/bench/node_modules\`
   same is true of the ratios to raw, round by round, _and_ more rounds contradict the verdict than a coin would let one in 32
   times (one of five, eight of 25), the row says _unclear_ and counts as not met.
 - **Latencies across processes** are taken on the machine's monotonic clock in real processes. Fills and wake-ups arrive at a
-  constant rate, whether or not the last one was answered. Before a round of wake-ups every process collects its garbage.
+  constant rate, whether or not the last one was answered. Wake-ups are warmed up by
+  3,000 of each kind.
 - **Sluice is at its defaults**, the others at what their own documentation recommends for this kind of work, as listed.
 - Beside each figure the run prints how late the measuring event loop came round (99th percentile) and how much of a core
   the server used.`;

@@ -103,7 +103,8 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoad');
     const found = this.#readLocal(key, options ?? this.#moduleWide, meter);
     if (found) return found.value as T;
-    return this.#reader.read(orderOf(key, this.#resolve('getOrLoad options', options), meter), loader) as Promise<T>;
+    const order = orderOf(key, this.#resolve('getOrLoad options', options), meter);
+    return (await this.#reader.read(order, loader)) as T;
   }
 
   /** {@link getOrLoad} with options that were checked before, on behalf of a decorated method. */

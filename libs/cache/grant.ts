@@ -87,22 +87,25 @@ export class Grant {
     const { entry, options } = this.#order;
     const late = this.#lateTags(value);
     const text = encode(value, { instances: options.revive !== undefined });
-    const copies = new Copies(text, options.revive);
+    // What cannot be revived is not stored. All else reads back, and need not before it is sent: who waits is waiting for that.
+    const revived = options.revive && new Copies(text, options.revive);
     this.#lease.end();
     if ((options.unless as ((value: unknown) => boolean) | undefined)?.(value)) {
       this.release();
-      return { copies, stored: false };
+      return { copies: revived ?? new Copies(text), stored: false };
     }
-    if (this.#request.voided) return this.#voided(copies);
+    if (this.#request.voided) return this.#voided(revived ?? new Copies(text));
     const { token } = this.#request;
     const { staleMs } = options;
     const loadMs = Math.round(clock.monoMs() - this.#sinceMs);
-    const stored = await store
+    const filling = store
       .fill(entry, token, loadMs, { text, ttlMs: ttlOf(value, options, random), staleMs, tags: late })
       .catch(() => {
         this.release();
         return false;
       });
+    const copies = revived ?? new Copies(text);
+    const stored = await filling;
     if (!stored) return this.#voided(copies);
     hotKeys.add(entry, { tags: [...options.tags, ...late], text });
     return { copies, stored };

@@ -23,7 +23,7 @@ class FakeInbox {
   readonly proveEvery = jest.fn();
 
   announce(...parts: (string | number)[]): void {
-    this.#handler(parts.map((part) => Buffer.from(String(part))));
+    this.#handler(parts.map(String));
   }
   subscribed(): void {
     this.#resync();

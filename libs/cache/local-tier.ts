@@ -80,8 +80,7 @@ export class LocalTier {
         this.#untag(key, tags);
       },
     });
-    inbox.on('cache-gone', (parts) => {
-      const [number, what, ...names] = parts.map(String);
+    inbox.on('cache-gone', ([number, what, ...names]) => {
       this.#hear(Number(number), what, names);
     });
     inbox.onResync(() => {

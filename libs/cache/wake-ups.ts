@@ -15,8 +15,8 @@ export class WakeUps {
 
   constructor(inbox: Pick<Inbox, 'on' | 'onResync'>, clock: Clock) {
     this.#clock = clock;
-    inbox.on('cache', ([verb, tokens, payload]) => {
-      this.#receive(String(verb), String(tokens), String(payload));
+    inbox.on('cache', ([verb = '', tokens = '', payload = '']) => {
+      this.#receive(verb, tokens, payload);
     });
     // Messages may be lost: everybody asks for what they would have said.
     inbox.onResync(() => {

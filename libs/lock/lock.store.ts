@@ -141,8 +141,7 @@ export class LockStore {
 
   /** Calls `forced` when a lock of this process was taken away. */
   onForced(forced: (what: Forced) => void): void {
-    this.#connection.inbox.on('lock-forced', (parts) => {
-      const [nonce = '', token] = parts.map((part) => part.toString());
+    this.#connection.inbox.on('lock-forced', ([nonce = '', token]) => {
       forced({ nonce, token: Number(token) });
     });
   }
@@ -171,8 +170,7 @@ export class LockStore {
 
   /** Calls `pushed` for each grant that another process' release made to this one. */
   onPush(pushed: (grant: Pushed) => void): void {
-    this.#connection.inbox.on('lock', (parts) => {
-      const [lock = '', nonce = '', owner = '', token, validMs] = parts.map((part) => part.toString());
+    this.#connection.inbox.on('lock', ([lock = '', nonce = '', owner = '', token, validMs]) => {
       const keys = keysBeside(this.#keyspace, lock);
       pushed({ identity: { keys, nonce, owner }, token: Number(token), validMs: Number(validMs) });
     });

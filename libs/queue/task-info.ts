@@ -57,7 +57,7 @@ export function entryInfo(queue: string, { id, fields, pending }: ListedEntry): 
 
 /** A task that is due later. */
 export function delayedInfo(queue: string, { handle, dueMs, body }: ListedDelayed): TaskInfo {
-  const [payload = '', timestamp = '', retry_count = '', meta = '', ...others] = (unframe(body) ?? []).map(String);
+  const [payload = '', timestamp = '', retry_count = '', meta = '', ...others] = unframe(body) ?? [];
   const fields = Object.entries({ payload, timestamp, retry_count, meta }).flat();
   return { ...common(queue, handle, [...fields, ...others]), state: 'delayed', dueAt: new Date(dueMs) };
 }

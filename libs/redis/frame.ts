@@ -1,6 +1,6 @@
 /**
- * Inbox messages: a sequence of byte strings, each as a netstring without its comma, `<length>:<bytes>`.
- * The first is the kind, the rest its parts. Binary-safe, and Lua can write it without a library.
+ * Inbox messages: a sequence of texts, each as a netstring without its comma, `<length in bytes>:<bytes>`.
+ * The first is the kind, the rest its parts. Any text may be a part, and Lua can write it without a library.
  *
  * @see https://cr.yp.to/proto/netstrings.txt
  */
@@ -20,21 +20,22 @@ end
 `;
 
 /** The same in TypeScript, for messages that are not sent by a script. */
-export function frame(...parts: (string | Buffer)[]): Buffer {
-  const out: Buffer[] = [];
-  for (const part of parts) {
-    const bytes = typeof part === 'string' ? Buffer.from(part) : part;
-    out.push(Buffer.from(`${bytes.length}:`), bytes);
-  }
-  return Buffer.concat(out);
+export function frame(...parts: string[]): Buffer {
+  return Buffer.from(parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''));
 }
 
 const COLON = 0x3a;
 const ZERO = 0x30;
 
-/** Reads a message back; `undefined` when it is not one. Digit by digit: ten processes may be waiting for as many messages. */
-export function unframe(message: Buffer): Buffer[] | undefined {
-  const parts: Buffer[] = [];
+/**
+ * Reads a message back, its parts as text; `undefined` when it is not one. Digit by digit, and by one conversion where that will do: ten
+ * processes may be waiting for as many messages.
+ */
+export function unframe(message: Buffer): string[] | undefined {
+  const text = message.toString();
+  // As many characters as bytes: each stands where its byte does.
+  const isAligned = text.length === message.length;
+  const parts: string[] = [];
   for (let at = 0; at < message.length;) {
     let length = 0;
     const from = at;
@@ -46,7 +47,7 @@ export function unframe(message: Buffer): Buffer[] | undefined {
     }
     const end = at + 1 + length;
     if (at === from || end > message.length) return undefined;
-    parts.push(message.subarray(at + 1, end));
+    parts.push(isAligned ? text.slice(at + 1, end) : message.toString('utf8', at + 1, end));
     at = end;
   }
   return parts.length > 0 ? parts : undefined;

@@ -26,7 +26,7 @@ async function openInbox(db = 0): Promise<{ inbox: Inbox; got: string[][]; resyn
   const { inbox } = connections.get();
   const got: string[][] = [];
   let resyncs = 0;
-  inbox.on('note', (parts) => got.push(parts.map(String)));
+  inbox.on('note', (parts) => got.push(parts));
   inbox.onResync(() => resyncs++);
   await connections.open();
   await until(() => resyncs > 0, { what: 'the inbox is subscribed' });

@@ -4,7 +4,7 @@ import type { Link } from './link.js';
 import { Loop } from './loop.js';
 
 /** Receives the parts of one message, in the order they were framed. */
-export type InboxHandler = (parts: Buffer[]) => void;
+export type InboxHandler = (parts: string[]) => void;
 
 /** One instant, on a clock that never steps and on one that counts the machine's sleep. */
 export interface Instants {
@@ -170,7 +170,7 @@ export class Inbox {
 
   #receive(message: Buffer): void {
     const parts = unframe(message);
-    const kind = parts?.shift()?.toString();
+    const kind = parts?.shift();
     const handler = kind === undefined ? undefined : this.#handlers.get(kind);
     if (parts === undefined || handler === undefined) return;
     this.#guard(

@@ -261,7 +261,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
 
   #tell(...parts: string[]): void {
     queueMicrotask(() => {
-      this.#deliver(parts.map((part) => Buffer.from(part)));
+      this.#deliver(parts);
     });
   }
 }

@@ -23,10 +23,13 @@ local function tell(lease, verb, payload)
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, 2) == 'w:' then
       local inbox, token = fields[i + 1], string.sub(fields[i], 3)
-      tokens[inbox] = tokens[inbox] and (tokens[inbox] .. ' ' .. token) or token
+      local others = tokens[inbox]
+      tokens[inbox] = others and (others .. ' ' .. token) or token
     end
   end
-  for inbox, list in pairs(tokens) do redis.call('PUBLISH', inbox, frame('cache', verb, list, payload)) end
+  -- As frame('cache', verb, list, payload), but what is the same for all is written once.
+  local head, tail = frame('cache', verb), frame(payload)
+  for inbox, list in pairs(tokens) do redis.call('PUBLISH', inbox, head .. #list .. ':' .. list .. tail) end
 end
 
 -- A value too large to push is announced, and read by whoever waited for it.

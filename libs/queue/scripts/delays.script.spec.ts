@@ -39,7 +39,7 @@ async function delayed(): Promise<Record<string, string[]>> {
   const bodies = await bed.admin.hgetallBuffer(keys.bodies);
   const handles = await bed.admin.zrange(keys.delayed, '0', '-1');
   expect(Object.keys(bodies).sort()).toEqual(handles.sort());
-  return Object.fromEntries(Object.entries(bodies).map(([name, body]) => [name, unframe(body)!.map(String)]));
+  return Object.fromEntries(Object.entries(bodies).map(([name, body]) => [name, unframe(body)!]));
 }
 
 /** As if the time of all that is delayed had come, in the order of their handles' positions. */
