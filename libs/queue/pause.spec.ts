@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { setTimeout } from 'node:timers/promises';
 import { gate } from '../../test/support/gate.js';
 import type { QueueApp, TestHandler } from '../../test/support/queue-app.js';
 import { QueueBed } from '../../test/support/queue-bed.js';
@@ -55,6 +56,27 @@ describe('pause', () => {
     await bed.untilSettled();
     expect([...runs].sort((a, b) => a - b)).toEqual([...new Array(1_201).keys()]);
     expect(quick).toBe(1_000);
+  });
+
+  it('takes up what was handed back without a rest, also where it is more than there is room for', async () => {
+    const tasks = 60;
+    const { queue } = await bed.start({ handlers: {} });
+    await queue.publishMany('tasks', [...new Array(tasks).keys()]);
+    await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0');
+    await bed.admin.xreadgroup('GROUP', 'sluice', RELEASED, 'STREAMS', 'tasks', '>');
+    const runs: number[] = [];
+    const takes20Ms: TestHandler = {
+      run: async ({ payload }: Task<number>) => {
+        await setTimeout(20);
+        runs.push(payload);
+      },
+      options: { concurrency: 1 },
+    };
+    await start(takes20Ms);
+    // Three at a time, and then nothing until the next sweep, it would take 20 s.
+    await until(() => runs.length === tasks, { what: 'all have run' });
+    expect(new Set(runs).size).toBe(tasks);
+    await bed.untilSettled();
   });
 
   it('is told at once: long before a lease is renewed by itself', async () => {

@@ -5,7 +5,7 @@ import type { HandBack } from './hand-back.js';
 import { Janitor } from './janitor.js';
 import { queueChannels } from './queue.channels.js';
 import { CONSUMER_PREFIX, RELEASED } from './queue.keys.js';
-import { reapScript } from './scripts/reap.script.js';
+import { REAP_MOST, reapScript } from './scripts/reap.script.js';
 import type { Worker } from './worker.js';
 
 export interface UpkeepOptions {
@@ -34,6 +34,8 @@ export class Upkeep {
   readonly #janitor: Janitor;
   /** They are cleaned with every sweep. */
   readonly #untidy = new Set<Worker>();
+  /** There was no room for all that the dead had, or that was handed back: they take more as soon as there is. */
+  readonly #short = new Set<Worker>();
   #sweepDueMs = 0;
   #auditDueMs = 0;
   /** Until then a socket of ours may live on at the server, and with it a read that delivers into the void. */
@@ -83,9 +85,14 @@ export class Upkeep {
     let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
     for (const worker of this.#options.workers) {
       if (worker.suspect) due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
+      if (this.#mayTakeMore(worker)) due = 0;
       if (worker.wanted && !worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
     }
     return due;
+  }
+
+  #mayTakeMore(worker: Worker): boolean {
+    return this.#short.has(worker) && worker.readable;
   }
 
   async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
@@ -94,7 +101,8 @@ export class Upkeep {
       const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
       if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
       if (worker.open && sweeping) await handBack.giveSurplus(worker);
-      if (worker.open && sweeping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
+      const reaping = sweeping || this.#mayTakeMore(worker);
+      if (worker.open && reaping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
       if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
     } catch (error) {
       // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
@@ -128,6 +136,8 @@ export class Upkeep {
       },
     });
     const { reaped, deadLettered } = queueChannels;
+    if (claimed.length >= Math.min(credit, REAP_MOST)) this.#short.add(worker);
+    else this.#short.delete(worker);
     const { queue } = handler;
     if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
     if (deadLettered.hasSubscribers) {

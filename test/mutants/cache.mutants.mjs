@@ -815,4 +815,25 @@ export default [
     find: "if token ~= '' and redis.call('GET', load) ~= token then return 0 end",
     replace: '',
   },
+  {
+    name: 'parts of a message are cut by characters where they are counted in bytes',
+    file: 'libs/redis/frame.ts',
+    specs: ['libs/redis/frame'],
+    find: 'text.length === message.length',
+    replace: 'text.length > 0',
+  },
+  {
+    name: 'what cannot be revived is stored',
+    file: 'libs/cache/grant.ts',
+    specs: ['libs/cache/cache'],
+    find: 'options.revive && new Copies(text, options.revive)',
+    replace: 'undefined as Copies | undefined',
+  },
+  {
+    name: 'of several requests of one process only the last is told',
+    file: 'libs/cache/scripts/lease.fragment.ts',
+    specs: ['libs/cache/'],
+    find: "others and (others .. ' ' .. token) or token",
+    replace: 'token',
+  },
 ];

@@ -708,4 +708,11 @@ export default [
     find: 'this.#options.onFinished();',
     replace: '',
   },
+  {
+    name: 'what a sweep had no room for waits for the next one',
+    file: 'libs/queue/upkeep.ts',
+    specs: pause,
+    find: 'return this.#short.has(worker) && worker.readable;',
+    replace: 'return this.#short.has(worker) && worker.waiting < 0;',
+  },
 ];

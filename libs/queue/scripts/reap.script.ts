@@ -9,6 +9,9 @@ export interface Reaped {
   readonly buried: string[];
 }
 
+/** What one call takes over at most. Lua hands at most 8,000 ids to one call. */
+export const REAP_MOST = 1_000;
+
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
@@ -63,8 +66,7 @@ local function lives(name)
 end
 local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
 local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
--- Lua hands at most 8,000 ids to one call.
-local room = math.min(capacity, 1000)
+local room = math.min(capacity, ${REAP_MOST})
 local claimed, buried = {}, {}
 
 local function isDead(name)
