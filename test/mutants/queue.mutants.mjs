@@ -57,7 +57,12 @@ export default [
     find: "redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)",
     replace: '',
   },
-  { ...reap, name: 'a script is given more than it holds', find: 'math.min(capacity, 1000)', replace: 'capacity' },
+  {
+    ...reap,
+    name: 'a script is given more than it holds',
+    find: 'math.min(capacity, ${REAP_MOST})',
+    replace: 'capacity',
+  },
   {
     file: 'libs/queue/scripts/renew.script.ts',
     specs: scripts,
