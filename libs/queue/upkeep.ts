@@ -119,6 +119,8 @@ export class Upkeep {
   async #reap(worker: Worker): Promise<void> {
     const { link, group, consumer, leaseMs } = this.#options;
     const { keys, handler, lease, credit } = worker;
+    // If this fails, the next sweep comes when it is due.
+    this.#short.delete(worker);
     const { claimed, buried } = await reapScript.run(link, {
       keys: { stream: keys.stream, alive: keys.alive, dead: keys.dead },
       args: {
@@ -137,7 +139,6 @@ export class Upkeep {
     });
     const { reaped, deadLettered } = queueChannels;
     if (claimed.length >= Math.min(credit, REAP_MOST)) this.#short.add(worker);
-    else this.#short.delete(worker);
     const { queue } = handler;
     if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
     if (deadLettered.hasSubscribers) {
