@@ -7,17 +7,20 @@ import { quantile } from './statistics.js';
 
 const WAITING = 10;
 
-/**
- * A 99th percentile is decided by few keys, and some rounds meet the idle-time collections of eleven processes: it takes more rounds
- * than five to tell two of them apart.
- */
-export const WAKE_ROUNDS = 21;
+/** A 99th percentile is decided by few keys: it takes more rounds than five to tell two of them apart. */
+export const WAKE_ROUNDS = 9;
 
 /** A loader begins at 0 ms of each 20, the waiters come at 4 and a load ends at 16, so that what is measured is the wake-up alone. */
 const PACE = { everyMs: 20, waitersMs: 44, loaderMs: 56 };
 
-/** Until V8 has compiled what is run often, in all processes at the same keys. */
-const WARM_UP = { keys: 3_000, everyMs: 5, waitersMs: 15, loaderMs: 20 };
+/**
+ * Until V8 has compiled what is run often: many keys at a pace that the machine just keeps up with, then some at that of the rounds, for
+ * which it compiles anew what went another way before.
+ */
+const WARM_UPS = [
+  { keys: 12_000, everyMs: 6, waitersMs: 15, loaderMs: 20 },
+  { keys: 2_000, ...PACE },
+];
 
 /** Keys are filled at a constant rate, however slowly anybody wakes up. */
 export async function wake({ redis, quick }: BenchContext): Promise<Contenders> {
@@ -28,7 +31,7 @@ export async function wake({ redis, quick }: BenchContext): Promise<Contenders> 
   const all = [loader, ...waiters];
   await Promise.all(all.map((member) => member.call('start', 'sluice')));
   // Of fewer, the 99th percentile is the worst of all.
-  const keys = quick ? 100 : 200;
+  const keys = quick ? 100 : 400;
   let round = 0;
   const next = (): Fills => ({ prefix: `wake:${++round}`, keys, ...PACE, startAt: nowMs() + 50 });
   const wakeBySluice = async (fills: Fills): Promise<[number[], number[][]]> => {
@@ -43,7 +46,9 @@ export async function wake({ redis, quick }: BenchContext): Promise<Contenders> 
     return [sent, await Promise.all(heard)];
   };
   if (!quick) {
-    for (const warmUp of [wakeBySluice, wakeByHand]) await warmUp({ ...next(), ...WARM_UP });
+    for (const warmUp of WARM_UPS) {
+      await Promise.all([wakeBySluice({ ...next(), ...warmUp }), wakeByHand({ ...next(), ...warmUp })]);
+    }
   }
   const p99 = (from: readonly number[], to: readonly (readonly number[])[]): number => {
     const all = from.map((sentAt, i) => Math.max(...to.map((at) => at[i] ?? Number.NaN)) - sentAt);

@@ -189,7 +189,6 @@ export class CacheStore {
           staleMs,
           loadMs,
           tagPrefix,
-          keepMs: ttlMs + staleMs,
         },
         rest: tags,
       },
@@ -252,7 +251,6 @@ export class CacheStore {
         ttlMs,
         staleMs,
         tagPrefix,
-        keepMs: ttlMs + staleMs,
       },
       rest: tags,
     });

@@ -75,17 +75,11 @@ function tagKind(value: object, path: Steps, walk: Walk): unknown {
   const kind = data ?? (walk.instances && isRecord(value) ? 'object' : undefined);
   const extra = kind === undefined ? describe(value) : extraOf(value, kind);
   if (extra !== undefined) throw lossy(path, extra);
-  const child = (part: unknown, step: string | number): unknown => {
-    path.push(step);
-    const said = tag(part, path, walk);
-    path.pop();
-    return said;
-  };
-  if (kind === 'array') return tagArray(value as unknown[], child);
+  if (kind === 'array') return tagArray(value as unknown[], path, walk);
   if (kind === 'object') {
     // An instance is copied, for JSON would call its toJSON.
     const record = data === undefined ? { ...value } : value;
-    return tagRecord(record as Record<string, unknown>, child);
+    return tagRecord(record as Record<string, unknown>, path, walk);
   }
   if (kind === 'bytes') {
     const { buffer, byteOffset, byteLength, [Symbol.toStringTag]: type } = value as Uint8Array;
@@ -98,25 +92,33 @@ function tagKind(value: object, path: Steps, walk: Walk): unknown {
     const ms = (value as Date).getTime();
     return { '~d': Number.isNaN(ms) ? null : ms };
   }
+  const child = (part: unknown, step: number): unknown => tagPart(part, step, path, walk);
   if (kind === 'set') return { '~s': Array.from(value as Set<unknown>, child) };
   return { '~m': Array.from(value as Map<unknown, unknown>, ([key, part], i) => [child(key, i), child(part, i)]) };
 }
 
-function tagArray(value: unknown[], child: (part: unknown, step: number) => unknown): unknown {
+function tagPart(part: unknown, step: string | number, path: Steps, walk: Walk): unknown {
+  path.push(step);
+  const said = tag(part, path, walk);
+  path.pop();
+  return said;
+}
+
+function tagArray(value: unknown[], path: Steps, walk: Walk): unknown {
   let said: unknown[] | undefined;
   for (let i = 0; i < value.length; i++) {
-    const part = child(value[i], i);
+    const part = tagPart(value[i], i, path, walk);
     if (said === undefined && part !== value[i]) said = value.slice(0, i);
     said?.push(part);
   }
   return said ?? value;
 }
 
-function tagRecord(value: Record<string, unknown>, child: (part: unknown, step: string) => unknown): unknown {
+function tagRecord(value: Record<string, unknown>, path: Steps, walk: Walk): unknown {
   const keys = Object.keys(value);
   let said: Record<string, unknown> | undefined;
   for (const key of keys) {
-    const part = child(value[key], key);
+    const part = tagPart(value[key], key, path, walk);
     if (said === undefined && part !== value[key]) said = { __proto__: null, ...value };
     if (said) said[key] = part;
   }

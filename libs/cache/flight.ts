@@ -7,8 +7,8 @@ import { glance, keeping, kept } from './glance.js';
 import { Grant, type Airspace, type Order } from './grant.js';
 import { Load, type Loader } from './load.js';
 import type { Answer } from './scripts/ask.script.js';
-import { parseStored, type StoredValue } from './stored-value.js';
-import type { Request } from './wake-ups.js';
+import { textOf, type StoredValue } from './stored-value.js';
+import type { News, Request } from './wake-ups.js';
 
 /** How a flight ended, if not with an error. */
 export type Landing =
@@ -92,15 +92,41 @@ export class Flight {
     this.#mustFinish = true;
   }
 
+  /** One function from the question to the landing: whoever waits would pay for each further one with a promise job. */
   async #fly(): Promise<Landing> {
+    const { store, wakeUps, random } = this.#airspace;
     try {
-      return (await this.#look()) ?? (await this.#ask());
+      const seen = this.#mayLook() ? await this.#look() : undefined;
+      if (seen) return seen;
+      for (;;) {
+        const request = wakeUps.expect(store.newToken());
+        try {
+          let answer = await this.#ask(request, false);
+          while (answer.kind === 'full') {
+            await this.#queue(request);
+            answer = await this.#ask(request, true);
+          }
+          let landing: Landing | undefined;
+          if (answer.kind === 'wait') {
+            const sinceMs = this.#waits();
+            landing = this.#heard(await request.news(answer.remainingMs + 1 + random() * SPREAD_MS), sinceMs);
+          } else landing = await this.#follow(request, answer);
+          if (landing) return landing;
+        } finally {
+          if (!request.loading) wakeUps.done(request);
+        }
+      }
     } catch (error) {
       this.order.meter.error(this.order.key, error);
       throw error;
     } finally {
       this.#leave(this);
     }
+  }
+
+  #mayLook(): boolean {
+    const { hotKeys, closed } = this.#airspace;
+    return !closed && hotKeys.find(this.order.entry) !== undefined;
   }
 
   /** A look at what had a value a moment ago; `undefined`: that decides nothing. */
@@ -115,31 +141,13 @@ export class Flight {
     }
   }
 
-  async #ask(): Promise<Landing> {
-    const { store, wakeUps, clock } = this.#airspace;
-    for (;;) {
-      const request = wakeUps.expect(store.newToken());
-      try {
-        for (let woken = false; ; woken = true) {
-          this.#askedAtMs = clock.monoMs();
-          const landing = await this.#attempt(request, woken);
-          if (landing === 'queued') continue;
-          if (landing) return landing;
-          break;
-        }
-      } finally {
-        if (!request.loading) wakeUps.done(request);
-      }
-    }
-  }
-
-  /** Asks once and follows the answer to its end; `undefined` means: ask again. */
-  async #attempt(request: Request, woken: boolean): Promise<Landing | 'queued' | undefined> {
-    const { store, closed, random } = this.#airspace;
+  /** The answer of Redis, or where it gives none, what this process got without it. */
+  async #ask(request: Request, woken: boolean): Promise<Answer | Landing> {
+    const { store, closed, clock } = this.#airspace;
+    this.#askedAtMs = clock.monoMs();
     if (closed) return this.#loadAlone();
-    let answer: Answer;
     try {
-      answer = await keeping(
+      return await keeping(
         this.#airspace,
         this.order,
         () => store.ask(this.order.entry, this.#question(request, woken)),
@@ -149,6 +157,24 @@ export class Flight {
     } catch (error) {
       return this.#withoutRedis(error);
     }
+  }
+
+  /** Until there may be a slot at the source. */
+  async #queue(request: Request): Promise<void> {
+    const { store, random } = this.#airspace;
+    this.#queued = true;
+    this.order.onWait?.();
+    // The timer is for a message that got lost, or a process that died after it was woken.
+    await request.news(store.timing.leaseMs * (1 + random()));
+    this.#queued = false;
+    request.renew();
+  }
+
+  /** Follows an answer to its end; `undefined` means: ask again. */
+  async #follow(
+    request: Request,
+    answer: Exclude<Answer, { kind: 'full' | 'wait' }> | Landing,
+  ): Promise<Landing | undefined> {
     switch (answer.kind) {
       case 'hit':
       case 'stale':
@@ -156,24 +182,19 @@ export class Flight {
       case 'load':
         this.order.meter.miss(this.order.key);
         return this.#granted(request);
-      case 'wait': {
-        const sinceMs = this.#waits();
-        const news = await request.news(answer.remainingMs + 1 + random() * SPREAD_MS);
-        this.order.meter.wait(this.order.key, this.#airspace.clock.monoMs() - sinceMs);
-        if (news.verb === 'error') throw noted(this.order.key, news.failure);
-        return news.verb === 'value' ? this.#landText(news.text) : undefined;
-      }
-      case 'full':
-        this.#queued = true;
-        this.order.onWait?.();
-        // The timer is for a message that got lost, or a process that died after it was woken.
-        await request.news(store.timing.leaseMs * (1 + random()));
-        this.#queued = false;
-        request.renew();
-        return 'queued';
       case 'error':
         throw noted(this.order.key, answer.failure, answer.remainingMs);
+      default:
+        return answer;
     }
+  }
+
+  /** What came of another's load. */
+  #heard(news: News, sinceMs: number): Landing | undefined {
+    const { key, meter } = this.order;
+    meter.wait(key, this.#airspace.clock.monoMs() - sinceMs);
+    if (news.verb === 'error') throw noted(key, news.failure);
+    return news.verb === 'value' ? this.#landText(news.text) : undefined;
   }
 
   /** From when on it waits for another's load. */
@@ -310,13 +331,15 @@ export class Flight {
     };
   }
 
-  #run(load: Load): Promise<unknown> {
+  async #run(load: Load): Promise<unknown> {
     const { key, options, meter } = this.order;
     const { clock } = this.#airspace;
     const sinceMs = clock.monoMs();
-    return load.run(key, this.#loader, options.loaderTimeoutMs, clock).finally(() => {
+    try {
+      return await load.run(key, this.#loader, options.loaderTimeoutMs, clock);
+    } finally {
       meter.load(key, clock.monoMs() - sinceMs);
-    });
+    }
   }
 
   /** Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again. */
@@ -329,16 +352,21 @@ export class Flight {
     }
   }
 
-  #landText(stored: string): Landing | undefined {
-    const value = parseStored(stored);
-    return value && this.#land(value);
+  /** What was pushed: of its header nothing is asked. */
+  #landText(stored: string): Landed | undefined {
+    const text = textOf(stored);
+    return text === undefined ? undefined : this.#read(text);
   }
 
   #land(value: StoredValue): Landed | undefined {
+    const landed = this.#read(value.text);
+    if (landed) this.#airspace.hotKeys.add(this.order.entry, value);
+    return landed;
+  }
+
+  #read(text: string): Landed | undefined {
     try {
-      const copies = new Copies(value.text, this.order.options.revive);
-      this.#airspace.hotKeys.add(this.order.entry, value);
-      return { kind: 'value', copies };
+      return { kind: 'value', copies: new Copies(text, this.order.options.revive) };
     } catch {
       this.order.meter.broken(this.order.key);
       return undefined;

@@ -13,6 +13,8 @@ const DEPTH: Record<Kind, number> = { object: 1, array: 2, date: 2, map: 2, set:
  * (a vm context, a worker's message) is data as well.
  */
 export function kindOf(value: object): Kind | undefined {
+  // The usual, told by one look.
+  if (Reflect.getPrototypeOf(value) === Object.prototype) return 'object';
   const kind = slotOf(value);
   const depth = depthOf(value);
   if (depth === DEPTH[kind] || Buffer.isBuffer(value)) return kind;
@@ -28,6 +30,7 @@ export function isRecord(value: object): boolean {
 export function extraOf(value: object, kind: Kind): string | undefined {
   if (kind === 'object') {
     const symbols = Object.getOwnPropertySymbols(value);
+    if (symbols.length === 0) return undefined;
     const seen = symbols.some((symbol) => Object.prototype.propertyIsEnumerable.call(value, symbol));
     return seen ? 'an object with a symbol for a key' : undefined;
   }

@@ -1,4 +1,4 @@
-import type { CancelTimer, Clock } from '../redis/index.js';
+import type { Clock } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import { CacheLoaderTimeoutError } from './cache.errors.js';
 
@@ -39,23 +39,18 @@ export class Load {
   }
 
   /** What the loader returns or throws, `===`; a CacheLoaderTimeoutError when its time is over. */
-  async run(key: string, loader: Loader<unknown>, timeoutMs: number, clock: Clock): Promise<unknown> {
-    let cancel: CancelTimer | undefined;
-    const timeout = new Promise<never>((_resolve, reject) => {
-      cancel = clock.timer(timeoutMs, () => {
+  run(key: string, loader: Loader<unknown>, timeoutMs: number, clock: Clock): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const cancel = clock.timer(timeoutMs, () => {
         const error = new CacheLoaderTimeoutError(key, timeoutMs);
         this.#timedOut = true;
         reject(error);
         this.#controller.abort(error);
       });
+      const running = this.#call({ key, signal: this.#controller.signal }, loader);
+      running.then(resolve, reject);
+      this.#settled = running.then(cancel, cancel);
     });
-    const running = this.#call({ key, signal: this.#controller.signal }, loader);
-    this.#settled = running.catch(() => {});
-    try {
-      return await Promise.race([timeout, running]);
-    } finally {
-      cancel?.();
-    }
   }
 
   abort(): void {
@@ -64,9 +59,7 @@ export class Load {
   }
 
   /** What the loader throws at once is a rejection as well. */
-  #call(context: LoaderContext, loader: Loader<unknown>): Promise<unknown> {
-    return new Promise((resolve) => {
-      resolve(loader(context));
-    });
+  async #call(context: LoaderContext, loader: Loader<unknown>): Promise<unknown> {
+    return await loader(context);
   }
 }

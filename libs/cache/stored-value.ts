@@ -15,9 +15,17 @@ export interface StoredValue {
 
 const NONE: readonly string[] = [];
 
+const FORMAT = '^1 ';
+
+/** What the codec wrote, and nothing of the header; `undefined` where there is none of this format. */
+export function textOf(stored: string): string | undefined {
+  const end = stored.startsWith(FORMAT) ? stored.indexOf('\n') : -1;
+  return end < 0 ? undefined : stored.slice(end + 1);
+}
+
 /** Reads the header; `undefined` where there is none of this format. */
 export function parseStored(stored: string): StoredValue | undefined {
-  if (!stored.startsWith('^1 ')) return undefined;
+  if (!stored.startsWith(FORMAT)) return undefined;
   const end = stored.indexOf('\n');
   if (end < 0) return undefined;
   // Read where it stands: a split costs more than all the rest of a hit's way.

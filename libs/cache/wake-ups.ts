@@ -1,4 +1,4 @@
-import type { Clock, Inbox } from '../redis/index.js';
+import { Due, DueTimes, type Clock, type Inbox } from '../redis/index.js';
 
 /** What a waiting request may hear: how the load it waits for ended, or that it should ask Redis again. */
 export type News =
@@ -12,9 +12,11 @@ const AGAIN: News = { verb: 'again' };
 export class WakeUps {
   readonly #requests = new Map<string, Request>();
   readonly #clock: Clock;
+  readonly #times: DueTimes;
 
   constructor(inbox: Pick<Inbox, 'on' | 'onResync'>, clock: Clock) {
     this.#clock = clock;
+    this.#times = new DueTimes(clock);
     inbox.on('cache', ([verb = '', tokens = '', payload = '']) => {
       this.#receive(verb, tokens, payload);
     });
@@ -26,7 +28,7 @@ export class WakeUps {
 
   /** Call before the request is sent: a push may overtake the reply. End it with {@link done}. */
   expect(token: string): Request {
-    const request = new Request(token, this.#clock);
+    const request = new Request(token, this.#clock, this.#times);
     this.#requests.set(token, request);
     return request;
   }
@@ -42,13 +44,18 @@ export class WakeUps {
   }
 
   #receive(verb: string, tokens: string, payload: string): void {
-    for (const token of tokens.split(' ')) {
-      const request = this.#requests.get(token);
-      if (verb === 'value') request?.hear({ verb, text: payload });
-      else if (verb === 'error') request?.hear({ verb, failure: payload });
-      else if (verb === 'again') request?.hear(AGAIN);
-      else if (verb === 'void') request?.void();
-    }
+    // Nearly always one: then nothing is split.
+    if (!tokens.includes(' ')) this.#tell(tokens, verb, payload);
+    else for (const token of tokens.split(' ')) this.#tell(token, verb, payload);
+  }
+
+  #tell(token: string, verb: string, payload: string): void {
+    const request = this.#requests.get(token);
+    if (request === undefined) return;
+    if (verb === 'value') request.hear({ verb, text: payload });
+    else if (verb === 'error') request.hear({ verb, failure: payload });
+    else if (verb === 'again') request.hear(AGAIN);
+    else if (verb === 'void') request.void();
   }
 }
 
@@ -56,20 +63,23 @@ export class WakeUps {
  * One question to Redis and what is pushed in answer to it. Its token is used for no other, so nothing that an earlier
  * question provoked can be taken for its answer.
  */
-export class Request {
+export class Request extends Due {
   readonly token: string;
   /** Called once when the lease that this request was granted is gone. */
   onVoid: (() => void) | undefined;
   /** A load that it was granted runs, and ends it. */
   loading = false;
   readonly #clock: Clock;
+  readonly #times: DueTimes;
   #voided = false;
   #news: News | undefined;
   #wake: ((news: News) => void) | undefined;
 
-  constructor(token: string, clock: Clock) {
+  constructor(token: string, clock: Clock, times: DueTimes) {
+    super();
     this.token = token;
     this.#clock = clock;
+    this.#times = times;
   }
 
   /** True once the lease that was granted to it is gone, be it before the grant was read. */
@@ -90,21 +100,27 @@ export class Request {
   }
 
   hear(news: News): void {
-    this.#news ??= news;
-    this.#wake?.(this.#news);
+    if (this.#news) return;
+    this.#news = news;
+    this.#times.unset(this);
+    this.#wake?.(news);
+  }
+
+  /** It has waited in vain. */
+  override due(): void {
+    this.hear(AGAIN);
+  }
+
+  override look(): void {
+    // Leases are counted on Redis' clock, and a socket that did not survive the machine's sleep has everybody ask again.
   }
 
   /** The news, which may have come already; after `timeoutMs` without any, to ask again. */
   news(timeoutMs: number): Promise<News> {
     if (this.#news) return Promise.resolve(this.#news);
     return new Promise((resolve) => {
-      const cancel = this.#clock.timer(timeoutMs, () => {
-        this.hear(AGAIN);
-      });
-      this.#wake = (news) => {
-        cancel();
-        resolve(news);
-      };
+      this.#wake = resolve;
+      this.#times.set(this, timeoutMs, this.#clock.monoMs());
     });
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../test/support/manual-clock.js';
-import { DueTimes } from './due-times.js';
+import { DueTimes } from '../redis/index.js';
 import { Lease, type Grant, type LeaseTerms } from './lease.js';
 import { instantOf } from './instant.js';
 

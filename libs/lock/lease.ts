@@ -1,5 +1,4 @@
-import type { Clock } from '../redis/index.js';
-import { Due, type DueTimes } from './due-times.js';
+import { Due, type Clock, type DueTimes } from '../redis/index.js';
 import { certainMs, instantOf, remainingMs, type Instant } from './instant.js';
 
 /** A lock granted: its token, and from when on how much of it is certain. */

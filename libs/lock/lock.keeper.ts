@@ -1,7 +1,6 @@
-import type { Clock } from '../redis/index.js';
+import { DueTimes, type Clock } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 import { runUnder } from './current-lock.js';
-import { DueTimes } from './due-times.js';
 import { ForcedLocks } from './forced-locks.js';
 import { GiveBack, isTransient, isUnavailable } from './give-back.js';
 import { instantOf, remainingMs } from './instant.js';

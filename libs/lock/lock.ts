@@ -1,5 +1,4 @@
-import type { Clock } from '../redis/index.js';
-import type { DueTimes } from './due-times.js';
+import type { Clock, DueTimes } from '../redis/index.js';
 import { Lease, type Grant } from './lease.js';
 import type { LockRequest } from './lock-request.js';
 import { LockLostError, type LostBecause } from './lock.errors.js';

@@ -173,12 +173,11 @@ export class Inbox {
     const kind = parts?.shift();
     const handler = kind === undefined ? undefined : this.#handlers.get(kind);
     if (parts === undefined || handler === undefined) return;
-    this.#guard(
-      () => {
-        handler(parts);
-      },
-      `message ${String(kind)}`,
-    );
+    try {
+      handler(parts);
+    } catch (error) {
+      this.#options.onError(error, `message ${String(kind)}`);
+    }
   }
 
   #guard(work: () => void, what: string): void {

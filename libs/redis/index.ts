@@ -3,6 +3,7 @@ export { systemClock, type CancelTimer, type Clock } from './clock.js';
 export { RedisConnection } from './connection.js';
 export { RedisConnections } from './connections.js';
 export { goDownFirst } from './down-first.js';
+export { Due, DueTimes } from './due-times.js';
 export { FRAME_LUA, frame, unframe } from './frame.js';
 export { INBOX_MAX_BYTES, Inbox, type InboxHandler, type Instants } from './inbox.js';
 export { Keyspace, checkKey, checkName } from './keyspace.js';

@@ -791,7 +791,7 @@ export default [
     name: 'a batch waits for a slot that it holds itself',
     file: 'libs/cache/flight.ts',
     specs: ['libs/cache/batch.spec'],
-    find: '        this.#queued = true;\n        this.order.onWait?.();',
+    find: '    this.#queued = true;\n    this.order.onWait?.();',
     replace: '        this.#queued = true;',
   },
   {

@@ -477,7 +477,7 @@ export default [
   {
     ...lease,
     name: 'a step of the wall clock is not looked for',
-    file: 'libs/lock/due-times.ts',
+    file: 'libs/redis/due-times.ts',
     find: 'Math.min(atMs, now + LOOK_EVERY_MS)',
     replace: 'atMs',
   },

@@ -7,7 +7,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * began in has ended.
  *
  * KEYS   value, lease, epoch, recent
- * ARGV   token, text, ttlMs, staleMs, loadMs (how long the load took), tagPrefix, keepMs, …tags that only the result names
+ * ARGV   token, text, ttlMs, staleMs, loadMs (how long the load took), tagPrefix, …tags that only the result names
  * Reply  the server's ms: stored | 0 void: the lease expired, passed on, or was voided by an invalidation; nothing was stored
  *
  * Tags of the result had no epoch at the grant that could be compared. For them, `recent` must be the same as then (what it
@@ -26,11 +26,11 @@ export const fillScript = defineScript({
     staleMs: 'number',
     loadMs: 'number',
     tagPrefix: 'text',
-    keepMs: 'number',
   },
   lua: lua`
 ${NOW_LUA}
 ${CURRENT_LUA}
+local keepMs = ttlMs + staleMs
 ${MINT_LUA}
 ${HEADER_LUA}
 ${LEASE_LUA}

@@ -7,7 +7,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * Stores a value, whatever was there. A load that runs is void, and who waits for it gets this value.
  *
  * KEYS   value, lease, sequence, epoch
- * ARGV   channel (of invalidations), entry, token (of this request alone), text, ttlMs, staleMs, tagPrefix, keepMs, …tags
+ * ARGV   channel (of invalidations), entry, token (of this request alone), text, ttlMs, staleMs, tagPrefix, …tags
  * Reply  the server's ms
  *
  * Once it is acknowledged, no load that began before can be stored: its lease is gone, and tokens are never granted twice.
@@ -24,10 +24,10 @@ export const setScript = defineScript({
     ttlMs: 'number',
     staleMs: 'number',
     tagPrefix: 'text',
-    keepMs: 'number',
   },
   lua: lua`
 ${NOW_LUA}
+local keepMs = ttlMs + staleMs
 ${MINT_LUA}
 ${HEADER_LUA}
 ${LEASE_LUA}

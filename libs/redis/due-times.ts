@@ -1,4 +1,4 @@
-import type { CancelTimer, Clock } from '../redis/index.js';
+import type { CancelTimer, Clock } from './clock.js';
 
 /** How often, at least, both clocks are looked at: a timer sleeps through a suspended machine. */
 const LOOK_EVERY_MS = 1_000;
