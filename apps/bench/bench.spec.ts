@@ -68,6 +68,13 @@ describe('runRow', () => {
     expect((await run(given)).result.samples).toEqual({ sluice: [1, 2, 3, 4, 5, 6], raw: [6, 5, 4, 3, 2, 1] });
   });
 
+  it('takes a quantile of all that the splits of a round measured', async () => {
+    const splits = [[9], [1, 2], [3], [10, 20], [30], [5], [5, 5]];
+    const sluice = async (): Promise<readonly number[]> => splits.shift() ?? [];
+    const given = row({ sluice }, {}, { splits: 2, quantile: 0.5 });
+    expect((await run(given)).result.samples).toEqual({ sluice: [2, 20, 5] });
+  });
+
   it('measures a slow peer once, and not at all in a first look', async () => {
     const slow = (): Row => row({ sluice: async () => 1, slowPeers: { slow: figures(60) } });
     expect((await run(slow())).result.peers).toEqual({ slow: 60 });

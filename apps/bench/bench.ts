@@ -2,7 +2,7 @@
 import type { RedisServer } from 'nestjs-sluice/testing';
 import type { Load, Observe } from './load.js';
 import type { PeerSettings } from './peer.js';
-import { byChance, median, relativeSpread } from './statistics.js';
+import { byChance, median, quantile, relativeSpread } from './statistics.js';
 
 export interface BenchContext {
   /** The private server of this run. A row that needs another one starts it itself. */
@@ -52,6 +52,8 @@ export interface Row {
   rounds?: number;
   /** Each round is this many short ones, so that the contenders follow each other closely. For work that takes no fixed time. */
   splits?: number;
+  /** The figure of a round is this quantile of all that its splits measured, many samples each. Default: each split is a round. */
+  quantile?: number;
   /** Default true. False where a fresh process does the work, so that there is nothing to warm. */
   warmUp?: boolean;
   measure(ctx: BenchContext): Promise<Contenders>;
@@ -127,20 +129,31 @@ export async function runRow(row: Row, options: RunOptions): Promise<Result[]> {
     (entry): entry is [string, Measure] => entry[1] !== undefined,
   );
   const once = options.quick ? [] : Object.entries(slowPeers);
+  const splits = row.splits ?? 1;
+  const pools = new Map<string, (readonly number[])[]>();
+  const pool = (name: string, samples: readonly number[]): readonly number[] | undefined => {
+    if (row.quantile === undefined) return samples;
+    const all = pools.get(name) ?? [];
+    all.push(samples);
+    pools.set(name, all.length < splits ? all : []);
+    return all.length < splits ? undefined : [quantile(all.flat(), row.quantile)];
+  };
   const taken = new Map<string, { figures: (readonly number[])[]; loads: Load[] }>();
   const take = async ([name, measure]: [string, Measure], counted: boolean): Promise<void> => {
     const { result, load } = await (options.observe ?? unobserved)(measure);
-    const figures = typeof result === 'number' ? [result] : result;
-    if (figures.length !== row.figures.length || !figures.every(Number.isFinite)) {
-      throw new Error(`${row.figures.map((figure) => figure.name).join(', ')}: ${name} measured ${figures.join(', ')}`);
+    const samples = typeof result === 'number' ? [result] : result;
+    const isWhole = row.quantile === undefined ? samples.length === row.figures.length : samples.length > 0;
+    if (!isWhole || !samples.every(Number.isFinite)) {
+      throw new Error(`${row.figures.map((figure) => figure.name).join(', ')}: ${name} measured ${samples.join(', ')}`);
     }
     if (!counted) return;
     if (!taken.has(name)) taken.set(name, { figures: [], loads: [] });
-    taken.get(name)?.figures.push(figures);
+    const figures = pool(name, samples);
+    if (figures) taken.get(name)?.figures.push(figures);
     if (load) taken.get(name)?.loads.push(load);
   };
   try {
-    const rounds = (options.quick ? options.rounds : (row.rounds ?? options.rounds)) * (row.splits ?? 1);
+    const rounds = (options.quick ? options.rounds : (row.rounds ?? options.rounds)) * splits;
     for (let round = row.warmUp === false ? 1 : 0; round <= rounds; round++) {
       for (const contender of inTurns) await take(contender, round > 0);
     }

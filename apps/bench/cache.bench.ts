@@ -2,7 +2,7 @@ import { defineBench } from './bench.js';
 import { hitsCurve } from './cache.curves.js';
 import { localHit, redisHit, SPLITS } from './cache.hits.js';
 import { loads } from './cache.loads.js';
-import { wake, WAKE_ROUNDS } from './cache.wake.js';
+import { SPLITS as WAKE_SPLITS, wake } from './cache.wake.js';
 import { CACHE_SETTINGS } from './peers/caches.js';
 
 export default defineBench({
@@ -60,7 +60,8 @@ export default defineBench({
           met: ({ sluice, raw }) => sluice <= 1.5 * (raw ?? 0),
         },
       ],
-      rounds: WAKE_ROUNDS,
+      splits: WAKE_SPLITS,
+      quantile: 0.99,
       measure: wake,
     },
   ],

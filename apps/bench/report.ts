@@ -31,13 +31,15 @@ The first run installs what is measured against into \`apps/bench/node_modules\`
 - **raw** is the same work by hand with ioredis on the same server: what a careful engineer would write without a library
   (a pair of Lua scripts, \`XREADGROUP\` of 500 with one \`XACK\` and \`XDEL\`, \`GET\` or \`XADD\` with auto-pipelining).
 - **In turns**: a warm-up each, then Sluice, raw, each peer; Sluice, raw, each peer; … five times; three times where a round
-  is long, nine times for a 99th percentile, 25 times where a round takes a fraction of a second. What drifts, drifts for all. A figure is the median of its rounds; the range stands beside it.
+  is long, nine times for the lateness, 25 times where a round takes a fraction of a second. What drifts, drifts for all. A
+  figure is the median of its rounds; the range stands beside it. A round of wake-ups is 22 short ones in turns: its 99th
+  percentile is that of their 1,100 keys.
 - **A verdict needs calm**: where the middle half of a contender's rounds reaches over more than a fifth of their median, the
   same is true of the ratios to raw, round by round, _and_ more rounds contradict the verdict than a coin would let one in 32
   times (one of five, eight of 25), the row says _unclear_ and counts as not met.
 - **Latencies across processes** are taken on the machine's monotonic clock in real processes. Fills and wake-ups arrive at a
-  constant rate, whether or not the last one was answered. Wake-ups are warmed up by 14,000 of each kind, the last 2,000 at the
-  rate that is measured: V8 goes on compiling for as long, and does it on the processors that all share.
+  constant rate, whether or not the last one was answered. Wake-ups are warmed up by 11,500 of each kind, the last 1,500 at
+  the rate that is measured: V8 goes on compiling for as long, and does it on the processors that all share.
 - **Sluice is at its defaults**, the others at what their own documentation recommends for this kind of work, as listed.
 - Beside each figure the run prints how late the measuring event loop came round (99th percentile) and how much of a core
   the server used.`;

@@ -1,10 +1,10 @@
+import { ask } from './ask.js';
 import { noted } from './cache.errors.js';
-import { keepOf } from './load-options.js';
-import type { Question } from './cache.store.js';
 import { encode } from './codec.js';
 import { Copies } from './copies.js';
-import { glance, keeping, kept } from './glance.js';
+import { glance } from './glance.js';
 import { Grant, type Airspace, type Order } from './grant.js';
+import type { Hot } from './hot-keys.js';
 import { Load, type Loader } from './load.js';
 import type { Answer } from './scripts/ask.script.js';
 import { textOf, type StoredValue } from './stored-value.js';
@@ -94,9 +94,10 @@ export class Flight {
 
   /** One function from the question to the landing: whoever waits would pay for each further one with a promise job. */
   async #fly(): Promise<Landing> {
-    const { store, wakeUps, random } = this.#airspace;
+    const { store, wakeUps, hotKeys, closed, random } = this.#airspace;
     try {
-      const seen = this.#mayLook() ? await this.#look() : undefined;
+      const hot = closed ? undefined : hotKeys.find(this.order.entry);
+      const seen = hot && (await this.#look(hot));
       if (seen) return seen;
       for (;;) {
         const request = wakeUps.expect(store.newToken());
@@ -124,15 +125,10 @@ export class Flight {
     }
   }
 
-  #mayLook(): boolean {
-    const { hotKeys, closed } = this.#airspace;
-    return !closed && hotKeys.find(this.order.entry) !== undefined;
-  }
-
   /** A look at what had a value a moment ago; `undefined`: that decides nothing. */
-  async #look(): Promise<Landing | undefined> {
+  async #look(hot: Hot): Promise<Landing | undefined> {
     try {
-      const value = await glance(this.#airspace, this.order, this.#lot);
+      const value = await glance(this.#airspace, this.order, hot, this.#lot);
       const landing = value && this.#land(value);
       if (landing) this.order.meter.hit(this.order.key, 'redis');
       return landing;
@@ -143,17 +139,11 @@ export class Flight {
 
   /** The answer of Redis, or where it gives none, what this process got without it. */
   async #ask(request: Request, woken: boolean): Promise<Answer | Landing> {
-    const { store, closed, clock } = this.#airspace;
+    const { closed, clock } = this.#airspace;
     this.#askedAtMs = clock.monoMs();
     if (closed) return this.#loadAlone();
     try {
-      return await keeping(
-        this.#airspace,
-        this.order,
-        () => store.ask(this.order.entry, this.#question(request, woken)),
-        (given) =>
-          given.kind === 'hit' ? kept(given.value, given.value.freshUntilMs - given.serverMs, this.#lot) : undefined,
-      );
+      return await ask(this.#airspace, this.order, { token: request.token, lot: this.#lot, woken });
     } catch (error) {
       return this.#withoutRedis(error);
     }
@@ -203,22 +193,6 @@ export class Flight {
     meter.miss(key);
     onWait?.();
     return this.#airspace.clock.monoMs();
-  }
-
-  #question(request: Request, woken: boolean): Question {
-    const { options } = this.order;
-    return {
-      token: request.token,
-      tags: options.tags,
-      late: options.resultTags !== undefined,
-      keepMs: keepOf(options),
-      staleMs: options.staleMs,
-      patient: options.softTimeoutMs > 0,
-      lot: this.#lot,
-      source: options.source,
-      limit: options.maxConcurrentLoads,
-      woken,
-    };
   }
 
   /** A value, and perhaps the right to refresh it, or a place among those who wait for who does. */

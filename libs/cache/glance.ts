@@ -1,4 +1,5 @@
 import type { Airspace, Order } from './grant.js';
+import type { Hot } from './hot-keys.js';
 import type { Kept } from './local-tier.js';
 import type { StoredValue } from './stored-value.js';
 
@@ -8,11 +9,14 @@ import type { StoredValue } from './stored-value.js';
  *
  * @param lot of the early refresh
  */
-export async function glance(airspace: Airspace, order: Order, lot: number): Promise<StoredValue | undefined> {
-  const { store, hotKeys, closed } = airspace;
+export async function glance(
+  airspace: Airspace,
+  order: Order,
+  hot: Hot,
+  lot: number,
+): Promise<StoredValue | undefined> {
+  const { store, hotKeys } = airspace;
   const { entry } = order;
-  const hot = closed ? undefined : hotKeys.find(entry);
-  if (hot === undefined) return undefined;
   const { value, leftMs } = await keeping(
     airspace,
     order,
