@@ -167,6 +167,20 @@ export default [
     replace: 'if (granted) void 0;',
   },
   {
+    name: 'who waits has no timer',
+    file: 'libs/cache/wake-ups.ts',
+    specs: service,
+    find: '      this.#times.set(this, timeoutMs, this.#clock.monoMs());\n',
+    replace: '',
+  },
+  {
+    name: 'only the first of several tokens hears',
+    file: 'libs/cache/wake-ups.ts',
+    specs: ['libs/cache/cache.(service|store|invalidation).spec'],
+    find: "for (const token of tokens.split(' '))",
+    replace: "for (const token of tokens.split(' ').slice(0, 1))",
+  },
+  {
     name: 'nobody asks again after a re-subscribe',
     file: 'libs/cache/wake-ups.ts',
     specs: service,
