@@ -129,7 +129,8 @@ export async function runRow(row: Row, options: RunOptions): Promise<Result[]> {
     (entry): entry is [string, Measure] => entry[1] !== undefined,
   );
   const once = options.quick ? [] : Object.entries(slowPeers);
-  const splits = row.splits ?? 1;
+  // A first look takes fewer samples.
+  const splits = (options.quick && row.quantile !== undefined ? 2 : row.splits) ?? 1;
   const pools = new Map<string, (readonly number[])[]>();
   const pool = (name: string, samples: readonly number[]): readonly number[] | undefined => {
     if (row.quantile === undefined) return samples;

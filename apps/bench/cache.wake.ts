@@ -29,8 +29,7 @@ export async function wake({ redis, quick }: BenchContext): Promise<Contenders> 
   if (loader === undefined) throw new Error('no process was started');
   const all = [loader, ...waiters];
   await Promise.all(all.map((member) => member.call('start', 'sluice')));
-  // Of all splits together there are more than a hundred: of fewer, the 99th percentile is the worst of all.
-  const keys = quick ? 6 : 50;
+  const keys = quick ? 30 : 50;
   let round = 0;
   const next = (): Fills => ({ prefix: `wake:${++round}`, keys, ...PACE, startAt: nowMs() + 50 });
   const wakeBySluice = async (fills: Fills): Promise<[number[], number[][]]> => {
