@@ -133,7 +133,8 @@ export class CacheStore {
         this.#connection.commands,
         {
           keys: {
-            ...this.#both(entry),
+            value: this.#keys.value(entry),
+            lease: this.#keys.lease(entry),
             epoch,
             recent,
             slots: this.#keys.slots(source),
@@ -181,7 +182,7 @@ export class CacheStore {
     const serverMs = await fillScript.run(
       this.#connection.commands,
       {
-        keys: { ...this.#both(entry), epoch, recent },
+        keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), epoch, recent },
         args: {
           token,
           text: pack(text, this.timing.packFrom),
@@ -242,7 +243,7 @@ export class CacheStore {
     const { tagPrefix, epoch, sequence } = this.#keys;
     const [token, sentAtMs] = [this.newToken(), this.serverClock.sent()];
     const serverMs = await setScript.run(this.#connection.commands, {
-      keys: { ...this.#both(entry), sequence, epoch },
+      keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), sequence, epoch },
       args: {
         channel: this.news,
         entry,
@@ -260,7 +261,7 @@ export class CacheStore {
   delete(entry: string): Promise<boolean> {
     const { tagPrefix, epoch, sequence } = this.#keys;
     return deleteScript.run(this.#connection.commands, {
-      keys: { ...this.#both(entry), sequence, epoch },
+      keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), sequence, epoch },
       args: { channel: this.news, entry, tagPrefix },
     });
   }
@@ -297,9 +298,5 @@ export class CacheStore {
         },
       }),
     );
-  }
-
-  #both(entry: string): { value: string; lease: string } {
-    return { value: this.#keys.value(entry), lease: this.#keys.lease(entry) };
   }
 }

@@ -70,10 +70,11 @@ export class Grant {
     this.#lease = new Lease(store, clock, order.entry, request);
     if (maxConcurrentLoads > 0) this.#slot = new Slot(store, clock, source, request.token, maxConcurrentLoads);
     request.loading = true;
-    request.onVoid = () => {
+    const onVoid = (): void => {
       this.#lease.end();
       onLost();
     };
+    request.onVoid = onVoid;
     grants.add(this);
   }
 

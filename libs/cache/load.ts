@@ -16,6 +16,21 @@ export interface LoaderContext {
 /** Gets a value from its source. */
 export type Loader<T> = (context: LoaderContext) => T | Promise<T>;
 
+/** Most loaders never look at their signal, which costs more to make than all else of a load: Node makes it when it is asked for. */
+class Context implements LoaderContext {
+  readonly key: string;
+  readonly #controller: AbortController;
+
+  constructor(key: string, controller: AbortController) {
+    this.key = key;
+    this.#controller = controller;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+}
+
 /** One run of a loader, within its time. */
 export class Load {
   readonly #controller = new AbortController();
@@ -47,7 +62,7 @@ export class Load {
         reject(error);
         this.#controller.abort(error);
       });
-      const running = this.#call({ key, signal: this.#controller.signal }, loader);
+      const running = this.#call(new Context(key, this.#controller), loader);
       running.then(resolve, reject);
       this.#settled = running.then(cancel, cancel);
     });

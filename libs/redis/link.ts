@@ -266,11 +266,17 @@ export function reconnectDelayMs(attempt: number): number {
   return Math.ceil(backoffMs(attempt, 25, 500));
 }
 
-/** A command that was failed takes no reply any more: `late` gets it, as the command would have converted it. */
+/**
+ * A command that was failed takes no reply any more: `late` gets it, as the command would have converted it.
+ *
+ * A function that is assigned to a property where it is written is born in V8's old space, and what it refers to lives until the
+ * next full collection. One that has a name first is not.
+ */
 function tellLate(sent: Command, settle: () => boolean, late: (reply: unknown) => void): void {
-  const resolve = sent.resolve;
-  sent.resolve = (reply) => {
+  const { resolve } = sent;
+  const settled: typeof resolve = (reply) => {
     if (settle()) resolve(reply);
     else late(sent.transformReply(reply as Buffer));
   };
+  sent.resolve = settled;
 }

@@ -115,9 +115,10 @@ export function defineScript<const K extends string, const A extends Record<stri
       const send: SendOptions = { buffers, decode, refused };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (late !== undefined) {
-        send.late = (reply) => {
+        const decoded = (reply: unknown): void => {
           late(decode(reply));
         };
+        send.late = decoded;
       }
       return link.send<R>('evalsha', argv, send);
     },
