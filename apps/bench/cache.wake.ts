@@ -13,13 +13,11 @@ export const SPLITS = 22;
 const PACE = { everyMs: 20, waitersMs: 44, loaderMs: 56 };
 
 /**
- * Until V8 has compiled what is run often: many keys at a pace that the machine just keeps up with, then some at that of the rounds, for
- * which it compiles anew what went another way before.
+ * Until V8 has compiled what is run often, and has been through the full collections with which it answers an app that has just
+ * started and grows quiet: each forgets the classes of objects that nobody holds at that moment, and with them what was compiled
+ * for them. At a higher pace first, those collections would come in the rounds.
  */
-const WARM_UPS = [
-  { keys: 10_000, everyMs: 6, waitersMs: 15, loaderMs: 20 },
-  { keys: 1_500, ...PACE },
-];
+const WARM_UP_KEYS = 5_000;
 
 /** Keys are filled at a constant rate, however slowly anybody wakes up. */
 export async function wake({ redis, quick }: BenchContext): Promise<Contenders> {
@@ -44,9 +42,8 @@ export async function wake({ redis, quick }: BenchContext): Promise<Contenders> 
     return [sent, await Promise.all(heard)];
   };
   if (!quick) {
-    for (const warmUp of WARM_UPS) {
-      await Promise.all([wakeBySluice({ ...next(), ...warmUp }), wakeByHand({ ...next(), ...warmUp })]);
-    }
+    const warmUp = { keys: WARM_UP_KEYS };
+    await Promise.all([wakeBySluice({ ...next(), ...warmUp }), wakeByHand({ ...next(), ...warmUp })]);
   }
   const lastWoken = (from: readonly number[], to: readonly (readonly number[])[]): number[] => {
     const all = from.map((sentAt, i) => Math.max(...to.map((at) => at[i] ?? Number.NaN)) - sentAt);

@@ -38,7 +38,7 @@ The first run installs what is measured against into \`apps/bench/node_modules\`
   same is true of the ratios to raw, round by round, _and_ more rounds contradict the verdict than a coin would let one in 32
   times (one of five, eight of 25), the row says _unclear_ and counts as not met.
 - **Latencies across processes** are taken on the machine's monotonic clock in real processes. Fills and wake-ups arrive at a
-  constant rate, whether or not the last one was answered. Wake-ups are warmed up by 11,500 of each kind, the last 1,500 at
+  constant rate, whether or not the last one was answered. Wake-ups are warmed up by 5,000 of each kind at
   the rate that is measured: V8 goes on compiling for as long, and does it on the processors that all share.
 - **Sluice is at its defaults**, the others at what their own documentation recommends for this kind of work, as listed.
 - Beside each figure the run prints how late the measuring event loop came round (99th percentile) and how much of a core

@@ -1,4 +1,4 @@
-import type { Clock, Random } from '../redis/index.js';
+import type { BriefMap, Clock, Random } from '../redis/index.js';
 import { failureOf } from './cache.errors.js';
 import type { Meter } from './cache.stats.js';
 import { ttlOf, type LoadOptions } from './load-options.js';
@@ -25,8 +25,8 @@ export interface Airspace {
   readonly turns: Turns;
   readonly local: LocalTier | undefined;
   readonly turn: LoopTurn;
-  /** The loads that this process was granted. */
-  readonly grants: Set<Grant>;
+  /** By token: the loads that this process was granted. */
+  readonly grants: BriefMap<string, Grant>;
   /** Redis is about to be let go: nothing more is asked of it. */
   readonly closed: boolean;
   /** Of an error that no caller gets. */
@@ -75,7 +75,7 @@ export class Grant {
       onLost();
     };
     request.onVoid = onVoid;
-    grants.add(this);
+    grants.set(request.token, this);
   }
 
   /**
@@ -151,7 +151,7 @@ export class Grant {
   end(loaderEnded: Promise<unknown>): void {
     this.#lease.end();
     this.#airspace.wakeUps.done(this.#request);
-    this.#airspace.grants.delete(this);
+    this.#airspace.grants.delete(this.#request.token);
     void loaderEnded.then(() => this.#slot?.leave());
   }
 

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Clock, Inbox, Instants } from '../redis/index.js';
+import { BriefMap, type Clock, type Inbox, type Instants } from '../redis/index.js';
 import type { CacheStore } from './cache.store.js';
 import { LocalCopy } from './local-copy.js';
 import type { StoredValue } from './stored-value.js';
@@ -58,7 +58,7 @@ export class LocalTier {
   readonly #entries: LRUCache<string, LocalEntry>;
   readonly #tagged = new Map<string, Set<string>>();
   /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
-  readonly #watches = new Map<string, Watch>();
+  readonly #watches = new BriefMap<string, Watch>();
   /** The sockets that must be alive. */
   readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
   #proving = false;

@@ -1,4 +1,4 @@
-import type { Clock, Random } from '../redis/index.js';
+import { BriefMap, type Clock, type Random } from '../redis/index.js';
 import type { CacheStore } from './cache.store.js';
 import { Flight } from './flight.js';
 import type { Airspace, Grant, Order } from './grant.js';
@@ -21,7 +21,7 @@ export interface ReaderOptions {
 /** The reads of one process: callers of one key share one flight. */
 export class Reader {
   /** By entry, the one that was started last. */
-  readonly #flights = new Map<string, Flight>();
+  readonly #flights = new BriefMap<string, Flight>();
   readonly #airspace;
   readonly #leave = (flight: Flight): void => {
     if (this.#flights.get(flight.order.entry) === flight) this.#flights.delete(flight.order.entry);
@@ -30,7 +30,7 @@ export class Reader {
   constructor(options: ReaderOptions) {
     this.#airspace = {
       ...options,
-      grants: new Set<Grant>(),
+      grants: new BriefMap<string, Grant>(),
       hotKeys: new HotKeys(),
       turn: new LoopTurn(),
       turns: new Turns(),
@@ -75,7 +75,7 @@ export class Reader {
    * load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
    */
   forgetTagged(tags?: readonly string[]): void {
-    for (const [entry, { order, loading }] of this.#flights) {
+    for (const [entry, { order, loading }] of this.#flights.entries()) {
       const { options } = order;
       const named = tags === undefined || options.resultTags !== undefined;
       if (named || !loading || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
@@ -84,15 +84,15 @@ export class Reader {
 
   /** Has running loads with one of these tags (without any: all) find out whether they are void; their loaders are told. */
   doubt(tags?: readonly string[]): void {
-    for (const grant of this.#airspace.grants) grant.doubt(tags);
+    for (const [, grant] of this.#airspace.grants.entries()) grant.doubt(tags);
   }
 
   /** Leases are given back, so that others load at once; whoever waits goes to the source. */
   async close(): Promise<void> {
     this.#airspace.closed = true;
-    const grants = [...this.#airspace.grants];
+    const grants = this.#airspace.grants.entries();
     this.#airspace.wakeUps.wakeAll();
-    await Promise.all(grants.map((grant) => grant.giveBack()));
+    await Promise.all(grants.map(([, grant]) => grant.giveBack()));
   }
 
   // No await between a look into the map and the insertion: two callers of one turn must find one another.

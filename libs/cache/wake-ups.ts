@@ -1,4 +1,4 @@
-import { Due, DueTimes, type Clock, type Inbox } from '../redis/index.js';
+import { BriefMap, Due, DueTimes, type Clock, type Inbox } from '../redis/index.js';
 
 /** What a waiting request may hear: how the load it waits for ended, or that it should ask Redis again. */
 export type News =
@@ -10,7 +10,7 @@ const AGAIN: News = { verb: 'again' };
 
 /** Hands the cache's inbox messages to the requests that they name. */
 export class WakeUps {
-  readonly #requests = new Map<string, Request>();
+  readonly #requests = new BriefMap<string, Request>();
   readonly #clock: Clock;
   readonly #times: DueTimes;
 
@@ -40,7 +40,7 @@ export class WakeUps {
 
   /** Everybody who waits asks again. */
   wakeAll(): void {
-    for (const request of [...this.#requests.values()]) request.hear(AGAIN);
+    for (const [, request] of this.#requests.entries()) request.hear(AGAIN);
   }
 
   #receive(verb: string, tokens: string, payload: string): void {

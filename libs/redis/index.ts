@@ -1,4 +1,5 @@
 export { backoffMs, type Random } from './backoff.js';
+export { BriefMap } from './brief-map.js';
 export { systemClock, type CancelTimer, type Clock } from './clock.js';
 export { RedisConnection } from './connection.js';
 export { RedisConnections } from './connections.js';
