@@ -17,7 +17,8 @@ describe('stats', () => {
     const lock = await locks.acquire('x');
     await locks.withLock('y', () => {});
     const waiter = locks.acquire('x');
-    await bed.waiting(1);
+    // Redis knows of it a reply earlier.
+    await until(() => locks.stats().waiting === 1, { what: 'it waits' });
     expect(locks.stats()).toMatchObject({ acquired: 2, contended: 1, timeouts: 0, held: 1, waiting: 1 });
     const from = performance.now();
     await until(() => performance.now() > from + 20, { what: '20 ms have passed', everyMs: 5 });
