@@ -18,7 +18,7 @@ Measured by one command, next to the libraries one would otherwise pick, on one 
 
 \`\`\`bash
 npm run bench                     # every row and plot, a quarter of an hour
-npm run bench -- lock --quick     # a first look at one feature, half a minute for all of them
+npm run bench -- lock --quick     # a first look at one feature, a minute for all of them
 npm run bench -- --repeat 4       # every row four times, each on a fresh server; tells how often each target was met
 npm run bench -- --write          # and writes this page and its plots
 \`\`\`

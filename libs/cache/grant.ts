@@ -70,6 +70,7 @@ export class Grant {
     this.#lease = new Lease(store, clock, order.entry, request);
     if (maxConcurrentLoads > 0) this.#slot = new Slot(store, clock, source, request.token, maxConcurrentLoads);
     request.loading = true;
+    // Named first: see ADR 19.
     const onVoid = (): void => {
       this.#lease.end();
       onLost();

@@ -115,6 +115,7 @@ export function defineScript<const K extends string, const A extends Record<stri
       const send: SendOptions = { buffers, decode, refused };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (late !== undefined) {
+        // Named first: see ADR 19.
         const decoded = (reply: unknown): void => {
           late(decode(reply));
         };
