@@ -1,6 +1,6 @@
 import { defineBench } from './bench.js';
 import { taskMemoryCurve } from './memory.curves.js';
-import { QUEUE_SETTINGS } from './peers/queues.js';
+import { QUEUE_OPTIONS } from './peers/queues.js';
 import { bytes, commands } from './queue.costs.js';
 import { payloadCurve, processesCurve } from './queue.curves.js';
 import { lateness } from './queue.lateness.js';
@@ -9,7 +9,7 @@ import { recovery } from './queue.recovery.js';
 
 export default defineBench({
   feature: 'queue',
-  peers: QUEUE_SETTINGS,
+  peers: QUEUE_OPTIONS,
   curves: [processesCurve, payloadCurve, taskMemoryCurve],
   rows: [
     {

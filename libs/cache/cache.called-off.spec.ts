@@ -24,7 +24,7 @@ const invalidations: [string, (cache: CacheService) => Promise<unknown>][] = [
 
 /** As if an invalidation were told of, with a number that follows none. */
 function announce({ connections }: CacheMember, ...news: string[]): Promise<number> {
-  const frame = ['cache-gone', '?', ...news].map((part) => `${part.length}:${part}`).join('');
+  const frame = ['cache:invalidated', '?', ...news].map((part) => `${part.length}:${part}`).join('');
   return bed.admin.publish(connections.get().channel('cache'), frame);
 }
 

@@ -1,54 +1,66 @@
 import { channel } from 'node:diagnostics_channel';
 
 /** What every message of the cache's channels says: which key, on whose behalf. */
-export interface CacheEvent {
+export interface CacheMessage {
   readonly key: string;
   /** `Class.method` of the decorated method, else the name of the service's method. */
   readonly method: string;
 }
 
 /** `sluice:cache:hit` */
-export interface CacheHitEvent extends CacheEvent {
+export interface CacheHitMessage extends CacheMessage {
   /** Where the value was: in this process, in Redis, or in Redis past its time. */
   readonly from: 'local' | 'redis' | 'stale';
 }
 
 /** `sluice:cache:load` and `sluice:cache:wait`: one that has ended, well or not. */
-export interface CacheTimedEvent extends CacheEvent {
+export interface CacheTimedMessage extends CacheMessage {
   readonly ms: number;
 }
 
 /** `sluice:cache:error` */
-export interface CacheErrorEvent extends CacheEvent {
+export interface CacheErrorMessage extends CacheMessage {
   readonly error: unknown;
 }
 
 /**
- * What happens in the cache, for whoever subscribes through `node:diagnostics_channel`; without subscribers a message is not even
- * made. A subscriber runs within the cache's own work: it must be quick.
+ * The names of the cache's channels of `node:diagnostics_channel`. A message is made only while somebody subscribes, and in the
+ * process where it happens. A subscriber runs within the cache's own work: it must be quick.
  *
- * | channel                  | message           | when                                                               |
- * | ------------------------ | ----------------- | ------------------------------------------------------------------ |
- * | `sluice:cache:hit`       | CacheHitEvent     | a value was found                                                  |
- * | `sluice:cache:miss`      | CacheEvent        | Redis was asked, and had none                                      |
- * | `sluice:cache:load`      | CacheTimedEvent   | a loader ended                                                     |
- * | `sluice:cache:wait`      | CacheTimedEvent   | a wait for another process' load ended                             |
- * | `sluice:cache:coalesced` | CacheEvent        | a caller joined a read that ran in this process                    |
- * | `sluice:cache:voided`    | CacheEvent        | what was loaded was not stored: invalidated meanwhile, lease lost  |
- * | `sluice:cache:broken`    | CacheEvent        | a stored value could not be read, and was taken for a miss         |
- * | `sluice:cache:error`     | CacheErrorEvent   | a caller got an error                                              |
+ * | channel                  | message             | when                                                               |
+ * | ------------------------ | ------------------- | ------------------------------------------------------------------ |
+ * | `sluice:cache:hit`       | CacheHitMessage     | a value was found                                                  |
+ * | `sluice:cache:miss`      | CacheMessage        | Redis was asked, and had none                                      |
+ * | `sluice:cache:load`      | CacheTimedMessage   | a loader ended                                                     |
+ * | `sluice:cache:wait`      | CacheTimedMessage   | a wait for another process' load ended                             |
+ * | `sluice:cache:coalesced` | CacheMessage        | a caller joined a read that ran in this process                    |
+ * | `sluice:cache:voided`    | CacheMessage        | what was loaded was not stored: invalidated meanwhile, lease lost  |
+ * | `sluice:cache:broken`    | CacheMessage        | a stored value could not be read, and was taken for a miss         |
+ * | `sluice:cache:error`     | CacheErrorMessage   | a caller got an error                                              |
  *
  * @example
  * import { subscribe } from 'node:diagnostics_channel';
- * subscribe('sluice:cache:load', (message) => histogram.record((message as CacheTimedEvent).ms));
+ * subscribe(CACHE_CHANNELS.load, (message) => histogram.record((message as CacheTimedMessage).ms));
  */
-export const cacheChannels = {
-  hit: channel('sluice:cache:hit'),
-  miss: channel('sluice:cache:miss'),
-  load: channel('sluice:cache:load'),
-  wait: channel('sluice:cache:wait'),
-  coalesced: channel('sluice:cache:coalesced'),
-  voided: channel('sluice:cache:voided'),
-  broken: channel('sluice:cache:broken'),
-  error: channel('sluice:cache:error'),
+export const CACHE_CHANNELS = {
+  hit: 'sluice:cache:hit',
+  miss: 'sluice:cache:miss',
+  load: 'sluice:cache:load',
+  wait: 'sluice:cache:wait',
+  coalesced: 'sluice:cache:coalesced',
+  voided: 'sluice:cache:voided',
+  broken: 'sluice:cache:broken',
+  error: 'sluice:cache:error',
 } as const;
+
+/** The channels themselves: code that holds them spares the look-up by name. */
+export const channels = {
+  hit: channel(CACHE_CHANNELS.hit),
+  miss: channel(CACHE_CHANNELS.miss),
+  load: channel(CACHE_CHANNELS.load),
+  wait: channel(CACHE_CHANNELS.wait),
+  coalesced: channel(CACHE_CHANNELS.coalesced),
+  voided: channel(CACHE_CHANNELS.voided),
+  broken: channel(CACHE_CHANNELS.broken),
+  error: channel(CACHE_CHANNELS.error),
+};

@@ -160,7 +160,7 @@ describe('messages', () => {
     const second = await source.run(2);
     // What a fill before the delete pushed, and the network held back.
     const inbox = b.connections.get().inbox.channel;
-    const late = ['cache', 'value', token, '"old"'].map((part) => `${part.length}:${part}`).join('');
+    const late = ['cache:news', 'value', token, '"old"'].map((part) => `${part.length}:${part}`).join('');
     expect(await bed.admin.publish(inbox, late)).toBe(1);
     await b.cache.get('other');
     second.succeed('new');

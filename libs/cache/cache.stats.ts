@@ -1,9 +1,9 @@
 import {
-  cacheChannels,
-  type CacheErrorEvent,
-  type CacheEvent,
-  type CacheHitEvent,
-  type CacheTimedEvent,
+  channels,
+  type CacheErrorMessage,
+  type CacheMessage,
+  type CacheHitMessage,
+  type CacheTimedMessage,
 } from './cache.channels.js';
 
 /** What has been counted since this process started. Durations are sums, in milliseconds. */
@@ -75,10 +75,10 @@ export class Meter {
     this.#method = method;
   }
 
-  hit(key: string, from: CacheHitEvent['from']): void {
+  hit(key: string, from: CacheHitMessage['from']): void {
     this.#hits[from]++;
-    if (cacheChannels.hit.hasSubscribers) {
-      cacheChannels.hit.publish({ key, method: this.#method, from } satisfies CacheHitEvent);
+    if (channels.hit.hasSubscribers) {
+      channels.hit.publish({ key, method: this.#method, from } satisfies CacheHitMessage);
     }
   }
 
@@ -124,11 +124,11 @@ export class Meter {
   }
 
   #tell(
-    what: keyof typeof cacheChannels,
+    what: keyof typeof channels,
     key: string,
-    more: Omit<CacheTimedEvent, keyof CacheEvent> | Omit<CacheErrorEvent, keyof CacheEvent> | object = {},
+    more: Omit<CacheTimedMessage, keyof CacheMessage> | Omit<CacheErrorMessage, keyof CacheMessage> | object = {},
   ): void {
-    const channel = cacheChannels[what];
+    const channel = channels[what];
     if (channel.hasSubscribers) channel.publish({ key, method: this.#method, ...more });
   }
 }

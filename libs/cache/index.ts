@@ -13,11 +13,11 @@ export { CACHE_SERVICE, CacheService } from './cache.service.js';
 export { CacheStampedeSafe, type StampedeSafeOptions } from './cache-stampede-safe.decorator.js';
 export type { Loader, LoaderContext } from './load.js';
 export {
-  cacheChannels,
-  type CacheErrorEvent,
-  type CacheEvent,
-  type CacheHitEvent,
-  type CacheTimedEvent,
+  CACHE_CHANNELS,
+  type CacheErrorMessage,
+  type CacheMessage,
+  type CacheHitMessage,
+  type CacheTimedMessage,
 } from './cache.channels.js';
 export type { CacheCounts, CacheStats } from './cache.stats.js';
 export type { RawCache } from './raw-cache.js';

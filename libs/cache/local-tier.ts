@@ -80,7 +80,7 @@ export class LocalTier {
         this.#untag(key, tags);
       },
     });
-    inbox.on('cache-gone', ([number, what, ...names]) => {
+    inbox.on('cache:invalidated', ([number, what, ...names]) => {
       this.#hear(Number(number), what, names);
     });
     inbox.onResync(() => {

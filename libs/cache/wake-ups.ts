@@ -17,7 +17,7 @@ export class WakeUps {
   constructor(inbox: Pick<Inbox, 'on' | 'onResync'>, clock: Clock) {
     this.#clock = clock;
     this.#times = new DueTimes(clock);
-    inbox.on('cache', ([verb = '', tokens = '', payload = '']) => {
+    inbox.on('cache:news', ([verb = '', tokens = '', payload = '']) => {
       this.#receive(verb, tokens, payload);
     });
     // Messages may be lost: everybody asks for what they would have said.

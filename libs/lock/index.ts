@@ -1,6 +1,6 @@
 export { currentLock } from './current-lock.js';
 export type { FencedKeys, FencedOptions, FencedSetOptions } from './fenced-keys.js';
-export { LockExceptionFilter } from './lock-exception.filter.js';
+export { SluiceExceptionFilter } from './lock-exception.filter.js';
 export {
   LOCK_CHANNELS,
   type LockAcquiredMessage,
@@ -16,7 +16,7 @@ export {
   LockTimeoutError,
   LockUnavailableError,
   StaleTokenError,
-  type LostBecause,
+  type LockLossReason,
 } from './lock.errors.js';
 export type { LockInspection, LockWaiter } from './lock.inspection.js';
 export { SluiceLockModule } from './lock.module.js';
@@ -25,7 +25,7 @@ export { LockService } from './lock.service.js';
 export { LOCK_SERVICE } from './lock.tokens.js';
 export { Lock } from './lock.js';
 export type { LockCounts, LockStats, LockStatsOptions, NamedLockCounts } from './lock.stats.js';
-export type { RawLocks } from './raw-locks.js';
+export type { RawLock } from './raw-locks.js';
 export type { LockHolder } from './scripts/acquire.reply.js';
 export { WithLock } from './with-lock.decorator.js';
 export type { OnBusy, WithLockOptions } from './with-lock.options.js';

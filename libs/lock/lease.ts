@@ -30,7 +30,7 @@ export interface Leaseholder {
    * @param generation how many extensions were asked for before or by this: what arrives after a later one changes nothing
    */
   renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
-  lost(why: 'expired' | 'taken'): void;
+  lost(reason: 'expired' | 'taken'): void;
   /** It is held for longer than was meant. */
   heldTooLong(): void;
 }
@@ -159,8 +159,8 @@ export class Lease extends Due {
     return !this.#over;
   }
 
-  #lose(why: 'expired' | 'taken'): void {
+  #lose(reason: 'expired' | 'taken'): void {
     this.end();
-    this.#holder.lost(why);
+    this.#holder.lost(reason);
   }
 }

@@ -6,7 +6,7 @@ import { Test } from '@nestjs/testing';
 import { SluiceTestingModule } from '../testing/index.js';
 import { RedisUnavailableError } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
-import { LockExceptionFilter, LockService, WithLock } from './index.js';
+import { SluiceExceptionFilter, LockService, WithLock } from './index.js';
 
 @Controller()
 class Shop {
@@ -48,14 +48,14 @@ class Shop {
   }
 }
 
-describe('LockExceptionFilter', () => {
+describe('SluiceExceptionFilter', () => {
   let app: INestApplication;
   let url: string;
   beforeEach(async () => {
     const module = await Test.createTestingModule({
       imports: [SluiceTestingModule.forRoot()],
       controllers: [Shop],
-      providers: [{ provide: APP_FILTER, useClass: LockExceptionFilter }],
+      providers: [{ provide: APP_FILTER, useClass: SluiceExceptionFilter }],
     }).compile();
     app = module.createNestApplication({ logger: false });
     await app.listen(0, '127.0.0.1');

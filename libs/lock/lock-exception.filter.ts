@@ -18,7 +18,7 @@ function isAnswered(error: unknown): error is SluiceError & { code: AnsweredCode
 }
 
 /** What the filter catches, for `instanceof`: errors are told by brand and code, of whichever copy of the package. */
-abstract class AnsweredLockError extends SluiceError {
+abstract class AnsweredError extends SluiceError {
   static override [Symbol.hasInstance](error: unknown): boolean {
     return isAnswered(error);
   }
@@ -33,10 +33,10 @@ abstract class AnsweredLockError extends SluiceError {
  * other transports than HTTP it throws again what it caught.
  *
  * @example
- * providers: [{ provide: APP_FILTER, useClass: LockExceptionFilter }]
+ * providers: [{ provide: APP_FILTER, useClass: SluiceExceptionFilter }]
  */
-@Catch(AnsweredLockError)
-export class LockExceptionFilter extends BaseExceptionFilter {
+@Catch(AnsweredError)
+export class SluiceExceptionFilter extends BaseExceptionFilter {
   override catch(error: unknown, host: ArgumentsHost): void {
     if (!isAnswered(error) || host.getType() !== 'http') throw error;
     const { as: HttpError, message } = ANSWERS[error.code];

@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
-import type { LostBecause } from './lock.errors.js';
+import type { LockLossReason } from './lock.errors.js';
 import type { LockHolder } from './scripts/acquire.reply.js';
 
 /** What every message about one acquisition of this process says. */
@@ -25,7 +25,7 @@ export interface LockReleasedMessage extends LockMessage {
 
 /** On `sluice:lock:lost`: it is not held any more, although nobody here released it. */
 export interface LockLostMessage extends LockReleasedMessage {
-  readonly why: LostBecause;
+  readonly reason: LockLossReason;
 }
 
 /** On `sluice:lock:overdue`: it is held for longer than `maxHoldMs`, and goes on being held. */
@@ -57,8 +57,8 @@ export interface LockForcedMessage {
  * @example
  * import { subscribe } from 'node:diagnostics_channel';
  * subscribe(LOCK_CHANNELS.lost, (message) => {
- *   const { name, why } = message as LockLostMessage;
- *   alert(`${name}: ${why}`);
+ *   const { name, reason } = message as LockLostMessage;
+ *   alert(`${name}: ${reason}`);
  * });
  */
 export const LOCK_CHANNELS = {
@@ -71,7 +71,7 @@ export const LOCK_CHANNELS = {
 } as const;
 
 /** The channels themselves: who holds them spares the look-up by name. */
-export const lockChannels = {
+export const channels = {
   acquired: channel(LOCK_CHANNELS.acquired),
   released: channel(LOCK_CHANNELS.released),
   lost: channel(LOCK_CHANNELS.lost),

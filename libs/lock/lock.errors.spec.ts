@@ -72,7 +72,7 @@ describe("a nested lock's error is not taken for one's own", () => {
     });
     const error = (await outer.catch((reason: unknown) => reason)) as LockLostError;
     expect(error).toBe(innerError);
-    expect(error).toMatchObject({ code: 'SLUICE_LOCK_LOST', lock: 'inner', why: 'forced' });
+    expect(error).toMatchObject({ code: 'SLUICE_LOCK_LOST', lock: 'inner', reason: 'forced' });
     expect(heldAfterwards).toBe(true);
   });
 
@@ -109,7 +109,7 @@ describe('errors say which lock, who, and since when', () => {
     await locks.forceRelease('x');
     await until(() => !lock.held, { what: 'it is lost', everyMs: 1 });
     const error = lock.signal.reason as LockLostError;
-    expect(error).toMatchObject({ name: 'LockLostError', lock: 'x', owner: 'me', why: 'forced' });
+    expect(error).toMatchObject({ name: 'LockLostError', lock: 'x', owner: 'me', reason: 'forced' });
     expect(error.since.getTime()).toBeGreaterThanOrEqual(before);
     expect(error.since.getTime()).toBeLessThanOrEqual(Date.now());
     expect(error.message).toBe(

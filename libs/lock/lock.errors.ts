@@ -66,12 +66,13 @@ export class LockLostError extends SluiceError {
   constructor(
     /** The lock's name. */
     readonly lock: string,
-    readonly why: LostBecause,
+    /** What ended it. */
+    readonly reason: LockLossReason,
     { owner, since }: EndedHold,
   ) {
     super(
       'SLUICE_LOCK_LOST',
-      `lock '${lock}', held by '${owner}' since ${since.toISOString()}, is not held any more: ${LOST[why]}`,
+      `lock '${lock}', held by '${owner}' since ${since.toISOString()}, is not held any more: ${LOST[reason]}`,
     );
     this.owner = owner;
     this.since = since;
@@ -82,9 +83,9 @@ export class LockLostError extends SluiceError {
  * `'expired'`: its validity ended. `'taken'`: Redis says that it belongs to this acquisition no more. `'forced'`: somebody
  * called `forceRelease`. `'released'`: by its own holder. `'closed'`: the app shuts down.
  */
-export type LostBecause = 'expired' | 'taken' | 'forced' | 'released' | 'closed';
+export type LockLossReason = 'expired' | 'taken' | 'forced' | 'released' | 'closed';
 
-const LOST: Record<LostBecause, string> = {
+const LOST: Record<LockLossReason, string> = {
   expired: 'its lease ended before it could be renewed',
   taken: 'its key was deleted or taken',
   forced: 'it was taken away by forceRelease()',

@@ -1,4 +1,4 @@
-import { lockChannels, type LockMessage } from './lock.channels.js';
+import { channels, type LockMessage } from './lock.channels.js';
 import type { LockLostError, LockTimeoutError } from './lock.errors.js';
 import { LockTally } from './lock.stats.js';
 import type { LockHolder } from './scripts/acquire.reply.js';
@@ -19,33 +19,33 @@ export class LockEvents {
 
   acquired(lock: LockMessage, waitedMs: number): void {
     this.tally.acquired(lock.name, waitedMs);
-    if (lockChannels.acquired.hasSubscribers) lockChannels.acquired.publish({ ...about(lock), waitedMs });
+    if (channels.acquired.hasSubscribers) channels.acquired.publish({ ...about(lock), waitedMs });
   }
 
   released(lock: LockMessage, heldMs: number): void {
     this.tally.add(lock.name, 'heldMs', heldMs);
-    if (lockChannels.released.hasSubscribers) lockChannels.released.publish({ ...about(lock), heldMs });
+    if (channels.released.hasSubscribers) channels.released.publish({ ...about(lock), heldMs });
   }
 
-  lost(lock: LockMessage, heldMs: number, { why }: LockLostError): void {
+  lost(lock: LockMessage, heldMs: number, { reason }: LockLostError): void {
     this.tally.add(lock.name, 'heldMs', heldMs);
     this.tally.add(lock.name, 'lost');
-    if (lockChannels.lost.hasSubscribers) lockChannels.lost.publish({ ...about(lock), heldMs, why });
+    if (channels.lost.hasSubscribers) channels.lost.publish({ ...about(lock), heldMs, reason });
   }
 
   heldTooLong(lock: LockMessage, maxHoldMs: number): void {
     this.#warn(`lock '${lock.name}' is still held after ${maxHoldMs} ms (maxHoldMs)`);
-    if (lockChannels.overdue.hasSubscribers) lockChannels.overdue.publish({ ...about(lock), maxHoldMs });
+    if (channels.overdue.hasSubscribers) channels.overdue.publish({ ...about(lock), maxHoldMs });
   }
 
   timedOut({ lock: name, waitedMs, holder }: LockTimeoutError): void {
     this.tally.add(name, 'timeouts');
     this.tally.add(name, 'waitedMs', waitedMs);
-    if (lockChannels.timeout.hasSubscribers) lockChannels.timeout.publish({ name, waitedMs, holder });
+    if (channels.timeout.hasSubscribers) channels.timeout.publish({ name, waitedMs, holder });
   }
 
   forced(name: string, holder: LockHolder): void {
-    if (lockChannels.forced.hasSubscribers) lockChannels.forced.publish({ name, holder });
+    if (channels.forced.hasSubscribers) channels.forced.publish({ name, holder });
   }
 }
 

@@ -45,7 +45,7 @@ describe('withLock', () => {
       await new Promise((resolve) => {
         lock.signal.addEventListener('abort', resolve);
       });
-      expect(lock.signal.reason).toMatchObject({ code: 'SLUICE_LOCK_LOST', why: 'taken' });
+      expect(lock.signal.reason).toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'taken' });
       return 'too late';
     });
     await expect(failed).rejects.toMatchObject({ name: 'LockLostError', code: 'SLUICE_LOCK_LOST', lock: 'x' });
@@ -70,7 +70,7 @@ describe('withLock', () => {
       }).toThrow('its lease ended');
       expect(lock.signal.aborted).toBe(true);
     });
-    await expect(failed).rejects.toMatchObject({ why: 'expired' });
+    await expect(failed).rejects.toMatchObject({ reason: 'expired' });
     expect(seen).toEqual([true, false]);
   });
 });
@@ -85,7 +85,7 @@ describe('a held lock', () => {
     expect(await bed.admin.pttl('lock:x')).toBeGreaterThan(0);
     const short = await locks.acquire('y', { ttlMs: 150, renew: false });
     await until(() => !short.held, { what: 'the other ended' });
-    expect(short.signal.reason).toMatchObject({ why: 'expired' });
+    expect(short.signal.reason).toMatchObject({ reason: 'expired' });
   });
 
   it('can be extended and shortened', async () => {
@@ -100,7 +100,7 @@ describe('a held lock', () => {
     await expect(lock.extend(1_000)).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST' });
     const taken = await locks.acquire('y');
     await bed.admin.set('lock:y', 'theirs');
-    await expect(taken.extend(1_000)).rejects.toMatchObject({ why: 'taken' });
+    await expect(taken.extend(1_000)).rejects.toMatchObject({ reason: 'taken' });
     expect(taken.held).toBe(false);
   });
 
@@ -201,10 +201,10 @@ describe('shutdown', () => {
     await Promise.all([
       closing.app.close(),
       expect(waiter).rejects.toMatchObject({ code: 'SLUICE_CLOSED' }),
-      expect(body).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', why: 'closed' }),
+      expect(body).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'closed' }),
     ]);
     expect(lock.held).toBe(false);
-    expect(lock.signal.reason).toMatchObject({ why: 'closed' });
+    expect(lock.signal.reason).toMatchObject({ reason: 'closed' });
     expect(await bed.admin.exists('lock:mine', 'lock:body', '{lock:theirs}:~queue')).toBe(0);
     await expect(closing.locks.acquire('x')).rejects.toMatchObject({ code: 'SLUICE_CLOSED' });
     await expect(closing.locks.tryAcquire('x')).rejects.toMatchObject({ code: 'SLUICE_CLOSED' });

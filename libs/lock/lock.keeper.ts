@@ -87,7 +87,7 @@ export class LockKeeper {
       ended: (request, lock, heldMs, lost) => {
         this.#held.delete(request.nonce);
         // Locks of an app that closes are given back right away.
-        if (lost === undefined || lost.why === 'closed') events.released(lock, heldMs);
+        if (lost === undefined || lost.reason === 'closed') events.released(lock, heldMs);
         else events.lost(lock, heldMs, lost);
       },
     };

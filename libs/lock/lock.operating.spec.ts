@@ -104,8 +104,8 @@ describe('inspect', () => {
         expect(await locks.forceRelease('x')).toBe(true);
         expect(forced).toEqual([{ name: 'x', holder: { owner: 'cli' } }]);
         // It was not this one's lock that was taken away: it learns by asking that it is gone.
-        await expect(lock.extend(60_000)).rejects.toMatchObject({ why: 'taken' });
-        expect(signal.reason).toMatchObject({ why: 'taken' });
+        await expect(lock.extend(60_000)).rejects.toMatchObject({ reason: 'taken' });
+        expect(signal.reason).toMatchObject({ reason: 'taken' });
       } finally {
         unsubscribe(LOCK_CHANNELS.forced, hear);
       }
@@ -145,9 +145,9 @@ describe('forceRelease', () => {
     expect(successor.fencingToken).toBeGreaterThan(lock.fencingToken);
     // Its renewal would be due after 20 s: only the push can have told.
     await until(() => signal.aborted, { what: 'the signal aborts', everyMs: 1, deadlineMs: 5_000 });
-    expect(signal.reason).toMatchObject({ code: 'SLUICE_LOCK_LOST', why: 'forced', lock: 'x', owner: lock.owner });
+    expect(signal.reason).toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'forced', lock: 'x', owner: lock.owner });
     expect(lock.held).toBe(false);
-    await expect(lock.extend(60_000)).rejects.toMatchObject({ why: 'forced' });
+    await expect(lock.extend(60_000)).rejects.toMatchObject({ reason: 'forced' });
     expect(await lock.release()).toBe(false);
     expect(successor.held).toBe(true);
     expect(await bed.admin.get('lock:x')).toBe(successor.owner);
@@ -171,7 +171,7 @@ describe('forceRelease', () => {
       await until(() => signal.aborted, { what: 'the signal aborts', everyMs: 1 });
       return 'done';
     });
-    await expect(body).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', why: 'forced' });
+    await expect(body).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'forced' });
   });
 
   it('takes from the holder even where the message is lost: nothing it sends changes a thing', async () => {
@@ -230,7 +230,7 @@ describe('forceRelease', () => {
     expect(lock.held).toBe(false);
     expect(() => {
       lock.assertHeld();
-    }).toThrow(expect.objectContaining({ why: 'forced' }));
+    }).toThrow(expect.objectContaining({ reason: 'forced' }));
   });
 });
 

@@ -4,8 +4,8 @@ import { LockBed } from '../../test/support/lock-bed.js';
 import { until } from '../../test/support/until.js';
 import { RedisUnavailableError, frame, type CommandArg } from '../redis/index.js';
 import type { LockMember } from '../../test/support/lock-member.js';
-import { acquire } from './scripts/acquire.script.js';
-import { release } from './scripts/release.script.js';
+import { acquireScript } from './scripts/acquire.script.js';
+import { releaseScript } from './scripts/release.script.js';
 
 const bed = new LockBed();
 
@@ -33,12 +33,12 @@ describe('what goes back in the background', () => {
     let held = false;
     let refused = 0;
     const restore = intercept(member, async (args, send) => {
-      if (args[0] === release.sha && !held) {
+      if (args[0] === releaseScript.sha && !held) {
         refused++;
         return unanswered();
       }
       const reply = await send();
-      if (args[0] === acquire.sha) await answer.opened;
+      if (args[0] === acquireScript.sha) await answer.opened;
       return reply;
     });
     const call = member.locks.acquire('x').then((granted) => {
@@ -70,7 +70,7 @@ describe('what goes back in the background', () => {
     await lock.release();
     // A push of this very grant that comes only now: its heartbeat was faster.
     const { channel } = connections.get().inbox;
-    const push = frame('lock', 'lock:x', lock.owner, lock.owner, String(lock.fencingToken), '2000');
+    const push = frame('lock:granted', 'lock:x', lock.owner, lock.owner, String(lock.fencingToken), '2000');
     const scriptsRun = async (): Promise<number> =>
       Number(/cmdstat_evalsha:calls=(\d+)/.exec(await bed.admin.info('commandstats'))?.[1]);
     const before = await scriptsRun();
@@ -90,7 +90,7 @@ describe('a body', () => {
     const late = locks.run(lock, () => {
       ran++;
     });
-    await expect(late).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', why: 'forced' });
+    await expect(late).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'forced' });
     expect(ran).toBe(0);
   });
 });

@@ -23,7 +23,7 @@ import {
 import type { LockRequest } from './lock-request.js';
 import { noncePrefix } from './owner.js';
 import type { LockStats, LockStatsOptions } from './lock.stats.js';
-import { RawLocks } from './raw-locks.js';
+import { RawLock } from './raw-locks.js';
 import { Lock } from './lock.js';
 import type { LockHolder } from './scripts/acquire.reply.js';
 import type { LockStore, Tick } from './lock.store.js';
@@ -42,7 +42,7 @@ import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
 @Injectable()
 export class LockService {
   /** Redis' plain recipe at the lock's key, for those who speak it themselves. */
-  readonly raw: RawLocks;
+  readonly raw: RawLock;
   /** Writes to keys of yours that only the newest holder of a lock may make. */
   readonly fenced: FencedKeys;
   readonly #options: ResolvedLockOptions;
@@ -76,7 +76,7 @@ export class LockService {
       logger.error(`${name}: ${String(error)}`);
     });
     this.#keeper = keeper;
-    this.raw = new RawLocks(keyspace, store);
+    this.raw = new RawLock(keyspace, store);
     this.fenced = new FencedKeys(keyspace, store);
     shutdown.onClose(() => keeper.close());
     brandService(this, LOCK_SERVICE);
@@ -160,7 +160,7 @@ export class LockService {
    * Takes the lock away from whoever holds it, and hands it to the first waiter in the same step. Resolves to false if it
    * was free. For an operator who knows that its holder is stuck: **exclusion ends here**, the holder may be at work.
    *
-   * The holder's `signal` aborts at once (`LockLostError`, `why: 'forced'`), or at its next renewal if that message is lost;
+   * The holder's `signal` aborts at once (`LockLostError`, `reason: 'forced'`), or at its next renewal if that message is lost;
    * what it renews or releases later changes nothing. Tokens go on rising, so a resource that checks them
    * refuses its late writes. A holder of the plain recipe is not told.
    *

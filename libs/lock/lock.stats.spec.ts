@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { until } from '../../test/support/until.js';
 import { LOCK_CHANNELS } from './index.js';
-import { lockChannels } from './lock.channels.js';
+import { channels } from './lock.channels.js';
 import { LockTally } from './lock.stats.js';
 
 const bed = new LockBed();
@@ -90,7 +90,7 @@ describe('the channels', () => {
     await again.release();
     await again.release();
     const holder = { owner: 'me', process: expect.any(String), since: expect.any(Date), fencingToken };
-    const lost = { ...about, heldMs: expect.any(Number), why: 'forced' };
+    const lost = { ...about, heldMs: expect.any(Number), reason: 'forced' };
     expect(heard).toEqual(
       expect.arrayContaining([
         ['sluice:lock:forced', { name: 'x', holder }],
@@ -109,8 +109,8 @@ describe('the channels', () => {
   it('get no message made for them while nobody subscribes', async () => {
     const locks = await bed.service();
     const published: string[] = [];
-    const channels = Object.values(lockChannels);
-    for (const channel of channels) {
+    const all = Object.values(channels);
+    for (const channel of all) {
       channel.publish = () => void published.push(String(channel.name));
     }
     try {
@@ -118,7 +118,7 @@ describe('the channels', () => {
     } catch {
       // Lost, if the message was fast.
     }
-    for (const channel of channels) Reflect.deleteProperty(channel, 'publish');
+    for (const channel of all) Reflect.deleteProperty(channel, 'publish');
     expect(published).toEqual([]);
   });
 

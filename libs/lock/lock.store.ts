@@ -1,16 +1,16 @@
 import type { Keyspace, RedisConnection } from '../redis/index.js';
 import { holderKey, keysBeside, tickKey, waitersKey, type LockKeys } from './lock.keys.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
-import { acquireTick } from './scripts/acquire-tick.script.js';
+import { acquireTickScript } from './scripts/acquire-tick.script.js';
 import type { Acquired, AcquiredTick, LockHolder } from './scripts/acquire.reply.js';
-import { acquire } from './scripts/acquire.script.js';
-import { fencedDelete, fencedSet, type Seen } from './scripts/fenced.scripts.js';
-import { forceRelease } from './scripts/force-release.script.js';
-import { heartbeat, type Heartbeat } from './scripts/heartbeat.script.js';
-import { inspect, type Inspected } from './scripts/inspect.script.js';
-import { rawExtend, rawRelease } from './scripts/raw.scripts.js';
-import { release, type Released } from './scripts/release.script.js';
-import { renew } from './scripts/renew.script.js';
+import { acquireScript } from './scripts/acquire.script.js';
+import { fencedDeleteScript, fencedSetScript, type Seen } from './scripts/fenced.scripts.js';
+import { forceReleaseScript } from './scripts/force-release.script.js';
+import { heartbeatScript, type Heartbeat } from './scripts/heartbeat.script.js';
+import { inspectScript, type Inspected } from './scripts/inspect.script.js';
+import { rawExtendScript, rawReleaseScript } from './scripts/raw.scripts.js';
+import { releaseScript, type Released } from './scripts/release.script.js';
+import { renewScript } from './scripts/renew.script.js';
 import type { Waiter } from './waiter.js';
 
 /** A scheduled instant for which a method is to run once in the fleet. */
@@ -76,18 +76,18 @@ export class LockStore {
   join(request: LockRequest, withinMs: number): Promise<Acquired> {
     const { commands, inbox } = this.#connection;
     const timing = withinMs < commands.commandTimeoutMs ? { deadlineMs: withinMs } : NO_TIMING;
-    return acquire.run(commands, acquisition(request, inbox.channel), timing);
+    return acquireScript.run(commands, acquisition(request, inbox.channel), timing);
   }
 
   /** Takes the lock if it is free. */
   attempt(request: LockRequest): Promise<Acquired> {
-    return acquire.run(this.#connection.commands, acquisition(request, ''));
+    return acquireScript.run(this.#connection.commands, acquisition(request, ''));
   }
 
   attemptTick(request: LockRequest, { method, instantMs, keepMs }: Tick): Promise<AcquiredTick> {
     const { keys, nonce, ttlMs } = request;
     const { lock, fence, queue, floor } = keys;
-    return acquireTick.run(this.#connection.commands, {
+    return acquireTickScript.run(this.#connection.commands, {
       keys: { lock, fence, queue, tick: tickKey(this.#keyspace, keys, method) },
       args: { nonce, ttl: String(ttlMs), floor, instant: instantMs, keep: String(keepMs) },
       rest: given(request),
@@ -105,13 +105,13 @@ export class LockStore {
         rest.push(request.nonce, request.owner, request.ttlMs, request.keys.floor, place);
       }
     }
-    return heartbeat.run(commands, { keys: {}, restKeys, args: { inbox: inbox.channel }, rest });
+    return heartbeatScript.run(commands, { keys: {}, restKeys, args: { inbox: inbox.channel }, rest });
   }
 
   renew(identity: LockIdentity, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
     const { keys, nonce } = identity;
     const args = { nonce, ttl: String(ttlMs), asked: generation };
-    return renew.run(this.#connection.commands, { keys, args, rest: given(identity) }, { deadlineMs });
+    return renewScript.run(this.#connection.commands, { keys, args, rest: given(identity) }, { deadlineMs });
   }
 
   /**
@@ -123,25 +123,25 @@ export class LockStore {
     const bare = minHoldMs === 'bare' && owner === nonce;
     const minHold = minHoldMs === 'bare' ? '0' : String(minHoldMs ?? '');
     const call = { keys, args: { nonce }, rest: bare ? NOTHING : [minHold, ...given(identity)] };
-    return release.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });
+    return releaseScript.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });
   }
 
   /** Who holds the lock and who waits for it; null if it is free. */
   inspect(keys: LockKeys): Promise<Inspected | null> {
     const holder = holderKey(this.#keyspace, keys);
     const waiters = waitersKey(this.#keyspace, keys);
-    return inspect.run(this.#connection.commands, { keys: { ...keys, holder, waiters }, args: {} });
+    return inspectScript.run(this.#connection.commands, { keys: { ...keys, holder, waiters }, args: {} });
   }
 
   /** Takes the lock away from whoever holds it: answers who that was, undefined if it was free. */
   forceRelease(keys: LockKeys): Promise<LockHolder | undefined> {
     const { commands, inbox } = this.#connection;
-    return forceRelease.run(commands, { keys, args: { inboxes: inbox.prefix } });
+    return forceReleaseScript.run(commands, { keys, args: { inboxes: inbox.prefix } });
   }
 
   /** Calls `forced` when a lock of this process was taken away. */
   onForced(forced: (what: Forced) => void): void {
-    this.#connection.inbox.on('lock-forced', ([nonce = '', token]) => {
+    this.#connection.inbox.on('lock:forced', ([nonce = '', token]) => {
       forced({ nonce, token: Number(token) });
     });
   }
@@ -151,26 +151,29 @@ export class LockStore {
   }
 
   rawRelease(lock: string, owner: string): Promise<boolean> {
-    return rawRelease.run(this.#connection.commands, { keys: { lock }, args: { owner } });
+    return rawReleaseScript.run(this.#connection.commands, { keys: { lock }, args: { owner } });
   }
 
   rawExtend(lock: string, owner: string, ttlMs: number): Promise<boolean> {
-    return rawExtend.run(this.#connection.commands, { keys: { lock }, args: { owner, ttl: String(ttlMs) } });
+    return rawExtendScript.run(this.#connection.commands, { keys: { lock }, args: { owner, ttl: String(ttlMs) } });
   }
 
   /** Writes unless a newer token has: then answers that one. */
   fencedSet(keys: FencedKey, { token, value, ttlMs, keepMs }: FencedSet): Promise<Seen> {
     const args = { token: String(token), value, ttl: String(ttlMs ?? ''), keep: String(keepMs) };
-    return fencedSet.run(this.#connection.commands, { keys, args });
+    return fencedSetScript.run(this.#connection.commands, { keys, args });
   }
 
   fencedDelete(keys: FencedKey, { token, keepMs }: FencedWrite): Promise<Seen> {
-    return fencedDelete.run(this.#connection.commands, { keys, args: { token: String(token), keep: String(keepMs) } });
+    return fencedDeleteScript.run(this.#connection.commands, {
+      keys,
+      args: { token: String(token), keep: String(keepMs) },
+    });
   }
 
   /** Calls `pushed` for each grant that another process' release made to this one. */
   onPush(pushed: (grant: Pushed) => void): void {
-    this.#connection.inbox.on('lock', ([lock = '', nonce = '', owner = '', token, validMs]) => {
+    this.#connection.inbox.on('lock:granted', ([lock = '', nonce = '', owner = '', token, validMs]) => {
       const keys = keysBeside(this.#keyspace, lock);
       pushed({ identity: { keys, nonce, owner }, token: Number(token), validMs: Number(validMs) });
     });

@@ -1,7 +1,7 @@
 import type { Clock, DueTimes } from '../redis/index.js';
 import { Lease, type Grant } from './lease.js';
 import type { LockRequest } from './lock-request.js';
-import { LockLostError, type LostBecause } from './lock.errors.js';
+import { LockLostError, type LockLossReason } from './lock.errors.js';
 import { checkTtl } from './lock.options.js';
 
 /** What a held lock needs of Redis. */
@@ -122,8 +122,8 @@ export class Lock {
   }
 
   /** @internal What its lease has to tell. */
-  lost(why: 'expired' | 'taken'): void {
-    this.#lose(why);
+  lost(reason: 'expired' | 'taken'): void {
+    this.#lose(reason);
   }
 
   /** @internal What its lease has to tell. */
@@ -149,15 +149,15 @@ export class Lock {
     return released;
   }
 
-  #lose(why: LostBecause): void {
-    this.#lost = this.#lostError(why);
+  #lose(reason: LockLossReason): void {
+    this.#lost = this.#lostError(reason);
     this.#lease.end();
     this.#port.ended(this.#request, this, this.#heldMs(), this.#lost);
     this.#abort?.abort(this.#lost);
   }
 
-  #lostError(why: LostBecause): LockLostError {
-    return new LockLostError(this.name, why, {
+  #lostError(reason: LockLossReason): LockLostError {
+    return new LockLostError(this.name, reason, {
       owner: this.owner,
       since: new Date(this.#sinceWallMs),
     });

@@ -17,7 +17,7 @@ import type { LockStore } from './lock.store.js';
  *   await locks.raw.release('import', 'job-7');
  * }
  */
-export class RawLocks {
+export class RawLock {
   readonly #keyspace: Keyspace;
   readonly #store: Pick<LockStore, 'rawAcquire' | 'rawRelease' | 'rawExtend'>;
 

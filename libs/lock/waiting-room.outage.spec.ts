@@ -3,14 +3,14 @@ import { LockBed } from '../../test/support/lock-bed.js';
 import { lockMember } from '../../test/support/lock-member.js';
 import { until } from '../../test/support/until.js';
 import { startRedis } from '../testing/index.js';
-import { acquireTick } from './scripts/acquire-tick.script.js';
+import { acquireTickScript } from './scripts/acquire-tick.script.js';
 
 const bed = new LockBed();
 
 describe('while Redis is away', () => {
   it('gives back what was granted without an answer, though it could not be asked again', async () => {
     const { locks, connections } = await bed.listening();
-    await bed.admin.script('LOAD', acquireTick.lua);
+    await bed.admin.script('LOAD', acquireTickScript.lua);
     bed.redis.pause();
     const tick = { method: 'A.b', instantMs: Date.now(), keepMs: 60_000 };
     const failed = expect(locks.acquireTick('x', tick, { waitMs: 600 })).rejects.toMatchObject({ outcome: 'not-sent' });

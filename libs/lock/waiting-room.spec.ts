@@ -5,7 +5,7 @@ import { LockBed } from '../../test/support/lock-bed.js';
 import { until } from '../../test/support/until.js';
 import { frame } from '../redis/index.js';
 import type { Lock } from './index.js';
-import { release } from './scripts/release.script.js';
+import { releaseScript } from './scripts/release.script.js';
 
 const bed = new LockBed();
 const { listening, waiting } = bed;
@@ -205,7 +205,7 @@ describe('a push', () => {
     const [nonce] = await inQueue();
     const owner = 'whoever';
     // As if granted and expired long ago, and delivered only now: its token is not above the last one known.
-    const stale = frame('lock', 'lock:x', nonce!, owner, String(lock.fencingToken), '2000');
+    const stale = frame('lock:granted', 'lock:x', nonce!, owner, String(lock.fencingToken), '2000');
     expect(await bed.admin.publish(other.connections.get().inbox.channel, stale)).toBe(1);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(granted).toBe(false);
@@ -258,7 +258,7 @@ describe('an acquisition that is executed late', () => {
     const { locks } = await listening();
     // A script that the server does not know is sent twice: the release overtakes the acquisition.
     await bed.admin.script('FLUSH');
-    await bed.admin.script('LOAD', release.lua);
+    await bed.admin.script('LOAD', releaseScript.lua);
     const controller = new AbortController();
     const call = locks.acquire('x', { signal: controller.signal });
     const reason = new Error('not any more');

@@ -1,7 +1,7 @@
 import { SluiceError } from '../weave/index.js';
 
 /** What {@link RetryTask} and {@link SnoozeTask} take. */
-export interface PutOffOptions {
+export interface DelayOptions {
   /** How long from now, in milliseconds. */
   delayMs: number;
   /** Why, for the log. */
@@ -19,7 +19,7 @@ export interface PutOffOptions {
 export class RetryTask extends SluiceError {
   readonly delayMs: number | undefined;
 
-  constructor({ delayMs, cause }: Partial<PutOffOptions> = {}) {
+  constructor({ delayMs, cause }: Partial<DelayOptions> = {}) {
     super('SLUICE_TASK_RETRY', 'the handler asks for a retry', { cause });
     if (delayMs !== undefined) this.delayMs = checkDelay(delayMs);
   }
@@ -34,7 +34,7 @@ export class RetryTask extends SluiceError {
 export class SnoozeTask extends SluiceError {
   readonly delayMs: number;
 
-  constructor({ delayMs, cause }: PutOffOptions) {
+  constructor({ delayMs, cause }: DelayOptions) {
     super('SLUICE_TASK_SNOOZE', 'the handler puts the task off', { cause });
     this.delayMs = checkDelay(delayMs);
   }

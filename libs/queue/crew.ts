@@ -51,10 +51,10 @@ export class Crew {
       worker.onDelayed = (stream, delayMs) => promoters.get(stream)?.expect(delayMs);
     }
     this.#promoters = [...promoters.values()];
-    inbox.on('queue.released', ([stream = '']) => {
+    inbox.on('queue:released', ([stream = '']) => {
       for (const reader of this.#readers) reader.look(stream);
     });
-    inbox.on('queue.due', ([stream = '', delayMs]) => promoters.get(stream)?.expect(Number(delayMs)));
+    inbox.on('queue:due', ([stream = '', delayMs]) => promoters.get(stream)?.expect(Number(delayMs)));
     inbox.onResync(() => {
       for (const promoter of this.#promoters) promoter.look();
     });
@@ -77,7 +77,7 @@ export class Crew {
     const look = (): void => {
       this.#keeper.look();
     };
-    inbox.on('queue.paused', look);
+    inbox.on('queue:paused', look);
     inbox.onResync(look);
   }
 

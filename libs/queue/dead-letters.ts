@@ -9,16 +9,16 @@ import { fieldsOf } from './stream-reply.js';
 import { letterInfo, type DeadLetter } from './task-info.js';
 
 /** Chooses dead letters. */
-export type LetterFilter<T = unknown> = (letter: DeadLetter<T>) => boolean;
+export type DeadLetterFilter<T = unknown> = (letter: DeadLetter<T>) => boolean;
 
-export interface LetterListOptions<T = unknown> extends Pick<ListOptions, 'limit' | 'after'> {
+export interface DeadLetterListOptions<T = unknown> extends Pick<ListOptions, 'limit' | 'after'> {
   /** Only those. Default: all. */
-  filter?: LetterFilter<T>;
+  filter?: DeadLetterFilter<T>;
 }
 
 export interface RedriveOptions<T = unknown> {
   /** Only those. Default: all. */
-  filter?: LetterFilter<T>;
+  filter?: DeadLetterFilter<T>;
   /** How many per second at most. Default: as fast as Redis takes them. */
   perSecond?: number;
   /** The consumer group that gets them. Default: for each the one that gave it up. */
@@ -56,7 +56,7 @@ export class DeadLetters<T = unknown> {
   }
 
   /** A page of them, oldest first. With a `filter`, as many are read as it takes to fill the page. */
-  async list(options: LetterListOptions<T> = {}): Promise<TaskPage<DeadLetter<T>>> {
+  async list(options: DeadLetterListOptions<T> = {}): Promise<TaskPage<DeadLetter<T>>> {
     const { limit = 100, after, filter = () => true } = options;
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1_000) {
       throw badOption('dead().list: limit', 'a whole number from 1 to 1000', limit);
@@ -111,7 +111,7 @@ export class DeadLetters<T = unknown> {
   }
 
   /** Deletes them; resolves with how many. Without a `filter`: all there are, at once. */
-  async purge({ filter }: { filter?: LetterFilter<T> } = {}): Promise<number> {
+  async purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
     const { dead } = this.#keys;
     if (filter === undefined) return purgeScript.run(this.#link, { keys: { dead }, args: {} });
     let purged = 0;
@@ -185,7 +185,7 @@ function noGroup(queue: string, moved: number, unread: ReadonlyMap<string, reado
 async function* chunks<T>(
   letters: AsyncGenerator<Readied<T>>,
   size: number,
-  filter: LetterFilter<T>,
+  filter: DeadLetterFilter<T>,
 ): AsyncGenerator<Readied<T>[]> {
   let chunk: Readied<T>[] = [];
   let bytes = 0;

@@ -3,7 +3,7 @@ import type { Clock, Link } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
 import type { Delivery } from './delivery.js';
 import type { Persistence } from './persist.js';
-import { queueChannels } from './queue.channels.js';
+import { channels } from './queue.channels.js';
 import type { QueueKeys } from './queue.keys.js';
 import type { ResolvedHandlerOptions } from './queue.options.js';
 import { settleFailureScript } from './scripts/settle-failure.script.js';
@@ -88,7 +88,7 @@ export class Failures {
         keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
         args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what },
       });
-      const { retried, deadLettered } = queueChannels;
+      const { retried, deadLettered } = channels;
       const about = { queue, group, id: handle };
       if (settlement === 'dead') {
         if (deadLettered.hasSubscribers) deadLettered.publish({ ...about, reason });

@@ -12,7 +12,7 @@ import {
 import type { DeclaredHandler } from './task-handler.decorator.js';
 
 /** Nest provider token of the checked options. */
-export const QUEUE_SETTINGS = 'sluice:queue-settings';
+export const QUEUE_OPTIONS = 'sluice:queue-options';
 
 /** One handler of this process, ready to be called. */
 export interface Handler {
@@ -31,7 +31,7 @@ export class HandlerRegistry {
   readonly #handlers: Handler[] = [];
 
   constructor(
-    @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
+    @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
   ) {
     this.#settings = settings;

@@ -1,5 +1,5 @@
 export type { Backoff, ExponentialBackoff } from './backoff.js';
-export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type PutOffOptions } from './control-flow.js';
+export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } from './control-flow.js';
 export { defineQueue, type QueueDefinition, type QueueRef } from './define-queue.js';
 export type { PublishOptions } from './publish.options.js';
 export {
@@ -21,14 +21,14 @@ export {
   type TasksReapedMessage,
   type TaskStartedMessage,
 } from './queue.channels.js';
-export { QueueCoreModule, SluiceQueueModule } from './queue.module.js';
+export { SluiceQueueModule } from './queue.module.js';
 export type { HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
-export { DeadLetters, type LetterFilter, type LetterListOptions, type RedriveOptions } from './dead-letters.js';
+export { DeadLetters, type DeadLetterFilter, type DeadLetterListOptions, type RedriveOptions } from './dead-letters.js';
 export type { GroupChoice, ListOptions, TaskPage } from './queue.operations.js';
 export type { Counts as QueueCounts } from './scripts/counts.script.js';
 export type { DeadLetter, TaskInfo, TaskState } from './task-info.js';
 export type { QueueWorker } from './worker-info.js';
-export { QueueRaw, type RawEntry } from './queue.raw.js';
+export { RawQueue, type RawEntry } from './queue.raw.js';
 export { QUEUE_SERVICE, QueueService } from './queue.service.js';
 export { TaskHandler, type TaskHandlerDecorator } from './task-handler.decorator.js';
 export type { Propagation } from './propagation.js';

@@ -3,7 +3,7 @@ import type { Clock, Link, RedisUnavailableError } from '../redis/index.js';
 import { isSluiceError } from '../weave/index.js';
 import { injected, type Propagation } from './propagation.js';
 import type { PublishOptions } from './publish.options.js';
-import { queueChannels } from './queue.channels.js';
+import { channels } from './queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from './queue.errors.js';
 import type { QueueKeys } from './queue.keys.js';
 import { delayScript } from './scripts/delay.script.js';
@@ -39,7 +39,7 @@ export class Publisher {
       const id = options.delayMs
         ? ((await this.#delay(keys, [payload], options))[0] ?? '')
         : await this.#add(keys, payload, this.#meta(options));
-      if (queueChannels.published.hasSubscribers) tell(queue, id, options);
+      if (channels.published.hasSubscribers) tell(queue, id, options);
       return id;
     } catch (error) {
       if (!isUnknown(error)) throw error;
@@ -62,7 +62,7 @@ export class Publisher {
           )
         : await Promise.allSettled(chunk.map((payload) => this.#add(keys, payload, this.#meta(options))));
       outcomes.push(...sent.map(outcomeOf));
-      if (queueChannels.published.hasSubscribers) {
+      if (channels.published.hasSubscribers) {
         for (const each of sent) if (each.status === 'fulfilled') tell(queue, each.value, options);
       }
       const failed = sent.find((each) => each.status === 'rejected');
@@ -110,7 +110,7 @@ export class Publisher {
 }
 
 function tell(queue: string, id: string, { delayMs = 0 }: PublishOptions): void {
-  queueChannels.published.publish({ queue, id, delayMs });
+  channels.published.publish({ queue, id, delayMs });
 }
 
 function chunkOf(payloads: readonly string[], from: number, most: number): readonly string[] {

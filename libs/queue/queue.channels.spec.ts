@@ -3,7 +3,7 @@ import { afterEach, expect, it } from '@jest/globals';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { until } from '../../test/support/until.js';
 import { QUEUE_CHANNELS, type Task } from './index.js';
-import { queueChannels } from './queue.channels.js';
+import { channels } from './queue.channels.js';
 
 const bed = new QueueBed();
 const told: [name: string, message: Record<string, unknown>][] = [];
@@ -67,6 +67,6 @@ it('tell what was taken over, and what was given up for it', async () => {
 });
 
 it('have nobody to tell unless somebody subscribes', () => {
-  expect(Object.values(queueChannels).filter(({ hasSubscribers }) => hasSubscribers)).toEqual([]);
-  expect(Object.values(queueChannels).map(({ name }) => name)).toEqual(Object.values(QUEUE_CHANNELS));
+  expect(Object.values(channels).filter(({ hasSubscribers }) => hasSubscribers)).toEqual([]);
+  expect(Object.values(channels).map(({ name }) => name)).toEqual(Object.values(QUEUE_CHANNELS));
 });

@@ -78,7 +78,7 @@ export const QUEUE_CHANNELS = {
 } as const;
 
 /** The channels themselves: who holds them spares the look-up by name. */
-export const queueChannels = {
+export const channels = {
   published: channel(QUEUE_CHANNELS.published),
   started: channel(QUEUE_CHANNELS.started),
   completed: channel(QUEUE_CHANNELS.completed),

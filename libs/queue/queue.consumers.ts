@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { Crew } from './crew.js';
-import { HandlerRegistry, QUEUE_SETTINGS } from './handler.registry.js';
+import { HandlerRegistry, QUEUE_OPTIONS } from './handler.registry.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
 
 /** Puts the handlers to work once the app has booted, and has them drain when it stops. */
@@ -13,7 +13,7 @@ export class QueueConsumers implements OnApplicationBootstrap {
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
-    @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
+    @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
     @Inject(HandlerRegistry) registry: HandlerRegistry,
   ) {
     this.#connections = connections;

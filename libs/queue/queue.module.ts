@@ -2,7 +2,7 @@ import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnM
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, goDownFirst, type RedisConnections } from '../redis/index.js';
 import { HandlerCalls } from './handler-calls.js';
-import { HandlerRegistry, QUEUE_SETTINGS } from './handler.registry.js';
+import { HandlerRegistry, QUEUE_OPTIONS } from './handler.registry.js';
 import { QueueConsumers } from './queue.consumers.js';
 import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
 import { QUEUE_SERVICE, QueueService } from './queue.service.js';
@@ -20,7 +20,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
 @Module({
   imports: [DiscoveryModule],
   providers: [
-    { provide: QUEUE_SETTINGS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveQueueOptions },
+    { provide: QUEUE_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveQueueOptions },
     { provide: QUEUE_SERVICE, useClass: QueueService },
     { provide: QueueService, useExisting: QUEUE_SERVICE },
     HandlerRegistry,

@@ -7,14 +7,14 @@ import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { QueueService } from './index.js';
 import { resolveQueueOptions } from './queue.options.js';
-import type { QueueRaw } from './queue.raw.js';
+import type { RawQueue } from './queue.raw.js';
 import { fieldsOf } from './stream-reply.js';
 
 let redis: RedisServer;
 let admin: Redis;
 let cli: RedisCli;
 let connections: RedisConnections;
-let raw: QueueRaw;
+let raw: RawQueue;
 beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.url, { protocol: 2 });

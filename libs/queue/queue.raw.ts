@@ -19,7 +19,7 @@ export interface RawEntry {
  * Names are those of queues: the namespace goes before them. Groups are made with `XGROUP CREATE <stream> <group> 0
  * MKSTREAM`. Whatever Redis refuses (`NOGROUP`, `WRONGTYPE`) comes back as ioredis' own error.
  */
-export class QueueRaw {
+export class RawQueue {
   readonly #keyspace: Keyspace;
   readonly #clock: Clock;
   readonly #link: Link;

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
-import { QUEUE_SETTINGS } from './handler.registry.js';
+import { QUEUE_OPTIONS } from './handler.registry.js';
 import { DeadLetters } from './dead-letters.js';
 import { encodePayload } from './payload.js';
 import { checkPublishOptions, type PublishOptions } from './publish.options.js';
@@ -9,7 +9,7 @@ import { Publisher } from './publisher.js';
 import { queueKeys, type QueueKeys } from './queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
 import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './queue.operations.js';
-import { QueueRaw } from './queue.raw.js';
+import { RawQueue } from './queue.raw.js';
 import type { Counts } from './scripts/counts.script.js';
 import { checked } from './standard-schema.js';
 import type { TaskInfo } from './task-info.js';
@@ -29,7 +29,7 @@ export const QUEUE_SERVICE = 'sluice:queue-service';
 @Injectable()
 export class QueueService {
   /** The bare protocol: what redis-cli and clients in other languages do by hand. */
-  readonly raw: QueueRaw;
+  readonly raw: RawQueue;
   readonly #connections: RedisConnections;
   readonly #link: Link;
   readonly #operations: QueueOperations;
@@ -39,7 +39,7 @@ export class QueueService {
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
-    @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
+    @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
   ) {
     const { keyspace, clock, shutdown } = connections;
     const connection = connections.get(settings.connection);
@@ -51,7 +51,7 @@ export class QueueService {
     this.#publisher = new Publisher({ link: this.#link, clock, inboxes, propagation: settings.propagation });
     this.#operations = new QueueOperations(connection, keyspace, (queue) => this.#groupOf(queue));
     this.#search = new TaskSearch(this.#link, keyspace);
-    this.raw = new QueueRaw(connection, keyspace, clock);
+    this.raw = new RawQueue(connection, keyspace, clock);
     shutdown.onDrain(() => this.raw.close());
   }
 

@@ -3,7 +3,7 @@ import { isSluiceError } from '../weave/index.js';
 import { audit } from './audit.js';
 import type { HandBack } from './hand-back.js';
 import { Janitor } from './janitor.js';
-import { queueChannels } from './queue.channels.js';
+import { channels } from './queue.channels.js';
 import { CONSUMER_PREFIX, RELEASED } from './queue.keys.js';
 import { REAP_MOST, reapScript } from './scripts/reap.script.js';
 import type { Worker } from './worker.js';
@@ -137,7 +137,7 @@ export class Upkeep {
         prefix: CONSUMER_PREFIX,
       },
     });
-    const { reaped, deadLettered } = queueChannels;
+    const { reaped, deadLettered } = channels;
     if (claimed.length >= Math.min(credit, REAP_MOST)) this.#short.add(worker);
     const { queue } = handler;
     if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });

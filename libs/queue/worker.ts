@@ -5,7 +5,7 @@ import { Failures, type FailuresOptions } from './failures.js';
 import type { Handler } from './handler.registry.js';
 import type { Lease } from './lease.js';
 import type { Persistence } from './persist.js';
-import { queueChannels } from './queue.channels.js';
+import { channels } from './queue.channels.js';
 import type { QueueKeys } from './queue.keys.js';
 import type { Task } from './task.js';
 import type { Slots } from './slots.js';
@@ -238,14 +238,14 @@ export class Worker {
 
   /** Says that a task starts, and returns how to say how it ended; nothing, if nobody listens. */
   #tell({ id, attempt, deliveries }: Task): ((how: 'completed' | 'failed', more: object) => void) | undefined {
-    const { started, completed, failed } = queueChannels;
+    const { started, completed, failed } = channels;
     if (!started.hasSubscribers && !completed.hasSubscribers && !failed.hasSubscribers) return undefined;
     const about = { queue: this.handler.queue, group: this.handler.options.group, id, attempt, deliveries };
     if (started.hasSubscribers) started.publish(about);
     const startedMs = this.#clock.monoMs();
     return (how, more) => {
-      if (!queueChannels[how].hasSubscribers) return;
-      queueChannels[how].publish({ ...about, ranMs: this.#clock.monoMs() - startedMs, ...more });
+      if (!channels[how].hasSubscribers) return;
+      channels[how].publish({ ...about, ranMs: this.#clock.monoMs() - startedMs, ...more });
     };
   }
 

@@ -1,4 +1,9 @@
-export { SluiceModule, type SluiceAsyncOptions, type SluiceFeature, type SluiceStatics } from './sluice.module.js';
+export {
+  SluiceModule,
+  type SluiceAsyncOptions,
+  type SluiceFeature,
+  type SluiceStaticOptions,
+} from './sluice.module.js';
 export type { SluiceOptions } from './sluice.options.js';
 export * from '../lock/index.js';
 export * from '../cache/index.js';

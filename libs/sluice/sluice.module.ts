@@ -11,14 +11,14 @@ import type { SluiceOptions } from './sluice.options.js';
 export type SluiceFeature = 'lock' | 'cache' | 'queue';
 
 /** What Nest must know before any factory runs. */
-export interface SluiceStatics {
+export interface SluiceStaticOptions {
   /** Provide the services to every module of the app. Default true. */
   isGlobal?: boolean;
   /** Which features to load. Default all three. */
   features?: readonly SluiceFeature[];
 }
 
-export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStatics;
+export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStaticOptions;
 
 /**
  * Locks, stampede-proof cache and durable queues on one Redis.
@@ -44,7 +44,7 @@ export class SluiceModule implements OnModuleDestroy {
   }
 
   /** @throws SluiceError `SLUICE_BAD_OPTION` (naming the option), `SLUICE_REDIS_UNREACHABLE`, at boot */
-  static forRoot(options: SluiceOptions & SluiceStatics = {}): DynamicModule {
+  static forRoot(options: SluiceOptions & SluiceStaticOptions = {}): DynamicModule {
     const { isGlobal, features, ...rest } = options;
     return assemble(SluiceOptionsModule.forRoot(rest), { isGlobal, features });
   }
@@ -76,9 +76,9 @@ const FEATURES: readonly SluiceFeature[] = ['lock', 'cache', 'queue'];
 /** Hands each module its part of the options, which exist once, in `options`. */
 function assemble(
   options: DynamicModule,
-  given: { [K in keyof SluiceStatics]: SluiceStatics[K] | undefined },
+  given: { [K in keyof SluiceStaticOptions]: SluiceStaticOptions[K] | undefined },
 ): DynamicModule {
-  const { isGlobal, features } = resolveOptions<Required<SluiceStatics>>('SluiceModule', given, {
+  const { isGlobal, features } = resolveOptions<Required<SluiceStaticOptions>>('SluiceModule', given, {
     isGlobal: flag(true),
     features: featureList,
   });

@@ -38,7 +38,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   readonly news = 'news';
   readonly inbox = {
     on: (kind: string, handler: InboxHandler): void => {
-      if (kind === 'cache') this.#deliver = handler;
+      if (kind === 'cache:news') this.#deliver = handler;
     },
     /** Nothing is ever lost here, and nobody else invalidates anything. */
     onResync: (): void => {},

@@ -131,7 +131,7 @@ describe('SluiceTestingModule', () => {
     expect((await locks.inspect('a'))?.waiters).toMatchObject([{ owner: 'you', pid: process.pid }]);
     expect(await locks.forceRelease('a')).toBe(true);
     expect(held.held).toBe(false);
-    expect(held.signal.reason).toMatchObject({ why: 'forced' });
+    expect(held.signal.reason).toMatchObject({ reason: 'forced' });
     const token = (await next).fencingToken;
     await locks.fenced.set('k', 'v', token);
     await expect(locks.fenced.set('k', 'v', held.fencingToken)).rejects.toMatchObject({ code: 'SLUICE_STALE_TOKEN' });

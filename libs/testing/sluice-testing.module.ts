@@ -6,7 +6,7 @@ import { CronJobs } from '../lock/cron-jobs.js';
 import { LockService, LOCK_SERVICE, type SluiceLockModuleOptions } from '../lock/index.js';
 import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
 import { HandlerCalls } from '../queue/handler-calls.js';
-import { HandlerRegistry, QUEUE_SETTINGS } from '../queue/handler.registry.js';
+import { HandlerRegistry, QUEUE_OPTIONS } from '../queue/handler.registry.js';
 import { QUEUE_SERVICE, QueueService, type SluiceQueueModuleOptions } from '../queue/index.js';
 import { resolveQueueOptions } from '../queue/queue.options.js';
 import { TaskHandlerExplorer } from '../queue/task-handler.explorer.js';
@@ -112,7 +112,7 @@ function cacheProviders(options: SluiceCacheModuleOptions = {}): NonNullable<Dyn
 
 function queueProviders(options: SluiceQueueModuleOptions = {}): NonNullable<DynamicModule['providers']> {
   return [
-    { provide: QUEUE_SETTINGS, useFactory: () => resolveQueueOptions(options) },
+    { provide: QUEUE_OPTIONS, useFactory: () => resolveQueueOptions(options) },
     HandlerRegistry,
     HandlerCalls,
     TaskHandlerExplorer,

@@ -1,4 +1,10 @@
-import type { DeadLetter, DeadLetters, LetterFilter, LetterListOptions, RedriveOptions } from '../queue/index.js';
+import type {
+  DeadLetter,
+  DeadLetters,
+  DeadLetterFilter,
+  DeadLetterListOptions,
+  RedriveOptions,
+} from '../queue/index.js';
 
 /** A dead letter of a test, with what its handler threw, `===`. */
 export interface TestLetter<T = unknown> {
@@ -16,7 +22,7 @@ export class TestingDeadLetters<T> implements Pick<DeadLetters<T>, keyof DeadLet
     this.#redrive = redrive;
   }
 
-  list({ limit = 100, after, filter = () => true }: LetterListOptions<T> = {}): ReturnType<DeadLetters<T>['list']> {
+  list({ limit = 100, after, filter = () => true }: DeadLetterListOptions<T> = {}): ReturnType<DeadLetters<T>['list']> {
     const from = this.#letters.findIndex(({ letter }) => letter.entryId === after) + 1;
     const found = this.#letters.slice(from).flatMap(({ letter }) => (filter(letter) ? [letter] : []));
     const tasks = found.slice(0, limit);
@@ -29,11 +35,11 @@ export class TestingDeadLetters<T> implements Pick<DeadLetters<T>, keyof DeadLet
     return Promise.resolve(taken.length);
   }
 
-  purge({ filter }: { filter?: LetterFilter<T> } = {}): Promise<number> {
+  purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
     return Promise.resolve(this.#take(filter).length);
   }
 
-  #take(filter: LetterFilter<T> = () => true): DeadLetter<T>[] {
+  #take(filter: DeadLetterFilter<T> = () => true): DeadLetter<T>[] {
     const taken = this.#letters.filter(({ letter }) => filter(letter));
     for (const each of taken) this.#letters.splice(this.#letters.indexOf(each), 1);
     return taken.map(({ letter }) => letter);

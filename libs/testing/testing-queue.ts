@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { checkName, SLUICE_CLOCK, type Clock } from '../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../queue/define-queue.js';
-import { HandlerRegistry, QUEUE_SETTINGS, type Handler } from '../queue/handler.registry.js';
+import { HandlerRegistry, QUEUE_OPTIONS, type Handler } from '../queue/handler.registry.js';
 import {
   Task,
   type DeadLetter,
@@ -72,7 +72,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   constructor(
     @Inject(HandlerRegistry) registry: HandlerRegistry,
     @Inject(SLUICE_CLOCK) clock: Clock,
-    @Inject(QUEUE_SETTINGS) settings: ResolvedQueueOptions,
+    @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
   ) {
     this.#maxBytes = settings.maxPayloadBytes;
     this.#registry = registry;

@@ -12,7 +12,7 @@ import {
   WithLock,
   defineQueue,
   type SluiceOptions,
-  type SluiceStatics,
+  type SluiceStaticOptions,
   type Task,
 } from 'nestjs-sluice';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
@@ -44,7 +44,7 @@ afterAll(async () => {
 });
 
 async function boot(
-  options: SluiceOptions & SluiceStatics,
+  options: SluiceOptions & SluiceStaticOptions,
   ...providers: (new () => object)[]
 ): Promise<TestingModule> {
   const module = SluiceModule.forRoot({ redis: { url: redis.url }, ...options });

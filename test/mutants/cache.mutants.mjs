@@ -80,7 +80,7 @@ export default [
     name: 'an invalidation does not tell the loading process',
     file: 'libs/cache/scripts/lease.fragment.ts',
     specs: store,
-    find: "if held[1] then redis.call('PUBLISH', held[2], frame('cache', 'void', held[1], '')) end",
+    find: "if held[1] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end",
     replace: '',
   },
   {
@@ -617,8 +617,8 @@ export default [
     name: 'the dead are woken',
     file: 'libs/cache/scripts/slot.fragment.ts',
     specs: ['libs/cache/cache.limit.spec'],
-    find: "if redis.call('PUBLISH', inbox, frame('cache', 'again', waiting, '')) > 0 then most = most - 1 end",
-    replace: "redis.call('PUBLISH', inbox, frame('cache', 'again', waiting, '')) most = most - 1",
+    find: "if redis.call('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) > 0 then most = most - 1 end",
+    replace: "redis.call('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) most = most - 1",
   },
   {
     name: 'nobody is woken for a free slot',

@@ -266,14 +266,14 @@ export default [
     ...stats,
     name: 'a message is made for nobody',
     file: 'libs/lock/lock.events.ts',
-    find: 'if (lockChannels.acquired.hasSubscribers) ',
+    find: 'if (channels.acquired.hasSubscribers) ',
     replace: '',
   },
   {
     ...stats,
     name: 'an app that closes loses its locks',
     file: 'libs/lock/lock.keeper.ts',
-    find: "lost === undefined || lost.why === 'closed'",
+    find: "lost === undefined || lost.reason === 'closed'",
     replace: 'lost === undefined',
   },
   {

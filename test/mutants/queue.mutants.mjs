@@ -411,7 +411,7 @@ export default [
     name: 'nobody is told what was handed back',
     file: 'libs/queue/scripts/hand-back.script.ts',
     specs: drain,
-    find: "if #returned > 0 then tell('queue.released', stream) end",
+    find: "if #returned > 0 then tell('queue:released', stream) end",
     replace: '',
   },
   {

@@ -19,7 +19,7 @@ export const QUEUE_PEERS: Record<QueuePeerName, (url: string, name: string) => Q
 /** What BullMQ's guide sets for tasks that wait for others, and what it was measured best at. */
 export const PEER_CONCURRENCY = 50;
 
-export const QUEUE_SETTINGS: readonly PeerSettings[] = [
+export const QUEUE_OPTIONS: readonly PeerSettings[] = [
   {
     name: 'bullmq',
     settings: `concurrency ${PEER_CONCURRENCY}, removeOnComplete and removeOnFail; otherwise its defaults`,

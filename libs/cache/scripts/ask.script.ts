@@ -42,7 +42,7 @@ export type Answer = { readonly serverMs: number } & (
  * @see Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015
  */
 export const askScript = defineScript({
-  name: 'cache-ask',
+  name: 'cache:ask',
   keys: ['value', 'lease', 'epoch', 'recent', 'slots', 'queue'],
   args: {
     token: 'text',

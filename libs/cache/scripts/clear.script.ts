@@ -12,7 +12,7 @@ import { INVALIDATION_LUA } from './invalidation.fragment.js';
  * epoch, which costs loads.
  */
 export const clearScript = defineScript({
-  name: 'cache-clear',
+  name: 'cache:clear',
   keys: ['epoch', 'sequence'],
   args: { channel: 'text' },
   lua: lua`

@@ -14,7 +14,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * Repeated, it may void one more load, which costs a load and nothing else. Works while Redis is full: it frees before it notes.
  */
 export const deleteScript = defineScript({
-  name: 'cache-delete',
+  name: 'cache:delete',
   keys: ['value', 'lease', 'sequence', 'epoch'],
   args: { channel: 'text', entry: 'text', tagPrefix: 'text' },
   lua: lua`

@@ -11,7 +11,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * Pause, reorder: fenced by the token, as a fill is. Duplicate: the first removed the token.
  */
 export const failScript = defineScript({
-  name: 'cache-fail',
+  name: 'cache:fail',
   keys: ['lease'],
   args: { token: 'text', failure: 'text', backoffMs: 'number' },
   lua: lua`

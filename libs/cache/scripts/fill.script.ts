@@ -17,7 +17,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * lease, the second changes nothing (and says 0).
  */
 export const fillScript = defineScript({
-  name: 'cache-fill',
+  name: 'cache:fill',
   keys: ['value', 'lease', 'epoch', 'recent'],
   args: {
     token: 'text',

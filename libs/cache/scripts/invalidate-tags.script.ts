@@ -14,7 +14,7 @@ import { INVALIDATION_LUA } from './invalidation.fragment.js';
  * Repeated, it ends further epochs, which costs loads. Works while Redis is full: it frees before it notes.
  */
 export const invalidateTagsScript = defineScript({
-  name: 'cache-invalidate-tags',
+  name: 'cache:invalidate-tags',
   keys: ['recent', 'sequence'],
   args: { channel: 'text', tagPrefix: 'text' },
   lua: lua`

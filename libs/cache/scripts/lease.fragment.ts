@@ -27,8 +27,8 @@ local function tell(lease, verb, payload)
       tokens[inbox] = others and (others .. ' ' .. token) or token
     end
   end
-  -- As frame('cache', verb, list, payload), but what is the same for all is written once.
-  local head, tail = frame('cache', verb), frame(payload)
+  -- As frame('cache:news', verb, list, payload), but what is the same for all is written once.
+  local head, tail = frame('cache:news', verb), frame(payload)
   for inbox, list in pairs(tokens) do redis.call('PUBLISH', inbox, head .. #list .. ':' .. list .. tail) end
 end
 
@@ -40,7 +40,7 @@ end
 -- Ends a load that runs: its fill will find no lease.
 local function void(lease)
   local held = redis.call('HMGET', lease, 'token', 'owner')
-  if held[1] then redis.call('PUBLISH', held[2], frame('cache', 'void', held[1], '')) end
+  if held[1] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end
   redis.call('DEL', lease)
 end
 `;

@@ -13,7 +13,7 @@ import { SLOT_LUA } from './slot.fragment.js';
  * Lost: the slot lapses, unless it is given back again before. Repeated: there is none to give back; one more asks again.
  */
 export const leaveSlotScript = defineScript({
-  name: 'cache-leave-slot',
+  name: 'cache:leave-slot',
   keys: ['slots', 'queue'],
   args: { token: 'text', inbox: 'text', limit: 'number' },
   lua: lua`

@@ -10,7 +10,7 @@ import { CURRENT_LUA, NOW_LUA } from './epoch.fragment.js';
  * Reply  the value | nil: there is none that is fresh and of the epochs of now
  */
 export const peekScript = defineScript({
-  name: 'cache-peek',
+  name: 'cache:peek',
   keys: ['value', 'epoch'],
   args: { tagPrefix: 'text' },
   lua: lua`

@@ -11,7 +11,7 @@ import { defineScript, lua } from '../../redis/index.js';
  * the token.
  */
 export const rawLockScript = defineScript({
-  name: 'cache-raw-lock',
+  name: 'cache:raw-lock',
   keys: ['load'],
   args: { token: 'text', ttlMs: 'number' },
   lua: lua`

@@ -11,7 +11,7 @@ import { defineScript, lua } from '../../redis/index.js';
  * a token the second finds no lock and changes nothing, without it writes the same again.
  */
 export const rawSetScript = defineScript({
-  name: 'cache-raw-set',
+  name: 'cache:raw-set',
   keys: ['value', 'load'],
   args: { token: 'text', text: 'text', ttlMs: 'number' },
   lua: lua`

@@ -11,7 +11,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * Late or repeated: fenced by the token.
  */
 export const releaseScript = defineScript({
-  name: 'cache-release',
+  name: 'cache:release',
   keys: ['lease'],
   args: { token: 'text' },
   lua: lua`

@@ -11,7 +11,7 @@ import { NOW_LUA } from './epoch.fragment.js';
  * Late or repeated, it extends the slot of a loader that has ended, which then lapses.
  */
 export const renewSlotScript = defineScript({
-  name: 'cache-renew-slot',
+  name: 'cache:renew-slot',
   keys: ['slots'],
   args: { token: 'text', leaseMs: 'number' },
   lua: lua`

@@ -13,7 +13,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * As much work as the load has tags. Late or repeated, it extends a lease that is its own anyway; another's it never touches.
  */
 export const renewScript = defineScript({
-  name: 'cache-renew',
+  name: 'cache:renew',
   keys: ['lease', 'epoch'],
   args: { token: 'text', leaseMs: 'number', tagPrefix: 'text' },
   lua: lua`

@@ -14,7 +14,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * Repeated, it writes the same again.
  */
 export const setScript = defineScript({
-  name: 'cache-set',
+  name: 'cache:set',
   keys: ['value', 'lease', 'sequence', 'epoch'],
   args: {
     channel: 'text',

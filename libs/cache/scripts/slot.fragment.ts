@@ -21,7 +21,7 @@ local function wakeQueued(most)
     local head = redis.call('ZPOPMIN', queue)
     if not head[1] then return 0 end
     local waiting, inbox = string.match(head[1], '^(%S+) (.+)$')
-    if redis.call('PUBLISH', inbox, frame('cache', 'again', waiting, '')) > 0 then most = most - 1 end
+    if redis.call('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) > 0 then most = most - 1 end
   end
   return 1
 end

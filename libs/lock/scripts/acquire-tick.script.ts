@@ -18,7 +18,7 @@ import { HAND_OVER_LUA } from './hand-over.lua.js';
  * - Duplicate: the nonce that holds the lock gets its token again, before the mark is looked at. And the nonce that
  *   the mark names, though its lease is over: its caller asks again, so it was never told, and nobody has run.
  */
-export const acquireTick = defineScript({
+export const acquireTickScript = defineScript({
   name: 'lock:acquire-tick',
   keys: [...LOCK_KEYS, 'tick'],
   args: { nonce: 'text', ttl: 'text', floor: 'text', instant: 'number', keep: 'text' },

@@ -21,7 +21,7 @@ export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
  * - Crash of the caller: the lease ends by itself; its place in the queue is passed over.
  * - A foreign client that wrote the key with `SET NX PX` excludes us by the EXISTS, and is excluded by our SET.
  */
-export const acquire = defineScript({
+export const acquireScript = defineScript({
   name: 'lock:acquire',
   keys: LOCK_KEYS,
   args: { nonce: 'text', ttl: 'text', floor: 'text', inbox: 'text' },

@@ -30,7 +30,7 @@ redis.call('SET', fenced, token, 'PX', keep)
  * - Duplicate: the same again, or refused because of a later one. Check and write are one step, so nothing comes between.
  * - Both keys are lost together at most (they are in one slot, on one server), and the token outlives the value.
  */
-export const fencedSet = defineScript({
+export const fencedSetScript = defineScript({
   name: 'lock:fenced-set',
   keys: ['key', 'fenced'],
   args: { token: 'text', value: 'bytes', ttl: 'text', keep: 'text' },
@@ -49,7 +49,7 @@ return false
  * ARGV  token, keep (ms)
  * Reply nil: done, whether or not there was anything. Else the token that wrote last.
  */
-export const fencedDelete = defineScript({
+export const fencedDeleteScript = defineScript({
   name: 'lock:fenced-delete',
   keys: ['key', 'fenced'],
   args: { token: 'text', keep: 'text' },

@@ -18,7 +18,7 @@ import { HAND_OVER_LUA } from './hand-over.lua.js';
  * - Repeated: it may hit the next holder. So the caller does not repeat it on its own.
  * - A holder of another kind has no inbox: it learns nothing, its next compare-and-delete fails.
  */
-export const forceRelease = defineScript({
+export const forceReleaseScript = defineScript({
   name: 'lock:force-release',
   keys: LOCK_KEYS,
   args: { inboxes: 'text' },
@@ -32,7 +32,7 @@ redis.call('DEL', lock, beside('holder'))
 local nonce, named = string.match(record or '', '^(%S+) %d+ (.*)$')
 if named ~= owner then nonce = owner end
 local process = string.match(nonce, '^(.*:%d+:%w+%-%x+)%.%w+%-%w+$')
-if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock-forced', nonce, token)) end
+if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock:forced', nonce, token)) end
 settle({})
 return { owner, token, record }
 `,

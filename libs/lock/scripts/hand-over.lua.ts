@@ -40,7 +40,7 @@ local function settle(mine)
       end
       if now() / 1000 - seen <= ${WAITER_SILENT_MS} then
         local token, provisional = mint(ttl, floor), tonumber(ttl) < ${PROVISIONAL_MS} and ttl or '${PROVISIONAL_MS}'
-        if redis.call('PUBLISH', inbox, frame('lock', lock, nonce, owner, token, provisional)) > 0 then
+        if redis.call('PUBLISH', inbox, frame('lock:granted', lock, nonce, owner, token, provisional)) > 0 then
           grant(nonce, owner, provisional)
           return
         end

@@ -31,7 +31,7 @@ type Reply = [number, string, string, string, number, string[]];
  * - a free lock (expired, deleted, released by a client of another kind) goes to the first waiter: one of
  *   these by this reply, another by a push.
  */
-export const heartbeat = defineScript({
+export const heartbeatScript = defineScript({
   name: 'lock:heartbeat',
   keys: [],
   args: { inbox: 'text' },

@@ -35,7 +35,7 @@ type Reply = [HolderReply, ttlMs: number, now: [string, string], waiting: number
  *
  * A waiter without a description (its heartbeat is just coming back, or data was lost) is counted, not shown.
  */
-export const inspect = defineScript({
+export const inspectScript = defineScript({
   name: 'lock:inspect',
   keys: ['lock', 'fence', 'holder', 'queue', 'waiters'],
   args: {},

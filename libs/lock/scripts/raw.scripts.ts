@@ -12,7 +12,7 @@ import { defineScript, lua } from '../../redis/index.js';
  *
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/#correct-implementation-with-a-single-instance
  */
-export const rawRelease = defineScript({
+export const rawReleaseScript = defineScript({
   name: 'lock:raw-release',
   keys: ['lock'],
   args: { owner: 'text' },
@@ -32,7 +32,7 @@ return 0
  *
  * - Never creates the key: what expired stays free, however late this runs. Repetition only moves the expiry.
  */
-export const rawExtend = defineScript({
+export const rawExtendScript = defineScript({
   name: 'lock:raw-extend',
   keys: ['lock'],
   args: { owner: 'text', ttl: 'text' },

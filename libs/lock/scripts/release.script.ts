@@ -30,7 +30,7 @@ const LET_GO = '9007199254740991';
  *   lifetime, whatever the lease was. Nothing that is executed late can change that: no generation is higher. And nothing
  *   that goes back twice, as a push that comes after the answer that told of the same grant: hence the '', where that may be.
  */
-export const release = defineScript({
+export const releaseScript = defineScript({
   name: 'lock:release',
   keys: ['lock', 'queue'],
   args: { nonce: 'text' },

@@ -16,7 +16,7 @@ import { GRANT_LUA, HOLD_LUA } from './grant.lua.js';
  *   a shorter one. Within a generation all ask for the same length, so a late one only adds its lateness.
  * - The fence is kept for an hour from here on as well.
  */
-export const renew = defineScript({
+export const renewScript = defineScript({
   name: 'lock:renew',
   keys: LOCK_KEYS,
   args: { nonce: 'text', ttl: 'text', asked: 'number' },

@@ -12,7 +12,7 @@ import { FORGET_LUA } from './fragments.js';
  * A stream that was deleted meanwhile (nothing is pending any more) is left deleted.
  */
 export const ackScript = defineScript({
-  name: 'queue.ack',
+  name: 'queue:ack',
   keys: ['stream'],
   args: { group: 'text' },
   lua: lua`

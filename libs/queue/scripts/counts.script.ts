@@ -24,7 +24,7 @@ export interface Counts {
  * waits. Read-only: a crash, a repeat, a reorder change nothing.
  */
 export const countsScript = defineScript({
-  name: 'queue.counts',
+  name: 'queue:counts',
   keys: ['stream', 'delayed', 'dead', 'paused', 'retryStream', 'retryDelayed'],
   args: { group: 'text', released: 'text' },
   lua: lua`

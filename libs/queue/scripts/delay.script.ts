@@ -12,7 +12,7 @@ import { DELAY_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
  * by the number. Full server: refused as a whole, for the first write is ZADD.
  */
 export const delayScript = defineScript({
-  name: 'queue.delay',
+  name: 'queue:delay',
   keys: ['stream', 'delayed', 'bodies', 'alive'],
   args: { delayMs: 'number', inboxes: 'text', timestamp: 'text' },
   lua: lua`

@@ -95,7 +95,7 @@ describe('delay', () => {
     await delay(['first'], 5_000);
     await delay(['later'], 9_000);
     await delay(['earlier'], 1_000);
-    const message = (ms: string): string => frame('queue.due', 'tasks', ms).toString();
+    const message = (ms: string): string => frame('queue:due', 'tasks', ms).toString();
     await until(() => heard.length === 6, { what: 'six messages came' });
     expect(heard.sort()).toEqual(
       ['1000', '5000'].flatMap((ms) => ['i2', 'i3', 'i4'].map((id) => `${INBOXES}${id} ${message(ms)}`)).sort(),

@@ -19,7 +19,7 @@ export interface Found {
  * very id is tried), count · returns {@link Found}. Read-only.
  */
 export const findScript = defineScript({
-  name: 'queue.find',
+  name: 'queue:find',
   keys: ['stream'],
   args: {
     id: 'text',

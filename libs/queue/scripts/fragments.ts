@@ -93,7 +93,7 @@ local function putOff(target, handle, other, delayMs, values)
   for i, value in ipairs(values) do body[i] = #value .. ':' .. value end
   redis.call('HSET', bodies, handle, table.concat(body))
   if redis.call('ZRANGE', delayed, 0, 0)[1] == handle then
-    tell('queue.due', target, string.format('%.0f', delayMs))
+    tell('queue:due', target, string.format('%.0f', delayMs))
   end
   return true
 end

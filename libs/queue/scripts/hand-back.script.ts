@@ -15,7 +15,7 @@ import { TELL_LUA } from './fragments.js';
  * is no longer ours, a repeat skips it.
  */
 export const handBackScript = defineScript({
-  name: 'queue.hand-back',
+  name: 'queue:hand-back',
   keys: ['stream', 'alive'],
   args: { group: 'text', consumer: 'text', released: 'text', inboxes: 'text', surplus: 'number' },
   lua: lua`
@@ -46,7 +46,7 @@ if ARGV[rest + 1] then
 else
   for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', 100000, consumer)) do giveBack(pending) end
 end
-if #returned > 0 then tell('queue.released', stream) end
+if #returned > 0 then tell('queue:released', stream) end
 return returned`,
   decode: (reply) => reply as string[],
 });

@@ -31,7 +31,7 @@ export interface Cleaned {
  * Ids are compared as text, part by part: as numbers, sequences beyond 2^53 would not be exact.
  */
 export const janitorScript = defineScript({
-  name: 'queue.janitor',
+  name: 'queue:janitor',
   keys: ['stream', 'retry', 'retryDelayed'],
   args: { cursor: 'text', slice: 'number' },
   lua: lua`

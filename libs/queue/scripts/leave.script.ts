@@ -10,7 +10,7 @@ import { defineScript, lua } from '../../redis/index.js';
  * changes nothing.
  */
 export const leaveScript = defineScript({
-  name: 'queue.leave',
+  name: 'queue:leave',
   keys: ['stream', 'alive'],
   args: { group: 'text', consumer: 'text' },
   lua: lua`

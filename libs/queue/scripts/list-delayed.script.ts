@@ -18,7 +18,7 @@ export interface ListedDelayed {
  * shown again. Read-only.
  */
 export const listDelayedScript = defineScript({
-  name: 'queue.list-delayed',
+  name: 'queue:list-delayed',
   keys: ['delayed', 'bodies'],
   args: { afterMs: 'number', after: 'text', count: 'number' },
   buffers: true,
@@ -43,7 +43,7 @@ return page`,
  * KEYS delayed, bodies · ARGV handle · returns a {@link ListedDelayed}, or nothing if it is not (any more) delayed.
  */
 export const lookDelayedScript = defineScript({
-  name: 'queue.look-delayed',
+  name: 'queue:look-delayed',
   keys: ['delayed', 'bodies'],
   args: { handle: 'text' },
   buffers: true,

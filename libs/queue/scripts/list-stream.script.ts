@@ -18,7 +18,7 @@ export interface ListedEntry {
  * What was handed back (pending with `released`) waits, and is older than all that was never delivered. Read-only.
  */
 export const listStreamScript = defineScript({
-  name: 'queue.list-stream',
+  name: 'queue:list-stream',
   keys: ['stream'],
   args: { group: 'text', released: 'text', state: 'text', after: 'text', count: 'number' },
   lua: lua`

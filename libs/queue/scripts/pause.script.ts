@@ -12,7 +12,7 @@ import { NOW_LUA } from './fragments.js';
  * Messages carry no state, so their order does not matter. Repeat: changes nothing, tells again.
  */
 export const pauseScript = defineScript({
-  name: 'queue.pause',
+  name: 'queue:pause',
   keys: ['stream', 'paused', 'alive'],
   args: { on: 'number', inboxes: 'text' },
   lua: lua`
@@ -20,7 +20,7 @@ ${NOW_LUA}${FRAME_LUA}
 local was = redis.call('EXISTS', paused)
 if on == 1 and was == 0 then redis.call('SET', paused, string.format('%.0f', now)) end
 if on == 0 then redis.call('DEL', paused) end
-local message = frame('queue.paused', stream)
+local message = frame('queue:paused', stream)
 for _, name in ipairs(redis.call('ZRANGE', alive, 0, -1)) do
   redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)
 end

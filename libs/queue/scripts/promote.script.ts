@@ -21,7 +21,7 @@ export interface Promoted {
  * the keys were checked, and bodies are read before.
  */
 export const promoteScript = defineScript({
-  name: 'queue.promote',
+  name: 'queue:promote',
   keys: ['stream', 'delayed', 'bodies', 'dead'],
   args: { limit: 'number' },
   lua: lua`

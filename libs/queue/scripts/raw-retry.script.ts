@@ -14,7 +14,7 @@ import { defineScript, lua } from '../../redis/index.js';
  * fail after the first write, a target that is no stream, is looked at before.
  */
 export const rawRetryScript = defineScript({
-  name: 'queue.raw-retry',
+  name: 'queue:raw-retry',
   keys: ['stream', 'retryStream', 'deadLetterStream'],
   args: { id: 'text', payload: 'bytes', retryCount: 'number', maxRetries: 'number', group: 'text' },
   lua: lua`

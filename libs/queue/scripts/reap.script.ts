@@ -43,7 +43,7 @@ export const REAP_MOST = 1_000;
  * than none, and that of a process which was killed before it got any task belongs to no consumer.
  */
 export const reapScript = defineScript({
-  name: 'queue.reap',
+  name: 'queue:reap',
   keys: ['stream', 'alive', 'dead'],
   args: {
     group: 'text',

@@ -24,7 +24,7 @@ export interface Reconciled {
  * deleted while it was pending is acknowledged.
  */
 export const reconcileScript = defineScript({
-  name: 'queue.reconcile',
+  name: 'queue:reconcile',
   keys: ['stream'],
   args: { group: 'text', consumer: 'text', capacity: 'number', minIdleMs: 'number' },
   lua: lua`

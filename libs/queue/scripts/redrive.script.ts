@@ -24,7 +24,7 @@ export interface Redriven {
  * Where the group's retries have a stream of their own, it goes there: the other groups have settled the task.
  */
 export const redriveScript = defineScript({
-  name: 'queue.redrive',
+  name: 'queue:redrive',
   keys: ['dead', 'stream', 'retryStream'],
   args: { group: 'text' },
   lua: lua`
@@ -80,7 +80,7 @@ return { moved }`,
  * KEYS dead · returns how many there were. One that comes at the same time is either counted and gone, or stays.
  */
 export const purgeScript = defineScript({
-  name: 'queue.purge',
+  name: 'queue:purge',
   keys: ['dead'],
   args: {},
   lua: lua`

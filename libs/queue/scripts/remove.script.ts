@@ -10,7 +10,7 @@ import { defineScript, lua } from '../../redis/index.js';
  * finds nothing.
  */
 export const removeWaitingScript = defineScript({
-  name: 'queue.remove-waiting',
+  name: 'queue:remove-waiting',
   keys: ['stream'],
   args: { released: 'text', id: 'text' },
   lua: lua`
@@ -35,7 +35,7 @@ return redis.call('XDEL', stream, id)`,
  * the second finds nothing.
  */
 export const removeDelayedScript = defineScript({
-  name: 'queue.remove-delayed',
+  name: 'queue:remove-delayed',
   keys: ['delayed', 'bodies'],
   args: { handle: 'text' },
   lua: lua`

@@ -23,7 +23,7 @@ export interface Renewal {
  * would work, and only work makes room.
  */
 export const renewScript = defineScript({
-  name: 'queue.renew',
+  name: 'queue:renew',
   keys: ['alive', 'paused'],
   args: { consumer: 'text', leaseMs: 'number' },
   lua: lua`

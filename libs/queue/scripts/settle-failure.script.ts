@@ -21,7 +21,7 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
  * finds the entry gone and answers `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
  */
 export const settleFailureScript = defineScript({
-  name: 'queue.settle-failure',
+  name: 'queue:settle-failure',
   keys: ['stream', 'retry', 'delayed', 'bodies', 'retryDelayed', 'retryBodies', 'dead', 'alive'],
   args: {
     group: 'text',

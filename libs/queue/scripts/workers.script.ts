@@ -16,7 +16,7 @@ export interface LivingConsumer {
  * KEYS stream, alive, then the stream of each group's own retries · returns {@link LivingConsumer}s. Read-only.
  */
 export const workersScript = defineScript({
-  name: 'queue.workers',
+  name: 'queue:workers',
   keys: ['stream', 'alive'],
   args: {},
   lua: lua`
