@@ -10,10 +10,10 @@ import {
   text,
   type OptionChecks,
 } from '../weave/index.js';
-import type { Revive } from './copies.js';
+import type { Revive } from './local/decoded-copies.js';
 import { localAndStrict, type Layer } from './load-options.js';
-import { localTier, type LocalOptions, type ResolvedLocal } from './local.options.js';
-import { encodeTags, isWellFormed } from './tags.js';
+import { localTier, type LocalOptions, type ResolvedLocal } from './local/local.options.js';
+import { encodeTags, isWellFormed } from './store/tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
 export interface CacheOptions<T = unknown> {

@@ -1,8 +1,8 @@
 import type { OnApplicationBootstrap } from '@nestjs/common';
 import { checkKey, type RedisConnections } from '../redis/index.js';
 import { brandService } from '../weave/index.js';
-import { takeLease, type CacheLease } from './cache-lease.js';
-import { CacheKeys, entryOf } from './cache.keys.js';
+import { takeLease, type CacheLease } from './loading/manual-load.js';
+import { CacheKeys, entryOf } from './store/cache.keys.js';
 import {
   resolveCacheOptions,
   resolveLayer,
@@ -16,21 +16,21 @@ import {
   type SluiceCacheModuleOptions,
 } from './cache.options.js';
 import { loadOptions, ttlOf, type Layer, type LoadOptions } from './load-options.js';
-import { CacheStore } from './cache.store.js';
-import { loadMany, type BatchLoader } from './batch.js';
-import { Changes } from './changes.js';
-import { Meters, type CacheStats, type Meter } from './cache.stats.js';
-import { decode, encode } from './codec.js';
-import { DefaultKeys } from './default-keys.js';
-import { RawCache } from './raw-cache.js';
-import type { Order } from './grant.js';
-import type { Loader } from './load.js';
-import { LocalTier, type Kept } from './local-tier.js';
-import { Reader } from './reader.js';
-import type { StoredValue } from './stored-value.js';
-import { encodeTags } from './tags.js';
-import { WakeUps } from './wake-ups.js';
-import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './warm.js';
+import { CacheStore } from './store/cache.store.js';
+import { loadMany, type BatchLoader } from './loading/batch-load.js';
+import { Changes } from './cache-writer.js';
+import { Meters, type CacheStats, type Meter } from './observe/cache.stats.js';
+import { decode, encode } from './codec/codec.js';
+import { DefaultKeys } from './keys/default-keys.js';
+import { RawCache } from './cache.raw.js';
+import type { Order } from './loading/load-lease.js';
+import type { Loader } from './loading/loader-run.js';
+import { LocalTier, type Kept } from './local/local-tier.js';
+import { Reader } from './cache-reader.js';
+import type { StoredValue } from './store/stored-value.js';
+import { encodeTags } from './store/tags.js';
+import { WakeUps } from './loading/push-router.js';
+import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './loading/warm.js';
 
 /** Nest provider token of {@link CacheService}. */
 export const CACHE_SERVICE = 'sluice:cache-service';

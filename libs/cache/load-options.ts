@@ -1,5 +1,5 @@
 import { badOption, type SluiceError } from '../weave/index.js';
-import type { Revive } from './copies.js';
+import type { Revive } from './local/decoded-copies.js';
 
 /** Options of one load, complete. Tags are encoded. */
 export interface LoadOptions {

@@ -1,7 +1,7 @@
 import { checkKey, type Keyspace } from '../redis/index.js';
 import { badOption, durationMs, optional, resolveOptions } from '../weave/index.js';
 import { StaleTokenError } from './lock.errors.js';
-import type { LockStore } from './lock.store.js';
+import type { LockStore } from './store/lock.store.js';
 
 /** A week: a process that comes back later than that is not refused. */
 const REMEMBER_MS = 7 * 86_400_000;

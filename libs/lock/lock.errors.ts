@@ -1,6 +1,6 @@
 import { RedisUnavailableError } from '../redis/index.js';
 import { SluiceError, isSluiceError } from '../weave/index.js';
-import type { LockHolder } from './scripts/acquire.reply.js';
+import type { LockHolder } from './lock.inspection.js';
 
 /** The lock was still held by another when the time to wait for it was over. */
 export class LockTimeoutError extends SluiceError {

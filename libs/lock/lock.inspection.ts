@@ -1,5 +1,3 @@
-import type { Inspected, InspectedWaiter } from './scripts/inspect.script.js';
-
 /** Who holds a lock, and who waits for it, as it stood in Redis at one moment. */
 export interface LockInspection {
   /** The value of the lock's key. */
@@ -35,33 +33,14 @@ export interface LockWaiter {
   readonly silentMs: number;
 }
 
-export function inspectionOf({ holder, ttlMs, nowMs, waiting, waiters }: Inspected): LockInspection {
-  const { owner, process, since, fencingToken } = holder;
-  const known = process !== undefined &&
-    since !== undefined && { ...placeOf(process), since, ageMs: ageOf(nowMs, since.getTime()) };
-  return {
-    owner,
-    kind: known ? 'ours' : 'foreign',
-    ...known,
-    ttlMs: ttlMs === -1 ? Infinity : Math.max(0, ttlMs),
-    ...(fencingToken !== undefined && { fencingToken }),
-    waiting,
-    waiters: waiters.map((waiter) => waiterOf(waiter, nowMs)),
-  };
-}
-
-function waiterOf({ owner, process, sinceMs, seenMs }: InspectedWaiter, nowMs: number): LockWaiter {
-  const since = new Date(sinceMs);
-  return { owner, ...placeOf(process), since, ageMs: ageOf(nowMs, sinceMs), silentMs: ageOf(nowMs, seenMs) };
-}
-
-/** Of `host:pid:nonce`, which names a start of a process. */
-function placeOf(process: string): { host: string; pid: number } {
-  const [, host = process, pid] = /^(.*):(\d+):[^:]*$/s.exec(process) ?? [];
-  return { host, pid: Number(pid) };
-}
-
-/** A place in the queue may lie a little ahead of the clock: places are kept apart by a microsecond. */
-function ageOf(nowMs: number, sinceMs: number): number {
-  return Math.max(0, Math.floor(nowMs - sinceMs));
+/** Who holds a lock, as far as Redis knows. */
+export interface LockHolder {
+  /** The value of the lock's key. */
+  owner: string;
+  /** `host:pid:nonce` of the process, unless a client of another kind holds the lock. */
+  process?: string;
+  /** Since when, on the Redis server's clock; unknown of clients of another kind. */
+  since?: Date;
+  /** Its token; clients of another kind have none. */
+  fencingToken?: number;
 }

@@ -2,10 +2,10 @@ import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { WeaveModule } from '../weave/index.js';
-import { CronJobs } from './cron-jobs.js';
+import { CronJobs } from './cron/cron-jobs.js';
 import { resolveLockOptions, type SluiceLockModuleOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
-import { LockStore } from './lock.store.js';
+import { LockStore } from './store/lock.store.js';
 import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
 
 const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModuleOptions>({

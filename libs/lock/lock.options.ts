@@ -9,8 +9,8 @@ import {
   text,
   type Check,
 } from '../weave/index.js';
-import type { LockStatsOptions } from './lock.stats.js';
-import { processOf } from './owner.js';
+import type { LockStatsOptions } from './observe/lock.stats.js';
+import { processOf } from './store/owner.js';
 
 /** How long a lock is held and waited for. */
 export interface LockTimes {

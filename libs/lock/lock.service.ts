@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
 import { brandService, type WovenCall } from '../weave/index.js';
-import { CronJobs } from './cron-jobs.js';
+import { CronJobs } from './cron/cron-jobs.js';
 import { FencedKeys } from './fenced-keys.js';
-import { LockEvents } from './lock.events.js';
-import { inspectionOf, type LockInspection } from './lock.inspection.js';
-import { KnownLocks } from './known-locks.js';
-import { lockKeys } from './lock.keys.js';
-import { LockKeeper } from './lock.keeper.js';
+import { LockEvents } from './observe/lock.events.js';
+import type { LockHolder, LockInspection } from './lock.inspection.js';
+import { inspectionOf } from './observe/inspection-of.js';
+import { KnownLocks } from './store/lock-key-cache.js';
+import { lockKeys } from './store/lock.keys.js';
+import { LockKeeper } from './acquiring/lock-manager.js';
 import { LockTimeoutError } from './lock.errors.js';
 import {
   resolveAcquire,
@@ -20,13 +21,12 @@ import {
   type ResolvedLockOptions,
   type TryAcquireOptions,
 } from './lock.options.js';
-import type { LockRequest } from './lock-request.js';
-import { noncePrefix } from './owner.js';
-import type { LockStats, LockStatsOptions } from './lock.stats.js';
-import { RawLock } from './raw-locks.js';
-import { Lock } from './lock.js';
-import type { LockHolder } from './scripts/acquire.reply.js';
-import type { LockStore, Tick } from './lock.store.js';
+import type { LockRequest } from './store/lock-request.js';
+import { noncePrefix } from './store/owner.js';
+import type { LockStats, LockStatsOptions } from './observe/lock.stats.js';
+import { RawLock } from './lock.raw.js';
+import { Lock } from './held/lock.js';
+import type { LockStore, Tick } from './store/lock.store.js';
 import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
 
 /**

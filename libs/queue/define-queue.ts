@@ -1,6 +1,6 @@
 import { checkName } from '../redis/index.js';
 import { badOption, resolveOptions } from '../weave/index.js';
-import { isSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './standard-schema.js';
+import { isSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
 
 declare const INPUT: unique symbol;
 declare const OUTPUT: unique symbol;

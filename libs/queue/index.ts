@@ -1,7 +1,7 @@
-export type { Backoff, ExponentialBackoff } from './backoff.js';
+export type { Backoff, ExponentialBackoff } from './task/backoff.js';
 export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } from './control-flow.js';
 export { defineQueue, type QueueDefinition, type QueueRef } from './define-queue.js';
-export type { PublishOptions } from './publish.options.js';
+export type { PublishOptions } from './publish/publish.options.js';
 export {
   InvalidPayloadError,
   PayloadTooLargeError,
@@ -20,18 +20,23 @@ export {
   type TaskRetriedMessage,
   type TasksReapedMessage,
   type TaskStartedMessage,
-} from './queue.channels.js';
+} from './observe/queue.channels.js';
 export { SluiceQueueModule } from './queue.module.js';
 export type { HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
-export { DeadLetters, type DeadLetterFilter, type DeadLetterListOptions, type RedriveOptions } from './dead-letters.js';
-export type { GroupChoice, ListOptions, TaskPage } from './queue.operations.js';
-export type { Counts as QueueCounts } from './scripts/counts.script.js';
-export type { DeadLetter, TaskInfo, TaskState } from './task-info.js';
-export type { QueueWorker } from './worker-info.js';
+export {
+  DeadLetters,
+  type DeadLetterFilter,
+  type DeadLetterListOptions,
+  type RedriveOptions,
+} from './admin/dead-letters.js';
+export type { GroupChoice, ListOptions, TaskPage } from './admin/queue.operations.js';
+export type { Counts as QueueCounts } from './store/scripts/counts.script.js';
+export type { DeadLetter, TaskInfo, TaskState } from './admin/task-info.js';
+export type { QueueWorker } from './admin/worker-info.js';
 export { RawQueue, type RawEntry } from './queue.raw.js';
 export { QUEUE_SERVICE, QueueService } from './queue.service.js';
-export { TaskHandler, type TaskHandlerDecorator } from './task-handler.decorator.js';
-export type { Propagation } from './propagation.js';
-export type { TraceContext } from './trace-context.js';
-export type { SchemaInput, SchemaOutput, StandardSchema } from './standard-schema.js';
-export { Task, type TaskParts } from './task.js';
+export { TaskHandler, type TaskHandlerDecorator } from './decorators/task-handler.decorator.js';
+export type { Propagation } from './task/propagation.js';
+export type { TraceContext } from './task/trace-context.js';
+export type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';
+export { Task, type TaskParts } from './task/task.js';

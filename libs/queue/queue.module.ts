@@ -1,12 +1,12 @@
 import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, goDownFirst, type RedisConnections } from '../redis/index.js';
-import { HandlerCalls } from './handler-calls.js';
-import { HandlerRegistry, QUEUE_OPTIONS } from './handler.registry.js';
-import { QueueConsumers } from './queue.consumers.js';
+import { HandlerCalls } from './handlers/handler-calls.js';
+import { HandlerRegistry, QUEUE_OPTIONS } from './handlers/handler.registry.js';
+import { QueueConsumers } from './worker/queue.consumers.js';
 import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
 import { QUEUE_SERVICE, QueueService } from './queue.service.js';
-import { TaskHandlerExplorer } from './task-handler.explorer.js';
+import { TaskHandlerExplorer } from './decorators/task-handler.explorer.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceQueueModuleOptions>({
   optionsInjectionToken: 'sluice:queue-options',

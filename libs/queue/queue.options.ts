@@ -8,8 +8,8 @@ import {
   text,
   type OptionChecks,
 } from '../weave/index.js';
-import { propagationOption, type Propagation } from './propagation.js';
-import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './backoff.js';
+import { propagationOption, type Propagation } from './task/propagation.js';
+import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './task/backoff.js';
 
 /** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
 export interface HandlerOptions {

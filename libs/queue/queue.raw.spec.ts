@@ -8,7 +8,7 @@ import { startRedis, type RedisServer } from '../testing/index.js';
 import { QueueService } from './index.js';
 import { resolveQueueOptions } from './queue.options.js';
 import type { RawQueue } from './queue.raw.js';
-import { fieldsOf } from './stream-reply.js';
+import { fieldsOf } from './store/stream-reply.js';
 
 let redis: RedisServer;
 let admin: Redis;

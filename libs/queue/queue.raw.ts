@@ -1,9 +1,9 @@
 import type { Clock, Keyspace, Link, RedisConnection } from '../redis/index.js';
 import { badOption } from '../weave/index.js';
 import { BlockingReads } from './blocking-reads.js';
-import { queueKeys } from './queue.keys.js';
-import { rawRetryScript } from './scripts/raw-retry.script.js';
-import { batches, fieldsOf } from './stream-reply.js';
+import { queueKeys } from './store/queue.keys.js';
+import { rawRetryScript } from './store/scripts/raw-retry.script.js';
+import { batches, fieldsOf } from './store/stream-reply.js';
 
 /** A stream entry as it is, unread. */
 export interface RawEntry {

@@ -1,20 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
-import { QUEUE_OPTIONS } from './handler.registry.js';
-import { DeadLetters } from './dead-letters.js';
-import { encodePayload } from './payload.js';
-import { checkPublishOptions, type PublishOptions } from './publish.options.js';
-import { Publisher } from './publisher.js';
-import { queueKeys, type QueueKeys } from './queue.keys.js';
+import { QUEUE_OPTIONS } from './handlers/handler.registry.js';
+import { DeadLetters } from './admin/dead-letters.js';
+import { encodePayload } from './task/payload.js';
+import { checkPublishOptions, type PublishOptions } from './publish/publish.options.js';
+import { Publisher } from './publish/publisher.js';
+import { queueKeys, type QueueKeys } from './store/queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
-import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './queue.operations.js';
+import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './admin/queue.operations.js';
 import { RawQueue } from './queue.raw.js';
-import type { Counts } from './scripts/counts.script.js';
-import { checked } from './standard-schema.js';
-import type { TaskInfo } from './task-info.js';
-import { TaskSearch } from './task-search.js';
-import type { QueueWorker } from './worker-info.js';
+import type { Counts } from './store/scripts/counts.script.js';
+import { checked } from './task/standard-schema.js';
+import type { TaskInfo } from './admin/task-info.js';
+import { TaskSearch } from './admin/task-search.js';
+import type { QueueWorker } from './admin/worker-info.js';
 
 /** Nest provider token of {@link QueueService}. */
 export const QUEUE_SERVICE = 'sluice:queue-service';

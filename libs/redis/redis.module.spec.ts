@@ -5,7 +5,7 @@ import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
-import type { RedisConnections } from './connections.js';
+import type { RedisConnections } from './connection/connections.js';
 import { REDIS_CONNECTIONS, SluiceRedisModule, type SluiceRedisModuleOptions } from './redis.module.js';
 
 let redis: RedisServer;

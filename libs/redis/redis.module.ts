@@ -1,6 +1,6 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
-import { systemClock, type Clock } from './clock.js';
-import { RedisConnections } from './connections.js';
+import { systemClock, type Clock } from './time/clock.js';
+import { RedisConnections } from './connection/connections.js';
 import type { RedisOptions } from './redis.options.js';
 
 /** Nest provider token of {@link RedisConnections}. */

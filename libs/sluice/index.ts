@@ -1,3 +1,4 @@
+export { SluiceExceptionFilter } from './sluice-exception.filter.js';
 export {
   SluiceModule,
   type SluiceAsyncOptions,

@@ -1,3 +1,3 @@
-export { startRedis, type RedisServer, type StartRedisOptions } from './redis-server.js';
+export { startRedis, type RedisServer, type StartRedisOptions } from './servers/redis-server.js';
 export { SluiceTestingModule, type SluiceTestingOptions } from './sluice-testing.module.js';
-export { TestingQueue, type DeadTask, type PublishedTask } from './testing-queue.js';
+export { TestingQueue, type DeadTask, type PublishedTask } from './in-process/testing-queue.js';

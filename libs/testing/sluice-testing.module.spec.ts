@@ -23,7 +23,7 @@ import {
 } from '../sluice/index.js';
 import { until } from '../../test/support/until.js';
 import { SluiceTestingModule } from './sluice-testing.module.js';
-import { TestingQueue } from './testing-queue.js';
+import { TestingQueue } from './in-process/testing-queue.js';
 
 interface Order {
   id: number;

@@ -1,20 +1,20 @@
 import { Module, type DynamicModule, type OnModuleDestroy, Inject } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import type { CacheStore } from '../cache/cache.store.js';
+import type { CacheStore } from '../cache/store/cache.store.js';
 import { CACHE_SERVICE, CacheService, type SluiceCacheModuleOptions } from '../cache/index.js';
-import { CronJobs } from '../lock/cron-jobs.js';
+import { CronJobs } from '../lock/cron/cron-jobs.js';
 import { LockService, LOCK_SERVICE, type SluiceLockModuleOptions } from '../lock/index.js';
 import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
-import { HandlerCalls } from '../queue/handler-calls.js';
-import { HandlerRegistry, QUEUE_OPTIONS } from '../queue/handler.registry.js';
+import { HandlerCalls } from '../queue/handlers/handler-calls.js';
+import { HandlerRegistry, QUEUE_OPTIONS } from '../queue/handlers/handler.registry.js';
 import { QUEUE_SERVICE, QueueService, type SluiceQueueModuleOptions } from '../queue/index.js';
 import { resolveQueueOptions } from '../queue/queue.options.js';
-import { TaskHandlerExplorer } from '../queue/task-handler.explorer.js';
+import { TaskHandlerExplorer } from '../queue/decorators/task-handler.explorer.js';
 import { REDIS_CONNECTIONS, RedisConnections, SLUICE_CLOCK, systemClock, type Clock } from '../redis/index.js';
 import { SluiceError, WeaveModule } from '../weave/index.js';
-import { InProcessCacheStore } from './in-process-cache.store.js';
-import { InProcessLockStore } from './in-process-lock.store.js';
-import { TestingQueue } from './testing-queue.js';
+import { InProcessCacheStore } from './in-process/in-process-cache.store.js';
+import { InProcessLockStore } from './in-process/in-process-lock.store.js';
+import { TestingQueue } from './in-process/testing-queue.js';
 
 export interface SluiceTestingOptions {
   /** As the app's own. Default `'test'`. */

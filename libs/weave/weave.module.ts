@@ -1,7 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import { WEAVE_EXPLORER } from './bind-sluice.js';
-import { WeaveExplorer } from './weave.explorer.js';
+import { WEAVE_EXPLORER } from './binding/bind-sluice.js';
+import { WeaveExplorer } from './binding/weave.explorer.js';
 
 /**
  * Every feature module with a woven decorator imports this; however many do, an app has one explorer.

@@ -6,7 +6,7 @@ import { expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { CacheService, LockService, SluiceModule } from 'nestjs-sluice';
 import { startRedis } from 'nestjs-sluice/testing';
-import { launchGuarded } from '../../libs/testing/guarded-process.js';
+import { launchGuarded } from '../../libs/testing/servers/guarded-process.js';
 import { until } from '../support/until.js';
 
 it('finds its Redis through a Sentinel', async () => {

@@ -1,15 +1,15 @@
-import { CONSUMER_PREFIX, RELEASED, type QueueKeys } from '../../libs/queue/queue.keys.js';
-import { ackScript } from '../../libs/queue/scripts/ack.script.js';
-import { delayScript } from '../../libs/queue/scripts/delay.script.js';
-import { handBackScript } from '../../libs/queue/scripts/hand-back.script.js';
-import { janitorScript } from '../../libs/queue/scripts/janitor.script.js';
-import { leaveScript } from '../../libs/queue/scripts/leave.script.js';
-import { promoteScript } from '../../libs/queue/scripts/promote.script.js';
-import { reapScript } from '../../libs/queue/scripts/reap.script.js';
-import { reconcileScript } from '../../libs/queue/scripts/reconcile.script.js';
-import { redriveScript } from '../../libs/queue/scripts/redrive.script.js';
-import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/scripts/remove.script.js';
-import { settleFailureScript } from '../../libs/queue/scripts/settle-failure.script.js';
+import { CONSUMER_PREFIX, RELEASED, type QueueKeys } from '../../libs/queue/store/queue.keys.js';
+import { ackScript } from '../../libs/queue/store/scripts/ack.script.js';
+import { delayScript } from '../../libs/queue/store/scripts/delay.script.js';
+import { handBackScript } from '../../libs/queue/store/scripts/hand-back.script.js';
+import { janitorScript } from '../../libs/queue/store/scripts/janitor.script.js';
+import { leaveScript } from '../../libs/queue/store/scripts/leave.script.js';
+import { promoteScript } from '../../libs/queue/store/scripts/promote.script.js';
+import { reapScript } from '../../libs/queue/store/scripts/reap.script.js';
+import { reconcileScript } from '../../libs/queue/store/scripts/reconcile.script.js';
+import { redriveScript } from '../../libs/queue/store/scripts/redrive.script.js';
+import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/store/scripts/remove.script.js';
+import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failure.script.js';
 import type { Handed, Place, World } from './queue.world.js';
 
 /** Whether a task of a group may go from one place to another by this step. What it does not allow is a violation. */

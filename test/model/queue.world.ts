@@ -1,5 +1,5 @@
 import { defineScript, Keyspace, lua, type Link } from '../../libs/redis/index.js';
-import { queueKeys, retryKeys, type QueueKeys } from '../../libs/queue/queue.keys.js';
+import { queueKeys, retryKeys, type QueueKeys } from '../../libs/queue/store/queue.keys.js';
 
 /** An entry that was, or is, pending: what a settlement of it has to name. */
 export interface Handed {

@@ -1,98 +1,98 @@
 /** Faults in the guards of the cache: each must be missed by somebody. */
-const store = ['libs/cache/cache.store.spec'];
+const store = ['libs/cache/store/cache.store.spec'];
 const service = ['libs/cache/cache.(service|invalidation|outage).spec'];
-const decorator = ['libs/cache/cache-stampede-safe.decorator.spec'];
-const flight = { file: 'libs/cache/flight.ts', specs: service };
-const tags = ['libs/cache/cache.tags.spec'];
-const freshness = ['libs/cache/cache.freshness.spec'];
-const looks = ['libs/cache/looks.spec'];
-const limit = ['libs/cache/cache.limit.spec'];
-const ask = { file: 'libs/cache/scripts/ask.script.ts' };
-const fill = { file: 'libs/cache/scripts/fill.script.ts' };
-const reader = { file: 'libs/cache/reader.ts', specs: service };
-const lease = { file: 'libs/cache/lease.ts', specs: service };
+const decorator = ['libs/cache/decorators/cache-stampede-safe.decorator.spec'];
+const flight = { file: 'libs/cache/loading/flight.ts', specs: service };
+const tags = ['libs/cache/store/tags.spec'];
+const freshness = ['libs/cache/loading/freshness.spec'];
+const looks = ['libs/cache/store/get-batcher.spec'];
+const limit = ['libs/cache/loading/source-slot.spec'];
+const ask = { file: 'libs/cache/store/scripts/ask.script.ts' };
+const fill = { file: 'libs/cache/store/scripts/fill.script.ts' };
+const reader = { file: 'libs/cache/cache-reader.ts', specs: service };
+const lease = { file: 'libs/cache/loading/lease-renewal.ts', specs: service };
 
-const giveBacks = ['libs/cache/give-backs.spec'];
-const holdings = { file: 'libs/cache/holdings.ts', specs: giveBacks };
-const calledOff = ['libs/cache/cache.called-off.spec'];
-const changes = { file: 'libs/cache/changes.ts', specs: calledOff };
-const tier = { file: 'libs/cache/local-tier.ts', specs: ['libs/cache/local-tier.spec'] };
-const local = ['libs/cache/cache.local.spec'];
+const giveBacks = ['libs/cache/store/release-retries.spec'];
+const holdings = { file: 'libs/cache/store/lease-releases.ts', specs: giveBacks };
+const calledOff = ['libs/cache/loading/invalidated-loads.spec'];
+const changes = { file: 'libs/cache/cache-writer.ts', specs: calledOff };
+const tier = { file: 'libs/cache/local/local-tier.ts', specs: ['libs/cache/local/local-tier.spec'] };
+const local = ['libs/cache/local/local-reads.spec'];
 
 export default [
   {
     name: 'a fill needs no lease of its own',
-    file: 'libs/cache/scripts/fill.script.ts',
+    file: 'libs/cache/store/scripts/fill.script.ts',
     specs: store,
     find: 'if held[1] ~= token then return 0 end',
     replace: '',
   },
   {
     name: 'a fill keeps its lease',
-    file: 'libs/cache/scripts/fill.script.ts',
+    file: 'libs/cache/store/scripts/fill.script.ts',
     specs: store,
     find: "tellValue(lease, stored)\nredis.call('DEL', lease)",
     replace: '',
   },
   {
     name: 'an error ends a load that is not its own',
-    file: 'libs/cache/scripts/fail.script.ts',
+    file: 'libs/cache/store/scripts/fail.script.ts',
     specs: store,
     find: "if redis.call('HGET', lease, 'token') ~= token then return 0 end",
     replace: '',
   },
   {
     name: 'an error backs nobody off',
-    file: 'libs/cache/scripts/fail.script.ts',
+    file: 'libs/cache/store/scripts/fail.script.ts',
     specs: service,
     find: 'if backoffMs > 0 then',
     replace: 'if false then',
   },
   {
     name: 'everybody who asks may load',
-    file: 'libs/cache/scripts/ask.script.ts',
+    file: 'libs/cache/store/scripts/ask.script.ts',
     specs: store,
     find: 'if held[1] and held[1] ~= token then',
     replace: 'if false then',
   },
   {
     name: 'a resent question waits for itself',
-    file: 'libs/cache/scripts/ask.script.ts',
+    file: 'libs/cache/store/scripts/ask.script.ts',
     specs: store,
     find: 'held[1] and held[1] ~= token',
     replace: 'held[1]',
   },
   {
     name: 'who waits is not registered',
-    file: 'libs/cache/scripts/ask.script.ts',
+    file: 'libs/cache/store/scripts/ask.script.ts',
     specs: store,
     find: "redis.call('HSET', lease, 'w:' .. token, inbox)",
     replace: '',
   },
   {
     name: 'an invalidation leaves the lease',
-    file: 'libs/cache/scripts/lease.fragment.ts',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: store,
     find: "redis.call('DEL', lease)",
     replace: '',
   },
   {
     name: 'an invalidation does not tell the loading process',
-    file: 'libs/cache/scripts/lease.fragment.ts',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: store,
     find: "if held[1] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end",
     replace: '',
   },
   {
     name: 'a large value is pushed',
-    file: 'libs/cache/scripts/lease.fragment.ts',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: store,
     find: 'if #text <= ${INBOX_MAX_BYTES} then',
     replace: 'if true then',
   },
   {
     name: 'another lease is renewed',
-    file: 'libs/cache/scripts/renew.script.ts',
+    file: 'libs/cache/store/scripts/renew.script.ts',
     specs: store,
     find: 'if held[1] ~= token then return 0 end',
     replace: '',
@@ -146,57 +146,57 @@ export default [
   { ...reader, name: 'a tag spares flights that do not know of it', specs: tags, find: '!loading || ', replace: '' },
   {
     name: 'what cannot be stored keeps its lease',
-    file: 'libs/cache/cache-lease.ts',
-    specs: ['libs/cache/cache.lease.spec'],
+    file: 'libs/cache/loading/manual-load.ts',
+    specs: ['libs/cache/loading/manual-load.spec'],
     find: 'await this.#grant?.fail(error);\n      throw',
     replace: 'throw',
   },
   {
     name: 'an eviction ignores its version',
-    file: 'libs/cache/cache-evict.decorator.ts',
-    specs: ['libs/cache/cache-evict.decorator.spec'],
+    file: 'libs/cache/decorators/cache-evict.decorator.ts',
+    specs: ['libs/cache/decorators/cache-evict.decorator.spec'],
     find: 'version === undefined ? {} : { version };\n  const pending',
     replace: '{};\n  const pending',
   },
   { ...reader, name: 'a shutdown keeps its leases', find: 'grant.giveBack()', replace: 'grant.end(Promise.resolve())' },
   {
     name: 'a late grant is kept',
-    file: 'libs/cache/holdings.ts',
+    file: 'libs/cache/store/lease-releases.ts',
     specs: service,
     find: 'if (granted) void this.release(entry, token).catch(() => {});',
     replace: 'if (granted) void 0;',
   },
   {
     name: 'who waits has no timer',
-    file: 'libs/cache/wake-ups.ts',
+    file: 'libs/cache/loading/push-router.ts',
     specs: service,
     find: '      this.#times.set(this, timeoutMs, this.#clock.monoMs());\n',
     replace: '',
   },
   {
     name: 'only the first of several tokens hears',
-    file: 'libs/cache/wake-ups.ts',
+    file: 'libs/cache/loading/push-router.ts',
     specs: ['libs/cache/cache.(service|store|invalidation).spec'],
     find: "for (const token of tokens.split(' '))",
     replace: "for (const token of tokens.split(' ').slice(0, 1))",
   },
   {
     name: 'nobody asks again after a re-subscribe',
-    file: 'libs/cache/wake-ups.ts',
+    file: 'libs/cache/loading/push-router.ts',
     specs: service,
     find: '      this.wakeAll();\n',
     replace: '',
   },
   {
     name: 'callers share one object',
-    file: 'libs/cache/copies.ts',
+    file: 'libs/cache/local/decoded-copies.ts',
     specs: service,
     find: 'this.#taken = true;',
     replace: '',
   },
   {
     name: 'an override and what it inherits share a key',
-    file: 'libs/cache/default-keys.ts',
+    file: 'libs/cache/keys/default-keys.ts',
     specs: decorator,
     find: 'declaredBy === self.constructor ? className',
     replace: 'declaredBy !== null ? className',
@@ -211,7 +211,7 @@ export default [
 
   {
     name: 'objects of one class share a default key',
-    file: 'libs/cache/default-keys.ts',
+    file: 'libs/cache/keys/default-keys.ts',
     specs: decorator,
     find: 'other !== undefined && other.instance !== instance',
     replace: 'false',
@@ -245,7 +245,7 @@ export default [
   { ...holdings, name: 'who goes on alone stays queued', find: '} else if (woken) {', replace: '} else if (false) {' },
   {
     name: 'who waits no more stays queued',
-    file: 'libs/cache/scripts/leave-slot.script.ts',
+    file: 'libs/cache/store/scripts/leave-slot.script.ts',
     specs: store,
     find: "redis.call('ZREM', queue, token .. ' ' .. inbox)",
     replace: '',
@@ -259,21 +259,21 @@ export default [
   },
   {
     name: 'an error that Redis was not told of keeps its lease',
-    file: 'libs/cache/grant.ts',
+    file: 'libs/cache/loading/load-lease.ts',
     specs: giveBacks,
     find: 'failure).catch(() => {\n      this.release();\n    });',
     replace: 'failure).catch(() => {});',
   },
   {
     name: 'what Redis did not confirm is forgotten',
-    file: 'libs/cache/give-backs.ts',
+    file: 'libs/cache/store/release-retries.ts',
     specs: giveBacks,
     find: 'this.later(name, giveBack);\n      throw',
     replace: 'throw',
   },
   {
     name: 'what cannot be given back piles up',
-    file: 'libs/cache/give-backs.ts',
+    file: 'libs/cache/store/release-retries.ts',
     specs: giveBacks,
     find: 'if (this.#owed.size <= MOST) return;',
     replace: 'return;',
@@ -282,14 +282,14 @@ export default [
   // Epochs.
   {
     name: 'a renewal does not look at the epochs',
-    file: 'libs/cache/scripts/renew.script.ts',
+    file: 'libs/cache/store/scripts/renew.script.ts',
     specs: calledOff,
     find: 'if not current(held[2], held[3]) then',
     replace: 'if false then',
   },
   {
     name: 'who waits for a load that a renewal ended is not told',
-    file: 'libs/cache/scripts/renew.script.ts',
+    file: 'libs/cache/store/scripts/renew.script.ts',
     specs: calledOff,
     find: "tell(lease, 'again', '')",
     replace: '',
@@ -329,49 +329,49 @@ export default [
   },
   {
     name: 'old news ends a new load',
-    file: 'libs/cache/grant.ts',
+    file: 'libs/cache/loading/load-lease.ts',
     specs: calledOff,
     find: 'this.#lease.check();',
     replace: 'this.#request.void();',
   },
   {
     name: 'news of any tag has all loads renewed',
-    file: 'libs/cache/grant.ts',
+    file: 'libs/cache/loading/load-lease.ts',
     specs: calledOff,
     find: 'tags === undefined || options.tags.some((tag) => tags.includes(tag))',
     replace: 'options.tags !== tags',
   },
   {
     name: 'a clear is not noticed',
-    file: 'libs/cache/scripts/epoch.fragment.ts',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "if redis.call('GET', epoch) ~= named then return false end",
     replace: '',
   },
   {
     name: 'an invalidated tag is not noticed',
-    file: 'libs/cache/scripts/epoch.fragment.ts',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "if redis.call('GET', tagPrefix .. tag) ~= of then return false end",
     replace: '',
   },
   {
     name: 'a lost epoch comes back as it was',
-    file: 'libs/cache/scripts/epoch.fragment.ts',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "of = token .. '.' .. string.format('%.0f', nowUs)",
     replace: "of = 'first'",
   },
   {
     name: 'epochs live for ever',
-    file: 'libs/cache/scripts/epoch.fragment.ts',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "redis.call('SET', key, of, 'PX', 2 * keepMs)",
     replace: "redis.call('SET', key, of)",
   },
   {
     name: 'epochs do not outlive what names them',
-    file: 'libs/cache/scripts/epoch.fragment.ts',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "redis.call('PEXPIRE', key, 2 * keepMs)",
     replace: '',
@@ -406,7 +406,7 @@ export default [
   },
   {
     name: 'invalidated tags are remembered without end',
-    file: 'libs/cache/scripts/invalidate-tags.script.ts',
+    file: 'libs/cache/store/scripts/invalidate-tags.script.ts',
     specs: tags,
     find: 'if over > 0 then',
     replace: 'if false then',
@@ -420,70 +420,70 @@ export default [
   },
   {
     name: 'the quick look ignores a clear',
-    file: 'libs/cache/looks.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: [...tags, ...freshness],
     find: 'value.epoch === replies[0] &&',
     replace: '',
   },
   {
     name: 'the quick look ignores tags',
-    file: 'libs/cache/looks.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: tags,
     find: 'tag === tags[i] && value.tagEpochs[i] === replies[tagsAt[i] ?? 0]',
     replace: 'tag === tags[i]',
   },
   {
     name: 'the quick look takes what has other tags',
-    file: 'libs/cache/looks.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: tags,
     find: 'tag === tags[i] && value.tagEpochs[i] === replies[tagsAt[i] ?? 0]',
     replace: 'value.tagEpochs[i] === replies[tagsAt[i] ?? 0]',
   },
   {
     name: 'a look is a command of its own',
-    file: 'libs/cache/looks.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: looks,
     find: 'if (batch.full) this.#send(batch);',
     replace: 'this.#send(batch);',
   },
   {
     name: 'one command takes any number of keys',
-    file: 'libs/cache/looks.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: looks,
     find: 'this.keys.length >= KEYS_AT_ONCE || ',
     replace: '',
   },
   {
     name: 'large values share a command',
-    file: 'libs/cache/looks.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: looks,
     find: ' || this.#chars >= CHARS_AT_ONCE',
     replace: '',
   },
   {
     name: 'what a value was last is noted once',
-    file: 'libs/cache/hot-keys.ts',
-    specs: ['libs/cache/hot-keys.spec'],
+    file: 'libs/cache/store/recently-seen.ts',
+    specs: ['libs/cache/store/recently-seen.spec'],
     find: ' && known.chars === text.length',
     replace: '',
   },
   {
     name: 'all looks of a turn try a Redis that hangs',
-    file: 'libs/cache/cache.store.ts',
+    file: 'libs/cache/store/cache.store.ts',
     specs: looks,
     find: '    this.#breaker.admit();\n',
     replace: '',
   },
   {
     name: 'looks that failed wait for ever',
-    file: 'libs/cache/looks.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: looks,
     find: 'for (const { reject } of this.#looks) reject(error);',
     replace: 'void error;',
   },
   {
     name: 'turns of the event loop are one',
-    file: 'libs/cache/loop-turn.ts',
+    file: 'libs/cache/loading/event-loop-turn.ts',
     specs: freshness,
     find: 'this.#number++;',
     replace: '',
@@ -497,14 +497,14 @@ export default [
   },
   {
     name: 'tags of one text are two',
-    file: 'libs/cache/tags.ts',
+    file: 'libs/cache/store/tags.ts',
     specs: tags,
     find: 'return encodeURIComponent(tag);',
     replace: 'return tag;',
   },
   {
     name: 'a delete needs room',
-    file: 'libs/cache/scripts/invalidate-tags.script.ts',
+    file: 'libs/cache/store/scripts/invalidate-tags.script.ts',
     specs: tags,
     find: "redis.call('DEL', tagPrefix .. ARGV[i])",
     replace: "redis.call('SET', tagPrefix .. ARGV[i], 'none')",
@@ -570,7 +570,7 @@ export default [
   },
   {
     name: 'versions share a value',
-    file: 'libs/cache/cache.keys.ts',
+    file: 'libs/cache/store/cache.keys.ts',
     specs: freshness,
     find: 'version === undefined ? `:${key}` : `~v:${encodeURIComponent(version)}:${key}`',
     replace: '`:${key}${version === undefined ? "" : ""}`',
@@ -594,7 +594,7 @@ export default [
   },
   {
     name: 'the dead keep their slots',
-    file: 'libs/cache/scripts/slot.fragment.ts',
+    file: 'libs/cache/store/scripts/slot.fragment.ts',
     specs: limit,
     find: "redis.call('ZREMRANGEBYSCORE', slots, '-inf', nowMs)",
     replace: '',
@@ -615,28 +615,28 @@ export default [
   },
   {
     name: 'the dead are woken',
-    file: 'libs/cache/scripts/slot.fragment.ts',
-    specs: ['libs/cache/cache.limit.spec'],
+    file: 'libs/cache/store/scripts/slot.fragment.ts',
+    specs: ['libs/cache/loading/source-slot.spec'],
     find: "if redis.call('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) > 0 then most = most - 1 end",
     replace: "redis.call('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) most = most - 1",
   },
   {
     name: 'nobody is woken for a free slot',
-    file: 'libs/cache/scripts/leave-slot.script.ts',
+    file: 'libs/cache/store/scripts/leave-slot.script.ts',
     specs: limit,
     find: 'if freeSlots() > 0 then wakeQueued(1) end',
     replace: '',
   },
   {
     name: 'a slot is given back before its loader has ended',
-    file: 'libs/cache/grant.ts',
+    file: 'libs/cache/loading/load-lease.ts',
     specs: limit,
     find: 'void loaderEnded.then(() => this.#slot?.leave());',
     replace: 'void loaderEnded; this.#slot?.leave();',
   },
   {
     name: 'slots are not renewed',
-    file: 'libs/cache/slot.ts',
+    file: 'libs/cache/loading/source-slot.ts',
     specs: limit,
     find: 'timing.leaseMs / 3',
     replace: 'timing.leaseMs * 30',
@@ -645,36 +645,36 @@ export default [
   // Without Redis.
   {
     name: 'each call waits for a Redis that hangs',
-    file: 'libs/cache/breaker.ts',
-    specs: ['libs/cache/breaker.spec'],
+    file: 'libs/cache/store/circuit-breaker.ts',
+    specs: ['libs/cache/store/circuit-breaker.spec'],
     find: 'if (now < this.#retryAtMs) {',
     replace: 'if (false) {',
   },
   {
     name: 'a Redis that hung is never asked again',
-    file: 'libs/cache/breaker.ts',
-    specs: ['libs/cache/breaker.spec'],
+    file: 'libs/cache/store/circuit-breaker.ts',
+    specs: ['libs/cache/store/circuit-breaker.spec'],
     find: 'if (now < this.#retryAtMs) {',
     replace: 'if (true) {',
   },
   {
     ...flight,
     name: 'who wants the error gets the source',
-    specs: ['libs/cache/breaker.spec'],
+    specs: ['libs/cache/store/circuit-breaker.spec'],
     find: "if (this.order.options.onBackendDown === 'throw') throw error;",
     replace: '',
   },
   {
     name: 'a typo in cache.methods is silent',
     file: 'libs/cache/cache.service.ts',
-    specs: ['libs/cache/cache-stampede-safe.options.spec'],
+    specs: ['libs/cache/decorators/cache-stampede-safe.options.spec'],
     find: 'if (unmatched.length === 0) return;',
     replace: 'if (unmatched.length >= 0) return;',
   },
   {
     name: 'a load by hand is never passed on',
-    file: 'libs/cache/cache-lease.ts',
-    specs: ['libs/cache/cache.lease.spec'],
+    file: 'libs/cache/loading/manual-load.ts',
+    specs: ['libs/cache/loading/manual-load.spec'],
     find: 'this.#grant?.release();',
     replace: '',
   },
@@ -741,42 +741,42 @@ export default [
   {
     ...tier,
     name: 'a copy is shared by its callers',
-    file: 'libs/cache/local-copy.ts',
+    file: 'libs/cache/local/cloneable-value.ts',
     find: 'if (this.#pattern) return copy(this.#pattern);',
     replace: 'if (this.#pattern) return this.#pattern.value;',
   },
   {
     name: 'a delete is not announced',
-    file: 'libs/cache/scripts/delete.script.ts',
+    file: 'libs/cache/store/scripts/delete.script.ts',
     specs: local,
     find: "announce(sequence, channel, 'key', entry)",
     replace: '',
   },
   {
     name: 'a set is not announced',
-    file: 'libs/cache/scripts/set.script.ts',
+    file: 'libs/cache/store/scripts/set.script.ts',
     specs: local,
     find: "announce(sequence, channel, 'key', entry)",
     replace: '',
   },
   {
     name: 'an invalidated tag is not announced',
-    file: 'libs/cache/scripts/invalidate-tags.script.ts',
+    file: 'libs/cache/store/scripts/invalidate-tags.script.ts',
     specs: local,
     find: "announce(sequence, channel, 'tag', unpack(ARGV, rest + 1))",
     replace: '',
   },
   {
     name: 'a clear is not announced',
-    file: 'libs/cache/scripts/clear.script.ts',
+    file: 'libs/cache/store/scripts/clear.script.ts',
     specs: local,
     find: "announce(sequence, channel, 'all')",
     replace: '',
   },
   {
     name: 'a dead subscription counts as proven',
-    file: 'libs/redis/inbox.ts',
-    specs: ['libs/redis/inbox.spec'],
+    file: 'libs/redis/inbox/inbox.ts',
+    specs: ['libs/redis/inbox/inbox.spec'],
     find: '      this.#proven = NEVER;\n',
     replace: '',
   },
@@ -789,79 +789,79 @@ export default [
   },
   {
     name: 'what was tracked is not dropped',
-    file: 'libs/cache/local-tier.ts',
-    specs: ['libs/cache/cache.tracking.spec'],
+    file: 'libs/cache/local/local-tier.ts',
+    specs: ['libs/cache/local/client-tracking.spec'],
     find: 'else for (const key of keys) this.drop(key);',
     replace: '',
   },
   {
     name: 'a batch is loaded before all answers are there',
-    file: 'libs/cache/batch.ts',
-    specs: ['libs/cache/batch.spec'],
+    file: 'libs/cache/loading/batch-load.ts',
+    specs: ['libs/cache/loading/batch-load.spec'],
     find: 'if (this.undecided.size > 0 || this.#wanted',
     replace: 'if (this.#wanted',
   },
   {
     name: 'a batch waits for a slot that it holds itself',
-    file: 'libs/cache/flight.ts',
-    specs: ['libs/cache/batch.spec'],
+    file: 'libs/cache/loading/flight.ts',
+    specs: ['libs/cache/loading/batch-load.spec'],
     find: '    this.#queued = true;\n    this.order.onWait?.();',
     replace: '        this.#queued = true;',
   },
   {
     name: 'a bomb is unpacked',
-    file: 'libs/cache/compression.ts',
-    specs: ['libs/cache/compression.spec'],
+    file: 'libs/cache/store/compression.ts',
+    specs: ['libs/cache/store/compression.spec'],
     find: '{ maxOutputLength: UNPACKED_MAX_BYTES }',
     replace: '{}',
   },
   {
     name: 'a method that failed evicts',
-    file: 'libs/cache/cache-evict.decorator.ts',
-    specs: ['libs/cache/cache-evict.decorator.spec'],
+    file: 'libs/cache/decorators/cache-evict.decorator.ts',
+    specs: ['libs/cache/decorators/cache-evict.decorator.spec'],
     find: 'const result = await call.proceed();',
     replace: 'const result = await call.proceed().finally(() => evict(service, keysOf(eviction, call), []));',
   },
   {
     name: 'a raw set stores without its lock',
-    file: 'libs/cache/scripts/raw-set.script.ts',
-    specs: ['libs/cache/raw-cache.spec'],
+    file: 'libs/cache/store/scripts/raw-set.script.ts',
+    specs: ['libs/cache/cache.raw.spec'],
     find: "if token ~= '' and redis.call('GET', load) ~= token then return 0 end",
     replace: '',
   },
   {
     name: 'parts of a message are cut by characters where they are counted in bytes',
-    file: 'libs/redis/frame.ts',
-    specs: ['libs/redis/frame'],
+    file: 'libs/redis/inbox/frame.ts',
+    specs: ['libs/redis/inbox/frame'],
     find: 'text.length === message.length',
     replace: 'text.length > 0',
   },
   {
     name: 'what cannot be revived is stored',
-    file: 'libs/cache/grant.ts',
+    file: 'libs/cache/loading/load-lease.ts',
     specs: ['libs/cache/cache'],
     find: 'options.revive && new Copies(text, options.revive)',
     replace: 'undefined as Copies | undefined',
   },
   {
     name: 'of several requests of one process only the last is told',
-    file: 'libs/cache/scripts/lease.fragment.ts',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: ['libs/cache/'],
     find: "others and (others .. ' ' .. token) or token",
     replace: 'token',
   },
   {
     name: 'what is not there takes the last one along',
-    file: 'libs/redis/brief-map.ts',
+    file: 'libs/redis/collections/brief-map.ts',
     find: 'else if (this.#map.has(key)) this.#map = new Map();',
     replace: 'else this.#map = new Map();',
-    specs: ['libs/redis/brief-map.spec.ts'],
+    specs: ['libs/redis/collections/brief-map.spec.ts'],
   },
   {
     name: 'one that goes takes all others along',
-    file: 'libs/redis/brief-map.ts',
+    file: 'libs/redis/collections/brief-map.ts',
     find: 'if (this.#map.size > 1) this.#map.delete(key);',
     replace: 'if (this.#map.size > 2) this.#map.delete(key);',
-    specs: ['libs/redis/brief-map.spec.ts'],
+    specs: ['libs/redis/collections/brief-map.spec.ts'],
   },
 ];

@@ -1,22 +1,25 @@
 /** Faults in what keeps locks exclusive, fair and alive. */
-const waiting = { specs: ['libs/lock/waiting-room.(spec|clock)'] };
-const outage = { specs: ['libs/lock/waiting-room.outage'] };
+const waiting = { specs: ['libs/lock/acquiring/waiting-room.(spec|clock)'] };
+const outage = { specs: ['libs/lock/acquiring/waiting-room.outage'] };
 const service = { specs: ['libs/lock/lock.(service|held).spec'] };
-const late = { specs: ['libs/lock/late-requests'] };
-const minHold = { specs: ['libs/lock/min-hold'] };
-const races = { specs: ['libs/lock/lock.races'] };
-const known = { specs: ['libs/lock/known-locks'] };
-const lease = { file: 'libs/lock/lease.ts', specs: ['libs/lock/lease'] };
-const decorator = { specs: ['libs/lock/with-lock'] };
-const grant = 'libs/lock/scripts/grant.lua.ts';
-const raw = { file: 'libs/lock/scripts/raw.scripts.ts', specs: ['libs/lock/raw-locks'] };
-const operating = { file: 'libs/lock/scripts/force-release.script.ts', specs: ['libs/lock/lock.operating'] };
-const stats = { specs: ['libs/lock/lock.stats'] };
-const fenced = { file: 'libs/lock/scripts/fenced.scripts.ts', specs: ['libs/lock/fenced-keys'] };
+const late = { specs: ['libs/lock/acquiring/late-requests'] };
+const minHold = { specs: ['libs/lock/held/min-hold'] };
+const races = { specs: ['libs/lock/acquiring/races'] };
+const known = { specs: ['libs/lock/store/lock-key-cache'] };
+const lease = { file: 'libs/lock/held/lease.ts', specs: ['libs/lock/held/lease'] };
+const decorator = { specs: ['libs/lock/(decorators|cron)/with-lock'] };
+const grant = 'libs/lock/store/scripts/grant.fragment.ts';
+const raw = { file: 'libs/lock/store/scripts/raw.scripts.ts', specs: ['libs/lock/lock.raw'] };
+const operating = { file: 'libs/lock/store/scripts/force-release.script.ts', specs: ['libs/lock/observe/operating'] };
+const stats = { specs: ['libs/lock/observe/lock.stats'] };
+const fenced = { file: 'libs/lock/store/scripts/fenced.scripts.ts', specs: ['libs/lock/fenced-keys'] };
 const errors = { specs: ['libs/lock/lock.errors'] };
-const silence = { file: 'libs/redis/silence-guard.ts', specs: ['libs/redis/silence-guard'] };
-const server = { file: 'libs/redis/server-check.ts', specs: ['libs/redis/server-check'] };
-const handOver = 'libs/lock/scripts/hand-over.lua.ts';
+const silence = {
+  file: 'libs/redis/connection/stalled-socket-guard.ts',
+  specs: ['libs/redis/connection/stalled-socket-guard'],
+};
+const server = { file: 'libs/redis/connection/server-check.ts', specs: ['libs/redis/connection/server-check'] };
+const handOver = 'libs/lock/store/scripts/hand-over.fragment.ts';
 
 export default [
   {
@@ -50,7 +53,7 @@ export default [
   {
     ...service,
     name: 'the record of an extended lease is left behind',
-    file: 'libs/lock/lock.ts',
+    file: 'libs/lock/held/lock.ts',
     find: 'this.#lease.isExtended',
     replace: 'false',
   },
@@ -71,14 +74,14 @@ export default [
   {
     ...service,
     name: 'a release that is late frees what another holds',
-    file: 'libs/lock/scripts/release.script.ts',
+    file: 'libs/lock/store/scripts/release.script.ts',
     find: " and call('GET', lock) == nonce",
     replace: '',
   },
   {
     ...minHold,
     name: 'the short way of a release forgets minHoldMs',
-    file: 'libs/lock/scripts/release.script.ts',
+    file: 'libs/lock/store/scripts/release.script.ts',
     find: 'local had = not minHold and',
     replace: 'local had =',
   },
@@ -91,7 +94,7 @@ export default [
   {
     ...service,
     name: 'a release leaves the lock free',
-    file: 'libs/lock/scripts/release.script.ts',
+    file: 'libs/lock/store/scripts/release.script.ts',
     find: '  settle({})\n',
     replace: '',
   },
@@ -119,36 +122,42 @@ export default [
   {
     ...waiting,
     name: 'who was passed over goes to the end',
-    file: 'libs/lock/scripts/heartbeat.script.ts',
+    file: 'libs/lock/store/scripts/heartbeat.script.ts',
     find: 'enqueue(nonce, owner, ttl, floor, inbox, place)',
     replace: "enqueue(nonce, owner, ttl, floor, inbox, '0')",
   },
-  { ...waiting, name: 'a stale push is believed', file: 'libs/lock/waiter.ts', find: 'token > fence && ', replace: '' },
+  {
+    ...waiting,
+    name: 'a stale push is believed',
+    file: 'libs/lock/acquiring/waiter.ts',
+    find: 'token > fence && ',
+    replace: '',
+  },
   {
     ...waiting,
     name: 'a grant for nobody is kept',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (!this.#held.has(identity.nonce)) this.#giveBack.add(identity, ttlMs);',
     replace: '',
   },
   {
     ...outage,
     name: 'a release that failed is forgotten',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);',
     replace: '',
   },
   {
     ...waiting,
     name: 'nobody asks again after a new subscription',
-    file: 'libs/lock/waiting-room.ts',
+    file: 'libs/lock/acquiring/waiting-room.ts',
     find: 'this.#heartbeatAtMs = 0;',
     replace: '',
   },
   {
     ...waiting,
     name: 'what a late heartbeat was granted is kept',
-    file: 'libs/lock/waiting-room.ts',
+    file: 'libs/lock/acquiring/waiting-room.ts',
     find: 'if (!waiter.waiting) this.#told.unwanted(waiter.request, waiter.request.ttlMs);\n    else',
     replace: 'if (!waiter.waiting) return;\n    else',
   },
@@ -162,30 +171,30 @@ export default [
   {
     ...lease,
     name: 'a sleeping machine is not noticed',
-    file: 'libs/lock/instant.ts',
+    file: 'libs/redis/time/instant.ts',
     find: 'Math.max(now.monoMs - from.monoMs, now.wallMs - from.wallMs)',
     replace: 'now.monoMs - from.monoMs',
   },
   {
     ...service,
     name: 'a lost lock is not told',
-    file: 'libs/lock/current-lock.ts',
+    file: 'libs/lock/held/current-lock.ts',
     find: 'lock.assertHeld();\n    return',
     replace: 'return',
   },
   {
     ...decorator,
     name: 'a tick is not remembered',
-    file: 'libs/lock/scripts/acquire-tick.script.ts',
+    file: 'libs/lock/store/scripts/acquire-tick.script.ts',
     find: 'if done and by ~= nonce and tonumber(done) >= instant then return 2 end',
     replace: '',
   },
   {
     name: 'a late run takes the next tick for its own',
-    file: 'libs/lock/cron-instants.ts',
+    file: 'libs/lock/cron/cron-instants.ts',
     find: 'fired ? previous(time, nowMs, DAY_MS) : nearest(time, nowMs)',
     replace: 'nearest(time, nowMs)',
-    specs: ['libs/lock/cron-instants'],
+    specs: ['libs/lock/cron/cron-instants'],
   },
 
   // Operating: the plain recipe, a forced release, what is told of a lock, fenced writes, the look at the server.
@@ -205,7 +214,7 @@ export default [
   {
     ...raw,
     name: 'a raw acquisition overwrites',
-    file: 'libs/lock/lock.store.ts',
+    file: 'libs/lock/store/lock.store.ts',
     find: "[lock, owner, 'PX', ttlMs, 'NX']",
     replace: "[lock, owner, 'PX', ttlMs]",
   },
@@ -230,49 +239,49 @@ export default [
   {
     ...operating,
     name: 'a forced release that is told early is forgotten',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();',
     replace: '',
   },
   {
     ...operating,
     name: 'a forced release ends a later grant',
-    file: 'libs/lock/forced-locks.ts',
+    file: 'libs/lock/acquiring/early-force-releases.ts',
     find: '?.token === token',
     replace: ' !== undefined && token > 0',
   },
   {
     ...operating,
     name: 'the record of an earlier holder deceives',
-    file: 'libs/lock/scripts/acquire.reply.ts',
+    file: 'libs/lock/store/scripts/acquire.reply.ts',
     find: 'named === owner ? processOf(nonce)',
     replace: 'nonce ? processOf(nonce)',
   },
   {
     ...operating,
     name: 'a look reads every waiter',
-    file: 'libs/lock/scripts/inspect.script.ts',
+    file: 'libs/lock/store/scripts/inspect.script.ts',
     find: '${WAITERS_SHOWN - 1}',
     replace: '-1',
   },
   {
     ...stats,
     name: 'every name is remembered',
-    file: 'libs/lock/lock.stats.ts',
+    file: 'libs/lock/observe/lock.stats.ts',
     find: 'if (this.#young.size >= this.#size)',
     replace: 'if (this.#young.size >= Infinity)',
   },
   {
     ...stats,
     name: 'a message is made for nobody',
-    file: 'libs/lock/lock.events.ts',
+    file: 'libs/lock/observe/lock.events.ts',
     find: 'if (channels.acquired.hasSubscribers) ',
     replace: '',
   },
   {
     ...stats,
     name: 'an app that closes loses its locks',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: "lost === undefined || lost.reason === 'closed'",
     replace: 'lost === undefined',
   },
@@ -304,14 +313,14 @@ export default [
   {
     ...errors,
     name: 'an outage is told without the lock',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'isTransient(error) ? new LockUnavailableError(name, action, error) : error',
     replace: 'error',
   },
   {
     ...errors,
     name: "a nested lock's timeout is taken for one's own",
-    file: 'libs/lock/with-lock.decorator.ts',
+    file: 'libs/lock/decorators/with-lock.decorator.ts',
     find: "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);",
     replace:
       "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);\n      if (lock) return await this.#service.run(lock, () => this.#call.proceed());",
@@ -334,14 +343,14 @@ export default [
   {
     ...silence,
     name: 'no greeting at all is waited for',
-    file: 'libs/redis/link.ts',
+    file: 'libs/redis/connection/link.ts',
     find: 'guard?.watch();\n    client.on',
     replace: '{};\n    client.on',
   },
   {
     name: 'a command alone waits for the end of its turn',
-    file: 'libs/redis/link.ts',
-    specs: ['libs/redis/link.spec'],
+    file: 'libs/redis/connection/link.ts',
+    specs: ['libs/redis/connection/link.spec'],
     find: 'if (this.#inFlight.isEmpty) return;',
     replace: '',
   },
@@ -351,28 +360,28 @@ export default [
   {
     ...server,
     name: 'strict only warns',
-    file: 'libs/redis/connection.ts',
+    file: 'libs/redis/connection/connection.ts',
     find: "if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);",
     replace: '',
   },
   {
     ...operating,
     name: 'locks do not mind eviction',
-    file: 'libs/lock/lock.store.ts',
+    file: 'libs/lock/store/lock.store.ts',
     find: "connection.keeps('locks');",
     replace: '',
   },
   {
     ...late,
     name: 'a late renewal cuts an extension',
-    file: 'libs/lock/scripts/renew.script.ts',
+    file: 'libs/lock/store/scripts/renew.script.ts',
     find: 'if asked < known then return 1 end',
     replace: '',
   },
   {
     ...late,
     name: 'an extension is not numbered in Redis',
-    file: 'libs/lock/scripts/renew.script.ts',
+    file: 'libs/lock/store/scripts/renew.script.ts',
     find: 'if asked > known then',
     replace: 'if false then',
   },
@@ -386,7 +395,7 @@ export default [
   {
     ...late,
     name: 'a tick granted without an answer is lost',
-    file: 'libs/lock/scripts/acquire-tick.script.ts',
+    file: 'libs/lock/store/scripts/acquire-tick.script.ts',
     find: 'by ~= nonce and ',
     replace: '',
   },
@@ -400,35 +409,35 @@ export default [
   {
     ...minHold,
     name: 'a lock is free at its release whatever was agreed',
-    file: 'libs/lock/scripts/release.script.ts',
+    file: 'libs/lock/store/scripts/release.script.ts',
     find: 'if left > 0 then',
     replace: 'if false then',
   },
   {
     ...minHold,
     name: 'minHoldMs counts from the release',
-    file: 'libs/lock/scripts/release.script.ts',
+    file: 'libs/lock/store/scripts/release.script.ts',
     find: ' - math.max(heldUs, 0) / 1000)',
     replace: ')',
   },
   {
     ...minHold,
     name: 'nobody is told of a long hold',
-    file: 'libs/lock/lease.ts',
+    file: 'libs/lock/held/lease.ts',
     find: 'this.#holder.heldTooLong();',
     replace: '',
   },
   {
     ...decorator,
     name: 'an interval runs once per instance',
-    file: 'libs/lock/with-lock.decorator.ts',
+    file: 'libs/lock/decorators/with-lock.decorator.ts',
     find: '...this.#pace(), ',
     replace: '',
   },
   {
     ...known,
     name: 'what a process has seen is not told',
-    file: 'libs/lock/lock.store.ts',
+    file: 'libs/lock/store/lock.store.ts',
     find: 'floor: keys.floor, inbox',
     replace: "floor: '0', inbox",
   },
@@ -442,7 +451,7 @@ export default [
   {
     ...known,
     name: 'every name is known for ever',
-    file: 'libs/lock/known-locks.ts',
+    file: 'libs/lock/store/lock-key-cache.ts',
     find: 'this.#young.size >= this.#size',
     replace: 'false',
   },
@@ -456,7 +465,7 @@ export default [
   {
     ...waiting,
     name: 'nobody looks on after sixty-four dead waiters',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (answer.released && answer.unsettled) void this.#room.passOn(keys);',
     replace: '',
   },
@@ -470,56 +479,56 @@ export default [
   {
     ...service,
     name: 'each lock has a heartbeat of its own',
-    file: 'libs/lock/waiting-room.ts',
+    file: 'libs/lock/acquiring/waiting-room.ts',
     find: 'const LOCKS_PER_CALL = 128;',
     replace: 'const LOCKS_PER_CALL = 1;',
   },
   {
     ...lease,
     name: 'a step of the wall clock is not looked for',
-    file: 'libs/redis/due-times.ts',
+    file: 'libs/redis/time/deadline-queue.ts',
     find: 'Math.min(atMs, now + LOOK_EVERY_MS)',
     replace: 'atMs',
   },
   {
     ...waiting,
     name: 'a push that is faster than the answer is given away',
-    file: 'libs/lock/waiting-room.ts',
+    file: 'libs/lock/acquiring/waiting-room.ts',
     find: 'if (this.#joining === 0) return false;',
     replace: 'if (this.#joining >= 0) return false;',
   },
   {
     ...waiting,
     name: 'what is granted twice at once is given back',
-    file: 'libs/lock/waiter.ts',
+    file: 'libs/lock/acquiring/waiter.ts',
     find: 'this.#resolve(this.#hold({ ...grant, at }));',
     replace: 'queueMicrotask(() => queueMicrotask(() => this.#resolve(this.#hold({ ...grant, at }))));',
   },
   {
     ...races,
     name: 'what goes back takes a lock that is held since',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'this.#giveBack.keep(nonce);',
     replace: '',
   },
   {
     ...races,
     name: 'what goes back ends what is kept from others',
-    file: 'libs/lock/scripts/release.script.ts',
+    file: 'libs/lock/store/scripts/release.script.ts',
     find: 'if generation(nonce) == ${LET_GO} then return 1 end',
     replace: '',
   },
   {
     ...races,
     name: 'a body begins under a lost lock',
-    file: 'libs/lock/current-lock.ts',
+    file: 'libs/lock/held/current-lock.ts',
     find: 'lock.assertHeld();\n    const result',
     replace: 'const result',
   },
   {
     ...races,
     name: 'a shutdown does not wait for attempts',
-    file: 'libs/lock/lock.keeper.ts',
+    file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (this.#attempts === 0) this.#attempted?.();\n    await',
     replace: 'this.#attempted?.();\n    await',
   },
@@ -537,9 +546,9 @@ export default [
   },
   {
     name: 'a process that is started in the hour that comes twice runs a job once more',
-    file: 'libs/lock/cron-instants.ts',
+    file: 'libs/lock/cron/cron-instants.ts',
     find: 'ofFirstComing(time, found) : found',
     replace: 'found : found',
-    specs: ['libs/lock/cron-instants'],
+    specs: ['libs/lock/cron/cron-instants'],
   },
 ];

@@ -1,31 +1,34 @@
 /** Faults in what keeps tasks from being lost, doubled or settled twice. */
-const scripts = ['libs/queue/scripts/scripts', 'libs/queue/scripts/settle-failure'];
-const settle = { file: 'libs/queue/scripts/settle-failure.script.ts', specs: scripts };
-const fragments = { file: 'libs/queue/scripts/fragments.ts', specs: ['libs/queue/scripts/'] };
-const reap = { file: 'libs/queue/scripts/reap.script.ts', specs: ['libs/queue/scripts/reap'] };
-const reconcile = { file: 'libs/queue/scripts/reconcile.script.ts', specs: scripts };
-const janitor = { file: 'libs/queue/scripts/janitor.script.ts', specs: ['libs/queue/scripts/janitor'] };
-const handBack = { file: 'libs/queue/scripts/hand-back.script.ts', specs: scripts };
-const lease = { file: 'libs/queue/lease.ts', specs: ['libs/queue/lease'] };
-const worker = { file: 'libs/queue/worker.ts' };
-const byHand = ['libs/queue/worker.spec'];
-const recovery = ['libs/queue/recovery'];
-const consuming = ['libs/queue/consuming.spec'];
-const outage = ['libs/queue/consuming.outage'];
-const drain = ['libs/queue/drain'];
+const scripts = ['libs/queue/store/scripts/scripts', 'libs/queue/store/scripts/settle-failure'];
+const settle = { file: 'libs/queue/store/scripts/settle-failure.script.ts', specs: scripts };
+const fragments = { file: 'libs/queue/store/scripts/fragments.ts', specs: ['libs/queue/store/scripts/'] };
+const reap = { file: 'libs/queue/store/scripts/reap.script.ts', specs: ['libs/queue/store/scripts/reap'] };
+const reconcile = { file: 'libs/queue/store/scripts/reconcile.script.ts', specs: scripts };
+const janitor = { file: 'libs/queue/store/scripts/janitor.script.ts', specs: ['libs/queue/store/scripts/janitor'] };
+const handBack = { file: 'libs/queue/store/scripts/hand-back.script.ts', specs: scripts };
+const lease = { file: 'libs/queue/worker/worker-lease.ts', specs: ['libs/queue/worker/worker-lease'] };
+const worker = { file: 'libs/queue/worker/worker.ts' };
+const byHand = ['libs/queue/worker/worker.spec'];
+const recovery = ['libs/queue/worker/recovery'];
+const consuming = ['libs/queue/worker/consuming.spec'];
+const outage = ['libs/queue/worker/consuming.outage'];
+const drain = ['libs/queue/worker/drain'];
 const raw = ['libs/queue/queue.raw'];
-const letters = ['libs/queue/dead-letters'];
-const operations = ['libs/queue/queue.operations'];
-const pause = ['libs/queue/pause'];
-const delaying = ['libs/queue/scripts/delays'];
-const putOff = { file: 'libs/queue/scripts/fragments.ts', specs: delaying };
-const promote = { file: 'libs/queue/scripts/promote.script.ts', specs: delaying };
-const promoter = { file: 'libs/queue/loops/promoter.ts', specs: ['libs/queue/delays.spec'] };
-const verdict = { file: 'libs/queue/verdict.ts', specs: ['libs/queue/verdict'] };
-const groups = ['libs/queue/groups.spec'];
-const large = ['libs/queue/large-payloads'];
-const connection = { file: 'libs/redis/connection.ts', specs: ['libs/redis/connection.failover'] };
-const pace = { file: 'libs/queue/pace.ts', specs: ['libs/queue/pace'] };
+const letters = ['libs/queue/admin/dead-letters'];
+const operations = ['libs/queue/admin/queue.operations'];
+const pause = ['libs/queue/admin/pause'];
+const delaying = ['libs/queue/store/scripts/delays'];
+const putOff = { file: 'libs/queue/store/scripts/fragments.ts', specs: delaying };
+const promote = { file: 'libs/queue/store/scripts/promote.script.ts', specs: delaying };
+const promoter = { file: 'libs/queue/worker/loops/delayed-promoter.ts', specs: ['libs/queue/worker/delays.spec'] };
+const verdict = { file: 'libs/queue/worker/retry-policy.ts', specs: ['libs/queue/worker/retry-policy'] };
+const groups = ['libs/queue/worker/groups.spec'];
+const large = ['libs/queue/worker/large-payloads'];
+const connection = {
+  file: 'libs/redis/connection/connection.ts',
+  specs: ['libs/redis/connection/connection.failover'],
+};
+const pace = { file: 'libs/queue/worker/adaptive-prefetch.ts', specs: ['libs/queue/worker/adaptive-prefetch'] };
 
 export default [
   { ...settle, name: 'a failure is settled by whoever', find: 'pending[2] ~= consumer or', replace: '' },
@@ -64,7 +67,7 @@ export default [
     replace: 'capacity',
   },
   {
-    file: 'libs/queue/scripts/renew.script.ts',
+    file: 'libs/queue/store/scripts/renew.script.ts',
     specs: scripts,
     name: 'on a full server nobody lives',
     find: "redis.call('ZREM', alive, consumer)",
@@ -133,56 +136,56 @@ export default [
     specs: byHand,
   },
   {
-    file: 'libs/queue/slots.ts',
+    file: 'libs/queue/worker/concurrency-window.ts',
     name: 'more run than were asked for',
     find: 'this.running < this.#concurrency && ',
     replace: '',
     specs: consuming,
   },
   {
-    file: 'libs/queue/audit.ts',
+    file: 'libs/queue/worker/loops/reconcile.ts',
     name: 'what others took over is kept',
     find: 'worker.keepOnly(pending);',
     replace: '',
     specs: byHand,
   },
   {
-    file: 'libs/queue/audit.ts',
+    file: 'libs/queue/worker/loops/reconcile.ts',
     name: 'lost deliveries stay lost',
     find: 'worker.accept(lost);',
     replace: '',
     specs: recovery,
   },
   {
-    file: 'libs/queue/upkeep.ts',
+    file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'early tasks are skipped',
     find: "group, '0', 'MKSTREAM'",
     replace: "group, '$', 'MKSTREAM'",
     specs: consuming,
   },
   {
-    file: 'libs/queue/loops/reader.ts',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'a queue with credit waits for the others',
     find: 'this.#reading?.has(worker) !== true) this.interrupt();',
     replace: 'this.#reading === undefined) this.interrupt();',
     specs: consuming,
   },
   {
-    file: 'libs/queue/loops/reader.ts',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'one sick stream stops all',
     find: 'for (const worker of ready) worker.open = false;',
     replace: '',
     specs: outage,
   },
   {
-    file: 'libs/queue/crew.ts',
+    file: 'libs/queue/worker/worker-pool.ts',
     name: 'what did not start waits for the slowest task',
     find: 'await Promise.all(this.#workers.map((worker) => this.#giveUnstarted(worker)));',
     replace: '',
     specs: drain,
   },
   {
-    file: 'libs/queue/crew.ts',
+    file: 'libs/queue/worker/worker-pool.ts',
     name: 'a stop does not wait',
     find: 'await this.#within(this.#options.drainMs, (worker) => worker.finished());',
     replace: '',
@@ -196,14 +199,14 @@ export default [
     specs: drain,
   },
   {
-    file: 'libs/queue/scripts/raw-retry.script.ts',
+    file: 'libs/queue/store/scripts/raw-retry.script.ts',
     name: 'a raw retry multiplies the task',
     find: "if group ~= '' and redis.call('XACK', stream, group, id) == 0 then return false end",
     replace: '',
     specs: raw,
   },
   {
-    file: 'libs/queue/scripts/raw-retry.script.ts',
+    file: 'libs/queue/store/scripts/raw-retry.script.ts',
     name: 'a raw retry that cannot be written is lost',
     find: "kind ~= 'stream' and kind ~= 'none'",
     replace: 'false',
@@ -217,102 +220,102 @@ export default [
     specs: raw,
   },
   {
-    file: 'libs/queue/scripts/redrive.script.ts',
+    file: 'libs/queue/store/scripts/redrive.script.ts',
     name: 'two operators bring a dead letter back twice',
     find: "letter and redis.call('XDEL', dead, ARGV[i]) == 1",
     replace: 'letter',
     specs: letters,
   },
   {
-    file: 'libs/queue/scripts/redrive.script.ts',
+    file: 'libs/queue/store/scripts/redrive.script.ts',
     name: 'all groups get what one gave up',
     find: '#readers > 1 and retryStream or stream',
     replace: 'stream',
     specs: letters,
   },
   {
-    file: 'libs/queue/dead-letters.ts',
+    file: 'libs/queue/admin/dead-letters.ts',
     name: 'what dies while letters are brought back is brought back as well',
     find: 'this.#read(undefined, newest[0])',
     replace: 'this.#read()',
     specs: letters,
   },
   {
-    file: 'libs/queue/scripts/counts.script.ts',
+    file: 'libs/queue/store/scripts/counts.script.ts',
     name: 'what was handed back is not counted as waiting',
     find: 'waiting = waiting + handedBack',
     replace: '',
     specs: operations,
   },
   {
-    file: 'libs/queue/scripts/counts.script.ts',
+    file: 'libs/queue/store/scripts/counts.script.ts',
     name: 'waiting tasks are counted by the lag of Redis',
     find: "if groups == 1 then waiting = waiting + redis.call('XLEN', stream) - info.pending",
     replace: 'if groups == 1 then waiting = waiting + (tonumber(info.lag) or 0)',
     specs: operations,
   },
   {
-    file: 'libs/queue/scripts/remove.script.ts',
+    file: 'libs/queue/store/scripts/remove.script.ts',
     name: 'a task is removed from under its worker',
     find: 'if pending[2] ~= released then return 0 end',
     replace: '',
     specs: operations,
   },
   {
-    file: 'libs/queue/scripts/find.script.ts',
+    file: 'libs/queue/store/scripts/find.script.ts',
     name: "a dead letter's entry passes for another task",
     find: 'if letters == 1 and original then return original == id end',
     replace: 'if original == id then return true end',
     specs: operations,
   },
   {
-    file: 'libs/queue/worker.ts',
+    file: 'libs/queue/worker/worker.ts',
     name: 'a paused queue is read',
     find: ' && !this.lease.paused &&',
     replace: ' &&',
     specs: pause,
   },
   {
-    file: 'libs/queue/upkeep.ts',
+    file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'on a paused queue the dead are inherited',
     find: ' && !worker.lease.paused)',
     replace: ')',
     specs: pause,
   },
   {
-    file: 'libs/queue/scripts/pause.script.ts',
+    file: 'libs/queue/store/scripts/pause.script.ts',
     name: 'nobody is told of a pause',
     find: "redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)",
     replace: '',
     specs: pause,
   },
   {
-    file: 'libs/redis/down-first.ts',
+    file: 'libs/redis/destroy-module-first.ts',
     name: "the root module's database closes before the tasks are done",
     find: 'module.distance = -1',
     replace: 'void module',
     specs: drain,
   },
   {
-    file: 'libs/queue/standard-schema.ts',
+    file: 'libs/queue/task/standard-schema.ts',
     name: 'the handler gets what was sent, not what the schema makes of it',
     find: 'if (result.issues === undefined) return result.value;',
     replace: 'if (result.issues === undefined) return payload;',
-    specs: ['libs/queue/standard-schema'],
+    specs: ['libs/queue/task/standard-schema'],
   },
   {
-    file: 'libs/queue/verdict.ts',
+    file: 'libs/queue/worker/retry-policy.ts',
     name: 'what the schema refuses is tried again',
     find: "if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { fate: 'dead', retryCount, reason: 'bad-payload' };",
     replace: '',
-    specs: ['libs/queue/standard-schema'],
+    specs: ['libs/queue/task/standard-schema'],
   },
   {
-    file: 'libs/queue/handler-run.ts',
+    file: 'libs/queue/handlers/handler-run.ts',
     name: 'tasks see the asynchronous context of those before them',
     find: "new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, task)",
     replace: 'traced(task)',
-    specs: ['libs/queue/handler-calls'],
+    specs: ['libs/queue/handlers/handler-calls'],
   },
   {
     ...settle,
@@ -409,20 +412,20 @@ export default [
   {
     ...worker,
     name: 'nobody is told what was handed back',
-    file: 'libs/queue/scripts/hand-back.script.ts',
+    file: 'libs/queue/store/scripts/hand-back.script.ts',
     specs: drain,
     find: "if #returned > 0 then tell('queue:released', stream) end",
     replace: '',
   },
   {
-    file: 'libs/queue/time-limit.ts',
+    file: 'libs/queue/worker/time-limit.ts',
     name: 'a handler that hangs keeps its place',
-    specs: ['libs/queue/delays.spec'],
+    specs: ['libs/queue/worker/delays.spec'],
     find: 'reject(late);',
     replace: '',
   },
   {
-    file: 'libs/queue/publisher.ts',
+    file: 'libs/queue/publish/publisher.ts',
     name: 'what may have been published counts as not published',
     specs: ['libs/queue/queue.service'],
     find: "return { state: isUnknown(sent.reason) ? 'unknown' : 'not-sent' };",
@@ -489,46 +492,46 @@ export default [
     replace: "'LIMIT', 0)",
   },
   {
-    file: 'libs/queue/janitor.ts',
+    file: 'libs/queue/worker/loops/janitor.ts',
     name: 'the retries of a group are nobody’s',
     find: 'retries.wanted = true',
     replace: 'retries.wanted = false',
-    specs: ['libs/queue/groups'],
+    specs: ['libs/queue/worker/groups'],
   },
   {
-    file: 'libs/queue/upkeep.ts',
+    file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'under suspicion, a queue whose group is gone stays sick',
     find: "if (isReplyError(error, '')) worker.open = false;",
     replace: '',
-    specs: ['libs/queue/healing'],
+    specs: ['libs/queue/worker/healing'],
   },
   {
-    file: 'libs/queue/upkeep.ts',
+    file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'what several groups are done with waits for a lease',
     find: 'auditing || (sweeping && this.#untidy.has(worker))',
     replace: 'false',
-    specs: ['libs/queue/groups'],
+    specs: ['libs/queue/worker/groups'],
   },
   {
-    file: 'libs/queue/loops/reader.ts',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'a half-open socket reads on',
     find: "await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);",
     replace: '',
     specs: recovery,
   },
   {
-    file: 'libs/queue/loops/reader.ts',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'what a dead socket was handed waits for a lease',
     find: 'upkeep.reconnected(killed);',
     replace: '',
     specs: recovery,
   },
   {
-    file: 'libs/queue/handler.registry.ts',
+    file: 'libs/queue/handlers/handler.registry.ts',
     name: 'a second group of a queue is refused',
     find: 'handler.options.group === options.group',
     replace: 'handler.options !== options',
-    specs: ['libs/queue/groups'],
+    specs: ['libs/queue/worker/groups'],
   },
   {
     ...fragments,
@@ -556,21 +559,21 @@ export default [
     replace: 'buried[#buried + 1] = id\n        bury(',
   },
   {
-    file: 'libs/queue/dead-letters.ts',
+    file: 'libs/queue/admin/dead-letters.ts',
     name: 'what no group gave up is brought back to nobody',
     find: "group === '' ? this.#keys : ",
     replace: '',
     specs: letters,
   },
   {
-    file: 'libs/queue/scripts/find.script.ts',
+    file: 'libs/queue/store/scripts/find.script.ts',
     name: 'a task is found by any id in its meta',
     find: 'carried = idIn(row[2][i + 1])',
     replace: `carried = string.match(row[2][i + 1], '"id":"([^"]+)"')`,
     specs: operations,
   },
   {
-    file: 'libs/queue/scripts/workers.script.ts',
+    file: 'libs/queue/store/scripts/workers.script.ts',
     name: 'workers on retries look idle',
     find: 'for i = 3, #KEYS do count(KEYS[i]) end',
     replace: '',
@@ -581,7 +584,7 @@ export default [
     name: 'nobody looks whether tasks may be evicted',
     find: "connection.keeps('tasks');",
     replace: '',
-    specs: ['libs/queue/healing'],
+    specs: ['libs/queue/worker/healing'],
   },
   {
     ...worker,
@@ -598,88 +601,88 @@ export default [
     specs: byHand,
   },
   {
-    file: 'libs/redis/in-flight.ts',
+    file: 'libs/redis/connection/in-flight.ts',
     name: 'for each length of a blocking read, one reply is kept',
     find: 'new Place(Infinity, nobody)',
     replace: 'new Place(Infinity, () => {})',
-    specs: ['libs/redis/in-flight'],
+    specs: ['libs/redis/connection/in-flight'],
   },
   {
-    file: 'libs/queue/loops/reader.ts',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
     specs: consuming,
     name: "an acknowledgement ends the read of a queue for the sake of its group's idle retries",
     find: 'worker.readable && this.#reading?.has',
     replace: 'this.#reading?.has',
   },
   {
-    file: 'libs/queue/scripts/redrive.script.ts',
+    file: 'libs/queue/store/scripts/redrive.script.ts',
     name: 'letters are given to a group that does not read the queue',
     find: 'if #readers > 0 and not reads then return { 0, readers } end',
     replace: '',
     specs: letters,
   },
   {
-    file: 'libs/queue/dead-letters.ts',
+    file: 'libs/queue/admin/dead-letters.ts',
     name: 'nobody is told of letters that cannot go back',
     find: 'if (unread.size > 0) throw noGroup(this.#queue, moved, unread);',
     replace: '',
     specs: letters,
   },
   {
-    file: 'libs/queue/dead-letters.ts',
+    file: 'libs/queue/admin/dead-letters.ts',
     name: 'large letters go back by the hundred',
     find: '&& bytes < PAGE_BYTES',
     replace: '',
     specs: large,
   },
   {
-    file: 'libs/queue/page-size.ts',
+    file: 'libs/queue/admin/page-size.ts',
     name: 'pages grow whatever their size',
     find: 'this.#count * GROWTH, fitting)',
     replace: 'this.#count * GROWTH)',
     specs: large,
   },
   {
-    file: 'libs/queue/queue.operations.ts',
+    file: 'libs/queue/admin/queue.operations.ts',
     name: 'a list is one reply',
     find: 'Math.min(size.count, limit - tasks.length)',
     replace: 'limit - tasks.length',
     specs: large,
   },
   {
-    file: 'libs/queue/scripts/find.script.ts',
+    file: 'libs/queue/store/scripts/find.script.ts',
     name: 'a search looks through large entries by the hundred',
     find: 'bytes = bytes + #row[2][i] + #row[2][i + 1]',
     replace: '',
     specs: large,
   },
   {
-    file: 'libs/queue/loops/reader.ts',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'a read of two streams brings more than there is room for',
     find: 'room.set(worker.slots, credit - taken.length);',
     replace: '',
     specs: groups,
   },
   {
-    file: 'libs/queue/loops/reader.ts',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'what is beyond the credit stays pending with a process that does not know it',
     find: 'if (beyond.length > 0) void upkeep.giveBack(worker, beyond);',
     replace: '',
     specs: groups,
   },
   {
-    file: 'libs/queue/queue.consumers.ts',
+    file: 'libs/queue/worker/queue.consumers.ts',
     name: 'options for a queue that nobody handles are silent',
     find: 'if (unmatched !== undefined) logger.warn(unmatched);',
     replace: '',
-    specs: ['libs/queue/task-handler.spec'],
+    specs: ['libs/queue/decorators/task-handler.decorator.spec'],
   },
   {
-    file: 'libs/queue/handler.registry.ts',
+    file: 'libs/queue/handlers/handler.registry.ts',
     name: 'a process that only publishes is warned of options for handlers',
     find: 'consumers === false || unmatched.length === 0',
     replace: 'unmatched.length === 0',
-    specs: ['libs/queue/task-handler.spec'],
+    specs: ['libs/queue/decorators/task-handler.decorator.spec'],
   },
   {
     ...connection,
@@ -701,21 +704,21 @@ export default [
   },
   {
     name: 'more begin than may be repeated',
-    file: 'libs/queue/slots.ts',
-    specs: ['libs/queue/worker.spec'],
+    file: 'libs/queue/worker/concurrency-window.ts',
+    specs: ['libs/queue/worker/worker.spec'],
     find: ' && this.held - this.#waiting < this.#window',
     replace: '',
   },
   {
     name: 'the next read waits for the acknowledgement',
-    file: 'libs/queue/acks.ts',
-    specs: ['libs/queue/worker.spec'],
+    file: 'libs/queue/worker/ack-batcher.ts',
+    specs: ['libs/queue/worker/worker.spec'],
     find: 'this.#options.onFinished();',
     replace: '',
   },
   {
     name: 'what a sweep had no room for waits for the next one',
-    file: 'libs/queue/upkeep.ts',
+    file: 'libs/queue/worker/loops/maintenance.ts',
     specs: pause,
     find: 'return this.#short.has(worker) && worker.readable;',
     replace: 'return this.#short.has(worker) && worker.waiting < 0;',

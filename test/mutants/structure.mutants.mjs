@@ -3,21 +3,21 @@ const specs = ['test/e2e/structure'];
 
 export default [
   {
-    file: 'libs/queue/crew.ts',
+    file: 'libs/queue/worker/worker-pool.ts',
     name: 'a socket per queue',
     find: '[...new Set(handlers.map((handler) => handler.options.group))]',
     replace: 'handlers.map((handler) => handler.options.group)',
     specs,
   },
   {
-    file: 'libs/queue/acks.ts',
+    file: 'libs/queue/worker/ack-batcher.ts',
     name: 'an acknowledgement per task',
     find: 'this.#waiting.splice(0, BATCH)',
     replace: 'this.#waiting.splice(0, 1)',
     specs,
   },
   {
-    file: 'libs/queue/worker.ts',
+    file: 'libs/queue/worker/worker.ts',
     name: 'a timer per task',
     find: '    this.#running++;',
     replace: '    this.#running++;\n    clearTimeout(setTimeout(() => {}, 60_000));',

@@ -2,8 +2,8 @@
 const history = { file: 'test/support/history.ts', specs: ['test/support/history'] };
 const forkApp = { file: 'test/support/fork-app.ts', specs: ['test/support/fork-app'] };
 const appHost = { file: 'test/support/app-host.ts', specs: ['test/support/fork-app'] };
-const guard = { file: 'libs/testing/guarded-process.ts', specs: ['libs/testing/redis-server'] };
-const redis = { file: 'libs/testing/redis-server.ts', specs: ['libs/testing/redis-server'] };
+const guard = { file: 'libs/testing/servers/guarded-process.ts', specs: ['libs/testing/servers/redis-server'] };
+const redis = { file: 'libs/testing/servers/redis-server.ts', specs: ['libs/testing/servers/redis-server'] };
 const chaos = { file: 'test/support/chaos.ts', specs: ['test/support/chaos'] };
 
 export default [
@@ -74,7 +74,7 @@ export default [
   },
   {
     name: 'without Redis, a renewal does not look at what was invalidated',
-    file: 'libs/testing/in-process-cache.store.ts',
+    file: 'libs/testing/in-process/in-process-cache.store.ts',
     specs: ['libs/testing/sluice-testing.module.spec'],
     find: 'const current = this.#current(lease.since, lease.tags);',
     replace: 'const current = true;',

@@ -1,4 +1,4 @@
-// As libs/queue/pace.ts has them; its spec holds this bound against it.
+// As libs/queue/worker/adaptive-prefetch.ts has them; its spec holds this bound against it.
 const AT_HAND_MS = 50;
 const MEASURED_MS = 10;
 const MOST = 500;

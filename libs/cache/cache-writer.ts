@@ -1,0 +1,74 @@
+import type { CacheStore, NewValue } from './store/cache.store.js';
+import type { LocalTier } from './local/local-tier.js';
+import type { Reader } from './cache-reader.js';
+
+/**
+ * What changes the cache on a user's order, and what this process forgets by it: before the change, and again once it is known. A
+ * read that was on its way meanwhile may have got what was there before, and whoever asks after the acknowledgement must find nothing
+ * of it in this process.
+ */
+export class Changes {
+  readonly #store: CacheStore;
+  readonly #reader: Reader;
+  readonly #local: LocalTier | undefined;
+
+  constructor(store: CacheStore, reader: Reader, local: LocalTier | undefined) {
+    this.#store = store;
+    this.#reader = reader;
+    this.#local = local;
+  }
+
+  set(entry: string, value: NewValue): Promise<void> {
+    return this.#changing(
+      () => {
+        this.#forget(entry);
+      },
+      () => this.#store.set(entry, value),
+    );
+  }
+
+  delete(entry: string): Promise<boolean> {
+    return this.#changing(
+      () => {
+        this.#forget(entry);
+      },
+      () => this.#store.delete(entry),
+    );
+  }
+
+  async invalidateTags(tags: readonly string[]): Promise<void> {
+    await this.#changing(
+      () => {
+        this.#reader.forgetTagged(tags);
+        for (const tag of tags) this.#local?.dropTag(tag);
+      },
+      () => this.#store.invalidateTags(tags),
+    );
+    this.#reader.doubt(tags);
+  }
+
+  async clear(): Promise<void> {
+    await this.#changing(
+      () => {
+        this.#reader.forgetTagged();
+        this.#local?.clear();
+      },
+      () => this.#store.clear(),
+    );
+    this.#reader.doubt();
+  }
+
+  async #changing<T>(forget: () => void, change: () => Promise<T>): Promise<T> {
+    forget();
+    try {
+      return await change();
+    } finally {
+      forget();
+    }
+  }
+
+  #forget(entry: string): void {
+    this.#reader.forget(entry);
+    this.#local?.drop(entry);
+  }
+}

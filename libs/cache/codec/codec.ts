@@ -1,0 +1,202 @@
+import { SluiceError } from '../../weave/index.js';
+import { unpack } from '../store/compression.js';
+import { describe, extraOf, isRecord, kindOf, pathOf } from './data-kinds.js';
+
+/**
+ * Values as text. What JSON can say is stored as JSON, byte for byte, readable by anybody; all else as {@link TAGGED}
+ * and JSON in which `{"~x": …}` stands for what JSON cannot say. No JSON text begins with that mark.
+ *
+ *   ~u undefined   ~n NaN, ±Infinity, -0   ~i bigint   ~d Date   ~m Map   ~s Set   ~b Buffer   ~a typed array
+ *   ~z object without a prototype          ~o an object of the user's whose only key begins with a tilde
+ *
+ * Frozen: a change needs another mark, so that old and new processes take each other's values for a miss.
+ */
+const TAGGED = '~1';
+
+/**
+ * Writes a value down so that {@link decode} gives back its equal.
+ *
+ * @param instances writes instances of classes down as plain objects of their properties: whoever reads knows how to
+ *   make instances of these again
+ * @throws SluiceError `SLUICE_CACHE_UNSERIALIZABLE` naming the path of what would be lost
+ */
+export function encode(value: unknown, { instances = false } = {}): string {
+  const said = tag(value, [], { above: new Set(), instances });
+  return said === value ? JSON.stringify(value) : TAGGED + JSON.stringify(said);
+}
+
+/** Reads a value back, a new one at every call. Throws, whatever is wrong with the text. */
+export function decode(stored: string): unknown {
+  const text = unpack(stored);
+  if (!text.startsWith('~')) return JSON.parse(text);
+  if (!text.startsWith(TAGGED)) throw new SyntaxError('written by another version');
+  return untag(JSON.parse(text.slice(TAGGED.length)));
+}
+
+type Steps = (string | number)[];
+
+interface Walk {
+  /** What contains the value that is looked at. */
+  readonly above: Set<object>;
+  readonly instances: boolean;
+}
+
+/** The value itself where JSON says it as it is, else something that JSON can say in its place. */
+function tag(value: unknown, path: Steps, walk: Walk): unknown {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value;
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0)
+        ? value
+        : { '~n': Object.is(value, -0) ? '-0' : `${value}` };
+    case 'undefined':
+      return { '~u': 0 };
+    case 'bigint':
+      return { '~i': value.toString() };
+    case 'object':
+      return value === null ? null : tagObject(value, path, walk);
+    default:
+      throw lossy(path, describe(value));
+  }
+}
+
+function tagObject(value: object, path: Steps, walk: Walk): unknown {
+  if (walk.above.has(value)) throw lossy(path, 'a reference to something that contains it');
+  walk.above.add(value);
+  const said = tagKind(value, path, walk);
+  walk.above.delete(value);
+  return said;
+}
+
+function tagKind(value: object, path: Steps, walk: Walk): unknown {
+  const data = kindOf(value);
+  const kind = data ?? (walk.instances && isRecord(value) ? 'object' : undefined);
+  const extra = kind === undefined ? describe(value) : extraOf(value, kind);
+  if (extra !== undefined) throw lossy(path, extra);
+  if (kind === 'array') return tagArray(value as unknown[], path, walk);
+  if (kind === 'object') {
+    // An instance is copied, for JSON would call its toJSON.
+    const record = data === undefined ? { ...value } : value;
+    return tagRecord(record as Record<string, unknown>, path, walk);
+  }
+  if (kind === 'bytes') {
+    const { buffer, byteOffset, byteLength, [Symbol.toStringTag]: type } = value as Uint8Array;
+    const base64 = Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+    if (Buffer.isBuffer(value)) return { '~b': base64 };
+    if (!TYPED_ARRAYS.has(type)) throw lossy(path, describe(value));
+    return { '~a': [type, base64] };
+  }
+  if (kind === 'date') {
+    const ms = (value as Date).getTime();
+    return { '~d': Number.isNaN(ms) ? null : ms };
+  }
+  const child = (part: unknown, step: number): unknown => tagPart(part, step, path, walk);
+  if (kind === 'set') return { '~s': Array.from(value as Set<unknown>, child) };
+  return { '~m': Array.from(value as Map<unknown, unknown>, ([key, part], i) => [child(key, i), child(part, i)]) };
+}
+
+function tagPart(part: unknown, step: string | number, path: Steps, walk: Walk): unknown {
+  path.push(step);
+  const said = tag(part, path, walk);
+  path.pop();
+  return said;
+}
+
+function tagArray(value: unknown[], path: Steps, walk: Walk): unknown {
+  let said: unknown[] | undefined;
+  for (let i = 0; i < value.length; i++) {
+    const part = tagPart(value[i], i, path, walk);
+    if (said === undefined && part !== value[i]) said = value.slice(0, i);
+    said?.push(part);
+  }
+  return said ?? value;
+}
+
+function tagRecord(value: Record<string, unknown>, path: Steps, walk: Walk): unknown {
+  const keys = Object.keys(value);
+  let said: Record<string, unknown> | undefined;
+  for (const key of keys) {
+    const part = tagPart(value[key], key, path, walk);
+    if (said === undefined && part !== value[key]) said = { __proto__: null, ...value };
+    if (said) said[key] = part;
+  }
+  if (Reflect.getPrototypeOf(value) === null) return { '~z': said ?? value };
+  return keys.length === 1 && keys[0]?.startsWith('~') ? { '~o': said ?? value } : (said ?? value);
+}
+
+function untag(said: unknown): unknown {
+  if (typeof said !== 'object' || said === null) return said;
+  if (Array.isArray(said)) return untagParts(said);
+  const keys = Object.keys(said);
+  const [mark] = keys;
+  if (keys.length !== 1 || !mark?.startsWith('~')) return untagParts(said);
+  return untagMarked(mark, (said as Record<string, unknown>)[mark]);
+}
+
+/** In place: what JSON.parse made is ours. */
+function untagParts<T extends object>(said: T): T {
+  const parts = said as Record<string, unknown>;
+  for (const key of Object.keys(said)) {
+    const part = parts[key];
+    if (typeof part === 'object') parts[key] = untag(part);
+  }
+  return said;
+}
+
+const TYPED_ARRAYS = new Map(
+  [
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
+    BigUint64Array,
+  ].map((type) => [type.name, type]),
+);
+
+function untagMarked(mark: string, body: unknown): unknown {
+  switch (mark) {
+    case '~u':
+      return undefined;
+    case '~n':
+      return Number(body);
+    case '~i':
+      return BigInt(body as string);
+    case '~d':
+      return new Date((body as number | null) ?? NaN);
+    case '~m':
+      return new Map(untag(body) as [unknown, unknown][]);
+    case '~s':
+      return new Set(untag(body) as unknown[]);
+    case '~b':
+      return Buffer.from(body as string, 'base64');
+    case '~a': {
+      const [name, base64] = body as [string, string];
+      const type = TYPED_ARRAYS.get(name);
+      if (!type) throw new SyntaxError(`unknown array ${name}`);
+      // Copied out of Node's pool: whole elements need an aligned start, and `.buffer` nothing else in it.
+      return new type(new Uint8Array(Buffer.from(base64, 'base64')).buffer);
+    }
+    case '~z':
+      return Object.assign(Object.create(null) as object, untagParts(body as object));
+    case '~o':
+      return untagParts(body as object);
+    default:
+      throw new SyntaxError(`unknown mark ${mark}`);
+  }
+}
+
+function lossy(path: Steps, what: string): SluiceError {
+  const where = path.length === 0 ? 'the value' : `the value's ${pathOf(path)}`;
+  return new SluiceError(
+    'SLUICE_CACHE_UNSERIALIZABLE',
+    `${where} is ${what}, which would not come back as it was: cache plain data (also Date, Map, Set, bigint, Buffer, typed arrays)`,
+  );
+}

@@ -1,0 +1,110 @@
+import { SluiceError } from '../../weave/index.js';
+import type { Loader, LoaderContext } from './loader-run.js';
+
+/** What a batch loader gets. */
+export interface BatchContext {
+  /** Aborts when nothing of what is loaded is of use any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Gets the values of several keys from their source, in the order of the keys; an `Error` in place of a value fails its key alone. */
+export type BatchLoader<T> = (
+  keys: readonly string[],
+  context: BatchContext,
+) => readonly (T | Error)[] | Promise<readonly (T | Error)[]>;
+
+/** Reads one key; `onWait` is called as soon as it is known that somebody else loads it, or that it must wait for its turn. */
+type Read = (key: string, loader: Loader<unknown>, onWait: () => void) => Promise<unknown>;
+
+/**
+ * Reads several keys at once, and loads those that are this call's to load in one batch: when it is known of each key what becomes of
+ * it. Keys that become its own later (their loader died, a slot is free) are loaded in further batches.
+ *
+ * Nothing is held while something is waited for: the batch waits for answers of Redis alone, never for a load of others.
+ */
+export async function loadMany(keys: readonly string[], load: BatchLoader<unknown>, read: Read): Promise<unknown[]> {
+  const batch = new Batch(load, new Set(keys));
+  const reads = new Map<string, Promise<unknown>>();
+  for (const key of [...batch.undecided]) reads.set(key, batch.read(key, read));
+  const settled = await Promise.allSettled(reads.values());
+  for (const each of settled) if (each.status === 'rejected') throw each.reason;
+  return Promise.all(keys.map(async (key) => reads.get(key)));
+}
+
+interface Wanted {
+  readonly context: LoaderContext;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class Batch {
+  /** Keys of which Redis has not told yet what becomes of them. */
+  readonly undecided: Set<string>;
+  readonly #load: BatchLoader<unknown>;
+  #wanted: Wanted[] = [];
+
+  constructor(load: BatchLoader<unknown>, keys: Set<string>) {
+    this.#load = load;
+    this.undecided = keys;
+  }
+
+  async read(key: string, read: Read): Promise<unknown> {
+    const decide = (): void => {
+      this.#decide(key);
+    };
+    try {
+      return await read(key, (context) => this.#want(context), decide);
+    } finally {
+      decide();
+    }
+  }
+
+  #want(context: LoaderContext): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#wanted.push({ context, resolve, reject });
+      this.#decide(context.key);
+    });
+  }
+
+  #decide(key: string): void {
+    this.undecided.delete(key);
+    if (this.undecided.size > 0 || this.#wanted.length === 0) return;
+    const wanted = this.#wanted.splice(0);
+    void this.#run(wanted);
+  }
+
+  async #run(wanted: readonly Wanted[]): Promise<void> {
+    const keys = wanted.map(({ context }) => context.key);
+    try {
+      const values = await this.#load(keys, { signal: whenAll(wanted.map(({ context }) => context.signal)) });
+      checkCount(keys, values);
+      for (const [i, { resolve, reject }] of wanted.entries()) {
+        const value = values[i];
+        if (value instanceof Error) reject(value);
+        else resolve(value);
+      }
+    } catch (error) {
+      for (const { reject } of wanted) reject(error);
+    }
+  }
+}
+
+function checkCount(keys: readonly string[], values: unknown): void {
+  if (Array.isArray(values) && values.length === keys.length) return;
+  const got = Array.isArray(values) ? `${values.length} values` : 'no list';
+  throw new SluiceError(
+    'SLUICE_CACHE_BAD_BATCH',
+    `a batch loader must answer ${keys.length} values, one per key in their order; got ${got}`,
+  );
+}
+
+/** Aborts when all have aborted. */
+function whenAll(signals: readonly AbortSignal[]): AbortSignal {
+  const controller = new AbortController();
+  let left = signals.length;
+  const one = (): void => {
+    if (--left === 0) controller.abort(signals.at(-1)?.reason);
+  };
+  for (const signal of signals) signal.addEventListener('abort', one, { once: true });
+  return controller.signal;
+}

@@ -1,0 +1,66 @@
+import type { CancelTimer, Clock } from '../../redis/index.js';
+import type { CacheStore } from '../store/cache.store.js';
+import type { Request } from './push-router.js';
+
+/**
+ * The right to load a key, renewed at a third of its length until it ends.
+ *
+ * It is lost only when Redis says so: by a push (an invalidation of the key), or by a refused renewal (a tag of it, or everything, was
+ * invalidated; a pause of this process; a push that did not arrive). A Redis that does not answer proves nothing, the load goes on,
+ * and its fill is fenced.
+ */
+export class Lease {
+  readonly #store: CacheStore;
+  readonly #clock: Clock;
+  readonly #entry: string;
+  readonly #request: Request;
+  #cancel: CancelTimer | undefined;
+  #renewing = false;
+  /** Counts what it was to be checked for. */
+  #doubts = 0;
+  #ended = false;
+
+  constructor(store: CacheStore, clock: Clock, entry: string, request: Request) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#entry = entry;
+    this.#request = request;
+    this.#renewSoon();
+  }
+
+  /** Stops renewing. Call before the lease is used up: by a fill, an error, a release. */
+  end(): void {
+    this.#ended = true;
+    this.#cancel?.();
+  }
+
+  /** On the way out: whoever waits for this load may load itself. This one goes on, for its callers alone. */
+  async giveBack(): Promise<void> {
+    this.end();
+    await this.#store.release(this.#entry, this.#request.token).catch(() => {});
+  }
+
+  /** Renews at once, to learn whether it is lost by now. However often it is called, one renewal is on its way. */
+  check(): void {
+    if (this.#ended) return;
+    this.#doubts++;
+    if (this.#renewing) return;
+    this.#cancel?.();
+    void this.#renew();
+  }
+
+  #renewSoon(): void {
+    this.#cancel = this.#clock.timer(this.#store.timing.leaseMs / 3, () => void this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    this.#renewing = true;
+    const doubts = this.#doubts;
+    const mine = await this.#store.renew(this.#entry, this.#request.token).catch(() => undefined);
+    this.#renewing = false;
+    if (this.#ended) return;
+    if (mine === false) this.#request.void();
+    else if (this.#doubts > doubts) this.check();
+    else this.#renewSoon();
+  }
+}

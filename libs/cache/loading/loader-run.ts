@@ -1,0 +1,80 @@
+import type { Clock } from '../../redis/index.js';
+import { SluiceError } from '../../weave/index.js';
+import { CacheLoaderTimeoutError } from '../cache.errors.js';
+
+/** What a loader gets. */
+export interface LoaderContext {
+  /** The key that is loaded. */
+  readonly key: string;
+  /**
+   * Aborts when the result is of no use any more: the load outran `loaderTimeoutMs`, or an invalidation voided it.
+   * A loader may ignore it.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** Gets a value from its source. */
+export type Loader<T> = (context: LoaderContext) => T | Promise<T>;
+
+/** Most loaders never look at their signal, which costs more to make than all else of a load: Node makes it when it is asked for. */
+class Context implements LoaderContext {
+  readonly key: string;
+  readonly #controller: AbortController;
+
+  constructor(key: string, controller: AbortController) {
+    this.key = key;
+    this.#controller = controller;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+}
+
+/** One run of a loader, within its time. */
+export class Load {
+  readonly #controller = new AbortController();
+  #timedOut = false;
+  #aborted = false;
+  #settled: Promise<unknown> = Promise.resolve();
+
+  /** The loader outran its time. */
+  get timedOut(): boolean {
+    return this.#timedOut;
+  }
+
+  /** Its lease was lost while it ran, and it was told. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  /** Resolves when the loader has really ended, though its callers were told before that it timed out. */
+  get settled(): Promise<unknown> {
+    return this.#settled;
+  }
+
+  /** What the loader returns or throws, `===`; a CacheLoaderTimeoutError when its time is over. */
+  run(key: string, loader: Loader<unknown>, timeoutMs: number, clock: Clock): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const cancel = clock.timer(timeoutMs, () => {
+        const error = new CacheLoaderTimeoutError(key, timeoutMs);
+        this.#timedOut = true;
+        reject(error);
+        this.#controller.abort(error);
+      });
+      const running = this.#call(new Context(key, this.#controller), loader);
+      running.then(resolve, reject);
+      this.#settled = running.then(cancel, cancel);
+    });
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller.abort(new SluiceError('SLUICE_CACHE_LEASE_LOST', 'what is loaded was invalidated meanwhile'));
+  }
+
+  /** What the loader throws at once is a rejection as well. */
+  async #call(context: LoaderContext, loader: Loader<unknown>): Promise<unknown> {
+    return await loader(context);
+  }
+}

@@ -1,0 +1,186 @@
+import { SluiceError } from '../../weave/index.js';
+import { CacheLoaderTimeoutError, noted } from '../cache.errors.js';
+import { keepOf } from '../load-options.js';
+import { Copies } from '../local/decoded-copies.js';
+import { Grant, type Airspace, type Order } from './load-lease.js';
+import type { Answer } from '../store/scripts/ask.script.js';
+import { parseStored, type StoredValue } from '../store/stored-value.js';
+import type { Request } from './push-router.js';
+
+/** What `CacheService.lease` found: a value, the right to load it, or somebody else who does. */
+export type CacheLease<T> = (
+  | { readonly state: 'hit'; readonly value: T }
+  | LeasedLoad<T>
+  | {
+      readonly state: 'wait';
+      /**
+       * The value, once it is loaded.
+       *
+       * @throws CacheLoaderError if its loader fails; SluiceError `SLUICE_CACHE_LEASE_FREE` if nobody loads it any more: call `lease` again
+       */
+      wait(): Promise<T>;
+    }
+) &
+  AsyncDisposable;
+
+/** The right to load a value for the fleet. Whatever happens to it, end it: by `fill`, `fail`, or `await using`. */
+export interface LeasedLoad<T> {
+  readonly state: 'load';
+  /** Aborts when what is loaded is of no use any more: invalidated, or `loaderTimeoutMs` is over. */
+  readonly signal: AbortSignal;
+  /**
+   * Stores the value, and pushes it to who waits. False if it was not stored: the lease was lost, or no Redis confirmed it.
+   *
+   * @throws what {@link fail} is then told of: SluiceError `SLUICE_CACHE_UNSERIALIZABLE`, what `resultTags` and `unless` throw
+   */
+  fill(value: T): Promise<boolean>;
+  /** Tells who waits, and who asks within `errorBackoffMs`, of an error. */
+  fail(error: unknown): Promise<void>;
+}
+
+/** A load by hand. */
+class HandLoad<T> implements LeasedLoad<T>, AsyncDisposable {
+  readonly state = 'load';
+  readonly #controller = new AbortController();
+  readonly #grant: Grant | undefined;
+  readonly #cancel: () => void;
+  #ended = false;
+
+  constructor(airspace: Airspace, order: Order, request: Request | undefined) {
+    const lost = (): void => {
+      this.#controller.abort(new SluiceError('SLUICE_CACHE_LEASE_LOST', 'what is loaded was invalidated meanwhile'));
+    };
+    this.#grant = request && new Grant(airspace, order, request, lost);
+    const { loaderTimeoutMs } = order.options;
+    this.#cancel = airspace.clock.timer(loaderTimeoutMs, () => {
+      this.#controller.abort(new CacheLoaderTimeoutError(order.key, loaderTimeoutMs));
+      this.#grant?.release();
+      this.#end();
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  async fill(value: T): Promise<boolean> {
+    if (this.#ended) return false;
+    this.#end();
+    try {
+      return (await this.#grant?.fill(value))?.stored ?? false;
+    } catch (error) {
+      // What cannot be stored is no value: who waits is told, and not left to wait until the lease expires.
+      await this.#grant?.fail(error);
+      throw error;
+    }
+  }
+
+  async fail(error: unknown): Promise<void> {
+    if (this.#ended) return;
+    this.#end();
+    await this.#grant?.fail(error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.fail(new SluiceError('SLUICE_CACHE_LOAD_ABANDONED', 'a load by hand was given up'));
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#cancel();
+    this.#grant?.end(Promise.resolve());
+  }
+}
+
+/** Asks until the answer is one to act on, and says what it was. */
+export async function takeLease<T>(airspace: Airspace, order: Order): Promise<CacheLease<T>> {
+  const { store, wakeUps } = airspace;
+  for (;;) {
+    const request = wakeUps.expect(store.newToken());
+    let answer: Answer | undefined;
+    try {
+      answer = airspace.closed ? undefined : await ask(airspace, order, request);
+    } catch (error) {
+      wakeUps.done(request);
+      if (order.options.onBackendDown === 'throw') throw error;
+    }
+    const taken = await follow<T>(airspace, order, request, answer);
+    if (taken) return taken;
+  }
+}
+
+async function follow<T>(
+  airspace: Airspace,
+  order: Order,
+  request: Request,
+  answer: Answer | undefined,
+): Promise<CacheLease<T> | undefined> {
+  const { wakeUps, store } = airspace;
+  if (answer === undefined) return new HandLoad<T>(airspace, order, undefined);
+  if (answer.kind === 'load' || ('then' in answer && answer.then === 'load')) {
+    // Voided before the grant was read: a new lease is as good.
+    if (!request.voided) return new HandLoad<T>(airspace, order, request);
+    wakeUps.done(request);
+    return undefined;
+  }
+  if (answer.kind === 'wait') {
+    const outcome = waitFor<T>(airspace, order, request, answer.remainingMs);
+    // Who does not wait after all is not bothered with how it ended.
+    outcome.catch(() => {});
+    return { state: 'wait', wait: () => outcome, ...NOTHING_HELD };
+  }
+  wakeUps.done(request);
+  if (answer.kind === 'error') throw noted(order.key, answer.failure, answer.remainingMs);
+  if (answer.kind === 'full') throw new Error('a question without a limit was answered by one');
+  const copies = copiesOf(answer.value, order);
+  if (copies) return { state: 'hit', value: copies.take() as T, ...NOTHING_HELD };
+  await store.discard(order.entry);
+  return undefined;
+}
+
+const NOTHING_HELD: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
+
+function ask({ store }: Airspace, { entry, options }: Order, { token }: Request): Promise<Answer> {
+  return store.ask(entry, {
+    token,
+    tags: options.tags,
+    late: options.resultTags !== undefined,
+    keepMs: keepOf(options),
+    staleMs: options.staleMs,
+    patient: false,
+    lot: 0,
+    source: '',
+    limit: 0,
+    woken: false,
+  });
+}
+
+async function waitFor<T>(airspace: Airspace, order: Order, request: Request, remainingMs: number): Promise<T> {
+  const { store, wakeUps } = airspace;
+  const news = await request.news(remainingMs + 1);
+  wakeUps.done(request);
+  if (news.verb === 'error') throw noted(order.key, news.failure);
+  const copies = news.verb === 'value' ? copiesOf(parseStored(news.text), order) : undefined;
+  if (copies) return copies.take() as T;
+  const next = wakeUps.expect(store.newToken());
+  const answer = await ask(airspace, order, next).catch((error: unknown) => {
+    wakeUps.done(next);
+    throw error;
+  });
+  if (answer.kind === 'wait') return waitFor(airspace, order, next, answer.remainingMs);
+  wakeUps.done(next);
+  if (answer.kind === 'load' || ('then' in answer && answer.then === 'load'))
+    await store.release(order.entry, next.token);
+  if (answer.kind === 'error') throw noted(order.key, answer.failure, answer.remainingMs);
+  const found = 'value' in answer ? copiesOf(answer.value, order) : undefined;
+  if (found) return found.take() as T;
+  throw new SluiceError('SLUICE_CACHE_LEASE_FREE', `nobody loads '${order.key}' any more: call lease() again`);
+}
+
+function copiesOf(value: StoredValue | undefined, { options }: Order): Copies | undefined {
+  try {
+    return value && new Copies(value.text, options.revive);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,76 @@
+import { count, fn, resolveOptions } from '../../weave/index.js';
+import type { CacheOptions } from '../cache.options.js';
+import type { Loader } from './loader-run.js';
+
+/** One value that should be there. */
+export interface WarmEntry<T = unknown> {
+  readonly key: string;
+  readonly loader: Loader<T>;
+  readonly options?: CacheOptions<T>;
+}
+
+export interface WarmOptions {
+  /** How many entries are worked on at once. Default 10. */
+  concurrency?: number;
+  /** Called after each entry, in the order in which they end. */
+  onProgress?: (progress: WarmProgress) => void;
+}
+
+/** How far a warming is. */
+export interface WarmProgress {
+  /** Entries that have ended. */
+  readonly done: number;
+  /** Those of them that this process loaded; the others were there, or were loaded elsewhere. */
+  readonly loaded: number;
+  readonly failed: readonly WarmFailure[];
+}
+
+export interface WarmFailure {
+  readonly key: string;
+  readonly error: unknown;
+}
+
+/**
+ * Has every entry read once, `concurrency` at a time; entries are taken as they are needed, so that they may be generated. What
+ * fails is reported and stops nothing.
+ */
+export async function warm(
+  entries: Iterable<WarmEntry> | AsyncIterable<WarmEntry>,
+  options: WarmOptions | undefined,
+  read: (entry: WarmEntry) => Promise<unknown>,
+): Promise<WarmProgress> {
+  const { concurrency, onProgress } = resolveOptions('warm options', options, {
+    concurrency: count(10),
+    onProgress: fn<(progress: WarmProgress) => void>(),
+  });
+  const failed: WarmFailure[] = [];
+  let done = 0;
+  let loaded = 0;
+  const progress = (): WarmProgress => ({ done, loaded, failed: [...failed] });
+  const work = async ({ key, loader, ...rest }: WarmEntry): Promise<void> => {
+    const counting: Loader<unknown> = async (context) => {
+      const value = await loader(context);
+      loaded++;
+      return value;
+    };
+    try {
+      await read({ key, loader: counting, ...rest });
+    } catch (error) {
+      failed.push({ key, error });
+    }
+    done++;
+    onProgress?.(progress());
+  };
+  // Whoever is free takes the next one: a generator answers one after the other, however many ask.
+  const queue = oneByOne(entries);
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      for await (const entry of queue) await work(entry);
+    }),
+  );
+  return progress();
+}
+
+async function* oneByOne(entries: Iterable<WarmEntry> | AsyncIterable<WarmEntry>): AsyncGenerator<WarmEntry, void> {
+  yield* entries;
+}

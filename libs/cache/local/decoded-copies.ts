@@ -1,0 +1,32 @@
+import { decode } from '../codec/codec.js';
+import { unpack } from '../store/compression.js';
+import { LocalCopy } from './cloneable-value.js';
+
+/** Makes of data what it was before it was stored: an instance of a class. */
+export type Revive = (data: unknown) => unknown;
+
+/** One value, as many times over as there are callers: none can change what another got. */
+export class Copies {
+  readonly #text: string;
+  readonly #revive: Revive | undefined;
+  #first: unknown;
+  #taken = false;
+  #others: LocalCopy | undefined;
+
+  /** Throws when the text cannot be read, or made into what it was. */
+  constructor(text: string, revive?: Revive) {
+    this.#text = unpack(text);
+    this.#revive = revive;
+    this.#first = this.#revived(decode(this.#text));
+  }
+
+  take(): unknown {
+    if (this.#taken) return this.#revived((this.#others ??= new LocalCopy(this.#text)).take());
+    this.#taken = true;
+    return this.#first;
+  }
+
+  #revived(data: unknown): unknown {
+    return this.#revive ? this.#revive(data) : data;
+  }
+}

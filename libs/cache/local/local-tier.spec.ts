@@ -1,0 +1,281 @@
+import { beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { ManualClock } from '../../../test/support/manual-clock.js';
+import type { InboxHandler, Instants } from '../../redis/index.js';
+import { encode } from '../codec/codec.js';
+import { LocalTier } from './local-tier.js';
+
+/** An inbox whose messages and whose health are the test's. */
+class FakeInbox {
+  proven: Instants = { monoMs: 0, wallMs: 0 };
+  readonly channels: string[] = [];
+  #handler: InboxHandler = () => {};
+  #resync = (): void => {};
+
+  on(_kind: string, handler: InboxHandler): void {
+    this.#handler = handler;
+  }
+  onResync(callback: () => void): void {
+    this.#resync = callback;
+  }
+  join(channel: string): void {
+    this.channels.push(channel);
+  }
+  readonly proveEvery = jest.fn();
+
+  announce(...parts: (string | number)[]): void {
+    this.#handler(parts.map(String));
+  }
+  subscribed(): void {
+    this.#resync();
+  }
+}
+
+let clock: ManualClock;
+let inbox: FakeInbox;
+let tier: LocalTier;
+beforeEach(() => {
+  clock = new ManualClock();
+  inbox = new FakeInbox();
+  tier = new LocalTier({ inbox, channel: 'news', clock, limits: { maxEntries: 3, maxBytes: 10_000 } });
+  prove();
+});
+
+function prove(): void {
+  inbox.proven = tier.now();
+}
+
+/** What a question that is answered at once leaves. */
+function put(key: string, value: unknown, { ttlMs = 60_000, tags = [] as string[] } = {}): void {
+  const watch = tier.watch(key);
+  tier.keep(watch, tier.now(), { value: { text: encode(value), tags }, leftMs: ttlMs });
+  tier.unwatch(watch);
+}
+
+const read = (key: string): unknown => tier.read(key)?.take();
+
+describe('LocalTier', () => {
+  it('answers what was kept, a copy to each', () => {
+    const value = { list: [{ n: 1 }], at: null };
+    put('plain', value);
+    put('rich', { at: new Date(5) });
+    for (const key of ['plain', 'rich']) {
+      const [one, two] = [read(key), read(key)] as [object, object];
+      expect(one).toEqual(two);
+      expect(one).not.toBe(two);
+    }
+    const mine = read('plain') as typeof value;
+    mine.list[0]!.n = 2;
+    mine.list.push({ n: 3 });
+    expect(read('plain')).toEqual(value);
+    (read('rich') as { at: Date }).at.setTime(6);
+    expect(read('rich')).toEqual({ at: new Date(5) });
+  });
+
+  it('gives what the codec gives, whatever the value', () => {
+    for (const value of [
+      undefined,
+      null,
+      0,
+      'text',
+      [],
+      {},
+      10n,
+      [undefined, new Map([[1, new Set([2])]])],
+      Object.assign(Object.create(null) as object, { a: 1 }),
+      JSON.parse('{"__proto__": {"a": [1]}, "b": {"__proto__": null}}'),
+      { '~d': 1 },
+      Buffer.from('bytes'),
+    ] as unknown[]) {
+      put('k', value);
+      for (let i = 0; i < 3; i++) {
+        const taken = read('k');
+        expect(taken).toStrictEqual(value);
+        if (typeof value === 'object' && value !== null)
+          expect(Reflect.getPrototypeOf(taken as object)).toBe(Reflect.getPrototypeOf(value));
+      }
+    }
+  });
+
+  it.each([
+    [
+      'on the monotonic clock',
+      (ms: number) => {
+        clock.jump(ms);
+      },
+    ],
+    [
+      'on the wall clock alone: the machine slept',
+      (ms: number) => {
+        clock.step(ms);
+      },
+    ],
+  ])('never outlives the remaining time, %s', (_name, pass) => {
+    put('k', 1, { ttlMs: 500 });
+    pass(499);
+    prove();
+    expect(read('k')).toBe(1);
+    pass(1);
+    prove();
+    expect(read('k')).toBeUndefined();
+    expect(tier.size.entries).toBe(0);
+  });
+
+  it('counts the remaining time from when Redis was asked', () => {
+    const watch = tier.watch('k');
+    const asked = tier.now();
+    clock.jump(300);
+    tier.keep(watch, asked, { value: { text: '1', tags: [] }, leftMs: 500 });
+    prove();
+    clock.jump(200);
+    expect(read('k')).toBeUndefined();
+    tier.keep(watch, asked, { value: { text: '1', tags: [] }, leftMs: 0 });
+    expect(tier.size.entries).toBe(0);
+  });
+
+  it.each([
+    [
+      'on the monotonic clock',
+      (ms: number) => {
+        clock.jump(ms);
+      },
+    ],
+    [
+      'on the wall clock alone: the machine slept',
+      (ms: number) => {
+        clock.step(ms);
+      },
+    ],
+  ])('is bypassed once the socket has proven nothing for a second, %s', (_name, pass) => {
+    put('k', 1);
+    pass(999);
+    expect(read('k')).toBe(1);
+    pass(1);
+    expect(read('k')).toBeUndefined();
+    prove();
+    expect(read('k')).toBe(1);
+  });
+
+  it('drops a key, a tag, everything, when told', () => {
+    put('a', 1, { tags: ['t', 'u'] });
+    put('b', 2, { tags: ['u'] });
+    put('c', 3);
+    inbox.announce(1, 'key', 'b');
+    expect([read('a'), read('b'), read('c')]).toEqual([1, undefined, 3]);
+    inbox.announce(2, 'tag', 'x', 't');
+    expect([read('a'), read('c')]).toEqual([undefined, 3]);
+    inbox.announce(3, 'all');
+    expect(tier.size).toEqual({ entries: 0, bytes: 0 });
+  });
+
+  it.each([
+    [
+      'a number is missing',
+      () => {
+        inbox.announce(7, 'key', 'other');
+      },
+    ],
+    [
+      'the counter began anew',
+      () => {
+        inbox.announce(1, 'key', 'other');
+      },
+    ],
+    [
+      'there was no number',
+      () => {
+        inbox.announce('?', 'key', 'other');
+      },
+    ],
+    [
+      'it is subscribed anew',
+      () => {
+        inbox.subscribed();
+      },
+    ],
+  ])('drops everything when announcements may have been missed: %s', (_name, happen) => {
+    inbox.announce(5, 'key', 'other');
+    put('k', 1);
+    const watch = tier.watch('l');
+    happen();
+    expect(read('k')).toBeUndefined();
+    tier.keep(watch, tier.now(), { value: { text: '1', tags: [] }, leftMs: 1_000 });
+    expect(read('l')).toBeUndefined();
+    put('k', 2);
+    expect(read('k')).toBe(2);
+  });
+
+  it('goes on after a gap, and takes the first number after a subscription as it is', () => {
+    inbox.announce(5, 'key', 'other');
+    inbox.announce(9, 'key', 'other');
+    put('k', 1);
+    inbox.announce(10, 'key', 'other');
+    expect(read('k')).toBe(1);
+    inbox.subscribed();
+    put('k', 1);
+    inbox.announce(40, 'key', 'other');
+    expect(read('k')).toBe(1);
+  });
+
+  it.each([
+    [
+      'its key',
+      () => {
+        inbox.announce(1, 'key', 'k');
+      },
+    ],
+    [
+      'a tag, which may be its own',
+      () => {
+        inbox.announce(1, 'tag', 't');
+      },
+    ],
+    [
+      'everything',
+      () => {
+        inbox.announce(1, 'all');
+      },
+    ],
+    [
+      'its key, by this process',
+      () => {
+        tier.drop('k');
+      },
+    ],
+  ])('keeps no answer to a question that an invalidation overtook: %s', (_name, happen) => {
+    const watch = tier.watch('k');
+    const asked = tier.now();
+    happen();
+    // Another question for the key has nothing to do with it.
+    put('k', 'new');
+    tier.keep(watch, asked, { value: { text: encode('old'), tags: ['t'] }, leftMs: 1_000 });
+    expect(read('k')).toBe('new');
+  });
+
+  it('keeps an answer when another key was invalidated', () => {
+    const watch = tier.watch('k');
+    inbox.announce(1, 'key', 'other');
+    tier.keep(watch, tier.now(), { value: { text: '1', tags: [] }, leftMs: 1_000 });
+    expect(read('k')).toBe(1);
+  });
+
+  it('has its socket proven often, from the first copy on', () => {
+    expect(inbox.proveEvery).not.toHaveBeenCalled();
+    put('a', 1);
+    put('b', 1);
+    expect(inbox.proveEvery.mock.calls).toEqual([[300]]);
+  });
+
+  it('keeps to its limits, and the most recently used', () => {
+    for (const key of ['a', 'b', 'c']) put(key, key);
+    read('a');
+    put('d', 'd', { tags: ['t'] });
+    expect([read('a'), read('b'), read('c'), read('d')]).toEqual(['a', undefined, 'c', 'd']);
+    put('huge', 'x'.repeat(10_000), { tags: ['t'] });
+    expect(read('huge')).toBeUndefined();
+    put('large', 'x'.repeat(4_000));
+    expect(tier.size.bytes).toBeLessThanOrEqual(10_000);
+    put('other', 'x'.repeat(4_000));
+    expect(tier.size).toEqual({ entries: 1, bytes: expect.any(Number) });
+    expect(read('large')).toBeUndefined();
+  });
+});

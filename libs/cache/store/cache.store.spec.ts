@@ -1,0 +1,304 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { keysLeft } from '../../../test/support/cache-bed.js';
+import { commandDelta } from '../../../test/support/command-delta.js';
+import { until } from '../../../test/support/until.js';
+import { RedisConnections, INBOX_MAX_BYTES } from '../../redis/index.js';
+import { startRedis, type RedisServer } from '../../testing/index.js';
+import { CacheKeys } from './cache.keys.js';
+import { CacheStore, type NewValue, type Question } from './cache.store.js';
+import type { Answer } from './scripts/ask.script.js';
+import { parseStored } from './stored-value.js';
+import { WakeUps, type News, type Request } from '../loading/push-router.js';
+
+let redis: RedisServer;
+let admin: Redis;
+let connections: RedisConnections;
+let store: CacheStore;
+let wakeUps: WakeUps;
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+  connections = await new RedisConnections({ redis: { url: redis.url } }).open();
+  store = new CacheStore(
+    connections.get(),
+    new CacheKeys(connections.keyspace),
+    {
+      leaseMs: 400,
+      readTimeoutMs: 2_000,
+      packFrom: Infinity,
+    },
+    connections.clock,
+  );
+  wakeUps = new WakeUps(connections.get().inbox, connections.clock);
+});
+afterAll(async () => {
+  await connections.onApplicationShutdown();
+  admin.disconnect();
+  await redis.stop();
+});
+beforeEach(() => admin.flushall());
+const requests: Request[] = [];
+afterEach(() => {
+  for (const request of requests.splice(0)) wakeUps.done(request);
+});
+
+const PLAIN: Omit<Question, 'token'> = {
+  tags: [],
+  late: false,
+  keepMs: 60_000,
+  staleMs: 0,
+  patient: false,
+  lot: 0,
+  source: '',
+  limit: 0,
+  woken: false,
+};
+const entry = (key: string): string => `:${key}`;
+const ask = (key: string, token: string, asked: Partial<Question> = {}): Promise<Answer> =>
+  store.ask(entry(key), { ...PLAIN, token, ...asked });
+const fill = (key: string, token: string, text: string, ttlMs: number, tags: string[] = []): Promise<boolean> =>
+  store.fill(entry(key), token, 7, { text, ttlMs, staleMs: 0, tags });
+const set = (key: string, text: string, ttlMs: number, more: Partial<NewValue> = {}): Promise<void> =>
+  store.set(entry(key), { text, ttlMs, staleMs: 0, tags: [], ...more });
+const textOf = async (key: string): Promise<string | undefined> => (await store.get(entry(key)))?.text;
+/** An answer without the server's clock. */
+const plain = ({ serverMs: _, ...answer }: Answer): object => answer;
+
+function request(): Request {
+  const made = wakeUps.expect(store.newToken());
+  requests.push(made);
+  return made;
+}
+/** Asks under a new token, which must be granted the load. */
+async function granted(key = 'k'): Promise<Request> {
+  const made = request();
+  expect(plain(await ask(key, made.token))).toEqual({ kind: 'load' });
+  return made;
+}
+/** Asks under a new token, which must be told to wait. */
+async function waiting(key = 'k'): Promise<Request> {
+  const made = request();
+  expect(plain(await ask(key, made.token))).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
+  return made;
+}
+/** A pushed value without its header. */
+const news = async (of: Request): Promise<News> => {
+  const heard = await of.news(2_000);
+  return heard.verb === 'value' ? { verb: 'value', text: parseStored(heard.text)?.text ?? 'no header' } : heard;
+};
+const voided = (of: Request): Promise<boolean> => until(() => of.voided, { what: 'its lease is gone' });
+
+describe('ask', () => {
+  it('grants the load to one, with a lease that expires', async () => {
+    const before = performance.now();
+    await granted();
+    const answer = await ask('k', request().token);
+    const passed = performance.now() - before;
+    expect(plain(answer)).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
+    const { remainingMs } = answer as unknown as { remainingMs: number };
+    expect(remainingMs).toBeLessThanOrEqual(400);
+    expect(remainingMs).toBeGreaterThanOrEqual(399 - Math.ceil(passed));
+    await until(async () => (await ask('k', store.newToken())).kind === 'load', {
+      what: 'it expires',
+      everyMs: 5,
+    });
+    expect(performance.now() - before).toBeGreaterThanOrEqual(399);
+  });
+
+  it('knows its own token again, and keeps the lease full', async () => {
+    const { token } = await granted();
+    const lease = '{cache}~lease:k';
+    await admin.pexpire(lease, 50);
+    expect(plain(await ask('k', token))).toEqual({ kind: 'load' });
+    expect(await admin.pttl(lease)).toBeGreaterThan(300);
+    expect(await fill('k', token, '1', 1_000)).toBe(true);
+  });
+
+  it('registers a waiter once, however often it is resent', async () => {
+    const { token } = await granted();
+    const waiter = await waiting();
+    await ask('k', waiter.token);
+    expect(await admin.hkeys('{cache}~lease:k')).toEqual(['token', 'owner', 'epoch', 'tags', `w:${waiter.token}`]);
+    expect(await admin.hget('{cache}~lease:k', 'token')).toBe(token);
+  });
+
+  it('reads a value with one command that writes nothing', async () => {
+    await set('k', '"v"', 1_000);
+    await ask('k', store.newToken());
+    const { calls } = await commandDelta(admin, () => ask('k', store.newToken()));
+    expect(calls).toEqual({ evalsha: 1, get: 2, time: 1 });
+    expect(await keysLeft(admin)).toEqual(['{cache}:k']);
+  });
+});
+
+describe('fill', () => {
+  it('stores for its time, ends the lease and pushes the value', async () => {
+    const loader = await granted();
+    const waiters = [await waiting(), await waiting()];
+    const { calls } = await commandDelta(admin, () => fill('k', loader.token, '"ü\0"', 5_000));
+    expect(await Promise.all(waiters.map(news))).toEqual(Array(2).fill({ verb: 'value', text: '"ü\0"' }));
+    // Both wait in this process: one message.
+    expect(calls['publish']).toBe(1);
+    expect(await textOf('k')).toBe('"ü\0"');
+    expect(await admin.pttl('{cache}:k')).toBeGreaterThan(4_000);
+    expect(await admin.exists('{cache}~lease:k')).toBe(0);
+  });
+
+  it('changes nothing the second time', async () => {
+    const { token } = await granted();
+    expect(await fill('k', token, '1', 1_000)).toBe(true);
+    await store.delete(':k');
+    expect(await fill('k', token, '1', 1_000)).toBe(false);
+    expect(await keysLeft(admin)).toEqual([]);
+  });
+
+  it('announces what is too large to push', async () => {
+    const [atLimit, above] = ['a'.repeat(INBOX_MAX_BYTES - 100), 'a'.repeat(INBOX_MAX_BYTES + 1)];
+    let loader = await granted();
+    let waiter = await waiting();
+    await fill('k', loader.token, atLimit, 1_000);
+    expect(await news(waiter)).toEqual({ verb: 'value', text: atLimit });
+    await store.delete(':k');
+    loader = await granted();
+    waiter = await waiting();
+    await fill('k', loader.token, above, 1_000);
+    expect(await news(waiter)).toEqual({ verb: 'again' });
+    expect(await ask('k', store.newToken())).toMatchObject({ kind: 'hit', value: { text: above } });
+  });
+
+  it.each<[string, (token: string) => Promise<unknown>]>([
+    ['expired and passed on', () => admin.del('{cache}~lease:k').then(() => granted())],
+    ['expired', () => admin.del('{cache}~lease:k')],
+    ['was voided by delete', () => store.delete(':k')],
+    ['was voided by set', () => set('k', '"set"', 1_000)],
+    ['was voided and granted anew', () => store.delete(':k').then(() => granted())],
+    ['was given back', (token) => store.release(':k', token)],
+    ['ended in an error', (token) => store.fail(':k', token, { name: 'E', message: 'm', backoffMs: 1_000 })],
+  ])('stores nothing if its lease %s', async (_how, lose) => {
+    const { token } = await granted();
+    await lose(token);
+    const before = await admin.get('{cache}:k');
+    const lease = await admin.hgetall('{cache}~lease:k');
+    expect(await fill('k', token, '"late"', 1_000)).toBe(false);
+    expect(await admin.get('{cache}:k')).toBe(before);
+    expect(await admin.hgetall('{cache}~lease:k')).toEqual(lease);
+  });
+});
+
+describe('fail', () => {
+  const failure = { name: 'Error', message: 'down', code: 'E_DB', backoffMs: 300 };
+
+  it('tells who waits, and who asks until the back-off is over', async () => {
+    const loader = await granted();
+    const waiter = await waiting();
+    expect(await store.fail(':k', loader.token, failure)).toBe(true);
+    expect(await news(waiter)).toEqual({ verb: 'error', failure: JSON.stringify(failure) });
+    const answer = await ask('k', store.newToken());
+    expect(plain(answer)).toEqual({ kind: 'error', failure: JSON.stringify(failure), remainingMs: expect.any(Number) });
+    expect((answer as unknown as { remainingMs: number }).remainingMs).toBeLessThanOrEqual(300);
+    await until(async () => (await ask('k', store.newToken())).kind === 'load', { what: 'the back-off ends' });
+  });
+
+  it('backs off not at all with 0', async () => {
+    const loader = await granted();
+    const waiter = await waiting();
+    await store.fail(':k', loader.token, { ...failure, backoffMs: 0 });
+    expect((await news(waiter)).verb).toBe('error');
+    await granted();
+  });
+
+  it('changes nothing once its lease is lost', async () => {
+    const { token } = await granted();
+    await store.delete(':k');
+    const successor = await granted();
+    const waiter = await waiting();
+    expect(await store.fail(':k', token, failure)).toBe(false);
+    expect(await fill('k', successor.token, '1', 1_000)).toBe(true);
+    expect((await news(waiter)).verb).toBe('value');
+  });
+
+  it('is over once the key is set or deleted', async () => {
+    for (const [key, end] of [
+      ['a', () => store.delete(':a')],
+      ['b', () => set('b', '1', 1_000)],
+    ] as const) {
+      const { token } = await granted(key);
+      await store.fail(entry(key), token, failure);
+      await end();
+      expect((await ask(key, store.newToken())).kind).not.toBe('error');
+    }
+  });
+});
+
+describe('renew and release', () => {
+  it('extends its own lease and no other', async () => {
+    const { token } = await granted();
+    await admin.pexpire('{cache}~lease:k', 50);
+    expect(await store.renew(':k', token)).toBe(true);
+    expect(await admin.pttl('{cache}~lease:k')).toBeGreaterThan(300);
+    await store.delete(':k');
+    expect(await store.renew(':k', token)).toBe(false);
+    await granted();
+    await admin.pexpire('{cache}~lease:k', 50);
+    expect(await store.renew(':k', token)).toBe(false);
+    expect(await admin.pttl('{cache}~lease:k')).toBeLessThanOrEqual(50);
+  });
+
+  it('gives back its own lease and no other, and has the waiters ask again', async () => {
+    const loader = await granted();
+    const waiter = await waiting();
+    expect(await store.release(':k', waiter.token)).toBe(false);
+    expect(await store.release(':k', loader.token)).toBe(true);
+    expect(await news(waiter)).toEqual({ verb: 'again' });
+    expect(await store.release(':k', loader.token)).toBe(false);
+    await granted();
+  });
+});
+
+describe('a place in the queue of a source', () => {
+  const limited = { source: 'db', limit: 1 };
+  const queue = '{cache}~queue:db';
+
+  it('is left by who is told of a stale value, when it asks again, and by who waits no more', async () => {
+    await ask('busy', store.newToken(), limited);
+    const [first, second] = [store.newToken(), store.newToken()];
+    for (const token of [first, second]) expect((await ask('k', token, limited)).kind).toBe('full');
+    expect(await admin.zcard(queue)).toBe(2);
+    await store.set(':k', { text: '1', ttlMs: 1, staleMs: 60_000, tags: [] });
+    await until(async () => (await store.get(':k')) === undefined, { what: 'it is stale', everyMs: 2 });
+    expect((await ask('k', first, { ...limited, staleMs: 60_000, woken: true })).kind).toBe('stale');
+    expect(await admin.zrange(queue, '0', '-1')).toEqual([`${second} ${connections.get().inbox.channel}`]);
+    await store.leaveSlot('db', second, 1);
+    expect(await admin.exists(queue)).toBe(0);
+  });
+
+  it('that is left passes a free slot on', async () => {
+    const holder = store.newToken();
+    await ask('busy', holder, limited);
+    const [ghost, next] = [store.newToken(), wakeUps.expect(store.newToken())];
+    requests.push(next);
+    for (const token of [ghost, next.token]) await ask(token, token, limited);
+    await admin.del('{cache}~slots:db');
+    await store.leaveSlot('db', ghost, 1);
+    expect(await news(next)).toEqual({ verb: 'again' });
+  });
+});
+
+describe('set and delete', () => {
+  it('void a load that runs: its process is told, and who waits is served', async () => {
+    let loader = await granted();
+    let waiter = await waiting();
+    await set('k', '"set"', 5_000);
+    await voided(loader);
+    expect(await news(waiter)).toEqual({ verb: 'value', text: '"set"' });
+    expect(await admin.pttl('{cache}:k')).toBeGreaterThan(4_000);
+    expect(await store.delete(':k')).toBe(true);
+    loader = await granted();
+    waiter = await waiting();
+    expect(await store.delete(':k')).toBe(false);
+    await voided(loader);
+    expect(await news(waiter)).toEqual({ verb: 'again' });
+    expect(await keysLeft(admin)).toEqual([]);
+  });
+});

@@ -1,0 +1,304 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Inbox, RedisConnection } from '../../redis/index.js';
+import { Breaker } from './circuit-breaker.js';
+import type { NotedFailure } from '../cache.errors.js';
+import { pack } from './compression.js';
+import type { CacheKeys } from './cache.keys.js';
+import { Holdings } from './lease-releases.js';
+import type { Hot } from './recently-seen.js';
+import { Looks, type Glance } from './get-batcher.js';
+import { askScript, type Answer } from './scripts/ask.script.js';
+import { clearScript } from './scripts/clear.script.js';
+import { deleteScript } from './scripts/delete.script.js';
+import { failScript } from './scripts/fail.script.js';
+import { fillScript } from './scripts/fill.script.js';
+import { invalidateTagsScript } from './scripts/invalidate-tags.script.js';
+import { peekScript } from './scripts/peek.script.js';
+import { renewSlotScript } from './scripts/renew-slot.script.js';
+import { renewScript } from './scripts/renew.script.js';
+import { setScript } from './scripts/set.script.js';
+import { ServerClock } from './server-clock.js';
+import type { StoredValue } from './stored-value.js';
+
+export interface StoreTiming {
+  /** How long a lease lasts unless renewed. */
+  readonly leaseMs: number;
+  /** How long a reader waits for Redis. */
+  readonly readTimeoutMs: number;
+  /** Texts of this length and more are packed. */
+  readonly packFrom: number;
+}
+
+/** What a reader wants, beside the value. */
+export interface Question {
+  readonly token: string;
+  /** Tags that are known before the load. */
+  readonly tags: readonly string[];
+  /** The result names further tags. */
+  readonly late: boolean;
+  /** The longest that what is loaded may live, from the grant on. */
+  readonly keepMs: number;
+  /** How far past its time a value is acceptable. */
+  readonly staleMs: number;
+  /** Rather waits for a while than take a stale value. */
+  readonly patient: boolean;
+  /** -β·ln(random), for the early refresh. */
+  readonly lot: number;
+  /** What is loaded from, and how many loads it takes at once; 0: any number. */
+  readonly source: string;
+  readonly limit: number;
+  /** Was told to ask again, because there may be a slot. */
+  readonly woken: boolean;
+}
+
+/** A value to be stored, and for how long. */
+export interface NewValue {
+  readonly text: string;
+  readonly ttlMs: number;
+  readonly staleMs: number;
+  /** Of a fill, those that only the result named. */
+  readonly tags: readonly string[];
+}
+
+/** As many tags as one script is called with. */
+const TAGS_AT_ONCE = 1_000;
+
+/**
+ * The cache as Redis keeps it: values, leases and epochs, one method per step. Keys are entries (`entryOf`).
+ *
+ * What a reader waits for settles within `readTimeoutMs`; what changes the cache on a user's order takes the
+ * connection's own time and rejects if Redis did not confirm it.
+ *
+ * Keys and arguments are written out, not spread: a spread before further keys makes new hidden classes on each call (ADR 19).
+ */
+export class CacheStore {
+  readonly timing: StoreTiming;
+  /** The channel on which every process hears what was invalidated. */
+  readonly news: string;
+  readonly serverClock: ServerClock;
+  readonly #connection: RedisConnection;
+  readonly #keys: CacheKeys;
+  readonly #breaker: Breaker;
+  readonly #holdings: Holdings;
+  readonly #looks: Looks;
+  readonly #nonce = randomBytes(9).toString('base64url');
+  #requests = 0;
+
+  constructor(connection: RedisConnection, keys: CacheKeys, timing: StoreTiming, clock: Clock) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.timing = timing;
+    this.news = connection.channel('cache');
+    this.serverClock = new ServerClock(clock);
+    this.#breaker = new Breaker(clock);
+    this.#holdings = new Holdings(connection, keys, timing.readTimeoutMs);
+    this.#looks = new Looks(keys, this.serverClock, (looked) => this.#lookAt(looked));
+    connection.commands.onUp(() => {
+      this.#breaker.close();
+      this.serverClock.reset();
+    });
+  }
+
+  /** Where the news for this process arrives. */
+  get inbox(): Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveEvery' | 'proven'> {
+    return this.#connection.inbox;
+  }
+
+  /** Hears of entries that anybody changed, by any means; `undefined`: of all. */
+  track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveEvery'> {
+    const prefixes = [this.#keys.value(':'), this.#keys.value('~v:')];
+    const lane = this.#keys.value('').length;
+    return this.#connection.track(prefixes, (keys) => {
+      changed(keys?.map((key) => key.slice(lane)));
+    });
+  }
+
+  /** Names one request, among all that any process ever makes. */
+  newToken(): string {
+    return `${this.#nonce}.${(this.#requests++).toString(36)}`;
+  }
+
+  /** A look at a value that was there a moment ago, shared with who else looks in this turn. */
+  glance(entry: string, hot: Hot): Promise<Glance> {
+    this.#breaker.admit();
+    return this.#looks.look(entry, hot);
+  }
+
+  /** What is granted by an answer that comes too late, or never, is given back. */
+  async ask(entry: string, question: Question): Promise<Answer> {
+    const { leaseMs, readTimeoutMs } = this.timing;
+    const { token, keepMs, staleMs, lot, limit, source } = question;
+    const { tagPrefix, epoch, recent } = this.#keys;
+    const sentAtMs = this.serverClock.sent();
+    const asking = this.#breaker.guard(() =>
+      askScript.run(
+        this.#connection.commands,
+        {
+          keys: {
+            value: this.#keys.value(entry),
+            lease: this.#keys.lease(entry),
+            epoch,
+            recent,
+            slots: this.#keys.slots(source),
+            queue: this.#keys.queue(source),
+          },
+          args: {
+            token,
+            inbox: this.#connection.inbox.channel,
+            leaseMs,
+            tagPrefix,
+            keepMs,
+            staleMs,
+            patient: Number(question.patient),
+            lot,
+            late: Number(question.late),
+            limit,
+            woken: Number(question.woken),
+          },
+          rest: question.tags,
+        },
+        {
+          deadlineMs: readTimeoutMs,
+          late: (late) => {
+            this.#breaker.close();
+            this.#holdings.answeredLate(entry, question, late);
+          },
+        },
+      ),
+    );
+    try {
+      const answer = await asking;
+      this.serverClock.heard(answer.serverMs, sentAtMs);
+      return answer;
+    } catch (error) {
+      this.#holdings.unanswered(entry, question, error);
+      throw error;
+    }
+  }
+
+  /** False: the lease was not this load's own any more, or what it loaded was invalidated; nothing was stored. */
+  async fill(entry: string, token: string, loadMs: number, value: NewValue): Promise<boolean> {
+    const { text, ttlMs, staleMs, tags } = value;
+    const { tagPrefix, epoch, recent } = this.#keys;
+    const sentAtMs = this.serverClock.sent();
+    const serverMs = await fillScript.run(
+      this.#connection.commands,
+      {
+        keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), epoch, recent },
+        args: {
+          token,
+          text: pack(text, this.timing.packFrom),
+          ttlMs,
+          staleMs,
+          loadMs,
+          tagPrefix,
+        },
+        rest: tags,
+      },
+      { deadlineMs: this.timing.readTimeoutMs },
+    );
+    if (serverMs === 0) return false;
+    this.serverClock.heard(serverMs, sentAtMs);
+    return true;
+  }
+
+  fail(entry: string, token: string, failure: NotedFailure): Promise<boolean> {
+    const args = { token, failure: JSON.stringify(failure), backoffMs: failure.backoffMs };
+    const call = { keys: { lease: this.#keys.lease(entry) }, args };
+    return failScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
+  }
+
+  /** False: the lease is lost, or what is loaded under it was invalidated. */
+  renew(entry: string, token: string): Promise<boolean> {
+    const { leaseMs } = this.timing;
+    const { tagPrefix, epoch } = this.#keys;
+    const call = { keys: { lease: this.#keys.lease(entry), epoch }, args: { token, leaseMs, tagPrefix } };
+    return renewScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
+  }
+
+  /** Rejects if Redis does not confirm it; it is then repeated with the next connection. */
+  release(entry: string, token: string): Promise<boolean> {
+    return this.#holdings.release(entry, token);
+  }
+
+  renewSlot(source: string, token: string): Promise<void> {
+    const { leaseMs } = this.timing;
+    const call = { keys: { slots: this.#keys.slots(source) }, args: { token, leaseMs } };
+    return renewSlotScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
+  }
+
+  /** The slot, or the place in the queue for one. Repeated as {@link release} is. */
+  leaveSlot(source: string, token: string, limit: number): Promise<void> {
+    return this.#holdings.leaveSlot(source, token, limit);
+  }
+
+  /** The value if there is one that is fresh. */
+  get(entry: string): Promise<StoredValue | undefined> {
+    const { tagPrefix, epoch } = this.#keys;
+    const call = { keys: { value: this.#keys.value(entry), epoch }, args: { tagPrefix } };
+    return this.#breaker.guard(() =>
+      peekScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs }),
+    );
+  }
+
+  async set(entry: string, { text, ttlMs, staleMs, tags }: NewValue): Promise<void> {
+    const { tagPrefix, epoch, sequence } = this.#keys;
+    const [token, sentAtMs] = [this.newToken(), this.serverClock.sent()];
+    const serverMs = await setScript.run(this.#connection.commands, {
+      keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), sequence, epoch },
+      args: {
+        channel: this.news,
+        entry,
+        token,
+        text: pack(text, this.timing.packFrom),
+        ttlMs,
+        staleMs,
+        tagPrefix,
+      },
+      rest: tags,
+    });
+    this.serverClock.heard(serverMs, sentAtMs);
+  }
+
+  delete(entry: string): Promise<boolean> {
+    const { tagPrefix, epoch, sequence } = this.#keys;
+    return deleteScript.run(this.#connection.commands, {
+      keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), sequence, epoch },
+      args: { channel: this.news, entry, tagPrefix },
+    });
+  }
+
+  async invalidateTags(tags: readonly string[]): Promise<void> {
+    const { tagPrefix, recent, sequence } = this.#keys;
+    const calls = [];
+    for (let at = 0; at < tags.length; at += TAGS_AT_ONCE) {
+      const rest = tags.slice(at, at + TAGS_AT_ONCE);
+      const call = { keys: { recent, sequence }, args: { channel: this.news, tagPrefix }, rest };
+      calls.push(invalidateTagsScript.run(this.#connection.commands, call));
+    }
+    await Promise.all(calls);
+  }
+
+  clear(): Promise<void> {
+    const { epoch, sequence } = this.#keys;
+    const call = { keys: { epoch, sequence }, args: { channel: this.news } };
+    return clearScript.run(this.#connection.commands, call);
+  }
+
+  /** Removes a value that nobody can read. Whoever stored a good one meanwhile loses it, which costs a load. */
+  async discard(entry: string): Promise<void> {
+    const { readTimeoutMs } = this.timing;
+    await this.#connection.commands.send('del', [this.#keys.value(entry)], { deadlineMs: readTimeoutMs });
+  }
+
+  #lookAt(keys: readonly string[]): Promise<(string | null)[]> {
+    return this.#breaker.watch(
+      this.#connection.commands.send('mget', keys, {
+        deadlineMs: this.timing.readTimeoutMs,
+        late: () => {
+          this.#breaker.close();
+        },
+      }),
+    );
+  }
+}

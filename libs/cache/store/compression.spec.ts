@@ -1,0 +1,50 @@
+import { brotliCompressSync } from 'node:zlib';
+import { describe, expect, it } from '@jest/globals';
+import { decode, encode } from '../codec/codec.js';
+import { pack, unpack, UNPACKED_MAX_BYTES } from './compression.js';
+
+const books = Array.from({ length: 100 }, (_, id) => ({ id, title: `Book ${id}`, at: new Date(id), größe: '…' }));
+
+describe('compression', () => {
+  it('makes long texts shorter, and gives them back', () => {
+    const text = encode(books);
+    const packed = pack(text, 1_000);
+    expect(packed.length).toBeLessThan(text.length / 3);
+    expect(unpack(packed)).toBe(text);
+    expect(decode(packed)).toEqual(books);
+  });
+
+  it('leaves alone what is shorter than the threshold, or would not get shorter', () => {
+    const text = encode(books);
+    expect(pack(text, text.length + 1)).toBe(text);
+    expect(pack(text, text.length)).not.toBe(text);
+    const noise = JSON.stringify(
+      [...crypto.getRandomValues(new Uint8Array(2_000))].map((n) => String.fromCharCode(n + 300)).join(''),
+    );
+    expect(unpack(pack(noise, 1))).toBe(noise);
+    expect(pack('"1234567"', 1)).toBe('"1234567"');
+  });
+
+  it('reads what another process packed, whatever is switched on here', () => {
+    expect(unpack('{"a":1}')).toBe('{"a":1}');
+    expect(decode(pack(encode(books), 1))).toEqual(books);
+  });
+
+  it('refuses what would fill the memory', () => {
+    const bomb = brotliCompressSync(Buffer.alloc(UNPACKED_MAX_BYTES + 1, 0x20));
+    expect(bomb.length).toBeLessThan(1_000);
+    expect(() => unpack(`~c${bomb.toString('base64')}`)).toThrow(/larger than/);
+  });
+
+  it('stores what it could not read back as it is', () => {
+    const text = ' '.repeat(UNPACKED_MAX_BYTES + 1);
+    expect(pack(text, 1)).toBe(text);
+  });
+
+  it.each(['~c', '~cAAAA', '~c!!!', `~c${brotliCompressSync('"x"').toString('base64').slice(0, -4)}`])(
+    'throws for broken bytes: %s',
+    (text) => {
+      expect(() => decode(text)).toThrow();
+    },
+  );
+});

@@ -1,0 +1,74 @@
+import { RedisUnavailableError, type RedisConnection } from '../../redis/index.js';
+import type { CacheKeys } from './cache.keys.js';
+import { GiveBacks } from './release-retries.js';
+import type { Answer } from './scripts/ask.script.js';
+import { leaveSlotScript } from './scripts/leave-slot.script.js';
+import { releaseScript } from './scripts/release.script.js';
+
+/** Of a question, what names that which it may have been granted. */
+interface Asked {
+  readonly token: string;
+  readonly source: string;
+  readonly limit: number;
+  readonly woken: boolean;
+}
+
+/** What requests of this process hold in Redis, and how it is given back: leases, slots at sources, places in their queues. */
+export class Holdings {
+  readonly #connection: RedisConnection;
+  readonly #keys: CacheKeys;
+  readonly #deadlineMs: number;
+  readonly #giveBacks = new GiveBacks();
+
+  constructor(connection: RedisConnection, keys: CacheKeys, deadlineMs: number) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.#deadlineMs = deadlineMs;
+    connection.commands.onUp(() => void this.#giveBacks.retry());
+  }
+
+  /** Rejects if Redis does not confirm it; it is then repeated with the next connection. */
+  release(entry: string, token: string): Promise<boolean> {
+    return this.#giveBacks.now(leaseOf(token), (late) => this.#release(entry, token, late));
+  }
+
+  /** The slot, or the place in the queue for one. Repeated as {@link release} is. */
+  leaveSlot(source: string, token: string, limit: number): Promise<void> {
+    return this.#giveBacks.now(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
+  }
+
+  /** Whoever asked has gone on without an answer: what the question may have been granted is nobody's. */
+  unanswered(entry: string, { token, source, limit, woken }: Asked, error: unknown): void {
+    if (error instanceof RedisUnavailableError && error.outcome === 'unknown') {
+      this.#giveBacks.later(leaseOf(token), (late) => this.#release(entry, token, late));
+      if (limit > 0) this.#giveBacks.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
+    } else if (woken) {
+      // The question before this one was queued.
+      void this.leaveSlot(source, token, limit).catch(() => {});
+    }
+  }
+
+  /** The answer came after all, and grants what nobody uses. */
+  answeredLate(entry: string, { token, source, limit }: Asked, answer: Answer): void {
+    const granted = answer.kind === 'load' || ('then' in answer && answer.then === 'load');
+    if (granted) void this.release(entry, token).catch(() => {});
+    else this.#giveBacks.settle(leaseOf(token));
+    if (limit > 0 && (granted || answer.kind === 'full')) void this.leaveSlot(source, token, limit).catch(() => {});
+    else this.#giveBacks.settle(slotOf(token));
+  }
+
+  #release(entry: string, token: string, late: () => void): Promise<boolean> {
+    const call = { keys: { lease: this.#keys.lease(entry) }, args: { token } };
+    return releaseScript.run(this.#connection.commands, call, { deadlineMs: this.#deadlineMs, late });
+  }
+
+  #leaveSlot(source: string, token: string, limit: number, late: () => void): Promise<void> {
+    const keys = { slots: this.#keys.slots(source), queue: this.#keys.queue(source) };
+    const args = { token, inbox: this.#connection.inbox.channel, limit };
+    return leaveSlotScript.run(this.#connection.commands, { keys, args }, { deadlineMs: this.#deadlineMs, late });
+  }
+}
+
+/** Under what names a request's lease, and its slot, are to be given back. */
+const leaseOf = (token: string): string => `lease ${token}`;
+const slotOf = (token: string): string => `slot ${token}`;

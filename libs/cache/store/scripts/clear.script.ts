@@ -1,0 +1,26 @@
+import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
+import { INVALIDATION_LUA } from './invalidation.fragment.js';
+
+/**
+ * Ends the epoch of everything: every value is gone, every load that runs is void.
+ *
+ * KEYS   epoch, sequence
+ * ARGV   channel (of invalidations)
+ * Reply  'OK'
+ *
+ * One key, whatever the number of values; these stay in memory until they expire or are replaced. Repeated, it ends one more
+ * epoch, which costs loads.
+ */
+export const clearScript = defineScript({
+  name: 'cache:clear',
+  keys: ['epoch', 'sequence'],
+  args: { channel: 'text' },
+  lua: lua`
+${FRAME_LUA}
+${INVALIDATION_LUA}
+redis.call('DEL', epoch)
+announce(sequence, channel, 'all')
+return 'OK'
+`,
+  decode: () => undefined,
+});

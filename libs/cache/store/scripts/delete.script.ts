@@ -1,0 +1,34 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { CURRENT_LUA } from './epoch.fragment.js';
+import { INVALIDATION_LUA } from './invalidation.fragment.js';
+import { LEASE_LUA } from './lease.fragment.js';
+
+/**
+ * Removes a value. A load that runs is void, an error's back-off ends, and who waits asks again.
+ *
+ * KEYS   value, lease, sequence, epoch
+ * ARGV   channel (of invalidations), entry, tagPrefix
+ * Reply  1 there was a value | 0 there was none, or one that was invalidated before
+ *
+ * Once it is acknowledged, no load that began before can be stored: its lease is gone, and tokens are never granted twice.
+ * Repeated, it may void one more load, which costs a load and nothing else. Works while Redis is full: it frees before it notes.
+ */
+export const deleteScript = defineScript({
+  name: 'cache:delete',
+  keys: ['value', 'lease', 'sequence', 'epoch'],
+  args: { channel: 'text', entry: 'text', tagPrefix: 'text' },
+  lua: lua`
+${LEASE_LUA}
+${INVALIDATION_LUA}
+${CURRENT_LUA}
+local stored = redis.call('GET', value)
+local named, tags = string.match(stored or '', '^%^1 (%S+) %d+ %d+([^\n]*)\n')
+local existed = named and current(named, tags)
+redis.call('UNLINK', value)
+tell(lease, 'again', '')
+void(lease)
+announce(sequence, channel, 'key', entry)
+return existed and 1 or 0
+`,
+  decode: (reply) => reply === 1,
+});

@@ -1,0 +1,29 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { LEASE_LUA } from './lease.fragment.js';
+
+/**
+ * Ends a load with an error: who waits gets it, and so does everybody who asks during the back-off.
+ *
+ * KEYS   lease
+ * ARGV   token, failure (JSON), backoffMs (0: the next to ask loads)
+ * Reply  1 noted | 0 void: the lease is not this load's own any more; nothing changed
+ *
+ * Pause, reorder: fenced by the token, as a fill is. Duplicate: the first removed the token.
+ */
+export const failScript = defineScript({
+  name: 'cache:fail',
+  keys: ['lease'],
+  args: { token: 'text', failure: 'text', backoffMs: 'number' },
+  lua: lua`
+${LEASE_LUA}
+if redis.call('HGET', lease, 'token') ~= token then return 0 end
+tell(lease, 'error', failure)
+redis.call('DEL', lease)
+if backoffMs > 0 then
+  redis.call('HSET', lease, 'error', failure)
+  redis.call('PEXPIRE', lease, backoffMs)
+end
+return 1
+`,
+  decode: (reply) => reply === 1,
+});

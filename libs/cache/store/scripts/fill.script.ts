@@ -1,0 +1,65 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { CURRENT_LUA, HEADER_LUA, MINT_LUA, NOW_LUA } from './epoch.fragment.js';
+import { LEASE_LUA } from './lease.fragment.js';
+
+/**
+ * Ends a load with its value: stores it and pushes it to who waits, if the lease is still this load's own and no epoch that it
+ * began in has ended.
+ *
+ * KEYS   value, lease, epoch, recent
+ * ARGV   token, text, ttlMs, staleMs, loadMs (how long the load took), tagPrefix, …tags that only the result names
+ * Reply  the server's ms: stored | 0 void: the lease expired, passed on, or was voided by an invalidation; nothing was stored
+ *
+ * Tags of the result had no epoch at the grant that could be compared. For them, `recent` must be the same as then (what it
+ * knew was not lost), not trimmed past the grant, and know of no invalidation since.
+ *
+ * Pause, reorder: a load that lost its lease at any time before this step stores nothing. Duplicate: the first removed the
+ * lease, the second changes nothing (and says 0).
+ */
+export const fillScript = defineScript({
+  name: 'cache:fill',
+  keys: ['value', 'lease', 'epoch', 'recent'],
+  args: {
+    token: 'text',
+    text: 'text',
+    ttlMs: 'number',
+    staleMs: 'number',
+    loadMs: 'number',
+    tagPrefix: 'text',
+  },
+  lua: lua`
+${NOW_LUA}
+${CURRENT_LUA}
+local keepMs = ttlMs + staleMs
+${MINT_LUA}
+${HEADER_LUA}
+${LEASE_LUA}
+local held = redis.call('HMGET', lease, 'token', 'epoch', 'tags', 'late')
+if held[1] ~= token then return 0 end
+
+local function unknownSince(late)
+  local guard, since = string.match(late, '^(%S+) (%d+)$')
+  local known = redis.call('ZRANGE', recent, 0, 0, 'WITHSCORES')
+  if known[1] ~= guard or tonumber(known[2]) > tonumber(since) then return true end
+  for i = rest + 1, #ARGV do
+    local at = redis.call('ZSCORE', recent, ARGV[i])
+    if at and tonumber(at) > tonumber(since) then return true end
+  end
+  return false
+end
+
+if not current(held[2], held[3]) or (#ARGV > rest and (not held[4] or unknownSince(held[4]))) then
+  tell(lease, 'again', '')
+  redis.call('DEL', lease)
+  return 0
+end
+local tags = held[3]
+for i = rest + 1, #ARGV do tags = tags .. ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
+local stored = header(held[2], nowMs + ttlMs, loadMs, tags) .. text
+redis.call('SET', value, stored, 'PX', ttlMs + staleMs)
+tellValue(lease, stored)
+redis.call('DEL', lease)
+return nowMs
+`,
+  decode: Number,
+});

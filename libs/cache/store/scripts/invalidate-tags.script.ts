@@ -1,0 +1,39 @@
+import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
+import { RECENT_MAX } from './epoch.fragment.js';
+import { INVALIDATION_LUA } from './invalidation.fragment.js';
+
+/**
+ * Ends the epochs of tags: every value that names one is gone, every load that began in one is void.
+ *
+ * KEYS   recent, sequence
+ * ARGV   channel (of invalidations), tagPrefix, …tags
+ * Reply  'OK'
+ *
+ * As much work as there are tags, whatever the number of values. Loads whose tags only the result will name are told by
+ * `recent`, which exists if there may be one; it keeps the last of them, and how far it was trimmed as the score of its guard.
+ * Repeated, it ends further epochs, which costs loads. Works while Redis is full: it frees before it notes.
+ */
+export const invalidateTagsScript = defineScript({
+  name: 'cache:invalidate-tags',
+  keys: ['recent', 'sequence'],
+  args: { channel: 'text', tagPrefix: 'text' },
+  lua: lua`
+${FRAME_LUA}
+${INVALIDATION_LUA}
+for i = rest + 1, #ARGV do redis.call('DEL', tagPrefix .. ARGV[i]) end
+local guard = redis.call('ZRANGE', recent, 0, 0)[1]
+if guard then
+  local at = tonumber(redis.call('ZRANGE', recent, -1, -1, 'WITHSCORES')[2]) + 1
+  for i = rest + 1, #ARGV do redis.call('ZADD', recent, at, ARGV[i]) end
+  local over = redis.call('ZCARD', recent) - 1 - ${RECENT_MAX}
+  if over > 0 then
+    local upTo = redis.call('ZRANGE', recent, over, over, 'WITHSCORES')[2]
+    redis.call('ZREMRANGEBYSCORE', recent, '-inf', upTo)
+    redis.call('ZADD', recent, upTo, guard)
+  end
+end
+announce(sequence, channel, 'tag', unpack(ARGV, rest + 1))
+return 'OK'
+`,
+  decode: () => undefined,
+});

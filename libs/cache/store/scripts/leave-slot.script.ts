@@ -1,0 +1,29 @@
+import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
+import { NOW_LUA } from './epoch.fragment.js';
+import { SLOT_LUA } from './slot.fragment.js';
+
+/**
+ * Gives back what a request has at a source: the slot of a loader that has ended, or the place of one that waits no more. If there
+ * is a free slot then, the first of those who wait is told to ask again.
+ *
+ * KEYS   slots, queue
+ * ARGV   token, inbox (of this process), limit
+ * Reply  'OK'
+ *
+ * Lost: the slot lapses, unless it is given back again before. Repeated: there is none to give back; one more asks again.
+ */
+export const leaveSlotScript = defineScript({
+  name: 'cache:leave-slot',
+  keys: ['slots', 'queue'],
+  args: { token: 'text', inbox: 'text', limit: 'number' },
+  lua: lua`
+${NOW_LUA}
+${FRAME_LUA}
+${SLOT_LUA}
+redis.call('ZREM', slots, token)
+redis.call('ZREM', queue, token .. ' ' .. inbox)
+if freeSlots() > 0 then wakeQueued(1) end
+return 'OK'
+`,
+  decode: () => undefined,
+});

@@ -1,0 +1,26 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { parseStored, type StoredValue } from '../stored-value.js';
+import { CURRENT_LUA, NOW_LUA } from './epoch.fragment.js';
+
+/**
+ * Reads a value and nothing else.
+ *
+ * KEYS   value, epoch
+ * ARGV   tagPrefix
+ * Reply  the value | nil: there is none that is fresh and of the epochs of now
+ */
+export const peekScript = defineScript({
+  name: 'cache:peek',
+  keys: ['value', 'epoch'],
+  args: { tagPrefix: 'text' },
+  lua: lua`
+${NOW_LUA}
+${CURRENT_LUA}
+local stored = redis.call('GET', value)
+if not stored then return nil end
+local named, untilMs, tags = string.match(stored, '^%^1 (%S+) (%d+) %d+([^\n]*)\n')
+if named and tonumber(untilMs) > nowMs and current(named, tags) then return stored end
+return nil
+`,
+  decode: (reply): StoredValue | undefined => (reply === null ? undefined : parseStored(reply as string)),
+});

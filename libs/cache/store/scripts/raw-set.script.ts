@@ -1,0 +1,24 @@
+import { defineScript, lua } from '../../../redis/index.js';
+
+/**
+ * Stores a plain string and ends the load of its key.
+ *
+ * KEYS   value, load
+ * ARGV   token (of the caller's load; empty: of none), text, ttlMs
+ * Reply  1 stored | 0 void: the load lock is not the caller's any more; nothing changed
+ *
+ * Without a token it is a plain write, and voids the load of whoever runs one. Pause, reorder: fenced by the token. Duplicate: with
+ * a token the second finds no lock and changes nothing, without it writes the same again.
+ */
+export const rawSetScript = defineScript({
+  name: 'cache:raw-set',
+  keys: ['value', 'load'],
+  args: { token: 'text', text: 'text', ttlMs: 'number' },
+  lua: lua`
+if token ~= '' and redis.call('GET', load) ~= token then return 0 end
+redis.call('SET', value, text, 'PX', ttlMs)
+redis.call('DEL', load)
+return 1
+`,
+  decode: (reply) => reply === 1,
+});

@@ -1,0 +1,24 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { LEASE_LUA } from './lease.fragment.js';
+
+/**
+ * Gives a lease back without a value: whoever waits asks again, and one of them gets it.
+ *
+ * KEYS   lease
+ * ARGV   token
+ * Reply  1 given back | 0 it was not this request's own; nothing changed
+ *
+ * Late or repeated: fenced by the token.
+ */
+export const releaseScript = defineScript({
+  name: 'cache:release',
+  keys: ['lease'],
+  args: { token: 'text' },
+  lua: lua`
+${LEASE_LUA}
+if redis.call('HGET', lease, 'token') ~= token then return 0 end
+tell(lease, 'again', '')
+return redis.call('DEL', lease)
+`,
+  decode: (reply) => reply === 1,
+});

@@ -1,0 +1,30 @@
+import type { Clock } from '../../redis/index.js';
+import type { Forced } from '../store/lock.store.js';
+
+/** How much later than the message the answer that granted the lock may come. */
+const KEPT_MS = 60_000;
+
+/**
+ * Locks that were taken away before this process knew that it had them: the message of a forced release may be faster than
+ * the answer, or the push, that granted the lock.
+ */
+export class ForcedLocks {
+  readonly #clock: Clock;
+  /** By nonce. */
+  readonly #early = new Map<string, { token: number; atMs: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add({ nonce, token }: Forced): void {
+    const now = this.#clock.monoMs();
+    for (const [old, { atMs }] of this.#early) if (now - atMs > KEPT_MS) this.#early.delete(old);
+    this.#early.set(nonce, { token, atMs: now });
+  }
+
+  /** The token counts: who was put out may go on waiting, and be granted the lock anew. */
+  has(nonce: string, token: number): boolean {
+    return this.#early.get(nonce)?.token === token;
+  }
+}

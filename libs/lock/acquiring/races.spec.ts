@@ -1,0 +1,114 @@
+import { describe, expect, it } from '@jest/globals';
+import { gate } from '../../../test/support/gate.js';
+import { LockBed } from '../../../test/support/lock-bed.js';
+import { until } from '../../../test/support/until.js';
+import { RedisUnavailableError, frame, type CommandArg } from '../../redis/index.js';
+import type { LockMember } from '../../../test/support/lock-member.js';
+import { acquireScript } from '../store/scripts/acquire.script.js';
+import { releaseScript } from '../store/scripts/release.script.js';
+
+const bed = new LockBed();
+
+type Send = (args: readonly CommandArg[], send: () => Promise<unknown>) => Promise<unknown>;
+
+/** What a process sends passes through `how`, until the answer is called. */
+function intercept({ connections }: LockMember, how: Send): () => void {
+  const { commands } = connections.get();
+  const send = commands.send.bind(commands) as (...args: unknown[]) => Promise<unknown>;
+  commands.send = ((command: string, args: readonly CommandArg[], options?: object) =>
+    how(args, () => send(command, args, options))) as typeof commands.send;
+  return () => {
+    commands.send = send as typeof commands.send;
+  };
+}
+
+const unanswered = (): Promise<never> => Promise.reject(new RedisUnavailableError('no answer', 'unknown'));
+
+describe('what goes back in the background', () => {
+  it('is not what was granted since: a lock that is held stays held', async () => {
+    const [holder, member] = [await bed.listening(), await bed.listening()];
+    const lock = await holder.locks.acquire('x');
+    // The answer to the request comes long after the push, and until the lock is held no release gets through.
+    const answer = gate();
+    let held = false;
+    let refused = 0;
+    const restore = intercept(member, async (args, send) => {
+      if (args[0] === releaseScript.sha && !held) {
+        refused++;
+        return unanswered();
+      }
+      const reply = await send();
+      if (args[0] === acquireScript.sha) await answer.opened;
+      return reply;
+    });
+    const call = member.locks.acquire('x').then((granted) => {
+      held = true;
+      return granted;
+    });
+    await bed.waiting(1);
+    await lock.release();
+    await until(() => refused > 0, { what: 'the push that nobody seems to wait for is to go back', everyMs: 2 });
+    answer.open();
+    const granted = await call;
+    expect(granted.held).toBe(true);
+    restore();
+    // What is still to go back goes with the next connection, before anything that is sent after.
+    const { commands } = member.connections.get();
+    const up = new Promise<void>((resolve) => {
+      commands.onUp(resolve);
+    });
+    commands.reset();
+    await up;
+    await commands.send('ping');
+    expect(await bed.admin.get('lock:x')).toBe(granted.owner);
+    expect(await granted.release()).toBe(true);
+  });
+
+  it('does not cut short what is kept from others for a while', async () => {
+    const { locks, connections } = await bed.listening();
+    const lock = await locks.acquire('x', { minHoldMs: 60_000 });
+    await lock.release();
+    // A push of this very grant that comes only now: its heartbeat was faster.
+    const { channel } = connections.get().inbox;
+    const push = frame('lock:granted', 'lock:x', lock.owner, lock.owner, String(lock.fencingToken), '2000');
+    const scriptsRun = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await bed.admin.info('commandstats'))?.[1]);
+    const before = await scriptsRun();
+    expect(await bed.admin.publish(channel, push)).toBe(1);
+    await until(async () => (await scriptsRun()) > before, { what: 'the push went back' });
+    expect(await bed.admin.get('lock:x')).toBe(lock.owner);
+  });
+});
+
+describe('a body', () => {
+  it('does not begin under a lock that is known to be lost by then', async () => {
+    const { locks } = await bed.listening();
+    const lock = await locks.acquire('x');
+    await locks.forceRelease('x');
+    await until(() => !lock.held, { what: 'it is lost', everyMs: 2 });
+    let ran = 0;
+    const late = locks.run(lock, () => {
+      ran++;
+    });
+    await expect(late).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'forced' });
+    expect(ran).toBe(0);
+  });
+});
+
+describe('an app that closes', () => {
+  it('leaves no lock behind whose grant is still on its way', async () => {
+    const member = await bed.member();
+    await bed.admin.call('CLIENT', 'PAUSE', '300', 'ALL');
+    const tried = member.locks.tryAcquire('x').then(
+      (lock) => lock?.held,
+      (error: unknown) => (error as { code: string }).code,
+    );
+    const ticked = member.locks.acquireTick('y', { method: 'A.b', instantMs: 1_000, keepMs: 60_000 }, {}).then(
+      (lock) => lock?.held,
+      (error: unknown) => (error as { code: string }).code,
+    );
+    await member.app.close();
+    expect([await tried, await ticked]).toEqual(['SLUICE_CLOSED', 'SLUICE_CLOSED']);
+    expect(await bed.admin.exists('lock:x', 'lock:y')).toBe(0);
+  });
+});

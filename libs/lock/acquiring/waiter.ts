@@ -1,0 +1,158 @@
+import { type CancelTimer, type Clock } from '../../redis/index.js';
+import { certainMs, instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
+import type { LockRequest } from '../store/lock-request.js';
+import type { Grant } from '../held/lease.js';
+import type { Lock } from '../held/lock.js';
+
+/** How much longer than `waitMs` the first answer may take. */
+export const ANSWER_MS = 1_000;
+
+/** How one wait ended, when not by a grant. */
+export type GaveUp = { because: 'timeout' } | { because: 'abort'; reason: unknown };
+
+/**
+ * One acquisition that may have to wait. Settles once: by a grant, or, from the moment it leaves, by an error.
+ *
+ * **What a push is worth.** A push does not say when its grant was made; the message may have lain in a socket while
+ * this process was blocked, and the grant may have expired and gone to another since. What is certain: it was made
+ * after `bound.from`, the sending of the last request that was answered "still waiting", if its token is higher than
+ * the last one minted at that answer (`bound.fence`). So its lease ends after `bound.from` plus its length; and
+ * a push with a lower token tells of a grant that was over by then.
+ */
+export class Waiter {
+  readonly request: LockRequest;
+  /** The place in the queue; '0' until Redis told. */
+  place = '0';
+  /** How long it waits, in milliseconds, from its first sending on. */
+  readonly waitMs: number;
+  /** What `hold` makes of the grant, in the step that takes it: from then on it is known as held, and not as waiting. */
+  readonly granted: Promise<Lock>;
+  readonly #hold: (grant: Grant) => Lock;
+  readonly #untilMs: number;
+  readonly #clock: Clock;
+  #bound: { from: Instant; fence: number };
+  #state: 'waiting' | 'leaving' | 'done' = 'waiting';
+  #trouble: unknown;
+  /** Whether the first request was answered, or failed. */
+  #heard = false;
+  #overdue: (() => void) | undefined;
+  #resolve!: (lock: Lock) => void;
+  #reject!: (error: unknown) => void;
+  readonly #endings: (() => void)[] = [];
+
+  constructor(request: LockRequest, clock: Clock, sent: Instant, waitMs: number, hold: (grant: Grant) => Lock) {
+    this.request = request;
+    this.#clock = clock;
+    this.waitMs = waitMs;
+    this.#hold = hold;
+    this.#untilMs = sent.monoMs + waitMs;
+    this.#bound = { from: sent, fence: 0 };
+    this.granted = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** False once it was granted, failed or left: a grant that comes now is not its own. */
+  get waiting(): boolean {
+    return this.#state === 'waiting';
+  }
+
+  /** Why the last request failed; undefined once Redis answers again. */
+  get trouble(): unknown {
+    return this.#trouble;
+  }
+
+  /**
+   * Calls `giveUp` when the time is over, or when the signal aborts. The time is for waiting in the queue: the
+   * first answer may take longer (at most `ANSWER_MS`), for the lock may well be free.
+   */
+  limit(signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
+    const timeout = (): void => {
+      giveUp({ because: 'timeout' });
+    };
+    let cancel: CancelTimer = this.#clock.timer(Math.max(1, this.#untilMs - this.#clock.monoMs()), () => {
+      if (this.#heard) {
+        timeout();
+        return;
+      }
+      this.#overdue = timeout;
+      cancel = this.#clock.timer(ANSWER_MS, timeout);
+    });
+    this.#endings.push(() => {
+      cancel();
+    });
+    if (signal === undefined) return;
+    const onAbort = (): void => {
+      giveUp({ because: 'abort', reason: signal.reason });
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#endings.push(() => {
+      signal.removeEventListener('abort', onAbort);
+    });
+  }
+
+  /**
+   * An answer: at some time after `from` it was still waiting, and no token above `fence` had been minted. False if its
+   * time was over already, and it has left.
+   */
+  stillWaiting(from: Instant, fence: number): boolean {
+    this.#bound = { from, fence };
+    this.#trouble = undefined;
+    return this.#heardOf();
+  }
+
+  /** A request failed in a way that may pass. False if its time was over already, and it has left. */
+  troubled(error: unknown): boolean {
+    this.#trouble = error;
+    return this.#heardOf();
+  }
+
+  /** The answer to a request sent at `from` was: granted. False if that was too long ago to count on it. */
+  answered(token: number, from: Instant): boolean {
+    return this.#take({ token, from, validMs: this.request.ttlMs, claimed: true }, 0);
+  }
+
+  /**
+   * A provisional grant was pushed. False if it cannot be counted on for at least a quarter of its time: then Redis
+   * must be asked.
+   */
+  pushed(token: number, validMs: number): boolean {
+    const { from, fence } = this.#bound;
+    return token > fence && this.#take({ token, from, validMs, claimed: false }, certainMs(validMs) / 4);
+  }
+
+  /** Takes no grant any more. Whoever calls this fails it, and gives back what it may have in Redis. */
+  leave(): void {
+    if (this.#state === 'waiting') this.#end('leaving');
+  }
+
+  fail(error: unknown): void {
+    if (this.#state === 'done') return;
+    this.#end('done');
+    this.#reject(error);
+  }
+
+  #heardOf(): boolean {
+    this.#heard = true;
+    this.#overdue?.();
+    return this.waiting;
+  }
+
+  #take(grant: Omit<Grant, 'at'>, atLeastMs: number): boolean {
+    const at = instantOf(this.#clock);
+    if (remainingMs(at, grant.from, grant.validMs) <= atLeastMs) return false;
+    this.#end('done');
+    try {
+      this.#resolve(this.#hold({ ...grant, at }));
+    } catch (error) {
+      this.#reject(error);
+    }
+    return true;
+  }
+
+  #end(state: 'leaving' | 'done'): void {
+    this.#state = state;
+    for (const end of this.#endings.splice(0)) end();
+  }
+}

@@ -1,0 +1,188 @@
+import { describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { Cron, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
+import { CronTime } from 'cron';
+import { LockBed } from '../../../test/support/lock-bed.js';
+import { lockMember } from '../../../test/support/lock-member.js';
+import { until } from '../../../test/support/until.js';
+import { WithLock } from '../index.js';
+
+const bed = new LockBed();
+
+describe('@Cron', () => {
+  const schedule = [ScheduleModule.forRoot()];
+
+  it('runs a job that is over in no time once per tick', async () => {
+    @Injectable()
+    class Job {
+      runs: number[] = [];
+
+      @Cron('* * * * * *')
+      @WithLock('job')
+      async run(): Promise<void> {
+        this.runs.push(Math.floor(Date.now() / 1_000));
+      }
+    }
+    const jobs = [await bed.boot(Job, schedule), await bed.boot(Job, schedule), await bed.boot(Job, schedule)];
+    const runs = (): number[] => jobs.flatMap((job) => job.runs);
+    await until(() => runs().length >= 3, { what: 'three ticks ran' });
+    expect(new Set(runs()).size).toBe(runs().length);
+    const mark = await bed.admin.pttl('{lock:job}:~tick:Job.run');
+    expect(mark).toBeGreaterThan(9_000);
+    expect(mark).toBeLessThanOrEqual(11_000);
+  });
+
+  it('counts the methods that share a lock one by one', async () => {
+    @Injectable()
+    class Jobs {
+      ran: string[] = [];
+
+      @WithLock('shared', { oncePerTick: true })
+      @Cron('* * * * * *', { disabled: true })
+      async first(): Promise<void> {
+        this.ran.push('first');
+      }
+
+      @WithLock('shared')
+      @Cron('* * * * * *', { disabled: true })
+      async second(): Promise<void> {
+        this.ran.push('second');
+      }
+    }
+    const fleet = [await bed.boot(Jobs, schedule), await bed.boot(Jobs, schedule)];
+    // Near the beginning of a second, every call stands for that tick.
+    await until(() => Date.now() % 1_000 < 100, { what: 'a second begins', everyMs: 1 });
+    for (const jobs of fleet) {
+      await jobs.first();
+      await jobs.second();
+      await jobs.first();
+    }
+    expect(fleet.flatMap(({ ran }) => ran)).toEqual(['first', 'second']);
+  });
+
+  it('follows a named job whose time was changed while it runs', async () => {
+    @Injectable()
+    class Changed {
+      runs: number[] = [];
+
+      @Cron('0 0 1 1 *', { name: 'changed' })
+      @WithLock('changed')
+      async run(): Promise<void> {
+        this.runs.push(Math.floor(Date.now() / 1_000));
+      }
+    }
+    const fleet = [await bed.boot(Changed, schedule), await bed.boot(Changed, schedule)];
+    for (const { app } of bed.members)
+      app.get(SchedulerRegistry).getCronJob('changed').setTime(new CronTime('* * * * * *'));
+    const runs = (): number[] => fleet.flatMap((each) => each.runs);
+    await until(() => runs().length >= 2, { what: 'two ticks ran' });
+    expect(new Set(runs()).size).toBe(runs().length);
+  });
+
+  it('is an ordinary locked call by hand, far from any tick, and where nothing is scheduled', async () => {
+    @Injectable()
+    class Yearly {
+      ran = 0;
+
+      @Cron('0 0 1 1 *')
+      @WithLock('yearly', { waitMs: 500 })
+      async run(): Promise<number> {
+        return ++this.ran;
+      }
+
+      @Cron('* * * * * *')
+      @WithLock('yearly', { waitMs: 500 })
+      async each(): Promise<number> {
+        return ++this.ran;
+      }
+    }
+    const scheduled = await bed.boot(Yearly, [ScheduleModule.forRoot({ cronJobs: false })]);
+    expect([await scheduled.run(), await scheduled.each(), await scheduled.each()]).toEqual([1, 2, 3]);
+    const unscheduled = await bed.boot(Yearly);
+    expect([await unscheduled.each(), await unscheduled.each()]).toEqual([1, 2]);
+    await bed.occupy('yearly');
+    await expect(unscheduled.run()).rejects.toMatchObject({ code: 'SLUICE_LOCK_TIMEOUT' });
+  });
+
+  it('refuses to guess when a nameless job was changed', async () => {
+    @Injectable()
+    class Changed {
+      ran = 0;
+
+      @Cron('0 0 1 1 *')
+      @WithLock('changed')
+      async run(): Promise<void> {
+        this.ran++;
+      }
+    }
+    const changed = await bed.boot(Changed, schedule);
+    const [job] = bed.members[0]!.app.get(SchedulerRegistry).getCronJobs().values();
+    const errors: unknown[] = [];
+    job!.addCallback(() => {
+      changed.run().catch((error: unknown) => errors.push(error));
+    });
+    job!.setTime(new CronTime('* * * * * *'));
+    await until(() => errors.length > 0, { what: 'a call was refused' });
+    void job!.stop();
+    expect(errors[0]).toMatchObject({ code: 'SLUICE_CRON_UNKNOWN' });
+    expect(String(errors[0])).toContain('Give it a name');
+    expect(changed.ran).toBe(0);
+  });
+
+  it('refuses to guess when the jobs cannot be found', async () => {
+    @Injectable()
+    class Unknown {
+      @Cron('* * * * * *')
+      @WithLock('unknown')
+      async run(): Promise<string> {
+        return 'ran';
+      }
+    }
+    const joined = await lockMember(bed.redis.url, {
+      module: { providers: [Unknown, { provide: 'SCHEDULE_MODULE_OPTIONS', useValue: {} }] },
+    });
+    bed.members.push(joined);
+    await expect(joined.app.get(Unknown).run()).rejects.toMatchObject({ code: 'SLUICE_CRON_UNKNOWN' });
+  });
+
+  it('skips a run that comes more than a day late', async () => {
+    @Injectable()
+    class Late {
+      ran = 0;
+
+      @Cron('0 0 1 1 *', { name: 'late' })
+      @WithLock('late')
+      async run(): Promise<number> {
+        return ++this.ran;
+      }
+    }
+    const late = await bed.boot(Late, schedule);
+    expect(await late.run()).toBe(1);
+    // As the scheduler does before it calls: this job fires now, and new year was not yesterday.
+    Object.assign(bed.members[0]!.app.get(SchedulerRegistry).getCronJob('late'), { lastExecution: new Date() });
+    expect(await late.run()).toBeUndefined();
+    expect(late.ran).toBe(1);
+  });
+
+  it('skips a tick that finds the last run still going', async () => {
+    @Injectable()
+    class Slow {
+      runs = 0;
+      end!: () => void;
+
+      @Cron('* * * * * *')
+      @WithLock('slow')
+      run(): Promise<void> {
+        this.runs++;
+        return new Promise((resolve) => (this.end = resolve));
+      }
+    }
+    const slow = await bed.boot(Slow, schedule);
+    await until(() => slow.runs === 1, { what: 'it runs' });
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    expect(slow.runs).toBe(1);
+    slow.end();
+    await until(() => slow.runs === 2, { what: 'it runs again' });
+    await bed.members[0]!.app.close();
+  });
+});

@@ -1,0 +1,222 @@
+import { describe, expect, it } from '@jest/globals';
+import { LockBed } from '../../../test/support/lock-bed.js';
+import { until } from '../../../test/support/until.js';
+import { CronJobs } from '../cron/cron-jobs.js';
+import { LOCK_STORE } from '../lock.tokens.js';
+import { Lock, LockService, currentLock } from '../index.js';
+
+const bed = new LockBed();
+
+describe('withLock', () => {
+  it('gives the lock to its body, resolves to its result and releases', async () => {
+    const locks = await bed.service();
+    const result = await locks.withLock('x', async (lock) => {
+      expect(currentLock()).toBe(lock);
+      await locks.withLock('y', (inner) => {
+        expect(currentLock()).toBe(inner);
+      });
+      expect(currentLock()).toBe(lock);
+      return 42;
+    });
+    expect(result).toBe(42);
+    expect(currentLock()).toBeUndefined();
+    expect(await bed.admin.exists('lock:x')).toBe(0);
+  });
+
+  it.each([
+    ['async', async (error: Error) => Promise.reject(error)],
+    [
+      'sync',
+      (error: Error) => {
+        throw error;
+      },
+    ],
+  ])('rejects with the very error of an %s body, and releases', async (_kind, fail) => {
+    const locks = await bed.service();
+    const error = new Error('of the body');
+    await expect(locks.withLock('x', () => fail(error))).rejects.toBe(error);
+    expect(await bed.admin.exists('lock:x')).toBe(0);
+  });
+
+  it('rejects when the lock was lost under a body that returned', async () => {
+    const locks = await bed.service();
+    const failed = locks.withLock('x', { ttlMs: 900 }, async (lock) => {
+      await bed.admin.set('lock:x', 'theirs');
+      await new Promise((resolve) => {
+        lock.signal.addEventListener('abort', resolve);
+      });
+      expect(lock.signal.reason).toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'taken' });
+      return 'too late';
+    });
+    await expect(failed).rejects.toMatchObject({ name: 'LockLostError', code: 'SLUICE_LOCK_LOST', lock: 'x' });
+    expect(await bed.admin.get('lock:x')).toBe('theirs');
+    const error = new Error('of the body');
+    const thrown = locks.withLock('y', async () => {
+      await bed.admin.del('lock:y');
+      throw error;
+    });
+    await expect(thrown).rejects.toBe(error);
+  });
+
+  it('counts a blocked event loop as lost, though Redis was never asked', async () => {
+    const locks = await bed.service();
+    const seen: boolean[] = [];
+    const failed = locks.withLock('x', { ttlMs: 100 }, (lock) => {
+      seen.push(lock.held);
+      for (const end = performance.now() + 130; performance.now() < end;);
+      seen.push(lock.held);
+      expect(() => {
+        lock.assertHeld();
+      }).toThrow('its lease ended');
+      expect(lock.signal.aborted).toBe(true);
+    });
+    await expect(failed).rejects.toMatchObject({ reason: 'expired' });
+    expect(seen).toEqual([true, false]);
+  });
+});
+
+describe('a held lock', () => {
+  it('is renewed for as long as it is held', async () => {
+    const locks = await bed.service();
+    const lock = await locks.acquire('x', { ttlMs: 150 });
+    const { expiresAt } = lock;
+    await until(() => lock.expiresAt > expiresAt + 300, { what: 'it was renewed often', everyMs: 5 });
+    expect(lock.held).toBe(true);
+    expect(await bed.admin.pttl('lock:x')).toBeGreaterThan(0);
+    const short = await locks.acquire('y', { ttlMs: 150, renew: false });
+    await until(() => !short.held, { what: 'the other ended' });
+    expect(short.signal.reason).toMatchObject({ reason: 'expired' });
+  });
+
+  it('can be extended and shortened', async () => {
+    const locks = await bed.service();
+    const lock = await locks.acquire('x', { ttlMs: 500, renew: false });
+    await lock.extend(60_000);
+    expect(await bed.admin.pttl('lock:x')).toBeGreaterThan(59_000);
+    expect(lock.expiresAt - Date.now()).toBeGreaterThan(59_000);
+    await lock.extend(100);
+    expect(lock.expiresAt - Date.now()).toBeLessThanOrEqual(100);
+    await until(() => !lock.held, { what: 'it ended' });
+    await expect(lock.extend(1_000)).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST' });
+    const taken = await locks.acquire('y');
+    await bed.admin.set('lock:y', 'theirs');
+    await expect(taken.extend(1_000)).rejects.toMatchObject({ reason: 'taken' });
+    expect(taken.held).toBe(false);
+  });
+
+  it('is released at the end of its block', async () => {
+    const locks = await bed.service();
+    {
+      await using lock = await locks.acquire('x');
+      expect(await bed.admin.get('lock:x')).toBe(lock.owner);
+    }
+    expect(await bed.admin.exists('lock:x')).toBe(0);
+    const lock = await locks.acquire('x');
+    await lock.release();
+    expect(() => {
+      lock.assertHeld();
+    }).toThrow('it was released');
+    expect(lock.signal.aborted).toBe(false);
+  });
+});
+
+describe('options', () => {
+  it('come from the name, then the call, then the module', async () => {
+    const locks = await bed.service({
+      lock: { ttlMs: 20_000, waitMs: 50, names: { tuned: { ttlMs: 5_000, waitMs: 0 } } },
+    });
+    const leases = async (name: string, ttlMs?: number): Promise<number> => {
+      const lock = await locks.acquire(name, ttlMs === undefined ? undefined : { ttlMs });
+      return Math.round((await bed.admin.pttl(`lock:${lock.name}`)) / 1_000);
+    };
+    expect([await leases('a'), await leases('b', 9_000), await leases('tuned', 9_000)]).toEqual([20, 9, 5]);
+    await expect(locks.acquire('tuned')).rejects.toMatchObject({ waitedMs: 0 });
+    await expect(locks.acquire('a')).rejects.toMatchObject({ waitedMs: 50 });
+    expect(await locks.acquire('constructor')).toBeInstanceOf(Lock);
+  });
+
+  it.each([
+    ['', undefined, 'SLUICE_BAD_NAME'],
+    [undefined, undefined, 'SLUICE_BAD_NAME'],
+    [7, undefined, 'SLUICE_BAD_NAME'],
+    ['a{b', undefined, 'SLUICE_BAD_NAME'],
+    ['a:~b', undefined, 'SLUICE_BAD_NAME'],
+    ['x', { ttlMs: 0 }, 'SLUICE_BAD_OPTION'],
+    ['x', { ttlMs: -1 }, 'SLUICE_BAD_OPTION'],
+    ['x', { ttlMs: Number.NaN }, 'SLUICE_BAD_OPTION'],
+    ['x', { ttlMs: '5' }, 'SLUICE_BAD_OPTION'],
+    ['x', { waitMs: -1 }, 'SLUICE_BAD_OPTION'],
+    ['x', { renew: 1 }, 'SLUICE_BAD_OPTION'],
+    ['x', { owner: '' }, 'SLUICE_BAD_OPTION'],
+    ['x', { signal: {} }, 'SLUICE_BAD_OPTION'],
+    ['x', { ttl: 5 }, 'SLUICE_BAD_OPTION'],
+    ['x', 'fast', 'SLUICE_BAD_OPTION'],
+  ])('refuses %p with %p', async (name, options, code) => {
+    const locks = await bed.service();
+    await expect(locks.acquire(name as string, options as object)).rejects.toMatchObject({ code });
+    await expect(locks.tryAcquire(name as string, options as object)).rejects.toMatchObject({ code });
+    await expect(locks.withLock(name as string, options as object, () => 0)).rejects.toMatchObject({ code });
+    expect(await bed.admin.dbsize()).toBe(0);
+  });
+
+  it.each([
+    [{ ttlMs: 0 }, 'lock.ttlMs'],
+    [{ names: { x: { waitMs: -1 } } }, 'lock.names.x.waitMs'],
+    [{ names: [] }, 'lock.names'],
+    [{ tll: 1 }, 'lock.tll'],
+  ])('refuses %j at boot', async (lock, message) => {
+    const { app, connections } = await bed.member();
+    expect(() => new LockService(connections, lock as object, app.get(LOCK_STORE), app.get(CronJobs))).toThrow(message);
+  });
+
+  it('refuses a lease that is no duration', async () => {
+    const lock = await (await bed.service()).acquire('x');
+    await expect(lock.extend(0)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+    await expect(lock.extend(undefined as unknown as number)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+    expect(lock.held).toBe(true);
+  });
+
+  it('tells of a key that is no lock', async () => {
+    const locks = await bed.service();
+    await bed.admin.hset('lock:x', 'a', '1');
+    await expect(locks.acquire('x')).rejects.toThrow('WRONGTYPE');
+    await expect(locks.tryAcquire('x')).rejects.toThrow('WRONGTYPE');
+  });
+});
+
+describe('shutdown', () => {
+  it('rejects waiters, tells holders, releases everything', async () => {
+    const [closing, other] = [await bed.member(), await bed.service()];
+    const lock = await closing.locks.acquire('mine');
+    await other.acquire('theirs');
+    const waiter = closing.locks.acquire('theirs');
+    await bed.waiting(1, 'theirs');
+    const body = closing.locks.withLock('body', async ({ signal }) => {
+      await new Promise((resolve) => {
+        signal.addEventListener('abort', resolve);
+      });
+      return 'ended';
+    });
+    await until(() => bed.admin.exists('lock:body'), { what: 'the body runs' });
+    await Promise.all([
+      closing.app.close(),
+      expect(waiter).rejects.toMatchObject({ code: 'SLUICE_CLOSED' }),
+      expect(body).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'closed' }),
+    ]);
+    expect(lock.held).toBe(false);
+    expect(lock.signal.reason).toMatchObject({ reason: 'closed' });
+    expect(await bed.admin.exists('lock:mine', 'lock:body', '{lock:theirs}:~queue')).toBe(0);
+    await expect(closing.locks.acquire('x')).rejects.toMatchObject({ code: 'SLUICE_CLOSED' });
+    await expect(closing.locks.tryAcquire('x')).rejects.toMatchObject({ code: 'SLUICE_CLOSED' });
+  });
+
+  it('waits a moment for a body, and not for ever', async () => {
+    const closing = await bed.member();
+    void closing.locks.withLock('x', () => new Promise(() => {}));
+    await until(() => bed.admin.exists('lock:x'), { what: 'the body runs' });
+    const started = performance.now();
+    await closing.app.close();
+    expect(performance.now() - started).toBeGreaterThan(900);
+    expect(await bed.admin.exists('lock:x')).toBe(0);
+  });
+});

@@ -1,0 +1,169 @@
+import type { Clock, DueTimes } from '../../redis/index.js';
+import { Lease, type Grant } from './lease.js';
+import type { LockRequest } from '../store/lock-request.js';
+import { LockLostError, type LockLossReason } from '../lock.errors.js';
+import { checkTtl } from '../lock.options.js';
+
+/** What a held lock needs of Redis. */
+export interface LockPort {
+  readonly clock: Clock;
+  readonly times: DueTimes;
+  renew(request: LockRequest, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
+  /**
+   * True if Redis had it held. On failure it goes on trying in the background.
+   *
+   * @param isExtended whether there may be a record of its generation
+   */
+  release(request: LockRequest, isExtended: boolean): Promise<boolean>;
+  /** It is held for longer than `maxHoldMs`. */
+  heldTooLong(request: LockRequest, lock: Lock): void;
+  /** It is not held any more: lost, or being released. */
+  ended(request: LockRequest, lock: Lock, heldMs: number, lost?: LockLostError): void;
+}
+
+/**
+ * A lock that is held, from `acquire`, `tryAcquire`, `withLock` or `currentLock`.
+ *
+ * It is held until `release()`, or until its validity ends without a renewal: `held` turns false at that moment, and
+ * `signal` aborts in the first turn of the event loop after it, even while Redis hangs. A process that was paused may
+ * still act after its validity: what must never happen twice is checked at the resource, by `fencingToken`.
+ *
+ * @example
+ * await using lock = await locks.acquire('report');
+ * await build({ signal: lock.signal });
+ * lock.assertHeld(); // the last look before the step that cannot be undone
+ * await publish({ fence: lock.fencingToken });
+ */
+export class Lock {
+  readonly name: string;
+  /** The value of the lock's key in Redis. */
+  readonly owner: string;
+  /** Higher than that of every earlier holder of this name; exact as a number until the year 2255. */
+  readonly fencingToken: number;
+  readonly #request: LockRequest;
+  readonly #port: LockPort;
+  readonly #lease: Lease;
+  /** When it was granted, on the monotonic clock and on the wall. */
+  readonly #sinceMs: number;
+  readonly #sinceWallMs: number;
+  #abort: AbortController | undefined;
+  #lost: LockLostError | undefined;
+  #released: Promise<boolean> | undefined;
+
+  /** Made by `LockService`. */
+  constructor(request: LockRequest, grant: Grant, port: LockPort) {
+    this.name = request.name;
+    this.owner = request.owner;
+    this.fencingToken = grant.token;
+    this.#request = request;
+    this.#port = port;
+    this.#sinceMs = grant.at.monoMs;
+    this.#sinceWallMs = grant.at.wallMs;
+    this.#lease = new Lease(port.clock, port.times, request, grant, this);
+  }
+
+  /** Aborts when the lock is lost, with the `LockLostError`. Not by a release. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#lost) this.#abort.abort(this.#lost);
+    }
+    return this.#abort.signal;
+  }
+
+  /** Until when it can be counted on if no renewal succeeds, in Unix milliseconds on this machine's clock. */
+  get expiresAt(): number {
+    return this.#lease.expiresAtMs;
+  }
+
+  /** Whether it can be counted on, at this very moment. Once false, it stays false. */
+  get held(): boolean {
+    if (this.#lease.remainingMs > 0) return true;
+    // The timer that would tell may still wait for this turn of the event loop to end.
+    if (this.#released === undefined && this.#lost === undefined) this.#lose('expired');
+    return false;
+  }
+
+  /** @throws LockLostError if it is not held any more, also after a release */
+  assertHeld(): void {
+    if (!this.held) throw this.#lost ?? this.#lostError('released');
+  }
+
+  /**
+   * Makes the lease `ttlMs` long, from now on: this one and every renewal after it.
+   *
+   * @throws LockLostError if the lock is not held any more
+   * @throws RedisUnavailableError if Redis did not answer; what was valid before is valid still
+   */
+  async extend(ttlMs: number): Promise<void> {
+    const ttl = checkTtl(ttlMs, 'extend(ttlMs)');
+    this.assertHeld();
+    if (!(await this.#lease.extend(ttl))) this.assertHeld();
+  }
+
+  /**
+   * Gives the lock back; it goes to the first waiter in the same step. Resolves to true if it was still held in Redis,
+   * to false if it had been lost. From the call on it counts as not held. Again: the same promise.
+   *
+   * @throws RedisUnavailableError if Redis did not answer. It is tried again in the background until the lease is over
+   */
+  release(): Promise<boolean> {
+    return (this.#released ??= this.#release());
+  }
+
+  /** For `await using`: as {@link release}, but a release that fails does not hide how the block ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release().catch(() => {});
+  }
+
+  /** @internal What its lease needs. */
+  renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
+    return this.#port.renew(this.#request, ttlMs, generation, deadlineMs);
+  }
+
+  /** @internal What its lease has to tell. */
+  lost(reason: 'expired' | 'taken'): void {
+    this.#lose(reason);
+  }
+
+  /** @internal What its lease has to tell. */
+  heldTooLong(): void {
+    this.#port.heldTooLong(this.#request, this);
+  }
+
+  /** @internal The app is closing: tells whoever still works under the lock. */
+  close(): void {
+    if (this.held) this.#lose('closed');
+  }
+
+  /** @internal It was taken away from this very acquisition, as its process was told. */
+  forced(): void {
+    if (this.held) this.#lose('forced');
+  }
+
+  #release(): Promise<boolean> {
+    // What is to be noted here is noted while Redis is being woken.
+    const released = this.#port.release(this.#request, this.#lease.isExtended);
+    this.#lease.end();
+    if (this.#lost === undefined) this.#port.ended(this.#request, this, this.#heldMs());
+    return released;
+  }
+
+  #lose(reason: LockLossReason): void {
+    this.#lost = this.#lostError(reason);
+    this.#lease.end();
+    this.#port.ended(this.#request, this, this.#heldMs(), this.#lost);
+    this.#abort?.abort(this.#lost);
+  }
+
+  #lostError(reason: LockLossReason): LockLostError {
+    return new LockLostError(this.name, reason, {
+      owner: this.owner,
+      since: new Date(this.#sinceWallMs),
+    });
+  }
+
+  #heldMs(): number {
+    return this.#port.clock.monoMs() - this.#sinceMs;
+  }
+}

@@ -1,0 +1,62 @@
+import type { Keyspace } from '../redis/index.js';
+import { badOption } from '../weave/index.js';
+import { lockKeys } from './store/lock.keys.js';
+import { checkTtl } from './lock.options.js';
+import type { LockStore } from './store/lock.store.js';
+
+/**
+ * Redis' own lock recipe at the key of a lock, and nothing else: no waiting, no renewal, no fencing token, no news of a
+ * loss. For scripts and programs that speak the recipe themselves, in any language: they and `LockService` exclude each
+ * other, because the key is the same, `lock:<name>` behind the namespace.
+ *
+ * Not under `withLock` or `@WithLock`: use {@link LockService} wherever the lock's end matters.
+ *
+ * @example
+ * if ((await locks.raw.acquire('import', 'job-7', 30_000)) === 1) {
+ *   // redis-cli: SET lock:import job-7 NX PX 30000
+ *   await locks.raw.release('import', 'job-7');
+ * }
+ */
+export class RawLock {
+  readonly #keyspace: Keyspace;
+  readonly #store: Pick<LockStore, 'rawAcquire' | 'rawRelease' | 'rawExtend'>;
+
+  /** Made by `LockService`. */
+  constructor(keyspace: Keyspace, store: Pick<LockStore, 'rawAcquire' | 'rawRelease' | 'rawExtend'>) {
+    this.#keyspace = keyspace;
+    this.#store = store;
+  }
+
+  /**
+   * `SET lock:<name> owner NX PX ttlMs`: 1 if the lock is `owner`'s now, for `ttlMs`; 0 if it is held, also by the same
+   * owner.
+   *
+   * @throws RedisUnavailableError if Redis did not answer: the lock may have been taken
+   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
+   */
+  async acquire(name: string, owner: string, ttlMs: number): Promise<1 | 0> {
+    const { lock } = lockKeys(this.#keyspace, name);
+    return bit(await this.#store.rawAcquire(lock, checkOwner(owner, 'acquire'), checkTtl(ttlMs, 'raw.acquire: ttlMs')));
+  }
+
+  /** Deletes the lock if it is `owner`'s: 1; else 0. Throws as `acquire`. */
+  async release(name: string, owner: string): Promise<1 | 0> {
+    const { lock } = lockKeys(this.#keyspace, name);
+    return bit(await this.#store.rawRelease(lock, checkOwner(owner, 'release')));
+  }
+
+  /** Makes the lock last `ttlMs` from now if it is `owner`'s: 1; else 0. Throws as `acquire`. */
+  async extend(name: string, owner: string, ttlMs: number): Promise<1 | 0> {
+    const { lock } = lockKeys(this.#keyspace, name);
+    return bit(await this.#store.rawExtend(lock, checkOwner(owner, 'extend'), checkTtl(ttlMs, 'raw.extend: ttlMs')));
+  }
+}
+
+function bit(done: boolean): 1 | 0 {
+  return done ? 1 : 0;
+}
+
+function checkOwner(owner: unknown, method: string): string {
+  if (typeof owner !== 'string' || owner === '') throw badOption(`raw.${method}: owner`, 'a non-empty string', owner);
+  return owner;
+}

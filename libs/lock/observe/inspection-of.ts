@@ -1,0 +1,34 @@
+import type { LockInspection, LockWaiter } from '../lock.inspection.js';
+import type { Inspected, InspectedWaiter } from '../store/scripts/inspect.script.js';
+
+/** What `LockService.inspect` answers, from what its script found. */
+export function inspectionOf({ holder, ttlMs, nowMs, waiting, waiters }: Inspected): LockInspection {
+  const { owner, process, since, fencingToken } = holder;
+  const known = process !== undefined &&
+    since !== undefined && { ...placeOf(process), since, ageMs: ageOf(nowMs, since.getTime()) };
+  return {
+    owner,
+    kind: known ? 'ours' : 'foreign',
+    ...known,
+    ttlMs: ttlMs === -1 ? Infinity : Math.max(0, ttlMs),
+    ...(fencingToken !== undefined && { fencingToken }),
+    waiting,
+    waiters: waiters.map((waiter) => waiterOf(waiter, nowMs)),
+  };
+}
+
+function waiterOf({ owner, process, sinceMs, seenMs }: InspectedWaiter, nowMs: number): LockWaiter {
+  const since = new Date(sinceMs);
+  return { owner, ...placeOf(process), since, ageMs: ageOf(nowMs, sinceMs), silentMs: ageOf(nowMs, seenMs) };
+}
+
+/** Of `host:pid:nonce`, which names a start of a process. */
+function placeOf(process: string): { host: string; pid: number } {
+  const [, host = process, pid] = /^(.*):(\d+):[^:]*$/s.exec(process) ?? [];
+  return { host, pid: Number(pid) };
+}
+
+/** A place in the queue may lie a little ahead of the clock: places are kept apart by a microsecond. */
+function ageOf(nowMs: number, sinceMs: number): number {
+  return Math.max(0, Math.floor(nowMs - sinceMs));
+}

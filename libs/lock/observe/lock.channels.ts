@@ -1,0 +1,81 @@
+import { channel } from 'node:diagnostics_channel';
+import type { LockLossReason } from '../lock.errors.js';
+import type { LockHolder } from '../lock.inspection.js';
+
+/** What every message about one acquisition of this process says. */
+export interface LockMessage {
+  /** The lock's name, without the namespace. */
+  readonly name: string;
+  /** The value of the lock's key. */
+  readonly owner: string;
+  readonly fencingToken: number;
+}
+
+/** On `sluice:lock:acquired`: this process holds the lock. */
+export interface LockAcquiredMessage extends LockMessage {
+  /** From the call to the grant, in milliseconds. */
+  readonly waitedMs: number;
+}
+
+/** On `sluice:lock:released`: its holder lets go of it. */
+export interface LockReleasedMessage extends LockMessage {
+  /** From the grant to the call of `release`, in milliseconds. */
+  readonly heldMs: number;
+}
+
+/** On `sluice:lock:lost`: it is not held any more, although nobody here released it. */
+export interface LockLostMessage extends LockReleasedMessage {
+  readonly reason: LockLossReason;
+}
+
+/** On `sluice:lock:overdue`: it is held for longer than `maxHoldMs`, and goes on being held. */
+export interface LockOverdueMessage extends LockMessage {
+  readonly maxHoldMs: number;
+}
+
+/** On `sluice:lock:timeout`: an acquisition of this process ended with a `LockTimeoutError`. */
+export interface LockTimeoutMessage {
+  readonly name: string;
+  readonly waitedMs: number;
+  /** Who held it at the end, if somebody did. */
+  readonly holder: LockHolder | undefined;
+}
+
+/** On `sluice:lock:forced`: this process took the lock away from its holder, by `forceRelease`. */
+export interface LockForcedMessage {
+  readonly name: string;
+  readonly holder: LockHolder;
+}
+
+/**
+ * The names of what locks tell through `node:diagnostics_channel`, in the process where it happens. A message is made only
+ * while somebody subscribes.
+ *
+ * Subscribers run at once, inside the lock's own code: keep them short. What one throws becomes an uncaught exception, as
+ * Node has it for every such channel; the lock does not notice.
+ *
+ * @example
+ * import { subscribe } from 'node:diagnostics_channel';
+ * subscribe(LOCK_CHANNELS.lost, (message) => {
+ *   const { name, reason } = message as LockLostMessage;
+ *   alert(`${name}: ${reason}`);
+ * });
+ */
+export const LOCK_CHANNELS = {
+  acquired: 'sluice:lock:acquired',
+  released: 'sluice:lock:released',
+  lost: 'sluice:lock:lost',
+  overdue: 'sluice:lock:overdue',
+  timeout: 'sluice:lock:timeout',
+  forced: 'sluice:lock:forced',
+} as const;
+
+/** The channels themselves: who holds them spares the look-up by name. */
+export const channels = {
+  acquired: channel(LOCK_CHANNELS.acquired),
+  released: channel(LOCK_CHANNELS.released),
+  lost: channel(LOCK_CHANNELS.lost),
+  overdue: channel(LOCK_CHANNELS.overdue),
+  timeout: channel(LOCK_CHANNELS.timeout),
+  forced: channel(LOCK_CHANNELS.forced),
+};

@@ -1,0 +1,23 @@
+import type { KnownLock } from './lock-key-cache.js';
+import type { LockKeys } from './lock.keys.js';
+
+/** What identifies one acquisition in Redis. */
+export interface LockIdentity {
+  readonly keys: LockKeys;
+  /** Unique: tells this acquisition from any other, whatever owner they were given. */
+  readonly nonce: string;
+  /** The value of the lock's key: the nonce, unless the caller gave another. */
+  readonly owner: string;
+}
+
+/** One acquisition on its way, and what it asks for. */
+export interface LockRequest extends LockIdentity {
+  readonly name: string;
+  readonly keys: KnownLock;
+  readonly ttlMs: number;
+  readonly renew: boolean;
+  /** 0: none. */
+  readonly minHoldMs: number;
+  /** Infinity: none. */
+  readonly maxHoldMs: number;
+}

@@ -1,0 +1,43 @@
+import type { Keyspace } from '../../redis/index.js';
+
+/** The keys of one lock. All share a Cluster slot. Two more stand beside them at times, see `BESIDE_LUA`. */
+export interface LockKeys {
+  /** The lock itself, a plain string: its owner. Exists exactly while somebody holds it. */
+  readonly lock: string;
+  /** The last fencing token. Outlives the lock by an hour. */
+  readonly fence: string;
+  /** Sorted set: waiting acquisitions by their place, first come first. */
+  readonly queue: string;
+}
+
+/**
+ * The keys of the lock of that name.
+ *
+ * @throws SluiceError `SLUICE_BAD_NAME`
+ */
+export function lockKeys(keyspace: Keyspace, name: unknown): LockKeys {
+  return keysBeside(keyspace, keyspace.main('lock', 'lock:', name));
+}
+
+/** The same, from the main key: what a push carries. */
+export function keysBeside(keyspace: Keyspace, lock: string): LockKeys {
+  return { lock, fence: keyspace.side(lock, 'fence'), queue: keyspace.side(lock, 'queue') };
+}
+
+/**
+ * Which acquisition holds the lock, `<nonce> <generation>`, then the owner if it is another, of the lock's own lifetime. Exists only where the lock's
+ * value does not tell: its owner was given by the caller, or the lease was extended.
+ */
+export function holderKey(keyspace: Keyspace, keys: LockKeys): string {
+  return keyspace.side(keys.lock, 'holder');
+}
+
+/** Hash: what describes each waiter of the queue, by nonce. */
+export function waitersKey(keyspace: Keyspace, keys: LockKeys): string {
+  return keyspace.side(keys.lock, 'waiters');
+}
+
+/** Remembers the last scheduled instant at which a method took the lock. */
+export function tickKey(keyspace: Keyspace, keys: LockKeys, method: string): string {
+  return keyspace.side(keys.lock, `tick:${method}`);
+}

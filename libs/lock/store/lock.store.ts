@@ -1,0 +1,204 @@
+import type { Keyspace, RedisConnection } from '../../redis/index.js';
+import { holderKey, keysBeside, tickKey, waitersKey, type LockKeys } from './lock.keys.js';
+import type { LockIdentity, LockRequest } from './lock-request.js';
+import { acquireTickScript } from './scripts/acquire-tick.script.js';
+import type { LockHolder } from '../lock.inspection.js';
+import type { Acquired, AcquiredTick } from './scripts/acquire.reply.js';
+import { acquireScript } from './scripts/acquire.script.js';
+import { fencedDeleteScript, fencedSetScript, type Seen } from './scripts/fenced.scripts.js';
+import { forceReleaseScript } from './scripts/force-release.script.js';
+import { heartbeatScript, type Heartbeat } from './scripts/heartbeat.script.js';
+import { inspectScript, type Inspected } from './scripts/inspect.script.js';
+import { rawExtendScript, rawReleaseScript } from './scripts/raw.scripts.js';
+import { releaseScript, type Released } from './scripts/release.script.js';
+import { renewScript } from './scripts/renew.script.js';
+
+/** A scheduled instant for which a method is to run once in the fleet. */
+export interface Tick {
+  /** Which method: `Class.method`. Several may share a lock, and each has instants of its own. */
+  readonly method: string;
+  readonly instantMs: number;
+  /** How long the instant's mark is kept. */
+  readonly keepMs: number;
+}
+
+/** A grant that was pushed to this process. */
+export interface Pushed {
+  readonly identity: LockIdentity;
+  readonly token: number;
+  readonly validMs: number;
+}
+
+/** A lock was taken away from the acquisition that held it under this token. */
+export interface Forced {
+  readonly nonce: string;
+  readonly token: number;
+}
+
+/** Some waiters of this process on one lock; none: the lock is to be passed on. */
+export interface Waiting {
+  readonly keys: LockKeys;
+  readonly waiters: readonly { readonly request: LockRequest; readonly place: string }[];
+}
+
+/** A key of the user's, and beside it the highest token that wrote it. */
+export interface FencedKey {
+  readonly key: string;
+  readonly fenced: string;
+}
+
+export interface FencedWrite {
+  readonly token: number;
+  /** How long the token is remembered. */
+  readonly keepMs: number;
+}
+
+export interface FencedSet extends FencedWrite {
+  readonly value: string | Buffer;
+  readonly ttlMs: number | undefined;
+}
+
+/** How long a lock stays held after all when it is let go of, see `LockStore.release`. */
+export type MinHold = number | 'bare' | undefined;
+
+/** All that locks ask of one Redis: one script each, one command. */
+export class LockStore {
+  readonly #connection: RedisConnection;
+  readonly #keyspace: Keyspace;
+
+  constructor(connection: RedisConnection, keyspace: Keyspace) {
+    this.#connection = connection;
+    connection.keeps('locks');
+    this.#keyspace = keyspace;
+  }
+
+  /** Takes the lock, or joins its queue. Fails if there is no answer within `withinMs`, or the connection's own deadline. */
+  join(request: LockRequest, withinMs: number): Promise<Acquired> {
+    const { commands, inbox } = this.#connection;
+    const timing = withinMs < commands.commandTimeoutMs ? { deadlineMs: withinMs } : NO_TIMING;
+    return acquireScript.run(commands, acquisition(request, inbox.channel), timing);
+  }
+
+  /** Takes the lock if it is free. */
+  attempt(request: LockRequest): Promise<Acquired> {
+    return acquireScript.run(this.#connection.commands, acquisition(request, ''));
+  }
+
+  attemptTick(request: LockRequest, { method, instantMs, keepMs }: Tick): Promise<AcquiredTick> {
+    const { keys, nonce, ttlMs } = request;
+    const { lock, fence, queue, floor } = keys;
+    return acquireTickScript.run(this.#connection.commands, {
+      keys: { lock, fence, queue, tick: tickKey(this.#keyspace, keys, method) },
+      args: { nonce, ttl: String(ttlMs), floor, instant: instantMs, keep: String(keepMs) },
+      rest: given(request),
+    });
+  }
+
+  /** For waiters of this process. Answers for each lock, in that order. */
+  heartbeat(waiting: readonly Waiting[]): Promise<Heartbeat[]> {
+    const { commands, inbox } = this.#connection;
+    const restKeys = waiting.flatMap(({ keys: { lock, fence, queue } }) => [lock, fence, queue]);
+    const rest: (string | number)[] = [];
+    for (const { waiters } of waiting) {
+      rest.push(waiters.length);
+      for (const { request, place } of waiters) {
+        rest.push(request.nonce, request.owner, request.ttlMs, request.keys.floor, place);
+      }
+    }
+    return heartbeatScript.run(commands, { keys: {}, restKeys, args: { inbox: inbox.channel }, rest });
+  }
+
+  renew(identity: LockIdentity, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
+    const { keys, nonce } = identity;
+    const args = { nonce, ttl: String(ttlMs), asked: generation };
+    return renewScript.run(this.#connection.commands, { keys, args, rest: given(identity) }, { deadlineMs });
+  }
+
+  /**
+   * @param minHoldMs the lock stays held for so long since the grant; 0: it does not; undefined: as was said before, if it was;
+   *   `'bare'`: it does not, and was never extended
+   */
+  release(identity: LockIdentity, minHoldMs: MinHold, deadlineMs?: number): Promise<Released> {
+    const { keys, nonce, owner } = identity;
+    const bare = minHoldMs === 'bare' && owner === nonce;
+    const minHold = minHoldMs === 'bare' ? '0' : String(minHoldMs ?? '');
+    const call = { keys, args: { nonce }, rest: bare ? NOTHING : [minHold, ...given(identity)] };
+    return releaseScript.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });
+  }
+
+  /** Who holds the lock and who waits for it; null if it is free. */
+  inspect(keys: LockKeys): Promise<Inspected | null> {
+    const holder = holderKey(this.#keyspace, keys);
+    const waiters = waitersKey(this.#keyspace, keys);
+    return inspectScript.run(this.#connection.commands, { keys: { ...keys, holder, waiters }, args: {} });
+  }
+
+  /** Takes the lock away from whoever holds it: answers who that was, undefined if it was free. */
+  forceRelease(keys: LockKeys): Promise<LockHolder | undefined> {
+    const { commands, inbox } = this.#connection;
+    return forceReleaseScript.run(commands, { keys, args: { inboxes: inbox.prefix } });
+  }
+
+  /** Calls `forced` when a lock of this process was taken away. */
+  onForced(forced: (what: Forced) => void): void {
+    this.#connection.inbox.on('lock:forced', ([nonce = '', token]) => {
+      forced({ nonce, token: Number(token) });
+    });
+  }
+
+  async rawAcquire(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    return (await this.#connection.commands.send('set', [lock, owner, 'PX', ttlMs, 'NX'])) === 'OK';
+  }
+
+  rawRelease(lock: string, owner: string): Promise<boolean> {
+    return rawReleaseScript.run(this.#connection.commands, { keys: { lock }, args: { owner } });
+  }
+
+  rawExtend(lock: string, owner: string, ttlMs: number): Promise<boolean> {
+    return rawExtendScript.run(this.#connection.commands, { keys: { lock }, args: { owner, ttl: String(ttlMs) } });
+  }
+
+  /** Writes unless a newer token has: then answers that one. */
+  fencedSet(keys: FencedKey, { token, value, ttlMs, keepMs }: FencedSet): Promise<Seen> {
+    const args = { token: String(token), value, ttl: String(ttlMs ?? ''), keep: String(keepMs) };
+    return fencedSetScript.run(this.#connection.commands, { keys, args });
+  }
+
+  fencedDelete(keys: FencedKey, { token, keepMs }: FencedWrite): Promise<Seen> {
+    return fencedDeleteScript.run(this.#connection.commands, {
+      keys,
+      args: { token: String(token), keep: String(keepMs) },
+    });
+  }
+
+  /** Calls `pushed` for each grant that another process' release made to this one. */
+  onPush(pushed: (grant: Pushed) => void): void {
+    this.#connection.inbox.on('lock:granted', ([lock = '', nonce = '', owner = '', token, validMs]) => {
+      const keys = keysBeside(this.#keyspace, lock);
+      pushed({ identity: { keys, nonce, owner }, token: Number(token), validMs: Number(validMs) });
+    });
+  }
+
+  /** Calls `resync` whenever pushes or answers may have been lost. */
+  onResync(resync: () => void): void {
+    this.#connection.inbox.onResync(resync);
+    this.#connection.commands.onUp(resync);
+  }
+}
+
+const NO_TIMING = {};
+const NOTHING: readonly string[] = [];
+
+function acquisition(request: LockRequest, inbox: string) {
+  const { keys, nonce, ttlMs } = request;
+  return {
+    keys,
+    args: { nonce, ttl: String(ttlMs), floor: keys.floor, inbox },
+    rest: given(request),
+  };
+}
+
+/** The owner, where the nonce is not the owner. */
+function given({ owner, nonce }: LockIdentity): readonly string[] {
+  return owner === nonce ? NOTHING : [owner];
+}

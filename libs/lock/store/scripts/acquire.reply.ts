@@ -1,0 +1,58 @@
+import type { LockHolder } from '../../lock.inspection.js';
+import { processOf } from '../owner.js';
+
+/** The lock is held by another. */
+export interface Busy {
+  state: 'busy';
+  /** Milliseconds until the holder's lease ends; -1: it never does; -2: it just did. */
+  ttlMs: number;
+  /** The last token that was minted before this answer: any later grant has a higher one. */
+  fence: number;
+  holder: LockHolder | undefined;
+  /** The place in the queue, as text (µs keep their digits); '0' if not in it. */
+  place: string;
+}
+
+/** The lock is held by who asked. */
+export interface Granted {
+  state: 'granted';
+  token: number;
+  /** The same as Redis wrote it, if it did. */
+  text?: string;
+}
+
+export type Acquired = Granted | Busy;
+
+export type AcquiredTick = Acquired | { state: 'done' };
+
+/** `owner, fence, record`: what stands in the lock's key, its fence and its holder's record. */
+export type HolderReply = [owner: string | null, fence: string | null, record: string | null];
+
+type Reply = string | 2 | [0, number, string, string, ...HolderReply];
+
+export function decodeAcquiredTick(reply: unknown): AcquiredTick {
+  const answer = reply as Reply;
+  if (typeof answer === 'string') return { state: 'granted', token: Number(answer), text: answer };
+  if (answer === 2) return { state: 'done' };
+  const [, ttlMs, fence, place, ...holder] = answer;
+  return { state: 'busy', ttlMs, fence: Number(fence), holder: decodeHolder(...holder), place };
+}
+
+export function decodeAcquired(reply: unknown): Acquired {
+  return decodeAcquiredTick(reply) as Acquired;
+}
+
+/**
+ * Which acquisition holds the lock: the owner is its nonce, or the holder's record names both. (A record of another owner was
+ * left by an earlier holder, whose lock a client of another kind deleted or overwrote.) The last token was minted for it, and is
+ * the time of the grant in µs.
+ */
+export function decodeHolder(...[owner, fence, record]: HolderReply): LockHolder | undefined {
+  if (owner === null) return undefined;
+  const [, nonce = '', named] = /^(\S+) \d+ (.*)$/s.exec(record ?? '') ?? [];
+  const process = (processOf(owner) ?? (named === owner ? processOf(nonce) : undefined))?.process;
+  if (process === undefined) return { owner };
+  if (fence === null) return { owner, process };
+  const fencingToken = Number(fence);
+  return { owner, process, since: new Date(fencingToken / 1_000), fencingToken };
+}

@@ -1,0 +1,51 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { decodeAcquired } from './acquire.reply.js';
+import { GRANT_LUA, HOLD_LUA, TAKE_FREE_LUA } from './grant.fragment.js';
+import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.fragment.js';
+
+/** The lock's keys, as every script that may grant it declares them. */
+export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
+
+/**
+ * Takes the lock if it is free, or joins the queue (with an inbox), or says who holds it (without).
+ *
+ * KEYS  the lock's
+ * ARGV  nonce, ttl (ms), floor (the highest token this process knows of), inbox (channel; '': do not wait); then the
+ *       owner, if it is not the nonce
+ * Reply token: granted for ttl. {0, …}: held by another, see `decodeAcquired`; in the queue if there is an inbox.
+ *
+ * - No barging: a free lock with waiters goes to the first of them. (It is free with waiters only after an expiry, a
+ *   release by a client of another kind, or when the heads are dead.) What `settle` could not finish stays busy.
+ * - Duplicate, resend: the nonce that holds the lock gets its own token again, and a lease that is whole if it was never
+ *   extended; the nonce that waits keeps its place.
+ * - Crash of the caller: the lease ends by itself; its place in the queue is passed over.
+ * - A foreign client that wrote the key with `SET NX PX` excludes us by the EXISTS, and is excluded by our SET.
+ */
+export const acquireScript = defineScript({
+  name: 'lock:acquire',
+  keys: LOCK_KEYS,
+  args: { nonce: 'text', ttl: 'text', floor: 'text', inbox: 'text' },
+  lua: lua`
+local owner = ARGV[rest + 1] or nonce
+${TAKE_FREE_LUA}
+${GRANT_LUA}
+${HOLD_LUA}
+${HAND_OVER_LUA}
+${ENQUEUE_LUA}
+if redis.call('EXISTS', lock) == 0 then settle({}) end
+if holds(nonce, owner) then return resume(nonce, ttl, floor) end
+if redis.call('EXISTS', lock, queue) == 0 then
+  local token = mint(ttl, floor)
+  grant(nonce, owner, ttl)
+  return token
+end
+local place = '0'
+if inbox ~= '' then
+  place = enqueue(nonce, owner, ttl, floor, inbox, '0')
+  linger()
+end
+local last = redis.call('GET', fence)
+return { 0, redis.call('PTTL', lock), last or now(), place, redis.call('GET', lock), last, redis.call('GET', beside('holder')) }
+`,
+  decode: decodeAcquired,
+});

@@ -1,0 +1,62 @@
+import { defineScript, lua } from '../../../redis/index.js';
+
+/** The token that wrote last, if this write is refused because of it. */
+export type Seen = number | undefined;
+
+const decode = (reply: unknown): Seen => (reply === null ? undefined : Number(reply));
+
+/**
+ * Lets nobody write whose token is older than one that has written before. It expects the key `fenced` and the arguments
+ * `token` and `keep` as locals.
+ *
+ * Tokens are µs since the epoch, exact in a double until 2255; `token` stays the text that it came as.
+ */
+const GUARD_LUA = lua`
+local seen = redis.call('GET', fenced)
+if seen and tonumber(token) < tonumber(seen) then return seen end
+redis.call('SET', fenced, token, 'PX', keep)
+`;
+
+/**
+ * Writes a key for the holder of a lock, unless a later holder has written it before.
+ *
+ * KEYS  key; fenced: the highest token that wrote it
+ * ARGV  token, value, ttl (ms; '' for none), keep (ms that the token is remembered)
+ * Reply nil: written. Else the token that wrote last: nothing was changed.
+ *
+ * - Pause, delay: a holder that lost its lock and comes late is refused from the moment on when its successor has written.
+ *   Before that its write is still the newest there is.
+ * - The same token writes as often as it likes; tokens of one lock are never used twice.
+ * - Duplicate: the same again, or refused because of a later one. Check and write are one step, so nothing comes between.
+ * - Both keys are lost together at most (they are in one slot, on one server), and the token outlives the value.
+ */
+export const fencedSetScript = defineScript({
+  name: 'lock:fenced-set',
+  keys: ['key', 'fenced'],
+  args: { token: 'text', value: 'bytes', ttl: 'text', keep: 'text' },
+  lua: lua`
+${GUARD_LUA}
+if ttl == '' then redis.call('SET', key, value) else redis.call('SET', key, value, 'PX', ttl) end
+return false
+`,
+  decode,
+});
+
+/**
+ * The same, deleting the key. Its token stays, or whoever comes late would write it anew.
+ *
+ * KEYS  key, fenced
+ * ARGV  token, keep (ms)
+ * Reply nil: done, whether or not there was anything. Else the token that wrote last.
+ */
+export const fencedDeleteScript = defineScript({
+  name: 'lock:fenced-delete',
+  keys: ['key', 'fenced'],
+  args: { token: 'text', keep: 'text' },
+  lua: lua`
+${GUARD_LUA}
+redis.call('DEL', key)
+return false
+`,
+  decode,
+});

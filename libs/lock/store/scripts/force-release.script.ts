@@ -1,0 +1,44 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import type { LockHolder } from '../../lock.inspection.js';
+import { decodeHolder, type HolderReply } from './acquire.reply.js';
+import { LOCK_KEYS } from './acquire.script.js';
+import { GRANT_LUA } from './grant.fragment.js';
+import { HAND_OVER_LUA } from './hand-over.fragment.js';
+
+/**
+ * Takes a lock away from whoever holds it, tells the holder's process, and hands it to the first live waiter, in one step.
+ *
+ * KEYS  the lock's
+ * ARGV  inboxes: what the names of inboxes begin with; a process' id follows
+ * Reply nil: it was free. {owner, fence, record}: who held it.
+ *
+ * - Its renewals and its release find nothing of their own any more, however late.
+ * - The fence stays: the next token is higher, and a resource that looks at it refuses the one who was put out.
+ * - The message may be lost or early. It only saves time: the next renewal tells the same; and it names nonce and token, so it
+ *   can never end a later grant.
+ * - Repeated: it may hit the next holder. So the caller does not repeat it on its own.
+ * - A holder of another kind has no inbox: it learns nothing, its next compare-and-delete fails.
+ */
+export const forceReleaseScript = defineScript({
+  name: 'lock:force-release',
+  keys: LOCK_KEYS,
+  args: { inboxes: 'text' },
+  lua: lua`
+${GRANT_LUA}
+${HAND_OVER_LUA}
+local owner = redis.call('GET', lock)
+if not owner then return false end
+local token, record = redis.call('GET', fence), redis.call('GET', beside('holder'))
+redis.call('DEL', lock, beside('holder'))
+local nonce, named = string.match(record or '', '^(%S+) %d+ (.*)$')
+if named ~= owner then nonce = owner end
+local process = string.match(nonce, '^(.*:%d+:%w+%-%x+)%.%w+%-%w+$')
+if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock:forced', nonce, token)) end
+settle({})
+return { owner, token, record }
+`,
+  decode: (reply): LockHolder | undefined => {
+    if (reply === null) return undefined;
+    return decodeHolder(...(reply as HolderReply));
+  },
+});

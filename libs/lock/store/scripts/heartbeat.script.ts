@@ -1,0 +1,83 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
+import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.fragment.js';
+
+/** What a heartbeat tells of one lock. */
+export interface Heartbeat {
+  /** Milliseconds until the holder's lease ends; -1: it never does; -2: the lock is free. */
+  ttlMs: number;
+  /** The last token minted before this answer, see `Busy`. */
+  fence: number;
+  /** The waiter of this process that holds the lock now, with its full lease, if any. */
+  granted: { nonce: string; token: number } | undefined;
+  /** The lock is free and has waiters: more are dead than one call looks at. Ask again at once. */
+  unsettled: boolean;
+  /** The places of the waiters, in the order they were sent. */
+  places: string[];
+}
+
+type Reply = [number, string, string, string, number, string[]];
+
+/**
+ * Says for all waiters of one process, on any number of locks: still here; and passes on those locks that are free.
+ *
+ * KEYS  per lock: the lock's three
+ * ARGV  inbox; then per lock: how many waiters; and per waiter: nonce, owner, ttl (ms), floor, place ('0': not known)
+ * Reply per lock {ttl, fence, granted nonce or '', token, unsettled, {place, …}}
+ *
+ * It is what all else falls back on, so every step is repeatable:
+ * - a waiter unknown to the queue (the request never arrived, it was passed over, data was lost) gets its place back;
+ * - one that holds the lock already (the push was lost or is stale) learns it here, and claims the full lease thereby;
+ * - a free lock (expired, deleted, released by a client of another kind) goes to the first waiter: one of
+ *   these by this reply, another by a push.
+ */
+export const heartbeatScript = defineScript({
+  name: 'lock:heartbeat',
+  keys: [],
+  args: { inbox: 'text' },
+  lua: lua`
+local lock, fence, queue
+${GRANT_LUA}
+${HOLD_LUA}
+${HAND_OVER_LUA}
+${ENQUEUE_LUA}
+local at = rest + 1
+local function beat(count)
+  local free = redis.call('EXISTS', lock) == 0
+  local granted, token
+  local places, mine = {}, {}
+  for i = at, at + count * 5 - 1, 5 do
+    local nonce, owner, ttl, floor, place = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+    if not free and not granted and holds(nonce, owner) then
+      granted, token = nonce, resume(nonce, ttl, floor)
+    else
+      place = enqueue(nonce, owner, ttl, floor, inbox, place)
+      mine[nonce] = true
+    end
+    places[#places + 1] = place
+  end
+  at = at + count * 5
+  if next(mine) then linger() end
+  local last = redis.call('GET', fence) or now()
+  if free then granted, token = settle(mine) end
+  return { redis.call('PTTL', lock), last, granted or '', token or '', unsettled() and 1 or 0, places }
+end
+
+local answers = {}
+for i = 1, #KEYS, 3 do
+  lock, fence, queue = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+  local count = tonumber(ARGV[at])
+  at = at + 1
+  answers[#answers + 1] = beat(count)
+end
+return answers
+`,
+  decode: (reply): Heartbeat[] =>
+    (reply as Reply[]).map(([ttlMs, fence, nonce, token, unsettled, places]) => ({
+      ttlMs,
+      fence: Number(fence),
+      granted: nonce === '' ? undefined : { nonce, token: Number(token) },
+      unsettled: unsettled === 1,
+      places,
+    })),
+});

@@ -1,0 +1,202 @@
+import type { Clock, Keyspace, Link } from '../../redis/index.js';
+import { badOption, SluiceError, text } from '../../weave/index.js';
+import { queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
+import type { ListOptions, TaskPage } from './queue.operations.js';
+import { parseMeta } from '../task/delivery.js';
+import { bytesOf, PAGE_BYTES, PageSize } from './page-size.js';
+import { purgeScript, redriveScript, type Redriven } from '../store/scripts/redrive.script.js';
+import { fieldsOf } from '../store/stream-reply.js';
+import { letterInfo, type DeadLetter } from './task-info.js';
+
+/** Chooses dead letters. */
+export type DeadLetterFilter<T = unknown> = (letter: DeadLetter<T>) => boolean;
+
+export interface DeadLetterListOptions<T = unknown> extends Pick<ListOptions, 'limit' | 'after'> {
+  /** Only those. Default: all. */
+  filter?: DeadLetterFilter<T>;
+}
+
+export interface RedriveOptions<T = unknown> {
+  /** Only those. Default: all. */
+  filter?: DeadLetterFilter<T>;
+  /** How many per second at most. Default: as fast as Redis takes them. */
+  perSecond?: number;
+  /** The consumer group that gets them. Default: for each the one that gave it up. */
+  toGroup?: string;
+  /** Ends it between two chunks. */
+  signal?: AbortSignal;
+}
+
+/** A dead letter with the `meta` of the entry that it becomes again. */
+interface Readied<T> {
+  readonly letter: DeadLetter<T>;
+  readonly meta: string;
+  readonly bytes: number;
+}
+
+/** Letters that are read at a time, at most. */
+const PAGE = 200;
+/** Letters that go back in one script, at most; fewer if they are large. */
+const CHUNK = 100;
+
+/** The dead letters of one queue: what failed for the last time, could not be read, or killed its workers. */
+export class DeadLetters<T = unknown> {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #keyspace: Keyspace;
+  readonly #queue: string;
+  readonly #keys: QueueKeys;
+
+  constructor(link: Link, clock: Clock, keyspace: Keyspace, queue: string) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#keyspace = keyspace;
+    this.#queue = queue;
+    this.#keys = queueKeys(keyspace, queue);
+  }
+
+  /** A page of them, oldest first. With a `filter`, as many are read as it takes to fill the page. */
+  async list(options: DeadLetterListOptions<T> = {}): Promise<TaskPage<DeadLetter<T>>> {
+    const { limit = 100, after, filter = () => true } = options;
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1_000) {
+      throw badOption('dead().list: limit', 'a whole number from 1 to 1000', limit);
+    }
+    const tasks: DeadLetter<T>[] = [];
+    for await (const { letter } of this.#read(after)) {
+      if (!filter(letter)) continue;
+      tasks.push(letter);
+      if (tasks.length === limit) return { tasks, next: letter.entryId };
+    }
+    return { tasks, next: undefined };
+  }
+
+  /**
+   * Brings them back to work, oldest first, with their `task.id`, as if they had never run: attempts begin anew.
+   * Resolves with how many went back.
+   *
+   * Each goes back **exactly once**, also when two operators do it at the same time, or a process dies in the middle:
+   * what went back is no dead letter any more, and all else still is. Those that die while it goes on stay. So do those
+   * whose group does not read the queue any more, where others do: when the rest has gone back it rejects with
+   * `SLUICE_QUEUE_NO_GROUP`, which names the groups; say by `toGroup` which one shall have them.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_NO_GROUP`,
+   * `SLUICE_REDIS_UNAVAILABLE` (then some may have gone back; do it again)
+   */
+  async redrive(options: RedriveOptions<T> = {}): Promise<number> {
+    const { filter = () => true, perSecond = Infinity, signal } = options;
+    const toGroup = text()(options.toGroup, 'redrive: toGroup');
+    if (typeof perSecond !== 'number' || !(perSecond > 0)) {
+      throw badOption('redrive: perSecond', 'a number of tasks above 0', perSecond);
+    }
+    const [newest] = await this.#link.send<[id: string][]>('xrevrange', [this.#keys.dead, '+', '-', 'COUNT', 1]);
+    if (newest === undefined) return 0;
+    // Ten chunks a second at most: a low rate is spread, and a high one costs few round trips.
+    const size = Math.min(CHUNK, Math.max(1, Math.floor(perSecond / 10)));
+    let moved = 0;
+    const unread = new Map<string, readonly string[]>();
+    let startedMs = -Infinity;
+    for await (const chunk of chunks(this.#read(undefined, newest[0]), size, filter)) {
+      await this.#rest(startedMs + (chunk.length / perSecond) * 1_000, signal);
+      if (signal?.aborted === true) break;
+      startedMs = this.#clock.monoMs();
+      for (const group of new Set(chunk.map(({ letter }) => toGroup ?? letter.group))) {
+        const letters = chunk.filter(({ letter }) => (toGroup ?? letter.group) === group);
+        const { moved: count, readers } = await this.#redrive(letters, group);
+        moved += count;
+        if (readers) unread.set(group, readers);
+      }
+    }
+    if (unread.size > 0) throw noGroup(this.#queue, moved, unread);
+    return moved;
+  }
+
+  /** Deletes them; resolves with how many. Without a `filter`: all there are, at once. */
+  async purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
+    const { dead } = this.#keys;
+    if (filter === undefined) return purgeScript.run(this.#link, { keys: { dead }, args: {} });
+    let purged = 0;
+    for await (const chunk of chunks(this.#read(), CHUNK, filter)) {
+      purged += await this.#link.send<number>('xdel', [dead, ...chunk.map(({ letter }) => letter.entryId)]);
+    }
+    return purged;
+  }
+
+  async *#read(after?: string, until = '+'): AsyncGenerator<Readied<T>> {
+    let from = after === undefined ? '-' : `(${after}`;
+    const size = new PageSize(PAGE);
+    for (;;) {
+      const { count } = size;
+      const args = [this.#keys.dead, from, until, 'COUNT', count];
+      const rows = await this.#link.send<[string, string[]][]>('xrange', args);
+      let read = 0;
+      for (const [id, fields] of rows) {
+        const letter = letterInfo(this.#queue, { id, fields }) as DeadLetter<T>;
+        const bytes = bytesOf(fields);
+        read += bytes;
+        yield { letter, meta: readyMeta(fieldsOf(fields)['meta'] ?? '', letter.id), bytes };
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < count || last[0] === until) return;
+      size.saw(rows.length, read);
+      from = `(${last[0]}`;
+    }
+  }
+
+  #redrive(letters: readonly Readied<T>[], group: string): Promise<Redriven> {
+    const { dead, stream } = this.#keys;
+    // What never came to a group is for all of them.
+    const { stream: retryStream } = group === '' ? this.#keys : retryKeys(this.#keyspace, this.#queue, group);
+    const rest = letters.flatMap(({ letter, meta }) => [letter.entryId, meta]);
+    return redriveScript.run(this.#link, { keys: { dead, stream, retryStream }, args: { group }, rest });
+  }
+
+  async #rest(untilMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const restMs = untilMs - this.#clock.monoMs();
+    if (!(restMs > 0) || signal?.aborted === true) return;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel();
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = this.#clock.timer(restMs, end);
+      signal?.addEventListener('abort', end);
+    });
+  }
+}
+
+/** What was there, and the id; not what was said of an attempt that is over. */
+function readyMeta(meta: string, id: string): string {
+  // JSON leaves out what is undefined.
+  return JSON.stringify({ ...parseMeta(meta), id, defers: undefined, deferredMs: undefined });
+}
+
+function noGroup(queue: string, moved: number, unread: ReadonlyMap<string, readonly string[]>): SluiceError {
+  const quoted = (names: Iterable<string>): string => [...names].map((name) => `'${name}'`).join(', ');
+  const [readers = []] = unread.values();
+  return new SluiceError(
+    'SLUICE_QUEUE_NO_GROUP',
+    `dead letters for group ${quoted(unread.keys())} stay: it does not read queue '${queue}' (any more); groups that do: ` +
+      `${quoted(readers)}. Say which one shall run them, redrive({ toGroup }); ${moved} others went back`,
+  );
+}
+
+/** Those that pass the filter, in chunks. */
+async function* chunks<T>(
+  letters: AsyncGenerator<Readied<T>>,
+  size: number,
+  filter: DeadLetterFilter<T>,
+): AsyncGenerator<Readied<T>[]> {
+  let chunk: Readied<T>[] = [];
+  let bytes = 0;
+  for await (const each of letters) {
+    if (!filter(each.letter)) continue;
+    chunk.push(each);
+    bytes += each.bytes;
+    if (chunk.length < size && bytes < PAGE_BYTES) continue;
+    yield chunk;
+    chunk = [];
+    bytes = 0;
+  }
+  if (chunk.length > 0) yield chunk;
+}

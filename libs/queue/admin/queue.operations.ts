@@ -1,0 +1,176 @@
+import { isReplyError, type Keyspace, type Link, type RedisConnection } from '../../redis/index.js';
+import { badOption, oneOf } from '../../weave/index.js';
+import { bytesOf, PageSize } from './page-size.js';
+import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
+import { countsScript, type Counts } from '../store/scripts/counts.script.js';
+import { listDelayedScript } from '../store/scripts/list-delayed.script.js';
+import { listStreamScript, type ListedEntry } from '../store/scripts/list-stream.script.js';
+import { pauseScript } from '../store/scripts/pause.script.js';
+import { workersScript } from '../store/scripts/workers.script.js';
+import { fieldsOf } from '../store/stream-reply.js';
+import { delayedInfo, entryInfo, letterInfo, type TaskInfo, type TaskState } from './task-info.js';
+import { workerInfo, type QueueWorker } from './worker-info.js';
+
+/** Which of the groups that read a queue. Only needed where there are several. Default: that of this app's handler. */
+export interface GroupChoice {
+  group?: string;
+}
+
+export interface ListOptions extends GroupChoice {
+  /** Which tasks. Default `'waiting'`. */
+  state?: TaskState;
+  /** How many at most, 1 to 1 000. Default 100. */
+  limit?: number;
+  /** `next` of the page before. Default: from the beginning. */
+  after?: string;
+}
+
+export interface TaskPage<T extends TaskInfo = TaskInfo> {
+  /** Oldest first; delayed ones in the order in which they are due. */
+  readonly tasks: readonly T[];
+  /** What to give as `after` for the page behind this one; undefined: this was the last. */
+  readonly next: string | undefined;
+}
+
+/** One place where tasks of one state lie: `after` and `next` say where in it a page begins. Fewer come only at its end. */
+type Place = (after: string, limit: number) => Promise<{ tasks: TaskInfo[]; next: string; bytes: number }>;
+
+/** In one reply. */
+const MOST = 500;
+
+const STATES = ['waiting', 'running', 'delayed', 'dead'] as const;
+
+/** Looks into queues and steers them, from any process that reaches their Redis. */
+export class QueueOperations {
+  readonly #link: Link;
+  readonly #keyspace: Keyspace;
+  readonly #inboxes: string;
+  readonly #groupOf: (queue: string) => string;
+
+  constructor(connection: RedisConnection, keyspace: Keyspace, groupOf: (queue: string) => string) {
+    this.#link = connection.commands;
+    this.#inboxes = connection.inbox.prefix;
+    this.#keyspace = keyspace;
+    this.#groupOf = groupOf;
+  }
+
+  async counts(queue: string, choice: GroupChoice): Promise<Counts> {
+    const { group, keys, retries } = this.#keysOf(queue, choice);
+    return countsScript.run(this.#link, {
+      keys: {
+        stream: keys.stream,
+        delayed: keys.delayed,
+        dead: keys.dead,
+        paused: keys.paused,
+        retryStream: retries.stream,
+        retryDelayed: retries.delayed,
+      },
+      args: { group, released: RELEASED },
+    });
+  }
+
+  async list(queue: string, options: ListOptions): Promise<TaskPage> {
+    const { limit = 100, after = '0:' } = options;
+    const state = oneOf(STATES, 'waiting')(options.state, 'list: state');
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1_000) {
+      throw badOption('list: limit', 'a whole number from 1 to 1000', limit);
+    }
+    const [, index, at = ''] = /^([01]):(.*)$/s.exec(after) ?? [];
+    if (index === undefined) throw badOption('list: after', "the 'next' of a page", after);
+    const tasks: TaskInfo[] = [];
+    let from = at;
+    for (const [i, place] of this.#places(queue, state, options).entries()) {
+      if (i < Number(index)) continue;
+      const size = new PageSize(MOST);
+      for (let atEnd = false; !atEnd;) {
+        const count = Math.min(size.count, limit - tasks.length);
+        const page = await place(from, count);
+        tasks.push(...page.tasks);
+        if (tasks.length >= limit) return { tasks, next: `${i}:${page.next}` };
+        size.saw(page.tasks.length, page.bytes);
+        atEnd = page.tasks.length < count;
+        from = page.next;
+      }
+      from = '';
+    }
+    return { tasks, next: undefined };
+  }
+
+  /** Resolves to false if it was paused (or was not) before. */
+  async pause(queue: string, on: boolean): Promise<boolean> {
+    const { stream, paused, alive } = queueKeys(this.#keyspace, queue);
+    const args = { on: on ? 1 : 0, inboxes: this.#inboxes };
+    return pauseScript.run(this.#link, { keys: { stream, paused, alive }, args });
+  }
+
+  async workers(queue: string): Promise<QueueWorker[]> {
+    const { stream, alive } = queueKeys(this.#keyspace, queue);
+    const restKeys = (await this.#groupsOf(stream)).map((group) => retryKeys(this.#keyspace, queue, group).stream);
+    return (await workersScript.run(this.#link, { keys: { stream, alive }, restKeys, args: {} })).map(workerInfo);
+  }
+
+  /** None while there is no stream. */
+  async #groupsOf(stream: string): Promise<string[]> {
+    try {
+      const rows = await this.#link.send<string[][]>('xinfo', ['GROUPS', stream]);
+      return rows.map((row) => fieldsOf(row)['name'] ?? '');
+    } catch (error) {
+      if (isReplyError(error, 'ERR no such key')) return [];
+      throw error;
+    }
+  }
+
+  #keysOf(queue: string, choice: GroupChoice): { group: string; keys: QueueKeys; retries: QueueKeys } {
+    const keys = queueKeys(this.#keyspace, queue);
+    const group = choice.group ?? this.#groupOf(queue);
+    return { group, keys, retries: retryKeys(this.#keyspace, queue, group) };
+  }
+
+  #places(queue: string, state: TaskState, choice: GroupChoice): Place[] {
+    const { group, keys, retries } = this.#keysOf(queue, choice);
+    switch (state) {
+      case 'delayed':
+        return [this.#delayed(queue, keys), this.#delayed(queue, retries)];
+      case 'dead':
+        return [this.#letters(queue, keys)];
+      default:
+        return [keys, retries].map(({ stream }) => this.#entries(queue, stream, group, state));
+    }
+  }
+
+  #entries(queue: string, stream: string, group: string, state: 'waiting' | 'running'): Place {
+    return async (after, count) => {
+      const args = { group, released: RELEASED, state, after, count };
+      const entries = await listStreamScript.run(this.#link, { keys: { stream }, args });
+      return { tasks: entries.map((entry) => entryInfo(queue, entry)), ...extent(entries) };
+    };
+  }
+
+  #delayed(queue: string, { delayed, bodies }: QueueKeys): Place {
+    return async (after, count) => {
+      const [, afterMs = '-1', handle = ''] = /^(\d+):(.*)$/s.exec(after) ?? [];
+      const args = { afterMs: Number(afterMs), after: handle, count };
+      const rows = await listDelayedScript.run(this.#link, { keys: { delayed, bodies }, args });
+      const last = rows.at(-1);
+      return {
+        tasks: rows.map((row) => delayedInfo(queue, row)),
+        next: last === undefined ? '' : `${last.dueMs}:${last.handle}`,
+        bytes: rows.reduce((sum, { body }) => sum + body.length, 0),
+      };
+    };
+  }
+
+  #letters(queue: string, { dead }: QueueKeys): Place {
+    return async (after, count) => {
+      const from = after === '' ? '-' : `(${after}`;
+      const rows = await this.#link.send<[string, string[]][]>('xrange', [dead, from, '+', 'COUNT', count]);
+      const entries = rows.map(([id, fields]): ListedEntry => ({ id, fields }));
+      return { tasks: entries.map((entry) => letterInfo(queue, entry)), ...extent(entries) };
+    };
+  }
+}
+
+function extent(entries: readonly ListedEntry[]): { next: string; bytes: number } {
+  const bytes = entries.reduce((sum, { fields }) => sum + bytesOf(fields), 0);
+  return { next: entries.at(-1)?.id ?? '', bytes };
+}

@@ -1,0 +1,94 @@
+import { unframe } from '../../redis/index.js';
+import { Delivery } from '../task/delivery.js';
+import type { ListedDelayed } from '../store/scripts/list-delayed.script.js';
+import type { ListedEntry } from '../store/scripts/list-stream.script.js';
+import { fieldsOf } from '../store/stream-reply.js';
+
+/** Where a task is: in the queue, with a worker (at hand, or being run), due later, or given up. */
+export type TaskState = 'waiting' | 'running' | 'delayed' | 'dead';
+
+/** A task as an operator sees it. */
+export interface TaskInfo<T = unknown> {
+  /** The id that `publish` returned. */
+  readonly id: string;
+  readonly state: TaskState;
+  /** The payload, or its text where that is not JSON. */
+  readonly payload: T;
+  /** The run that comes next, or is under way: 1 and one more for each that failed. Of a dead letter: the last one. */
+  readonly attempt: number;
+  readonly publishedAt: Date;
+  /** Of its stream, or of the dead letters' one: what redis-cli finds it by. */
+  readonly entryId?: string;
+  /** While it is delayed. */
+  readonly dueAt?: Date;
+  /** While it is running. */
+  readonly worker?: string;
+  /** While it is running: since when, in milliseconds. */
+  readonly runningMs?: number;
+  /** While it is running: how often this attempt was handed to a worker. */
+  readonly deliveries?: number;
+  /** Of a dead letter: why, in one word; what was thrown last; where. */
+  readonly reason?: string;
+  readonly error?: string;
+  readonly stack?: string;
+  readonly failedAt?: Date;
+}
+
+/** A task that was given up. */
+export interface DeadLetter<T = unknown> extends TaskInfo<T> {
+  readonly state: 'dead';
+  readonly entryId: string;
+  readonly reason: string;
+  readonly error: string;
+  readonly stack: string;
+  /** The consumer group that gave it up. */
+  readonly group: string;
+  readonly deliveries: number;
+  readonly failedAt: Date;
+}
+
+/** A task in its stream. */
+export function entryInfo(queue: string, { id, fields, pending }: ListedEntry): TaskInfo {
+  const info = common(queue, id, fields);
+  if (pending === undefined) return { ...info, state: 'waiting', entryId: id };
+  const { consumer: worker, idleMs: runningMs, deliveries } = pending;
+  return { ...info, state: 'running', entryId: id, worker, runningMs, deliveries };
+}
+
+/** A task that is due later. */
+export function delayedInfo(queue: string, { handle, dueMs, body }: ListedDelayed): TaskInfo {
+  const [payload = '', timestamp = '', retry_count = '', meta = '', ...others] = unframe(body) ?? [];
+  const fields = Object.entries({ payload, timestamp, retry_count, meta }).flat();
+  return { ...common(queue, handle, [...fields, ...others]), state: 'delayed', dueAt: new Date(dueMs) };
+}
+
+/** A task that was given up. */
+export function letterInfo(queue: string, { id, fields }: ListedEntry): DeadLetter {
+  const named = fieldsOf(fields);
+  const info = common(queue, named['original_id'] ?? id, fields);
+  return {
+    ...info,
+    id: named['original_id'] ?? info.id,
+    state: 'dead',
+    entryId: id,
+    attempt: Math.max(1, Number(named['attempts'] ?? info.attempt - 1)),
+    reason: named['reason'] ?? '',
+    error: named['error'] ?? '',
+    stack: named['stack'] ?? '',
+    group: named['group'] ?? '',
+    deliveries: Number(named['deliveries'] ?? 0),
+    failedAt: new Date(Number(named['failed_at'] ?? 0) * 1_000),
+  };
+}
+
+/** What a worker would read in it, and with the same eyes. */
+function common(queue: string, id: string, fields: readonly string[]): Omit<TaskInfo, 'state'> {
+  const { taskId, task, retryCount } = new Delivery(queue, { id, fields, deliveries: 1 }, 0);
+  const { payload, timestamp } = fieldsOf(fields);
+  return {
+    id: taskId,
+    payload: task ? task.payload : payload,
+    attempt: retryCount + 1,
+    publishedAt: task?.publishedAt ?? new Date(Number(timestamp) * 1_000),
+  };
+}

@@ -1,0 +1,21 @@
+import { consumerParts } from '../store/queue.keys.js';
+import type { LivingConsumer } from '../store/scripts/workers.script.js';
+
+/** A process that works on a queue. */
+export interface QueueWorker {
+  readonly host: string;
+  readonly pid: number;
+  /** When its app started, on its own clock. */
+  readonly since: Date;
+  /** Its consumer group; undefined until it has read for the first time. */
+  readonly group: string | undefined;
+  /** Tasks that it has: being run, or at hand. */
+  readonly running: number;
+  /** Its name in Redis. */
+  readonly consumer: string;
+}
+
+export function workerInfo({ consumer, group, pending }: LivingConsumer): QueueWorker {
+  const { host, pid, startedMs } = consumerParts(consumer) ?? { host: consumer, pid: 0, startedMs: 0 };
+  return { host, pid, since: new Date(startedMs), group, running: pending, consumer };
+}

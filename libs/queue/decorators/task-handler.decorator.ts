@@ -1,0 +1,73 @@
+import 'reflect-metadata';
+import { checkName } from '../../redis/index.js';
+import { SluiceError } from '../../weave/index.js';
+import { queueName, queueSchema, type QueueDefinition } from '../define-queue.js';
+import type { HandlerOptions } from '../queue.options.js';
+import type { StandardSchema } from '../task/standard-schema.js';
+import type { Task } from '../task/task.js';
+
+/** One use of {@link TaskHandler}. */
+export interface DeclaredHandler {
+  readonly key: string | symbol;
+  readonly queue: string;
+  readonly schema: StandardSchema | undefined;
+  readonly options: HandlerOptions | undefined;
+}
+
+/** A decorator of methods that can be called with a `Task<T>`. */
+export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void;
+
+const DECLARED = Symbol.for('sluice:task-handlers');
+
+/**
+ * Makes a method of a provider or controller the handler of a queue.
+ *
+ * **At least once**: every task runs until the method returns (or its promise resolves), or becomes a dead letter
+ * after `maxAttempts` runs that threw. It may run twice when a process dies, or is presumed dead, while it has the task.
+ * Work starts once the app has booted and ends, gracefully, before the modules that the handler depends on.
+ *
+ * Metadata only: the method itself stays as it is, and other decorators may stand above and below. An override in a
+ * subclass takes the handler's place. One handler per queue, group and process; the provider must be a singleton.
+ *
+ * @throws SluiceError `SLUICE_BAD_DECORATION` when it decorates no method of objects, `SLUICE_BAD_NAME`
+ * @example
+ * @TaskHandler(Orders, { concurrency: 50 })
+ * async process(task: Task<Order>): Promise<void> {}
+ */
+export function TaskHandler<T>(queue: QueueDefinition<unknown, T>, options?: HandlerOptions): TaskHandlerDecorator<T>;
+export function TaskHandler(stream: string, options?: HandlerOptions): TaskHandlerDecorator<never>;
+export function TaskHandler(
+  queue: QueueDefinition<unknown> | string,
+  options?: HandlerOptions,
+): TaskHandlerDecorator<never> {
+  const name = checkName('queue', queueName(queue));
+  const schema = queueSchema(queue);
+  return (target, key, descriptor: PropertyDescriptor | undefined) => {
+    if (typeof target === 'function' || typeof descriptor?.value !== 'function') {
+      throw new SluiceError(
+        'SLUICE_BAD_DECORATION',
+        `@TaskHandler('${name}') on ${String(key)}: it decorates methods of a provider's objects, ` +
+          'not static methods, properties or accessors',
+      );
+    }
+    // On the prototype, by name: a decorator that replaces the function later cannot lose it.
+    const own = (Reflect.getOwnMetadata(DECLARED, target) ?? []) as readonly DeclaredHandler[];
+    Reflect.defineMetadata(DECLARED, [...own, { key, queue: name, schema, options }], target);
+  };
+}
+
+/** The handlers that a prototype declares or inherits. What a subclass declares of a method replaces what it inherits. */
+export function declaredHandlers(prototype: object | null): readonly DeclaredHandler[] {
+  const found: DeclaredHandler[] = [];
+  const seen = new Set<string | symbol>();
+  for (let at = prototype; at !== null && at !== Object.prototype; at = Reflect.getPrototypeOf(at)) {
+    const own = (Reflect.getOwnMetadata(DECLARED, at) ?? []) as readonly DeclaredHandler[];
+    found.push(...own.filter(({ key }) => !seen.has(key)));
+    for (const { key } of own) seen.add(key);
+  }
+  return found;
+}

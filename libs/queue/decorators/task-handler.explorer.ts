@@ -1,0 +1,70 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import { SluiceError } from '../../weave/index.js';
+import { HandlerCalls, type ProviderWrapper } from '../handlers/handler-calls.js';
+import { HandlerRegistry } from '../handlers/handler.registry.js';
+import { declaredHandlers } from './task-handler.decorator.js';
+
+/** Finds the `@TaskHandler` methods of an app's controllers and providers while it boots. Starts nothing. */
+@Injectable()
+export class TaskHandlerExplorer implements OnModuleInit {
+  readonly #discovery: DiscoveryService;
+  readonly #registry: HandlerRegistry;
+  readonly #calls: HandlerCalls;
+
+  constructor(
+    @Inject(DiscoveryService) discovery: DiscoveryService,
+    @Inject(HandlerRegistry) registry: HandlerRegistry,
+    @Inject(HandlerCalls) calls: HandlerCalls,
+  ) {
+    this.#discovery = discovery;
+    this.#registry = registry;
+    this.#calls = calls;
+  }
+
+  onModuleInit(): void {
+    const seen = new Set<object>();
+    for (const wrapper of [...this.#discovery.getControllers(), ...this.#discovery.getProviders()]) {
+      // An alias stands for a provider that is seen under its own token.
+      if (!wrapper.isAlias) this.#explore(wrapper, seen);
+    }
+    // A list of queues to consume that names none of them fails the boot here, and not when the app is up.
+    this.#registry.enabled();
+  }
+
+  #explore(wrapper: ProviderWrapper, seen: Set<object>): void {
+    const requestScoped = !wrapper.isDependencyTreeStatic();
+    if (!wrapper.isNotMetatype && wrapper.isTransient) this.#refuse(wrapper);
+    if (!wrapper.isNotMetatype && requestScoped) this.#exploreScoped(wrapper);
+    const instance: unknown = requestScoped || wrapper.isTransient ? undefined : wrapper.instance;
+    if (typeof instance !== 'object' || instance === null || seen.has(instance)) return;
+    seen.add(instance);
+    // A value or a factory's result has a class of its own, whatever its provider is called.
+    const prototype = Reflect.getPrototypeOf(instance);
+    for (const declared of declaredHandlers(prototype)) {
+      this.#registry.add(instance.constructor.name, declared, (enhancers) =>
+        this.#calls.of(instance, declared.key, enhancers),
+      );
+    }
+  }
+
+  /** There is no object yet: each task gets its own. */
+  #exploreScoped(wrapper: ProviderWrapper): void {
+    const { prototype, name } = wrapper.metatype as abstract new () => object;
+    for (const declared of declaredHandlers(prototype as object)) {
+      this.#registry.add(name, declared, (enhancers) => this.#calls.scoped(wrapper, declared.key, enhancers));
+    }
+  }
+
+  /** There is no one object that could handle a task, but one for each who injects it. */
+  #refuse(wrapper: ProviderWrapper): void {
+    const { prototype, name } = wrapper.metatype as abstract new () => object;
+    const declared = declaredHandlers(prototype as object)[0];
+    if (declared === undefined) return;
+    throw new SluiceError(
+      'SLUICE_HANDLER_SCOPE',
+      `@TaskHandler('${declared.queue}') on ${name}.${String(declared.key)}: the provider is transient: there is one ` +
+        'for each who injects it, and none for tasks. Make it a singleton, or request-scoped for one per task',
+    );
+  }
+}

@@ -1,0 +1,83 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Inject, Injectable } from '@nestjs/common';
+import { ContextIdFactory, ExternalContextCreator, ModuleRef, type DiscoveryService } from '@nestjs/core';
+import { copyMethodMetadata } from '../../weave/index.js';
+import { Task, withPayload } from '../task/task.js';
+
+export type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
+type ContextId = ReturnType<typeof ContextIdFactory.create>;
+type Method = (task: Task) => unknown;
+
+/** Calls the handler's method with one task. */
+export type HandlerCall = (task: Task) => unknown;
+
+/** The context type that guards, interceptors and filters see: `context.getType() === 'sluice'`. */
+const CONTEXT_TYPE = 'sluice';
+/** Where Nest reads what a handler's parameters are made of. */
+const PARAMETERS = 'sluice:task-parameters';
+/**
+ * One parameter, in Nest's notation `<type>:<index>`: the payload, of the type of an HTTP body. Not at the task's place,
+ * for Nest gives pipes the class that the method has there; and the task itself is none, for pipes get them all.
+ */
+const PAYLOAD = { '3:1': { index: 1, pipes: [] } };
+
+/** The task of the call under way: of what Nest hands through, only the payload arrives. */
+const underWay = new AsyncLocalStorage<Task>();
+
+/** Makes the calls of handlers: on the one object there is, or on one per task; past Nest's enhancers, if asked to. */
+@Injectable()
+export class HandlerCalls {
+  readonly #contexts: ExternalContextCreator;
+  readonly #moduleRef: ModuleRef;
+
+  constructor(
+    @Inject(ExternalContextCreator) contexts: ExternalContextCreator,
+    @Inject(ModuleRef) moduleRef: ModuleRef,
+  ) {
+    this.#contexts = contexts;
+    this.#moduleRef = moduleRef;
+  }
+
+  /** Of a singleton. */
+  of(instance: object, key: string | symbol, enhancers: boolean): HandlerCall {
+    if (enhancers) return this.#enhanced(instance, key);
+    const methods = instance as Record<string | symbol, Method>;
+    return (task) => methods[key]?.(task);
+  }
+
+  /**
+   * Of a request-scoped provider: a new one for each task, which is its `REQUEST`. Durable ones live as long as the app's
+   * `ContextIdStrategy` says, which gets the task as its request.
+   */
+  scoped(wrapper: ProviderWrapper, key: string | symbol, enhancers: boolean): HandlerCall {
+    return async (task) => {
+      const contextId = ContextIdFactory.getByRequest(task);
+      const request: unknown = contextId.getParent ? contextId.payload : task;
+      this.#moduleRef.registerRequestByContextId(request, contextId);
+      const instance = await this.#moduleRef.resolve<object>(wrapper.token, contextId, { strict: false });
+      if (enhancers) return this.#enhanced(instance, key, contextId, wrapper.id)(task);
+      return (instance as Record<string | symbol, Method>)[key]?.(task);
+    };
+  }
+
+  #enhanced(instance: object, key: string | symbol, contextId?: ContextId, inquirerId?: string): HandlerCall {
+    const method = (instance as Record<string | symbol, Method>)[key];
+    if (method === undefined) return () => undefined;
+    const callback = (_none: null, payload: unknown): unknown => {
+      const task = underWay.getStore() as Task;
+      return method.call(instance, payload === task.payload ? task : withPayload(task, payload));
+    };
+    // Nest looks for guards and the like on the function that it calls.
+    copyMethodMetadata(method, callback);
+    Reflect.defineMetadata(PARAMETERS, PAYLOAD, instance.constructor, key);
+    const parameters = {
+      exchangeKeyForValue: (_type: number, _data: unknown, args: unknown) => (args as [Task])[0].payload,
+    };
+    const all = { guards: true, interceptors: true, filters: true };
+    const call = this.#contexts.create(
+      ...([instance, callback as (...args: unknown[]) => unknown, key as string, PARAMETERS, parameters] as const),
+      ...([contextId, inquirerId, all, CONTEXT_TYPE] as const),
+    ) as HandlerCall;
+    return (task) => underWay.run(task, call, task);
+  }
+}

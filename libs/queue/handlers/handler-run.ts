@@ -1,0 +1,30 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { HandlerCall } from './handler-calls.js';
+import type { Propagation } from '../task/propagation.js';
+import { checked, type StandardSchema } from '../task/standard-schema.js';
+import { withPayload, type Task } from '../task/task.js';
+
+export interface HandlerRunParts {
+  readonly queue: string;
+  readonly call: HandlerCall;
+  readonly schema: StandardSchema | undefined;
+  readonly propagation: Propagation | undefined;
+}
+
+/**
+ * What a worker calls: the payload past its schema, the handler in the trace that its publisher was in, and each task in
+ * an asynchronous context of its own, so that what one handler puts there (`AsyncLocalStorage.enterWith`) does not reach
+ * the tasks that are started after it.
+ */
+export function handlerRun({ queue, call, schema, propagation }: HandlerRunParts): HandlerCall {
+  const parsed =
+    schema === undefined
+      ? call
+      : async (task: Task): Promise<unknown> => {
+          const payload = await checked(schema, task.payload, { queue, root: 'payload', at: 'handle' });
+          return call(payload === task.payload ? task : withPayload(task, payload));
+        };
+  const run = propagation?.run;
+  const traced = run === undefined ? parsed : (task: Task) => run(task.trace, async () => await parsed(task), task);
+  return (task) => new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, task);
+}

@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Link, RedisUnavailableError } from '../../redis/index.js';
+import { isSluiceError } from '../../weave/index.js';
+import { injected, type Propagation } from '../task/propagation.js';
+import type { PublishOptions } from './publish.options.js';
+import { channels } from '../observe/queue.channels.js';
+import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
+import type { QueueKeys } from '../store/queue.keys.js';
+import { delayScript } from '../store/scripts/delay.script.js';
+
+export interface PublisherOptions {
+  link: Link;
+  clock: Clock;
+  /** What the names of inboxes begin with. */
+  inboxes: string;
+  propagation: Propagation | undefined;
+}
+
+/** What is on its way at one time: some milliseconds of Redis' time, far below any deadline. */
+const CHUNK_TASKS = 1_000;
+const CHUNK_CHARS = 4 * 1024 * 1024;
+/** Delayed tasks in one script, which holds up everyone else. */
+const CHUNK_DELAYED = 200;
+
+/** Brings tasks into Redis, and tells what is known when that was interrupted. */
+export class Publisher {
+  readonly #options: PublisherOptions;
+  /** Ids of tasks that have no entry yet are ours to make: unique, and never of an entry's form, `<digits>-<digits>`. */
+  readonly #idPrefix = `${randomBytes(9).toString('base64url')}.`;
+  #ids = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** One task, from its payload as JSON. Resolves with its id. */
+  async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
+    try {
+      const id = options.delayMs
+        ? ((await this.#delay(keys, [payload], options))[0] ?? '')
+        : await this.#add(keys, payload, this.#meta(options));
+      if (channels.published.hasSubscribers) tell(queue, id, options);
+      return id;
+    } catch (error) {
+      if (!isUnknown(error)) throw error;
+      throw new PublishUnconfirmedError(queue, [{ state: 'unknown' }], { cause: error });
+    }
+  }
+
+  /**
+   * Many, chunk by chunk: the next one is sent when the one before is answered, so that however many there are, none waits
+   * in a queue of this process until its deadline is over. After the first failure nothing more is sent.
+   */
+  async many(queue: string, keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
+    const outcomes: PublishOutcome[] = [];
+    for (let from = 0; from < payloads.length; from = outcomes.length) {
+      const chunk = chunkOf(payloads, from, options.delayMs ? CHUNK_DELAYED : CHUNK_TASKS);
+      const sent = options.delayMs
+        ? await this.#delay(keys, chunk, options).then(
+            (ids) => ids.map((id) => ({ status: 'fulfilled' as const, value: id })),
+            (reason: unknown) => chunk.map(() => ({ status: 'rejected' as const, reason })),
+          )
+        : await Promise.allSettled(chunk.map((payload) => this.#add(keys, payload, this.#meta(options))));
+      outcomes.push(...sent.map(outcomeOf));
+      if (channels.published.hasSubscribers) {
+        for (const each of sent) if (each.status === 'fulfilled') tell(queue, each.value, options);
+      }
+      const failed = sent.find((each) => each.status === 'rejected');
+      if (failed) throw this.#interrupted(queue, outcomes, payloads.length, failed.reason);
+    }
+    return outcomes.map((outcome) => (outcome.state === 'published' ? outcome.id : ''));
+  }
+
+  #interrupted(queue: string, outcomes: PublishOutcome[], total: number, cause: unknown): unknown {
+    if (outcomes.every(({ state }) => state === 'not-sent')) return cause;
+    while (outcomes.length < total) outcomes.push({ state: 'not-sent' });
+    return new PublishUnconfirmedError(queue, outcomes, { cause });
+  }
+
+  /** The fields stand in one order everywhere: Redis then stores their names once per block of entries. */
+  #add({ stream }: QueueKeys, payload: string, meta: string): Promise<string> {
+    const fields = ['payload', payload, 'timestamp', this.#seconds(), 'retry_count', 0, 'meta', meta];
+    return this.#options.link.send<string>('xadd', [stream, '*', ...fields]);
+  }
+
+  async #delay(keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
+    const { link, inboxes } = this.#options;
+    const { delayMs = 0 } = options;
+    const { stream, delayed, bodies, alive } = keys;
+    const ids = payloads.map(() => this.#idPrefix + (this.#ids++).toString(36));
+    await delayScript.run(link, {
+      keys: { stream, delayed, bodies, alive },
+      args: { delayMs, inboxes, timestamp: String(this.#seconds()) },
+      rest: payloads.flatMap((payload, i) => [ids[i] ?? '', payload, this.#meta(options, ids[i])]),
+    });
+    return ids;
+  }
+
+  /** What goes along with the payload: nothing, mostly. */
+  #meta({ maxAttempts, trace }: PublishOptions, id?: string): string {
+    const { propagation } = this.#options;
+    const context = trace ?? (propagation && injected(propagation));
+    if (id === undefined && maxAttempts === undefined && context === undefined) return '';
+    return JSON.stringify({ id, maxAttempts, ...context });
+  }
+
+  #seconds(): number {
+    return Math.floor(this.#options.clock.wallMs() / 1_000);
+  }
+}
+
+function tell(queue: string, id: string, { delayMs = 0 }: PublishOptions): void {
+  channels.published.publish({ queue, id, delayMs });
+}
+
+function chunkOf(payloads: readonly string[], from: number, most: number): readonly string[] {
+  let to = from;
+  for (let chars = 0; to < payloads.length && to - from < most && chars < CHUNK_CHARS; to++) {
+    chars += payloads[to]?.length ?? 0;
+  }
+  return payloads.slice(from, to);
+}
+
+function outcomeOf(sent: PromiseSettledResult<string>): PublishOutcome {
+  if (sent.status === 'fulfilled') return { state: 'published', id: sent.value };
+  return { state: isUnknown(sent.reason) ? 'unknown' : 'not-sent' };
+}
+
+function isUnknown(error: unknown): boolean {
+  return isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE') && (error as RedisUnavailableError).outcome === 'unknown';
+}

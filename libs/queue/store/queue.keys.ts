@@ -1,0 +1,56 @@
+import type { Keyspace } from '../../redis/index.js';
+
+/** The keys of one queue. All lie in one Cluster slot. */
+export interface QueueKeys {
+  /** Stream: the tasks that wait and those that are being worked on. */
+  readonly stream: string;
+  /** Sorted set: handle of a task that is due later → when, in milliseconds on the server's clock. */
+  readonly delayed: string;
+  /** Hash: handle → the framed entry that a delayed task will be. */
+  readonly bodies: string;
+  /** Stream: tasks that were given up, with the reason. Never trimmed. */
+  readonly dead: string;
+  /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
+  readonly alive: string;
+  /** String: set while the queue is paused, to since when. */
+  readonly paused: string;
+}
+
+/** @throws SluiceError `SLUICE_BAD_NAME` */
+export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
+  const stream = keyspace.main('queue', '', name);
+  const side = (suffix: string): string => keyspace.side(stream, suffix);
+  return {
+    stream,
+    delayed: side('delayed'),
+    bodies: side('bodies'),
+    dead: side('dead'),
+    alive: side('alive'),
+    paused: side('paused'),
+  };
+}
+
+/** As {@link queueKeys}, of a group's own retries: where they go while the queue has several groups. */
+export function retryKeys(keyspace: Keyspace, name: unknown, group: string): QueueKeys {
+  const { stream, ...shared } = queueKeys(keyspace, name);
+  const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
+  return { ...shared, stream: side('retry'), delayed: side('delayed'), bodies: side('bodies') };
+}
+
+/** What the names of our consumers begin with; whoever else reads in the group is let alone. */
+export const CONSUMER_PREFIX = 'sluice:';
+
+/** The consumer that owns what a stopping process handed back. It holds no lease, so anyone may take from it. */
+export const RELEASED = `${CONSUMER_PREFIX}~released`;
+
+/** The name under which one start of one process reads. What follows the prefix names its inbox: whoever lives can be told. */
+export function consumerName(processId: string): string {
+  return CONSUMER_PREFIX + processId;
+}
+
+/** What the name of a consumer of ours tells; undefined of others. */
+export function consumerParts(name: string): { host: string; pid: number; startedMs: number } | undefined {
+  const [, host, pid, started] = /^sluice:(.+):(\d+):([0-9a-z]+)-[^:]+$/.exec(name) ?? [];
+  if (host === undefined || pid === undefined || started === undefined) return undefined;
+  return { host, pid: Number(pid), startedMs: parseInt(started, 36) };
+}

@@ -1,0 +1,85 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { NOW_LUA } from './fragments.js';
+import { GROUP_LUA } from './group.fragment.js';
+
+export interface Counts {
+  readonly waiting: number;
+  readonly running: number;
+  readonly delayed: number;
+  readonly dead: number;
+  readonly oldestWaitingMs: number | null;
+  readonly paused: boolean;
+}
+
+/**
+ * Counts a queue's tasks at one instant.
+ *
+ * KEYS stream, delayed, dead, paused, and of the group's own: retryStream, retryDelayed · ARGV group, released · returns
+ * {@link Counts}.
+ *
+ * With one group, all that is in the stream is either pending or waiting, for what is settled is deleted: so waiting is
+ * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) With several groups
+ * settled entries stay until all have settled them, and waiting is what comes after the last delivered one: `lag`, or
+ * where that is nil, counted, at most to 10 000. What a stopping process handed back is pending with `released`, and
+ * waits. Read-only: a crash, a repeat, a reorder change nothing.
+ */
+export const countsScript = defineScript({
+  name: 'queue:counts',
+  keys: ['stream', 'delayed', 'dead', 'paused', 'retryStream', 'retryDelayed'],
+  args: { group: 'text', released: 'text' },
+  lua: lua`
+${NOW_LUA}${GROUP_LUA}
+local waiting, running, oldest = 0, 0, nil
+
+local function seen(id)
+  local ms = tonumber(string.match(id, '^%d+'))
+  if not oldest or ms < oldest then oldest = ms end
+end
+
+local function add(info, groups)
+  if not info then
+    -- Nobody has come to read yet. With other groups there, this one will begin with what is there now.
+    waiting = waiting + redis.call('XLEN', stream)
+    for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)) do seen(entry[1]) end
+    return
+  end
+  local handedBack = 0
+  for _, pending in ipairs(redis.call('XPENDING', stream, info.name)[4] or {}) do
+    if pending[1] == released then handedBack = tonumber(pending[2]) end
+  end
+  local after = redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 1)
+  if groups == 1 then waiting = waiting + redis.call('XLEN', stream) - info.pending
+  elseif #after > 0 then
+    local lag = tonumber(info.lag)
+    waiting = waiting +
+      (lag or #redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 10000))
+  end
+  waiting = waiting + handedBack
+  running = running + info.pending - handedBack
+  if #after > 0 then seen(after[1][1]) end
+  if handedBack > 0 then seen(redis.call('XPENDING', stream, info.name, '-', '+', 1, released)[1][1]) end
+end
+
+add(theGroup(group))
+local delayedCount = redis.call('ZCARD', delayed)
+if redis.call('EXISTS', retryStream) == 1 then
+  stream = retryStream
+  add(theGroup(group))
+end
+delayedCount = delayedCount + redis.call('ZCARD', retryDelayed)
+return {
+  waiting, running, delayedCount, redis.call('XLEN', dead), oldest and math.max(0, now - oldest) or false,
+  redis.call('EXISTS', paused)
+}`,
+  decode: (reply): Counts => {
+    const [waiting, running, delayed, dead, oldestWaitingMs, paused] = reply as number[] as [
+      number,
+      number,
+      number,
+      number,
+      number | null,
+      number,
+    ];
+    return { waiting, running, delayed, dead, oldestWaitingMs, paused: paused === 1 };
+  },
+});

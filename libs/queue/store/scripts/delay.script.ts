@@ -1,0 +1,27 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { DELAY_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
+
+/**
+ * Publishes tasks that are due later, all or none.
+ *
+ * KEYS stream (names the queue, is not touched), delayed, bodies, alive · ARGV delayMs, inboxes, timestamp, then for
+ * each: handle, payload, meta · returns how many are new.
+ *
+ * Crash: one script, so there is never a due time without a body nor the reverse. Resend, duplicate: a handle that is
+ * there already is left as it is, so the second call changes nothing as long as the task has not become due; it is told
+ * by the number. Full server: refused as a whole, for the first write is ZADD.
+ */
+export const delayScript = defineScript({
+  name: 'queue:delay',
+  keys: ['stream', 'delayed', 'bodies', 'alive'],
+  args: { delayMs: 'number', inboxes: 'text', timestamp: 'text' },
+  lua: lua`
+${NOW_LUA}${IS_OF_LUA}${DELAY_LUA}
+if not mayDelay() then return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else') end
+local fresh = 0
+for i = rest + 1, #ARGV, 3 do
+  if putOff(stream, ARGV[i], nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2] }) then fresh = fresh + 1 end
+end
+return fresh`,
+  decode: (reply) => reply as number,
+});

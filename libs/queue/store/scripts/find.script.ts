@@ -1,0 +1,67 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { ID_IN_LUA } from './fragments.js';
+import { GROUP_LUA } from './group.fragment.js';
+import { listed, type ListedEntry, type ListedRow } from './list-stream.script.js';
+
+export interface Found {
+  readonly entry: ListedEntry | undefined;
+  /** Where to go on: an entry's id; '' at the end. */
+  readonly next: string;
+  /** How much was looked through, for nothing. */
+  readonly bytes: number;
+}
+
+/**
+ * Looks through a slice of a stream for the entry of one task: the one whose own id that is or, after a retry, whose
+ * `meta` carries it, or the dead letter of which it is the `original_id`.
+ *
+ * KEYS stream · ARGV id, group, released, letters (1: they are dead letters), after ('' first: then the entry of that
+ * very id is tried), count · returns {@link Found}. Read-only.
+ */
+export const findScript = defineScript({
+  name: 'queue:find',
+  keys: ['stream'],
+  args: {
+    id: 'text',
+    group: 'text',
+    released: 'text',
+    letters: 'number',
+    after: 'text',
+    count: 'number',
+  },
+  lua: lua`
+${GROUP_LUA}${ID_IN_LUA}
+local bytes = 0
+local function isIt(row)
+  local carried, original
+  for i = 1, #row[2], 2 do
+    bytes = bytes + #row[2][i] + #row[2][i + 1]
+    if row[2][i] == 'meta' then carried = idIn(row[2][i + 1])
+    elseif row[2][i] == 'original_id' then original = row[2][i + 1] end
+  end
+  -- A dead letter's own id is nobody's: one of another stream may be the same.
+  if letters == 1 and original then return original == id end
+  return (carried or row[1]) == id
+end
+
+local function found(row)
+  local info = theGroup(group)
+  local pending = info and redis.call('XPENDING', stream, info.name, row[1], row[1], 1)[1]
+  if not pending or pending[2] == released then return { '', 0, { row[1], row[2] } } end
+  return { '', 0, { row[1], row[2], pending[2], pending[3], pending[4] } }
+end
+
+if after == '' and string.find(id, '^%d+%-%d+$') then
+  local row = redis.call('XRANGE', stream, id, id)[1]
+  if row and isIt(row) then return found(row) end
+end
+local rows = redis.call('XRANGE', stream, after == '' and '-' or '(' .. after, '+', 'COUNT', count)
+for _, row in ipairs(rows) do
+  if isIt(row) then return found(row) end
+end
+return { #rows == count and rows[#rows][1] or '', bytes }`,
+  decode: (reply): Found => {
+    const [next, bytes, row] = reply as [string, number, ListedRow?];
+    return { next, bytes, entry: row && listed(row) };
+  },
+});

@@ -1,0 +1,105 @@
+import { defineScript, lua } from '../../../redis/index.js';
+
+export interface Cleaned {
+  /** How many groups read the stream. */
+  readonly groups: number;
+  /** The caller's group has retries of its own, or had them once. */
+  readonly retries: boolean;
+  /** How many entries were deleted. */
+  readonly freed: number;
+  /** There is more to delete in one go. */
+  readonly more: boolean;
+  /** Where the next walk begins. */
+  readonly cursor: string;
+}
+
+/**
+ * Deletes what all groups are done with: whatever was acknowledged and stayed, because another group had not seen it yet,
+ * or because its consumer (of other software) acknowledges and does not delete.
+ *
+ * KEYS stream, retry, retryDelayed · ARGV cursor ('' or where the last walk ended), slice (entries per walk) · returns {@link Cleaned}.
+ *
+ * A group is done with an entry that was delivered to it and is not pending. So everything below the lowest pending id
+ * of all groups, and not beyond what the slowest of them has been handed, goes at once: whole blocks of a hundred
+ * entries at a time, at most 10,000 per call, then what is left of the last block. What lies between entries that
+ * pend for long is found by a walk over the rest, a slice per call.
+ *
+ * Group created meanwhile at 0: has been handed nothing, so nothing is below it: the script sees it, or it comes when the
+ * script is over and finds what is left. Crash, resend, two callers: deleting what is gone does nothing; a cursor
+ * is only where to look. Full server: nothing here needs memory.
+ *
+ * Ids are compared as text, part by part: as numbers, sequences beyond 2^53 would not be exact.
+ */
+export const janitorScript = defineScript({
+  name: 'queue:janitor',
+  keys: ['stream', 'retry', 'retryDelayed'],
+  args: { cursor: 'text', slice: 'number' },
+  lua: lua`
+local most = 10000
+local function digitsBelow(a, b) return #a < #b or (#a == #b and a < b) end
+local function below(a, b)
+  local aMs, aSeq = string.match(a, '^(%d+)-(%d+)$')
+  local bMs, bSeq = string.match(b, '^(%d+)-(%d+)$')
+  if aMs ~= bMs then return digitsBelow(aMs, bMs) end
+  return digitsBelow(aSeq, bSeq)
+end
+local function following(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq < 16 and ms .. '-' .. string.format('%.0f', seq + 1) or id
+end
+
+local groups, pendings = {}, 0
+local low, high
+if redis.call('EXISTS', stream) == 1 then
+  for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local info = {}
+    for i = 1, #row, 2 do info[row[i]] = row[i + 1] end
+    groups[#groups + 1] = info.name
+    pendings = pendings + info.pending
+    local last = info['last-delivered-id']
+    local needs = following(last)
+    if info.pending > 0 then
+      local first = redis.call('XPENDING', stream, info.name)[2]
+      if below(first, needs) then needs = first end
+    end
+    if not low or below(needs, low) then low = needs end
+    if not high or below(last, high) then high = last end
+  end
+end
+local hasRetries = math.min(1, redis.call('EXISTS', retry, retryDelayed))
+-- Each entry that pends is there: so nothing else is, or it waits.
+if not low or (#groups == 1 and redis.call('XLEN', stream) <= pendings) then
+  return { #groups, hasRetries, 0, 0, '' }
+end
+
+local freed = redis.call('XTRIM', stream, 'MINID', '~', low, 'LIMIT', most)
+if freed > most - 1000 then return { #groups, hasRetries, freed, 1, cursor } end
+freed = freed + redis.call('XTRIM', stream, 'MINID', low)
+
+if below(high, low) then return { #groups, hasRetries, freed, 0, '' } end
+local from = (cursor == '' or below(cursor, low)) and low or '(' .. cursor
+local entries = redis.call('XRANGE', stream, from, high, 'COUNT', slice)
+if #entries == 0 then return { #groups, hasRetries, freed, 0, '' } end
+local first, last = entries[1][1], entries[#entries][1]
+local ended = #entries < slice
+local pends = {}
+for _, group in ipairs(groups) do
+  local rows = redis.call('XPENDING', stream, group, first, last, slice + 1000)
+  for _, row in ipairs(rows) do pends[row[1]] = true end
+  -- So much that is deleted pends there that the rest was not told: no verdict beyond.
+  if #rows == slice + 1000 and below(rows[#rows][1], last) then
+    last = rows[#rows][1]
+    ended = false
+  end
+end
+local done = {}
+for _, entry in ipairs(entries) do
+  if not below(last, entry[1]) and not pends[entry[1]] then done[#done + 1] = entry[1] end
+end
+if #done > 0 then freed = freed + redis.call('XDEL', stream, unpack(done)) end
+return { #groups, hasRetries, freed, #done == slice and 1 or 0, ended and '' or last }`,
+  decode: (reply): Cleaned => {
+    const [groups, retries, freed, more, cursor] = reply as [number, number, number, number, string];
+    return { groups, retries: retries === 1, freed, more: more === 1, cursor };
+  },
+});

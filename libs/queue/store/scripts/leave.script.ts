@@ -1,0 +1,22 @@
+import { defineScript, lua } from '../../../redis/index.js';
+
+/**
+ * The last word of a stopping process on one stream: gives its lease up, and its consumer if nothing is pending.
+ *
+ * KEYS stream, alive · ARGV group, consumer · returns nothing.
+ *
+ * Deleting a consumer drops what is pending with it, so one that has entries left (none, if all was handed back) stays:
+ * without a lease it counts as dead, and others take over. Crash before this: the lease ends by itself. Resend:
+ * changes nothing.
+ */
+export const leaveScript = defineScript({
+  name: 'queue:leave',
+  keys: ['stream', 'alive'],
+  args: { group: 'text', consumer: 'text' },
+  lua: lua`
+redis.call('ZREM', alive, consumer)
+if redis.call('EXISTS', stream) == 1 and #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) == 0 then
+  redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)
+end`,
+  decode: () => {},
+});

@@ -1,0 +1,77 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { GROUP_LUA } from './group.fragment.js';
+
+/** An entry of a queue's stream, as an operator sees it. */
+export interface ListedEntry {
+  readonly id: string;
+  readonly fields: readonly string[];
+  /** With which worker it is pending, since how many milliseconds, and how often it was delivered. */
+  readonly pending?: { readonly consumer: string; readonly idleMs: number; readonly deliveries: number };
+}
+
+/**
+ * A page of what waits in a stream, or of what is with workers, oldest first.
+ *
+ * KEYS stream · ARGV group, released, state ('waiting' or 'running'), after (an entry's id: those behind it; '' from the
+ * beginning), count · returns up to count {@link ListedEntry}, fewer only at the end.
+ *
+ * What was handed back (pending with `released`) waits, and is older than all that was never delivered. Read-only.
+ */
+export const listStreamScript = defineScript({
+  name: 'queue:list-stream',
+  keys: ['stream'],
+  args: { group: 'text', released: 'text', state: 'text', after: 'text', count: 'number' },
+  lua: lua`
+${GROUP_LUA}
+local info = theGroup(group)
+local page = {}
+local from = after == '' and '-' or '(' .. after
+
+local function addPending(row)
+  local entry = redis.call('XRANGE', stream, row[1], row[1])[1]
+  if not entry then return end
+  if row[2] == released then page[#page + 1] = entry
+  else page[#page + 1] = { entry[1], entry[2], row[2], row[3], row[4] } end
+end
+
+if info and state == 'running' then
+  while #page < count do
+    local rows = redis.call('XPENDING', stream, info.name, from, '+', count)
+    for _, row in ipairs(rows) do
+      if row[2] ~= released and #page < count then addPending(row) end
+    end
+    if #rows < count then break end
+    from = '(' .. rows[#rows][1]
+  end
+end
+
+if state == 'waiting' then
+  if info then
+    for _, row in ipairs(redis.call('XPENDING', stream, info.name, from, '+', count, released)) do addPending(row) end
+    local last = info['last-delivered-id']
+    local function parts(id)
+      local ms, seq = string.match(id, '^(%d+)-?(%d*)$')
+      return tonumber(ms), tonumber(seq) or 0
+    end
+    local function isBefore(a, b)
+      local ams, aseq = parts(a)
+      local bms, bseq = parts(b)
+      return ams < bms or (ams == bms and aseq < bseq)
+    end
+    if after == '' or isBefore(after, last) then from = '(' .. last end
+  end
+  if #page < count then
+    for _, entry in ipairs(redis.call('XRANGE', stream, from, '+', 'COUNT', count - #page)) do
+      page[#page + 1] = entry
+    end
+  end
+end
+return page`,
+  decode: (reply) => (reply as ListedRow[]).map(listed),
+});
+
+export type ListedRow = [id: string, fields: string[], consumer?: string, idleMs?: number, deliveries?: number];
+
+export function listed([id, fields, consumer, idleMs = 0, deliveries = 1]: ListedRow): ListedEntry {
+  return consumer === undefined ? { id, fields } : { id, fields, pending: { consumer, idleMs, deliveries } };
+}

@@ -1,0 +1,76 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { IS_OF_LUA, NOW_LUA } from './fragments.js';
+
+export interface Promoted {
+  readonly count: number;
+  /** Milliseconds until the next one is due, 0 if it is already; undefined: there is none. */
+  readonly nextMs: number | undefined;
+  /** Handles whose body was missing or unreadable: dead letters now. */
+  readonly broken: string[];
+}
+
+/**
+ * Moves tasks that are due from the delayed ones to the stream, at most `limit`, the earliest first.
+ *
+ * KEYS stream, delayed, bodies, dead · ARGV limit · returns {@link Promoted}.
+ *
+ * Duplicate, two callers at once: one after the other, and what the first moved is not there any more. Crash, resend:
+ * one script, a task is in one place before and after; a repeat moves the next ones, which are due as well. Reorder:
+ * only the server's clock says what is due. Full server: the first write is ZREM, which is allowed there and lets
+ * the rest through: moving takes no more room than it frees. Nothing after the first write can fail: the types of
+ * the keys were checked, and bodies are read before.
+ */
+export const promoteScript = defineScript({
+  name: 'queue:promote',
+  keys: ['stream', 'delayed', 'bodies', 'dead'],
+  args: { limit: 'number' },
+  lua: lua`
+${NOW_LUA}${IS_OF_LUA}
+local head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+if #head == 0 then return { 0, -1, {} } end
+local nextMs = math.ceil(tonumber(head[2]) - now)
+if nextMs > 0 then return { 0, nextMs, {} } end
+
+for _, key in ipairs({ stream, dead }) do
+  if not isOf(key, 'stream') then return redis.error_reply('WRONGTYPE ' .. key .. ' is not a stream') end
+end
+local handles = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, limit)
+local found = redis.call('HMGET', bodies, unpack(handles))
+
+-- The frame's values; nil if it is none.
+local function read(body)
+  local values, at = {}, 1
+  while at <= #body do
+    local colon = string.find(body, ':', at, true)
+    local length = colon and tonumber(string.sub(body, at, colon - 1))
+    if not length or colon + length > #body then return nil end
+    values[#values + 1] = string.sub(body, colon + 1, colon + length)
+    at = colon + length + 1
+  end
+  if #values >= 4 and #values % 2 == 0 and #values < 7900 then return values end
+end
+
+redis.call('ZREM', delayed, unpack(handles))
+redis.call('HDEL', bodies, unpack(handles))
+local broken = {}
+for i, handle in ipairs(handles) do
+  local values = found[i] and read(found[i])
+  if values then
+    redis.call('XADD', stream, '*', 'payload', values[1], 'timestamp', values[2],
+      'retry_count', values[3], 'meta', values[4], unpack(values, 5))
+  else
+    broken[#broken + 1] = handle
+    redis.call('XADD', dead, '*', 'payload', found[i] or '', 'timestamp', '', 'retry_count', '0', 'meta', '',
+      'original_id', handle, 'reason', 'bad-body', 'error', 'no readable entry in ' .. bodies, 'stack', '',
+      'attempts', '0', 'deliveries', '0', 'group', '', 'failed_at', string.format('%.0f', math.floor(now / 1000)))
+  end
+end
+
+head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+nextMs = #head == 0 and -1 or math.max(0, math.ceil(tonumber(head[2]) - now))
+return { #handles - #broken, nextMs, broken }`,
+  decode: (reply): Promoted => {
+    const [count, nextMs, broken] = reply as [number, number, string[]];
+    return { count, nextMs: nextMs < 0 ? undefined : nextMs, broken };
+  },
+});

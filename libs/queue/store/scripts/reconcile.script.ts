@@ -1,0 +1,51 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import type { Entry } from '../../task/delivery.js';
+
+export interface Reconciled {
+  /** What is pending with the caller: id → how often it was delivered. */
+  readonly pending: ReadonlyMap<string, number>;
+  /** Of these, what the caller did not know of, and is to run now. */
+  readonly lost: Entry[];
+}
+
+/**
+ * Tells a consumer what is pending with it, and hands it what was delivered but never arrived.
+ *
+ * KEYS stream · ARGV group, consumer, capacity, minIdleMs, then the ids that the caller knows of · returns
+ * {@link Reconciled}.
+ *
+ * To be called while none of the caller's reads is under way: whatever else is pending with it went down with a socket,
+ * and nobody would ever take it over, for the caller lives. `minIdleMs` guards against a socket that may not be dead
+ * yet: what is younger waits for the next time. Not by reading the history, which counts as a delivery: a task that
+ * nobody saw is none. So its count stays, and with it the fence of its settlement.
+ *
+ * Crash, resend: nothing changes owner, a repeat hands out the same. Late, after the caller began to read again: it
+ * finds nothing, for the reply of a script that was given up is dropped, and the next one asks anew. An entry that was
+ * deleted while it was pending is acknowledged.
+ */
+export const reconcileScript = defineScript({
+  name: 'queue:reconcile',
+  keys: ['stream'],
+  args: { group: 'text', consumer: 'text', capacity: 'number', minIdleMs: 'number' },
+  lua: lua`
+local known = {}
+for i = rest + 1, #ARGV do known[ARGV[i]] = true end
+local pending, lost = {}, {}
+for _, each in ipairs(redis.call('XPENDING', stream, group, '-', '+', 100000, consumer)) do
+  local id = each[1]
+  pending[#pending + 1] = { id, each[4] }
+  if not known[id] and each[3] >= minIdleMs and #lost < capacity then
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if entry then lost[#lost + 1] = { id, each[4], entry[2] }
+    else redis.call('XACK', stream, group, id) end
+  end
+end
+return { pending, lost }`,
+  decode: (reply): Reconciled => {
+    const [pending, lost] = reply as [[string, number][], [string, number, string[]][]];
+    return {
+      pending: new Map(pending),
+      lost: lost.map(([id, deliveries, fields]) => ({ id, deliveries, fields })),
+    };
+  },
+});

@@ -1,0 +1,91 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { CARRIED_LUA } from './fragments.js';
+
+export interface Redriven {
+  /** How many went back. */
+  readonly moved: number;
+  /** None did, for the group is none of these, which read the queue. */
+  readonly readers: readonly string[] | undefined;
+}
+
+/**
+ * Brings dead letters back to work.
+ *
+ * KEYS dead, stream, retryStream (of that group: its own retries, where the stream has several groups) · ARGV group (who is
+ * to run them; '': all groups), then a letter's id and the `meta` of its next entry, in turn · returns {@link Redriven}.
+ *
+ * A group that does not read the stream gets nothing, and nothing is changed: in its retries they would lie unread, and in
+ * the stream they would run in groups that have settled them. Looked up in the same step, for groups come and go. Where
+ * there is no group yet, they wait in the stream for whoever comes.
+ *
+ * XDEL must return 1 and is the first write: so each letter goes back once, whoever else brings it back or deletes it at
+ * the same time, and a full server lets the rest through. Crash, repeat: one script per chunk, what went back is no dead
+ * letter any more. Its payload, its first publication and a producer's own fields stay; its attempts begin anew.
+ * Where the group's retries have a stream of their own, it goes there: the other groups have settled the task.
+ */
+export const redriveScript = defineScript({
+  name: 'queue:redrive',
+  keys: ['dead', 'stream', 'retryStream'],
+  args: { group: 'text' },
+  lua: lua`
+${CARRIED_LUA}
+local readers = {}
+local reads = group == ''
+if redis.call('EXISTS', stream) == 1 then
+  for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    readers[#readers + 1] = info[2]
+    reads = reads or info[2] == group
+  end
+end
+if #readers > 0 and not reads then return { 0, readers } end
+local target = #readers > 1 and retryStream or stream
+local kind = redis.call('TYPE', target).ok
+if kind ~= 'stream' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. target .. ' is not a stream') end
+local moved = 0
+for i = rest + 1, #ARGV, 2 do
+  local letter = redis.call('XRANGE', dead, ARGV[i], ARGV[i])[1]
+  if letter and redis.call('XDEL', dead, ARGV[i]) == 1 then
+    local kept = { payload = '', timestamp = '', retry_count = '', meta = '' }
+    -- What was added when it died begins with the last field of this name.
+    local ends = #letter[2]
+    for at = #letter[2] - 1, 1, -2 do
+      if letter[2][at] == 'original_id' then
+        ends = at - 1
+        break
+      end
+    end
+    local others = {}
+    for at = 1, ends, 2 do
+      if kept[letter[2][at]] then kept[letter[2][at]] = letter[2][at + 1]
+      else
+        others[#others + 1] = letter[2][at]
+        others[#others + 1] = letter[2][at + 1]
+      end
+    end
+    redis.call('XADD', target, '*', 'payload', kept.payload, 'timestamp', kept.timestamp, 'retry_count', '0',
+      'meta', ARGV[i + 1], unpack(carried(others)))
+    moved = moved + 1
+  end
+end
+return { moved }`,
+  decode: (reply): Redriven => {
+    const [moved, readers] = reply as [number, string[]?];
+    return { moved, readers };
+  },
+});
+
+/**
+ * Deletes all dead letters of a queue.
+ *
+ * KEYS dead · returns how many there were. One that comes at the same time is either counted and gone, or stays.
+ */
+export const purgeScript = defineScript({
+  name: 'queue:purge',
+  keys: ['dead'],
+  args: {},
+  lua: lua`
+local letters = redis.call('XLEN', dead)
+redis.call('UNLINK', dead)
+return letters`,
+  decode: (reply) => reply as number,
+});

@@ -1,0 +1,46 @@
+import { defineScript, lua } from '../../../redis/index.js';
+
+/**
+ * Takes a task that waits out of its stream, unless a worker has it.
+ *
+ * KEYS stream · ARGV released, id (of the entry) · returns 1 if it was removed, else 0.
+ *
+ * Every group is asked: one that has it with a worker is running it, and its settlement must find it. What was handed
+ * back is acknowledged on its owner's behalf, who is nobody. One script, so it is not delivered in between. Repeat:
+ * finds nothing.
+ */
+export const removeWaitingScript = defineScript({
+  name: 'queue:remove-waiting',
+  keys: ['stream'],
+  args: { released: 'text', id: 'text' },
+  lua: lua`
+if redis.call('EXISTS', stream) == 0 then return 0 end
+local groups = {}
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  local pending = redis.call('XPENDING', stream, flat[2], id, id, 1)[1]
+  if pending then
+    if pending[2] ~= released then return 0 end
+    groups[#groups + 1] = flat[2]
+  end
+end
+for _, name in ipairs(groups) do redis.call('XACK', stream, name, id) end
+return redis.call('XDEL', stream, id)`,
+  decode: (reply) => reply === 1,
+});
+
+/**
+ * Takes a task out of the delayed ones.
+ *
+ * KEYS delayed, bodies · ARGV handle · returns 1 if it was removed, else 0. Promotion and removal are one script each:
+ * the second finds nothing.
+ */
+export const removeDelayedScript = defineScript({
+  name: 'queue:remove-delayed',
+  keys: ['delayed', 'bodies'],
+  args: { handle: 'text' },
+  lua: lua`
+if redis.call('ZREM', delayed, handle) == 0 then return 0 end
+redis.call('HDEL', bodies, handle)
+return 1`,
+  decode: (reply) => reply === 1,
+});

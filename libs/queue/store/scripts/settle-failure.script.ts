@@ -1,0 +1,87 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { BURY_LUA, DELAY_LUA, FORGET_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
+
+/** Where a failed task went; `fenced` and `stale`: it was not ours to settle any more, and nothing was done. */
+export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
+
+/**
+ * Settles a run that failed: back to the end of the queue, now or later, for its next attempt, or to the dead letters.
+ * While several groups read the queue, each has a stream of its own for retries: the others are not to run what they
+ * have done.
+ *
+ * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive · ARGV group, consumer, id, deliveries,
+ * attempts (failed so far), meta (of the entry that follows), reason ('' = again), delayMs (0 = now), handle (the task's
+ * id), failure, stack, inboxes · returns a {@link Settlement}.
+ *
+ * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may
+ * fail long after another one took its task over: XACK by itself would not notice (it ignores who owns an entry), and
+ * each such failure would add a copy of the task. Having passed the fence, XACK cannot but return 1 in the same script.
+ *
+ * Crash: one script, so a task is never both pending and queued again, nor neither. Duplicate, resend: the second
+ * finds the entry gone and answers `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
+ */
+export const settleFailureScript = defineScript({
+  name: 'queue:settle-failure',
+  keys: ['stream', 'retry', 'delayed', 'bodies', 'retryDelayed', 'retryBodies', 'dead', 'alive'],
+  args: {
+    group: 'text',
+    consumer: 'text',
+    id: 'text',
+    deliveries: 'number',
+    attempts: 'text',
+    meta: 'text',
+    reason: 'text',
+    delayMs: 'number',
+    handle: 'text',
+    failure: 'bytes',
+    stack: 'bytes',
+    inboxes: 'text',
+  },
+  lua: lua`
+${NOW_LUA}${IS_OF_LUA}${FORGET_LUA}${BURY_LUA}${DELAY_LUA}
+local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
+if not pending then return 'stale' end
+if pending[2] ~= consumer or pending[4] ~= deliveries then return 'fenced' end
+
+local entry = redis.call('XRANGE', stream, id, id)[1]
+if not entry then
+  redis.call('XACK', stream, group, id)
+  return 'stale'
+end
+
+if reason ~= '' then
+  if not isOf(dead, 'stream') then return redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream') end
+  bury(id, entry[2], {
+    task = handle, meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack,
+    deliveries = tostring(deliveries),
+  })
+  return 'dead'
+end
+
+local kept = { payload = '', timestamp = '' }
+local others = {}
+for i = 1, #entry[2], 2 do
+  local name, value = entry[2][i], entry[2][i + 1]
+  if kept[name] then kept[name] = value
+  elseif name ~= 'retry_count' and name ~= 'meta' then
+    others[#others + 1] = name
+    others[#others + 1] = value
+  end
+end
+local home = stream
+if #redis.call('XINFO', 'GROUPS', stream) > 1 then home, delayed, bodies = retry, retryDelayed, retryBodies end
+if not isOf(home, 'stream') then return redis.error_reply('WRONGTYPE ' .. home .. ' is no stream') end
+if delayMs > 0 and not mayDelay() then
+  return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else')
+end
+redis.call('XACK', stream, group, id)
+forget(id)
+if delayMs > 0 then
+  putOff(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
+  return 'delayed'
+end
+redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
+  'retry_count', attempts, 'meta', meta, unpack(carried(others)))
+return 'retried'`,
+  decode: (reply) => reply as Settlement,
+});

@@ -1,0 +1,66 @@
+import { badOption, durationMs, type Check } from '../../weave/index.js';
+
+/**
+ * How long a task rests after its `attempt`-th run failed (from 1), in milliseconds.
+ *
+ * A number: always as long. A list: its `attempt`-th number, the last one from then on. `exponential`: a uniform draw
+ * from 0 to `baseMs` · 2^(attempt − 1), at most `maxMs` (full jitter: what failed together does not return together).
+ * A function: what it answers; if it throws or answers no such number, the default is taken and the mistake logged.
+ */
+export type Backoff = number | readonly number[] | ExponentialBackoff | ((attempt: number, error: unknown) => number);
+
+export interface ExponentialBackoff {
+  type: 'exponential';
+  /** Default 1 000. */
+  baseMs?: number;
+  /** Default 60 000. */
+  maxMs?: number;
+}
+
+/** {@link Backoff}, checked. */
+export type ResolvedBackoff = (attempt: number, error: unknown, random: () => number) => number;
+
+const BASE_MS = 1_000;
+const MAX_MS = 60_000;
+const duration = durationMs(0, { min: 0 });
+
+/** An exponential draw with full jitter. */
+export function exponentially(attempt: number, baseMs: number, maxMs: number, random: () => number): number {
+  // 2^30 times a millisecond is 12 days.
+  return random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30));
+}
+
+/** What rests where nothing was said: from up to 1 s to up to 60 s. */
+export const defaultBackoff: ResolvedBackoff = (attempt, _error, random) =>
+  exponentially(attempt, BASE_MS, MAX_MS, random);
+
+/** Checks the option. */
+export const backoff: Check<Backoff | undefined> = (value, path) => {
+  if (value === undefined || typeof value === 'function') return value as Backoff | undefined;
+  if (typeof value === 'number') return duration(value, path);
+  if (Array.isArray(value)) {
+    if (value.length === 0) throw badOption(path, 'a list of at least one number of milliseconds', value);
+    return value.map((each, i) => duration(each, `${path}[${i}]`));
+  }
+  const { type, baseMs, maxMs, ...others } = (value ?? {}) as Record<string, unknown>;
+  if (type !== 'exponential' || Object.keys(others).length > 0) {
+    throw badOption(path, "milliseconds, a list of them, { type: 'exponential', baseMs, maxMs } or a function", value);
+  }
+  return {
+    type,
+    baseMs: durationMs(BASE_MS)(baseMs, `${path}.baseMs`),
+    maxMs: durationMs(MAX_MS)(maxMs, `${path}.maxMs`),
+  };
+};
+
+/** A checked option as a function; that of a user may still answer anything. */
+export function resolveBackoff(given: Backoff | undefined): ResolvedBackoff {
+  if (given === undefined) return defaultBackoff;
+  if (typeof given === 'number') return () => given;
+  if (typeof given === 'function') return (attempt, error) => duration(given(attempt, error), 'what backoff answers');
+  if ('type' in given) {
+    const { baseMs = BASE_MS, maxMs = MAX_MS } = given;
+    return (attempt, _error, random) => exponentially(attempt, baseMs, maxMs, random);
+  }
+  return (attempt) => given[Math.min(attempt, given.length) - 1] ?? 0;
+}

@@ -1,0 +1,152 @@
+import { NO_TRACE, traceOf } from './trace-context.js';
+import { Task } from './task.js';
+import type { FailedRun } from '../worker/retry-policy.js';
+
+/** A stream entry as Redis hands it out. */
+export interface Entry {
+  readonly id: string;
+  /** Names and values in turn. */
+  readonly fields: readonly string[];
+  /** How often it was handed out, this time included. */
+  readonly deliveries: number;
+}
+
+/** Why an entry cannot become a task. The neighbours in its batch can. */
+export interface Unreadable {
+  readonly reason: 'no-payload' | 'bad-payload';
+  readonly message: string;
+}
+
+/**
+ * One entry in the hands of this process, from its delivery until Redis has confirmed its settlement.
+ *
+ * Fields may come in any order, with others between them; `timestamp`, `retry_count` and `meta` may be missing or odd.
+ */
+export class Delivery {
+  readonly id: string;
+  /** How often it was handed out, this time included: the fence of its settlement. */
+  deliveries: number;
+  /** Runs that failed before this one. */
+  readonly retryCount: number;
+  readonly task: Task | undefined;
+  readonly unreadable: Unreadable | undefined;
+  /** Its handler was called. */
+  started = false;
+  readonly #meta: Record<string, unknown>;
+  #controller: AbortController | undefined;
+
+  /** @param takenMs when this process got it, on its monotonic clock */
+  constructor(
+    stream: string,
+    { id, fields, deliveries }: Entry,
+    readonly takenMs: number,
+  ) {
+    this.id = id;
+    this.deliveries = deliveries;
+    let payload: string | undefined;
+    let timestamp = '';
+    let retryCount = '';
+    let meta = '';
+    for (let i = 0; i + 1 < fields.length; i += 2) {
+      const value = fields[i + 1] ?? '';
+      switch (fields[i]) {
+        case 'payload':
+          payload = value;
+          break;
+        case 'timestamp':
+          timestamp = value;
+          break;
+        case 'retry_count':
+          retryCount = value;
+          break;
+        case 'meta':
+          meta = value;
+          break;
+      }
+    }
+    this.retryCount = wholeNumber(retryCount) ?? 0;
+    this.#meta = meta === '' ? NO_META : parseMeta(meta);
+    if (payload === undefined) {
+      this.unreadable = { reason: 'no-payload', message: "the entry has no field 'payload'" };
+      return;
+    }
+    try {
+      this.task = new Task({
+        id: this.taskId,
+        payload: JSON.parse(payload) as unknown,
+        stream,
+        attempt: this.retryCount + 1,
+        deliveries,
+        publishedAt: publishedMs(timestamp, this.taskId),
+        trace: this.#meta === NO_META ? NO_TRACE : traceOf(this.#meta),
+        signal: this,
+      });
+    } catch (error) {
+      this.unreadable = { reason: 'bad-payload', message: `the payload is not JSON: ${(error as Error).message}` };
+    }
+  }
+
+  /** The id that `publish` returned: the entry's own, or after a retry the one that `meta` kept. */
+  get taskId(): string {
+    const { id } = this.#meta;
+    return typeof id === 'string' && id !== '' ? id : this.id;
+  }
+
+  /** The `meta` of the entry that follows this one: what was there, the id, and what is said of its being put off. */
+  nextMeta(deferral?: { defers: number; deferredMs: number }): string {
+    // JSON leaves out what is undefined.
+    const { defers, deferredMs } = deferral ?? {};
+    return JSON.stringify({ ...this.#meta, id: this.taskId, defers, deferredMs });
+  }
+
+  /** This run, which ended with something thrown. */
+  failedWith(thrown: unknown): FailedRun {
+    const { maxAttempts, defers, deferredMs } = this.#meta;
+    return {
+      thrown,
+      retryCount: this.retryCount,
+      maxAttempts: count(maxAttempts),
+      defers: count(defers) ?? 0,
+      deferredMs: count(deferredMs),
+    };
+  }
+
+  abort(reason: unknown): void {
+    (this.#controller ??= new AbortController()).abort(reason);
+  }
+
+  /** Made when first asked for: few handlers do, and it is not cheap. */
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
+  }
+}
+
+const NO_META: Record<string, unknown> = {};
+
+/** An entry's `meta`; nothing if it is none of ours. */
+export function parseMeta(text: string): Record<string, unknown> {
+  try {
+    const meta: unknown = JSON.parse(text);
+    return typeof meta === 'object' && meta !== null && !Array.isArray(meta) ? { ...meta } : NO_META;
+  } catch {
+    // A foreign producer may keep in `meta` whatever it likes.
+    return NO_META;
+  }
+}
+
+function publishedMs(timestamp: string, id: string): number {
+  const seconds = wholeNumber(timestamp);
+  // Entry ids begin with the server's milliseconds.
+  return seconds === undefined ? parseInt(id, 10) : seconds * 1_000;
+}
+
+/** A foreign producer may keep in `meta` whatever it likes. */
+function count(value: unknown): number | undefined {
+  return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : undefined;
+}
+
+function wholeNumber(text: string): number | undefined {
+  if (text === '0') return 0;
+  const value = /^\d+$/.test(text) ? Number(text) : undefined;
+  return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
+}

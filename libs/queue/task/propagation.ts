@@ -1,0 +1,36 @@
+import { badOption, fn, resolveOptions, type Check } from '../../weave/index.js';
+import type { Task } from './task.js';
+import { traceOf, type TraceContext } from './trace-context.js';
+
+/**
+ * How traces go along with tasks: two functions, so that this package needs no tracing library. With OpenTelemetry:
+ *
+ * @example
+ * propagation: {
+ *   inject: (carrier) => propagation.inject(context.active(), carrier),
+ *   run: (carrier, work) => context.with(propagation.extract(ROOT_CONTEXT, carrier), work),
+ * }
+ */
+export interface Propagation {
+  /** Called in each publish: puts the context that is active there into `carrier`. */
+  inject?: (carrier: Record<string, string>) => void;
+  /** Called around each run of a handler: runs `work` in the context that `carrier` has, and returns what it returns. */
+  run?: (carrier: TraceContext, work: () => Promise<unknown>, task: Task) => Promise<unknown>;
+}
+
+export const propagationOption: Check<Propagation | undefined> = (value, path) =>
+  value === undefined ? undefined : resolveOptions<Propagation>(path, value, { inject: fn(), run: fn() });
+
+/** What a publish was told to send along. */
+export const traceOption: Check<TraceContext | undefined> = (value, path) => {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null) throw badOption(path, 'an object such as { traceparent }', value);
+  return traceOf(value as Record<string, unknown>);
+};
+
+/** What `inject` says now. */
+export function injected({ inject }: Propagation): TraceContext {
+  const carrier: Record<string, string> = {};
+  inject?.(carrier);
+  return traceOf(carrier);
+}

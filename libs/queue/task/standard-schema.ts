@@ -1,0 +1,63 @@
+import { InvalidPayloadError, type PayloadIssue } from '../queue.errors.js';
+
+/**
+ * What schema libraries have in common: zod, valibot, arktype and others give such objects.
+ *
+ * @see https://standardschema.dev
+ */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+type SchemaResult<Output> =
+  { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
+
+interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** What goes into a schema. */
+export type SchemaInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input'];
+/** What comes out of it. */
+export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
+
+/** Whether it is one; some libraries' are functions. */
+export function isSchema(value: unknown): value is StandardSchema {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  const { '~standard': standard } = value as Partial<StandardSchema>;
+  return typeof standard === 'object' && typeof standard.validate === 'function';
+}
+
+/**
+ * A payload as the schema lets it through.
+ *
+ * @throws InvalidPayloadError `SLUICE_QUEUE_INVALID_PAYLOAD` where it is published, `SLUICE_TASK_BAD_PAYLOAD` where handled
+ */
+export async function checked(
+  schema: StandardSchema,
+  payload: unknown,
+  where: { queue: string; root: string; at: 'publish' | 'handle' },
+): Promise<unknown> {
+  const result = await schema['~standard'].validate(payload);
+  if (result.issues === undefined) return result.value;
+  throw new InvalidPayloadError(
+    where.queue,
+    result.issues.map((issue) => readable(issue, where.root)),
+    where.at,
+  );
+}
+
+function readable({ message, path = [] }: SchemaIssue, root: string): PayloadIssue {
+  const keys = path.map((part) => (typeof part === 'object' ? part.key : part));
+  const steps = keys.map((key) => {
+    if (typeof key === 'number' || /^\d+$/.test(String(key))) return `[${String(key)}]`;
+    return /^[A-Za-z_$][\w$]*$/.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(String(key))}]`;
+  });
+  return { path: root + steps.join(''), message };
+}

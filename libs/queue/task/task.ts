@@ -1,0 +1,83 @@
+import { DeadLetterTask } from '../control-flow.js';
+import { NO_TRACE, type TraceContext } from './trace-context.js';
+
+/** What a {@link Task} is made of; only `payload` has no default. */
+export interface TaskParts<T> {
+  payload: T;
+  id?: string;
+  stream?: string;
+  attempt?: number;
+  deliveries?: number;
+  publishedAt?: Date | number;
+  trace?: TraceContext;
+  /** A signal, or who makes it when it is first asked for. */
+  signal?: AbortSignal | { readonly signal: AbortSignal };
+}
+
+/**
+ * One unit of work, as its handler gets it. Delivered **at least once**: make handlers idempotent, by `id`.
+ *
+ * @example
+ * // in a unit test of a handler
+ * await shop.process(new Task({ payload: order }));
+ */
+export class Task<T = unknown> {
+  /** The id that `publish` returned; the same through retries and redeliveries. */
+  readonly id: string;
+  readonly payload: T;
+  /** The name of the queue. */
+  readonly stream: string;
+  /** Which run this is by the handler's own failures, from 1: one more after each run that threw. */
+  readonly attempt: number;
+  /** How often this attempt was handed to a worker, from 1. Above 1, a worker died (or was presumed dead) with it. */
+  readonly deliveries: number;
+  /** The W3C trace context that came with it: `task.trace.traceparent`. Empty if none did. */
+  readonly trace: TraceContext;
+  readonly #publishedAt: Date | number;
+  readonly #signal: AbortSignal | { readonly signal: AbortSignal };
+
+  constructor(parts: TaskParts<T>) {
+    this.id = parts.id ?? '0-1';
+    this.payload = parts.payload;
+    this.stream = parts.stream ?? 'tasks';
+    this.attempt = parts.attempt ?? 1;
+    this.deliveries = parts.deliveries ?? 1;
+    this.trace = parts.trace ?? NO_TRACE;
+    this.#publishedAt = parts.publishedAt ?? Date.now();
+    this.#signal = parts.signal ?? new NeverAborted();
+  }
+
+  /** When it was first published, to the second, on the publisher's clock. */
+  get publishedAt(): Date {
+    return new Date(this.#publishedAt);
+  }
+
+  /**
+   * Aborts when the handler's `timeoutMs` are over (its reason is a `TaskTimeoutError`), or when the app shuts down and
+   * its `drainMs` are over: the task is then given to another process.
+   */
+  get signal(): AbortSignal {
+    return 'signal' in this.#signal ? this.#signal.signal : this.#signal;
+  }
+
+  /**
+   * Gives the task up: it becomes a dead letter with this reason at once, whatever attempts are left.
+   *
+   * @throws DeadLetterTask always; let it pass
+   */
+  deadLetter(reason: string, options?: { cause?: unknown }): never {
+    throw new DeadLetterTask(reason, options);
+  }
+}
+
+/** The same task with another payload. */
+export function withPayload<T>(task: Task, payload: T): Task<T> {
+  const { id, stream, attempt, deliveries, publishedAt, trace } = task;
+  return new Task({ id, stream, attempt, deliveries, publishedAt, trace, payload, signal: task });
+}
+
+class NeverAborted {
+  get signal(): AbortSignal {
+    return new AbortController().signal;
+  }
+}

@@ -1,0 +1,67 @@
+import type { Link } from '../../redis/index.js';
+import type { Delivery } from '../task/delivery.js';
+import type { Persistence } from './retry-until-confirmed.js';
+import { ackScript } from '../store/scripts/ack.script.js';
+
+export interface AcksOptions {
+  link: Link;
+  stream: string;
+  group: string;
+  persistence: Persistence;
+  /** Tasks have finished in this turn of the event loop: called before their acknowledgement is sent. */
+  onFinished: () => void;
+  /** These are settled: Redis has confirmed it. */
+  onAcked: (deliveries: readonly Delivery[]) => void;
+}
+
+/** Ids in one script. Far below what Lua's `unpack` holds (8,000), large enough to make the round trip small. */
+const BATCH = 512;
+
+/**
+ * Acknowledges by group commit: one flush is in flight, and what finishes meanwhile rides the next.
+ *
+ * No timer, no window: an idle worker's acknowledgement leaves at the end of the turn in which the task finished, a
+ * busy one's batches grow by themselves. Flushes of several queues in one turn leave in one write.
+ */
+export class Acks {
+  readonly #options: AcksOptions;
+  #waiting: Delivery[] = [];
+  #ticking = false;
+  #flushing = false;
+
+  constructor(options: AcksOptions) {
+    this.#options = options;
+  }
+
+  add(delivery: Delivery): void {
+    this.#waiting.push(delivery);
+    if (this.#ticking) return;
+    this.#ticking = true;
+    // Ticks run when all promise jobs are done: whatever else finishes in this turn comes along.
+    process.nextTick(() => {
+      this.#ticking = false;
+      this.#options.onFinished();
+      if (this.#flushing) return;
+      this.#flushing = true;
+      // When the promise jobs that this began are done: a read goes first, and is answered while this is worked on.
+      queueMicrotask(() => {
+        process.nextTick(() => void this.#flush());
+      });
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const { persistence, stream, onAcked } = this.#options;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, BATCH);
+      if (!(await persistence.until(`acknowledging in '${stream}'`, () => this.#send(batch)))) return;
+      onAcked(batch);
+    }
+    this.#flushing = false;
+  }
+
+  #send(batch: readonly Delivery[]): Promise<unknown> {
+    const { link, stream, group } = this.#options;
+    return ackScript.run(link, { keys: { stream }, args: { group }, rest: batch.map(({ id }) => id) });
+  }
+}

@@ -1,0 +1,142 @@
+import { inspect } from 'node:util';
+import type { Clock, Link } from '../../redis/index.js';
+import { isSluiceError } from '../../weave/index.js';
+import type { Delivery } from '../task/delivery.js';
+import type { Persistence } from './retry-until-confirmed.js';
+import { channels } from '../observe/queue.channels.js';
+import type { QueueKeys } from '../store/queue.keys.js';
+import type { ResolvedHandlerOptions } from '../queue.options.js';
+import { settleFailureScript } from '../store/scripts/settle-failure.script.js';
+import { judge, type Verdict } from './retry-policy.js';
+
+export interface FailuresOptions {
+  link: Link;
+  keys: QueueKeys;
+  /** Where retries go while several groups read the queue. */
+  retryKeys: QueueKeys;
+  queue: string;
+  group: string;
+  consumer: string;
+  options: ResolvedHandlerOptions;
+  /** What the names of inboxes begin with. */
+  inboxes: string;
+  clock: Clock;
+  /** A task may rest for so long until it goes to that stream: somebody must promote it. */
+  onDelayed: (stream: string, delayMs: number) => void;
+  persistence: Persistence;
+  log: { warn(message: string): void; error(message: string, stack?: string): void };
+}
+
+/** Settles runs that failed and entries that cannot run. */
+export class Failures {
+  readonly #options: FailuresOptions;
+
+  constructor(options: FailuresOptions) {
+    this.#options = options;
+  }
+
+  /** What becomes of a task whose handler threw. */
+  judge(delivery: Delivery, thrown: unknown): Verdict {
+    const { options, clock } = this.#options;
+    return judge(delivery.failedWith(thrown), { options, wallMs: clock.wallMs(), random: Math.random });
+  }
+
+  /** Its handler threw: queued again, now or later, or a dead letter. Resolves to false if it was given up. */
+  threw(
+    site: string,
+    delivery: Delivery,
+    thrown: unknown,
+    verdict: Exclude<Verdict, { fate: 'done' }>,
+  ): Promise<boolean> {
+    const { options, log } = this.#options;
+    const { error, stack } = describeError(thrown);
+    const attempt = `attempt ${delivery.retryCount + 1} of ${delivery.failedWith(thrown).maxAttempts ?? options.maxAttempts}`;
+    const what = `${site} failed on task ${delivery.taskId}, ${attempt}: ${error.toString()}`;
+    const attempts = verdict.retryCount;
+    if (verdict.fate === 'dead') {
+      log.error(`${what}; it is a dead letter now`, stack.toString());
+      return this.#settle(delivery, { attempts, reason: verdict.reason, error, stack });
+    }
+    const { delayMs, deferral, mistake } = verdict;
+    if (!isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
+    if (mistake !== undefined)
+      log.error(`the backoff of ${site} cannot be used: ${describeError(mistake).error.toString()}`);
+    return this.#settle(delivery, { attempts, reason: '', delayMs: Math.ceil(delayMs), deferral, error, stack });
+  }
+
+  /** It never became a task: a dead letter, whose neighbours run. */
+  unreadable(delivery: Delivery): Promise<boolean> {
+    const { reason = 'bad-payload', message = '' } = delivery.unreadable ?? {};
+    this.#options.log.error(`entry ${delivery.id} of queue '${this.#options.queue}' is a dead letter: ${message}`);
+    const words = { error: Buffer.from(message), stack: Buffer.alloc(0) };
+    return this.#settle(delivery, { attempts: delivery.retryCount, reason, ...words });
+  }
+
+  async #settle(
+    delivery: Delivery,
+    { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
+  ): Promise<boolean> {
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, persistence, onDelayed } = this.#options;
+    const { stream, delayed, bodies, dead, alive } = keys;
+    const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = retryKeys;
+    const { id, taskId: handle } = delivery;
+    const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), reason, failure: error, stack };
+    return persistence.until(`settling a failed task of queue '${queue}'`, async () => {
+      // Asked for anew each time: another delivery of it may have come since.
+      const { deliveries } = delivery;
+      const settlement = await settleFailureScript.run(link, {
+        keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
+        args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what },
+      });
+      const { retried, deadLettered } = channels;
+      const about = { queue, group, id: handle };
+      if (settlement === 'dead') {
+        if (deadLettered.hasSubscribers) deadLettered.publish({ ...about, reason });
+      } else if (settlement === 'retried' || settlement === 'delayed') {
+        if (retried.hasSubscribers) retried.publish({ ...about, delayMs });
+      }
+      if (settlement === 'delayed') for (const each of new Set([stream, retry])) onDelayed(each, delayMs);
+    });
+  }
+}
+
+interface Outcome {
+  attempts: number;
+  /** Empty: again. */
+  reason: string;
+  delayMs?: number;
+  deferral?: { defers: number; deferredMs: number } | undefined;
+  error: Buffer;
+  stack: Buffer;
+}
+
+const ERROR_BYTES = 1_024;
+const STACK_BYTES = 4_096;
+
+/** Whatever was thrown, in words: at most 1 KB for the error and 4 KB for its stack. Never throws itself. */
+export function describeError(thrown: unknown): { error: Buffer; stack: Buffer } {
+  try {
+    if (!(thrown instanceof Error)) {
+      return {
+        error: clip(typeof thrown === 'string' ? thrown : inspect(thrown), ERROR_BYTES),
+        stack: Buffer.alloc(0),
+      };
+    }
+    return {
+      error: clip(`${thrown.name}: ${thrown.message}`, ERROR_BYTES),
+      stack: clip(thrown.stack ?? '', STACK_BYTES),
+    };
+  } catch {
+    return { error: Buffer.from('something that cannot be shown was thrown'), stack: Buffer.alloc(0) };
+  }
+}
+
+/** At most so many bytes of UTF-8, whole characters only. */
+function clip(text: string, bytes: number): Buffer {
+  const whole = Buffer.from(text.slice(0, bytes));
+  if (whole.length <= bytes) return whole;
+  let end = bytes;
+  // Bytes 10xxxxxx continue a character.
+  while (((whole[end] ?? 0) & 0xc0) === 0x80) end--;
+  return whole.subarray(0, end);
+}

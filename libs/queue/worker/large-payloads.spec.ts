@@ -1,0 +1,79 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { commandDelta } from '../../../test/support/command-delta.js';
+import { QueueBed } from '../../../test/support/queue-bed.js';
+import type { TaskState } from '../index.js';
+import { PageSize } from '../admin/page-size.js';
+
+const bed = new QueueBed();
+const COUNT = 80;
+/** Half a megabyte; 40 MB together. */
+const payload = 'x'.repeat(500_000);
+const payloads = new Array<string>(COUNT).fill(payload);
+const delayMs = 3_600_000;
+
+// Redis closes whom it would have to send more than that at a time.
+beforeAll(() => bed.admin.config('SET', 'client-output-buffer-limit', 'normal 16mb 0 0'));
+
+async function bury(): Promise<void> {
+  const why = ['original_id', 'one', 'reason', 'max-attempts', 'group', 'sluice'];
+  await Promise.all(
+    payloads.map(() => bed.admin.xadd('{tasks}:~dead', '*', 'payload', JSON.stringify(payload), ...why)),
+  );
+}
+
+describe('a queue with large payloads', () => {
+  it.each<TaskState>(['waiting', 'running', 'delayed', 'dead'])(
+    'lists what is %s in replies that Redis can hold',
+    async (state) => {
+      const { queue } = await bed.start({ queue: { consumers: false } });
+      if (state === 'dead') await bury();
+      else await queue.publishMany('tasks', payloads, state === 'delayed' ? { delayMs } : {});
+      if (state === 'running') {
+        await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0');
+        for (let n = 0; n < COUNT; n++) {
+          await bed.admin.xreadgroup('GROUP', 'sluice', 'foreign', 'COUNT', 1, 'STREAMS', 'tasks', '>');
+        }
+      }
+      const { tasks, next } = await queue.list('tasks', { state, limit: 1_000 });
+      expect(next).toBeUndefined();
+      expect(new Set(tasks.map(({ id, entryId }) => entryId ?? id)).size).toBe(COUNT);
+      expect(tasks.every((task) => task.payload === payload)).toBe(true);
+    },
+  );
+
+  it('reads and moves dead letters a few at a time', async () => {
+    const { queue } = await bed.start({ queue: { consumers: false } });
+    await bury();
+    const letters = queue.dead('tasks');
+    expect((await letters.list({ limit: 1_000 })).tasks).toHaveLength(COUNT);
+    const { result, calls } = await commandDelta(bed.admin, () => letters.redrive());
+    expect(result).toBe(COUNT);
+    // Four megabytes are eight or nine of them.
+    expect(calls['evalsha']).toBeGreaterThanOrEqual(COUNT / 9);
+  });
+
+  it('is searched a few at a time', async () => {
+    const { queue } = await bed.start({ queue: { consumers: false } });
+    await queue.publishMany('tasks', payloads);
+    const { result, calls } = await commandDelta(bed.admin, () => queue.inspect('tasks', 'not-there'));
+    expect(result).toBeUndefined();
+    // Twice, for it may have moved meanwhile.
+    expect(calls['xrange']).toBeGreaterThanOrEqual((2 * (COUNT - 25)) / 9);
+  });
+});
+
+describe('a page', () => {
+  it('has as many entries as fit, and grows by steps', () => {
+    const size = new PageSize(500);
+    expect(size.count).toBe(25);
+    size.saw(25, 25 * 100);
+    expect(size.count).toBe(100);
+    size.saw(100, 100 * 2 ** 20);
+    expect(size.count).toBe(4);
+    size.saw(4, 4 * 50 * 2 ** 20);
+    expect(size.count).toBe(1);
+    for (let n = 0; n < 9; n++) size.saw(1, 0);
+    expect(size.count).toBe(500);
+    expect(new PageSize(7).count).toBe(7);
+  });
+});

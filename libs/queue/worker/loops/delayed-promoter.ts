@@ -1,0 +1,106 @@
+import { Loop, type Clock, type Link } from '../../../redis/index.js';
+import { isSluiceError } from '../../../weave/index.js';
+import { promoteScript } from '../../store/scripts/promote.script.js';
+import type { Worker } from '../worker.js';
+
+export interface PromoterOptions {
+  /** Works on the stream that due tasks go to. */
+  worker: Worker;
+  link: Link;
+  clock: Clock;
+  log: { warn(message: string): void; error(message: string): void };
+}
+
+/** Tasks in one script: about a millisecond of the server's time, for which all its other clients wait. */
+const BATCH = 200;
+/** How often it looks if nobody told it anything: the most that a task is late when a message was lost. */
+const LOOK_MS = 1_000;
+/** A timer may fire this much early; who finds nothing then has not lost a race. */
+const EARLY_MS = 2;
+
+/**
+ * Moves the delayed tasks of one stream into it when they are due. Every worker process does, and none is in charge:
+ * the script sees to it that each task is moved once.
+ *
+ * It sleeps until the next task is due, by the server's clock, and is told of one that is due earlier. Who comes too late
+ * comes later the next time, up to a second; who was told, or found work, comes on time. So it is soon one process out
+ * of a hundred that asks Redis at each due time, and another a second after that one has died.
+ */
+export class Promoter {
+  readonly #options: PromoterOptions;
+  readonly #loop: Loop;
+  #dueMs = 0;
+  #slackMs = 0;
+
+  constructor(options: PromoterOptions) {
+    this.#options = options;
+    this.#loop = new Loop({
+      name: 'queue delays',
+      clock: options.clock,
+      turn: () => this.#turn(),
+      onError: (error) => {
+        // An outage is the connection's to report.
+        if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+        options.log.warn(
+          `the delayed tasks of queue '${options.worker.handler.queue}' cannot be promoted, and wait: ${String(error)}`,
+        );
+      },
+    });
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#loop.stop();
+  }
+
+  /** A task is due in so many milliseconds. */
+  expect(delayMs: number): void {
+    const dueMs = this.#options.clock.monoMs() + delayMs;
+    if (dueMs >= this.#dueMs) return;
+    this.#slackMs = 0;
+    this.#dueMs = dueMs;
+    this.#loop.wake();
+  }
+
+  /** Looks now: something may have been missed. */
+  look(): void {
+    this.expect(0);
+  }
+
+  async #turn(): Promise<number> {
+    const { clock } = this.#options;
+    const restMs = this.#dueMs - clock.monoMs();
+    if (restMs > 0) return Math.ceil(restMs);
+    // Whoever tells of an earlier one while the script is under way is not overruled by what the script answers.
+    this.#dueMs = Infinity;
+    let nextMs = 0;
+    try {
+      nextMs = await this.#promote();
+    } finally {
+      // What failed is due, and tried again as soon as the loop allows.
+      this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);
+    }
+    return Math.max(0, Math.ceil(this.#dueMs - clock.monoMs()));
+  }
+
+  /** Moves what is due and answers when to come again. */
+  async #promote(): Promise<number> {
+    const { link, worker, log } = this.#options;
+    // The group's own retries: there are none.
+    if (!worker.wanted) return LOOK_MS;
+    const { stream, delayed, bodies, dead } = worker.keys;
+    const { count, nextMs, broken } = await promoteScript.run(link, {
+      keys: { stream, delayed, bodies, dead },
+      args: { limit: BATCH },
+    });
+    for (const handle of broken) {
+      log.error(`delayed task ${handle} of queue '${worker.handler.queue}' is a dead letter: it has no readable body`);
+    }
+    if (count > 0) this.#slackMs = 0;
+    else if (nextMs === undefined || nextMs > EARLY_MS) this.#slackMs = Math.min(LOOK_MS, this.#slackMs * 2 + 10);
+    return Math.min(LOOK_MS, (nextMs ?? LOOK_MS) + this.#slackMs);
+  }
+}

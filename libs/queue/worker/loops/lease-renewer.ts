@@ -1,0 +1,76 @@
+import { Loop, type Clock } from '../../../redis/index.js';
+import { isSluiceError } from '../../../weave/index.js';
+import type { Worker } from '../worker.js';
+
+export interface LeaseKeeperOptions {
+  workers: readonly Worker[];
+  leaseMs: number;
+  clock: Clock;
+  /** A worker's lease had lapsed; it is under suspicion now. */
+  onLapse: (worker: Worker) => void;
+  /** The worker's queue was paused, or goes on. */
+  onPause: (worker: Worker, paused: boolean) => void;
+  report: (message: string) => void;
+}
+
+/**
+ * Says that this process lives, three times per lease, on every queue it works on.
+ *
+ * It keeps that beat through an outage, without backing off, also while a queue has to be opened anew: when Redis is
+ * back, everyone has one lease to be heard.
+ */
+export class LeaseKeeper {
+  readonly #options: LeaseKeeperOptions;
+  readonly #loop: Loop;
+
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options;
+    this.#loop = new Loop({
+      name: 'queue leases',
+      clock: options.clock,
+      turn: () => this.#turn(),
+      onError: (error) => {
+        options.report(String(error));
+      },
+    });
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** Asks now: a message said that a queue was paused, or goes on. */
+  look(): void {
+    this.#loop.wake();
+  }
+
+  stop(): Promise<void> {
+    return this.#loop.stop();
+  }
+
+  async #turn(): Promise<number> {
+    const { workers, leaseMs, clock } = this.#options;
+    const startedMs = clock.monoMs();
+    await Promise.all(workers.filter(({ lease }) => lease.taken).map((worker) => this.#renew(worker)));
+    return Math.max(1, leaseMs / 3 - (clock.monoMs() - startedMs));
+  }
+
+  async #renew(worker: Worker): Promise<void> {
+    const { onLapse, onPause, report } = this.#options;
+    const { paused } = worker.lease;
+    try {
+      const unbroken = await worker.lease.renew();
+      if (worker.lease.paused !== paused) onPause(worker, !paused);
+      if (unbroken) {
+        worker.pump();
+        return;
+      }
+      worker.suspect = true;
+      onLapse(worker);
+    } catch (error) {
+      if (!isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
+        report(`the lease on queue '${worker.handler.queue}' was not renewed: ${String(error)}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,195 @@
+import { backoffMs, isReplyError, type Clock, type Link } from '../../../redis/index.js';
+import { isSluiceError } from '../../../weave/index.js';
+import { audit } from './reconcile.js';
+import type { HandBack } from '../task-returner.js';
+import { Janitor } from './janitor.js';
+import { channels } from '../../observe/queue.channels.js';
+import { CONSUMER_PREFIX, RELEASED } from '../../store/queue.keys.js';
+import { REAP_MOST, reapScript } from '../../store/scripts/reap.script.js';
+import type { Worker } from '../worker.js';
+
+export interface UpkeepOptions {
+  link: Link;
+  clock: Clock;
+  group: string;
+  consumer: string;
+  leaseMs: number;
+  workers: readonly Worker[];
+  handBack: HandBack;
+  log: { warn(message: string): void; error(message: string): void };
+}
+
+/** While the connection is down, how soon to look again. */
+const AGAIN_MS = 100;
+
+/**
+ * What a group's workers need besides reading: their streams opened, their dead neighbours' work taken over, their own
+ * books checked. Done between two reads, so that the credit which a take-over uses is not promised to a read as well.
+ */
+export class Upkeep {
+  readonly #options: UpkeepOptions;
+  /** A fifth of a lease, at most a second: a dead process' tasks wait one lease and one sweep. */
+  readonly #sweepEveryMs: number;
+  readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
+  readonly #janitor: Janitor;
+  /** They are cleaned with every sweep. */
+  readonly #untidy = new Set<Worker>();
+  /** There was no room for all that the dead had, or that was handed back: they take more as soon as there is. */
+  readonly #short = new Set<Worker>();
+  #sweepDueMs = 0;
+  #auditDueMs = 0;
+  /** Until then a socket of ours may live on at the server, and with it a read that delivers into the void. */
+  #distrustUntilMs = 0;
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+    this.#janitor = new Janitor(options.link);
+    this.#sweepEveryMs = Math.min(1_000, options.leaseMs / 5);
+  }
+
+  /** Does what is due and answers how many milliseconds until something is again. */
+  async run(): Promise<number> {
+    const { workers, clock, leaseMs } = this.#options;
+    const now = clock.monoMs();
+    await this.#openDue(now);
+    const auditing = now >= this.#auditDueMs;
+    if (auditing) this.#auditDueMs = now + leaseMs;
+    const sweeping = now >= this.#sweepDueMs;
+    if (sweeping) this.#sweepDueMs = now + this.#sweepEveryMs;
+    await Promise.all(workers.map((worker) => this.#tend(worker, auditing, sweeping)));
+    return Math.max(1, this.#nextDueMs() - clock.monoMs());
+  }
+
+  /** The reading socket was replaced: what was delivered to the old one is looked for at once. */
+  reconnected(oldIsDead: boolean): void {
+    const { clock, leaseMs } = this.#options;
+    this.#auditDueMs = 0;
+    if (!oldIsDead) this.#distrustUntilMs = clock.monoMs() + leaseMs;
+  }
+
+  /** Looks for work of the dead, and for what was handed back, at once. */
+  sweepNow(): void {
+    this.#sweepDueMs = 0;
+  }
+
+  /** A read brought more than there is room for: nobody here has seen it. If this fails, an audit finds it. */
+  async giveBack(worker: Worker, ids: readonly string[]): Promise<void> {
+    try {
+      await this.#options.handBack.give(worker, ids);
+    } catch (error) {
+      this.#report(error, worker, 'handing tasks back failed');
+    }
+  }
+
+  #nextDueMs(): number {
+    let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
+    for (const worker of this.#options.workers) {
+      if (worker.suspect) due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
+      if (this.#mayTakeMore(worker)) due = 0;
+      if (worker.wanted && !worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
+    }
+    return due;
+  }
+
+  #mayTakeMore(worker: Worker): boolean {
+    return this.#short.has(worker) && worker.readable;
+  }
+
+  async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
+    const { link, consumer, clock, leaseMs, handBack } = this.#options;
+    try {
+      const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
+      if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
+      if (worker.open && sweeping) await handBack.giveSurplus(worker);
+      const reaping = sweeping || this.#mayTakeMore(worker);
+      if (worker.open && reaping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
+      if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
+    } catch (error) {
+      // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
+      if (isReplyError(error, '')) worker.open = false;
+      this.#report(error, worker, 'looking after it failed');
+    }
+  }
+
+  async #clean(worker: Worker): Promise<void> {
+    if (await this.#janitor.clean(worker)) this.#untidy.add(worker);
+    else this.#untidy.delete(worker);
+  }
+
+  async #reap(worker: Worker): Promise<void> {
+    const { link, group, consumer, leaseMs } = this.#options;
+    const { keys, handler, lease, credit } = worker;
+    // If this fails, the next sweep comes when it is due.
+    this.#short.delete(worker);
+    const { claimed, buried } = await reapScript.run(link, {
+      keys: { stream: keys.stream, alive: keys.alive, dead: keys.dead },
+      args: {
+        group,
+        consumer,
+        leaseMs,
+        sinceMs: lease.unbroken.sinceMs,
+        endsMs: lease.unbroken.endsMs,
+        capacity: credit,
+        maxDeliveries: handler.options.maxDeliveries,
+        alone: worker.alone ? 1 : 0,
+        foreignIdleMs: handler.options.foreignIdleMs || 0,
+        released: RELEASED,
+        prefix: CONSUMER_PREFIX,
+      },
+    });
+    const { reaped, deadLettered } = channels;
+    if (claimed.length >= Math.min(credit, REAP_MOST)) this.#short.add(worker);
+    const { queue } = handler;
+    if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
+    if (deadLettered.hasSubscribers) {
+      for (const id of buried) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
+    }
+    for (const id of buried) {
+      this.#options.log.error(
+        `task ${id} of queue '${handler.queue}' is a dead letter: the process died with it ` +
+          `${handler.options.maxDeliveries} times`,
+      );
+    }
+    worker.accept(claimed);
+  }
+
+  async #openDue(now: number): Promise<void> {
+    const due = this.#options.workers.filter(
+      (worker) => worker.wanted && !worker.open && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
+    );
+    await Promise.all(due.map((worker) => this.#open(worker)));
+  }
+
+  /** The group before the lease, and both before the first read: who reads is known to live. */
+  async #open(worker: Worker): Promise<void> {
+    const { clock } = this.#options;
+    const { failures } = this.#openings.get(worker) ?? { failures: 0 };
+    try {
+      await this.#ensureGroup(worker);
+      if (!(await worker.lease.renew())) worker.suspect = true;
+      worker.open = true;
+      this.#openings.delete(worker);
+    } catch (error) {
+      if (failures === 0) this.#report(error, worker, 'it cannot be read, and is tried again');
+      this.#openings.set(worker, { failures: failures + 1, dueMs: clock.monoMs() + backoffMs(failures, 100, 5_000) });
+    }
+  }
+
+  /** At 0, never at `$`: what was published before the first worker came is work as well. */
+  async #ensureGroup({ keys }: Worker): Promise<void> {
+    const { link, group } = this.#options;
+    try {
+      await link.send('xgroup', ['CREATE', keys.stream, group, '0', 'MKSTREAM']);
+    } catch (error) {
+      // A server that is full does not look whether the group is there already; this fails if it is not.
+      if (isReplyError(error, 'OOM')) await link.send('xpending', [keys.stream, group]);
+      else if (!isReplyError(error, 'BUSYGROUP')) throw error;
+    }
+  }
+
+  #report(error: unknown, { handler }: Worker, what: string): void {
+    // An outage is the connection's to report.
+    if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+    this.#options.log.warn(`queue '${handler.queue}': ${what}: ${String(error)}`);
+  }
+}

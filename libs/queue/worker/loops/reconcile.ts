@@ -1,0 +1,23 @@
+import type { Link } from '../../../redis/index.js';
+import { reconcileScript } from '../../store/scripts/reconcile.script.js';
+import type { Worker } from '../worker.js';
+
+/**
+ * Compares what Redis counts as pending with this process with what the worker holds. Called while no read is under way.
+ *
+ * Not ours any more: while our lease had lapsed, others took over; what did not start yet is dropped.
+ * Ours and unknown to us: it was delivered, but the socket died before it arrived. It runs now, unless it is younger
+ * than `minIdleMs`.
+ */
+export async function audit(worker: Worker, link: Link, consumer: string, minIdleMs: number): Promise<void> {
+  const { keys, handler, credit } = worker;
+  const { pending, lost } = await reconcileScript.run(link, {
+    keys: { stream: keys.stream },
+    args: { group: handler.options.group, consumer, capacity: Math.max(0, credit), minIdleMs },
+    rest: worker.heldIds,
+  });
+  worker.keepOnly(pending);
+  worker.suspect = false;
+  worker.pump();
+  worker.accept(lost);
+}

@@ -1,0 +1,213 @@
+import { Loop, type Clock, type Link, type RedisConnection } from '../../../redis/index.js';
+import { isSluiceError } from '../../../weave/index.js';
+import { batches } from '../../store/stream-reply.js';
+import type { Upkeep } from './maintenance.js';
+import type { Worker } from '../worker.js';
+
+export interface ReaderOptions {
+  connection: RedisConnection;
+  group: string;
+  consumer: string;
+  workers: readonly Worker[];
+  upkeep: Upkeep;
+  clock: Clock;
+  log: { warn(message: string): void };
+}
+
+/** What the server knows a socket by. An id alone may be that of another's client after a failover. */
+interface Socket {
+  readonly id: string;
+  readonly addr: string;
+}
+
+/** While Redis takes no commands, how soon to look again. */
+const AGAIN_MS = 50;
+/** How long past its BLOCK a read may go unanswered until its socket is given up. */
+const READ_GRACE_MS = 5_000;
+/** How long a stop waits for the last read. */
+const STOP_READ_MS = 2_000;
+/** An unblocking that overtook its read is repeated; this often, then the read ends by itself within a sweep. */
+const UNBLOCK_TRIES = 10;
+
+/**
+ * Reads for all queues of one group, on a socket of its own: one blocking XREADGROUP over those that have credit.
+ *
+ * COUNT holds for each stream of the call, so it is the smallest credit among them, shared where several streams feed
+ * one handler. Queues without credit are left
+ * out; when one gets credit while the others' read blocks, CLIENT UNBLOCK ends that read, at which point nothing can
+ * have been delivered, and the next one includes it. An idle queue's task is here one round trip after its XADD.
+ */
+export class Reader {
+  readonly #options: ReaderOptions;
+  readonly #link: Link;
+  readonly #loop: Loop;
+  /** The socket that is up; undefined until the server has told what it is. */
+  #socket: Socket | undefined;
+  /** The one before. */
+  #old: Socket | undefined;
+  /** The queues of the read under way. */
+  #reading: ReadonlySet<Worker> | undefined;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    const { connection, clock, group, log } = options;
+    this.#link = connection.openLink('queue');
+    this.#loop = new Loop({
+      name: 'queue reader',
+      clock,
+      turn: (signal) => this.#turn(signal),
+      onError: (error) => {
+        // An outage is the connection's to report.
+        if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+        log.warn(`reading for group '${group}' failed, and goes on: ${String(error)}`);
+      },
+    });
+    this.#link.onUp(() => {
+      // No socket reads before the one before it is ended: there is never more than one to end.
+      this.#old ??= this.#socket;
+      this.#socket = undefined;
+      this.#loop.wake();
+    });
+    for (const worker of options.workers) {
+      worker.onAlone = () => {
+        this.look(worker.keys.stream);
+      };
+      worker.onCredit = () => {
+        // Who may not read, as one whose stream was never opened, gains nothing by the others' read being ended.
+        if (worker.readable && this.#reading?.has(worker) !== true) this.interrupt();
+      };
+    }
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  /** There may be something to take over in that stream. */
+  look(stream: string): void {
+    const { workers, upkeep } = this.#options;
+    if (!workers.some(({ keys }) => keys.stream === stream)) return;
+    upkeep.sweepNow();
+    this.interrupt();
+  }
+
+  /** Lets the next turn begin now. */
+  interrupt(): void {
+    if (this.#reading === undefined) this.#loop.wake();
+    else void this.#unblock(this.#reading);
+  }
+
+  /** The queue of a worker of this group goes on: what was handed back meanwhile is taken at once. */
+  resume(): void {
+    this.#options.upkeep.sweepNow();
+    this.interrupt();
+  }
+
+  /** Ends the read under way; what it may still have delivered is accepted first. Then closes the socket. */
+  async stop(): Promise<void> {
+    const { connection, clock } = this.#options;
+    const ended = this.#loop.stop();
+    if (this.#reading) void this.#unblock(this.#reading);
+    const giveUp = clock.timer(STOP_READ_MS, () => void connection.closeLink(this.#link));
+    await ended;
+    giveUp();
+    await connection.closeLink(this.#link);
+  }
+
+  async #turn(signal: AbortSignal): Promise<number | undefined> {
+    // Woken when the socket is there again.
+    if (!this.#link.up) return undefined;
+    const { workers, upkeep } = this.#options;
+    if (this.#socket === undefined) await this.#identify();
+    if (this.#old !== undefined && !(await this.#retire(this.#old))) return AGAIN_MS;
+    const restMs = await upkeep.run();
+    const ready = workers.filter((worker) => worker.readable);
+    if (signal.aborted || ready.length === 0) return restMs;
+    // Replaced meanwhile: a read on a socket that cannot be named could not be ended either.
+    if (this.#socket === undefined) return 0;
+    await this.#read(ready, Math.ceil(restMs));
+    this.#loop.wake();
+    return undefined;
+  }
+
+  /** Learns what the server calls this socket. */
+  async #identify(): Promise<void> {
+    const info = await this.#link.send<string>('client', ['info']);
+    const [id, addr] = ['id', 'addr'].map((name) => new RegExp(`\\b${name}=(\\S*)`).exec(info)?.[1] ?? '');
+    this.#socket = { id: id ?? '', addr: addr ?? '' };
+  }
+
+  /**
+   * Ends the socket before this one: half-open, it may still wait in a read, and would be handed tasks that nobody ever
+   * sees. What it was handed so far is looked for then. Resolves to false if Redis was not there to do it.
+   */
+  async #retire(old: Socket): Promise<boolean> {
+    const { connection, upkeep } = this.#options;
+    let killed = true;
+    try {
+      await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);
+    } catch (error) {
+      if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return false;
+      // Not allowed: it ends by itself, and what it was handed is looked for when it must have ended.
+      killed = false;
+    }
+    upkeep.reconnected(killed);
+    this.#old = undefined;
+    return true;
+  }
+
+  async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
+    const { group, consumer, upkeep } = this.#options;
+    const count = Math.min(...ready.map((worker) => share(worker, ready)));
+    const room = new Map(ready.map(({ slots, credit }) => [slots, credit]));
+    const streams = ready.map((worker) => worker.keys.stream);
+    const args = ['GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', ...streams];
+    this.#reading = new Set(ready);
+    try {
+      const reply = await this.#link.send('xreadgroup', [...args, ...streams.map(() => '>')], {
+        deadlineMs: blockMs + READ_GRACE_MS,
+      });
+      for (const [stream, entries] of batches(reply)) {
+        const worker = ready.find((each) => each.keys.stream === stream);
+        if (worker === undefined) continue;
+        const credit = room.get(worker.slots) ?? 0;
+        const taken = entries.slice(0, credit);
+        room.set(worker.slots, credit - taken.length);
+        worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
+        const beyond = entries.slice(credit).map(([id]) => id);
+        if (beyond.length > 0) void upkeep.giveBack(worker, beyond);
+      }
+    } catch (error) {
+      if (!isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
+        // One stream may spoil the read of all: each is opened anew by itself, and the sick one stays out.
+        for (const worker of ready) worker.open = false;
+        throw error;
+      }
+      // No answer long after BLOCK was over: the socket is half-open.
+      if (this.#link.up) this.#link.reset();
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  /** The unblocking may reach Redis before the read does: the two travel on different sockets. */
+  async #unblock(read: ReadonlySet<Worker>): Promise<void> {
+    const { commands } = this.#options.connection;
+    try {
+      for (let tries = 0; this.#reading === read && tries < UNBLOCK_TRIES; tries++) {
+        if ((await commands.send('client', ['unblock', this.#socket?.id ?? '0'])) === 1) return;
+      }
+    } catch {
+      // Not now: the read ends by itself when its BLOCK is over.
+    }
+  }
+}
+
+/**
+ * What a stream may bring at most. At least one, for else a handler with a single place would never read: if each of
+ * its streams brings one, what is beyond its credit is given back.
+ */
+function share({ credit, slots }: Worker, ready: readonly Worker[]): number {
+  const streams = ready.filter((worker) => worker.slots === slots).length;
+  return Math.max(1, Math.floor(credit / streams));
+}

@@ -1,0 +1,40 @@
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
+import { Crew } from './worker-pool.js';
+import { HandlerRegistry, QUEUE_OPTIONS } from '../handlers/handler.registry.js';
+import type { ResolvedQueueOptions } from '../queue.options.js';
+
+/** Puts the handlers to work once the app has booted, and has them drain when it stops. */
+@Injectable()
+export class QueueConsumers implements OnApplicationBootstrap {
+  readonly #connections: RedisConnections;
+  readonly #settings: ResolvedQueueOptions;
+  readonly #registry: HandlerRegistry;
+
+  constructor(
+    @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+    @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
+    @Inject(HandlerRegistry) registry: HandlerRegistry,
+  ) {
+    this.#connections = connections;
+    this.#settings = settings;
+    this.#registry = registry;
+  }
+
+  onApplicationBootstrap(): void {
+    const { shutdown, logger } = this.#connections;
+    const unmatched = this.#registry.unmatched();
+    if (unmatched !== undefined) logger.warn(unmatched);
+    const handlers = this.#registry.enabled();
+    if (handlers.length === 0) return;
+    if (process.listenerCount('SIGTERM') === 0) {
+      logger.warn(
+        'Tasks are handled, but shutdown hooks are off: a SIGTERM kills them half-done, and they run again elsewhere. ' +
+          'Call app.enableShutdownHooks() in main.ts',
+      );
+    }
+    const crew = new Crew(this.#connections, this.#settings, handlers);
+    shutdown.onDrain(() => crew.drain());
+    crew.start();
+  }
+}

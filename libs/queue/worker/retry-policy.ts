@@ -1,0 +1,90 @@
+import { isSluiceError, type SluiceErrorCode } from '../../weave/index.js';
+import { defaultBackoff, exponentially } from '../task/backoff.js';
+import type { DeadLetterTask, RetryTask, SnoozeTask } from '../control-flow.js';
+import type { ResolvedHandlerOptions } from '../queue.options.js';
+
+/** What is known of a run that ended with something thrown. */
+export interface FailedRun {
+  readonly thrown: unknown;
+  /** Runs that failed before this one. */
+  readonly retryCount: number;
+  /** Of this task, from its publish; else the handler's counts. */
+  readonly maxAttempts: number | undefined;
+  /** How often this attempt was put off because of a backend. */
+  readonly defers: number;
+  /** Since when, by the wall clock; undefined: it never was. */
+  readonly deferredMs: number | undefined;
+}
+
+/** What becomes of the task. */
+export type Verdict =
+  | { readonly fate: 'done' }
+  | {
+      readonly fate: 'again';
+      /** Failed runs that count, from now on. */
+      readonly retryCount: number;
+      readonly delayMs: number;
+      /** Set while the attempt is put off because of a backend. */
+      readonly deferral?: { readonly defers: number; readonly deferredMs: number };
+      /** A mistake in the handler's `backoff`, to be told. */
+      readonly mistake?: unknown;
+    }
+  | { readonly fate: 'dead'; readonly retryCount: number; readonly reason: string };
+
+export interface VerdictContext {
+  readonly options: ResolvedHandlerOptions;
+  readonly wallMs: number;
+  readonly random: () => number;
+}
+
+const DEFER_BASE_MS = 1_000;
+const DEFER_MAX_MS = 60_000;
+
+/** Decides by what was thrown: recognised by brand and code, so an error of the package's other copy counts as well. */
+export function judge(run: FailedRun, context: VerdictContext): Verdict {
+  const { thrown, retryCount } = run;
+  if (isSluiceError(thrown, 'SLUICE_TASK_DROP')) return { fate: 'done' };
+  if (isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) {
+    return { fate: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs };
+  }
+  if (isSluiceError(thrown, 'SLUICE_TASK_DEAD_LETTER')) {
+    return { fate: 'dead', retryCount: retryCount + 1, reason: (thrown as DeadLetterTask).reason };
+  }
+  // No attempt: its handler did not run.
+  if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { fate: 'dead', retryCount, reason: 'bad-payload' };
+  if (BACKENDS_FAULT.some((code) => isSluiceError(thrown, code))) return putOff(run, context);
+  return countAttempt(run, context);
+}
+
+/**
+ * The fault of a backend and not of the task: a lock was busy, Redis was out of reach. Told by code, for the queue knows
+ * no locks. Waiting is all that helps, so it costs no attempt, yet it has an end.
+ */
+const BACKENDS_FAULT: readonly SluiceErrorCode[] = [
+  'SLUICE_LOCK_TIMEOUT',
+  'SLUICE_REDIS_UNAVAILABLE',
+  'SLUICE_PUBLISH_UNCONFIRMED',
+];
+
+function putOff(run: FailedRun, { options, wallMs, random }: VerdictContext): Verdict {
+  const { retryCount, defers, deferredMs = wallMs } = run;
+  if (wallMs - deferredMs >= options.maxDeferMs) return { fate: 'dead', retryCount, reason: 'max-defer' };
+  // The second half is drawn: it spreads those that were put off together, and yet gives the backend its time.
+  const delayMs = DEFER_BASE_MS / 2 + exponentially(defers + 1, DEFER_BASE_MS, DEFER_MAX_MS, random);
+  const deferral = { defers: defers + 1, deferredMs };
+  return { fate: 'again', retryCount, delayMs: Math.min(DEFER_MAX_MS, delayMs), deferral };
+}
+
+function countAttempt(run: FailedRun, { options, random }: VerdictContext): Verdict {
+  const { thrown } = run;
+  const retryCount = run.retryCount + 1;
+  const { maxAttempts = options.maxAttempts } = run;
+  if (retryCount >= maxAttempts) return { fate: 'dead', retryCount, reason: 'max-attempts' };
+  const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') ? (thrown as RetryTask).delayMs : undefined;
+  if (asked !== undefined) return { fate: 'again', retryCount, delayMs: asked };
+  try {
+    return { fate: 'again', retryCount, delayMs: options.backoff(retryCount, thrown, random) };
+  } catch (mistake) {
+    return { fate: 'again', retryCount, delayMs: defaultBackoff(retryCount, thrown, random), mistake };
+  }
+}

@@ -1,0 +1,55 @@
+import { backoffMs, type CancelTimer, type Clock } from '../../redis/index.js';
+import { isSluiceError } from '../../weave/index.js';
+
+/**
+ * Repeats what must reach Redis until it did, or until the process stops. For idempotent steps only: one whose reply
+ * was lost runs again.
+ */
+export class Persistence {
+  readonly #clock: Clock;
+  readonly #report: (message: string) => void;
+  readonly #rests = new Set<() => void>();
+  #closed = false;
+
+  constructor(clock: Clock, report: (message: string) => void) {
+    this.#clock = clock;
+    this.#report = report;
+  }
+
+  /** Resolves to false if it was given up. */
+  async until(what: string, step: () => Promise<unknown>): Promise<boolean> {
+    for (let failures = 0; !this.#closed; failures++) {
+      try {
+        await step();
+        return true;
+      } catch (error) {
+        // An outage is the connection's to report; what Redis refuses is ours, once per step.
+        if (failures === 0 && !isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
+          this.#report(`${what} failed and is repeated: ${String(error)}`);
+        }
+        await this.#rest(backoffMs(failures, 50, 2_000));
+      }
+    }
+    return false;
+  }
+
+  /** Gives up on everything, leaving no timer. */
+  close(): void {
+    this.#closed = true;
+    for (const end of this.#rests) end();
+  }
+
+  #rest(ms: number): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      let cancel: CancelTimer | undefined = undefined;
+      const end = (): void => {
+        cancel?.();
+        this.#rests.delete(end);
+        resolve();
+      };
+      this.#rests.add(end);
+      cancel = this.#clock.timer(ms, end);
+    });
+  }
+}

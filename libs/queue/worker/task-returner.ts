@@ -1,0 +1,43 @@
+import type { Link } from '../../redis/index.js';
+import { RELEASED } from '../store/queue.keys.js';
+import { handBackScript } from '../store/scripts/hand-back.script.js';
+import type { Worker } from './worker.js';
+
+export interface HandBackOptions {
+  link: Link;
+  consumer: string;
+  /** What the names of inboxes begin with. */
+  inboxes: string;
+}
+
+/** Gives tasks back to the others, uncounted. */
+export class HandBack {
+  readonly #options: HandBackOptions;
+
+  constructor(options: HandBackOptions) {
+    this.#options = options;
+  }
+
+  /** Those that the worker has given up; all that is pending with this process if none are named. */
+  async give({ keys, handler }: Worker, ids: readonly string[] = [], surplus = false): Promise<string[]> {
+    const { link, consumer, inboxes } = this.#options;
+    return handBackScript.run(link, {
+      keys: { stream: keys.stream, alive: keys.alive },
+      args: { group: handler.options.group, consumer, released: RELEASED, inboxes, surplus: surplus ? 1 : 0 },
+      rest: ids,
+    });
+  }
+
+  /** What has waited here for too long, because its neighbours turned slow: if others have nothing to do, they may. */
+  async giveSurplus(worker: Worker): Promise<void> {
+    const offered = worker.offerSurplus();
+    if (offered.length === 0) return;
+    let given: string[] | undefined;
+    try {
+      const ids = offered.map(({ id }) => id);
+      given = await this.give(worker, ids, true);
+    } finally {
+      worker.settleOffer(offered, given);
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import type { Clock } from '../../redis/index.js';
+import type { Delivery } from '../task/delivery.js';
+import { TaskTimeoutError } from '../queue.errors.js';
+import type { Task } from '../task/task.js';
+
+/** How long a handler that ignores its signal is waited for, at most. */
+const GRACE_MS = 5_000;
+
+/**
+ * Runs a handler for `timeoutMs`, then aborts its signal, and after as long again (at most 5 s) gives it up: rejects
+ * with a {@link TaskTimeoutError}. What a handler still does after that cannot be stopped, only ignored.
+ */
+export async function withinTime(
+  clock: Clock,
+  timeoutMs: number,
+  delivery: Delivery,
+  run: (task: Task) => unknown,
+): Promise<void> {
+  const { task } = delivery;
+  if (task === undefined) return;
+  // Async, so that what a handler throws at once is a rejection as well.
+  const call = async (): Promise<void> => {
+    await run(task);
+  };
+  await new Promise<void>((resolve, reject) => {
+    let cancel = clock.timer(timeoutMs, () => {
+      const late = new TaskTimeoutError(delivery.taskId, timeoutMs);
+      cancel = clock.timer(Math.min(timeoutMs, GRACE_MS), () => {
+        reject(late);
+      });
+      delivery.abort(late);
+    });
+    void call()
+      .then(resolve, reject)
+      .then(() => {
+        cancel();
+      });
+  });
+}

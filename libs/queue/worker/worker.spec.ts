@@ -1,0 +1,182 @@
+import { describe, expect, it } from '@jest/globals';
+import { setImmediate } from 'node:timers/promises';
+import { gate } from '../../../test/support/gate.js';
+import { ManualClock } from '../../../test/support/manual-clock.js';
+import { GROUP, QueueScriptBed, task } from '../../../test/support/queue-script-bed.js';
+import { until } from '../../../test/support/until.js';
+import { Keyspace } from '../../redis/index.js';
+import { audit } from './loops/reconcile.js';
+import type { Task } from '../index.js';
+import { Lease } from './worker-lease.js';
+import { Persistence } from './retry-until-confirmed.js';
+import { CONSUMER_PREFIX, queueKeys } from '../store/queue.keys.js';
+import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
+import { Slots } from './concurrency-window.js';
+import { Worker } from './worker.js';
+
+const ME = `${CONSUMER_PREFIX}me`;
+const OTHER = `${CONSUMER_PREFIX}other`;
+const LEASE_MS = 5_000;
+const keys = queueKeys(new Keyspace(), 'tasks');
+const bed = new QueueScriptBed(keys.stream);
+
+interface Fed {
+  worker: Worker;
+  clock: ManualClock;
+  lease: Lease;
+}
+
+/** A worker that gets its tasks from the spec, and so exactly as many as it says. */
+async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {}): Promise<Fed> {
+  const clock = new ManualClock();
+  const options = mergeHandlerOptions('tasks', { backoff: 0, ...given }, resolveQueueOptions({}), GROUP);
+  const lease = new Lease({
+    ...{ link: bed.link, clock, alive: keys.alive, pausedKey: keys.paused, consumer: ME, leaseMs: LEASE_MS },
+  });
+  await lease.renew();
+  const worker = new Worker({
+    ...{ handler: { site: 'Spec.run', queue: 'tasks', options, run }, slots: new Slots(options.concurrency, clock) },
+    ...{ keys, retries: undefined, consumer: ME, lease, link: bed.link, inboxes: ':~inbox:0:', clock },
+    ...{ persistence: new Persistence(clock, () => {}), log: { warn: () => {}, error: () => {} } },
+  });
+  worker.open = true;
+  return { worker, clock, lease };
+}
+
+/** Delivers tasks to this process, as a read does. */
+async function deliver(worker: Worker, ...payloads: string[]): Promise<string[]> {
+  const ids: string[] = [];
+  for (const payload of payloads) ids.push(await bed.pendingTask(ME, { fields: task(payload) }));
+  worker.accept(ids.map((id, i) => ({ id, fields: task(payloads[i]), deliveries: 1 })));
+  return ids;
+}
+
+describe('what is at hand', () => {
+  it('does not start once others have it; the rest does', async () => {
+    const { opened, open } = gate();
+    const runs: unknown[] = [];
+    const { worker } = await newWorker(
+      async ({ payload }) => {
+        runs.push(payload);
+        await opened;
+      },
+      { concurrency: 1 },
+    );
+    const [, second] = await deliver(worker, '1', '2', '3');
+    await bed.admin.xclaim(keys.stream, GROUP, OTHER, 0, second!);
+    // As after a pause of the process, in which its lease ended.
+    worker.suspect = true;
+    await audit(worker, bed.link, ME, 0);
+    open();
+    await until(() => runs.length === 2, { what: 'the rest has begun' });
+    await worker.finished();
+    await worker.settled();
+    expect(runs).toEqual([1, 3]);
+    expect(await bed.pending()).toEqual({ [second!]: [OTHER, 2] });
+  });
+
+  it('does not start while more has begun than may be repeated, and is not confirmed', async () => {
+    let runs = 0;
+    const { worker } = await newWorker(
+      async () => {
+        runs++;
+      },
+      { concurrency: 1 },
+    );
+    const ids = [await bed.pendingTask(ME), await bed.pendingTask(ME), await bed.pendingTask(ME)];
+    await bed.admin.client('PAUSE', 10_000, 'WRITE');
+    worker.accept(ids.map((id) => ({ id, fields: task(), deliveries: 1 })));
+    await setImmediate();
+    expect(runs).toBe(1);
+    await bed.admin.client('UNPAUSE');
+    await until(() => runs === 3, { what: 'the others have run' });
+    await until(async () => Object.keys(await bed.pending()).length === 0, { what: 'all are settled' });
+  });
+
+  it('is asked for before what finished is confirmed', async () => {
+    const { worker } = await newWorker(async () => {}, { concurrency: 1 });
+    const id = await bed.pendingTask(ME);
+    await bed.admin.client('PAUSE', 10_000, 'WRITE');
+    const asked = new Promise<string[]>((resolve) => {
+      worker.onCredit = () => {
+        resolve(worker.heldIds);
+      };
+    });
+    worker.accept([{ id, fields: task(), deliveries: 1 }]);
+    expect(await asked).toEqual([id]);
+    expect(worker.credit).toBeGreaterThan(0);
+    await bed.admin.client('UNPAUSE');
+    await worker.settled();
+    expect(await bed.pending()).toEqual({});
+  });
+
+  it('does not start without a running lease, and does with the next one', async () => {
+    const runs: unknown[] = [];
+    const { worker, clock, lease } = await newWorker(({ payload }) => void runs.push(payload));
+    clock.jump(LEASE_MS);
+    await deliver(worker, '1');
+    expect(runs).toEqual([]);
+    await lease.renew();
+    worker.pump();
+    expect(runs).toEqual([1]);
+    await worker.settled();
+  });
+
+  it('is handed back when the offer of it to others ends in a pause', async () => {
+    const { opened, open } = gate();
+    const { worker, clock, lease } = await newWorker(() => opened, { concurrency: 1 });
+    await deliver(worker, '1', '2', '3');
+    clock.jump(2_000);
+    const offered = worker.offerSurplus();
+    expect(offered).toHaveLength(2);
+    await bed.admin.set(keys.paused, '1');
+    await lease.renew();
+    let idleHands = 0;
+    worker.onIdleHands = () => {
+      idleHands++;
+    };
+    worker.settleOffer(offered, []);
+    expect(idleHands).toBe(1);
+    open();
+    await worker.finished();
+  });
+});
+
+describe('a task that was taken over and came back while it ran', () => {
+  it('runs once, and is settled', async () => {
+    const { opened, open } = gate();
+    const runs: string[] = [];
+    const { worker } = await newWorker(async ({ payload }) => {
+      runs.push(String(payload));
+      await opened;
+      if (payload === 'fails') throw new Error('as asked');
+    });
+    const payloads = ['"fails"', '"succeeds"'];
+    const ids = await deliver(worker, ...payloads);
+    await bed.admin.xclaim(keys.stream, GROUP, OTHER, 0, ...ids);
+    await bed.admin.xclaim(keys.stream, GROUP, ME, 0, ...ids);
+    worker.accept(ids.map((id, i) => ({ id, fields: task(payloads[i]), deliveries: 3 })));
+    open();
+    await worker.finished();
+    await worker.settled();
+    expect(runs).toEqual(['fails', 'succeeds']);
+    expect(await bed.pending()).toEqual({});
+    expect(await bed.entries(keys.stream)).toMatchObject([{ payload: '"fails"', retry_count: '1' }]);
+  });
+});
+
+describe('a handler', () => {
+  it('may throw anything, also what cannot be looked at', async () => {
+    const hostile = new Proxy(new Error(), {
+      has: () => {
+        throw new Error('not even that');
+      },
+    });
+    const { worker } = await newWorker(() => {
+      throw hostile;
+    });
+    const [id] = await deliver(worker, '1');
+    await until(() => worker.heldIds.length === 0, { what: 'it is settled' });
+    expect(await bed.entries(keys.stream)).toMatchObject([{ retry_count: '1', meta: JSON.stringify({ id }) }]);
+  });
+});

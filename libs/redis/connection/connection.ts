@@ -1,0 +1,249 @@
+import { Redis } from 'ioredis';
+import { SluiceError } from '../../weave/index.js';
+import type { Clock } from '../time/clock.js';
+import { Inbox } from '../inbox/inbox.js';
+import type { Keyspace } from '../keyspace.js';
+import { Link, reconnectDelayMs } from './link.js';
+import { RedisUnavailableError } from '../redis.errors.js';
+import { shown, type ResolvedConnection } from '../redis.options.js';
+import { faultsOf, parseServerInfo } from './server-check.js';
+
+export interface ConnectionContext {
+  keyspace: Keyspace;
+  clock: Clock;
+  /** Of this start of this process. */
+  processId: string;
+  onError: (error: unknown, what: string) => void;
+  onWarning: (message: string) => void;
+}
+
+/** How often, at most, all sockets leave a server that takes no writes, for the one that its address may lead to by now. */
+const LEAVE_REPLICA_MS = 5_000;
+
+/** The purpose of the socket that tracks keys. */
+const TRACKING = 'tracking';
+
+/**
+ * One Redis: a link for commands, one subscriber, and further links for whoever blocks.
+ *
+ * Sockets are ours unless the user gave a client: that one carries the commands and is never closed; the others
+ * are duplicates of it.
+ */
+export class RedisConnection {
+  readonly name: string;
+  readonly commands: Link;
+  readonly inbox: Inbox;
+  readonly #config: ResolvedConnection;
+  readonly #context: ConnectionContext;
+  readonly #subscriber: Link;
+  readonly #opened = new Set<Link>();
+  readonly #kept: string[] = [];
+  readonly #trackers: { tracker: Inbox; link: Link }[] = [];
+  #leftReplicaMs = -Infinity;
+
+  constructor(config: ResolvedConnection, context: ConnectionContext) {
+    this.name = config.name;
+    this.#config = config;
+    this.#context = context;
+    this.commands = config.client ? this.#link(config.client, 'commands', false) : this.#open('commands', true);
+    this.#subscriber = this.#open('subscriber', true);
+    this.inbox = new Inbox({
+      link: this.#subscriber,
+      prefix: `${this.channel('inbox')}:`,
+      id: context.processId,
+      clock: context.clock,
+      onError: context.onError,
+    });
+  }
+
+  /** The name of a pub/sub channel of the namespace, for this Redis and database. */
+  channel(name: string): string {
+    return this.#context.keyspace.channel(name, this.commands.client.options.db ?? 0);
+  }
+
+  /**
+   * Something is kept here that must not be evicted, in the words of a warning: `'locks'`. Say so before the connection is
+   * opened; the server is looked at then.
+   */
+  keeps(what: string): void {
+    this.#kept.push(what);
+  }
+
+  /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
+  openLink(purpose: string): Link {
+    return this.#open(purpose, false);
+  }
+
+  /**
+   * Hears of every change of keys with these prefixes, whoever makes it and however: a client of any language, expiry, eviction.
+   * `changed` gets the keys; `undefined` when all are gone (a flush).
+   *
+   * Redis' own client tracking, on a socket of its own that speaks protocol 2: there invalidations are messages, and tracking ends
+   * with the socket that delivers them. What is heard is proven, and resumed, as an inbox is.
+   */
+  track(prefixes: readonly string[], changed: (keys: readonly string[] | undefined) => void): Inbox {
+    const link = this.#open(TRACKING, true);
+    const tracker = new Inbox({
+      link,
+      prefix: '__redis__:',
+      id: 'invalidate',
+      clock: this.#context.clock,
+      onError: this.#context.onError,
+      prepare: async () => {
+        const id = await link.send<number>('client', ['id']);
+        const wanted = prefixes.flatMap((prefix) => ['prefix', prefix]);
+        await link.send('client', ['tracking', 'on', 'redirect', id, 'bcast', ...wanted]);
+      },
+      receive: (keys) => {
+        changed(Array.isArray(keys) ? keys.map(String) : undefined);
+      },
+    });
+    this.#trackers.push({ tracker, link });
+    return tracker;
+  }
+
+  /** Closes a link made by {@link openLink}. */
+  async closeLink(link: Link): Promise<void> {
+    this.#opened.delete(link);
+    await link.close();
+  }
+
+  /**
+   * Connects and subscribes, and looks once whether the server is fit: warns, or refuses if the connection is `strict`.
+   * With `required: false` it does not wait.
+   *
+   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried, `SLUICE_REDIS_UNFIT` with what is wrong
+   */
+  async open(): Promise<void> {
+    const { required, bootTimeoutMs } = this.#config;
+    this.inbox.start();
+    for (const { tracker, link } of this.#trackers) {
+      tracker.start();
+      // What cannot be tracked is not kept; whether Redis answers at all is for the other sockets to tell.
+      void link.waitUntilUp(bootTimeoutMs);
+    }
+    const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
+    if (!required) {
+      this.#checkWhenUp();
+      return;
+    }
+    if ((await up).every(Boolean)) {
+      await this.#check();
+      return;
+    }
+    const cause = this.commands.lastError ?? this.#subscriber.lastError;
+    throw new SluiceError(
+      'SLUICE_REDIS_UNREACHABLE',
+      `Redis connection '${this.name}' (${this.#address()}) could not be reached within ${bootTimeoutMs} ms: ` +
+        `${cause?.message ?? 'no answer'}. Start Redis, correct SluiceModule's redis option, or set required: false`,
+      { cause },
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.inbox, ...this.#trackers.map(({ tracker }) => tracker)].map((inbox) => inbox.stop()));
+    await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
+    this.#opened.clear();
+  }
+
+  /** The app runs already: what is wrong can only be told. */
+  #checkWhenUp(): void {
+    let checked = false;
+    const check = (): void => {
+      if (checked) return;
+      checked = true;
+      this.#check().catch((error: unknown) => {
+        this.#context.onError(error, 'server check');
+      });
+    };
+    if (this.commands.up) check();
+    else this.commands.onUp(check);
+  }
+
+  async #check(): Promise<void> {
+    const faults = await this.#faults();
+    for (const fault of faults) {
+      const message = `Redis connection '${this.name}' (${this.#address()}): ${fault}`;
+      if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);
+      this.#context.onWarning(message);
+    }
+  }
+
+  async #faults(): Promise<string[]> {
+    try {
+      return faultsOf(parseServerInfo(await this.commands.send<string>('info')), this.#kept);
+    } catch (error) {
+      // Gone again, or closing: whoever uses it will say so.
+      if (error instanceof RedisUnavailableError && !this.#config.strict) return [];
+      return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
+    }
+  }
+
+  #open(purpose: string, lazyConnect: boolean): Link {
+    const link = this.#link(this.#newClient(purpose, lazyConnect), purpose, true);
+    this.#opened.add(link);
+    return link;
+  }
+
+  #link(client: Redis, purpose: string, owned: boolean): Link {
+    const { clock } = this.#context;
+    const { commandTimeoutMs } = this.#config;
+    const onReadonly = (): void => {
+      this.#leaveReplica();
+    };
+    // Whoever blocks has deadlines of its own, and a user's client is the user's.
+    const silenceMs = owned && purpose === 'commands' ? commandTimeoutMs * 2 : undefined;
+    const label = `'${this.name}' (${purpose})`;
+    return new Link(client, { label, clock, commandTimeoutMs, owned, silenceMs, onReadonly });
+  }
+
+  /**
+   * A master that a failover made a replica may keep its sockets, and refuse all writes on them for ever. Connecting anew
+   * leads to wherever the address points by now: with all sockets, for a subscriber is told of no refusal. What is a
+   * replica for good loses its readers no more often than this. Who gave a client decides by its `reconnectOnError`.
+   */
+  #leaveReplica(): void {
+    const nowMs = this.#context.clock.monoMs();
+    if (this.#config.client !== undefined || nowMs - this.#leftReplicaMs < LEAVE_REPLICA_MS) return;
+    this.#leftReplicaMs = nowMs;
+    for (const link of this.#opened) if (link.up) link.reset();
+  }
+
+  /**
+   * What every socket of ours needs, whatever the user chose: nothing is resent (a repeated XADD is a second task,
+   * a repeated XREADGROUP strands a batch), nothing queues up while the connection is down, replies keep one shape.
+   */
+  #newClient(purpose: string, lazyConnect: boolean): Redis {
+    const { client, url, clientOptions } = this.#config;
+    const ours = {
+      autoResendUnfulfilledCommands: false,
+      autoResubscribe: false,
+      enableOfflineQueue: false,
+      enableAutoPipelining: false,
+      maxRetriesPerRequest: null,
+      commandTimeout: undefined,
+      blockingTimeout: undefined,
+      replyMapping: 'legacy' as const,
+      stringNumbers: false,
+      lazyConnect,
+      ...(purpose === TRACKING && { protocol: 2 as const }),
+      // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
+      disconnectTimeout: 200,
+      connectionName: `sluice:${purpose}`,
+      socketTimeout: undefined,
+    };
+    if (client !== undefined) return client.duplicate({ retryStrategy: reconnectDelayMs, ...ours });
+    const options = { retryStrategy: reconnectDelayMs, ...clientOptions, ...ours };
+    return url === undefined ? new Redis(options) : new Redis(url, options);
+  }
+
+  /** For messages: without credentials. */
+  #address(): string {
+    const { client, url, clientOptions } = this.#config;
+    if (url !== undefined) return String(shown(url));
+    const { path, host, port, sentinels, name } = client?.options ?? clientOptions;
+    if (sentinels)
+      return `sentinels ${sentinels.map((s) => `${s.host ?? 'localhost'}:${s.port ?? 26379}`).join(', ')}, name ${name ?? '?'}`;
+    return path ?? `${host ?? 'localhost'}:${port ?? 6379}`;
+  }
+}

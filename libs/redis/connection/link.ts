@@ -1,0 +1,282 @@
+import { Command, type Redis } from 'ioredis';
+import { backoffMs } from '../time/backoff.js';
+import type { Clock } from '../time/clock.js';
+import { InFlight } from './in-flight.js';
+import { isReplyError, RedisUnavailableError } from '../redis.errors.js';
+import { SilenceGuard } from './stalled-socket-guard.js';
+
+export type CommandArg = string | number | Buffer;
+
+export interface SendOptions {
+  /** Milliseconds until the command rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
+  deadlineMs?: number;
+  /** Replies as Buffers instead of strings. Default false. */
+  buffers?: boolean;
+  /** Makes of the reply what the call resolves to. Default: nothing. */
+  decode?: (reply: unknown) => unknown;
+  /** The server refused it: answers what the call resolves to all the same, or throws. */
+  refused?: (error: Error, sent: Sent) => unknown;
+  /** Gets a reply that came after the deadline, as the server gave it: what it granted can still be given back. */
+  late?: (reply: unknown) => void;
+}
+
+/** What was sent, for who has to send something else instead. */
+export interface Sent {
+  readonly link: Link;
+  readonly args: readonly CommandArg[];
+  readonly options: SendOptions;
+}
+
+export interface LinkOptions {
+  /** For messages: `'default' commands`. */
+  label: string;
+  clock: Clock;
+  commandTimeoutMs: number;
+  /** False for a client that belongs to the user: used, never closed. */
+  owned: boolean;
+  /** The socket is given up when nothing came on it for so long although something was due. Default: never. */
+  silenceMs?: number | undefined;
+  /** Called when the server refused a command because it is a replica. */
+  onReadonly: () => void;
+}
+
+/** Commands in one write. More make a system call no cheaper per command. */
+const CORKED = 128;
+
+/**
+ * One client, and the promise that ioredis does not make: **every command settles**.
+ *
+ * A command rejects at once while the connection is down (nothing queues up to run late), when its deadline
+ * passes, and when its socket dies before the reply. Nothing is resent: a caller that may repeat a command
+ * repeats it itself. Commands sent in one turn of the event loop leave in one write, in several if there are thousands; one
+ * that is sent while nothing is under way leaves at once.
+ */
+export class Link {
+  readonly client: Redis;
+  readonly #options: LinkOptions;
+  readonly #inFlight: InFlight;
+  readonly #upListeners = new Set<() => void>();
+  readonly #downListeners = new Set<() => void>();
+  readonly #detach: () => void;
+  readonly #guard: SilenceGuard | undefined;
+  #lastError: Error | undefined;
+  /** Until the first attempt to connect has ended, well or not. */
+  #trying: Promise<void> | undefined;
+  /** How many commands the corked socket holds; 0: it is not corked. */
+  #corked = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(client: Redis, options: LinkOptions) {
+    this.client = client;
+    this.#options = options;
+    this.#inFlight = new InFlight(options.clock);
+    let tried = (): void => {};
+    if (client.status !== 'ready') {
+      this.#trying = new Promise<void>((resolve) => {
+        tried = () => {
+          this.#trying = undefined;
+          resolve();
+        };
+      });
+    }
+    const onError = (error: Error): void => {
+      this.#lastError = error;
+    };
+    let wasUp = client.status === 'ready';
+    const onClose = (): void => {
+      tried();
+      this.#inFlight.failAll();
+      // Failed attempts to reconnect close a socket as well; they tell nothing new.
+      if (!wasUp) return;
+      wasUp = false;
+      for (const listener of this.#downListeners) listener();
+    };
+    const onReady = (): void => {
+      wasUp = true;
+      tried();
+      for (const listener of this.#upListeners) listener();
+    };
+    // Each command that waits for the first connection listens; Node takes more than ten for a leak.
+    if (options.owned) client.setMaxListeners(0);
+    client.on('error', onError).on('close', onClose).on('ready', onReady);
+    const { silenceMs } = options;
+    const guard =
+      silenceMs === undefined
+        ? undefined
+        : new SilenceGuard(client, options.clock, silenceMs, () => !this.#inFlight.isEmpty);
+    this.#guard = guard;
+    // The handshake is under way.
+    const onConnect = (): void => guard?.watch();
+    client.on('connect', onConnect);
+    this.#detach = () => {
+      client.off('close', onClose).off('ready', onReady).off('connect', onConnect);
+      guard?.stop();
+      // The error listener stays on a client of ours: a socket may still report while it closes.
+      if (!options.owned) client.off('error', onError);
+    };
+  }
+
+  /** A socket that is closing takes no commands, though ioredis still calls it ready: it would keep them for the next. */
+  get up(): boolean {
+    return this.client.status === 'ready' && this.client.stream.writable;
+  }
+
+  /** How long a reply may take where nothing else is said. */
+  get commandTimeoutMs(): number {
+    return this.#options.commandTimeoutMs;
+  }
+
+  /** Why the last attempt to connect failed, if any did. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /** Called on every (re)connect, once commands can be sent. */
+  onUp(listener: () => void): void {
+    this.#upListeners.add(listener);
+  }
+
+  /** Called whenever the socket dies, after what was in flight has been rejected. */
+  onDown(listener: () => void): void {
+    this.#downListeners.add(listener);
+  }
+
+  /**
+   * Sends one command.
+   *
+   * @throws RedisUnavailableError when no reply came, with what is known about the outcome
+   * @throws the server's own error (ioredis `ReplyError`), unchanged
+   */
+  send<T>(command: string, args: readonly CommandArg[] = [], options: SendOptions = {}): Promise<T> {
+    const deadlineMs = options.deadlineMs ?? this.#options.commandTimeoutMs;
+    if (this.#closing) return Promise.reject(this.#unavailable('is closed', 'not-sent'));
+    if (!this.up) {
+      if (!this.#trying) return Promise.reject(this.#unavailable('is not connected', 'not-sent'));
+      // Used before the app was initialised: this once, commands wait for the connection.
+      return Promise.race([this.waitUntilUp(deadlineMs), this.#trying]).then(() => {
+        this.#trying = undefined;
+        return this.send<T>(command, args, options);
+      });
+    }
+    const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
+    // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
+    // of a pipeline: that it rejects when the socket closes.
+    sent.pipelineIndex = -1;
+    this.#cork();
+    this.client.sendCommand(sent);
+    this.#guard?.watch();
+    const settle = this.#inFlight.add(deadlineMs, (why) => {
+      if (why === 'deadline') this.#guard?.missed();
+      const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
+      sent.reject(this.#unavailable(`${what} during ${command}`, 'unknown'));
+    });
+    if (options.late !== undefined) tellLate(sent, settle, options.late);
+    const { decode, refused } = options;
+    return (sent.promise as Promise<T>).then(
+      (reply) => {
+        settle();
+        return decode === undefined ? reply : (decode(reply) as T);
+      },
+      (reason: unknown) => {
+        settle();
+        // ioredis rejects with nothing else.
+        const error = reason as Error;
+        if (isReplyError(error, 'READONLY')) this.#options.onReadonly();
+        if (refused !== undefined && error.name === 'ReplyError')
+          return refused(error, { link: this, args, options }) as T;
+        throw this.#translate(error, command);
+      },
+    );
+  }
+
+  /** Waits until commands can be sent. False when `timeoutMs` passed first. */
+  waitUntilUp(timeoutMs: number): Promise<boolean> {
+    if (this.up) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (result: boolean) => (): void => {
+        cancel();
+        this.client.off('ready', up).off('end', ended);
+        resolve(result);
+      };
+      const up = settle(true);
+      const ended = settle(false);
+      const cancel = this.#options.clock.timer(timeoutMs, settle(false));
+      this.client.once('ready', up).once('end', ended);
+      // A `lazyConnect` client connects on demand. The error event carries why it could not.
+      if (this.client.status === 'wait') this.client.connect().catch(() => {});
+    });
+  }
+
+  /** Drops the socket; ioredis connects anew. */
+  reset(): void {
+    this.client.disconnect(true);
+  }
+
+  /** Rejects what is in flight and, if the client is ours, closes it: resolves when its socket is gone. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
+    this.#detach();
+    this.#inFlight.close();
+    if (!this.#options.owned) return;
+    // Between two attempts to connect there is no socket whose end would be reported.
+    const ended = ['reconnecting', 'wait', 'end'].includes(this.client.status)
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => this.client.once('end', resolve));
+    this.client.disconnect();
+    await ended;
+  }
+
+  /**
+   * While something is under way, holds the socket's writes until this turn of the event loop ends, so that what it sends
+   * leaves in one system call. `nextTick` runs once the promise jobs of the turn are done, so nothing waits for I/O or a timer.
+   * Of thousands in one turn, the first leave while the rest is being encoded: the server works on them, and nothing piles up
+   * here. Alone, a command leaves at once: the server is being woken while this process goes on.
+   */
+  #cork(): void {
+    const { stream } = this.client;
+    if (this.#corked === 0) {
+      if (this.#inFlight.isEmpty) return;
+      stream.cork();
+      process.nextTick(() => {
+        this.#corked = 0;
+        stream.uncork();
+      });
+    } else if (this.#corked % CORKED === 0 && stream.writableCorked > 0) {
+      stream.uncork();
+      stream.cork();
+    }
+    this.#corked++;
+  }
+
+  #translate(error: Error, command: string): Error {
+    if (error.name === 'ReplyError' || error instanceof RedisUnavailableError) return error;
+    return this.#unavailable(`failed during ${command}: ${error.message}`, 'unknown', error);
+  }
+
+  #unavailable(what: string, outcome: 'not-sent' | 'unknown', cause: unknown = this.#lastError): RedisUnavailableError {
+    return new RedisUnavailableError(`Redis connection ${this.#options.label} ${what}`, outcome, { cause });
+  }
+}
+
+/** How long to wait before the n-th reconnect: full jitter from 25 ms, at most 500 ms, for ever. */
+export function reconnectDelayMs(attempt: number): number {
+  return Math.ceil(backoffMs(attempt, 25, 500));
+}
+
+/**
+ * A command that was failed takes no reply any more: `late` gets it, as the command would have converted it.
+ *
+ * A function that is assigned to a property where it is written is born in V8's old space, and what it refers to lives until the
+ * next full collection. One that has a name first is not (ADR 19).
+ */
+function tellLate(sent: Command, settle: () => boolean, late: (reply: unknown) => void): void {
+  const { resolve } = sent;
+  const settled: typeof resolve = (reply) => {
+    if (settle()) resolve(reply);
+    else late(sent.transformReply(reply as Buffer));
+  };
+  sent.resolve = settled;
+}

@@ -1,0 +1,76 @@
+import type { Redis } from 'ioredis';
+import type { CancelTimer, Clock } from '../time/clock.js';
+
+/** How often a socket is looked at in the time that it may be silent. */
+const LOOKS = 4;
+
+/**
+ * Gives up a socket on which nothing came for `silenceMs` while something was due: an answer, or the handshake. A host that
+ * vanished or a firewall that forgot the connection tells nobody; commands fail at their deadlines, and would for ever.
+ *
+ * It looks a few times at how many bytes have come, so commands and replies pay nothing for it (ioredis' own `socketTimeout`
+ * sets a timer for every command, and costs as much as the rest of sending it: docs/adr/0016-what-a-pair-costs.md). Looks
+ * are counted, not time: a process that was paused looks once when it goes on, and its replies have a chance to be read.
+ */
+export class SilenceGuard {
+  readonly #client: Redis;
+  readonly #clock: Clock;
+  readonly #lookMs: number;
+  readonly #isDue: () => boolean;
+  #cancel: CancelTimer | undefined;
+  #stream: Redis['stream'] | undefined;
+  #bytesRead = 0;
+  #silentLooks = 0;
+  /** How many bytes had come when a command gave up waiting: while it is so many, its answer is still due. */
+  #missedAt: number | undefined;
+
+  /** @param isDue whether an answer is being waited for */
+  constructor(client: Redis, clock: Clock, silenceMs: number, isDue: () => boolean) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#lookMs = silenceMs / LOOKS;
+    this.#isDue = isDue;
+  }
+
+  /** Something has just been sent. */
+  watch(): void {
+    if (this.#cancel !== undefined) return;
+    this.#note();
+    this.#lookLater();
+  }
+
+  /** A command has failed by its deadline. */
+  missed(): void {
+    this.#missedAt = this.#client.stream.bytesRead;
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #look(): void {
+    this.#cancel = undefined;
+    const { stream, status } = this.#client;
+    if (stream !== this.#stream || stream.bytesRead !== this.#bytesRead) {
+      // What is due now is watched from here on.
+      this.#note();
+      if (this.#isDue() || this.#missedAt === this.#bytesRead || status === 'connect') this.#lookLater();
+      return;
+    }
+    if (++this.#silentLooks < LOOKS) this.#lookLater();
+    else stream.destroy(new Error(`the socket was silent for ${this.#lookMs * LOOKS} ms while answers were due`));
+  }
+
+  #note(): void {
+    this.#stream = this.#client.stream;
+    this.#bytesRead = this.#stream.bytesRead;
+    this.#silentLooks = 0;
+  }
+
+  #lookLater(): void {
+    this.#cancel = this.#clock.timer(this.#lookMs, () => {
+      this.#look();
+    });
+  }
+}

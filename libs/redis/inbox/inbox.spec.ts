@@ -1,0 +1,120 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { until } from '../../../test/support/until.js';
+import { startRedis, type RedisServer } from '../../testing/index.js';
+import { RedisConnections } from '../connection/connections.js';
+import { frame } from './frame.js';
+import type { Inbox } from './inbox.js';
+
+let redis: RedisServer;
+let admin: Redis;
+const opened: RedisConnections[] = [];
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+});
+afterEach(() => Promise.all(opened.splice(0).map((each) => each.onApplicationShutdown())));
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+
+/** An inbox that is subscribed, and what it was told. */
+async function openInbox(db = 0): Promise<{ inbox: Inbox; got: string[][]; resyncs: () => number }> {
+  const connections = new RedisConnections({ redis: { url: redis.url, db } });
+  opened.push(connections);
+  const { inbox } = connections.get();
+  const got: string[][] = [];
+  let resyncs = 0;
+  inbox.on('note', (parts) => got.push(parts));
+  inbox.onResync(() => resyncs++);
+  await connections.open();
+  await until(() => resyncs > 0, { what: 'the inbox is subscribed' });
+  return { inbox, got, resyncs: () => resyncs };
+}
+
+describe('Inbox', () => {
+  it('delivers the parts of a message to the handler of its kind', async () => {
+    const { inbox, got } = await openInbox();
+    await admin.publish(inbox.channel, frame('other', 'x'));
+    await admin.publish(inbox.channel, 'no frame');
+    await admin.publish(inbox.channel, frame('note', 'a', ''));
+    await until(() => got.length > 0, { what: 'the note arrived' });
+    expect(got).toEqual([['a', '']]);
+  });
+
+  it('is one channel per process and database', async () => {
+    const [a, b] = [await openInbox(0), await openInbox(1)];
+    expect(a.inbox.channel).not.toBe(b.inbox.channel);
+    expect(b.inbox.channel).toMatch(/:~inbox:1:/);
+    expect(await admin.publish(a.inbox.channel, frame('note', 'to a'))).toBe(1);
+    await until(() => a.got.length > 0, { what: 'a got its note' });
+    expect(b.got).toEqual([]);
+  });
+
+  it('subscribes again after its socket dies, and tells to ask again', async () => {
+    const { inbox, got, resyncs } = await openInbox();
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => resyncs() === 2, { what: 'the inbox is subscribed again' });
+    expect(await admin.publish(inbox.channel, frame('note', 'after'))).toBe(1);
+    await until(() => got.length > 0, { what: 'the note arrived' });
+  });
+
+  it('finds a socket on which nothing is answered', async () => {
+    const { resyncs } = await openInbox();
+    redis.pause();
+    const pausedAt = performance.now();
+    // Longer than one PING's rest and its deadline, 1 s + 3 s.
+    await until(() => performance.now() - pausedAt > 4_500, { what: 'the PING went unanswered' });
+    redis.resume();
+    await until(() => resyncs() >= 2, { what: 'the inbox is subscribed again' });
+  });
+
+  it('tells when the newest question that was answered had been sent', async () => {
+    const { inbox, resyncs } = await openInbox();
+    inbox.proveEvery(20);
+    const since = performance.now();
+    await until(() => inbox.proven.monoMs > since, { what: 'a PING was answered' });
+    expect(Math.abs(inbox.proven.wallMs - Date.now())).toBeLessThan(5_000);
+    redis.pause();
+    const pausedAt = performance.now();
+    await until(() => performance.now() - pausedAt > 100, { what: 'nothing is answered for a while' });
+    // What was sent before the pause may be answered; what is sent into it proves nothing, before and after.
+    expect(inbox.proven.monoMs).toBeLessThanOrEqual(pausedAt);
+    redis.resume();
+    await until(() => inbox.proven.monoMs > pausedAt, { what: 'a PING was answered' });
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    const seen: number[] = [];
+    await until(() => seen.push(inbox.proven.monoMs) && resyncs() === 2, { what: 'a new socket', everyMs: 1 });
+    expect(seen).toContain(-Infinity);
+  });
+
+  it('hears channels that all may hear, whenever it joins them', async () => {
+    const [a, b] = [await openInbox(), await openInbox()];
+    a.inbox.join('everybody');
+    b.inbox.join('everybody');
+    await until(() => a.resyncs() === 2 && b.resyncs() === 2, { what: 'both are told to ask again' });
+    expect(await admin.publish('everybody', frame('note', 'x'))).toBe(2);
+    await until(() => a.got.length + b.got.length === 2, { what: 'both got the note' });
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => a.resyncs() === 3 && b.resyncs() === 3, { what: 'both are subscribed again' });
+    expect(await admin.publish('everybody', frame('note', 'y'))).toBe(2);
+  });
+
+  it('survives a handler that throws', async () => {
+    const { inbox, got } = await openInbox();
+    inbox.on('bad', () => {
+      throw new Error('thrown by a test on purpose');
+    });
+    await admin.publish(inbox.channel, frame('bad'));
+    await admin.publish(inbox.channel, frame('note', 'next'));
+    await until(() => got.length > 0, { what: 'the next note arrived' });
+  });
+
+  it('gives a kind to one feature only', async () => {
+    const { inbox } = await openInbox();
+    expect(() => {
+      inbox.on('note', () => {});
+    }).toThrow("'note' has a handler");
+  });
+});

@@ -1,0 +1,190 @@
+import type { Clock } from '../time/clock.js';
+import { unframe } from './frame.js';
+import type { Link } from '../connection/link.js';
+import { Loop } from '../time/loop.js';
+
+/** Receives the parts of one message, in the order they were framed. */
+export type InboxHandler = (parts: string[]) => void;
+
+/** One instant, on a clock that never steps and on one that counts the machine's sleep. */
+export interface Instants {
+  readonly monoMs: number;
+  readonly wallMs: number;
+}
+
+export interface InboxOptions {
+  link: Link;
+  /** What the names of all inboxes of this namespace and database begin with: they end with the id of the process. */
+  prefix: string;
+  id: string;
+  clock: Clock;
+  onError: (error: unknown, what: string) => void;
+  /** What a socket needs before it subscribes. */
+  prepare?: () => Promise<unknown>;
+  /** Gets messages as they are, for a channel that carries no framed ones. */
+  receive?: (message: unknown) => void;
+}
+
+/**
+ * The largest value worth pushing. Redis closes a subscriber whose output buffer outgrows its limit (32 MB by
+ * default), and then everything in it is lost: above this size, announce, and let the receiver read.
+ */
+export const INBOX_MAX_BYTES = 64 * 1024;
+
+/** How often the subscriber's socket is asked whether it is alive (see `proveEvery`), and how long the answer may take. */
+const PING_EVERY_MS = 1_000;
+const PING_DEADLINE_MS = 3_000;
+
+const NEVER: Instants = { monoMs: -Infinity, wallMs: -Infinity };
+
+/**
+ * What other processes tell this one: **one** pub/sub channel per process and Redis, for all features.
+ *
+ * Pub/sub may lose messages (a dead socket, a full output buffer), so an inbox only ever saves time: whoever
+ * waits for a message also holds a timer, and after every (re)subscribe `onResync` tells it to ask again. A
+ * half-open socket is found by an unanswered PING. A message may arrive before the reply of the command that
+ * caused it: register locally before sending.
+ *
+ * Redis answers a socket in order: when a PING is answered, every message that was published before it was *sent* has been
+ * handled. That instant is {@link proven}.
+ */
+export class Inbox {
+  readonly channel: string;
+  /** With the id of another process behind it: that one's inbox. */
+  readonly prefix: string;
+  readonly #link: Link;
+  readonly #options: InboxOptions;
+  readonly #handlers = new Map<string, InboxHandler>();
+  readonly #resyncs = new Set<() => void>();
+  readonly #keeper: Loop;
+  readonly #onMessage = (_channel: Buffer, message: Buffer): void => {
+    const { receive } = this.#options;
+    if (receive === undefined) this.#receive(message);
+    else
+      this.#guard(() => {
+        receive(message);
+      }, 'message');
+  };
+  /** Channels besides the own: what all processes hear. */
+  readonly #joined = new Set<string>();
+  #subscribed = false;
+  #pingEveryMs = PING_EVERY_MS;
+  #proven = NEVER;
+
+  constructor(options: InboxOptions) {
+    this.#options = options;
+    this.#link = options.link;
+    this.prefix = options.prefix;
+    this.channel = this.prefix + options.id;
+    this.#keeper = new Loop({
+      name: 'inbox',
+      clock: options.clock,
+      turn: () => this.#keep(),
+      onError: (error, what) => {
+        // A PING without an answer: the socket is half-open. One that closed is being replaced already.
+        if (this.#subscribed) this.#link.reset();
+        else if (this.#link.up) options.onError(error, what);
+      },
+    });
+  }
+
+  /** Subscribes, again after every reconnect. */
+  start(): void {
+    this.#link.client.on('messageBuffer', this.#onMessage);
+    this.#link.onUp(() => {
+      this.#keeper.wake();
+    });
+    this.#link.onDown(() => {
+      this.#subscribed = false;
+      this.#proven = NEVER;
+    });
+    this.#keeper.start();
+  }
+
+  /** Handles messages of one kind. Kinds belong to one feature each. */
+  on(kind: string, handler: InboxHandler): void {
+    if (this.#handlers.has(kind)) throw new Error(`inbox kind '${kind}' has a handler already`);
+    this.#handlers.set(kind, handler);
+  }
+
+  /** Called after every (re)subscribe: messages may have been lost, ask Redis for what you wait for. */
+  onResync(callback: () => void): void {
+    this.#resyncs.add(callback);
+  }
+
+  /** Hears a channel besides the own, which others may hear as well; its messages go to the same handlers. */
+  join(channel: string): void {
+    this.#joined.add(channel);
+    // Those who join later than the first subscription are subscribed with all else, and told to ask again.
+    this.#subscribed = false;
+    this.#keeper.wake();
+  }
+
+  /** Has the socket proven at least this often; without, once a second. */
+  proveEvery(ms: number): void {
+    this.#pingEveryMs = Math.min(this.#pingEveryMs, ms);
+    this.#keeper.wake();
+  }
+
+  /** When the newest question that this subscription has answered was sent, on both clocks; long ago if there is none. */
+  get proven(): Instants {
+    return this.#proven;
+  }
+
+  async stop(): Promise<void> {
+    this.#link.client.off('messageBuffer', this.#onMessage);
+    const stopped = this.#keeper.stop();
+    await this.#link.close();
+    await stopped;
+  }
+
+  /** One turn: subscribed sockets are asked whether they live, others are subscribed. */
+  async #keep(): Promise<number | undefined> {
+    if (!this.#link.up) return undefined;
+    if (this.#subscribed) {
+      await this.#prove(() => this.#link.send('ping', [], { deadlineMs: PING_DEADLINE_MS }));
+      return this.#pingEveryMs;
+    }
+    await this.#options.prepare?.();
+    const channels = [this.channel, ...this.#joined];
+    await this.#prove(async () => {
+      await this.#link.send('subscribe', channels);
+      // A channel that was joined meanwhile is the next turn's.
+      this.#subscribed = this.#link.up && channels.length === this.#joined.size + 1;
+    });
+    for (const resync of this.#resyncs) this.#guard(resync, 'resync');
+    return this.#restMs();
+  }
+
+  #restMs(): number {
+    return this.#subscribed ? this.#pingEveryMs : 0;
+  }
+
+  /** What is answered now was asked on this subscription: if the socket died meanwhile, it proves nothing. */
+  async #prove(ask: () => Promise<unknown>): Promise<void> {
+    const { clock } = this.#options;
+    const sent = { monoMs: clock.monoMs(), wallMs: clock.wallMs() };
+    await ask();
+    if (this.#subscribed) this.#proven = sent;
+  }
+
+  #receive(message: Buffer): void {
+    const parts = unframe(message);
+    const kind = parts?.shift();
+    const handler = kind === undefined ? undefined : this.#handlers.get(kind);
+    if (parts === undefined || handler === undefined) return;
+    try {
+      handler(parts);
+    } catch (error) {
+      this.#options.onError(error, `message ${String(kind)}`);
+    }
+  }
+
+  #guard(work: () => void, what: string): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.onError(error, what);
+    }
+  }
+}

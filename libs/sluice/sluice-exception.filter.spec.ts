@@ -1,0 +1,97 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { AddressInfo } from 'node:net';
+import { Controller, Get, Inject, NotFoundException, type INestApplication } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
+import { SluiceTestingModule } from '../testing/index.js';
+import { RedisUnavailableError } from '../redis/index.js';
+import { SluiceError } from '../weave/index.js';
+import { LockService, WithLock } from '../lock/index.js';
+import { SluiceExceptionFilter } from './sluice-exception.filter.js';
+
+@Controller()
+class Shop {
+  constructor(@Inject(LockService) private readonly locks: LockService) {}
+
+  @Get('busy')
+  @WithLock('till', { waitMs: 0 })
+  async busy(): Promise<string> {
+    return Promise.resolve('paid');
+  }
+
+  @Get('lost')
+  @WithLock('other')
+  async lost(): Promise<string> {
+    await this.locks.forceRelease('other');
+    return 'paid';
+  }
+
+  @Get('down')
+  down(): never {
+    throw new RedisUnavailableError("Redis connection 'default' (commands) is not connected", 'not-sent');
+  }
+
+  @Get('copy')
+  copy(): never {
+    // As the other module format's copy of the package makes it.
+    const brand = { [Symbol.for('sluice:error')]: true, code: 'SLUICE_LOCK_TIMEOUT' };
+    throw Object.assign(new Error('busy'), brand);
+  }
+
+  @Get('misuse')
+  misuse(): never {
+    throw new SluiceError('SLUICE_BAD_OPTION', 'acquire.ttlMs must be a number');
+  }
+
+  @Get('missing')
+  missing(): never {
+    throw new NotFoundException();
+  }
+}
+
+describe('SluiceExceptionFilter', () => {
+  let app: INestApplication;
+  let url: string;
+  beforeEach(async () => {
+    const module = await Test.createTestingModule({
+      imports: [SluiceTestingModule.forRoot()],
+      controllers: [Shop],
+      providers: [{ provide: APP_FILTER, useClass: SluiceExceptionFilter }],
+    }).compile();
+    app = module.createNestApplication({ logger: false });
+    await app.listen(0, '127.0.0.1');
+    url = `http://127.0.0.1:${(app.getHttpServer() as { address(): AddressInfo }).address().port}`;
+  });
+  afterEach(() => app.close());
+
+  const get = async (path: string): Promise<{ status: number; body: unknown }> => {
+    const response = await fetch(`${url}/${path}`);
+    return { status: response.status, body: await response.json().catch(() => undefined) };
+  };
+
+  it('answers 409 for a busy lock, and tells the client nothing of who holds it', async () => {
+    const lock = await app.get(LockService).acquire('till');
+    const { status, body } = await get('busy');
+    expect(status).toBe(409);
+    expect(body).toEqual({
+      statusCode: 409,
+      error: 'Conflict',
+      message: 'Busy with another request for the same resource, try again',
+      code: 'SLUICE_LOCK_TIMEOUT',
+    });
+    await lock.release();
+    expect((await get('busy')).status).toBe(200);
+  });
+
+  it.each([
+    ['lost', 503, 'SLUICE_LOCK_LOST'],
+    ['down', 503, 'SLUICE_REDIS_UNAVAILABLE'],
+    ['copy', 409, 'SLUICE_LOCK_TIMEOUT'],
+    ['misuse', 500, undefined],
+    ['missing', 404, undefined],
+  ])('answers %s with %i', async (path, status, code) => {
+    const answer = await get(path);
+    expect(answer.status).toBe(status);
+    expect((answer.body as { code?: string }).code).toBe(code);
+  });
+});

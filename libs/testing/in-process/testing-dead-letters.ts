@@ -1,0 +1,47 @@
+import type {
+  DeadLetter,
+  DeadLetters,
+  DeadLetterFilter,
+  DeadLetterListOptions,
+  RedriveOptions,
+} from '../../queue/index.js';
+
+/** A dead letter of a test, with what its handler threw, `===`. */
+export interface TestLetter<T = unknown> {
+  readonly letter: DeadLetter<T>;
+  readonly thrown: unknown;
+}
+
+/** The dead letters of one queue in this process. */
+export class TestingDeadLetters<T> implements Pick<DeadLetters<T>, keyof DeadLetters<T>> {
+  readonly #letters: TestLetter<T>[];
+  readonly #redrive: (letter: DeadLetter<T>) => void;
+
+  constructor(letters: TestLetter<T>[], redrive: (letter: DeadLetter<T>) => void) {
+    this.#letters = letters;
+    this.#redrive = redrive;
+  }
+
+  list({ limit = 100, after, filter = () => true }: DeadLetterListOptions<T> = {}): ReturnType<DeadLetters<T>['list']> {
+    const from = this.#letters.findIndex(({ letter }) => letter.entryId === after) + 1;
+    const found = this.#letters.slice(from).flatMap(({ letter }) => (filter(letter) ? [letter] : []));
+    const tasks = found.slice(0, limit);
+    return Promise.resolve({ tasks, next: found.length > limit ? tasks.at(-1)?.entryId : undefined });
+  }
+
+  redrive({ filter, toGroup }: RedriveOptions<T> = {}): Promise<number> {
+    const taken = this.#take(filter);
+    for (const letter of taken) this.#redrive({ ...letter, group: toGroup ?? letter.group });
+    return Promise.resolve(taken.length);
+  }
+
+  purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
+    return Promise.resolve(this.#take(filter).length);
+  }
+
+  #take(filter: DeadLetterFilter<T> = () => true): DeadLetter<T>[] {
+    const taken = this.#letters.filter(({ letter }) => filter(letter));
+    for (const each of taken) this.#letters.splice(this.#letters.indexOf(each), 1);
+    return taken.map(({ letter }) => letter);
+  }
+}

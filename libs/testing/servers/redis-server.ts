@@ -1,0 +1,159 @@
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { SluiceError } from '../../weave/index.js';
+import { launchGuarded, type GuardedProcess } from './guarded-process.js';
+
+export interface StartRedisOptions {
+  /** Arguments of `redis-server`, after the fixture's own and so overriding them: `['--appendonly', 'yes']`. */
+  args?: readonly string[];
+}
+
+/** Loading a large append-only file, or a machine busy with other tests, may take this long; then it is a failure. */
+const READY_WITHIN_MS = 20_000;
+/** Below 32768, where Linux starts to hand out ports to outgoing connections: a stopped server's port stays free. */
+const PORTS = [20_000, 32_768] as const;
+const PORT_ATTEMPTS = 20;
+
+/**
+ * Starts a private `redis-server` on a free loopback port: nothing persisted, its files in a temporary folder.
+ *
+ * The server dies with this process, also when that is killed with SIGKILL. The binary is
+ * `SLUICE_REDIS_SERVER` (a path), else `redis-server` on the PATH, else `SLUICE_NO_REDIS_SERVER`.
+ *
+ * @example
+ * const redis = await startRedis();
+ * const client = new Redis(redis.url);
+ * await redis.stop();
+ */
+export async function startRedis(options: StartRedisOptions = {}): Promise<RedisServer> {
+  return startRedisOn(() => randomInt(...PORTS), options);
+}
+
+/** {@link startRedis} on a port that `draw` gives; it is asked again if that one is taken. */
+export async function startRedisOn(draw: () => number, options: StartRedisOptions = {}): Promise<RedisServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-redis-'));
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const port = draw();
+      const launch = (): Promise<GuardedProcess> => launchRedis(port, dir, options.args ?? []);
+      try {
+        return new RedisServer(port, dir, await launch(), launch);
+      } catch (error) {
+        // Two fixtures may draw one port. The loser's server says so and exits.
+        if (!String(error).includes('Address already in use') || attempt === PORT_ATTEMPTS) throw error;
+      }
+    }
+  } catch (error) {
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** A private Redis of one test or demo. Made by {@link startRedis}. */
+export class RedisServer {
+  readonly port: number;
+  readonly url: string;
+  #dir: string;
+  #process: GuardedProcess;
+  #launch: () => Promise<GuardedProcess>;
+
+  constructor(port: number, dir: string, process: GuardedProcess, launch: () => Promise<GuardedProcess>) {
+    this.port = port;
+    this.url = `redis://127.0.0.1:${port}`;
+    this.#dir = dir;
+    this.#process = process;
+    this.#launch = launch;
+  }
+
+  /** The server's own pid; another one after {@link restart}. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** The end of the server's log. */
+  get stdout(): string {
+    return this.#process.output();
+  }
+
+  /** Stops the server for good and removes its files. A second call does nothing. */
+  async stop(): Promise<void> {
+    await this.#process.end('SIGTERM');
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  /** Ends the server by `signal` and waits until it is gone. Its files stay, {@link restart} finds them. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.#process.end(signal);
+  }
+
+  /** Freezes the server (SIGSTOP): sockets stay open, nothing is answered. */
+  pause(): void {
+    this.#process.signal('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#process.signal('SIGCONT');
+  }
+
+  /** Starts the server again on its port and its files, ending it first if it still runs. */
+  async restart(): Promise<void> {
+    await this.#process.end('SIGTERM');
+    this.#process = await this.#launch();
+  }
+}
+
+async function launchRedis(port: number, dir: string, args: readonly string[]): Promise<GuardedProcess> {
+  const socket = join(dir, 'server.sock');
+  const binary = process.env['SLUICE_REDIS_SERVER'] ?? 'redis-server';
+  const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];
+  const server = await launchGuarded(dir, binary, [...own, '--unixsocket', socket, ...args]);
+  const deadline = performance.now() + READY_WITHIN_MS;
+  // Asked over a socket in a folder of our own: on the port, another server might answer.
+  while (!(await answers(socket))) {
+    if (server.exited) throw failed(binary, server, 'ended while it started');
+    if (performance.now() > deadline) {
+      await server.end('SIGKILL');
+      throw failed(binary, server, `did not answer within ${READY_WITHIN_MS} ms`);
+    }
+    await pause(10);
+  }
+  server.unref();
+  return server;
+}
+
+function failed(binary: string, server: GuardedProcess, how: string): SluiceError {
+  const output = server.output();
+  if (output.includes('not found') || output.includes('No such file')) {
+    return new SluiceError(
+      'SLUICE_NO_REDIS_SERVER',
+      `${binary} cannot be run: install redis-server (Debian: apt-get install redis-server), ` +
+        `or set SLUICE_REDIS_SERVER to its path. The shell said: ${output}`,
+    );
+  }
+  return new SluiceError('SLUICE_NO_REDIS_SERVER', `${binary} ${how}. The end of its log:\n${output}`);
+}
+
+/** Whether a Redis serves commands at this unix socket. One that wants a password (NOAUTH) does; one that loads does not. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ path });
+    const settle = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(1_000, () => {
+      settle(false);
+    });
+    socket.once('error', () => {
+      settle(false);
+    });
+    socket.once('data', (reply) => {
+      settle(/^(\+PONG|-NOAUTH)/.test(reply.toString()));
+    });
+    socket.write('PING\r\n');
+  });
+}

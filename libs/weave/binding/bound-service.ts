@@ -1,0 +1,100 @@
+import { type Holder, processState } from './process-state.js';
+import { SluiceError } from '../sluice.error.js';
+
+const BRAND = Symbol.for('sluice:service');
+
+type Bindings = Record<symbol, Holder | undefined>;
+
+/** Where Nest assigns the service: an accessor on the prototype of a class with decorated methods. */
+export const injectionKey = (token: string): symbol => Symbol.for(`sluice:inject:${token}`);
+/** Where the object itself keeps it. */
+const bindingKey = (token: string): symbol => Symbol.for(`sluice:bound:${token}`);
+
+/**
+ * Marks an object as the genuine service behind `token`; decorated methods accept no other.
+ *
+ * A mock that answers every property (what `useMocker` puts in place of a missing provider) would take the
+ * method's body as a callback and never call it: the brand's value must be the token itself, which no mock guesses.
+ *
+ * @example
+ * constructor() {
+ *   brandService(this, LOCK_SERVICE);
+ * }
+ */
+export function brandService<S extends object>(service: S, token: string): S {
+  return Object.defineProperty(service, BRAND, { value: token, configurable: true });
+}
+
+/** True for an object that {@link brandService} marked with this token, also through a Proxy around it. */
+export function isService(candidate: unknown, token: string): candidate is object {
+  return (
+    ((typeof candidate === 'object' && candidate !== null) || typeof candidate === 'function') &&
+    (candidate as { [BRAND]?: unknown })[BRAND] === token
+  );
+}
+
+/**
+ * Gives a prototype the accessor that Nest's property injection assigns to. The setter keeps the service on the
+ * *receiver*, in a property that is not enumerable: nothing shows in `JSON.stringify`, `toEqual`, spread or
+ * `inspect`. As a property and not in a WeakMap it is found through the Proxies of an `instanceDecorator` as well.
+ */
+export function openForInjection(prototype: object, token: string): void {
+  const key = injectionKey(token);
+  if (key in prototype) return;
+  Object.defineProperty(prototype, key, {
+    configurable: true,
+    get(this: object) {
+      return this; // asked by `keep` for the object behind a Proxy
+    },
+    set(this: object, service: unknown) {
+      keep(this, token, service);
+    },
+  });
+}
+
+/** Whatever stands bound to the object under `token`; `undefined` if nothing was. */
+export function serviceOf(object: object, token: string): unknown {
+  const key = bindingKey(token);
+  return ((object as Bindings)[key] ?? processState.frozen.get(object)?.get(key))?.service;
+}
+
+/**
+ * Binds a service to an object that Nest did not construct. One object works for one app at a time: with two,
+ * which app's lock would a call take? A closed app's binding is replaced.
+ */
+export function bindService(object: object, token: string, service: object): void {
+  const current = serviceOf(object, token);
+  if (current === service) return;
+  if (isService(current, token) && !processState.retired.has(current)) {
+    throw new SluiceError(
+      'SLUICE_BOUND_TWICE',
+      `One ${nameOfClass(object)} object is bound by two running apps, and a call could not tell whose '${token}' to use. ` +
+        'Give each app an object of its own (useFactory), or close the first app (await app.close()) before the second starts.',
+    );
+  }
+  keep(object, token, service);
+}
+
+function keep(object: object, token: string, service: unknown): void {
+  const key = bindingKey(token);
+  const own = Object.hasOwn(object, key) ? (object as Bindings)[key] : undefined;
+  if (own) {
+    own.service = service;
+    return;
+  }
+  const holder: Holder = { service };
+  // Configurable, or a Proxy that wraps what it hands out would break the invariants of its `get` trap.
+  if (Reflect.defineProperty(object, key, { value: holder, configurable: true })) return;
+  // A frozen object. Behind a Proxy (as @nestjs/observe puts there), a method may get either of the two as `this`.
+  const behind = (object as Record<symbol, object | undefined>)[injectionKey(token)] ?? object;
+  for (const alias of [object, behind]) {
+    const kept = processState.frozen.get(alias) ?? new Map<symbol, Holder>();
+    processState.frozen.set(alias, kept.set(key, holder));
+  }
+}
+
+/** The name of an object's class, for messages and default keys. */
+export function nameOfClass(object: object): string {
+  const { constructor } = object as { constructor?: unknown };
+  return typeof constructor === 'function' ? constructor.name : 'anonymous';
+}

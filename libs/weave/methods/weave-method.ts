@@ -1,0 +1,90 @@
+import { Inject } from '@nestjs/common';
+import { asPromise } from './as-promise.js';
+import { injectionKey, isService, nameOfClass, openForInjection, serviceOf } from '../binding/bound-service.js';
+import { copyMethodMetadata } from './copy-method-metadata.js';
+import { SluiceError } from '../sluice.error.js';
+import { type AnyMethod, WovenCall, type WovenFunction } from './woven-call.js';
+import { type Class, noteWovenMethod, type Weaver } from './woven-methods.js';
+
+/** What {@link weaveMethod} returns; a decorator narrows it to an `AsyncMethodDecorator`. */
+export type WeaveDecorator = (target: object, key: string | symbol, descriptor: PropertyDescriptor) => void;
+
+/**
+ * Builds a method decorator that hands every call, with the app's own service, to `around`.
+ *
+ * The method is wrapped when its class is defined, so routes, `@Cron`, self-calls and calls between services all
+ * pass through it, in every scope, and decorators may stand above and below in any order. Nest injects the service
+ * into each object (`token`); a call on an object without the genuine service rejects with `SLUICE_NOT_BOUND` and
+ * never reaches the body. The wrapped method always returns a promise; what the body throws comes back `===`.
+ * Static methods, generators, accessors and properties are refused with `SLUICE_BAD_DECORATION`.
+ */
+export function weaveMethod<S extends object>(
+  weaver: Weaver<S>,
+  around: (service: S, call: WovenCall) => unknown,
+): WeaveDecorator {
+  return (target, key, descriptor) => {
+    const original = methodToWeave(weaver, target, key, descriptor);
+    const wrapper: AnyMethod = new Proxy(original, {
+      apply: (_original, self: unknown, args: unknown[]) =>
+        asPromise(() => around(boundService(weaver, woven, self), new WovenCall(woven, self as object, args))),
+    });
+    const woven: WovenFunction = { prototype: target, key, original, wrapper };
+    copyMethodMetadata(original, wrapper);
+    descriptor.value = wrapper;
+
+    openForInjection(target, weaver.token);
+    Inject(weaver.token)(target, injectionKey(weaver.token));
+    noteWovenMethod(target, { weaver, key, declaredBy: target.constructor as Class });
+  };
+}
+
+function methodToWeave(weaver: Weaver<never>, target: object, key: unknown, descriptor: unknown): AnyMethod {
+  const refuse = (why: string): SluiceError =>
+    new SluiceError('SLUICE_BAD_DECORATION', `${weaver.decorator} on ${where(target, key)}: ${why}`);
+
+  if (typeof key === 'object' && key !== null) {
+    throw refuse("compile with TypeScript's experimentalDecorators, as Nest does");
+  }
+  if (typeof target === 'function') {
+    throw refuse(
+      key === undefined
+        ? 'it decorates methods, not classes'
+        : 'a static method has no object to inject a service into; make it a method of a provider',
+    );
+  }
+  const value: unknown = (descriptor as PropertyDescriptor | undefined)?.value;
+  if (typeof value !== 'function') throw refuse('it decorates methods, not properties or accessors');
+  if (/Generator/.test(Object.prototype.toString.call(value))) {
+    throw refuse('a generator returns before its body ran; it decorates async methods');
+  }
+  return value as AnyMethod;
+}
+
+function where(target: object, key: unknown): string {
+  const owner = typeof target === 'function' ? target.name : nameOfClass(target);
+  return typeof key === 'string' || typeof key === 'symbol' ? `${owner}.${String(key)}` : owner;
+}
+
+/** The genuine service bound to the object, or an error: a body must never run unprotected. */
+function boundService<S extends object>(weaver: Weaver<S>, woven: WovenFunction, self: unknown): S {
+  const { token } = weaver;
+  if (typeof self !== 'object' || self === null) {
+    throw notBound(weaver, woven, woven.prototype, 'it was called without its object; call it as a method, or bind it');
+  }
+  const service = serviceOf(self, token);
+  if (isService(service, token)) return service as S;
+  throw notBound(
+    weaver,
+    woven,
+    self,
+    service === undefined
+      ? `its object has no '${token}' service. Let Nest provide it in an app that imports SluiceModule ` +
+          '(in tests: SluiceTestingModule) and was initialised; an object that you made yourself needs bindSluice(object)'
+      : `what stands in for its '${token}' service is not one (a mock, as useMocker puts there?). ` +
+          'Import SluiceTestingModule, which needs no Redis',
+  );
+}
+
+function notBound(weaver: Weaver<never>, woven: WovenFunction, object: object, why: string): SluiceError {
+  return new SluiceError('SLUICE_NOT_BOUND', `${where(object, woven.key)} (${weaver.decorator}) did not run: ${why}.`);
+}
