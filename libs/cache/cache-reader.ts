@@ -1,17 +1,18 @@
 import { BriefMap, type Clock, type Random } from '../redis/index.js';
 import type { CacheStore } from './store/cache.store.js';
 import { Flight } from './loading/flight.js';
-import type { Airspace, Grant, Order } from './loading/load-lease.js';
-import { HotKeys } from './store/recently-seen.js';
+import type { LoadLease } from './loading/load-lease.js';
+import type { ReadContext, ReadRequest } from './loading/read-context.js';
+import { RecentlySeen } from './store/recently-seen.js';
 import type { Loader } from './loading/loader-run.js';
 import type { LocalTier } from './local/local-tier.js';
-import { LoopTurn } from './loading/event-loop-turn.js';
-import { Turns } from './loading/local-load-limiter.js';
-import type { WakeUps } from './loading/push-router.js';
+import { EventLoopTurn } from './loading/event-loop-turn.js';
+import { LocalLoadLimiter } from './loading/local-load-limiter.js';
+import type { PushRouter } from './loading/push-router.js';
 
-export interface ReaderOptions {
+export interface CacheReaderOptions {
   store: CacheStore;
-  wakeUps: WakeUps;
+  pushRouter: PushRouter;
   local: LocalTier | undefined;
   clock: Clock;
   random: Random;
@@ -19,28 +20,28 @@ export interface ReaderOptions {
 }
 
 /** The reads of one process: callers of one key share one flight. */
-export class Reader {
+export class CacheReader {
   /** By entry, the one that was started last. */
   readonly #flights = new BriefMap<string, Flight>();
-  readonly #airspace;
+  readonly #context;
   readonly #leave = (flight: Flight): void => {
-    if (this.#flights.get(flight.order.entry) === flight) this.#flights.delete(flight.order.entry);
+    if (this.#flights.get(flight.request.entry) === flight) this.#flights.delete(flight.request.entry);
   };
 
-  constructor(options: ReaderOptions) {
-    this.#airspace = {
+  constructor(options: CacheReaderOptions) {
+    this.#context = {
       ...options,
-      grants: new BriefMap<string, Grant>(),
-      hotKeys: new HotKeys(),
-      turn: new LoopTurn(),
-      turns: new Turns(),
+      loadLeases: new BriefMap<string, LoadLease>(),
+      recentlySeen: new RecentlySeen(),
+      turn: new EventLoopTurn(),
+      loadLimiter: new LocalLoadLimiter(),
       closed: false,
     };
   }
 
   /** For who reads otherwise. */
-  get airspace(): Airspace {
-    return this.#airspace;
+  get context(): ReadContext {
+    return this.#context;
   }
 
   /**
@@ -49,25 +50,25 @@ export class Reader {
    * Whoever joins a load that runs already, and then learns that it was, or may have been, overtaken by an invalidation, may
    * have called after that and asks again. Any load found or made then began after its call, so its value will do: two flights at most.
    */
-  async read(order: Order, loader: Loader<unknown>): Promise<unknown> {
+  async read(request: ReadRequest, loader: Loader<unknown>): Promise<unknown> {
     for (let again = false; ; again = true) {
-      const found = this.#find(order);
+      const found = this.#find(request);
       const joinedLate = found?.late === true && !again;
       if (found) {
-        order.meter.coalesced(order.key);
-        order.onWait?.();
+        request.meter.coalesced(request.key);
+        request.onWait?.();
       }
-      const flight = found ?? this.#start(order, loader);
-      if (again) flight.insist();
-      const landing = await flight.landing;
-      if (landing.kind === 'value' || (landing.kind === 'overtaken' && !joinedLate)) return landing.copies.take();
+      const flight = found ?? this.#start(request, loader);
+      if (again) flight.loadToCompletion();
+      const outcome = await flight.outcome;
+      if (outcome.kind === 'value' || (outcome.kind === 'superseded' && !joinedLate)) return outcome.copies.take();
     }
   }
 
   /** Nobody joins what runs for this entry any more: its value is about to change. */
   forget(entry: string): void {
     this.#flights.delete(entry);
-    this.#airspace.hotKeys.delete(entry);
+    this.#context.recentlySeen.delete(entry);
   }
 
   /**
@@ -75,8 +76,8 @@ export class Reader {
    * load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
    */
   forgetTagged(tags?: readonly string[]): void {
-    for (const [entry, { order, loading }] of this.#flights.entries()) {
-      const { options } = order;
+    for (const [entry, { request, loading }] of this.#flights.entries()) {
+      const { options } = request;
       const named = tags === undefined || options.resultTags !== undefined;
       if (named || !loading || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
     }
@@ -84,26 +85,26 @@ export class Reader {
 
   /** Has running loads with one of these tags (without any: all) find out whether they are void; their loaders are told. */
   doubt(tags?: readonly string[]): void {
-    for (const [, grant] of this.#airspace.grants.entries()) grant.doubt(tags);
+    for (const [, grant] of this.#context.loadLeases.entries()) grant.revalidate(tags);
   }
 
   /** Leases are given back, so that others load at once; whoever waits goes to the source. */
   async close(): Promise<void> {
-    this.#airspace.closed = true;
-    const grants = this.#airspace.grants.entries();
-    this.#airspace.wakeUps.wakeAll();
-    await Promise.all(grants.map(([, grant]) => grant.giveBack()));
+    this.#context.closed = true;
+    const loadLeases = this.#context.loadLeases.entries();
+    this.#context.pushRouter.wakeAll();
+    await Promise.all(loadLeases.map(([, grant]) => grant.detach()));
   }
 
   // No await between a look into the map and the insertion: two callers of one turn must find one another.
-  #find({ entry, options }: Order): Flight | undefined {
+  #find({ entry, options }: ReadRequest): Flight | undefined {
     const flight = this.#flights.get(entry);
     return flight?.joinable(options.consistency === 'strict') ? flight : undefined;
   }
 
-  #start(order: Order, loader: Loader<unknown>): Flight {
-    const flight = new Flight(this.#airspace, order, loader, this.#leave);
-    this.#flights.set(order.entry, flight);
+  #start(request: ReadRequest, loader: Loader<unknown>): Flight {
+    const flight = new Flight(this.#context, request, loader, this.#leave);
+    this.#flights.set(request.entry, flight);
     return flight;
   }
 }

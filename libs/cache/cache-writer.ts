@@ -1,18 +1,18 @@
 import type { CacheStore, NewValue } from './store/cache.store.js';
 import type { LocalTier } from './local/local-tier.js';
-import type { Reader } from './cache-reader.js';
+import type { CacheReader } from './cache-reader.js';
 
 /**
  * What changes the cache on a user's order, and what this process forgets by it: before the change, and again once it is known. A
  * read that was on its way meanwhile may have got what was there before, and whoever asks after the acknowledgement must find nothing
  * of it in this process.
  */
-export class Changes {
+export class CacheWriter {
   readonly #store: CacheStore;
-  readonly #reader: Reader;
+  readonly #reader: CacheReader;
   readonly #local: LocalTier | undefined;
 
-  constructor(store: CacheStore, reader: Reader, local: LocalTier | undefined) {
+  constructor(store: CacheStore, reader: CacheReader, local: LocalTier | undefined) {
     this.#store = store;
     this.#reader = reader;
     this.#local = local;

@@ -18,18 +18,18 @@ import {
 import { loadOptions, ttlOf, type Layer, type LoadOptions } from './load-options.js';
 import { CacheStore } from './store/cache.store.js';
 import { loadMany, type BatchLoader } from './loading/batch-load.js';
-import { Changes } from './cache-writer.js';
+import { CacheWriter } from './cache-writer.js';
 import { Meters, type CacheStats, type Meter } from './observe/cache.stats.js';
 import { decode, encode } from './codec/codec.js';
 import { DefaultKeys } from './keys/default-keys.js';
 import { RawCache } from './cache.raw.js';
-import type { Order } from './loading/load-lease.js';
+import type { ReadRequest } from './loading/read-context.js';
 import type { Loader } from './loading/loader-run.js';
 import { LocalTier, type Kept } from './local/local-tier.js';
-import { Reader } from './cache-reader.js';
+import { CacheReader } from './cache-reader.js';
 import type { StoredValue } from './store/stored-value.js';
 import { encodeTags } from './store/tags.js';
-import { WakeUps } from './loading/push-router.js';
+import { PushRouter } from './loading/push-router.js';
 import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './loading/warm.js';
 
 /** Nest provider token of {@link CacheService}. */
@@ -49,8 +49,8 @@ export class CacheService implements OnApplicationBootstrap {
   readonly #options: ResolvedCacheOptions;
   readonly #moduleWide: LoadOptions;
   readonly #store: CacheStore;
-  readonly #reader: Reader;
-  readonly #changes: Changes;
+  readonly #reader: CacheReader;
+  readonly #changes: CacheWriter;
   readonly #local: LocalTier | undefined;
   readonly #meters = new Meters();
   readonly #random = Math.random;
@@ -68,7 +68,7 @@ export class CacheService implements OnApplicationBootstrap {
     this.raw = new RawCache(() => connections.get(this.#options.connection), keyspace, clock);
     this.#store =
       store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options, clock);
-    const wakeUps = new WakeUps(this.#store.inbox, clock);
+    const pushRouter = new PushRouter(this.#store.inbox, clock);
     const report = (error: unknown, what: string): void => {
       connections.logger.warn(`${what}: ${String(error)}`);
     };
@@ -79,8 +79,15 @@ export class CacheService implements OnApplicationBootstrap {
       this.#reader.doubt(tags);
     };
     this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track, onGone });
-    this.#reader = new Reader({ store: this.#store, wakeUps, local: this.#local, clock, random: this.#random, report });
-    this.#changes = new Changes(this.#store, this.#reader, this.#local);
+    this.#reader = new CacheReader({
+      store: this.#store,
+      pushRouter,
+      local: this.#local,
+      clock,
+      random: this.#random,
+      report,
+    });
+    this.#changes = new CacheWriter(this.#store, this.#reader, this.#local);
     shutdown.onClose(() => this.#reader.close());
   }
 
@@ -103,8 +110,8 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoad');
     const found = this.#readLocal(key, options ?? this.#moduleWide, meter);
     if (found) return found.value as T;
-    const order = orderOf(key, this.#resolve('getOrLoad options', options), meter);
-    return (await this.#reader.read(order, loader)) as T;
+    const request = orderOf(key, this.#resolve('getOrLoad options', options), meter);
+    return (await this.#reader.read(request, loader)) as T;
   }
 
   /** {@link getOrLoad} with options that were checked before, on behalf of a decorated method. */
@@ -189,8 +196,8 @@ export class CacheService implements OnApplicationBootstrap {
    */
   async lease<T>(key: string, options?: LeaseOptions<NoInfer<T>>): Promise<CacheLease<T>> {
     const layer = options === undefined ? {} : resolveLeaseLayer('lease options', options);
-    const order = orderOf(key, loadOptions(this.#options.loads, layer), this.#meters.of('lease'));
-    return takeLease<T>(this.#reader.airspace, order);
+    const request = orderOf(key, loadOptions(this.#options.loads, layer), this.#meters.of('lease'));
+    return takeLease<T>(this.#reader.context, request);
   }
 
   /** The value of a key, `undefined` if there is none that is fresh, or no Redis that answers. */
@@ -315,6 +322,6 @@ export class CacheService implements OnApplicationBootstrap {
   }
 }
 
-function orderOf(key: string, options: LoadOptions, meter: Meter, onWait?: () => void): Order {
+function orderOf(key: string, options: LoadOptions, meter: Meter, onWait?: () => void): ReadRequest {
   return { key, entry: entryOf(checkKey(key), options.version), options, meter, onWait };
 }

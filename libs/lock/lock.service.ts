@@ -7,9 +7,9 @@ import { FencedKeys } from './fenced-keys.js';
 import { LockEvents } from './observe/lock.events.js';
 import type { LockHolder, LockInspection } from './lock.inspection.js';
 import { inspectionOf } from './observe/inspection-of.js';
-import { KnownLocks } from './store/lock-key-cache.js';
+import { LockKeyCache } from './store/lock-key-cache.js';
 import { lockKeys } from './store/lock.keys.js';
-import { LockKeeper } from './acquiring/lock-manager.js';
+import { LockManager } from './acquiring/lock-manager.js';
 import { LockTimeoutError } from './lock.errors.js';
 import {
   resolveAcquire,
@@ -47,11 +47,11 @@ export class LockService {
   readonly fenced: FencedKeys;
   readonly #options: ResolvedLockOptions;
   readonly #keyspace: Keyspace;
-  readonly #known: KnownLocks;
+  readonly #known: LockKeyCache;
   readonly #noncePrefix: string;
   readonly #store: LockStore;
   readonly #events: LockEvents;
-  readonly #keeper: LockKeeper;
+  readonly #keeper: LockManager;
   readonly #cronJobs: CronJobs;
   #acquisitions = 0;
 
@@ -64,7 +64,7 @@ export class LockService {
     const { keyspace, clock, processId, logger, shutdown } = connections;
     this.#options = resolveLockOptions(options);
     this.#keyspace = keyspace;
-    this.#known = new KnownLocks(keyspace);
+    this.#known = new LockKeyCache(keyspace);
     // The random part tells two services of one process apart.
     this.#noncePrefix = noncePrefix(processId, randomBytes(4).toString('hex'));
     this.#cronJobs = cronJobs;
@@ -72,7 +72,7 @@ export class LockService {
     this.#events = new LockEvents((message) => {
       logger.warn(message);
     });
-    const keeper = new LockKeeper(clock, this.#store, this.#events, (error, name) => {
+    const keeper = new LockManager(clock, this.#store, this.#events, (error, name) => {
       logger.error(`${name}: ${String(error)}`);
     });
     this.#keeper = keeper;

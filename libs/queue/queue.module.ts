@@ -1,6 +1,6 @@
 import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
-import { REDIS_CONNECTIONS, goDownFirst, type RedisConnections } from '../redis/index.js';
+import { REDIS_CONNECTIONS, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
 import { HandlerCalls } from './handlers/handler-calls.js';
 import { HandlerRegistry, QUEUE_OPTIONS } from './handlers/handler.registry.js';
 import { QueueConsumers } from './worker/queue.consumers.js';
@@ -58,7 +58,7 @@ export class SluiceQueueModule implements OnModuleDestroy {
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     this.#connections = connections;
-    goDownFirst(modules, SluiceQueueModule);
+    destroyModuleFirst(modules, SluiceQueueModule);
   }
 
   onModuleDestroy(): Promise<void> {

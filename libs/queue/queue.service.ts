@@ -43,7 +43,7 @@ export class QueueService {
   ) {
     const { keyspace, clock, shutdown } = connections;
     const connection = connections.get(settings.connection);
-    connection.keeps('tasks');
+    connection.requireNoEviction('tasks');
     const inboxes = connection.inbox.prefix;
     this.#connections = connections;
     this.#settings = settings;

@@ -8,6 +8,6 @@ import type { ModulesContainer } from '@nestjs/core';
  * after all is constructed; the root's own is the smallest there is. A Nest without distances (11 and 12 have them)
  * would keep to the order of imports.
  */
-export function goDownFirst(modules: ModulesContainer, moduleClass: object): void {
+export function destroyModuleFirst(modules: ModulesContainer, moduleClass: object): void {
   for (const module of modules.values()) if (module.metatype === moduleClass) module.distance = -1;
 }

@@ -3,7 +3,7 @@ import { ModulesContainer } from '@nestjs/core';
 import { SluiceCacheModule } from '../cache/index.js';
 import { SluiceLockModule } from '../lock/index.js';
 import { SluiceQueueModule } from '../queue/index.js';
-import { REDIS_CONNECTIONS, SluiceRedisModule, goDownFirst, type RedisConnections } from '../redis/index.js';
+import { REDIS_CONNECTIONS, SluiceRedisModule, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
 import { SluiceError, badOption, flag, resolveOptions } from '../weave/index.js';
 import { SLUICE_OPTIONS, SluiceOptionsModule, type ASYNC_OPTIONS_TYPE } from './sluice-options.module.js';
 import type { SluiceOptions } from './sluice.options.js';
@@ -40,7 +40,7 @@ export class SluiceModule implements OnModuleDestroy {
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     this.#connections = connections;
-    goDownFirst(modules, SluiceModule);
+    destroyModuleFirst(modules, SluiceModule);
   }
 
   /** @throws SluiceError `SLUICE_BAD_OPTION` (naming the option), `SLUICE_REDIS_UNREACHABLE`, at boot */

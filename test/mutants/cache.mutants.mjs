@@ -102,14 +102,14 @@ export default [
   {
     ...flight,
     name: 'a load begins whose grant was voided on its way',
-    find: 'if (!request.voided && !tooLate)',
+    find: 'if (!ticket.voided && !tooLate)',
     replace: 'if (!tooLate)',
   },
   {
     ...flight,
     name: 'a load begins whose lease has passed before the grant was read',
-    find: 'if (!request.voided && !tooLate)',
-    replace: 'if (!request.voided)',
+    find: 'if (!ticket.voided && !tooLate)',
+    replace: 'if (!ticket.voided)',
   },
   { ...flight, name: 'a wait may be joined however old', find: '<= JOINABLE_MS', replace: '<= Infinity' },
   {
@@ -133,15 +133,15 @@ export default [
   {
     ...flight,
     name: 'broken bytes stay',
-    find: 'await this.#airspace.store.discard(this.order.entry);',
+    find: 'await this.#context.store.discard(this.request.entry);',
     replace: '',
   },
   { ...reader, name: 'who joins late takes what was overtaken', find: '&& !joinedLate', replace: '' },
   {
     ...reader,
     name: 'the invalidating process goes on with its load',
-    find: '    this.#flights.delete(entry);\n    this.#airspace',
-    replace: '    this.#airspace',
+    find: '    this.#flights.delete(entry);\n    this.#context',
+    replace: '    this.#context',
   },
   { ...reader, name: 'a tag spares flights that do not know of it', specs: tags, find: '!loading || ', replace: '' },
   {
@@ -158,7 +158,7 @@ export default [
     find: 'version === undefined ? {} : { version };\n  const pending',
     replace: '{};\n  const pending',
   },
-  { ...reader, name: 'a shutdown keeps its leases', find: 'grant.giveBack()', replace: 'grant.end(Promise.resolve())' },
+  { ...reader, name: 'a shutdown keeps its leases', find: 'grant.detach()', replace: 'grant.end(Promise.resolve())' },
   {
     name: 'a late grant is kept',
     file: 'libs/cache/store/lease-releases.ts',
@@ -221,19 +221,19 @@ export default [
   {
     ...holdings,
     name: 'nothing is given back with a new connection',
-    find: 'void this.#giveBacks.retry()',
+    find: 'void this.#releaseRetries.retry()',
     replace: '{}',
   },
   {
     ...holdings,
     name: 'a lease whose grant nobody read is kept',
-    find: 'this.#giveBacks.later(leaseOf(token), (late) => this.#release(entry, token, late));',
+    find: 'this.#releaseRetries.later(leaseOf(token), (late) => this.#release(entry, token, late));',
     replace: '',
   },
   {
     ...holdings,
     name: 'a slot whose grant nobody read is kept',
-    find: 'if (limit > 0) this.#giveBacks.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));',
+    find: 'if (limit > 0) this.#releaseRetries.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));',
     replace: '',
   },
   {
@@ -242,7 +242,12 @@ export default [
     find: "(granted || answer.kind === 'full')",
     replace: 'granted',
   },
-  { ...holdings, name: 'who goes on alone stays queued', find: '} else if (woken) {', replace: '} else if (false) {' },
+  {
+    ...holdings,
+    name: 'who goes on alone stays queued',
+    find: '} else if (retryForSlot) {',
+    replace: '} else if (false) {',
+  },
   {
     name: 'who waits no more stays queued',
     file: 'libs/cache/store/scripts/leave-slot.script.ts',
@@ -478,7 +483,7 @@ export default [
     name: 'looks that failed wait for ever',
     file: 'libs/cache/store/get-batcher.ts',
     specs: looks,
-    find: 'for (const { reject } of this.#looks) reject(error);',
+    find: 'for (const { reject } of this.#gets) reject(error);',
     replace: 'void error;',
   },
   {
@@ -530,35 +535,35 @@ export default [
     ...ask,
     name: 'nothing is refreshed early',
     specs: freshness,
-    find: 'if lot * tonumber(loadMs) < left then',
+    find: 'if earlyRefreshDraw * tonumber(loadMs) < left then',
     replace: 'if true then',
   },
   {
     ...ask,
     name: 'nobody waits for a refresh',
     specs: freshness,
-    find: '(kind and patient == 0)',
+    find: '(kind and waitForRefresh == 0)',
     replace: 'kind',
   },
   {
     ...flight,
     name: 'a refresh is not awaited',
     specs: freshness,
-    find: "kind === 'hit' || this.order.options.softTimeoutMs === 0",
+    find: "kind === 'hit' || this.request.options.softTimeoutMs === 0",
     replace: 'true',
   },
   {
     ...flight,
     name: 'who joined late takes the stale value',
     specs: freshness,
-    find: "return { kind: 'overtaken', copies: found.copies };",
+    find: "return { kind: 'superseded', copies: found.copies };",
     replace: 'return found;',
   },
   {
     ...flight,
     name: 'strict joins what began before',
     specs: freshness,
-    find: 'strict ? this.#turn === this.#airspace.turn.number : ',
+    find: 'strict ? this.#turn === this.#context.turn.number : ',
     replace: '',
   },
   {
@@ -582,7 +587,7 @@ export default [
     ...ask,
     name: 'who comes later overtakes',
     specs: limit,
-    find: 'if woken == 0 and free > 0 and wakeQueued(free) == 1 then free = 0 end',
+    find: 'if retryForSlot == 0 and free > 0 and wakeQueued(free) == 1 then free = 0 end',
     replace: '',
   },
   {
@@ -603,14 +608,14 @@ export default [
     ...flight,
     name: 'without Redis a source takes any number',
     specs: limit,
-    find: 'await turns.wait(options);',
-    replace: 'turns.enter(options);',
+    find: 'await loadLimiter.wait(options);',
+    replace: 'loadLimiter.enter(options);',
   },
   {
     ...flight,
     name: 'what began under a lease does not count without Redis',
     specs: limit,
-    find: 'turns.enter(this.order.options);',
+    find: 'loadLimiter.enter(this.request.options);',
     replace: '',
   },
   {
@@ -661,7 +666,7 @@ export default [
     ...flight,
     name: 'who wants the error gets the source',
     specs: ['libs/cache/store/circuit-breaker.spec'],
-    find: "if (this.order.options.onBackendDown === 'throw') throw error;",
+    find: "if (this.request.options.onBackendDown === 'throw') throw error;",
     replace: '',
   },
   {
@@ -805,7 +810,7 @@ export default [
     name: 'a batch waits for a slot that it holds itself',
     file: 'libs/cache/loading/flight.ts',
     specs: ['libs/cache/loading/batch-load.spec'],
-    find: '    this.#queued = true;\n    this.order.onWait?.();',
+    find: '    this.#queued = true;\n    this.request.onWait?.();',
     replace: '        this.#queued = true;',
   },
   {
@@ -840,8 +845,8 @@ export default [
     name: 'what cannot be revived is stored',
     file: 'libs/cache/loading/load-lease.ts',
     specs: ['libs/cache/cache'],
-    find: 'options.revive && new Copies(text, options.revive)',
-    replace: 'undefined as Copies | undefined',
+    find: 'options.revive && new DecodedCopies(text, options.revive)',
+    replace: 'undefined as DecodedCopies | undefined',
   },
   {
     name: 'of several requests of one process only the last is told',

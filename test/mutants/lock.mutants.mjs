@@ -137,14 +137,14 @@ export default [
     ...waiting,
     name: 'a grant for nobody is kept',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (!this.#held.has(identity.nonce)) this.#giveBack.add(identity, ttlMs);',
+    find: 'if (!this.#held.has(identity.nonce)) this.#releaseRetries.add(identity, ttlMs);',
     replace: '',
   },
   {
     ...outage,
     name: 'a release that failed is forgotten',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);',
+    find: 'if (isTransient(error)) this.#releaseRetries.add(request, ttlMs, minHoldMs);',
     replace: '',
   },
   {
@@ -158,7 +158,7 @@ export default [
     ...waiting,
     name: 'what a late heartbeat was granted is kept',
     file: 'libs/lock/acquiring/waiting-room.ts',
-    find: 'if (!waiter.waiting) this.#told.unwanted(waiter.request, waiter.request.ttlMs);\n    else',
+    find: 'if (!waiter.waiting) this.#listener.unwanted(waiter.request, waiter.request.ttlMs);\n    else',
     replace: 'if (!waiter.waiting) return;\n    else',
   },
   {
@@ -240,7 +240,7 @@ export default [
     ...operating,
     name: 'a forced release that is told early is forgotten',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();',
+    find: 'if (this.#earlyForceReleases.has(request.nonce, lock.fencingToken)) lock.forced();',
     replace: '',
   },
   {
@@ -368,7 +368,7 @@ export default [
     ...operating,
     name: 'locks do not mind eviction',
     file: 'libs/lock/store/lock.store.ts',
-    find: "connection.keeps('locks');",
+    find: "connection.requireNoEviction('locks');",
     replace: '',
   },
   {
@@ -508,7 +508,7 @@ export default [
     ...races,
     name: 'what goes back takes a lock that is held since',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'this.#giveBack.keep(nonce);',
+    find: 'this.#releaseRetries.keep(nonce);',
     replace: '',
   },
   {

@@ -131,7 +131,7 @@ export default [
   {
     ...worker,
     name: 'tasks start without a lease',
-    find: 'if (this.suspect || !this.lease.held || this.lease.paused) return;',
+    find: 'if (this.leaseDoubtful || !this.lease.held || this.lease.paused) return;',
     replace: '',
     specs: byHand,
   },
@@ -306,7 +306,7 @@ export default [
   {
     file: 'libs/queue/worker/retry-policy.ts',
     name: 'what the schema refuses is tried again',
-    find: "if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { fate: 'dead', retryCount, reason: 'bad-payload' };",
+    find: "if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { kind: 'dead', retryCount, reason: 'bad-payload' };",
     replace: '',
     specs: ['libs/queue/task/standard-schema'],
   },
@@ -374,8 +374,8 @@ export default [
   {
     ...verdict,
     name: 'snoozing costs an attempt',
-    find: "fate: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs",
-    replace: "fate: 'again', retryCount: retryCount + 1, delayMs: (thrown as SnoozeTask).delayMs",
+    find: "kind: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs",
+    replace: "kind: 'again', retryCount: retryCount + 1, delayMs: (thrown as SnoozeTask).delayMs",
   },
   {
     ...verdict,
@@ -406,7 +406,7 @@ export default [
     ...worker,
     name: 'what waits behind slow tasks is never given back',
     specs: consuming,
-    find: 'return this.#atHand.splice(this.slots.pace.prefetch);',
+    find: 'return this.#prefetched.splice(this.slots.adaptive.prefetch);',
     replace: 'return [];',
   },
   {
@@ -494,8 +494,8 @@ export default [
   {
     file: 'libs/queue/worker/loops/janitor.ts',
     name: 'the retries of a group are nobody’s',
-    find: 'retries.wanted = true',
-    replace: 'retries.wanted = false',
+    find: 'retries.needed = true',
+    replace: 'retries.needed = false',
     specs: ['libs/queue/worker/groups'],
   },
   {
@@ -508,7 +508,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'what several groups are done with waits for a lease',
-    find: 'auditing || (sweeping && this.#untidy.has(worker))',
+    find: 'auditing || (sweeping && this.#needsCleaning.has(worker))',
     replace: 'false',
     specs: ['libs/queue/worker/groups'],
   },
@@ -522,7 +522,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'what a dead socket was handed waits for a lease',
-    find: 'upkeep.reconnected(killed);',
+    find: 'maintenance.reconnected(killed);',
     replace: '',
     specs: recovery,
   },
@@ -582,15 +582,15 @@ export default [
   {
     file: 'libs/queue/queue.service.ts',
     name: 'nobody looks whether tasks may be evicted',
-    find: "connection.keeps('tasks');",
+    find: "connection.requireNoEviction('tasks');",
     replace: '',
     specs: ['libs/queue/worker/healing'],
   },
   {
     ...worker,
     name: 'what was offered to others stays at hand through a pause',
-    find: 'else this.#atHand.push(delivery);\n    }\n    this.#startOrHandBack();',
-    replace: 'else this.#atHand.push(delivery);\n    }\n    this.pump();',
+    find: 'else this.#prefetched.push(delivery);\n    }\n    this.#startOrHandBack();',
+    replace: 'else this.#prefetched.push(delivery);\n    }\n    this.pump();',
     specs: byHand,
   },
   {
@@ -666,7 +666,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'what is beyond the credit stays pending with a process that does not know it',
-    find: 'if (beyond.length > 0) void upkeep.giveBack(worker, beyond);',
+    find: 'if (beyond.length > 0) void maintenance.giveBack(worker, beyond);',
     replace: '',
     specs: groups,
   },
@@ -720,7 +720,7 @@ export default [
     name: 'what a sweep had no room for waits for the next one',
     file: 'libs/queue/worker/loops/maintenance.ts',
     specs: pause,
-    find: 'return this.#short.has(worker) && worker.readable;',
-    replace: 'return this.#short.has(worker) && worker.waiting < 0;',
+    find: 'return this.#capped.has(worker) && worker.readable;',
+    replace: 'return this.#capped.has(worker) && worker.waiting < 0;',
   },
 ];

@@ -2,7 +2,7 @@
  * Tells the turns of the event loop apart, for what must happen in one of them: within a turn, nothing that another process did
  * can become known.
  */
-export class LoopTurn {
+export class EventLoopTurn {
   #number = 0;
   #ends = false;
 

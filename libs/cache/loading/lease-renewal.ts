@@ -1,6 +1,6 @@
 import type { CancelTimer, Clock } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
-import type { Request } from './push-router.js';
+import type { WaitTicket } from './push-router.js';
 
 /**
  * The right to load a key, renewed at a third of its length until it ends.
@@ -9,22 +9,22 @@ import type { Request } from './push-router.js';
  * invalidated; a pause of this process; a push that did not arrive). A Redis that does not answer proves nothing, the load goes on,
  * and its fill is fenced.
  */
-export class Lease {
+export class LeaseRenewal {
   readonly #store: CacheStore;
   readonly #clock: Clock;
   readonly #entry: string;
-  readonly #request: Request;
+  readonly #ticket: WaitTicket;
   #cancel: CancelTimer | undefined;
   #renewing = false;
   /** Counts what it was to be checked for. */
   #doubts = 0;
   #ended = false;
 
-  constructor(store: CacheStore, clock: Clock, entry: string, request: Request) {
+  constructor(store: CacheStore, clock: Clock, entry: string, ticket: WaitTicket) {
     this.#store = store;
     this.#clock = clock;
     this.#entry = entry;
-    this.#request = request;
+    this.#ticket = ticket;
     this.#renewSoon();
   }
 
@@ -35,9 +35,9 @@ export class Lease {
   }
 
   /** On the way out: whoever waits for this load may load itself. This one goes on, for its callers alone. */
-  async giveBack(): Promise<void> {
+  async release(): Promise<void> {
     this.end();
-    await this.#store.release(this.#entry, this.#request.token).catch(() => {});
+    await this.#store.release(this.#entry, this.#ticket.token).catch(() => {});
   }
 
   /** Renews at once, to learn whether it is lost by now. However often it is called, one renewal is on its way. */
@@ -56,10 +56,10 @@ export class Lease {
   async #renew(): Promise<void> {
     this.#renewing = true;
     const doubts = this.#doubts;
-    const mine = await this.#store.renew(this.#entry, this.#request.token).catch(() => undefined);
+    const mine = await this.#store.renew(this.#entry, this.#ticket.token).catch(() => undefined);
     this.#renewing = false;
     if (this.#ended) return;
-    if (mine === false) this.#request.void();
+    if (mine === false) this.#ticket.invalidate();
     else if (this.#doubts > doubts) this.check();
     else this.#renewSoon();
   }

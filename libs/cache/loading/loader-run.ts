@@ -32,7 +32,7 @@ class Context implements LoaderContext {
 }
 
 /** One run of a loader, within its time. */
-export class Load {
+export class LoaderRun {
   readonly #controller = new AbortController();
   #timedOut = false;
   #aborted = false;

@@ -1,11 +1,12 @@
 import { SluiceError } from '../../weave/index.js';
 import { CacheLoaderTimeoutError, noted } from '../cache.errors.js';
 import { keepOf } from '../load-options.js';
-import { Copies } from '../local/decoded-copies.js';
-import { Grant, type Airspace, type Order } from './load-lease.js';
+import { DecodedCopies } from '../local/decoded-copies.js';
+import { LoadLease } from './load-lease.js';
+import type { ReadContext, ReadRequest } from './read-context.js';
 import type { Answer } from '../store/scripts/ask.script.js';
 import { parseStored, type StoredValue } from '../store/stored-value.js';
-import type { Request } from './push-router.js';
+import type { WaitTicket } from './push-router.js';
 
 /** What `CacheService.lease` found: a value, the right to load it, or somebody else who does. */
 export type CacheLease<T> = (
@@ -39,21 +40,21 @@ export interface LeasedLoad<T> {
 }
 
 /** A load by hand. */
-class HandLoad<T> implements LeasedLoad<T>, AsyncDisposable {
+class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   readonly state = 'load';
   readonly #controller = new AbortController();
-  readonly #grant: Grant | undefined;
+  readonly #grant: LoadLease | undefined;
   readonly #cancel: () => void;
   #ended = false;
 
-  constructor(airspace: Airspace, order: Order, request: Request | undefined) {
+  constructor(context: ReadContext, request: ReadRequest, ticket: WaitTicket | undefined) {
     const lost = (): void => {
       this.#controller.abort(new SluiceError('SLUICE_CACHE_LEASE_LOST', 'what is loaded was invalidated meanwhile'));
     };
-    this.#grant = request && new Grant(airspace, order, request, lost);
-    const { loaderTimeoutMs } = order.options;
-    this.#cancel = airspace.clock.timer(loaderTimeoutMs, () => {
-      this.#controller.abort(new CacheLoaderTimeoutError(order.key, loaderTimeoutMs));
+    this.#grant = ticket && new LoadLease(context, request, ticket, lost);
+    const { loaderTimeoutMs } = request.options;
+    this.#cancel = context.clock.timer(loaderTimeoutMs, () => {
+      this.#controller.abort(new CacheLoaderTimeoutError(request.key, loaderTimeoutMs));
       this.#grant?.release();
       this.#end();
     });
@@ -93,93 +94,98 @@ class HandLoad<T> implements LeasedLoad<T>, AsyncDisposable {
 }
 
 /** Asks until the answer is one to act on, and says what it was. */
-export async function takeLease<T>(airspace: Airspace, order: Order): Promise<CacheLease<T>> {
-  const { store, wakeUps } = airspace;
+export async function takeLease<T>(context: ReadContext, request: ReadRequest): Promise<CacheLease<T>> {
+  const { store, pushRouter } = context;
   for (;;) {
-    const request = wakeUps.expect(store.newToken());
+    const ticket = pushRouter.expect(store.newToken());
     let answer: Answer | undefined;
     try {
-      answer = airspace.closed ? undefined : await ask(airspace, order, request);
+      answer = context.closed ? undefined : await ask(context, request, ticket);
     } catch (error) {
-      wakeUps.done(request);
-      if (order.options.onBackendDown === 'throw') throw error;
+      pushRouter.done(ticket);
+      if (request.options.onBackendDown === 'throw') throw error;
     }
-    const taken = await follow<T>(airspace, order, request, answer);
+    const taken = await follow<T>(context, request, ticket, answer);
     if (taken) return taken;
   }
 }
 
 async function follow<T>(
-  airspace: Airspace,
-  order: Order,
-  request: Request,
+  context: ReadContext,
+  request: ReadRequest,
+  ticket: WaitTicket,
   answer: Answer | undefined,
 ): Promise<CacheLease<T> | undefined> {
-  const { wakeUps, store } = airspace;
-  if (answer === undefined) return new HandLoad<T>(airspace, order, undefined);
+  const { pushRouter, store } = context;
+  if (answer === undefined) return new ManualLoad<T>(context, request, undefined);
   if (answer.kind === 'load' || ('then' in answer && answer.then === 'load')) {
     // Voided before the grant was read: a new lease is as good.
-    if (!request.voided) return new HandLoad<T>(airspace, order, request);
-    wakeUps.done(request);
+    if (!ticket.voided) return new ManualLoad<T>(context, request, ticket);
+    pushRouter.done(ticket);
     return undefined;
   }
   if (answer.kind === 'wait') {
-    const outcome = waitFor<T>(airspace, order, request, answer.remainingMs);
+    const outcome = waitFor<T>(context, request, ticket, answer.remainingMs);
     // Who does not wait after all is not bothered with how it ended.
     outcome.catch(() => {});
     return { state: 'wait', wait: () => outcome, ...NOTHING_HELD };
   }
-  wakeUps.done(request);
-  if (answer.kind === 'error') throw noted(order.key, answer.failure, answer.remainingMs);
+  pushRouter.done(ticket);
+  if (answer.kind === 'error') throw noted(request.key, answer.failure, answer.remainingMs);
   if (answer.kind === 'full') throw new Error('a question without a limit was answered by one');
-  const copies = copiesOf(answer.value, order);
+  const copies = copiesOf(answer.value, request);
   if (copies) return { state: 'hit', value: copies.take() as T, ...NOTHING_HELD };
-  await store.discard(order.entry);
+  await store.discard(request.entry);
   return undefined;
 }
 
 const NOTHING_HELD: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
 
-function ask({ store }: Airspace, { entry, options }: Order, { token }: Request): Promise<Answer> {
+function ask({ store }: ReadContext, { entry, options }: ReadRequest, { token }: WaitTicket): Promise<Answer> {
   return store.ask(entry, {
     token,
     tags: options.tags,
-    late: options.resultTags !== undefined,
+    hasResultTags: options.resultTags !== undefined,
     keepMs: keepOf(options),
     staleMs: options.staleMs,
-    patient: false,
-    lot: 0,
+    waitForRefresh: false,
+    earlyRefreshDraw: 0,
     source: '',
     limit: 0,
-    woken: false,
+    retryForSlot: false,
   });
 }
 
-async function waitFor<T>(airspace: Airspace, order: Order, request: Request, remainingMs: number): Promise<T> {
-  const { store, wakeUps } = airspace;
-  const news = await request.news(remainingMs + 1);
-  wakeUps.done(request);
-  if (news.verb === 'error') throw noted(order.key, news.failure);
-  const copies = news.verb === 'value' ? copiesOf(parseStored(news.text), order) : undefined;
+async function waitFor<T>(
+  context: ReadContext,
+  request: ReadRequest,
+  ticket: WaitTicket,
+  remainingMs: number,
+): Promise<T> {
+  const { store, pushRouter } = context;
+  const news = await ticket.news(remainingMs + 1);
+  pushRouter.done(ticket);
+  if (news.verb === 'error') throw noted(request.key, news.failure);
+  const copies = news.verb === 'value' ? copiesOf(parseStored(news.text), request) : undefined;
   if (copies) return copies.take() as T;
-  const next = wakeUps.expect(store.newToken());
-  const answer = await ask(airspace, order, next).catch((error: unknown) => {
-    wakeUps.done(next);
+  const next = pushRouter.expect(store.newToken());
+  const answer = await ask(context, request, next).catch((error: unknown) => {
+    pushRouter.done(next);
     throw error;
   });
-  if (answer.kind === 'wait') return waitFor(airspace, order, next, answer.remainingMs);
-  wakeUps.done(next);
+  if (answer.kind === 'wait') return waitFor(context, request, next, answer.remainingMs);
+  pushRouter.done(next);
   if (answer.kind === 'load' || ('then' in answer && answer.then === 'load'))
-    await store.release(order.entry, next.token);
-  if (answer.kind === 'error') throw noted(order.key, answer.failure, answer.remainingMs);
-  const found = 'value' in answer ? copiesOf(answer.value, order) : undefined;
+    await store.release(request.entry, next.token);
+  if (answer.kind === 'error') throw noted(request.key, answer.failure, answer.remainingMs);
+  const found = 'value' in answer ? copiesOf(answer.value, request) : undefined;
   if (found) return found.take() as T;
-  throw new SluiceError('SLUICE_CACHE_LEASE_FREE', `nobody loads '${order.key}' any more: call lease() again`);
+  throw new SluiceError('SLUICE_CACHE_LEASE_FREE', `nobody loads '${request.key}' any more: call lease() again`);
 }
 
-function copiesOf(value: StoredValue | undefined, { options }: Order): Copies | undefined {
+function copiesOf(value: StoredValue | undefined, { options }: ReadRequest): DecodedCopies | undefined {
   try {
-    return value && new Copies(value.text, options.revive);
+    return value && new DecodedCopies(value.text, options.revive);
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
-import type { Airspace, Order } from './load-lease.js';
-import type { Hot } from '../store/recently-seen.js';
+import type { ReadContext, ReadRequest } from './read-context.js';
+import type { SeenEntry } from '../store/recently-seen.js';
 import type { Kept } from '../local/local-tier.js';
 import type { StoredValue } from '../store/stored-value.js';
 
@@ -9,28 +9,28 @@ import type { StoredValue } from '../store/stored-value.js';
  *
  * @param lot of the early refresh
  */
-export async function glance(
-  airspace: Airspace,
-  order: Order,
-  hot: Hot,
-  lot: number,
+export async function readOptimistically(
+  context: ReadContext,
+  request: ReadRequest,
+  hot: SeenEntry,
+  earlyRefreshDraw: number,
 ): Promise<StoredValue | undefined> {
-  const { store, hotKeys } = airspace;
-  const { entry } = order;
-  const { value, leftMs } = await keeping(
-    airspace,
-    order,
-    () => store.glance(entry, hot),
-    (seen) => seen.value && kept(seen.value, seen.leftMs, lot),
+  const { store, recentlySeen } = context;
+  const { entry } = request;
+  const { value, leftMs } = await keepingLocally(
+    context,
+    request,
+    () => store.tryGet(entry, hot),
+    (seen) => seen.value && keptCopy(seen.value, seen.leftMs, earlyRefreshDraw),
   );
-  if (!value) hotKeys.delete(entry);
-  return value && lot * value.loadMs < leftMs ? value : undefined;
+  if (!value) recentlySeen.delete(entry);
+  return value && earlyRefreshDraw * value.loadMs < leftMs ? value : undefined;
 }
 
 /** Asks, and keeps in this process what is answered, if that is wanted. */
-export function keeping<T>(
-  { local }: Airspace,
-  { entry, options }: Order,
+export function keepingLocally<T>(
+  { local }: ReadContext,
+  { entry, options }: ReadRequest,
   ask: () => Promise<T>,
   found: (answer: T) => Kept | undefined,
 ): Promise<T> {
@@ -38,6 +38,6 @@ export function keeping<T>(
 }
 
 /** A copy lives until the early refresh would be due: then Redis is asked, which says whose turn it is. */
-export function kept(value: StoredValue, leftMs: number, lot: number): Kept {
-  return { value, leftMs: leftMs - lot * value.loadMs };
+export function keptCopy(value: StoredValue, leftMs: number, earlyRefreshDraw: number): Kept {
+  return { value, leftMs: leftMs - earlyRefreshDraw * value.loadMs };
 }

@@ -1,22 +1,22 @@
-import { BriefMap, Due, DueTimes, type Clock, type Inbox } from '../../redis/index.js';
+import { BriefMap, Deadline, DeadlineQueue, type Clock, type Inbox } from '../../redis/index.js';
 
 /** What a waiting request may hear: how the load it waits for ended, or that it should ask Redis again. */
-export type News =
+export type PushedOutcome =
   | { readonly verb: 'value'; readonly text: string }
   | { readonly verb: 'error'; readonly failure: string }
   | { readonly verb: 'again' };
 
-const AGAIN: News = { verb: 'again' };
+const AGAIN: PushedOutcome = { verb: 'again' };
 
 /** Hands the cache's inbox messages to the requests that they name. */
-export class WakeUps {
-  readonly #requests = new BriefMap<string, Request>();
+export class PushRouter {
+  readonly #requests = new BriefMap<string, WaitTicket>();
   readonly #clock: Clock;
-  readonly #times: DueTimes;
+  readonly #times: DeadlineQueue;
 
   constructor(inbox: Pick<Inbox, 'on' | 'onResync'>, clock: Clock) {
     this.#clock = clock;
-    this.#times = new DueTimes(clock);
+    this.#times = new DeadlineQueue(clock);
     inbox.on('cache:news', ([verb = '', tokens = '', payload = '']) => {
       this.#receive(verb, tokens, payload);
     });
@@ -27,20 +27,20 @@ export class WakeUps {
   }
 
   /** Call before the request is sent: a push may overtake the reply. End it with {@link done}. */
-  expect(token: string): Request {
-    const request = new Request(token, this.#clock, this.#times);
-    this.#requests.set(token, request);
-    return request;
+  expect(token: string): WaitTicket {
+    const ticket = new WaitTicket(token, this.#clock, this.#times);
+    this.#requests.set(token, ticket);
+    return ticket;
   }
 
   /** Nothing is expected for this request any more. */
-  done(request: Request): void {
-    this.#requests.delete(request.token);
+  done(ticket: WaitTicket): void {
+    this.#requests.delete(ticket.token);
   }
 
   /** Everybody who waits asks again. */
   wakeAll(): void {
-    for (const [, request] of this.#requests.entries()) request.hear(AGAIN);
+    for (const [, ticket] of this.#requests.entries()) ticket.hear(AGAIN);
   }
 
   #receive(verb: string, tokens: string, payload: string): void {
@@ -50,12 +50,12 @@ export class WakeUps {
   }
 
   #tell(token: string, verb: string, payload: string): void {
-    const request = this.#requests.get(token);
-    if (request === undefined) return;
-    if (verb === 'value') request.hear({ verb, text: payload });
-    else if (verb === 'error') request.hear({ verb, failure: payload });
-    else if (verb === 'again') request.hear(AGAIN);
-    else if (verb === 'void') request.void();
+    const ticket = this.#requests.get(token);
+    if (ticket === undefined) return;
+    if (verb === 'value') ticket.hear({ verb, text: payload });
+    else if (verb === 'error') ticket.hear({ verb, failure: payload });
+    else if (verb === 'again') ticket.hear(AGAIN);
+    else if (verb === 'void') ticket.invalidate();
   }
 }
 
@@ -63,19 +63,19 @@ export class WakeUps {
  * One question to Redis and what is pushed in answer to it. Its token is used for no other, so nothing that an earlier
  * question provoked can be taken for its answer.
  */
-export class Request extends Due {
+export class WaitTicket extends Deadline {
   readonly token: string;
   /** Called once when the lease that this request was granted is gone. */
   onVoid: (() => void) | undefined;
   /** A load that it was granted runs, and ends it. */
   loading = false;
   readonly #clock: Clock;
-  readonly #times: DueTimes;
+  readonly #times: DeadlineQueue;
   #voided = false;
-  #news: News | undefined;
-  #wake: ((news: News) => void) | undefined;
+  #news: PushedOutcome | undefined;
+  #wake: ((news: PushedOutcome) => void) | undefined;
 
-  constructor(token: string, clock: Clock, times: DueTimes) {
+  constructor(token: string, clock: Clock, times: DeadlineQueue) {
     super();
     this.token = token;
     this.#clock = clock;
@@ -87,7 +87,7 @@ export class Request extends Due {
     return this.#voided;
   }
 
-  void(): void {
+  invalidate(): void {
     if (this.#voided) return;
     this.#voided = true;
     this.onVoid?.();
@@ -99,7 +99,7 @@ export class Request extends Due {
     this.#wake = undefined;
   }
 
-  hear(news: News): void {
+  hear(news: PushedOutcome): void {
     if (this.#news) return;
     this.#news = news;
     this.#times.unset(this);
@@ -107,16 +107,16 @@ export class Request extends Due {
   }
 
   /** It has waited in vain. */
-  override due(): void {
+  override onDue(): void {
     this.hear(AGAIN);
   }
 
-  override look(): void {
+  override onClockStep(): void {
     // Leases are counted on Redis' clock, and a socket that did not survive the machine's sleep has everybody ask again.
   }
 
   /** The news, which may have come already; after `timeoutMs` without any, to ask again. */
-  news(timeoutMs: number): Promise<News> {
+  news(timeoutMs: number): Promise<PushedOutcome> {
     if (this.#news) return Promise.resolve(this.#news);
     return new Promise((resolve) => {
       this.#wake = resolve;

@@ -8,7 +8,7 @@ import { unpack } from '../store/compression.js';
  * Read when it is first asked for. What JSON can say is then copied from object to object, a seventh of the cost of reading it
  * anew (docs/adr/0009); anything else (a Date, a Map, bytes) is read anew for everybody.
  */
-export class LocalCopy {
+export class CloneableValue {
   #text: string | undefined;
   #value: unknown;
   #plain = false;

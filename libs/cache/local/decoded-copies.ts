@@ -1,17 +1,17 @@
 import { decode } from '../codec/codec.js';
 import { unpack } from '../store/compression.js';
-import { LocalCopy } from './cloneable-value.js';
+import { CloneableValue } from './cloneable-value.js';
 
 /** Makes of data what it was before it was stored: an instance of a class. */
 export type Revive = (data: unknown) => unknown;
 
 /** One value, as many times over as there are callers: none can change what another got. */
-export class Copies {
+export class DecodedCopies {
   readonly #text: string;
   readonly #revive: Revive | undefined;
   #first: unknown;
   #taken = false;
-  #others: LocalCopy | undefined;
+  #others: CloneableValue | undefined;
 
   /** Throws when the text cannot be read, or made into what it was. */
   constructor(text: string, revive?: Revive) {
@@ -21,7 +21,7 @@ export class Copies {
   }
 
   take(): unknown {
-    if (this.#taken) return this.#revived((this.#others ??= new LocalCopy(this.#text)).take());
+    if (this.#taken) return this.#revived((this.#others ??= new CloneableValue(this.#text)).take());
     this.#taken = true;
     return this.#first;
   }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { BriefMap, type Clock, type Inbox, type Instants } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
-import { LocalCopy } from './cloneable-value.js';
+import { CloneableValue } from './cloneable-value.js';
 import type { StoredValue } from '../store/stored-value.js';
 
 /** How much a process keeps. */
@@ -41,7 +41,7 @@ export interface Kept {
 }
 
 interface LocalEntry {
-  readonly copy: LocalCopy;
+  readonly copy: CloneableValue;
   readonly until: Instants;
   readonly tags: readonly string[];
   readonly bytes: number;
@@ -96,7 +96,7 @@ export class LocalTier {
     return { entries: this.#entries.size, bytes: this.#entries.calculatedSize };
   }
 
-  read(key: string): LocalCopy | undefined {
+  read(key: string): CloneableValue | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     const monoMs = this.#clock.monoMs();
@@ -159,7 +159,7 @@ export class LocalTier {
     const { key } = watch;
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
     const bytes = ENTRY_BYTES + 2 * (text.length + key.length);
-    this.#entries.set(key, { copy: new LocalCopy(text), until, tags, bytes });
+    this.#entries.set(key, { copy: new CloneableValue(text), until, tags, bytes });
     // What is larger than all may be is not kept, and must leave no trace.
     if (this.#entries.has(key)) for (const tag of tags) this.#tag(tag, key);
   }

@@ -6,16 +6,16 @@ import { until } from '../../../test/support/until.js';
 import { RedisConnections, INBOX_MAX_BYTES } from '../../redis/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import { CacheKeys } from './cache.keys.js';
-import { CacheStore, type NewValue, type Question } from './cache.store.js';
+import { CacheStore, type NewValue, type AskRequest } from './cache.store.js';
 import type { Answer } from './scripts/ask.script.js';
 import { parseStored } from './stored-value.js';
-import { WakeUps, type News, type Request } from '../loading/push-router.js';
+import { PushRouter, type PushedOutcome, type WaitTicket } from '../loading/push-router.js';
 
 let redis: RedisServer;
 let admin: Redis;
 let connections: RedisConnections;
 let store: CacheStore;
-let wakeUps: WakeUps;
+let pushRouter: PushRouter;
 beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.url);
@@ -30,7 +30,7 @@ beforeAll(async () => {
     },
     connections.clock,
   );
-  wakeUps = new WakeUps(connections.get().inbox, connections.clock);
+  pushRouter = new PushRouter(connections.get().inbox, connections.clock);
 });
 afterAll(async () => {
   await connections.onApplicationShutdown();
@@ -38,24 +38,24 @@ afterAll(async () => {
   await redis.stop();
 });
 beforeEach(() => admin.flushall());
-const requests: Request[] = [];
+const requests: WaitTicket[] = [];
 afterEach(() => {
-  for (const request of requests.splice(0)) wakeUps.done(request);
+  for (const ticket of requests.splice(0)) pushRouter.done(ticket);
 });
 
-const PLAIN: Omit<Question, 'token'> = {
+const PLAIN: Omit<AskRequest, 'token'> = {
   tags: [],
-  late: false,
+  hasResultTags: false,
   keepMs: 60_000,
   staleMs: 0,
-  patient: false,
-  lot: 0,
+  waitForRefresh: false,
+  earlyRefreshDraw: 0,
   source: '',
   limit: 0,
-  woken: false,
+  retryForSlot: false,
 };
 const entry = (key: string): string => `:${key}`;
-const ask = (key: string, token: string, asked: Partial<Question> = {}): Promise<Answer> =>
+const ask = (key: string, token: string, asked: Partial<AskRequest> = {}): Promise<Answer> =>
   store.ask(entry(key), { ...PLAIN, token, ...asked });
 const fill = (key: string, token: string, text: string, ttlMs: number, tags: string[] = []): Promise<boolean> =>
   store.fill(entry(key), token, 7, { text, ttlMs, staleMs: 0, tags });
@@ -65,35 +65,35 @@ const textOf = async (key: string): Promise<string | undefined> => (await store.
 /** An answer without the server's clock. */
 const plain = ({ serverMs: _, ...answer }: Answer): object => answer;
 
-function request(): Request {
-  const made = wakeUps.expect(store.newToken());
+function ticket(): WaitTicket {
+  const made = pushRouter.expect(store.newToken());
   requests.push(made);
   return made;
 }
 /** Asks under a new token, which must be granted the load. */
-async function granted(key = 'k'): Promise<Request> {
-  const made = request();
+async function granted(key = 'k'): Promise<WaitTicket> {
+  const made = ticket();
   expect(plain(await ask(key, made.token))).toEqual({ kind: 'load' });
   return made;
 }
 /** Asks under a new token, which must be told to wait. */
-async function waiting(key = 'k'): Promise<Request> {
-  const made = request();
+async function waiting(key = 'k'): Promise<WaitTicket> {
+  const made = ticket();
   expect(plain(await ask(key, made.token))).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
   return made;
 }
 /** A pushed value without its header. */
-const news = async (of: Request): Promise<News> => {
+const news = async (of: WaitTicket): Promise<PushedOutcome> => {
   const heard = await of.news(2_000);
   return heard.verb === 'value' ? { verb: 'value', text: parseStored(heard.text)?.text ?? 'no header' } : heard;
 };
-const voided = (of: Request): Promise<boolean> => until(() => of.voided, { what: 'its lease is gone' });
+const voided = (of: WaitTicket): Promise<boolean> => until(() => of.voided, { what: 'its lease is gone' });
 
 describe('ask', () => {
   it('grants the load to one, with a lease that expires', async () => {
     const before = performance.now();
     await granted();
-    const answer = await ask('k', request().token);
+    const answer = await ask('k', ticket().token);
     const passed = performance.now() - before;
     expect(plain(answer)).toEqual({ kind: 'wait', remainingMs: expect.any(Number) });
     const { remainingMs } = answer as unknown as { remainingMs: number };
@@ -267,7 +267,7 @@ describe('a place in the queue of a source', () => {
     expect(await admin.zcard(queue)).toBe(2);
     await store.set(':k', { text: '1', ttlMs: 1, staleMs: 60_000, tags: [] });
     await until(async () => (await store.get(':k')) === undefined, { what: 'it is stale', everyMs: 2 });
-    expect((await ask('k', first, { ...limited, staleMs: 60_000, woken: true })).kind).toBe('stale');
+    expect((await ask('k', first, { ...limited, staleMs: 60_000, retryForSlot: true })).kind).toBe('stale');
     expect(await admin.zrange(queue, '0', '-1')).toEqual([`${second} ${connections.get().inbox.channel}`]);
     await store.leaveSlot('db', second, 1);
     expect(await admin.exists(queue)).toBe(0);
@@ -276,7 +276,7 @@ describe('a place in the queue of a source', () => {
   it('that is left passes a free slot on', async () => {
     const holder = store.newToken();
     await ask('busy', holder, limited);
-    const [ghost, next] = [store.newToken(), wakeUps.expect(store.newToken())];
+    const [ghost, next] = [store.newToken(), pushRouter.expect(store.newToken())];
     requests.push(next);
     for (const token of [ghost, next.token]) await ask(token, token, limited);
     await admin.del('{cache}~slots:db');

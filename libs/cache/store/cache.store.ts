@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Inbox, RedisConnection } from '../../redis/index.js';
-import { Breaker } from './circuit-breaker.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 import type { NotedFailure } from '../cache.errors.js';
 import { pack } from './compression.js';
 import type { CacheKeys } from './cache.keys.js';
-import { Holdings } from './lease-releases.js';
-import type { Hot } from './recently-seen.js';
-import { Looks, type Glance } from './get-batcher.js';
+import { LeaseReleases } from './lease-releases.js';
+import type { SeenEntry } from './recently-seen.js';
+import { GetBatcher, type FoundValue } from './get-batcher.js';
 import { askScript, type Answer } from './scripts/ask.script.js';
 import { clearScript } from './scripts/clear.script.js';
 import { deleteScript } from './scripts/delete.script.js';
@@ -30,25 +30,25 @@ export interface StoreTiming {
 }
 
 /** What a reader wants, beside the value. */
-export interface Question {
+export interface AskRequest {
   readonly token: string;
   /** Tags that are known before the load. */
   readonly tags: readonly string[];
   /** The result names further tags. */
-  readonly late: boolean;
+  readonly hasResultTags: boolean;
   /** The longest that what is loaded may live, from the grant on. */
   readonly keepMs: number;
   /** How far past its time a value is acceptable. */
   readonly staleMs: number;
   /** Rather waits for a while than take a stale value. */
-  readonly patient: boolean;
+  readonly waitForRefresh: boolean;
   /** -β·ln(random), for the early refresh. */
-  readonly lot: number;
+  readonly earlyRefreshDraw: number;
   /** What is loaded from, and how many loads it takes at once; 0: any number. */
   readonly source: string;
   readonly limit: number;
   /** Was told to ask again, because there may be a slot. */
-  readonly woken: boolean;
+  readonly retryForSlot: boolean;
 }
 
 /** A value to be stored, and for how long. */
@@ -78,9 +78,9 @@ export class CacheStore {
   readonly serverClock: ServerClock;
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
-  readonly #breaker: Breaker;
-  readonly #holdings: Holdings;
-  readonly #looks: Looks;
+  readonly #breaker: CircuitBreaker;
+  readonly #leaseReleases: LeaseReleases;
+  readonly #gets: GetBatcher;
   readonly #nonce = randomBytes(9).toString('base64url');
   #requests = 0;
 
@@ -90,9 +90,9 @@ export class CacheStore {
     this.timing = timing;
     this.news = connection.channel('cache');
     this.serverClock = new ServerClock(clock);
-    this.#breaker = new Breaker(clock);
-    this.#holdings = new Holdings(connection, keys, timing.readTimeoutMs);
-    this.#looks = new Looks(keys, this.serverClock, (looked) => this.#lookAt(looked));
+    this.#breaker = new CircuitBreaker(clock);
+    this.#leaseReleases = new LeaseReleases(connection, keys, timing.readTimeoutMs);
+    this.#gets = new GetBatcher(keys, this.serverClock, (looked) => this.#mget(looked));
     connection.commands.onUp(() => {
       this.#breaker.close();
       this.serverClock.reset();
@@ -119,15 +119,15 @@ export class CacheStore {
   }
 
   /** A look at a value that was there a moment ago, shared with who else looks in this turn. */
-  glance(entry: string, hot: Hot): Promise<Glance> {
+  tryGet(entry: string, hot: SeenEntry): Promise<FoundValue> {
     this.#breaker.admit();
-    return this.#looks.look(entry, hot);
+    return this.#gets.get(entry, hot);
   }
 
   /** What is granted by an answer that comes too late, or never, is given back. */
-  async ask(entry: string, question: Question): Promise<Answer> {
+  async ask(entry: string, question: AskRequest): Promise<Answer> {
     const { leaseMs, readTimeoutMs } = this.timing;
-    const { token, keepMs, staleMs, lot, limit, source } = question;
+    const { token, keepMs, staleMs, earlyRefreshDraw, limit, source } = question;
     const { tagPrefix, epoch, recent } = this.#keys;
     const sentAtMs = this.serverClock.sent();
     const asking = this.#breaker.guard(() =>
@@ -149,11 +149,11 @@ export class CacheStore {
             tagPrefix,
             keepMs,
             staleMs,
-            patient: Number(question.patient),
-            lot,
-            late: Number(question.late),
+            waitForRefresh: Number(question.waitForRefresh),
+            earlyRefreshDraw,
+            late: Number(question.hasResultTags),
             limit,
-            woken: Number(question.woken),
+            retryForSlot: Number(question.retryForSlot),
           },
           rest: question.tags,
         },
@@ -161,7 +161,7 @@ export class CacheStore {
           deadlineMs: readTimeoutMs,
           late: (late) => {
             this.#breaker.close();
-            this.#holdings.answeredLate(entry, question, late);
+            this.#leaseReleases.answeredLate(entry, question, late);
           },
         },
       ),
@@ -171,7 +171,7 @@ export class CacheStore {
       this.serverClock.heard(answer.serverMs, sentAtMs);
       return answer;
     } catch (error) {
-      this.#holdings.unanswered(entry, question, error);
+      this.#leaseReleases.unanswered(entry, question, error);
       throw error;
     }
   }
@@ -218,7 +218,7 @@ export class CacheStore {
 
   /** Rejects if Redis does not confirm it; it is then repeated with the next connection. */
   release(entry: string, token: string): Promise<boolean> {
-    return this.#holdings.release(entry, token);
+    return this.#leaseReleases.release(entry, token);
   }
 
   renewSlot(source: string, token: string): Promise<void> {
@@ -229,7 +229,7 @@ export class CacheStore {
 
   /** The slot, or the place in the queue for one. Repeated as {@link release} is. */
   leaveSlot(source: string, token: string, limit: number): Promise<void> {
-    return this.#holdings.leaveSlot(source, token, limit);
+    return this.#leaseReleases.leaveSlot(source, token, limit);
   }
 
   /** The value if there is one that is fresh. */
@@ -291,7 +291,7 @@ export class CacheStore {
     await this.#connection.commands.send('del', [this.#keys.value(entry)], { deadlineMs: readTimeoutMs });
   }
 
-  #lookAt(keys: readonly string[]): Promise<(string | null)[]> {
+  #mget(keys: readonly string[]): Promise<(string | null)[]> {
     return this.#breaker.watch(
       this.#connection.commands.send('mget', keys, {
         deadlineMs: this.timing.readTimeoutMs,

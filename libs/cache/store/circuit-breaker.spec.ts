@@ -5,7 +5,7 @@ import { HeldLoader } from '../../../test/support/cache-member.js';
 import { until } from '../../../test/support/until.js';
 import { RedisUnavailableError, systemClock } from '../../redis/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
-import { Breaker } from './circuit-breaker.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
 jest.setTimeout(12_000);
@@ -15,9 +15,9 @@ const code = (name: string) => expect.objectContaining({ code: name });
 
 describe('the breaker', () => {
   let nowMs = 0;
-  const breaker = (): Breaker => new Breaker({ ...systemClock, monoMs: () => nowMs });
+  const breaker = (): CircuitBreaker => new CircuitBreaker({ ...systemClock, monoMs: () => nowMs });
   const hangs = (): Promise<never> => Promise.reject(new RedisUnavailableError('gave no reply', 'unknown'));
-  const asked = async (over: Breaker, read: () => Promise<unknown>): Promise<boolean> => {
+  const asked = async (over: CircuitBreaker, read: () => Promise<unknown>): Promise<boolean> => {
     let was = false;
     await over
       .guard(() => {

@@ -7,7 +7,7 @@ const RETRY_MS = 400;
  * Spares readers the wait for a Redis that hangs: after one has waited in vain, the next go to the source at once, but for one
  * every 400 ms who tries. Any answer, however late, and any new connection ends it.
  */
-export class Breaker {
+export class CircuitBreaker {
   readonly #clock: Clock;
   #cause: unknown;
   #retryAtMs = -Infinity;

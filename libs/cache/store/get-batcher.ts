@@ -1,10 +1,10 @@
 import type { CacheKeys } from './cache.keys.js';
-import type { Hot } from './recently-seen.js';
+import type { SeenEntry } from './recently-seen.js';
 import type { ServerClock } from './server-clock.js';
 import { parseStored, type StoredValue } from './stored-value.js';
 
 /** A value as one look at Redis found it. */
-export interface Glance {
+export interface FoundValue {
   readonly value: StoredValue | undefined;
   /** For how long it is fresh, at least, by the server's clock; not above 0 if it is not, or not of the epochs of now. */
   readonly leftMs: number;
@@ -29,11 +29,11 @@ type Read = (keys: readonly string[]) => Promise<(string | null)[]>;
  * All that are asked for in one turn of the event loop are one command, a handful if they are many. Each is taken at
  * one instant after its call, value and epochs together, which is all that a look of its own would be.
  */
-export class Looks {
+export class GetBatcher {
   readonly #keys: CacheKeys;
   readonly #serverClock: ServerClock;
   readonly #read: Read;
-  #open: Batch | undefined;
+  #open: GetBatch | undefined;
 
   constructor(keys: CacheKeys, serverClock: ServerClock, read: Read) {
     this.#keys = keys;
@@ -41,7 +41,7 @@ export class Looks {
     this.#read = read;
   }
 
-  look(entry: string, hot: Hot): Promise<Glance> {
+  get(entry: string, hot: SeenEntry): Promise<FoundValue> {
     return new Promise((resolve, reject) => {
       const batch = (this.#open ??= this.#begin());
       batch.add(this.#keys.value(entry), hot, { resolve, reject });
@@ -49,8 +49,8 @@ export class Looks {
     });
   }
 
-  #begin(): Batch {
-    const batch = new Batch(this.#keys);
+  #begin(): GetBatch {
+    const batch = new GetBatch(this.#keys);
     // Once the promise jobs of this turn are done: whoever asks in it asks in this command.
     process.nextTick(() => {
       if (this.#open === batch) this.#send(batch);
@@ -58,7 +58,7 @@ export class Looks {
     return batch;
   }
 
-  #send(batch: Batch): void {
+  #send(batch: GetBatch): void {
     this.#open = undefined;
     this.#read(batch.keys).then(
       (replies) => {
@@ -72,12 +72,12 @@ export class Looks {
 }
 
 interface Caller {
-  readonly resolve: (glance: Glance) => void;
+  readonly resolve: (tryGet: FoundValue) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /** Who asks, and at which place of the command what concerns them is. */
-interface Look extends Caller {
+interface PendingGet extends Caller {
   readonly at: number;
   readonly tags: readonly string[];
   readonly tagsAt: readonly number[];
@@ -86,11 +86,11 @@ interface Look extends Caller {
 const NOWHERE: readonly number[] = [];
 
 /** Looks that are one command. */
-class Batch {
+class GetBatch {
   /** The epoch of everything, and what the looks need besides, each tag once. */
   readonly keys: string[];
   readonly #tagPrefix: string;
-  readonly #looks: Look[] = [];
+  readonly #gets: PendingGet[] = [];
   #tagsAt: Map<string, number> | undefined;
   #chars = 0;
 
@@ -103,19 +103,19 @@ class Batch {
     return this.keys.length >= KEYS_AT_ONCE || this.#chars >= CHARS_AT_ONCE;
   }
 
-  add(key: string, { tags, chars }: Hot, { resolve, reject }: Caller): void {
+  add(key: string, { tags, chars }: SeenEntry, { resolve, reject }: Caller): void {
     this.#chars += chars;
     const at = this.keys.push(key) - 1;
     const tagsAt = tags.length === 0 ? NOWHERE : tags.map((tag) => this.#placeOf(tag));
-    this.#looks.push({ at, tags, tagsAt, resolve, reject });
+    this.#gets.push({ at, tags, tagsAt, resolve, reject });
   }
 
   answer(replies: readonly (string | null)[], latestMs: number): void {
-    for (const look of this.#looks) look.resolve(seen(look, replies, latestMs));
+    for (const look of this.#gets) look.resolve(seen(look, replies, latestMs));
   }
 
   fail(error: unknown): void {
-    for (const { reject } of this.#looks) reject(error);
+    for (const { reject } of this.#gets) reject(error);
   }
 
   #placeOf(tag: string): number {
@@ -126,7 +126,7 @@ class Batch {
   }
 }
 
-function seen({ at, tags, tagsAt }: Look, replies: readonly (string | null)[], latestMs: number): Glance {
+function seen({ at, tags, tagsAt }: PendingGet, replies: readonly (string | null)[], latestMs: number): FoundValue {
   const value = parseStored(replies[at] ?? '');
   if (value === undefined) return { value, leftMs: -Infinity };
   const current =

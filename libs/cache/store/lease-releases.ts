@@ -1,6 +1,6 @@
 import { RedisUnavailableError, type RedisConnection } from '../../redis/index.js';
 import type { CacheKeys } from './cache.keys.js';
-import { GiveBacks } from './release-retries.js';
+import { ReleaseRetries } from './release-retries.js';
 import type { Answer } from './scripts/ask.script.js';
 import { leaveSlotScript } from './scripts/leave-slot.script.js';
 import { releaseScript } from './scripts/release.script.js';
@@ -10,39 +10,39 @@ interface Asked {
   readonly token: string;
   readonly source: string;
   readonly limit: number;
-  readonly woken: boolean;
+  readonly retryForSlot: boolean;
 }
 
 /** What requests of this process hold in Redis, and how it is given back: leases, slots at sources, places in their queues. */
-export class Holdings {
+export class LeaseReleases {
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
   readonly #deadlineMs: number;
-  readonly #giveBacks = new GiveBacks();
+  readonly #releaseRetries = new ReleaseRetries();
 
   constructor(connection: RedisConnection, keys: CacheKeys, deadlineMs: number) {
     this.#connection = connection;
     this.#keys = keys;
     this.#deadlineMs = deadlineMs;
-    connection.commands.onUp(() => void this.#giveBacks.retry());
+    connection.commands.onUp(() => void this.#releaseRetries.retry());
   }
 
   /** Rejects if Redis does not confirm it; it is then repeated with the next connection. */
   release(entry: string, token: string): Promise<boolean> {
-    return this.#giveBacks.now(leaseOf(token), (late) => this.#release(entry, token, late));
+    return this.#releaseRetries.now(leaseOf(token), (late) => this.#release(entry, token, late));
   }
 
   /** The slot, or the place in the queue for one. Repeated as {@link release} is. */
   leaveSlot(source: string, token: string, limit: number): Promise<void> {
-    return this.#giveBacks.now(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
+    return this.#releaseRetries.now(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
   }
 
   /** Whoever asked has gone on without an answer: what the question may have been granted is nobody's. */
-  unanswered(entry: string, { token, source, limit, woken }: Asked, error: unknown): void {
+  unanswered(entry: string, { token, source, limit, retryForSlot }: Asked, error: unknown): void {
     if (error instanceof RedisUnavailableError && error.outcome === 'unknown') {
-      this.#giveBacks.later(leaseOf(token), (late) => this.#release(entry, token, late));
-      if (limit > 0) this.#giveBacks.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
-    } else if (woken) {
+      this.#releaseRetries.later(leaseOf(token), (late) => this.#release(entry, token, late));
+      if (limit > 0) this.#releaseRetries.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
+    } else if (retryForSlot) {
       // The question before this one was queued.
       void this.leaveSlot(source, token, limit).catch(() => {});
     }
@@ -52,9 +52,9 @@ export class Holdings {
   answeredLate(entry: string, { token, source, limit }: Asked, answer: Answer): void {
     const granted = answer.kind === 'load' || ('then' in answer && answer.then === 'load');
     if (granted) void this.release(entry, token).catch(() => {});
-    else this.#giveBacks.settle(leaseOf(token));
+    else this.#releaseRetries.settle(leaseOf(token));
     if (limit > 0 && (granted || answer.kind === 'full')) void this.leaveSlot(source, token, limit).catch(() => {});
-    else this.#giveBacks.settle(slotOf(token));
+    else this.#releaseRetries.settle(slotOf(token));
   }
 
   #release(entry: string, token: string, late: () => void): Promise<boolean> {

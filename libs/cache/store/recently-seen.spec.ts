@@ -1,8 +1,8 @@
 import { expect, it } from '@jest/globals';
-import { HotKeys } from './recently-seen.js';
+import { RecentlySeen } from './recently-seen.js';
 
 it('keeps what is used, forgets what is not, and stays small', () => {
-  const keys = new HotKeys(3);
+  const keys = new RecentlySeen(3);
   for (const key of ['a', 'b', 'c', 'd']) keys.add(key, { tags: [], text: key });
   expect(keys.find('a')).toEqual({ tags: [], chars: 1 });
   for (const key of ['e', 'f']) keys.add(key, { tags: [], text: key });
@@ -14,7 +14,7 @@ it('keeps what is used, forgets what is not, and stays small', () => {
 });
 
 it('knows what an entry was last', () => {
-  const keys = new HotKeys();
+  const keys = new RecentlySeen();
   const none: readonly string[] = [];
   keys.add('k', { tags: none, text: 'four' });
   keys.add('k', { tags: none, text: 'longer' });

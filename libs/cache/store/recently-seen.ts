@@ -1,7 +1,7 @@
 import type { StoredValue } from './stored-value.js';
 
 /** What an entry's value was a moment ago. */
-export interface Hot {
+export interface SeenEntry {
   readonly tags: readonly string[];
   readonly chars: number;
 }
@@ -12,16 +12,16 @@ export interface Hot {
  *
  * Two generations of at most `size` entries each; when the young one is full it becomes the old one.
  */
-export class HotKeys {
+export class RecentlySeen {
   readonly #size: number;
-  #young = new Map<string, Hot>();
-  #old = new Map<string, Hot>();
+  #young = new Map<string, SeenEntry>();
+  #old = new Map<string, SeenEntry>();
 
   constructor(size = 10_000) {
     this.#size = size;
   }
 
-  find(entry: string): Hot | undefined {
+  find(entry: string): SeenEntry | undefined {
     const young = this.#young.get(entry);
     if (young !== undefined) return young;
     const old = this.#old.get(entry);
@@ -41,7 +41,7 @@ export class HotKeys {
     this.#old.delete(entry);
   }
 
-  #enter(entry: string, hot: Hot): void {
+  #enter(entry: string, hot: SeenEntry): void {
     if (this.#young.size >= this.#size) {
       this.#old = this.#young;
       this.#young = new Map();

@@ -4,7 +4,7 @@ import { HeldLoader, type CacheMember } from '../../../test/support/cache-member
 import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
 import { RedisUnavailableError } from '../../redis/index.js';
-import { GiveBacks } from './release-retries.js';
+import { ReleaseRetries } from './release-retries.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
 jest.setTimeout(12_000);
@@ -63,9 +63,9 @@ describe('a question whose answer dies with its socket', () => {
   it('may be granted by a Redis that hung, when it goes on: given back all the same', async () => {
     const a = await bed.member({ leaseMs, readTimeoutMs: 100 });
     await a.cache.getOrLoad('warm', () => 'so that the script is known');
-    const grants = async (): Promise<number> =>
+    const loadLeases = async (): Promise<number> =>
       Number(/cmdstat_hset:calls=(\d+)/.exec(await bed.admin.info('commandstats'))?.[1]);
-    const before = await grants();
+    const before = await loadLeases();
     bed.redis.pause();
     try {
       expect(await a.cache.getOrLoad('k', () => 'from the source')).toBe('from the source');
@@ -73,7 +73,7 @@ describe('a question whose answer dies with its socket', () => {
     } finally {
       bed.redis.resume();
     }
-    await until(async () => (await grants()) > before, { what: 'it is granted', everyMs: 5 });
+    await until(async () => (await loadLeases()) > before, { what: 'it is granted', everyMs: 5 });
     await released(LEASE);
   });
 
@@ -164,34 +164,34 @@ describe('GiveBacks', () => {
   const down = new RedisUnavailableError('down', 'not-sent');
 
   it('tries again until it is confirmed, and then no more', async () => {
-    const giveBacks = new GiveBacks();
+    const releaseRetries = new ReleaseRetries();
     const replies: (Error | string)[] = [down, down, 'done'];
     let tries = 0;
     const step = (): Promise<unknown> => {
       const reply = replies[tries++];
       return reply instanceof Error ? Promise.reject(reply) : Promise.resolve(reply);
     };
-    await expect(giveBacks.now('x', step)).rejects.toBe(down);
+    await expect(releaseRetries.now('x', step)).rejects.toBe(down);
     for (const expected of [2, 3, 3]) {
-      await giveBacks.retry();
+      await releaseRetries.retry();
       expect(tries).toBe(expected);
     }
   });
 
   it('forgets what was confirmed late, and the oldest of too many', async () => {
-    const giveBacks = new GiveBacks();
+    const releaseRetries = new ReleaseRetries();
     const tried: string[] = [];
     const step = (name: string) => (): Promise<unknown> => Promise.resolve(tried.push(name));
     let late = (): void => {};
-    const unanswered = giveBacks.now('late', (confirmed) => {
+    const unanswered = releaseRetries.now('late', (confirmed) => {
       late = confirmed;
       return Promise.reject(down);
     });
     await expect(unanswered).rejects.toBe(down);
     late();
-    for (let i = 0; i < 10_001; i++) giveBacks.later(`n${i}`, step(`n${i}`));
-    giveBacks.settle('n1');
-    await giveBacks.retry();
+    for (let i = 0; i < 10_001; i++) releaseRetries.later(`n${i}`, step(`n${i}`));
+    releaseRetries.settle('n1');
+    await releaseRetries.retry();
     expect(tried).toHaveLength(9_999);
     expect(tried[0]).toBe('n2');
   });

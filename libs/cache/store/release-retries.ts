@@ -1,5 +1,5 @@
 /** Tries to give something back. Whoever has it unanswered calls `confirmed` should the answer come later. */
-export type GiveBack<T = unknown> = (confirmed: () => void) => Promise<T>;
+export type Release<T = unknown> = (confirmed: () => void) => Promise<T>;
 
 /** As many as are remembered. More in one outage, and the oldest are left to end with their leases. */
 const MOST = 10_000;
@@ -11,11 +11,11 @@ const MOST = 10_000;
  * Nothing is forgotten by time: a Redis that hung grants what it was asked for whenever it goes on. Whoever is given back names its
  * token, which is granted only once: what is tried too often, or too late, changes nothing.
  */
-export class GiveBacks {
-  readonly #owed = new Map<string, GiveBack>();
+export class ReleaseRetries {
+  readonly #owed = new Map<string, Release>();
 
   /** Tries now; if Redis does not confirm it, again with the next connection. */
-  async now<T>(name: string, giveBack: GiveBack<T>): Promise<T> {
+  async now<T>(name: string, giveBack: Release<T>): Promise<T> {
     try {
       const reply = await giveBack(() => {
         this.settle(name);
@@ -29,7 +29,7 @@ export class GiveBacks {
   }
 
   /** Tries with the next connection, unless it is settled before. */
-  later(name: string, giveBack: GiveBack): void {
+  later(name: string, giveBack: Release): void {
     this.#owed.set(name, giveBack);
     for (const oldest of this.#owed.keys()) {
       if (this.#owed.size <= MOST) return;

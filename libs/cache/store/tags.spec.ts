@@ -34,14 +34,14 @@ describe('invalidateTags and clear', () => {
     await a.cache.set('k', 'old', { tags: ['a'], ttlMs: 1, staleMs: 60_000 });
     const source = new HeldLoader();
     await until(async () => (await b.cache.get('k')) === undefined, { what: 'it is stale', everyMs: 2 });
-    const patient = { staleMs: 60_000, softTimeoutMs: 500 };
-    const refresh = b.cache.getOrLoad('k', source.load, { ...patient, tags: ['a'] });
+    const waitForRefresh = { staleMs: 60_000, softTimeoutMs: 500 };
+    const refresh = b.cache.getOrLoad('k', source.load, { ...waitForRefresh, tags: ['a'] });
     await source.run();
     // Who reads here does not know of the tag.
-    const early = a.cache.getOrLoad('k', () => 'not needed', patient);
+    const early = a.cache.getOrLoad('k', () => 'not needed', waitForRefresh);
     await bed.waiters(1);
     await invalidate(a.cache);
-    expect(await a.cache.getOrLoad('k', () => 'new', patient)).toBe('new');
+    expect(await a.cache.getOrLoad('k', () => 'new', waitForRefresh)).toBe('new');
     source.runs[0]!.succeed('too late');
     await Promise.all([early, refresh]);
   });

@@ -1,5 +1,5 @@
 import type { Clock } from '../../redis/index.js';
-import type { Forced } from '../store/lock.store.js';
+import type { ForcedRelease } from '../store/lock.store.js';
 
 /** How much later than the message the answer that granted the lock may come. */
 const KEPT_MS = 60_000;
@@ -8,7 +8,7 @@ const KEPT_MS = 60_000;
  * Locks that were taken away before this process knew that it had them: the message of a forced release may be faster than
  * the answer, or the push, that granted the lock.
  */
-export class ForcedLocks {
+export class EarlyForceReleases {
   readonly #clock: Clock;
   /** By nonce. */
   readonly #early = new Map<string, { token: number; atMs: number }>();
@@ -17,7 +17,7 @@ export class ForcedLocks {
     this.#clock = clock;
   }
 
-  add({ nonce, token }: Forced): void {
+  add({ nonce, token }: ForcedRelease): void {
     const now = this.#clock.monoMs();
     for (const [old, { atMs }] of this.#early) if (now - atMs > KEPT_MS) this.#early.delete(old);
     this.#early.set(nonce, { token, atMs: now });

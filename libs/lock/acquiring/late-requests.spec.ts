@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import type { LockMember } from '../../../test/support/lock-member.js';
 import type { Lock } from '../index.js';
-import { KnownLocks } from '../store/lock-key-cache.js';
+import { LockKeyCache } from '../store/lock-key-cache.js';
 import type { LockRequest } from '../store/lock-request.js';
 import type { LockStore } from '../store/lock.store.js';
 import { LOCK_STORE } from '../lock.tokens.js';
@@ -13,7 +13,7 @@ const pttl = (): Promise<number> => bed.admin.pttl('lock:x');
 /** What lay in the buffer of a dead socket, and is executed only now: the requests of a lock, sent by hand. */
 function late({ app, connections }: LockMember, { name, owner }: Pick<Lock, 'name' | 'owner'>, nonce = owner) {
   const store = app.get<LockStore>(LOCK_STORE);
-  const keys = new KnownLocks(connections.keyspace).get(name);
+  const keys = new LockKeyCache(connections.keyspace).get(name);
   const times = { ttlMs: 30_000, renew: false, minHoldMs: 0, maxHoldMs: Infinity };
   const request: LockRequest = { name, keys, nonce, owner, ...times };
   return {
@@ -102,7 +102,7 @@ describe('a tick that was granted without an answer', () => {
   it('is granted again to the same acquisition though its lease is over, and to no other', async () => {
     const member = await bed.member();
     const store = member.app.get<LockStore>(LOCK_STORE);
-    const keys = new KnownLocks(member.connections.keyspace).get('x');
+    const keys = new LockKeyCache(member.connections.keyspace).get('x');
     const times = { ttlMs: 30_000, renew: false, minHoldMs: 0, maxHoldMs: Infinity };
     const request = { name: 'x', keys, nonce: 'mine', owner: 'mine', ...times };
     expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'granted' });

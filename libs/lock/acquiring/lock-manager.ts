@@ -1,15 +1,15 @@
-import { DueTimes, type Clock } from '../../redis/index.js';
+import { DeadlineQueue, type Clock } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import { runUnder } from '../held/current-lock.js';
-import { ForcedLocks } from './early-force-releases.js';
-import { GiveBack, isTransient, isUnavailable } from './release-retries.js';
+import { EarlyForceReleases } from './early-force-releases.js';
+import { ReleaseRetries, isTransient, isUnavailable } from './release-retries.js';
 import { instantOf, remainingMs } from '../../redis/time/instant.js';
 import { LockLostError, LockTimeoutError, LockUnavailableError } from '../lock.errors.js';
 import type { LockEvents } from '../observe/lock.events.js';
 import type { LockIdentity, LockRequest } from '../store/lock-request.js';
-import type { Grant } from '../held/lease.js';
+import type { LeaseGrant } from '../held/lease.js';
 import { Lock, type LockPort } from '../held/lock.js';
-import type { Forced, LockStore, Pushed } from '../store/lock.store.js';
+import type { ForcedRelease, LockStore, PushedGrant } from '../store/lock.store.js';
 import type { AcquiredTick } from '../store/scripts/acquire.reply.js';
 import type { Released } from '../store/scripts/release.script.js';
 import type { GaveUp, Waiter } from './waiter.js';
@@ -35,15 +35,15 @@ type NotGranted<A> = Exclude<A, { state: 'granted' }>;
  * Takes locks and gives them back, on one Redis: knows every lock that this process holds, waits for, or may have been
  * granted without being told.
  */
-export class LockKeeper {
+export class LockManager {
   readonly #clock: Clock;
   readonly #store: LockStore;
   readonly #room: WaitingRoom;
-  readonly #giveBack: GiveBack;
+  readonly #releaseRetries: ReleaseRetries;
   readonly #port: LockPort;
   readonly #events: LockEvents;
   readonly #held = new Map<string, Lock>();
-  readonly #forced: ForcedLocks;
+  readonly #earlyForceReleases: EarlyForceReleases;
   readonly #running = new Set<Promise<unknown>>();
   /** What a shutdown has begun to give back. */
   readonly #leaving: Promise<unknown>[] = [];
@@ -56,8 +56,12 @@ export class LockKeeper {
     this.#clock = clock;
     this.#store = store;
     this.#events = events;
-    this.#forced = new ForcedLocks(clock);
-    this.#giveBack = new GiveBack(clock, (pending) => this.#letGo(pending, pending.minHoldMs), onError);
+    this.#earlyForceReleases = new EarlyForceReleases(clock);
+    this.#releaseRetries = new ReleaseRetries(
+      clock,
+      (pending) => this.#releaseNow(pending, pending.minHoldMs),
+      onError,
+    );
     const unwanted = (identity: LockIdentity, ttlMs: number): void => {
       this.#unwanted(identity, ttlMs);
     };
@@ -65,7 +69,7 @@ export class LockKeeper {
       granted: (request, grant, askedAtMs) => this.#hold(request, grant, askedAtMs),
       unwanted,
       waits: ({ nonce }) => {
-        this.#giveBack.keep(nonce);
+        this.#releaseRetries.keep(nonce);
       },
       queued: ({ name }) => {
         events.contended(name);
@@ -75,7 +79,7 @@ export class LockKeeper {
     });
     this.#port = {
       clock,
-      times: new DueTimes(clock),
+      times: new DeadlineQueue(clock),
       renew: (request, ttlMs, generation, deadlineMs) =>
         store.renew(request, ttlMs, generation, deadlineMs).catch((error: unknown) => {
           throw backendDown(request, 'extend', error);
@@ -98,7 +102,7 @@ export class LockKeeper {
       this.#wasForced(forced);
     });
     store.onResync(() => {
-      this.#giveBack.retry();
+      this.#releaseRetries.retry();
       this.#room.resync();
     });
   }
@@ -124,14 +128,14 @@ export class LockKeeper {
     this.#refuseWhenClosed(request.name);
     this.#attempts++;
     try {
-      return await this.#persist(request, attempt);
+      return await this.#retry(request, attempt);
     } finally {
       if (--this.#attempts === 0) this.#attempted?.();
     }
   }
 
   /** Tries until there is an answer, or patience is over. */
-  async #persist<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+  async #retry<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     const fromMs = this.#clock.monoMs();
     const untilMs = fromMs + attempt.patienceMs;
     let sent = false;
@@ -142,7 +146,7 @@ export class LockKeeper {
         sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
         if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
           // Any of the tries may have been granted without an answer, or the last was granted and cannot be used.
-          if (sent) this.#giveBack.add(request, request.ttlMs);
+          if (sent) this.#releaseRetries.add(request, request.ttlMs);
           throw backendDown(request, 'acquire', error);
         }
       }
@@ -177,7 +181,7 @@ export class LockKeeper {
     if (this.#attempts === 0) this.#attempted?.();
     await Promise.all([stopped, attempted, ...held.map((lock) => lock.release().catch(() => {}))]);
     await Promise.all(this.#leaving);
-    await this.#giveBack.stop();
+    await this.#releaseRetries.stop();
     this.#port.times.stop();
   }
 
@@ -199,23 +203,23 @@ export class LockKeeper {
     return this.#hold(request, { token: answer.token, from, validMs: ttlMs, at, claimed: true }, fromMs);
   }
 
-  #pushed(pushed: Pushed): void {
+  #pushed(pushed: PushedGrant): void {
     if (!this.#room.pushed(pushed)) this.#unwanted(pushed.identity, pushed.validMs);
   }
 
   /** Granted to nobody who waits: it has left, or its request was executed late. The next one should not wait for it. */
   #unwanted(identity: LockIdentity, ttlMs: number): void {
-    if (!this.#held.has(identity.nonce)) this.#giveBack.add(identity, ttlMs);
+    if (!this.#held.has(identity.nonce)) this.#releaseRetries.add(identity, ttlMs);
   }
 
-  #wasForced(forced: Forced): void {
+  #wasForced(forced: ForcedRelease): void {
     const lock = this.#held.get(forced.nonce);
-    if (lock === undefined) this.#forced.add(forced);
+    if (lock === undefined) this.#earlyForceReleases.add(forced);
     else if (lock.fencingToken === forced.token) lock.forced();
   }
 
   /** @param fromMs when it was asked for */
-  #hold(request: LockRequest, grant: Grant, fromMs: number): Lock {
+  #hold(request: LockRequest, grant: LeaseGrant, fromMs: number): Lock {
     const lock = new Lock(request, grant, this.#port);
     if (this.#closed) {
       this.#leaving.push(lock.release().catch(() => {}));
@@ -228,7 +232,7 @@ export class LockKeeper {
     }
     this.#held.set(request.nonce, lock);
     this.#events.acquired(lock, grant.at.monoMs - fromMs);
-    if (this.#forced.has(request.nonce, lock.fencingToken)) lock.forced();
+    if (this.#earlyForceReleases.has(request.nonce, lock.fencingToken)) lock.forced();
     return lock;
   }
 
@@ -237,17 +241,17 @@ export class LockKeeper {
     const { request, waitMs } = waiter;
     if (why.because === 'abort') {
       waiter.fail(why.reason);
-      this.#giveBack.add(request, request.ttlMs);
+      this.#releaseRetries.add(request, request.ttlMs);
       return;
     }
     try {
-      const answer = await this.#letGo(request, 0);
+      const answer = await this.#releaseNow(request, 0);
       const timeout = new LockTimeoutError(request.name, waitMs, answer.released ? undefined : answer.holder);
       this.#events.timedOut(timeout);
       waiter.fail(timeout);
     } catch (error) {
       waiter.fail(backendDown(request, 'acquire', waiter.trouble ?? error));
-      this.#giveBack.add(request, request.ttlMs);
+      this.#releaseRetries.add(request, request.ttlMs);
     }
   }
 
@@ -257,13 +261,13 @@ export class LockKeeper {
     return this.#store.release(request, isExtended || minHoldMs > 0 ? minHoldMs : 'bare', deadlineMs).then(
       (answer) => this.#passOn(request, answer),
       (error: unknown) => {
-        if (isTransient(error)) this.#giveBack.add(request, ttlMs, minHoldMs);
+        if (isTransient(error)) this.#releaseRetries.add(request, ttlMs, minHoldMs);
         throw backendDown(request, 'release', error);
       },
     );
   }
 
-  async #letGo(identity: LockIdentity, minHoldMs: number | undefined): Promise<Released> {
+  async #releaseNow(identity: LockIdentity, minHoldMs: number | undefined): Promise<Released> {
     const answer = await this.#store.release(identity, minHoldMs, LEAVE_DEADLINE_MS);
     this.#passOn(identity, answer);
     return answer;

@@ -22,7 +22,7 @@ export interface Pending extends LockIdentity {
  * Gives back, in the background, what could not be given back at once because Redis did not answer: a lock, a place in
  * the queue, a grant that came for nobody. Each is tried until it succeeds or its lease is over anyway.
  */
-export class GiveBack {
+export class ReleaseRetries {
   readonly #clock: Clock;
   readonly #release: (pending: Pending) => Promise<unknown>;
   readonly #pending = new Map<string, Pending>();

@@ -1,7 +1,7 @@
 import { type CancelTimer, type Clock } from '../../redis/index.js';
 import { certainMs, instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
 import type { LockRequest } from '../store/lock-request.js';
-import type { Grant } from '../held/lease.js';
+import type { LeaseGrant } from '../held/lease.js';
 import type { Lock } from '../held/lock.js';
 
 /** How much longer than `waitMs` the first answer may take. */
@@ -27,7 +27,7 @@ export class Waiter {
   readonly waitMs: number;
   /** What `hold` makes of the grant, in the step that takes it: from then on it is known as held, and not as waiting. */
   readonly granted: Promise<Lock>;
-  readonly #hold: (grant: Grant) => Lock;
+  readonly #hold: (grant: LeaseGrant) => Lock;
   readonly #untilMs: number;
   readonly #clock: Clock;
   #bound: { from: Instant; fence: number };
@@ -40,7 +40,7 @@ export class Waiter {
   #reject!: (error: unknown) => void;
   readonly #endings: (() => void)[] = [];
 
-  constructor(request: LockRequest, clock: Clock, sent: Instant, waitMs: number, hold: (grant: Grant) => Lock) {
+  constructor(request: LockRequest, clock: Clock, sent: Instant, waitMs: number, hold: (grant: LeaseGrant) => Lock) {
     this.request = request;
     this.#clock = clock;
     this.waitMs = waitMs;
@@ -139,7 +139,7 @@ export class Waiter {
     return this.waiting;
   }
 
-  #take(grant: Omit<Grant, 'at'>, atLeastMs: number): boolean {
+  #take(grant: Omit<LeaseGrant, 'at'>, atLeastMs: number): boolean {
     const at = instantOf(this.#clock);
     if (remainingMs(at, grant.from, grant.validMs) <= atLeastMs) return false;
     this.#end('done');

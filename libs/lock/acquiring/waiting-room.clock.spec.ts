@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { Keyspace } from '../../redis/index.js';
 import type { Lock } from '../index.js';
-import { KnownLocks } from '../store/lock-key-cache.js';
+import { LockKeyCache } from '../store/lock-key-cache.js';
 import type { LockIdentity, LockRequest } from '../store/lock-request.js';
 import type { LockStore } from '../store/lock.store.js';
 import type { Acquired } from '../store/scripts/acquire.reply.js';
@@ -35,7 +35,7 @@ function room() {
       throw error;
     },
   });
-  const keys = new KnownLocks(new Keyspace()).get('x');
+  const keys = new LockKeyCache(new Keyspace()).get('x');
   const times = { ttlMs: 30_000, renew: true, minHoldMs: 0, maxHoldMs: Infinity };
   const request: LockRequest = { name: 'x', keys, nonce: 'n', owner: 'o', ...times };
   return { clock, room: made, request, joins, asked, granted, unwanted };

@@ -1,11 +1,11 @@
 import { Loop, type Clock } from '../../redis/index.js';
 import { isTransient } from './release-retries.js';
 import { instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
-import type { Grant } from '../held/lease.js';
+import type { LeaseGrant } from '../held/lease.js';
 import type { LockIdentity, LockRequest } from '../store/lock-request.js';
 import type { Lock } from '../held/lock.js';
 import type { LockKeys } from '../store/lock.keys.js';
-import type { LockStore, Pushed } from '../store/lock.store.js';
+import type { LockStore, PushedGrant } from '../store/lock.store.js';
 import type { Acquired } from '../store/scripts/acquire.reply.js';
 import type { Heartbeat } from '../store/scripts/heartbeat.script.js';
 import { ANSWER_MS, Waiter, type GaveUp } from './waiter.js';
@@ -21,7 +21,7 @@ const LOCKS_PER_CALL = 128;
 const EARLY_MS = 1_000;
 
 /** The waiters of this process on one lock. */
-interface Line {
+interface LockWaiters {
   readonly keys: LockKeys;
   readonly waiters: Map<string, Waiter>;
   /** When to ask besides the heartbeat: the holder's lease ends, as far as known; a request failed. */
@@ -31,7 +31,7 @@ interface Line {
 /** Who is told what becomes of those that wait. */
 export interface WaitingRoomListener {
   /** It is granted the lock. What this answers is what its caller gets. */
-  granted: (request: LockRequest, grant: Grant, askedAtMs: number) => Lock;
+  granted: (request: LockRequest, grant: LeaseGrant, askedAtMs: number) => Lock;
   /** It was granted the lock, but waits here no more. */
   unwanted: (identity: LockIdentity, ttlMs: number) => void;
   /** It waits here from now on, until it is granted the lock or fails. */
@@ -52,26 +52,26 @@ export interface WaitingRoomListener {
  */
 export class WaitingRoom {
   readonly #store: Pick<LockStore, 'join' | 'heartbeat'>;
-  readonly #told: WaitingRoomListener;
+  readonly #listener: WaitingRoomListener;
   readonly #clock: Clock;
-  readonly #lines = new Map<string, Line>();
+  readonly #lines = new Map<string, LockWaiters>();
   readonly #waiters = new Map<string, Waiter>();
   /** Requests that were not answered yet: nothing is known of them here but their number. */
   #joining = 0;
   #joined: (() => void) | undefined;
   /** Pushes for them that were faster than the answer. */
-  readonly #early = new Map<string, Pushed>();
+  readonly #early = new Map<string, PushedGrant>();
   #leaving: ((waiter: Waiter) => void) | undefined;
   readonly #loop: Loop;
   #heartbeatAtMs = Infinity;
   /** When the loop looks again by itself. What a turn in progress misses, its end sees. */
   #nextTurnMs = Infinity;
 
-  constructor(clock: Clock, store: Pick<LockStore, 'join' | 'heartbeat'>, told: WaitingRoomListener) {
+  constructor(clock: Clock, store: Pick<LockStore, 'join' | 'heartbeat'>, listener: WaitingRoomListener) {
     this.#clock = clock;
     this.#store = store;
-    this.#told = told;
-    const { onError } = told;
+    this.#listener = listener;
+    const { onError } = listener;
     this.#loop = new Loop({ name: 'lock heartbeat', turn: () => this.#turn(), onError, clock });
   }
 
@@ -93,7 +93,7 @@ export class WaitingRoom {
           const at = instantOf(this.#clock);
           const { token, text } = acquired;
           const grant = { token, text, from: sent, validMs: request.ttlMs, at, claimed: true };
-          if (remainingMs(at, sent, grant.validMs) > 0) return this.#told.granted(request, grant, sent.monoMs);
+          if (remainingMs(at, sent, grant.validMs) > 0) return this.#listener.granted(request, grant, sent.monoMs);
         }
         const waiter = early ?? this.#enter(request, waitMs, sent);
         this.#acquired(waiter, sent, acquired);
@@ -114,7 +114,7 @@ export class WaitingRoom {
   }
 
   /** A grant was pushed. False if no such acquisition waits here. */
-  pushed(pushed: Pushed): boolean {
+  pushed(pushed: PushedGrant): boolean {
     const { nonce } = pushed.identity;
     const waiter = this.#waiters.get(nonce);
     if (waiter !== undefined) {
@@ -125,7 +125,7 @@ export class WaitingRoom {
     if (this.#joining === 0) return false;
     this.#early.set(nonce, pushed);
     this.#clock.timer(EARLY_MS, () => {
-      if (this.#early.delete(nonce)) this.#told.unwanted(pushed.identity, pushed.validMs);
+      if (this.#early.delete(nonce)) this.#listener.unwanted(pushed.identity, pushed.validMs);
     });
     return true;
   }
@@ -141,7 +141,7 @@ export class WaitingRoom {
     try {
       while ((await this.#store.heartbeat([{ keys, waiters: [] }]))[0]?.unsettled === true);
     } catch (error) {
-      if (!isTransient(error)) this.#told.onError(error, 'lock pass-on');
+      if (!isTransient(error)) this.#listener.onError(error, 'lock pass-on');
     }
   }
 
@@ -163,14 +163,14 @@ export class WaitingRoom {
 
   #enter(request: LockRequest, waitMs: number, sent: Instant, signal?: AbortSignal): Waiter {
     const waiter = new Waiter(request, this.#clock, sent, waitMs, (grant) =>
-      this.#told.granted(request, grant, sent.monoMs),
+      this.#listener.granted(request, grant, sent.monoMs),
     );
     this.#waiters.set(request.nonce, waiter);
-    this.#told.waits(request);
+    this.#listener.waits(request);
     waiter.limit(signal, (why) => {
       waiter.leave();
       this.#forget(waiter);
-      this.#told.gaveUp(waiter, why);
+      this.#listener.gaveUp(waiter, why);
     });
     return waiter;
   }
@@ -187,7 +187,7 @@ export class WaitingRoom {
     const pushed = this.#early.get(nonce);
     this.#early.delete(nonce);
     if (!waiter.waiting) {
-      if (pushed !== undefined) this.#told.unwanted(pushed.identity, pushed.validMs);
+      if (pushed !== undefined) this.#listener.unwanted(pushed.identity, pushed.validMs);
     } else if (this.#leaving !== undefined) this.#expel(waiter, this.#leaving);
     else if (pushed !== undefined) this.pushed(pushed);
   }
@@ -195,7 +195,7 @@ export class WaitingRoom {
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
     if (!waiter.waiting) {
       // It left meanwhile, and its release was faster: a server that did not know the script was asked twice.
-      if (acquired.state === 'granted') this.#told.unwanted(waiter.request, waiter.request.ttlMs);
+      if (acquired.state === 'granted') this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
       return;
     }
     if (acquired.state === 'granted') {
@@ -203,7 +203,7 @@ export class WaitingRoom {
       else this.#ask(waiter, RETRY_MS);
       return;
     }
-    this.#told.queued(waiter.request);
+    this.#listener.queued(waiter.request);
     waiter.place = acquired.place;
     if (waiter.stillWaiting(sent, acquired.fence)) this.#join(waiter, this.#expiry(acquired.ttlMs));
   }
@@ -260,7 +260,7 @@ export class WaitingRoom {
   }
 
   /** One call after the other: whatever their number, the server does something else in between. */
-  async #beat(lines: readonly Line[]): Promise<void> {
+  async #beat(lines: readonly LockWaiters[]): Promise<void> {
     for (const line of lines) line.askAtMs = Infinity;
     let failed: { error: unknown } | undefined;
     for (const call of calls(lines)) {
@@ -284,7 +284,7 @@ export class WaitingRoom {
     }
   }
 
-  #beaten(line: Line, waiters: readonly Waiter[], sent: Instant, answer: Heartbeat): void {
+  #beaten(line: LockWaiters, waiters: readonly Waiter[], sent: Instant, answer: Heartbeat): void {
     line.askAtMs = Math.min(line.askAtMs, answer.unsettled ? 0 : this.#expiry(answer.ttlMs));
     const { granted } = answer;
     waiters.forEach((waiter, i) => {
@@ -294,20 +294,20 @@ export class WaitingRoom {
     });
     const waiter = waiters.find(({ request }) => request.nonce === granted?.nonce);
     if (granted === undefined || waiter === undefined) return;
-    if (!waiter.waiting) this.#told.unwanted(waiter.request, waiter.request.ttlMs);
+    if (!waiter.waiting) this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
     else if (waiter.answered(granted.token, sent)) this.#forget(waiter);
     else this.#ask(waiter, RETRY_MS);
   }
 }
 
-interface Part {
-  readonly line: Line;
+interface HeartbeatPortion {
+  readonly line: LockWaiters;
   readonly waiters: Waiter[];
 }
 
 /** The waiters of these lines, in portions of which each is one call. */
-function* calls(lines: readonly Line[]): Generator<Part[]> {
-  let call: Part[] = [];
+function* calls(lines: readonly LockWaiters[]): Generator<HeartbeatPortion[]> {
+  let call: HeartbeatPortion[] = [];
   let room = WAITERS_PER_CALL;
   for (const line of lines) {
     const all = [...line.waiters.values()];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../../test/support/manual-clock.js';
-import { DueTimes } from '../../redis/index.js';
-import { Lease, type Grant, type LeaseTerms } from './lease.js';
+import { DeadlineQueue } from '../../redis/index.js';
+import { Lease, type LeaseGrant, type LeaseTerms } from './lease.js';
 import { instantOf } from '../../redis/time/instant.js';
 
 interface Request {
@@ -14,7 +14,7 @@ interface Request {
 }
 
 /** A lease of 3 000 ms, and a Redis that answers when told to. */
-function lease(options: Partial<LeaseTerms & Omit<Grant, 'at'>> = {}) {
+function lease(options: Partial<LeaseTerms & Omit<LeaseGrant, 'at'>> = {}) {
   const clock = new ManualClock();
   const requests: Request[] = [];
   const lost: string[] = [];
@@ -22,7 +22,7 @@ function lease(options: Partial<LeaseTerms & Omit<Grant, 'at'>> = {}) {
   const terms = { ttlMs: 3_000, renew: true, maxHoldMs: Infinity, ...options };
   const now = instantOf(clock);
   const grant = { token: 1, from: now, validMs: 3_000, at: now, claimed: true, ...options };
-  const made = new Lease(clock, new DueTimes(clock), terms, grant, {
+  const made = new Lease(clock, new DeadlineQueue(clock), terms, grant, {
     renew: (ttlMs, generation, deadlineMs) =>
       new Promise((resolve, reject) => {
         const fail = (): void => {

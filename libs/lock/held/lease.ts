@@ -1,8 +1,8 @@
-import { Due, type Clock, type DueTimes } from '../../redis/index.js';
+import { Deadline, type Clock, type DeadlineQueue } from '../../redis/index.js';
 import { certainMs, instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
 
 /** A lock granted: its token, and from when on how much of it is certain. */
-export interface Grant {
+export interface LeaseGrant {
   readonly token: number;
   /** The same as Redis wrote it, where that is at hand. */
   readonly text?: string | undefined;
@@ -41,9 +41,9 @@ export interface Leaseholder {
  * `held` is computed, so it is right even while the event loop was blocked; the timer only brings the news. A lease
  * that was over once is never valid again, whatever reply comes late.
  */
-export class Lease extends Due {
+export class Lease extends Deadline {
   readonly #clock: Clock;
-  readonly #times: DueTimes;
+  readonly #times: DeadlineQueue;
   readonly #holder: Leaseholder;
   readonly #renew: boolean;
   #ttlMs: number;
@@ -57,7 +57,7 @@ export class Lease extends Due {
   #renewAtMs: number;
   #tooLongAtMs: number;
 
-  constructor(clock: Clock, times: DueTimes, terms: LeaseTerms, grant: Grant, holder: Leaseholder) {
+  constructor(clock: Clock, times: DeadlineQueue, terms: LeaseTerms, grant: LeaseGrant, holder: Leaseholder) {
     super();
     this.#clock = clock;
     this.#times = times;
@@ -106,11 +106,11 @@ export class Lease extends Due {
     return this.#request(from);
   }
 
-  override look(): void {
+  override onClockStep(): void {
     if (this.remainingMs <= 0) this.#lose('expired');
   }
 
-  override due(): void {
+  override onDue(): void {
     if (this.remainingMs <= 0) {
       this.#lose('expired');
       return;

@@ -1,5 +1,5 @@
-import type { Clock, DueTimes } from '../../redis/index.js';
-import { Lease, type Grant } from './lease.js';
+import type { Clock, DeadlineQueue } from '../../redis/index.js';
+import { Lease, type LeaseGrant } from './lease.js';
 import type { LockRequest } from '../store/lock-request.js';
 import { LockLostError, type LockLossReason } from '../lock.errors.js';
 import { checkTtl } from '../lock.options.js';
@@ -7,7 +7,7 @@ import { checkTtl } from '../lock.options.js';
 /** What a held lock needs of Redis. */
 export interface LockPort {
   readonly clock: Clock;
-  readonly times: DueTimes;
+  readonly times: DeadlineQueue;
   renew(request: LockRequest, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
   /**
    * True if Redis had it held. On failure it goes on trying in the background.
@@ -51,7 +51,7 @@ export class Lock {
   #released: Promise<boolean> | undefined;
 
   /** Made by `LockService`. */
-  constructor(request: LockRequest, grant: Grant, port: LockPort) {
+  constructor(request: LockRequest, grant: LeaseGrant, port: LockPort) {
     this.name = request.name;
     this.owner = request.owner;
     this.fencingToken = grant.token;

@@ -7,7 +7,7 @@ import { LockBed } from '../../../test/support/lock-bed.js';
 import { until } from '../../../test/support/until.js';
 import { SluiceRedisModule, frame, systemClock } from '../../redis/index.js';
 import { LOCK_CHANNELS, SluiceLockModule, type LockTimeoutError } from '../index.js';
-import { ForcedLocks } from '../acquiring/early-force-releases.js';
+import { EarlyForceReleases } from '../acquiring/early-force-releases.js';
 
 const bed = new LockBed();
 
@@ -194,7 +194,7 @@ describe('forceRelease', () => {
   });
 
   it('is known to who hears of it before it hears that it holds the lock, but does not end a later grant', () => {
-    const forced = new ForcedLocks(systemClock);
+    const forced = new EarlyForceReleases(systemClock);
     forced.add({ nonce: 'n', token: 7 });
     expect(forced.has('n', 7)).toBe(true);
     expect(forced.has('n', 8)).toBe(false);
@@ -219,11 +219,11 @@ describe('forceRelease', () => {
     await operator.forceRelease('x');
     // What is published after it arrives after it.
     const { inbox } = connections.get();
-    const told = new Promise((resolve) => {
+    const listener = new Promise((resolve) => {
       inbox.on('after', resolve);
     });
     await bed.admin.publish(inbox.channel, frame('after'));
-    await told;
+    await listener;
     commands.send = send;
     letGo();
     const lock = await call;

@@ -1,12 +1,12 @@
 import { expect, it } from '@jest/globals';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import { Keyspace } from '../../redis/index.js';
-import { KnownLocks } from './lock-key-cache.js';
+import { LockKeyCache } from './lock-key-cache.js';
 
 const bed = new LockBed();
 
 it('remembers a bounded number of names, those used last', () => {
-  const known = new KnownLocks(new Keyspace(), 4);
+  const known = new LockKeyCache(new Keyspace(), 4);
   const a = known.get('a');
   a.highest = 7;
   for (const name of ['b', 'c', 'a', 'd', 'e']) known.get(name);

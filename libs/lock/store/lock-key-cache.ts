@@ -5,7 +5,7 @@ import { lockKeys, type LockKeys } from './lock.keys.js';
 const REMEMBERED = 20_000;
 
 /** What a process remembers of one lock. */
-export interface KnownLock extends LockKeys {
+export interface CachedLockKeys extends LockKeys {
   /**
    * The highest token that this process was granted. It is sent along as the floor of the next one, so tokens do not fall
    * back in the eyes of a process even when Redis lost its data and its clock was set back at once.
@@ -20,11 +20,11 @@ export interface KnownLock extends LockKeys {
  *
  * Two generations, the older of which is dropped when the younger is full: bounded without a list of who was used when.
  */
-export class KnownLocks {
+export class LockKeyCache {
   readonly #keyspace: Keyspace;
   readonly #size: number;
-  #young = new Map<string, KnownLock>();
-  #old = new Map<string, KnownLock>();
+  #young = new Map<string, CachedLockKeys>();
+  #old = new Map<string, CachedLockKeys>();
 
   constructor(keyspace: Keyspace, size = REMEMBERED) {
     this.#keyspace = keyspace;
@@ -32,7 +32,7 @@ export class KnownLocks {
   }
 
   /** @throws SluiceError `SLUICE_BAD_NAME` */
-  get(name: string): KnownLock {
+  get(name: string): CachedLockKeys {
     const known = this.#young.get(name);
     if (known !== undefined) return known;
     const found = this.#old.get(name) ?? { ...lockKeys(this.#keyspace, name), highest: 0, floor: '0' };

@@ -1,4 +1,4 @@
-import type { KnownLock } from './lock-key-cache.js';
+import type { CachedLockKeys } from './lock-key-cache.js';
 import type { LockKeys } from './lock.keys.js';
 
 /** What identifies one acquisition in Redis. */
@@ -13,7 +13,7 @@ export interface LockIdentity {
 /** One acquisition on its way, and what it asks for. */
 export interface LockRequest extends LockIdentity {
   readonly name: string;
-  readonly keys: KnownLock;
+  readonly keys: CachedLockKeys;
   readonly ttlMs: number;
   readonly renew: boolean;
   /** 0: none. */

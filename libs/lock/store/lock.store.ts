@@ -23,20 +23,20 @@ export interface Tick {
 }
 
 /** A grant that was pushed to this process. */
-export interface Pushed {
+export interface PushedGrant {
   readonly identity: LockIdentity;
   readonly token: number;
   readonly validMs: number;
 }
 
 /** A lock was taken away from the acquisition that held it under this token. */
-export interface Forced {
+export interface ForcedRelease {
   readonly nonce: string;
   readonly token: number;
 }
 
 /** Some waiters of this process on one lock; none: the lock is to be passed on. */
-export interface Waiting {
+export interface WaitersOfLock {
   readonly keys: LockKeys;
   readonly waiters: readonly { readonly request: LockRequest; readonly place: string }[];
 }
@@ -68,7 +68,7 @@ export class LockStore {
 
   constructor(connection: RedisConnection, keyspace: Keyspace) {
     this.#connection = connection;
-    connection.keeps('locks');
+    connection.requireNoEviction('locks');
     this.#keyspace = keyspace;
   }
 
@@ -95,7 +95,7 @@ export class LockStore {
   }
 
   /** For waiters of this process. Answers for each lock, in that order. */
-  heartbeat(waiting: readonly Waiting[]): Promise<Heartbeat[]> {
+  heartbeat(waiting: readonly WaitersOfLock[]): Promise<Heartbeat[]> {
     const { commands, inbox } = this.#connection;
     const restKeys = waiting.flatMap(({ keys: { lock, fence, queue } }) => [lock, fence, queue]);
     const rest: (string | number)[] = [];
@@ -140,7 +140,7 @@ export class LockStore {
   }
 
   /** Calls `forced` when a lock of this process was taken away. */
-  onForced(forced: (what: Forced) => void): void {
+  onForced(forced: (what: ForcedRelease) => void): void {
     this.#connection.inbox.on('lock:forced', ([nonce = '', token]) => {
       forced({ nonce, token: Number(token) });
     });
@@ -172,7 +172,7 @@ export class LockStore {
   }
 
   /** Calls `pushed` for each grant that another process' release made to this one. */
-  onPush(pushed: (grant: Pushed) => void): void {
+  onPush(pushed: (grant: PushedGrant) => void): void {
     this.#connection.inbox.on('lock:granted', ([lock = '', nonce = '', owner = '', token, validMs]) => {
       const keys = keysBeside(this.#keyspace, lock);
       pushed({ identity: { keys, nonce, owner }, token: Number(token), validMs: Number(validMs) });

@@ -12,7 +12,7 @@ import {
 import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
 
 /** Nest provider token of the checked options. */
-export const QUEUE_OPTIONS = 'sluice:queue-options';
+export const QUEUE_OPTIONS = 'sluice:resolved-queue-options';
 
 /** One handler of this process, ready to be called. */
 export interface Handler {

@@ -1,12 +1,12 @@
 /** What one stream gave to a read. */
-export type Batch = [stream: string, entries: [id: string, fields: string[]][]];
+export type StreamEntries = [stream: string, entries: [id: string, fields: string[]][]];
 
 /** The reply of XREADGROUP. RESP2 answers pairs; RESP3 a map, which ioredis lays flat; nothing to read is nil. */
-export function batches(reply: unknown): Batch[] {
+export function batches(reply: unknown): StreamEntries[] {
   if (!Array.isArray(reply)) return [];
-  if (typeof reply[0] !== 'string') return reply as Batch[];
+  if (typeof reply[0] !== 'string') return reply as StreamEntries[];
   const flat = reply as unknown[];
-  return flat.flatMap((stream, i) => (i % 2 === 0 ? [[stream, flat[i + 1]] as Batch] : []));
+  return flat.flatMap((stream, i) => (i % 2 === 0 ? [[stream, flat[i + 1]] as StreamEntries] : []));
 }
 
 /** Names and values in turn as an object; of a name that comes twice, the last value. */

@@ -1,13 +1,13 @@
 import type { Link } from '../../redis/index.js';
 import type { Delivery } from '../task/delivery.js';
-import type { Persistence } from './retry-until-confirmed.js';
+import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { ackScript } from '../store/scripts/ack.script.js';
 
-export interface AcksOptions {
+export interface AckBatcherOptions {
   link: Link;
   stream: string;
   group: string;
-  persistence: Persistence;
+  untilConfirmed: RetryUntilConfirmed;
   /** Tasks have finished in this turn of the event loop: called before their acknowledgement is sent. */
   onFinished: () => void;
   /** These are settled: Redis has confirmed it. */
@@ -23,13 +23,13 @@ const BATCH = 512;
  * No timer, no window: an idle worker's acknowledgement leaves at the end of the turn in which the task finished, a
  * busy one's batches grow by themselves. Flushes of several queues in one turn leave in one write.
  */
-export class Acks {
-  readonly #options: AcksOptions;
+export class AckBatcher {
+  readonly #options: AckBatcherOptions;
   #waiting: Delivery[] = [];
   #ticking = false;
   #flushing = false;
 
-  constructor(options: AcksOptions) {
+  constructor(options: AckBatcherOptions) {
     this.#options = options;
   }
 
@@ -51,10 +51,10 @@ export class Acks {
   }
 
   async #flush(): Promise<void> {
-    const { persistence, stream, onAcked } = this.#options;
+    const { untilConfirmed, stream, onAcked } = this.#options;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, BATCH);
-      if (!(await persistence.until(`acknowledging in '${stream}'`, () => this.#send(batch)))) return;
+      if (!(await untilConfirmed.run(`acknowledging in '${stream}'`, () => this.#send(batch)))) return;
       onAcked(batch);
     }
     this.#flushing = false;

@@ -18,7 +18,7 @@ const MEASURED_MS = 10;
  * The pace is measured while there is work. It is believed at once when it drops (nothing ended for as long as that),
  * and within 10 ms of work when it rises.
  */
-export class Pace {
+export class AdaptivePrefetch {
   readonly #clock: Clock;
   /** Tasks per millisecond; undefined until measured. */
   #rate: number | undefined;

@@ -1,5 +1,5 @@
 import type { Clock } from '../../redis/index.js';
-import { Pace } from './adaptive-prefetch.js';
+import { AdaptivePrefetch } from './adaptive-prefetch.js';
 
 /** What works on one stream of the handler. */
 interface Feeder {
@@ -16,12 +16,12 @@ interface Feeder {
  * `concurrency + prefetch`: what is at hand or runs, so that no process sits on work; and what has begun and is not confirmed as
  * settled, which is what a process that dies leaves to be repeated.
  */
-export class Slots {
+export class ConcurrencyWindow {
   /** How many of its tasks run. */
   running = 0;
   /** How many are pending with this process: at hand, running, or finished and not yet confirmed. */
   held = 0;
-  readonly pace: Pace;
+  readonly adaptive: AdaptivePrefetch;
   readonly workers: Feeder[] = [];
   readonly #concurrency: number;
   /** `concurrency + prefetch`, when the credit was last looked at. */
@@ -30,12 +30,12 @@ export class Slots {
   constructor(concurrency: number, clock: Clock) {
     this.#concurrency = concurrency;
     this.#window = concurrency;
-    this.pace = new Pace(clock);
+    this.adaptive = new AdaptivePrefetch(clock);
   }
 
   /** How many more may come to hand. */
   get credit(): number {
-    this.#window = this.#concurrency + this.pace.prefetch;
+    this.#window = this.#concurrency + this.adaptive.prefetch;
     return this.#window - this.running - this.#waiting;
   }
 
@@ -46,7 +46,7 @@ export class Slots {
 
   /** It pays to read when there is at least this much credit: larger batches, without ever running dry. */
   get refill(): number {
-    return Math.max(1, Math.ceil(this.pace.prefetch / 2));
+    return Math.max(1, Math.ceil(this.adaptive.prefetch / 2));
   }
 
   get #waiting(): number {

@@ -2,14 +2,14 @@ import { inspect } from 'node:util';
 import type { Clock, Link } from '../../redis/index.js';
 import { isSluiceError } from '../../weave/index.js';
 import type { Delivery } from '../task/delivery.js';
-import type { Persistence } from './retry-until-confirmed.js';
+import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { channels } from '../observe/queue.channels.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedHandlerOptions } from '../queue.options.js';
 import { settleFailureScript } from '../store/scripts/settle-failure.script.js';
-import { judge, type Verdict } from './retry-policy.js';
+import { decide, type Disposition } from './retry-policy.js';
 
-export interface FailuresOptions {
+export interface FailureSettlerOptions {
   link: Link;
   keys: QueueKeys;
   /** Where retries go while several groups read the queue. */
@@ -23,44 +23,44 @@ export interface FailuresOptions {
   clock: Clock;
   /** A task may rest for so long until it goes to that stream: somebody must promote it. */
   onDelayed: (stream: string, delayMs: number) => void;
-  persistence: Persistence;
+  untilConfirmed: RetryUntilConfirmed;
   log: { warn(message: string): void; error(message: string, stack?: string): void };
 }
 
 /** Settles runs that failed and entries that cannot run. */
-export class Failures {
-  readonly #options: FailuresOptions;
+export class FailureSettler {
+  readonly #options: FailureSettlerOptions;
 
-  constructor(options: FailuresOptions) {
+  constructor(options: FailureSettlerOptions) {
     this.#options = options;
   }
 
   /** What becomes of a task whose handler threw. */
-  judge(delivery: Delivery, thrown: unknown): Verdict {
+  decide(delivery: Delivery, thrown: unknown): Disposition {
     const { options, clock } = this.#options;
-    return judge(delivery.failedWith(thrown), { options, wallMs: clock.wallMs(), random: Math.random });
+    return decide(delivery.failedWith(thrown), { options, wallMs: clock.wallMs(), random: Math.random });
   }
 
   /** Its handler threw: queued again, now or later, or a dead letter. Resolves to false if it was given up. */
-  threw(
+  settleFailure(
     site: string,
     delivery: Delivery,
     thrown: unknown,
-    verdict: Exclude<Verdict, { fate: 'done' }>,
+    disposition: Exclude<Disposition, { kind: 'done' }>,
   ): Promise<boolean> {
     const { options, log } = this.#options;
     const { error, stack } = describeError(thrown);
     const attempt = `attempt ${delivery.retryCount + 1} of ${delivery.failedWith(thrown).maxAttempts ?? options.maxAttempts}`;
     const what = `${site} failed on task ${delivery.taskId}, ${attempt}: ${error.toString()}`;
-    const attempts = verdict.retryCount;
-    if (verdict.fate === 'dead') {
+    const attempts = disposition.retryCount;
+    if (disposition.kind === 'dead') {
       log.error(`${what}; it is a dead letter now`, stack.toString());
-      return this.#settle(delivery, { attempts, reason: verdict.reason, error, stack });
+      return this.#settle(delivery, { attempts, reason: disposition.reason, error, stack });
     }
-    const { delayMs, deferral, mistake } = verdict;
+    const { delayMs, deferral, backoffError } = disposition;
     if (!isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
-    if (mistake !== undefined)
-      log.error(`the backoff of ${site} cannot be used: ${describeError(mistake).error.toString()}`);
+    if (backoffError !== undefined)
+      log.error(`the backoff of ${site} cannot be used: ${describeError(backoffError).error.toString()}`);
     return this.#settle(delivery, { attempts, reason: '', delayMs: Math.ceil(delayMs), deferral, error, stack });
   }
 
@@ -76,12 +76,12 @@ export class Failures {
     delivery: Delivery,
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, retryKeys, queue, group, consumer, inboxes, persistence, onDelayed } = this.#options;
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, untilConfirmed, onDelayed } = this.#options;
     const { stream, delayed, bodies, dead, alive } = keys;
     const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = retryKeys;
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), reason, failure: error, stack };
-    return persistence.until(`settling a failed task of queue '${queue}'`, async () => {
+    return untilConfirmed.run(`settling a failed task of queue '${queue}'`, async () => {
       // Asked for anew each time: another delivery of it may have come since.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {

@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
-import { Crew } from './worker-pool.js';
+import { WorkerPool } from './worker-pool.js';
 import { HandlerRegistry, QUEUE_OPTIONS } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 
@@ -33,8 +33,8 @@ export class QueueConsumers implements OnApplicationBootstrap {
           'Call app.enableShutdownHooks() in main.ts',
       );
     }
-    const crew = new Crew(this.#connections, this.#settings, handlers);
-    shutdown.onDrain(() => crew.drain());
-    crew.start();
+    const pool = new WorkerPool(this.#connections, this.#settings, handlers);
+    shutdown.onDrain(() => pool.drain());
+    pool.start();
   }
 }

@@ -3,14 +3,19 @@ import { SluiceError } from '../../weave/index.js';
 import { resolveBackoff, type Backoff } from '../task/backoff.js';
 import { DeadLetterTask, DropTask, RetryTask, SnoozeTask } from '../control-flow.js';
 import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
-import { judge, type FailedRun, type Verdict } from './retry-policy.js';
+import { decide, type FailedRun, type Disposition } from './retry-policy.js';
 
 const NOW = 1_800_000_000_000;
 
-function verdict(thrown: unknown, run: Partial<FailedRun> = {}, declared: HandlerOptions = {}, random = 0.5): Verdict {
+function disposition(
+  thrown: unknown,
+  run: Partial<FailedRun> = {},
+  declared: HandlerOptions = {},
+  random = 0.5,
+): Disposition {
   const options = mergeHandlerOptions('q', { backoff: 100, ...declared }, resolveQueueOptions({}), 'group');
   const failed = { thrown, retryCount: 0, maxAttempts: undefined, defers: 0, deferredMs: undefined, ...run };
-  return judge(failed, { options, wallMs: NOW, random: () => random });
+  return decide(failed, { options, wallMs: NOW, random: () => random });
 }
 
 const delays = (backoff: Backoff, random = 1): number[] =>
@@ -36,7 +41,7 @@ describe('backoff', () => {
   it('gets what was thrown', () => {
     const error = new Error('x');
     const seen: unknown[] = [];
-    verdict(error, { retryCount: 1 }, { backoff: (...args) => seen.push(...args) });
+    disposition(error, { retryCount: 1 }, { backoff: (...args) => seen.push(...args) });
     expect(seen).toEqual([2, error]);
   });
 
@@ -51,40 +56,40 @@ describe('backoff', () => {
     ['answers NaN', () => NaN],
     ['answers a negative number', () => -1],
   ])('of a user that %s is replaced by the default, and told', (_what, wrong) => {
-    expect(verdict(new Error(), {}, { backoff: wrong as () => number })).toEqual({
-      ...{ fate: 'again', retryCount: 1, delayMs: 500, mistake: expect.any(Error) },
+    expect(disposition(new Error(), {}, { backoff: wrong as () => number })).toEqual({
+      ...{ kind: 'again', retryCount: 1, delayMs: 500, backoffError: expect.any(Error) },
     });
   });
 });
 
 describe('the verdict', () => {
   it('of an error is a retry with backoff, until the attempts are used up', () => {
-    expect(verdict(new Error())).toEqual({ fate: 'again', retryCount: 1, delayMs: 100 });
-    expect(verdict(new Error(), { retryCount: 1 })).toEqual({ fate: 'again', retryCount: 2, delayMs: 100 });
-    expect(verdict(undefined, { retryCount: 2 })).toEqual({ fate: 'dead', retryCount: 3, reason: 'max-attempts' });
+    expect(disposition(new Error())).toEqual({ kind: 'again', retryCount: 1, delayMs: 100 });
+    expect(disposition(new Error(), { retryCount: 1 })).toEqual({ kind: 'again', retryCount: 2, delayMs: 100 });
+    expect(disposition(undefined, { retryCount: 2 })).toEqual({ kind: 'dead', retryCount: 3, reason: 'max-attempts' });
   });
 
   it('goes by the attempts of the task rather than the handler', () => {
-    expect(verdict(new Error(), { maxAttempts: 1 })).toMatchObject({ fate: 'dead', reason: 'max-attempts' });
-    expect(verdict(new Error(), { maxAttempts: 4, retryCount: 2 })).toMatchObject({ fate: 'again' });
+    expect(disposition(new Error(), { maxAttempts: 1 })).toMatchObject({ kind: 'dead', reason: 'max-attempts' });
+    expect(disposition(new Error(), { maxAttempts: 4, retryCount: 2 })).toMatchObject({ kind: 'again' });
   });
 
   it('of RetryTask is a retry with its own delay, and costs an attempt', () => {
-    expect(verdict(new RetryTask({ delayMs: 7 }))).toEqual({ fate: 'again', retryCount: 1, delayMs: 7 });
-    expect(verdict(new RetryTask())).toEqual({ fate: 'again', retryCount: 1, delayMs: 100 });
-    expect(verdict(new RetryTask({ delayMs: 7 }), { retryCount: 2 })).toMatchObject({ fate: 'dead' });
+    expect(disposition(new RetryTask({ delayMs: 7 }))).toEqual({ kind: 'again', retryCount: 1, delayMs: 7 });
+    expect(disposition(new RetryTask())).toEqual({ kind: 'again', retryCount: 1, delayMs: 100 });
+    expect(disposition(new RetryTask({ delayMs: 7 }), { retryCount: 2 })).toMatchObject({ kind: 'dead' });
   });
 
   it('of SnoozeTask costs no attempt, however often', () => {
     const snooze = new SnoozeTask({ delayMs: 9 });
-    expect(verdict(snooze, { retryCount: 2 })).toEqual({ fate: 'again', retryCount: 2, delayMs: 9 });
-    expect(verdict(snooze, { deferredMs: 1, defers: 5 })).toEqual({ fate: 'again', retryCount: 0, delayMs: 9 });
+    expect(disposition(snooze, { retryCount: 2 })).toEqual({ kind: 'again', retryCount: 2, delayMs: 9 });
+    expect(disposition(snooze, { deferredMs: 1, defers: 5 })).toEqual({ kind: 'again', retryCount: 0, delayMs: 9 });
   });
 
   it('of DropTask is done; of DeadLetterTask dead at once', () => {
-    expect(verdict(new DropTask())).toEqual({ fate: 'done' });
-    expect(verdict(new DeadLetterTask('card expired'))).toEqual({
-      fate: 'dead',
+    expect(disposition(new DropTask())).toEqual({ kind: 'done' });
+    expect(disposition(new DeadLetterTask('card expired'))).toEqual({
+      kind: 'dead',
       retryCount: 1,
       reason: 'card expired',
     });
@@ -92,30 +97,30 @@ describe('the verdict', () => {
 
   it('is made by brand and code: an error of another copy of this package counts as well', () => {
     const foreign = Object.assign(new SluiceError('SLUICE_TASK_SNOOZE', ''), { delayMs: 3 });
-    expect(verdict(foreign)).toEqual({ fate: 'again', retryCount: 0, delayMs: 3 });
-    expect(verdict(Object.assign(new Error(), { code: 'SLUICE_TASK_DROP' }))).toMatchObject({ fate: 'again' });
+    expect(disposition(foreign)).toEqual({ kind: 'again', retryCount: 0, delayMs: 3 });
+    expect(disposition(Object.assign(new Error(), { code: 'SLUICE_TASK_DROP' }))).toMatchObject({ kind: 'again' });
   });
 
   it.each(['SLUICE_LOCK_TIMEOUT', 'SLUICE_REDIS_UNAVAILABLE', 'SLUICE_PUBLISH_UNCONFIRMED'] as const)(
     'of %s costs no attempt, backs off from 1 s to 60 s, and ends after maxDeferMs',
     (code) => {
       const error = new SluiceError(code, '');
-      const again = (defers: number, random: number): Verdict =>
-        verdict(error, { defers, deferredMs: defers === 0 ? undefined : NOW - 5, retryCount: 2 }, {}, random);
+      const again = (defers: number, random: number): Disposition =>
+        disposition(error, { defers, deferredMs: defers === 0 ? undefined : NOW - 5, retryCount: 2 }, {}, random);
       expect(again(0, 0.5)).toEqual({
-        ...{ fate: 'again', retryCount: 2, delayMs: 1_000, deferral: { defers: 1, deferredMs: NOW } },
+        ...{ kind: 'again', retryCount: 2, delayMs: 1_000, deferral: { defers: 1, deferredMs: NOW } },
       });
       expect(again(3, 1)).toMatchObject({ delayMs: 8_500, deferral: { defers: 4, deferredMs: NOW - 5 } });
       expect(again(50, 1)).toMatchObject({ delayMs: 60_000 });
-      expect(verdict(error, { defers: 9, deferredMs: NOW - 24 * 3_600_000 })).toEqual({
-        ...{ fate: 'dead', retryCount: 0, reason: 'max-defer' },
+      expect(disposition(error, { defers: 9, deferredMs: NOW - 24 * 3_600_000 })).toEqual({
+        ...{ kind: 'dead', retryCount: 0, reason: 'max-defer' },
       });
-      expect(verdict(error, {}, { maxDeferMs: 0 })).toMatchObject({ fate: 'dead', reason: 'max-defer' });
+      expect(disposition(error, {}, { maxDeferMs: 0 })).toMatchObject({ kind: 'dead', reason: 'max-defer' });
     },
   );
 
   it('of a lock that was lost costs an attempt', () => {
-    expect(verdict(new SluiceError('SLUICE_LOCK_LOST', ''))).toMatchObject({ fate: 'again', retryCount: 1 });
+    expect(disposition(new SluiceError('SLUICE_LOCK_LOST', ''))).toMatchObject({ kind: 'again', retryCount: 1 });
   });
 });
 

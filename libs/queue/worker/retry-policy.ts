@@ -17,21 +17,21 @@ export interface FailedRun {
 }
 
 /** What becomes of the task. */
-export type Verdict =
-  | { readonly fate: 'done' }
+export type Disposition =
+  | { readonly kind: 'done' }
   | {
-      readonly fate: 'again';
+      readonly kind: 'again';
       /** Failed runs that count, from now on. */
       readonly retryCount: number;
       readonly delayMs: number;
       /** Set while the attempt is put off because of a backend. */
       readonly deferral?: { readonly defers: number; readonly deferredMs: number };
       /** A mistake in the handler's `backoff`, to be told. */
-      readonly mistake?: unknown;
+      readonly backoffError?: unknown;
     }
-  | { readonly fate: 'dead'; readonly retryCount: number; readonly reason: string };
+  | { readonly kind: 'dead'; readonly retryCount: number; readonly reason: string };
 
-export interface VerdictContext {
+export interface RetryPolicyContext {
   readonly options: ResolvedHandlerOptions;
   readonly wallMs: number;
   readonly random: () => number;
@@ -41,17 +41,17 @@ const DEFER_BASE_MS = 1_000;
 const DEFER_MAX_MS = 60_000;
 
 /** Decides by what was thrown: recognised by brand and code, so an error of the package's other copy counts as well. */
-export function judge(run: FailedRun, context: VerdictContext): Verdict {
+export function decide(run: FailedRun, context: RetryPolicyContext): Disposition {
   const { thrown, retryCount } = run;
-  if (isSluiceError(thrown, 'SLUICE_TASK_DROP')) return { fate: 'done' };
+  if (isSluiceError(thrown, 'SLUICE_TASK_DROP')) return { kind: 'done' };
   if (isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) {
-    return { fate: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs };
+    return { kind: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs };
   }
   if (isSluiceError(thrown, 'SLUICE_TASK_DEAD_LETTER')) {
-    return { fate: 'dead', retryCount: retryCount + 1, reason: (thrown as DeadLetterTask).reason };
+    return { kind: 'dead', retryCount: retryCount + 1, reason: (thrown as DeadLetterTask).reason };
   }
   // No attempt: its handler did not run.
-  if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { fate: 'dead', retryCount, reason: 'bad-payload' };
+  if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { kind: 'dead', retryCount, reason: 'bad-payload' };
   if (BACKENDS_FAULT.some((code) => isSluiceError(thrown, code))) return putOff(run, context);
   return countAttempt(run, context);
 }
@@ -66,25 +66,25 @@ const BACKENDS_FAULT: readonly SluiceErrorCode[] = [
   'SLUICE_PUBLISH_UNCONFIRMED',
 ];
 
-function putOff(run: FailedRun, { options, wallMs, random }: VerdictContext): Verdict {
+function putOff(run: FailedRun, { options, wallMs, random }: RetryPolicyContext): Disposition {
   const { retryCount, defers, deferredMs = wallMs } = run;
-  if (wallMs - deferredMs >= options.maxDeferMs) return { fate: 'dead', retryCount, reason: 'max-defer' };
+  if (wallMs - deferredMs >= options.maxDeferMs) return { kind: 'dead', retryCount, reason: 'max-defer' };
   // The second half is drawn: it spreads those that were put off together, and yet gives the backend its time.
   const delayMs = DEFER_BASE_MS / 2 + exponentially(defers + 1, DEFER_BASE_MS, DEFER_MAX_MS, random);
   const deferral = { defers: defers + 1, deferredMs };
-  return { fate: 'again', retryCount, delayMs: Math.min(DEFER_MAX_MS, delayMs), deferral };
+  return { kind: 'again', retryCount, delayMs: Math.min(DEFER_MAX_MS, delayMs), deferral };
 }
 
-function countAttempt(run: FailedRun, { options, random }: VerdictContext): Verdict {
+function countAttempt(run: FailedRun, { options, random }: RetryPolicyContext): Disposition {
   const { thrown } = run;
   const retryCount = run.retryCount + 1;
   const { maxAttempts = options.maxAttempts } = run;
-  if (retryCount >= maxAttempts) return { fate: 'dead', retryCount, reason: 'max-attempts' };
+  if (retryCount >= maxAttempts) return { kind: 'dead', retryCount, reason: 'max-attempts' };
   const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') ? (thrown as RetryTask).delayMs : undefined;
-  if (asked !== undefined) return { fate: 'again', retryCount, delayMs: asked };
+  if (asked !== undefined) return { kind: 'again', retryCount, delayMs: asked };
   try {
-    return { fate: 'again', retryCount, delayMs: options.backoff(retryCount, thrown, random) };
-  } catch (mistake) {
-    return { fate: 'again', retryCount, delayMs: defaultBackoff(retryCount, thrown, random), mistake };
+    return { kind: 'again', retryCount, delayMs: options.backoff(retryCount, thrown, random) };
+  } catch (backoffError) {
+    return { kind: 'again', retryCount, delayMs: defaultBackoff(retryCount, thrown, random), backoffError };
   }
 }

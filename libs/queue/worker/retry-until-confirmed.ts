@@ -5,7 +5,7 @@ import { isSluiceError } from '../../weave/index.js';
  * Repeats what must reach Redis until it did, or until the process stops. For idempotent steps only: one whose reply
  * was lost runs again.
  */
-export class Persistence {
+export class RetryUntilConfirmed {
   readonly #clock: Clock;
   readonly #report: (message: string) => void;
   readonly #rests = new Set<() => void>();
@@ -17,7 +17,7 @@ export class Persistence {
   }
 
   /** Resolves to false if it was given up. */
-  async until(what: string, step: () => Promise<unknown>): Promise<boolean> {
+  async run(what: string, step: () => Promise<unknown>): Promise<boolean> {
     for (let failures = 0; !this.#closed; failures++) {
       try {
         await step();

@@ -3,7 +3,7 @@ import { RELEASED } from '../store/queue.keys.js';
 import { handBackScript } from '../store/scripts/hand-back.script.js';
 import type { Worker } from './worker.js';
 
-export interface HandBackOptions {
+export interface TaskReturnerOptions {
   link: Link;
   consumer: string;
   /** What the names of inboxes begin with. */
@@ -11,15 +11,15 @@ export interface HandBackOptions {
 }
 
 /** Gives tasks back to the others, uncounted. */
-export class HandBack {
-  readonly #options: HandBackOptions;
+export class TaskReturner {
+  readonly #options: TaskReturnerOptions;
 
-  constructor(options: HandBackOptions) {
+  constructor(options: TaskReturnerOptions) {
     this.#options = options;
   }
 
   /** Those that the worker has given up; all that is pending with this process if none are named. */
-  async give({ keys, handler }: Worker, ids: readonly string[] = [], surplus = false): Promise<string[]> {
+  async return({ keys, handler }: Worker, ids: readonly string[] = [], surplus = false): Promise<string[]> {
     const { link, consumer, inboxes } = this.#options;
     return handBackScript.run(link, {
       keys: { stream: keys.stream, alive: keys.alive },
@@ -30,12 +30,12 @@ export class HandBack {
 
   /** What has waited here for too long, because its neighbours turned slow: if others have nothing to do, they may. */
   async giveSurplus(worker: Worker): Promise<void> {
-    const offered = worker.offerSurplus();
+    const offered = worker.offerPrefetched();
     if (offered.length === 0) return;
     let given: string[] | undefined;
     try {
       const ids = offered.map(({ id }) => id);
-      given = await this.give(worker, ids, true);
+      given = await this.return(worker, ids, true);
     } finally {
       worker.settleOffer(offered, given);
     }

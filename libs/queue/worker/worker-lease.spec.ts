@@ -5,7 +5,7 @@ import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { RedisConnections, systemClock, type Clock } from '../../redis/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
-import { Lease } from './worker-lease.js';
+import { WorkerLease } from './worker-lease.js';
 
 const LEASE_MS = 300;
 
@@ -24,8 +24,8 @@ afterAll(async () => {
 });
 beforeEach(() => admin.flushall());
 
-const newLease = (clock: Clock = systemClock): Lease =>
-  new Lease({
+const newLease = (clock: Clock = systemClock): WorkerLease =>
+  new WorkerLease({
     link: connections.get().commands,
     clock,
     pausedKey: 'paused',

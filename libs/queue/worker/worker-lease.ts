@@ -1,7 +1,7 @@
 import type { Clock, Link } from '../../redis/index.js';
 import { renewScript } from '../store/scripts/renew.script.js';
 
-export interface LeaseOptions {
+export interface WorkerLeaseOptions {
   link: Link;
   clock: Clock;
   /** The sorted set of one queue's leases. */
@@ -21,13 +21,13 @@ export interface Span {
 const NEVER: Span = { sinceMs: 0, endsMs: 0 };
 
 /** This process' sign of life on one queue, on the server's clock. */
-export class Lease {
-  readonly #options: LeaseOptions;
+export class WorkerLease {
+  readonly #options: WorkerLeaseOptions;
   #unbroken: Span = NEVER;
   #paused = false;
   #heldUntil = { monoMs: -Infinity, wallMs: -Infinity };
 
-  constructor(options: LeaseOptions) {
+  constructor(options: WorkerLeaseOptions) {
     this.#options = options;
   }
 

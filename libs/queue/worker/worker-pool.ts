@@ -1,34 +1,34 @@
 import type { RedisConnection, RedisConnections } from '../../redis/index.js';
 import { isSluiceError } from '../../weave/index.js';
-import { HandBack } from './task-returner.js';
+import { TaskReturner } from './task-returner.js';
 import type { Handler } from '../handlers/handler.registry.js';
-import { Lease } from './worker-lease.js';
-import { LeaseKeeper } from './loops/lease-renewer.js';
-import { Promoter } from './loops/delayed-promoter.js';
-import { Reader } from './loops/stream-reader.js';
-import { Persistence } from './retry-until-confirmed.js';
+import { WorkerLease } from './worker-lease.js';
+import { LeaseRenewer } from './loops/lease-renewer.js';
+import { DelayedPromoter } from './loops/delayed-promoter.js';
+import { StreamReader } from './loops/stream-reader.js';
+import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { consumerName, queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
-import { Slots } from './concurrency-window.js';
-import { Upkeep } from './loops/maintenance.js';
+import { ConcurrencyWindow } from './concurrency-window.js';
+import { Maintenance } from './loops/maintenance.js';
 import { Worker } from './worker.js';
 
 /** How long a stop waits for Redis to confirm what is finished. */
 const CONFIRM_MS = 2_000;
 
 /** All that works on queues in this process: a worker per queue, a reader per group, one keeper of leases. */
-export class Crew {
+export class WorkerPool {
   readonly #connections: RedisConnections;
   readonly #connection: RedisConnection;
   readonly #options: ResolvedQueueOptions;
   readonly #consumer: string;
-  readonly #persistence: Persistence;
-  readonly #handBack: HandBack;
+  readonly #untilConfirmed: RetryUntilConfirmed;
+  readonly #taskReturner: TaskReturner;
   readonly #workers: Worker[];
-  readonly #readers: Reader[];
-  readonly #keeper: LeaseKeeper;
-  readonly #promoters: Promoter[];
+  readonly #readers: StreamReader[];
+  readonly #keeper: LeaseRenewer;
+  readonly #promoters: DelayedPromoter[];
 
   constructor(connections: RedisConnections, options: ResolvedQueueOptions, handlers: readonly Handler[]) {
     const { clock, logger } = connections;
@@ -39,9 +39,9 @@ export class Crew {
     this.#connection = connections.get(options.connection);
     this.#options = options;
     this.#consumer = consumerName(connections.processId);
-    this.#persistence = new Persistence(clock, report);
+    this.#untilConfirmed = new RetryUntilConfirmed(clock, report);
     const { commands: link, inbox } = this.#connection;
-    this.#handBack = new HandBack({ link, consumer: this.#consumer, inboxes: inbox.prefix });
+    this.#taskReturner = new TaskReturner({ link, consumer: this.#consumer, inboxes: inbox.prefix });
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
     const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
@@ -58,7 +58,7 @@ export class Crew {
     inbox.onResync(() => {
       for (const promoter of this.#promoters) promoter.look();
     });
-    this.#keeper = new LeaseKeeper({
+    this.#keeper = new LeaseRenewer({
       workers: this.#workers,
       leaseMs: options.leaseMs,
       clock,
@@ -68,7 +68,7 @@ export class Crew {
         if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
         if (!paused) reader?.resume();
         else {
-          worker.onIdleHands();
+          worker.onBufferedWhilePaused();
           reader?.interrupt();
         }
       },
@@ -98,7 +98,7 @@ export class Crew {
     await this.#within(this.#options.drainMs, (worker) => worker.finished());
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
     for (const worker of this.#workers) worker.close();
-    this.#persistence.close();
+    this.#untilConfirmed.close();
     await this.#keeper.stop();
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
@@ -106,40 +106,49 @@ export class Crew {
   /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
   #workersOf(handler: Handler): Worker[] {
     const { keyspace, clock } = this.#connections;
-    const slots = new Slots(handler.options.concurrency, clock);
+    const slots = new ConcurrencyWindow(handler.options.concurrency, clock);
     const retries = this.#worker(handler, slots, retryKeys(keyspace, handler.queue, handler.options.group));
     return [this.#worker(handler, slots, queueKeys(keyspace, handler.queue), retries), retries];
   }
 
-  #worker(handler: Handler, slots: Slots, keys: QueueKeys, retries?: Worker): Worker {
+  #worker(handler: Handler, slots: ConcurrencyWindow, keys: QueueKeys, retries?: Worker): Worker {
     const { clock, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
     const link = this.#connection.commands;
     const consumer = this.#consumer;
-    const lease = new Lease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
+    const lease = new WorkerLease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
     const inboxes = this.#connection.inbox.prefix;
-    const persistence = this.#persistence;
-    const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log };
+    const untilConfirmed = this.#untilConfirmed;
+    const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, untilConfirmed, log };
     const worker = new Worker(parts);
-    worker.onIdleHands = () => void this.#giveUnstarted(worker);
+    worker.onBufferedWhilePaused = () => void this.#giveUnstarted(worker);
     return worker;
   }
 
   /** One per stream, awake when something is due. */
-  #promoter(worker: Worker): Promoter {
+  #promoter(worker: Worker): DelayedPromoter {
     const { clock, logger: log } = this.#connections;
-    return new Promoter({ worker, link: this.#connection.commands, clock, log });
+    return new DelayedPromoter({ worker, link: this.#connection.commands, clock, log });
   }
 
-  #reader(group: string): Reader {
+  #reader(group: string): StreamReader {
     const workers = this.#workers.filter((worker) => worker.handler.options.group === group);
     const { clock, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
     const connection = this.#connection;
     const consumer = this.#consumer;
-    const handBack = this.#handBack;
-    const upkeep = new Upkeep({ link: connection.commands, clock, group, consumer, leaseMs, workers, handBack, log });
-    return new Reader({ connection, group, consumer, workers, upkeep, clock, log });
+    const taskReturner = this.#taskReturner;
+    const maintenance = new Maintenance({
+      link: connection.commands,
+      clock,
+      group,
+      consumer,
+      leaseMs,
+      workers,
+      taskReturner,
+      log,
+    });
+    return new StreamReader({ connection, group, consumer, workers, maintenance, clock, log });
   }
 
   /** Waits for all workers, but not longer than `ms`. */
@@ -154,8 +163,8 @@ export class Crew {
   }
 
   async #giveUnstarted(worker: Worker): Promise<void> {
-    const ids = worker.takeUnstarted();
-    if (ids.length > 0) await this.#try('handing tasks back', () => this.#handBack.give(worker, ids));
+    const ids = worker.returnPrefetched();
+    if (ids.length > 0) await this.#try('handing tasks back', () => this.#taskReturner.return(worker, ids));
   }
 
   async #leave(worker: Worker): Promise<void> {
@@ -164,7 +173,7 @@ export class Crew {
     const link = this.#connection.commands;
     const args = { group: handler.options.group, consumer: this.#consumer };
     await this.#try('leaving', async () => {
-      await this.#handBack.give(worker);
+      await this.#taskReturner.return(worker);
       await leaveScript.run(link, { keys: { stream: keys.stream, alive: keys.alive }, args });
     });
   }

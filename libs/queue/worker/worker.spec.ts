@@ -5,13 +5,13 @@ import { ManualClock } from '../../../test/support/manual-clock.js';
 import { GROUP, QueueScriptBed, task } from '../../../test/support/queue-script-bed.js';
 import { until } from '../../../test/support/until.js';
 import { Keyspace } from '../../redis/index.js';
-import { audit } from './loops/reconcile.js';
+import { reconcile } from './loops/reconcile.js';
 import type { Task } from '../index.js';
-import { Lease } from './worker-lease.js';
-import { Persistence } from './retry-until-confirmed.js';
+import { WorkerLease } from './worker-lease.js';
+import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { CONSUMER_PREFIX, queueKeys } from '../store/queue.keys.js';
 import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
-import { Slots } from './concurrency-window.js';
+import { ConcurrencyWindow } from './concurrency-window.js';
 import { Worker } from './worker.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
@@ -23,21 +23,24 @@ const bed = new QueueScriptBed(keys.stream);
 interface Fed {
   worker: Worker;
   clock: ManualClock;
-  lease: Lease;
+  lease: WorkerLease;
 }
 
 /** A worker that gets its tasks from the spec, and so exactly as many as it says. */
 async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {}): Promise<Fed> {
   const clock = new ManualClock();
   const options = mergeHandlerOptions('tasks', { backoff: 0, ...given }, resolveQueueOptions({}), GROUP);
-  const lease = new Lease({
+  const lease = new WorkerLease({
     ...{ link: bed.link, clock, alive: keys.alive, pausedKey: keys.paused, consumer: ME, leaseMs: LEASE_MS },
   });
   await lease.renew();
   const worker = new Worker({
-    ...{ handler: { site: 'Spec.run', queue: 'tasks', options, run }, slots: new Slots(options.concurrency, clock) },
+    ...{
+      handler: { site: 'Spec.run', queue: 'tasks', options, run },
+      slots: new ConcurrencyWindow(options.concurrency, clock),
+    },
     ...{ keys, retries: undefined, consumer: ME, lease, link: bed.link, inboxes: ':~inbox:0:', clock },
-    ...{ persistence: new Persistence(clock, () => {}), log: { warn: () => {}, error: () => {} } },
+    ...{ untilConfirmed: new RetryUntilConfirmed(clock, () => {}), log: { warn: () => {}, error: () => {} } },
   });
   worker.open = true;
   return { worker, clock, lease };
@@ -65,8 +68,8 @@ describe('what is at hand', () => {
     const [, second] = await deliver(worker, '1', '2', '3');
     await bed.admin.xclaim(keys.stream, GROUP, OTHER, 0, second!);
     // As after a pause of the process, in which its lease ended.
-    worker.suspect = true;
-    await audit(worker, bed.link, ME, 0);
+    worker.leaseDoubtful = true;
+    await reconcile(worker, bed.link, ME, 0);
     open();
     await until(() => runs.length === 2, { what: 'the rest has begun' });
     await worker.finished();
@@ -127,12 +130,12 @@ describe('what is at hand', () => {
     const { worker, clock, lease } = await newWorker(() => opened, { concurrency: 1 });
     await deliver(worker, '1', '2', '3');
     clock.jump(2_000);
-    const offered = worker.offerSurplus();
+    const offered = worker.offerPrefetched();
     expect(offered).toHaveLength(2);
     await bed.admin.set(keys.paused, '1');
     await lease.renew();
     let idleHands = 0;
-    worker.onIdleHands = () => {
+    worker.onBufferedWhilePaused = () => {
       idleHands++;
     };
     worker.settleOffer(offered, []);

@@ -1,30 +1,30 @@
 import type { Clock, Link } from '../../redis/index.js';
-import { Acks } from './ack-batcher.js';
+import { AckBatcher } from './ack-batcher.js';
 import { Delivery, type Entry } from '../task/delivery.js';
-import { Failures, type FailuresOptions } from './failure-settler.js';
+import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
 import type { Handler } from '../handlers/handler.registry.js';
-import type { Lease } from './worker-lease.js';
-import type { Persistence } from './retry-until-confirmed.js';
+import type { WorkerLease } from './worker-lease.js';
+import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { channels } from '../observe/queue.channels.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import type { Task } from '../task/task.js';
-import type { Slots } from './concurrency-window.js';
+import type { ConcurrencyWindow } from './concurrency-window.js';
 import { withinTime } from './time-limit.js';
 
 export interface WorkerOptions {
   handler: Handler;
-  slots: Slots;
+  slots: ConcurrencyWindow;
   keys: QueueKeys;
   /** Works on the group's own retries; undefined for the one that does. */
   retries: Worker | undefined;
   consumer: string;
-  lease: Lease;
+  lease: WorkerLease;
   link: Link;
   /** What the names of inboxes begin with. */
   inboxes: string;
   clock: Clock;
-  persistence: Persistence;
-  log: FailuresOptions['log'];
+  untilConfirmed: RetryUntilConfirmed;
+  log: FailureSettlerOptions['log'];
 }
 
 /** How long a task may lie at hand while its neighbours take longer than they used to. */
@@ -40,41 +40,41 @@ const SURPLUS_AFTER_MS = 1_000;
 export class Worker {
   readonly handler: Handler;
   /** Shared with the other streams of the handler. */
-  readonly slots: Slots;
+  readonly slots: ConcurrencyWindow;
   readonly keys: QueueKeys;
-  readonly lease: Lease;
+  readonly lease: WorkerLease;
   readonly retries: Worker | undefined;
   /** There may be something in the stream. Retries are only where several groups read a queue. */
-  wanted: boolean;
+  needed: boolean;
   /** The stream and its group exist, and the lease was taken. */
   open = false;
   /** Our lease had ended: what is at hand may belong to others now, and waits for an audit. */
-  suspect = false;
+  leaseDoubtful = false;
   /** Called when there is credit enough to read. */
   onCredit: () => void = () => {};
   /** Called when it has got tasks that it must not start, for the queue is paused. */
-  onIdleHands: () => void = () => {};
+  onBufferedWhilePaused: () => void = () => {};
   /** Called when a task was put off, for this stream or the group's own retries: somebody must promote it. */
   onDelayed: (stream: string, delayMs: number) => void = () => {};
   /** Called when an isolated task is settled: the next one may come. */
-  onAlone: () => void = () => {};
+  onIsolatedSettled: () => void = () => {};
   readonly #clock: Clock;
   readonly #held = new Map<string, Delivery>();
-  readonly #acks: Acks;
-  readonly #failures: Failures;
-  #atHand: Delivery[] = [];
+  readonly #acks: AckBatcher;
+  readonly #failures: FailureSettler;
+  #prefetched: Delivery[] = [];
   #running = 0;
   #draining = false;
   #closed = false;
   #whenChanged: (() => void) | undefined;
 
   constructor(options: WorkerOptions) {
-    const { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, persistence, log } = options;
+    const { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, untilConfirmed, log } = options;
     this.#clock = clock;
     this.handler = handler;
     this.slots = slots;
     this.retries = retries;
-    this.wanted = retries !== undefined;
+    this.needed = retries !== undefined;
     slots.workers.push(this);
     this.keys = keys;
     this.lease = lease;
@@ -87,13 +87,13 @@ export class Worker {
       this.#next();
       this.#offer();
     };
-    this.#acks = new Acks({ link, stream: keys.stream, group, persistence, onFinished, onAcked });
+    this.#acks = new AckBatcher({ link, stream: keys.stream, group, untilConfirmed, onFinished, onAcked });
     const onDelayed = (stream: string, delayMs: number): void => {
       this.onDelayed(stream, delayMs);
     };
-    this.#failures = new Failures({
+    this.#failures = new FailureSettler({
       ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
-      ...{ options: handler.options, inboxes, clock, onDelayed, persistence, log },
+      ...{ options: handler.options, inboxes, clock, onDelayed, untilConfirmed, log },
     });
   }
 
@@ -104,12 +104,14 @@ export class Worker {
 
   /** Whether to ask Redis for more. */
   get readable(): boolean {
-    return this.open && !this.suspect && this.lease.held && !this.lease.paused && this.credit >= this.slots.refill;
+    return (
+      this.open && !this.leaseDoubtful && this.lease.held && !this.lease.paused && this.credit >= this.slots.refill
+    );
   }
 
   /** How many tasks wait for their turn. */
   get waiting(): number {
-    return this.#atHand.length;
+    return this.#prefetched.length;
   }
 
   /** What is known to be pending with this process: at hand, running, or finished and not yet confirmed. */
@@ -118,14 +120,14 @@ export class Worker {
   }
 
   /** Whether it holds a task that has to be the only one of its kind here. */
-  get alone(): boolean {
+  get holdsIsolated(): boolean {
     for (const delivery of this.#held.values()) if (this.#isolated(delivery)) return true;
     return false;
   }
 
   /** Takes what Redis has handed to this process. */
   accept(entries: readonly Entry[]): void {
-    if (entries.length > 0) this.slots.pace.busy();
+    if (entries.length > 0) this.slots.adaptive.busy();
     const nowMs = this.#clock.monoMs();
     for (const entry of entries) {
       const known = this.#held.get(entry.id);
@@ -137,7 +139,7 @@ export class Worker {
       const delivery = new Delivery(this.handler.queue, entry, nowMs);
       this.#held.set(delivery.id, delivery);
       this.slots.held++;
-      if (delivery.task) this.#atHand.push(delivery);
+      if (delivery.task) this.#prefetched.push(delivery);
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
     this.#startOrHandBack();
@@ -145,16 +147,16 @@ export class Worker {
 
   /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
   pump(): void {
-    while (this.#atHand.length > 0 && !this.#draining && this.slots.free) {
-      if (this.suspect || !this.lease.held || this.lease.paused) return;
-      const delivery = this.#atHand.shift();
+    while (this.#prefetched.length > 0 && !this.#draining && this.slots.free) {
+      if (this.leaseDoubtful || !this.lease.held || this.lease.paused) return;
+      const delivery = this.#prefetched.shift();
       if (delivery) void this.#run(delivery);
     }
   }
 
   /** Drops what is at hand and not in `mine` with the same delivery: others have it now. */
   keepOnly(mine: ReadonlyMap<string, number>): void {
-    this.#atHand = this.#atHand.filter((delivery) => {
+    this.#prefetched = this.#prefetched.filter((delivery) => {
       const kept = mine.get(delivery.id) === delivery.deliveries;
       if (!kept) this.#release(delivery);
       return kept;
@@ -167,28 +169,28 @@ export class Worker {
   }
 
   /** What has been at hand for a second without its turn coming, beyond what the pace asks for. It does not start now. */
-  offerSurplus(): Delivery[] {
-    const [oldest] = this.#atHand;
+  offerPrefetched(): Delivery[] {
+    const [oldest] = this.#prefetched;
     if (oldest === undefined || this.#clock.monoMs() - oldest.takenMs < SURPLUS_AFTER_MS) return [];
-    return this.#atHand.splice(this.slots.pace.prefetch);
+    return this.#prefetched.splice(this.slots.adaptive.prefetch);
   }
 
   /** Lets go of what was given back and keeps the rest. Nothing told: it may be others' now, and an audit finds out. */
   settleOffer(offered: readonly Delivery[], given: readonly string[] | undefined): void {
     const gone = new Set(given ?? offered.map(({ id }) => id));
-    if (given === undefined) this.suspect = true;
+    if (given === undefined) this.leaseDoubtful = true;
     for (const delivery of offered) {
       if (gone.has(delivery.id)) this.#release(delivery);
-      else this.#atHand.push(delivery);
+      else this.#prefetched.push(delivery);
     }
     this.#startOrHandBack();
   }
 
   /** Gives up what did not start; returns the ids. */
-  takeUnstarted(): string[] {
-    const ids = this.#atHand.map((delivery) => delivery.id);
-    for (const delivery of this.#atHand) this.#release(delivery);
-    this.#atHand = [];
+  returnPrefetched(): string[] {
+    const ids = this.#prefetched.map((delivery) => delivery.id);
+    for (const delivery of this.#prefetched) this.#release(delivery);
+    this.#prefetched = [];
     return ids;
   }
 
@@ -250,15 +252,15 @@ export class Worker {
   }
 
   #failed(delivery: Delivery, thrown: unknown): void {
-    const verdict = this.#failures.judge(delivery, thrown);
-    if (verdict.fate === 'done') this.#acks.add(delivery);
-    else void this.#settle(delivery, this.#failures.threw(this.handler.site, delivery, thrown, verdict));
+    const disposition = this.#failures.decide(delivery, thrown);
+    if (disposition.kind === 'done') this.#acks.add(delivery);
+    else void this.#settle(delivery, this.#failures.settleFailure(this.handler.site, delivery, thrown, disposition));
   }
 
   /** Something came to hand. By a read or an offer that was under way when the queue was paused, it must not stay. */
   #startOrHandBack(): void {
     this.pump();
-    if (this.lease.paused && this.#atHand.length > 0) this.onIdleHands();
+    if (this.lease.paused && this.#prefetched.length > 0) this.onBufferedWhilePaused();
   }
 
   #change(): Promise<void> {
@@ -266,7 +268,7 @@ export class Worker {
   }
 
   #ran(): void {
-    this.slots.pace.ended();
+    this.slots.adaptive.ended();
     this.#running--;
     this.slots.running--;
   }
@@ -291,8 +293,8 @@ export class Worker {
   }
 
   #release(delivery: Delivery): void {
-    if (this.#held.delete(delivery.id) && --this.slots.held === 0) this.slots.pace.idle();
-    if (this.#isolated(delivery)) this.onAlone();
+    if (this.#held.delete(delivery.id) && --this.slots.held === 0) this.slots.adaptive.idle();
+    if (this.#isolated(delivery)) this.onIsolatedSettled();
     this.#whenChanged?.();
   }
 

@@ -65,7 +65,7 @@ export class RedisConnection {
    * Something is kept here that must not be evicted, in the words of a warning: `'locks'`. Say so before the connection is
    * opened; the server is looked at then.
    */
-  keeps(what: string): void {
+  requireNoEviction(what: string): void {
     this.#kept.push(what);
   }
 

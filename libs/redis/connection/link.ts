@@ -3,7 +3,7 @@ import { backoffMs } from '../time/backoff.js';
 import type { Clock } from '../time/clock.js';
 import { InFlight } from './in-flight.js';
 import { isReplyError, RedisUnavailableError } from '../redis.errors.js';
-import { SilenceGuard } from './stalled-socket-guard.js';
+import { StalledSocketGuard } from './stalled-socket-guard.js';
 
 export type CommandArg = string | number | Buffer;
 
@@ -58,7 +58,7 @@ export class Link {
   readonly #upListeners = new Set<() => void>();
   readonly #downListeners = new Set<() => void>();
   readonly #detach: () => void;
-  readonly #guard: SilenceGuard | undefined;
+  readonly #guard: StalledSocketGuard | undefined;
   #lastError: Error | undefined;
   /** Until the first attempt to connect has ended, well or not. */
   #trying: Promise<void> | undefined;
@@ -103,7 +103,7 @@ export class Link {
     const guard =
       silenceMs === undefined
         ? undefined
-        : new SilenceGuard(client, options.clock, silenceMs, () => !this.#inFlight.isEmpty);
+        : new StalledSocketGuard(client, options.clock, silenceMs, () => !this.#inFlight.isEmpty);
     this.#guard = guard;
     // The handshake is under way.
     const onConnect = (): void => guard?.watch();

@@ -32,7 +32,7 @@ async function open(options: ConnectionOptions, ...kept: string[]): Promise<Redi
   const connections = new RedisConnections({ redis: options });
   opened.push(connections);
   jest.spyOn(connections.logger, 'warn').mockImplementation((message: unknown) => void warnings.push(String(message)));
-  for (const what of kept) connections.get().keeps(what);
+  for (const what of kept) connections.get().requireNoEviction(what);
   return connections.open();
 }
 

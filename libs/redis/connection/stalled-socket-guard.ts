@@ -12,7 +12,7 @@ const LOOKS = 4;
  * sets a timer for every command, and costs as much as the rest of sending it: docs/adr/0016-what-a-pair-costs.md). Looks
  * are counted, not time: a process that was paused looks once when it goes on, and its replies have a chance to be read.
  */
-export class SilenceGuard {
+export class StalledSocketGuard {
   readonly #client: Redis;
   readonly #clock: Clock;
   readonly #lookMs: number;

@@ -14,11 +14,11 @@ class Place {
 }
 
 /** Something that is due at a time. */
-export abstract class Due extends Place {
+export abstract class Deadline extends Place {
   /** Its time has come. */
-  abstract due(): void;
+  abstract onDue(): void;
   /** The wall clock has moved: what is counted on it may be over. */
-  abstract look(): void;
+  abstract onClockStep(): void;
 }
 
 /**
@@ -29,7 +29,7 @@ export abstract class Due extends Place {
  * Node's own timers do, but for a timer object, a closure and a cancellation each.) The timer is not stopped
  * when nothing is left; it runs out.
  */
-export class DueTimes {
+export class DeadlineQueue {
   readonly #clock: Clock;
   readonly #rings = new Map<number, Place>();
   #cancel: CancelTimer | undefined;
@@ -43,7 +43,7 @@ export class DueTimes {
   }
 
   /** `entry` is due `inMs` after `now`, and at no other time. */
-  set(entry: Due, inMs: number, now: number): void {
+  set(entry: Deadline, inMs: number, now: number): void {
     this.unset(entry);
     const ms = Math.max(1, Math.ceil(inMs));
     let end = this.#rings.get(ms);
@@ -56,7 +56,7 @@ export class DueTimes {
     this.#arm(now, entry.atMs);
   }
 
-  unset(entry: Due): void {
+  unset(entry: Deadline): void {
     entry.prev.next = entry.next;
     entry.next.prev = entry.prev;
     entry.prev = entry.next = entry;
@@ -83,13 +83,13 @@ export class DueTimes {
     const aheadMs = this.#clock.wallMs() - now;
     if (Math.abs(aheadMs - this.#aheadMs) > STEPPED_MS) {
       this.#aheadMs = aheadMs;
-      for (const end of this.#rings.values()) for (const entry of entries(end)) entry.look();
+      for (const end of this.#rings.values()) for (const entry of entries(end)) entry.onClockStep();
     }
     let firstMs = Infinity;
     for (const [ms, end] of this.#rings) {
-      for (let first = end.next; first instanceof Due && first.atMs <= now; first = end.next) {
+      for (let first = end.next; first instanceof Deadline && first.atMs <= now; first = end.next) {
         this.unset(first);
-        first.due();
+        first.onDue();
       }
       if (end.next === end) this.#rings.delete(ms);
       else firstMs = Math.min(firstMs, end.next.atMs);
@@ -98,8 +98,8 @@ export class DueTimes {
   }
 }
 
-function entries(end: Place): Due[] {
-  const found: Due[] = [];
-  for (let entry = end.next; entry instanceof Due; entry = entry.next) found.push(entry);
+function entries(end: Place): Deadline[] {
+  const found: Deadline[] = [];
+  for (let entry = end.next; entry instanceof Deadline; entry = entry.next) found.push(entry);
   return found;
 }

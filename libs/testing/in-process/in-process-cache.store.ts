@@ -1,6 +1,6 @@
 import type { NotedFailure } from '../../cache/cache.errors.js';
-import type { CacheStore, NewValue, Question } from '../../cache/store/cache.store.js';
-import type { Glance } from '../../cache/store/get-batcher.js';
+import type { CacheStore, NewValue, AskRequest } from '../../cache/store/cache.store.js';
+import type { FoundValue } from '../../cache/store/get-batcher.js';
 import type { Answer } from '../../cache/store/scripts/ask.script.js';
 import { ServerClock } from '../../cache/store/server-clock.js';
 import type { StoredValue } from '../../cache/store/stored-value.js';
@@ -73,28 +73,29 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     return (this.#requests++).toString(36);
   }
 
-  glance(key: string): Promise<Glance> {
+  tryGet(key: string): Promise<FoundValue> {
     const value = this.#entry(key)?.value;
     return Promise.resolve({ value, leftMs: value ? value.freshUntilMs - this.#now() : -Infinity });
   }
 
-  ask(key: string, question: Question): Promise<Answer> {
+  ask(key: string, question: AskRequest): Promise<Answer> {
     return Promise.resolve(this.#answer(key, question));
   }
 
-  #answer(key: string, { token, tags, staleMs, patient, lot, source, limit }: Question): Answer {
+  #answer(key: string, { token, tags, staleMs, waitForRefresh, earlyRefreshDraw, source, limit }: AskRequest): Answer {
     const serverMs = this.#now();
     const value = this.#entry(key)?.value;
     const leftMs = value ? value.freshUntilMs - serverMs : -Infinity;
     const kind = leftMs > 0 ? 'hit' : leftMs + staleMs > 0 ? 'stale' : undefined;
     const found = (then?: 'load' | 'wait'): Answer | undefined => value && kind && { kind, serverMs, value, then };
-    if (value && kind === 'hit' && lot * value.loadMs < leftMs) return { kind, serverMs, value, then: undefined };
+    if (value && kind === 'hit' && earlyRefreshDraw * value.loadMs < leftMs)
+      return { kind, serverMs, value, then: undefined };
     const lease = this.#lease(key);
     if (lease?.failure !== undefined) {
       return found() ?? { kind: 'error', serverMs, failure: lease.failure, remainingMs: lease.untilMs - serverMs };
     }
     if (lease && this.#current(lease.since, lease.tags)) {
-      if (kind === 'hit' || (kind && !patient)) return found() as Answer;
+      if (kind === 'hit' || (kind && !waitForRefresh)) return found() as Answer;
       lease.waiting.push(token);
       return found('wait') ?? { kind: 'wait', serverMs, remainingMs: lease.untilMs - serverMs };
     }

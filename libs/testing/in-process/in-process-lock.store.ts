@@ -5,12 +5,12 @@ import type { LockKeys } from '../../lock/store/lock.keys.js';
 import type {
   FencedKey,
   FencedWrite,
-  Forced,
+  ForcedRelease,
   LockStore,
   MinHold,
-  Pushed,
+  PushedGrant,
   Tick,
-  Waiting,
+  WaitersOfLock,
 } from '../../lock/store/lock.store.js';
 import type { Acquired, AcquiredTick } from '../../lock/store/scripts/acquire.reply.js';
 import type { Heartbeat } from '../../lock/store/scripts/heartbeat.script.js';
@@ -43,8 +43,8 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   readonly #ticks = new Map<string, number>();
   readonly #fenced = new Map<string, number>();
   #lastToken = 0;
-  #push: (grant: Pushed) => void = () => {};
-  #forced: (what: Forced) => void = () => {};
+  #push: (grant: PushedGrant) => void = () => {};
+  #forced: (what: ForcedRelease) => void = () => {};
 
   constructor(clock: Clock, who: string) {
     this.#clock = clock;
@@ -72,7 +72,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(answer);
   }
 
-  heartbeat(waiting: readonly Waiting[]): Promise<Heartbeat[]> {
+  heartbeat(waiting: readonly WaitersOfLock[]): Promise<Heartbeat[]> {
     return Promise.resolve(waiting.map((each) => this.#beat(each)));
   }
 
@@ -123,7 +123,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(holder);
   }
 
-  onForced(forced: (what: Forced) => void): void {
+  onForced(forced: (what: ForcedRelease) => void): void {
     this.#forced = forced;
   }
 
@@ -162,7 +162,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return this.fencedSet(key, write);
   }
 
-  onPush(pushed: (grant: Pushed) => void): void {
+  onPush(pushed: (grant: PushedGrant) => void): void {
     this.#push = pushed;
   }
 
@@ -189,7 +189,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return { state: 'busy', ttlMs, fence: this.#lastToken, holder: this.#holder(mutex), place: '0' };
   }
 
-  #beat({ keys, waiters }: Waiting): Heartbeat {
+  #beat({ keys, waiters }: WaitersOfLock): Heartbeat {
     const mutex = this.#mutex(keys);
     this.#handOver(mutex, waiters);
     const { held } = mutex;
@@ -204,7 +204,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   }
 
   /** @param told learn it by the reply, and need no message */
-  #handOver(mutex: Mutex, told: Waiting['waiters'] = []): void {
+  #handOver(mutex: Mutex, told: WaitersOfLock['waiters'] = []): void {
     const next = mutex.held === undefined ? mutex.queue.shift()?.request : undefined;
     if (next === undefined) return;
     const token = this.#grant(mutex, next);

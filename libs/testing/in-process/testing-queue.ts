@@ -20,7 +20,7 @@ import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishOptions } from '../../queue/publish/publish.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked } from '../../queue/task/standard-schema.js';
-import { judge, type Verdict } from '../../queue/worker/retry-policy.js';
+import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../weave/index.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 
@@ -197,33 +197,35 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
         await handler.run(this.#task(waiting));
         counts.completed++;
       } catch (error) {
-        const fate = this.#settle(handler, waiting, error);
-        if (fate === 'done') counts.completed++;
-        if (fate === 'dead') counts.dead++;
+        const kind = this.#settle(handler, waiting, error);
+        if (kind === 'done') counts.completed++;
+        if (kind === 'dead') counts.dead++;
       }
     }
     return counts;
   }
 
   /** As the real one decides. */
-  #settle({ options, site }: Handler, waiting: Waiting, thrown: unknown): Verdict['fate'] {
+  #settle({ options, site }: Handler, waiting: Waiting, thrown: unknown): Disposition['kind'] {
     const { maxAttempts, attempt, deferral } = waiting;
     const { defers = 0, deferredMs } = deferral ?? {};
     const context = { options, wallMs: this.#nowMs(), random: () => 0.5 };
-    const verdict = judge({ thrown, retryCount: attempt - 1, maxAttempts, defers, deferredMs }, context);
-    if (verdict.fate === 'again') {
-      if (verdict.mistake !== undefined) {
-        throw new SluiceError('SLUICE_BAD_OPTION', `the backoff of ${site} cannot be used`, { cause: verdict.mistake });
+    const disposition = decide({ thrown, retryCount: attempt - 1, maxAttempts, defers, deferredMs }, context);
+    if (disposition.kind === 'again') {
+      if (disposition.backoffError !== undefined) {
+        throw new SluiceError('SLUICE_BAD_OPTION', `the backoff of ${site} cannot be used`, {
+          cause: disposition.backoffError,
+        });
       }
       const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') && (thrown as RetryTask).delayMs !== undefined;
-      const counted = verdict.retryCount > attempt - 1;
-      const dueMs = counted && !asked ? 0 : this.#nowMs() + verdict.delayMs;
-      this.#waiting.push({ ...waiting, attempt: verdict.retryCount + 1, dueMs, deferral: verdict.deferral });
-    } else if (verdict.fate === 'dead') {
-      const letter = this.#letter(waiting, thrown, verdict.reason);
+      const counted = disposition.retryCount > attempt - 1;
+      const dueMs = counted && !asked ? 0 : this.#nowMs() + disposition.delayMs;
+      this.#waiting.push({ ...waiting, attempt: disposition.retryCount + 1, dueMs, deferral: disposition.deferral });
+    } else if (disposition.kind === 'dead') {
+      const letter = this.#letter(waiting, thrown, disposition.reason);
       this.#lettersOf(waiting.queue).push({ letter, thrown });
     }
-    return verdict.fate;
+    return disposition.kind;
   }
 
   #nowMs(): number {

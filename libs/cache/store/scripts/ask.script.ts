@@ -26,14 +26,14 @@ export type Answer = { readonly serverMs: number } & (
  *
  * KEYS   value, lease, epoch, recent, slots, queue
  * ARGV   token (of this request alone), inbox (of this process), leaseMs, tagPrefix, keepMs (that the value may live),
- *        staleMs (past its time that the caller accepts), patient (1: waits for a refresh that runs, rather than take a stale value
- *        at once), lot (of the early refresh), late (1: the result names further tags), limit (of loads at the source; 0: none),
- *        woken (1: was queued for a slot before), …tags
+ *        staleMs (past its time that the caller accepts), waitForRefresh (1: waits for a refresh that runs, rather than take a stale value
+ *        at once), earlyRefreshDraw (of the early refresh), late (1: the result names further tags), limit (of loads at the source; 0: none),
+ *        retryForSlot (1: was queued for a slot before), …tags
  * Reply  { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing } | { 'load', server ms } | { 'wait', server ms, ms left }
  *        | { 'full', server ms } | { 'error', server ms, JSON, ms left }
  *
  * A value, or a load that runs, counts only in the epochs of now: what was invalidated is not there, and a load that began before
- * the invalidation is taken over. The early refresh is XFetch: due once lot × load time ≥ time left, where lot is -β·ln(random).
+ * the invalidation is taken over. The early refresh is XFetch: due once earlyRefreshDraw × load time ≥ time left, where earlyRefreshDraw is -β·ln(random).
  *
  * A hit writes nothing. Crash: an unrenewed lease expires, the next to ask gets it. Pause: the lease goes to another token,
  * and all that the paused process may still do is fenced by its own. Duplicate: its own token finds its own lease
@@ -51,11 +51,11 @@ export const askScript = defineScript({
     tagPrefix: 'text',
     keepMs: 'number',
     staleMs: 'number',
-    patient: 'number',
-    lot: 'number',
+    waitForRefresh: 'number',
+    earlyRefreshDraw: 'number',
     late: 'number',
     limit: 'number',
-    woken: 'number',
+    retryForSlot: 'number',
   },
   lua: lua`
 ${NOW_LUA}
@@ -65,7 +65,7 @@ ${LEASE_LUA}
 ${SLOT_LUA}
 -- Who was woken for a slot and needs none leaves it to the next.
 local function answer(...)
-  if woken == 1 then
+  if retryForSlot == 1 then
     redis.call('ZREM', queue, token .. ' ' .. inbox)
     if freeSlots() > 0 then wakeQueued(1) end
   end
@@ -79,7 +79,7 @@ if stored then
   if named and current(named, tags) then
     local left = tonumber(untilMs) - nowMs
     if left > 0 then
-      if lot * tonumber(loadMs) < left then return answer('hit', nowMs, stored) end
+      if earlyRefreshDraw * tonumber(loadMs) < left then return answer('hit', nowMs, stored) end
       kind = 'hit'
     elseif left + staleMs > 0 then
       kind = 'stale'
@@ -94,7 +94,7 @@ if held[2] then
 end
 if held[1] and held[1] ~= token then
   if held[3] and current(held[3], held[4]) then
-    if kind == 'hit' or (kind and patient == 0) then return answer(kind, nowMs, stored) end
+    if kind == 'hit' or (kind and waitForRefresh == 0) then return answer(kind, nowMs, stored) end
     redis.call('HSET', lease, 'w:' .. token, inbox)
     if kind then return answer(kind, nowMs, stored, 'wait') end
     return answer('wait', nowMs, redis.call('PTTL', lease))
@@ -107,10 +107,10 @@ if limit > 0 then
   local queued = token .. ' ' .. inbox
   local free = freeSlots()
   -- Those who came before are served before.
-  if woken == 0 and free > 0 and wakeQueued(free) == 1 then free = 0 end
+  if retryForSlot == 0 and free > 0 and wakeQueued(free) == 1 then free = 0 end
   if free <= 0 and not redis.call('ZSCORE', slots, token) then
     if kind then return answer(kind, nowMs, stored) end
-    redis.call('ZADD', queue, woken == 1 and nowMs - 1000000000 or nowMs, queued)
+    redis.call('ZADD', queue, retryForSlot == 1 and nowMs - 1000000000 or nowMs, queued)
     redis.call('PEXPIRE', queue, 100 * leaseMs)
     return { 'full', nowMs }
   end

@@ -122,17 +122,17 @@ describe('hand-back', () => {
       args: { group: GROUP, consumer: ME, released: RELEASED, inboxes: INBOXES, surplus },
       rest: ids,
     });
-  const handBack = (...ids: string[]): Promise<string[]> => run(0, ids);
+  const returnTasks = (...ids: string[]): Promise<string[]> => run(0, ids);
 
   it('gives entries back with the delivery uncounted', async () => {
     const ids = [await pendingTask(ME), await pendingTask(ME, { deliveries: 3 }), await pendingTask(ME)];
-    expect(await handBack(ids[0]!, ids[1]!)).toEqual(ids.slice(0, 2));
+    expect(await returnTasks(ids[0]!, ids[1]!)).toEqual(ids.slice(0, 2));
     expect(await pending()).toEqual({ [ids[0]!]: [RELEASED, 0], [ids[1]!]: [RELEASED, 2], [ids[2]!]: [ME, 1] });
   });
 
   it('takes nothing from others', async () => {
     const id = await pendingTask(OTHER);
-    expect(await handBack(id, '1-1')).toEqual([]);
+    expect(await returnTasks(id, '1-1')).toEqual([]);
     expect(await pending()).toEqual({ [id]: [OTHER, 1] });
   });
 
@@ -148,7 +148,7 @@ describe('hand-back', () => {
 
   it('gives everything of its own back when asked for nothing in particular', async () => {
     const [mine, others] = [await pendingTask(ME), await pendingTask(OTHER)];
-    expect(await handBack()).toEqual([mine]);
+    expect(await returnTasks()).toEqual([mine]);
     expect(await pending()).toEqual({ [mine]: [RELEASED, 0], [others]: [OTHER, 1] });
   });
 });

@@ -3,7 +3,7 @@ import { isSluiceError } from '../../../weave/index.js';
 import { promoteScript } from '../../store/scripts/promote.script.js';
 import type { Worker } from '../worker.js';
 
-export interface PromoterOptions {
+export interface DelayedPromoterOptions {
   /** Works on the stream that due tasks go to. */
   worker: Worker;
   link: Link;
@@ -26,13 +26,13 @@ const EARLY_MS = 2;
  * comes later the next time, up to a second; who was told, or found work, comes on time. So it is soon one process out
  * of a hundred that asks Redis at each due time, and another a second after that one has died.
  */
-export class Promoter {
-  readonly #options: PromoterOptions;
+export class DelayedPromoter {
+  readonly #options: DelayedPromoterOptions;
   readonly #loop: Loop;
   #dueMs = 0;
   #slackMs = 0;
 
-  constructor(options: PromoterOptions) {
+  constructor(options: DelayedPromoterOptions) {
     this.#options = options;
     this.#loop = new Loop({
       name: 'queue delays',
@@ -90,7 +90,7 @@ export class Promoter {
   async #promote(): Promise<number> {
     const { link, worker, log } = this.#options;
     // The group's own retries: there are none.
-    if (!worker.wanted) return LOOK_MS;
+    if (!worker.needed) return LOOK_MS;
     const { stream, delayed, bodies, dead } = worker.keys;
     const { count, nextMs, broken } = await promoteScript.run(link, {
       keys: { stream, delayed, bodies, dead },

@@ -2,7 +2,7 @@ import { Loop, type Clock } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
 import type { Worker } from '../worker.js';
 
-export interface LeaseKeeperOptions {
+export interface LeaseRenewerOptions {
   workers: readonly Worker[];
   leaseMs: number;
   clock: Clock;
@@ -19,11 +19,11 @@ export interface LeaseKeeperOptions {
  * It keeps that beat through an outage, without backing off, also while a queue has to be opened anew: when Redis is
  * back, everyone has one lease to be heard.
  */
-export class LeaseKeeper {
-  readonly #options: LeaseKeeperOptions;
+export class LeaseRenewer {
+  readonly #options: LeaseRenewerOptions;
   readonly #loop: Loop;
 
-  constructor(options: LeaseKeeperOptions) {
+  constructor(options: LeaseRenewerOptions) {
     this.#options = options;
     this.#loop = new Loop({
       name: 'queue leases',
@@ -65,7 +65,7 @@ export class LeaseKeeper {
         worker.pump();
         return;
       }
-      worker.suspect = true;
+      worker.leaseDoubtful = true;
       onLapse(worker);
     } catch (error) {
       if (!isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {

@@ -1,21 +1,21 @@
 import { backoffMs, isReplyError, type Clock, type Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
-import { audit } from './reconcile.js';
-import type { HandBack } from '../task-returner.js';
+import { reconcile } from './reconcile.js';
+import type { TaskReturner } from '../task-returner.js';
 import { Janitor } from './janitor.js';
 import { channels } from '../../observe/queue.channels.js';
 import { CONSUMER_PREFIX, RELEASED } from '../../store/queue.keys.js';
 import { REAP_MOST, reapScript } from '../../store/scripts/reap.script.js';
 import type { Worker } from '../worker.js';
 
-export interface UpkeepOptions {
+export interface MaintenanceOptions {
   link: Link;
   clock: Clock;
   group: string;
   consumer: string;
   leaseMs: number;
   workers: readonly Worker[];
-  handBack: HandBack;
+  taskReturner: TaskReturner;
   log: { warn(message: string): void; error(message: string): void };
 }
 
@@ -26,22 +26,22 @@ const AGAIN_MS = 100;
  * What a group's workers need besides reading: their streams opened, their dead neighbours' work taken over, their own
  * books checked. Done between two reads, so that the credit which a take-over uses is not promised to a read as well.
  */
-export class Upkeep {
-  readonly #options: UpkeepOptions;
+export class Maintenance {
+  readonly #options: MaintenanceOptions;
   /** A fifth of a lease, at most a second: a dead process' tasks wait one lease and one sweep. */
   readonly #sweepEveryMs: number;
   readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
   readonly #janitor: Janitor;
   /** They are cleaned with every sweep. */
-  readonly #untidy = new Set<Worker>();
+  readonly #needsCleaning = new Set<Worker>();
   /** There was no room for all that the dead had, or that was handed back: they take more as soon as there is. */
-  readonly #short = new Set<Worker>();
+  readonly #capped = new Set<Worker>();
   #sweepDueMs = 0;
   #auditDueMs = 0;
   /** Until then a socket of ours may live on at the server, and with it a read that delivers into the void. */
   #distrustUntilMs = 0;
 
-  constructor(options: UpkeepOptions) {
+  constructor(options: MaintenanceOptions) {
     this.#options = options;
     this.#janitor = new Janitor(options.link);
     this.#sweepEveryMs = Math.min(1_000, options.leaseMs / 5);
@@ -56,7 +56,7 @@ export class Upkeep {
     if (auditing) this.#auditDueMs = now + leaseMs;
     const sweeping = now >= this.#sweepDueMs;
     if (sweeping) this.#sweepDueMs = now + this.#sweepEveryMs;
-    await Promise.all(workers.map((worker) => this.#tend(worker, auditing, sweeping)));
+    await Promise.all(workers.map((worker) => this.#maintain(worker, auditing, sweeping)));
     return Math.max(1, this.#nextDueMs() - clock.monoMs());
   }
 
@@ -75,7 +75,7 @@ export class Upkeep {
   /** A read brought more than there is room for: nobody here has seen it. If this fails, an audit finds it. */
   async giveBack(worker: Worker, ids: readonly string[]): Promise<void> {
     try {
-      await this.#options.handBack.give(worker, ids);
+      await this.#options.taskReturner.return(worker, ids);
     } catch (error) {
       this.#report(error, worker, 'handing tasks back failed');
     }
@@ -84,26 +84,26 @@ export class Upkeep {
   #nextDueMs(): number {
     let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
     for (const worker of this.#options.workers) {
-      if (worker.suspect) due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
+      if (worker.leaseDoubtful) due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
       if (this.#mayTakeMore(worker)) due = 0;
-      if (worker.wanted && !worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
+      if (worker.needed && !worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
     }
     return due;
   }
 
   #mayTakeMore(worker: Worker): boolean {
-    return this.#short.has(worker) && worker.readable;
+    return this.#capped.has(worker) && worker.readable;
   }
 
-  async #tend(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
-    const { link, consumer, clock, leaseMs, handBack } = this.#options;
+  async #maintain(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
+    const { link, consumer, clock, leaseMs, taskReturner } = this.#options;
     try {
       const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
-      if (worker.open && (auditing || worker.suspect)) await audit(worker, link, consumer, minIdleMs);
-      if (worker.open && sweeping) await handBack.giveSurplus(worker);
+      if (worker.open && (auditing || worker.leaseDoubtful)) await reconcile(worker, link, consumer, minIdleMs);
+      if (worker.open && sweeping) await taskReturner.giveSurplus(worker);
       const reaping = sweeping || this.#mayTakeMore(worker);
       if (worker.open && reaping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
-      if (worker.open && (auditing || (sweeping && this.#untidy.has(worker)))) await this.#clean(worker);
+      if (worker.open && (auditing || (sweeping && this.#needsCleaning.has(worker)))) await this.#clean(worker);
     } catch (error) {
       // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
       if (isReplyError(error, '')) worker.open = false;
@@ -112,15 +112,15 @@ export class Upkeep {
   }
 
   async #clean(worker: Worker): Promise<void> {
-    if (await this.#janitor.clean(worker)) this.#untidy.add(worker);
-    else this.#untidy.delete(worker);
+    if (await this.#janitor.clean(worker)) this.#needsCleaning.add(worker);
+    else this.#needsCleaning.delete(worker);
   }
 
   async #reap(worker: Worker): Promise<void> {
     const { link, group, consumer, leaseMs } = this.#options;
     const { keys, handler, lease, credit } = worker;
     // If this fails, the next sweep comes when it is due.
-    this.#short.delete(worker);
+    this.#capped.delete(worker);
     const { claimed, buried } = await reapScript.run(link, {
       keys: { stream: keys.stream, alive: keys.alive, dead: keys.dead },
       args: {
@@ -131,14 +131,14 @@ export class Upkeep {
         endsMs: lease.unbroken.endsMs,
         capacity: credit,
         maxDeliveries: handler.options.maxDeliveries,
-        alone: worker.alone ? 1 : 0,
+        alone: worker.holdsIsolated ? 1 : 0,
         foreignIdleMs: handler.options.foreignIdleMs || 0,
         released: RELEASED,
         prefix: CONSUMER_PREFIX,
       },
     });
     const { reaped, deadLettered } = channels;
-    if (claimed.length >= Math.min(credit, REAP_MOST)) this.#short.add(worker);
+    if (claimed.length >= Math.min(credit, REAP_MOST)) this.#capped.add(worker);
     const { queue } = handler;
     if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
     if (deadLettered.hasSubscribers) {
@@ -155,7 +155,7 @@ export class Upkeep {
 
   async #openDue(now: number): Promise<void> {
     const due = this.#options.workers.filter(
-      (worker) => worker.wanted && !worker.open && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
+      (worker) => worker.needed && !worker.open && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
     );
     await Promise.all(due.map((worker) => this.#open(worker)));
   }
@@ -166,7 +166,7 @@ export class Upkeep {
     const { failures } = this.#openings.get(worker) ?? { failures: 0 };
     try {
       await this.#ensureGroup(worker);
-      if (!(await worker.lease.renew())) worker.suspect = true;
+      if (!(await worker.lease.renew())) worker.leaseDoubtful = true;
       worker.open = true;
       this.#openings.delete(worker);
     } catch (error) {

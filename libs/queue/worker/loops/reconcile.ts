@@ -9,7 +9,7 @@ import type { Worker } from '../worker.js';
  * Ours and unknown to us: it was delivered, but the socket died before it arrived. It runs now, unless it is younger
  * than `minIdleMs`.
  */
-export async function audit(worker: Worker, link: Link, consumer: string, minIdleMs: number): Promise<void> {
+export async function reconcile(worker: Worker, link: Link, consumer: string, minIdleMs: number): Promise<void> {
   const { keys, handler, credit } = worker;
   const { pending, lost } = await reconcileScript.run(link, {
     keys: { stream: keys.stream },
@@ -17,7 +17,7 @@ export async function audit(worker: Worker, link: Link, consumer: string, minIdl
     rest: worker.heldIds,
   });
   worker.keepOnly(pending);
-  worker.suspect = false;
+  worker.leaseDoubtful = false;
   worker.pump();
   worker.accept(lost);
 }

@@ -1,15 +1,15 @@
 import { Loop, type Clock, type Link, type RedisConnection } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
 import { batches } from '../../store/stream-reply.js';
-import type { Upkeep } from './maintenance.js';
+import type { Maintenance } from './maintenance.js';
 import type { Worker } from '../worker.js';
 
-export interface ReaderOptions {
+export interface StreamReaderOptions {
   connection: RedisConnection;
   group: string;
   consumer: string;
   workers: readonly Worker[];
-  upkeep: Upkeep;
+  maintenance: Maintenance;
   clock: Clock;
   log: { warn(message: string): void };
 }
@@ -37,8 +37,8 @@ const UNBLOCK_TRIES = 10;
  * out; when one gets credit while the others' read blocks, CLIENT UNBLOCK ends that read, at which point nothing can
  * have been delivered, and the next one includes it. An idle queue's task is here one round trip after its XADD.
  */
-export class Reader {
-  readonly #options: ReaderOptions;
+export class StreamReader {
+  readonly #options: StreamReaderOptions;
   readonly #link: Link;
   readonly #loop: Loop;
   /** The socket that is up; undefined until the server has told what it is. */
@@ -48,7 +48,7 @@ export class Reader {
   /** The queues of the read under way. */
   #reading: ReadonlySet<Worker> | undefined;
 
-  constructor(options: ReaderOptions) {
+  constructor(options: StreamReaderOptions) {
     this.#options = options;
     const { connection, clock, group, log } = options;
     this.#link = connection.openLink('queue');
@@ -69,7 +69,7 @@ export class Reader {
       this.#loop.wake();
     });
     for (const worker of options.workers) {
-      worker.onAlone = () => {
+      worker.onIsolatedSettled = () => {
         this.look(worker.keys.stream);
       };
       worker.onCredit = () => {
@@ -85,9 +85,9 @@ export class Reader {
 
   /** There may be something to take over in that stream. */
   look(stream: string): void {
-    const { workers, upkeep } = this.#options;
+    const { workers, maintenance } = this.#options;
     if (!workers.some(({ keys }) => keys.stream === stream)) return;
-    upkeep.sweepNow();
+    maintenance.sweepNow();
     this.interrupt();
   }
 
@@ -99,7 +99,7 @@ export class Reader {
 
   /** The queue of a worker of this group goes on: what was handed back meanwhile is taken at once. */
   resume(): void {
-    this.#options.upkeep.sweepNow();
+    this.#options.maintenance.sweepNow();
     this.interrupt();
   }
 
@@ -117,10 +117,10 @@ export class Reader {
   async #turn(signal: AbortSignal): Promise<number | undefined> {
     // Woken when the socket is there again.
     if (!this.#link.up) return undefined;
-    const { workers, upkeep } = this.#options;
+    const { workers, maintenance } = this.#options;
     if (this.#socket === undefined) await this.#identify();
     if (this.#old !== undefined && !(await this.#retire(this.#old))) return AGAIN_MS;
-    const restMs = await upkeep.run();
+    const restMs = await maintenance.run();
     const ready = workers.filter((worker) => worker.readable);
     if (signal.aborted || ready.length === 0) return restMs;
     // Replaced meanwhile: a read on a socket that cannot be named could not be ended either.
@@ -142,7 +142,7 @@ export class Reader {
    * sees. What it was handed so far is looked for then. Resolves to false if Redis was not there to do it.
    */
   async #retire(old: Socket): Promise<boolean> {
-    const { connection, upkeep } = this.#options;
+    const { connection, maintenance } = this.#options;
     let killed = true;
     try {
       await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);
@@ -151,13 +151,13 @@ export class Reader {
       // Not allowed: it ends by itself, and what it was handed is looked for when it must have ended.
       killed = false;
     }
-    upkeep.reconnected(killed);
+    maintenance.reconnected(killed);
     this.#old = undefined;
     return true;
   }
 
   async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
-    const { group, consumer, upkeep } = this.#options;
+    const { group, consumer, maintenance } = this.#options;
     const count = Math.min(...ready.map((worker) => share(worker, ready)));
     const room = new Map(ready.map(({ slots, credit }) => [slots, credit]));
     const streams = ready.map((worker) => worker.keys.stream);
@@ -175,7 +175,7 @@ export class Reader {
         room.set(worker.slots, credit - taken.length);
         worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
         const beyond = entries.slice(credit).map(([id]) => id);
-        if (beyond.length > 0) void upkeep.giveBack(worker, beyond);
+        if (beyond.length > 0) void maintenance.giveBack(worker, beyond);
       }
     } catch (error) {
       if (!isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
