@@ -26,6 +26,13 @@ module.exports = {
       to: { path: lib('lock|cache|queue|sluice'), pathNot: '^libs/$1/' },
     },
     {
+      name: 'stores-stand-alone',
+      comment: 'what speaks to Redis knows none of the folders that use it',
+      severity: 'error',
+      from: { path: '^libs/([^/]+)/store/', pathNot: SPECS },
+      to: { path: '^libs/$1/[^/]+/', pathNot: '^libs/$1/store/' },
+    },
+    {
       name: 'features-know-no-adapter',
       comment: 'specs may use the fixtures of libs/testing',
       severity: 'error',

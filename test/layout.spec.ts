@@ -19,6 +19,12 @@ const PLANTED: [file: string, imports: string, rule: string | null][] = [
   ['libs/queue/b.ts', '../sluice/index.js', 'features-stand-side-by-side'],
   ['libs/lock/b.ts', '../redis/index.js', null],
   ['libs/lock/c.ts', './b.js', null],
+  ['libs/lock/store/a.ts', '../held/lock.js', 'stores-stand-alone'],
+  ['libs/queue/store/scripts/a.ts', '../../held/lock.js', 'stores-stand-alone'],
+  ['libs/queue/store/scripts/b.ts', '../../queue.errors.js', null],
+  ['libs/queue/store/scripts/c.ts', '../stream-reply.js', null],
+  ['libs/queue/store/d.spec.ts', '../held/lock.js', null],
+  ['libs/queue/held/a.ts', '../store/stream-reply.js', null],
   ['libs/cache/b.ts', '../testing/index.js', 'features-know-no-adapter'],
   ['libs/sluice/a.ts', '../testing/index.js', 'features-know-no-adapter'],
   ['libs/cache/c.spec.ts', '../testing/index.js', null],
@@ -40,7 +46,16 @@ const PLANTED: [file: string, imports: string, rule: string | null][] = [
 ];
 
 const LIBS = ['weave', 'redis', 'lock', 'cache', 'queue', 'sluice', 'testing'];
-const BYSTANDERS = [...LIBS.map((name) => `libs/${name}/index.ts`), 'test/support/until.ts', 'apps/demo/main.ts'];
+const BYSTANDERS = [
+  ...LIBS.map((name) => `libs/${name}/index.ts`),
+  ...[
+    'libs/lock/held/lock.ts',
+    'libs/queue/held/lock.ts',
+    'libs/queue/queue.errors.ts',
+    'libs/queue/store/stream-reply.ts',
+  ],
+  ...['test/support/until.ts', 'apps/demo/main.ts'],
+];
 
 interface Report {
   summary: { violations: { from: string; to: string; rule: { name: string } }[] };

@@ -144,11 +144,8 @@ export class Flight {
     this.#askedAtMs = clock.monoMs();
     if (closed) return this.#loadAlone();
     try {
-      return await ask(this.#context, this.request, {
-        token: ticket.token,
-        earlyRefreshDraw: this.#earlyRefreshDraw,
-        retryForSlot,
-      });
+      const earlyRefreshDraw = this.#earlyRefreshDraw;
+      return await ask(this.#context, this.request, { token: ticket.token, earlyRefreshDraw, retryForSlot });
     } catch (error) {
       return this.#withoutRedis(error);
     }
@@ -304,10 +301,8 @@ export class Flight {
     const value = await this.#runLoader(load).finally(() => {
       loadLimiter.leave(options, load.settled);
     });
-    return {
-      kind: 'superseded',
-      copies: new DecodedCopies(encode(value, { instances: options.revive !== undefined }), options.revive),
-    };
+    const text = encode(value, { instances: options.revive !== undefined });
+    return { kind: 'superseded', copies: new DecodedCopies(text, options.revive) };
   }
 
   async #runLoader(load: LoaderRun): Promise<unknown> {

@@ -1,3 +1,12 @@
+/** A stream entry as Redis hands it out. */
+export interface Entry {
+  readonly id: string;
+  /** Names and values in turn. */
+  readonly fields: readonly string[];
+  /** How often it was handed out, this time included. */
+  readonly deliveries: number;
+}
+
 /** What one stream gave to a read. */
 export type StreamEntries = [stream: string, entries: [id: string, fields: string[]][]];
 

@@ -1,15 +1,7 @@
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
+import type { Entry } from '../store/stream-reply.js';
 import type { FailedRun } from '../worker/retry-policy.js';
-
-/** A stream entry as Redis hands it out. */
-export interface Entry {
-  readonly id: string;
-  /** Names and values in turn. */
-  readonly fields: readonly string[];
-  /** How often it was handed out, this time included. */
-  readonly deliveries: number;
-}
 
 /** Why an entry cannot become a task. The neighbours in its batch can. */
 export interface Unreadable {

@@ -1,6 +1,7 @@
 import type { Clock, Link } from '../../redis/index.js';
 import { AckBatcher } from './ack-batcher.js';
-import { Delivery, type Entry } from '../task/delivery.js';
+import type { Entry } from '../store/stream-reply.js';
+import { Delivery } from '../task/delivery.js';
 import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import type { WorkerLease } from './worker-lease.js';

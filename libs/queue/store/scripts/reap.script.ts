@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import type { Entry } from '../../task/delivery.js';
+import type { Entry } from '../stream-reply.js';
 import { BURY_LUA, FORGET_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
 
 export interface Reaped {

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import type { Entry } from '../../task/delivery.js';
+import type { Entry } from '../stream-reply.js';
 
 export interface Reconciled {
   /** What is pending with the caller: id → how often it was delivered. */
