@@ -1,4 +1,4 @@
-import { RedisUnavailableError } from '../redis/index.js';
+import { RedisUnavailableError, isUnavailable } from '../redis/index.js';
 import { SluiceError, isSluiceError } from '../weave/index.js';
 import type { LockHolder } from './lock.inspection.js';
 
@@ -36,9 +36,7 @@ export class LockUnavailableError extends RedisUnavailableError {
     cause: unknown,
   ) {
     // A server that loads, or that was made a replica, refuses before it does anything.
-    const outcome = isSluiceError(cause, 'SLUICE_REDIS_UNAVAILABLE')
-      ? (cause as RedisUnavailableError).outcome
-      : 'not-sent';
+    const outcome = isUnavailable(cause) ? cause.outcome : 'not-sent';
     super(`could not ${action} lock '${lock}': ${cause instanceof Error ? cause.message : String(cause)}`, outcome, {
       cause,
     });

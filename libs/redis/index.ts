@@ -3,6 +3,7 @@ export { BriefMap } from './collections/brief-map.js';
 export { systemClock, type CancelTimer, type Clock } from './time/clock.js';
 export { RedisConnection } from './connection/connection.js';
 export { RedisConnections } from './connection/connections.js';
+export { debugLog, type DebugLog } from './debug-log.js';
 export { destroyModuleFirst } from './destroy-module-first.js';
 export { Deadline, DeadlineQueue } from './time/deadline-queue.js';
 export { FRAME_LUA, frame, unframe } from './inbox/frame.js';
@@ -10,7 +11,7 @@ export { INBOX_MAX_BYTES, Inbox, type InboxHandler, type Instants } from './inbo
 export { Keyspace, checkKey, checkName } from './keyspace.js';
 export { Link, type CommandArg, type SendOptions } from './connection/link.js';
 export { Loop, type LoopOptions } from './time/loop.js';
-export { RedisUnavailableError, isReplyError } from './redis.errors.js';
+export { RedisUnavailableError, isReplyError, isTransient, isUnavailable } from './redis.errors.js';
 export { REDIS_CONNECTIONS, SLUICE_CLOCK, SluiceRedisModule, type SluiceRedisModuleOptions } from './redis.module.js';
 export type { ConnectionOptions, RedisOptions } from './redis.options.js';
 export { defineScript, lua, type Script, type ScriptCall } from './script/script.js';

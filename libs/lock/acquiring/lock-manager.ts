@@ -1,8 +1,8 @@
-import { DeadlineQueue, type Clock } from '../../redis/index.js';
+import { DeadlineQueue, isTransient, isUnavailable, type Clock } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import { runUnder } from '../held/current-lock.js';
 import { EarlyForceReleases } from './early-force-releases.js';
-import { ReleaseRetries, isTransient, isUnavailable } from './release-retries.js';
+import { ReleaseRetries } from './release-retries.js';
 import { instantOf, remainingMs } from '../../redis/time/instant.js';
 import { LockLostError, LockTimeoutError, LockUnavailableError } from '../lock.errors.js';
 import type { LockEvents } from '../observe/lock.events.js';

@@ -1,16 +1,5 @@
-import { Loop, isReplyError, type Clock, type RedisUnavailableError } from '../../redis/index.js';
-import { isSluiceError } from '../../weave/index.js';
+import { Loop, isTransient, type Clock } from '../../redis/index.js';
 import type { LockIdentity } from '../store/lock-request.js';
-
-/** By its code: the connections may come from another copy of this package than the locks. */
-export function isUnavailable(error: unknown): error is RedisUnavailableError {
-  return isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE');
-}
-
-/** True for what may pass: no answer, or a server that is loading, or was just made a replica by a failover. */
-export function isTransient(error: unknown): boolean {
-  return isUnavailable(error) || isReplyError(error, 'READONLY') || isReplyError(error, 'LOADING');
-}
 
 /** What is to be given back. */
 export interface Pending extends LockIdentity {

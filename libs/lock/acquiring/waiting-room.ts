@@ -1,5 +1,4 @@
-import { Loop, type Clock } from '../../redis/index.js';
-import { isTransient } from './release-retries.js';
+import { Loop, isTransient, type Clock } from '../../redis/index.js';
 import { instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { LockIdentity, LockRequest } from '../store/lock-request.js';

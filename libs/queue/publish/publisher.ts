@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock, Link, RedisUnavailableError } from '../../redis/index.js';
-import { isSluiceError } from '../../weave/index.js';
+import { isUnavailable, type Clock, type Link } from '../../redis/index.js';
 import { injected, type Propagation } from '../task/propagation.js';
 import type { PublishOptions } from './publish.options.js';
 import { channels } from '../observe/queue.channels.js';
@@ -127,5 +126,5 @@ function outcomeOf(sent: PromiseSettledResult<string>): PublishOutcome {
 }
 
 function isUnknown(error: unknown): boolean {
-  return isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE') && (error as RedisUnavailableError).outcome === 'unknown';
+  return isUnavailable(error) && error.outcome === 'unknown';
 }

@@ -1,5 +1,4 @@
-import { backoffMs, type CancelTimer, type Clock } from '../../redis/index.js';
-import { isSluiceError } from '../../weave/index.js';
+import { backoffMs, isUnavailable, type CancelTimer, type Clock } from '../../redis/index.js';
 
 /**
  * Repeats what must reach Redis until it did, or until the process stops. For idempotent steps only: one whose reply
@@ -24,7 +23,7 @@ export class RetryUntilConfirmed {
         return true;
       } catch (error) {
         // An outage is the connection's to report; what Redis refuses is ours, once per step.
-        if (failures === 0 && !isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
+        if (failures === 0 && !isUnavailable(error)) {
           this.#report(`${what} failed and is repeated: ${String(error)}`);
         }
         await this.#rest(backoffMs(failures, 50, 2_000));

@@ -1,5 +1,4 @@
-import type { RedisConnection, RedisConnections } from '../../redis/index.js';
-import { isSluiceError } from '../../weave/index.js';
+import { isUnavailable, type RedisConnection, type RedisConnections } from '../../redis/index.js';
 import { TaskReturner } from './task-returner.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { WorkerLease } from './worker-lease.js';
@@ -183,7 +182,7 @@ export class WorkerPool {
       await step();
     } catch (error) {
       // Without Redis, or without the stream: the leases end by themselves, and what was pending goes to others.
-      if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+      if (isUnavailable(error)) return;
       this.#connections.logger.warn(`${what} failed: ${String(error)}`);
     }
   }

@@ -1,5 +1,4 @@
-import { Loop, type Clock, type Link } from '../../../redis/index.js';
-import { isSluiceError } from '../../../weave/index.js';
+import { Loop, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
 import { promoteScript } from '../../store/scripts/promote.script.js';
 import type { Worker } from '../worker.js';
 
@@ -40,7 +39,7 @@ export class DelayedPromoter {
       turn: () => this.#turn(),
       onError: (error) => {
         // An outage is the connection's to report.
-        if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+        if (isUnavailable(error)) return;
         options.log.warn(
           `the delayed tasks of queue '${options.worker.handler.queue}' cannot be promoted, and wait: ${String(error)}`,
         );

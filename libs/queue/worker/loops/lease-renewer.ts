@@ -1,5 +1,4 @@
-import { Loop, type Clock } from '../../../redis/index.js';
-import { isSluiceError } from '../../../weave/index.js';
+import { Loop, isUnavailable, type Clock } from '../../../redis/index.js';
 import type { Worker } from '../worker.js';
 
 export interface LeaseRenewerOptions {
@@ -68,7 +67,7 @@ export class LeaseRenewer {
       worker.leaseDoubtful = true;
       onLapse(worker);
     } catch (error) {
-      if (!isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
+      if (!isUnavailable(error)) {
         report(`the lease on queue '${worker.handler.queue}' was not renewed: ${String(error)}`);
       }
     }

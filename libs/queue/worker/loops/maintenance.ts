@@ -1,5 +1,4 @@
-import { backoffMs, isReplyError, type Clock, type Link } from '../../../redis/index.js';
-import { isSluiceError } from '../../../weave/index.js';
+import { backoffMs, isReplyError, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
 import { reconcile } from './reconcile.js';
 import type { TaskReturner } from '../task-returner.js';
 import { Janitor } from './janitor.js';
@@ -189,7 +188,7 @@ export class Maintenance {
 
   #report(error: unknown, { handler }: Worker, what: string): void {
     // An outage is the connection's to report.
-    if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+    if (isUnavailable(error)) return;
     this.#options.log.warn(`queue '${handler.queue}': ${what}: ${String(error)}`);
   }
 }

@@ -1,5 +1,4 @@
-import { Loop, type Clock, type Link, type RedisConnection } from '../../../redis/index.js';
-import { isSluiceError } from '../../../weave/index.js';
+import { Loop, isUnavailable, type Clock, type Link, type RedisConnection } from '../../../redis/index.js';
 import { batches } from '../../store/stream-reply.js';
 import type { Maintenance } from './maintenance.js';
 import type { Worker } from '../worker.js';
@@ -58,7 +57,7 @@ export class StreamReader {
       turn: (signal) => this.#turn(signal),
       onError: (error) => {
         // An outage is the connection's to report.
-        if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return;
+        if (isUnavailable(error)) return;
         log.warn(`reading for group '${group}' failed, and goes on: ${String(error)}`);
       },
     });
@@ -147,7 +146,7 @@ export class StreamReader {
     try {
       await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);
     } catch (error) {
-      if (isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) return false;
+      if (isUnavailable(error)) return false;
       // Not allowed: it ends by itself, and what it was handed is looked for when it must have ended.
       killed = false;
     }
@@ -178,7 +177,7 @@ export class StreamReader {
         if (beyond.length > 0) void maintenance.giveBack(worker, beyond);
       }
     } catch (error) {
-      if (!isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE')) {
+      if (!isUnavailable(error)) {
         // One stream may spoil the read of all: each is opened anew by itself, and the sick one stays out.
         for (const worker of ready) worker.open = false;
         throw error;
