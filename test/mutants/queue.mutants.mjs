@@ -131,14 +131,14 @@ export default [
   {
     ...worker,
     name: 'tasks start without a lease',
-    find: 'if (this.leaseDoubtful || !this.lease.held || this.lease.paused) return;',
+    find: 'if (!this.mayStart) return;',
     replace: '',
     specs: byHand,
   },
   {
     file: 'libs/queue/worker/concurrency-window.ts',
     name: 'more run than were asked for',
-    find: 'this.running < this.#concurrency && ',
+    find: 'this.#running < this.#concurrency && ',
     replace: '',
     specs: consuming,
   },
@@ -173,14 +173,14 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'one sick stream stops all',
-    find: 'for (const worker of ready) worker.open = false;',
+    find: 'for (const worker of ready) worker.lostGroup();',
     replace: '',
     specs: outage,
   },
   {
     file: 'libs/queue/worker/worker-pool.ts',
     name: 'what did not start waits for the slowest task',
-    find: 'await Promise.all(this.#workers.map((worker) => this.#giveUnstarted(worker)));',
+    find: 'await Promise.all(this.#workers.map((worker) => this.#returnPrefetched(worker)));',
     replace: '',
     specs: drain,
   },
@@ -276,10 +276,10 @@ export default [
     specs: pause,
   },
   {
-    file: 'libs/queue/worker/loops/maintenance.ts',
-    name: 'on a paused queue the dead are inherited',
-    find: ' && !worker.lease.paused)',
-    replace: ')',
+    file: 'libs/queue/worker/worker.ts',
+    name: 'on a paused queue the tasks of the dead are taken over',
+    find: 'return this.mayStart && this.credit > 0;',
+    replace: 'return this.credit > 0;',
     specs: pause,
   },
   {
@@ -406,7 +406,7 @@ export default [
     ...worker,
     name: 'what waits behind slow tasks is never given back',
     specs: consuming,
-    find: 'return this.#prefetched.splice(this.slots.adaptive.prefetch);',
+    find: 'return this.#prefetched.splice(this.window.prefetch);',
     replace: 'return [];',
   },
   {
@@ -494,14 +494,14 @@ export default [
   {
     file: 'libs/queue/worker/loops/janitor.ts',
     name: 'the retries of a group are nobody’s',
-    find: 'retries.needed = true',
-    replace: 'retries.needed = false',
+    find: 'retries.markNeeded()',
+    replace: 'void retries',
     specs: ['libs/queue/worker/groups'],
   },
   {
     file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'under suspicion, a queue whose group is gone stays sick',
-    find: "if (isReplyError(error, '')) worker.open = false;",
+    find: "if (isReplyError(error, '')) worker.lostGroup();",
     replace: '',
     specs: ['libs/queue/worker/healing'],
   },
@@ -589,7 +589,7 @@ export default [
   {
     ...worker,
     name: 'what was offered to others stays at hand through a pause',
-    find: 'else this.#prefetched.push(delivery);\n    }\n    this.#startOrHandBack();',
+    find: 'else this.#prefetched.push(delivery);\n    }\n    this.#startOrReturn();',
     replace: 'else this.#prefetched.push(delivery);\n    }\n    this.pump();',
     specs: byHand,
   },
@@ -611,7 +611,7 @@ export default [
     file: 'libs/queue/worker/loops/stream-reader.ts',
     specs: consuming,
     name: "an acknowledgement ends the read of a queue for the sake of its group's idle retries",
-    find: 'worker.readable && this.#reading?.has',
+    find: 'worker.mayRead && this.#reading?.has',
     replace: 'this.#reading?.has',
   },
   {
@@ -659,14 +659,14 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'a read of two streams brings more than there is room for',
-    find: 'room.set(worker.slots, credit - taken.length);',
+    find: 'room.set(worker.window, credit - taken.length);',
     replace: '',
     specs: groups,
   },
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'what is beyond the credit stays pending with a process that does not know it',
-    find: 'if (beyond.length > 0) void maintenance.giveBack(worker, beyond);',
+    find: 'if (beyond.length > 0) void maintenance.returnSurplus(worker, beyond);',
     replace: '',
     specs: groups,
   },
@@ -706,7 +706,7 @@ export default [
     name: 'more begin than may be repeated',
     file: 'libs/queue/worker/concurrency-window.ts',
     specs: ['libs/queue/worker/worker.spec'],
-    find: ' && this.held - this.#waiting < this.#window',
+    find: ' && this.#held - this.#waiting < this.#window',
     replace: '',
   },
   {
@@ -720,7 +720,7 @@ export default [
     name: 'what a sweep had no room for waits for the next one',
     file: 'libs/queue/worker/loops/maintenance.ts',
     specs: pause,
-    find: 'return this.#capped.has(worker) && worker.readable;',
+    find: 'return this.#capped.has(worker) && worker.mayRead;',
     replace: 'return this.#capped.has(worker) && worker.waiting < 0;',
   },
 ];

@@ -7,7 +7,7 @@ export interface AckBatcherOptions {
   link: Link;
   stream: string;
   group: string;
-  untilConfirmed: RetryUntilConfirmed;
+  retryUntilConfirmed: RetryUntilConfirmed;
   /** Tasks have finished in this turn of the event loop: called before their acknowledgement is sent. */
   onFinished: () => void;
   /** These are settled: Redis has confirmed it. */
@@ -51,10 +51,10 @@ export class AckBatcher {
   }
 
   async #flush(): Promise<void> {
-    const { untilConfirmed, stream, onAcked } = this.#options;
+    const { retryUntilConfirmed, stream, onAcked } = this.#options;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, BATCH);
-      if (!(await untilConfirmed.run(`acknowledging in '${stream}'`, () => this.#send(batch)))) return;
+      if (!(await retryUntilConfirmed.run(`acknowledging in '${stream}'`, () => this.#send(batch)))) return;
       onAcked(batch);
     }
     this.#flushing = false;

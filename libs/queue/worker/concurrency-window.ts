@@ -1,57 +1,109 @@
 import type { Clock } from '../../redis/index.js';
 import { AdaptivePrefetch } from './adaptive-prefetch.js';
 
-/** What works on one stream of the handler. */
-interface Feeder {
-  /** How many tasks wait here for their turn. */
+/** A worker on one stream of the handler. */
+interface WindowMember {
+  /** How many prefetched tasks wait here. */
   readonly waiting: number;
+  /** Starts what may start. */
   pump(): void;
-  onCredit: () => void;
+  /** There is credit enough to read. */
+  creditGained(): void;
 }
 
 /**
- * The places of one handler in this process, shared by the streams that feed it: its queue, and its group's retries.
+ * What one handler may run and hold in this process. Shared by the streams that feed the handler: its queue, and its
+ * group's retries.
  *
- * What counts against `concurrency`, and against the credit, counts for the handler as a whole. Two things are limited to
- * `concurrency + prefetch`: what is at hand or runs, so that no process sits on work; and what has begun and is not confirmed as
- * settled, which is what a process that dies leaves to be repeated.
+ * Two things are limited to `concurrency + prefetch`:
+ *
+ * - what is prefetched or runs, so that no process hoards work;
+ * - what has begun and is not confirmed as settled. A process that dies leaves that many tasks to be run again.
  */
 export class ConcurrencyWindow {
-  /** How many of its tasks run. */
-  running = 0;
-  /** How many are pending with this process: at hand, running, or finished and not yet confirmed. */
-  held = 0;
-  readonly adaptive: AdaptivePrefetch;
-  readonly workers: Feeder[] = [];
+  readonly #adaptive: AdaptivePrefetch;
+  readonly #members: WindowMember[] = [];
   readonly #concurrency: number;
-  /** `concurrency + prefetch`, when the credit was last looked at. */
+  /** Tasks that run. */
+  #running = 0;
+  /** Tasks that are pending with this process: prefetched, running, or finished and not yet confirmed. */
+  #held = 0;
+  /** `concurrency + prefetch`, as of the last look at the credit. */
   #window: number;
 
   constructor(concurrency: number, clock: Clock) {
     this.#concurrency = concurrency;
     this.#window = concurrency;
-    this.adaptive = new AdaptivePrefetch(clock);
+    this.#adaptive = new AdaptivePrefetch(clock);
   }
 
-  /** How many more may come to hand. */
+  /** A further worker shares this window. */
+  add(member: WindowMember): void {
+    this.#members.push(member);
+  }
+
+  /** How many more tasks may be read. */
   get credit(): number {
-    this.#window = this.#concurrency + this.adaptive.prefetch;
-    return this.#window - this.running - this.#waiting;
+    this.#window = this.#concurrency + this.#adaptive.prefetch;
+    return this.#window - this.#running - this.#waiting;
   }
 
-  /** Whether one more may begin. */
+  /** Whether one more task may start. */
   get free(): boolean {
-    return this.running < this.#concurrency && this.held - this.#waiting < this.#window;
+    return this.#running < this.#concurrency && this.#held - this.#waiting < this.#window;
   }
 
-  /** It pays to read when there is at least this much credit: larger batches, without ever running dry. */
+  /** A read pays when there is at least this much credit: batches are large, and the worker never runs dry. */
   get refill(): number {
-    return Math.max(1, Math.ceil(this.adaptive.prefetch / 2));
+    return Math.max(1, Math.ceil(this.#adaptive.prefetch / 2));
+  }
+
+  /** How many tasks to prefetch beyond those that run. */
+  get prefetch(): number {
+    return this.#adaptive.prefetch;
+  }
+
+  /** A read was answered with tasks. */
+  delivered(): void {
+    this.#adaptive.busy();
+  }
+
+  /** One more task is pending with this process. */
+  hold(): void {
+    this.#held++;
+  }
+
+  /** A task is no longer pending with this process. */
+  release(): void {
+    if (--this.#held === 0) this.#adaptive.idle();
+  }
+
+  /** A task starts. */
+  begin(): void {
+    this.#running++;
+  }
+
+  /** A task has finished. */
+  end(): void {
+    this.#adaptive.ended();
+    this.#running--;
+  }
+
+  /** There may be room to start a task: the worker that made the room comes first. */
+  pump(first: WindowMember): void {
+    first.pump();
+    for (const member of this.#members) if (member !== first) member.pump();
+  }
+
+  /** Tells all workers of the handler when there is credit enough to read. */
+  offerCredit(): void {
+    if (this.credit < this.refill) return;
+    for (const member of this.#members) member.creditGained();
   }
 
   get #waiting(): number {
     let waiting = 0;
-    for (const worker of this.workers) waiting += worker.waiting;
+    for (const member of this.#members) waiting += member.waiting;
     return waiting;
   }
 }

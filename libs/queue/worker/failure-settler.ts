@@ -23,7 +23,7 @@ export interface FailureSettlerOptions {
   clock: Clock;
   /** A task may rest for so long until it goes to that stream: somebody must promote it. */
   onDelayed: (stream: string, delayMs: number) => void;
-  untilConfirmed: RetryUntilConfirmed;
+  retryUntilConfirmed: RetryUntilConfirmed;
   log: { warn(message: string): void; error(message: string, stack?: string): void };
 }
 
@@ -76,12 +76,12 @@ export class FailureSettler {
     delivery: Delivery,
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, retryKeys, queue, group, consumer, inboxes, untilConfirmed, onDelayed } = this.#options;
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, retryUntilConfirmed, onDelayed } = this.#options;
     const { stream, delayed, bodies, dead, alive } = keys;
     const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = retryKeys;
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), reason, failure: error, stack };
-    return untilConfirmed.run(`settling a failed task of queue '${queue}'`, async () => {
+    return retryUntilConfirmed.run(`settling a failed task of queue '${queue}'`, async () => {
       // Asked for anew each time: another delivery of it may have come since.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {

@@ -28,16 +28,16 @@ export class TaskReturner {
     });
   }
 
-  /** What has waited here for too long, because its neighbours turned slow: if others have nothing to do, they may. */
-  async giveSurplus(worker: Worker): Promise<void> {
-    const offered = worker.offerPrefetched();
-    if (offered.length === 0) return;
-    let given: string[] | undefined;
+  /** What has waited here for too long, because its neighbours turned slow: idle processes may have it. */
+  async returnSurplus(worker: Worker): Promise<void> {
+    const surplus = worker.takeSurplus();
+    if (surplus.length === 0) return;
+    let returned: string[] | undefined;
     try {
-      const ids = offered.map(({ id }) => id);
-      given = await this.return(worker, ids, true);
+      const ids = surplus.map(({ id }) => id);
+      returned = await this.return(worker, ids, true);
     } finally {
-      worker.settleOffer(offered, given);
+      worker.surplusReturned(surplus, returned);
     }
   }
 }

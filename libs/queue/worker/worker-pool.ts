@@ -11,23 +11,25 @@ import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
 import { ConcurrencyWindow } from './concurrency-window.js';
 import { Maintenance } from './loops/maintenance.js';
-import { Worker } from './worker.js';
+import { Worker, type WorkerListener } from './worker.js';
 
 /** How long a stop waits for Redis to confirm what is finished. */
 const CONFIRM_MS = 2_000;
 
-/** All that works on queues in this process: a worker per queue, a reader per group, one keeper of leases. */
-export class WorkerPool {
+/** All that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. */
+export class WorkerPool implements WorkerListener {
   readonly #connections: RedisConnections;
   readonly #connection: RedisConnection;
   readonly #options: ResolvedQueueOptions;
   readonly #consumer: string;
-  readonly #untilConfirmed: RetryUntilConfirmed;
+  readonly #retryUntilConfirmed: RetryUntilConfirmed;
   readonly #taskReturner: TaskReturner;
   readonly #workers: Worker[];
-  readonly #readers: StreamReader[];
-  readonly #keeper: LeaseRenewer;
-  readonly #promoters: DelayedPromoter[];
+  /** By group. */
+  readonly #readers: ReadonlyMap<string, StreamReader>;
+  readonly #renewer: LeaseRenewer;
+  /** By stream. */
+  readonly #promoters: ReadonlyMap<string, DelayedPromoter>;
 
   constructor(connections: RedisConnections, options: ResolvedQueueOptions, handlers: readonly Handler[]) {
     const { clock, logger } = connections;
@@ -38,90 +40,111 @@ export class WorkerPool {
     this.#connection = connections.get(options.connection);
     this.#options = options;
     this.#consumer = consumerName(connections.processId);
-    this.#untilConfirmed = new RetryUntilConfirmed(clock, report);
+    this.#retryUntilConfirmed = new RetryUntilConfirmed(clock, report);
     const { commands: link, inbox } = this.#connection;
     this.#taskReturner = new TaskReturner({ link, consumer: this.#consumer, inboxes: inbox.prefix });
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
-    const readers = new Map(groups.map((group) => [group, this.#reader(group)]));
-    this.#readers = [...readers.values()];
-    const promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
-    for (const worker of this.#workers) {
-      worker.onDelayed = (stream, delayMs) => promoters.get(stream)?.expect(delayMs);
-    }
-    this.#promoters = [...promoters.values()];
+    this.#readers = new Map(groups.map((group) => [group, this.#reader(group)]));
+    this.#promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
     inbox.on('queue:released', ([stream = '']) => {
-      for (const reader of this.#readers) reader.look(stream);
+      for (const reader of this.#readers.values()) reader.look(stream);
     });
-    inbox.on('queue:due', ([stream = '', delayMs]) => promoters.get(stream)?.expect(Number(delayMs)));
+    inbox.on('queue:due', ([stream = '', delayMs]) => {
+      this.delayed(stream, Number(delayMs));
+    });
     inbox.onResync(() => {
-      for (const promoter of this.#promoters) promoter.look();
+      for (const promoter of this.#promoters.values()) promoter.look();
     });
-    this.#keeper = new LeaseRenewer({
+    this.#renewer = new LeaseRenewer({
       workers: this.#workers,
       leaseMs: options.leaseMs,
       clock,
-      onLapse: ({ handler }) => readers.get(handler.options.group)?.interrupt(),
+      onLapse: (worker) => this.#readerOf(worker)?.interrupt(),
       onPause: (worker, paused) => {
-        const reader = readers.get(worker.handler.options.group);
-        if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
-        if (!paused) reader?.resume();
-        else {
-          worker.onBufferedWhilePaused();
-          reader?.interrupt();
-        }
+        this.#pauseChanged(worker, paused);
       },
       report,
     });
     const look = (): void => {
-      this.#keeper.look();
+      this.#renewer.look();
     };
     inbox.on('queue:paused', look);
     inbox.onResync(look);
   }
 
   start(): void {
-    this.#keeper.start();
-    for (const promoter of this.#promoters) promoter.start();
-    for (const reader of this.#readers) reader.start();
+    this.#renewer.start();
+    for (const promoter of this.#promoters.values()) promoter.start();
+    for (const reader of this.#readers.values()) reader.start();
+  }
+
+  creditGained(worker: Worker): void {
+    this.#readerOf(worker)?.creditGained(worker);
+  }
+
+  bufferedWhilePaused(worker: Worker): void {
+    void this.#returnPrefetched(worker);
+  }
+
+  delayed(stream: string, delayMs: number): void {
+    this.#promoters.get(stream)?.expect(delayMs);
+  }
+
+  isolatedSettled(worker: Worker): void {
+    this.#readerOf(worker)?.look(worker.keys.stream);
   }
 
   /**
-   * Leaves nothing behind: stops reading, gives back what did not start, waits for what runs (up to `drainMs`), aborts
-   * and gives back the rest, and gives the leases up. Without Redis the others do the same once the leases have ended.
+   * Leaves nothing behind: stops reading, returns what did not start, waits for what runs (up to `drainMs`), aborts
+   * and returns the rest, and gives the leases up. Without Redis, other processes take over once the leases have ended.
    */
   async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();
-    await Promise.all([...this.#promoters, ...this.#readers].map((loop) => loop.stop()));
-    await Promise.all(this.#workers.map((worker) => this.#giveUnstarted(worker)));
+    await Promise.all([...this.#promoters.values(), ...this.#readers.values()].map((loop) => loop.stop()));
+    await Promise.all(this.#workers.map((worker) => this.#returnPrefetched(worker)));
     await this.#within(this.#options.drainMs, (worker) => worker.finished());
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
-    for (const worker of this.#workers) worker.close();
-    this.#untilConfirmed.close();
-    await this.#keeper.stop();
+    for (const worker of this.#workers) worker.abort();
+    this.#retryUntilConfirmed.close();
+    await this.#renewer.stop();
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
 
   /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
   #workersOf(handler: Handler): Worker[] {
     const { keyspace, clock } = this.#connections;
-    const slots = new ConcurrencyWindow(handler.options.concurrency, clock);
-    const retries = this.#worker(handler, slots, retryKeys(keyspace, handler.queue, handler.options.group));
-    return [this.#worker(handler, slots, queueKeys(keyspace, handler.queue), retries), retries];
+    const window = new ConcurrencyWindow(handler.options.concurrency, clock);
+    const retries = this.#worker(handler, window, retryKeys(keyspace, handler.queue, handler.options.group));
+    return [this.#worker(handler, window, queueKeys(keyspace, handler.queue), retries), retries];
   }
 
-  #worker(handler: Handler, slots: ConcurrencyWindow, keys: QueueKeys, retries?: Worker): Worker {
+  #worker(handler: Handler, window: ConcurrencyWindow, keys: QueueKeys, retries?: Worker): Worker {
     const { clock, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
     const link = this.#connection.commands;
     const consumer = this.#consumer;
     const lease = new WorkerLease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
     const inboxes = this.#connection.inbox.prefix;
-    const untilConfirmed = this.#untilConfirmed;
-    const parts = { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, untilConfirmed, log };
-    const worker = new Worker(parts);
-    worker.onBufferedWhilePaused = () => void this.#giveUnstarted(worker);
-    return worker;
+    const retryUntilConfirmed = this.#retryUntilConfirmed;
+    return new Worker({
+      ...{ handler, window, keys, retries, consumer, lease, link, inboxes, clock, retryUntilConfirmed },
+      ...{ listener: this, log },
+    });
+  }
+
+  #readerOf({ handler }: Worker): StreamReader | undefined {
+    return this.#readers.get(handler.options.group);
+  }
+
+  #pauseChanged(worker: Worker, paused: boolean): void {
+    const { logger } = this.#connections;
+    if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
+    if (!paused) this.#readerOf(worker)?.resume();
+    else {
+      this.bufferedWhilePaused(worker);
+      this.#readerOf(worker)?.interrupt();
+    }
   }
 
   /** One per stream, awake when something is due. */
@@ -161,14 +184,14 @@ export class WorkerPool {
     });
   }
 
-  async #giveUnstarted(worker: Worker): Promise<void> {
-    const ids = worker.returnPrefetched();
-    if (ids.length > 0) await this.#try('handing tasks back', () => this.#taskReturner.return(worker, ids));
+  async #returnPrefetched(worker: Worker): Promise<void> {
+    const ids = worker.takePrefetched();
+    if (ids.length > 0) await this.#try('returning tasks', () => this.#taskReturner.return(worker, ids));
   }
 
   async #leave(worker: Worker): Promise<void> {
-    const { open, keys, handler } = worker;
-    if (!open) return;
+    const { state, keys, handler } = worker;
+    if (state === 'closed') return;
     const link = this.#connection.commands;
     const args = { group: handler.options.group, consumer: this.#consumer };
     await this.#try('leaving', async () => {

@@ -12,7 +12,7 @@ import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { CONSUMER_PREFIX, queueKeys } from '../store/queue.keys.js';
 import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
 import { ConcurrencyWindow } from './concurrency-window.js';
-import { Worker } from './worker.js';
+import { Worker, type WorkerListener } from './worker.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
@@ -24,6 +24,8 @@ interface Fed {
   worker: Worker;
   clock: ManualClock;
   lease: WorkerLease;
+  /** What the worker reported. */
+  reported: { creditGained: () => void; bufferedWhilePaused: number };
 }
 
 /** A worker that gets its tasks from the spec, and so exactly as many as it says. */
@@ -34,16 +36,28 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
     ...{ link: bed.link, clock, alive: keys.alive, pausedKey: keys.paused, consumer: ME, leaseMs: LEASE_MS },
   });
   await lease.renew();
+  const reported = { creditGained: () => {}, bufferedWhilePaused: 0 };
+  const listener: WorkerListener = {
+    creditGained: () => {
+      reported.creditGained();
+    },
+    bufferedWhilePaused: () => {
+      reported.bufferedWhilePaused++;
+    },
+    delayed: () => {},
+    isolatedSettled: () => {},
+  };
   const worker = new Worker({
     ...{
       handler: { site: 'Spec.run', queue: 'tasks', options, run },
-      slots: new ConcurrencyWindow(options.concurrency, clock),
+      window: new ConcurrencyWindow(options.concurrency, clock),
     },
     ...{ keys, retries: undefined, consumer: ME, lease, link: bed.link, inboxes: ':~inbox:0:', clock },
-    ...{ untilConfirmed: new RetryUntilConfirmed(clock, () => {}), log: { warn: () => {}, error: () => {} } },
+    ...{ retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}), log: { warn: () => {}, error: () => {} } },
+    listener,
   });
-  worker.open = true;
-  return { worker, clock, lease };
+  worker.opened(true);
+  return { worker, clock, lease, reported };
 }
 
 /** Delivers tasks to this process, as a read does. */
@@ -54,8 +68,8 @@ async function deliver(worker: Worker, ...payloads: string[]): Promise<string[]>
   return ids;
 }
 
-describe('what is at hand', () => {
-  it('does not start once others have it; the rest does', async () => {
+describe('a prefetched task', () => {
+  it('does not start once another process has it; the rest does', async () => {
     const { opened, open } = gate();
     const runs: unknown[] = [];
     const { worker } = await newWorker(
@@ -68,7 +82,7 @@ describe('what is at hand', () => {
     const [, second] = await deliver(worker, '1', '2', '3');
     await bed.admin.xclaim(keys.stream, GROUP, OTHER, 0, second!);
     // As after a pause of the process, in which its lease ended.
-    worker.leaseDoubtful = true;
+    worker.doubt();
     await reconcile(worker, bed.link, ME, 0);
     open();
     await until(() => runs.length === 2, { what: 'the rest has begun' });
@@ -97,11 +111,11 @@ describe('what is at hand', () => {
   });
 
   it('is asked for before what finished is confirmed', async () => {
-    const { worker } = await newWorker(async () => {}, { concurrency: 1 });
+    const { worker, reported } = await newWorker(async () => {}, { concurrency: 1 });
     const id = await bed.pendingTask(ME);
     await bed.admin.client('PAUSE', 10_000, 'WRITE');
     const asked = new Promise<string[]>((resolve) => {
-      worker.onCredit = () => {
+      reported.creditGained = () => {
         resolve(worker.heldIds);
       };
     });
@@ -125,21 +139,17 @@ describe('what is at hand', () => {
     await worker.settled();
   });
 
-  it('is handed back when the offer of it to others ends in a pause', async () => {
+  it('is returned when the queue was paused while it was offered to others', async () => {
     const { opened, open } = gate();
-    const { worker, clock, lease } = await newWorker(() => opened, { concurrency: 1 });
+    const { worker, clock, lease, reported } = await newWorker(() => opened, { concurrency: 1 });
     await deliver(worker, '1', '2', '3');
     clock.jump(2_000);
-    const offered = worker.offerPrefetched();
-    expect(offered).toHaveLength(2);
+    const surplus = worker.takeSurplus();
+    expect(surplus).toHaveLength(2);
     await bed.admin.set(keys.paused, '1');
     await lease.renew();
-    let idleHands = 0;
-    worker.onBufferedWhilePaused = () => {
-      idleHands++;
-    };
-    worker.settleOffer(offered, []);
-    expect(idleHands).toBe(1);
+    worker.surplusReturned(surplus, []);
+    expect(reported.bufferedWhilePaused).toBe(1);
     open();
     await worker.finished();
   });

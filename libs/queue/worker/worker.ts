@@ -6,17 +6,28 @@ import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js
 import type { Handler } from '../handlers/handler.registry.js';
 import type { WorkerLease } from './worker-lease.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
-import { channels } from '../observe/queue.channels.js';
+import { runStarted } from '../observe/run-messages.js';
 import type { QueueKeys } from '../store/queue.keys.js';
-import type { Task } from '../task/task.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
 import { withinTime } from './time-limit.js';
 
+/** What a worker reports. */
+export interface WorkerListener {
+  /** There is credit enough to read. */
+  creditGained(worker: Worker): void;
+  /** The worker has tasks that must not start, because its queue is paused. */
+  bufferedWhilePaused(worker: Worker): void;
+  /** A task was delayed on its way to `stream`: it must be promoted in `delayMs`. */
+  delayed(stream: string, delayMs: number): void;
+  /** An isolated task is settled: the next one may come. */
+  isolatedSettled(worker: Worker): void;
+}
+
 export interface WorkerOptions {
   handler: Handler;
-  slots: ConcurrencyWindow;
+  window: ConcurrencyWindow;
   keys: QueueKeys;
-  /** Works on the group's own retries; undefined for the one that does. */
+  /** The worker on the group's own retries; undefined for that worker itself. */
   retries: Worker | undefined;
   consumer: string;
   lease: WorkerLease;
@@ -24,98 +35,136 @@ export interface WorkerOptions {
   /** What the names of inboxes begin with. */
   inboxes: string;
   clock: Clock;
-  untilConfirmed: RetryUntilConfirmed;
+  retryUntilConfirmed: RetryUntilConfirmed;
+  listener: WorkerListener;
   log: FailureSettlerOptions['log'];
 }
 
-/** How long a task may lie at hand while its neighbours take longer than they used to. */
+/** See {@link Worker}. */
+export type WorkerState = 'closed' | 'open' | 'doubtful';
+
+/** How long a prefetched task may wait while its neighbours take longer than they used to. */
 const SURPLUS_AFTER_MS = 1_000;
 
 /**
- * Runs the tasks of one stream: at most `concurrency` at a time, with a few more at hand.
+ * Runs the tasks of one stream: at most `concurrency` at a time, with a few more prefetched.
  *
- * What it holds is exactly what Redis counts as pending with this process: waiting at hand, running, or finished but
- * not yet confirmed. A process that dies leaves at most `concurrency + prefetch` tasks to run again, for no more are begun before
- * they are confirmed; what was at hand has never run.
+ * What it holds is exactly what Redis counts as pending with this process: prefetched, running, or finished but
+ * not yet confirmed. A process that dies leaves at most `concurrency + prefetch` tasks to run again, because no more are
+ * begun before they are confirmed. What was only prefetched has never run.
+ *
+ * ```
+ *   closed ── opened(true), nothing held ──► open ── doubt() ──► doubtful ── confirmed() ──► open
+ *   closed ── opened(…), otherwise ────────► doubtful
+ *   open, doubtful ── lostGroup() ─────────► closed
+ * ```
+ *
+ * - `closed`: the stream or its group may be missing, or no lease was taken yet. Nothing is read, taken over or started.
+ *   Maintenance creates the group, takes the lease and calls `opened`.
+ * - `open`: the worker reads, takes over the tasks of dead processes, and starts tasks, as long as the lease is held and
+ *   the queue is not paused.
+ * - `doubtful`: the lease had lapsed, or the group had been lost, so others may have what is prefetched here. Nothing is
+ *   read or started until Redis has told what is still pending with this process (`keepOnly`, then `confirmed`).
+ *
+ * What runs goes on in every state: its settlement is fenced.
  */
 export class Worker {
   readonly handler: Handler;
-  /** Shared with the other streams of the handler. */
-  readonly slots: ConcurrencyWindow;
+  readonly window: ConcurrencyWindow;
   readonly keys: QueueKeys;
   readonly lease: WorkerLease;
   readonly retries: Worker | undefined;
-  /** There may be something in the stream. Retries are only where several groups read a queue. */
-  needed: boolean;
-  /** The stream and its group exist, and the lease was taken. */
-  open = false;
-  /** Our lease had ended: what is at hand may belong to others now, and waits for an audit. */
-  leaseDoubtful = false;
-  /** Called when there is credit enough to read. */
-  onCredit: () => void = () => {};
-  /** Called when it has got tasks that it must not start, for the queue is paused. */
-  onBufferedWhilePaused: () => void = () => {};
-  /** Called when a task was put off, for this stream or the group's own retries: somebody must promote it. */
-  onDelayed: (stream: string, delayMs: number) => void = () => {};
-  /** Called when an isolated task is settled: the next one may come. */
-  onIsolatedSettled: () => void = () => {};
   readonly #clock: Clock;
+  readonly #listener: WorkerListener;
   readonly #held = new Map<string, Delivery>();
   readonly #acks: AckBatcher;
   readonly #failures: FailureSettler;
+  #state: WorkerState = 'closed';
+  #needed: boolean;
   #prefetched: Delivery[] = [];
   #running = 0;
   #draining = false;
-  #closed = false;
+  #aborted = false;
   #whenChanged: (() => void) | undefined;
 
   constructor(options: WorkerOptions) {
-    const { handler, slots, keys, retries, consumer, lease, link, inboxes, clock, untilConfirmed, log } = options;
+    const {
+      handler,
+      window,
+      keys,
+      retries,
+      consumer,
+      lease,
+      link,
+      inboxes,
+      clock,
+      retryUntilConfirmed,
+      listener,
+      log,
+    } = options;
     this.#clock = clock;
+    this.#listener = listener;
     this.handler = handler;
-    this.slots = slots;
+    this.window = window;
     this.retries = retries;
-    this.needed = retries !== undefined;
-    slots.workers.push(this);
+    this.#needed = retries !== undefined;
+    window.add(this);
     this.keys = keys;
     this.lease = lease;
     const { group } = handler.options;
     const onFinished = (): void => {
-      this.#offer();
+      window.offerCredit();
     };
     const onAcked = (deliveries: readonly Delivery[]): void => {
       for (const delivery of deliveries) this.#release(delivery);
       this.#next();
-      this.#offer();
+      window.offerCredit();
     };
-    this.#acks = new AckBatcher({ link, stream: keys.stream, group, untilConfirmed, onFinished, onAcked });
+    this.#acks = new AckBatcher({ link, stream: keys.stream, group, retryUntilConfirmed, onFinished, onAcked });
     const onDelayed = (stream: string, delayMs: number): void => {
-      this.onDelayed(stream, delayMs);
+      listener.delayed(stream, delayMs);
     };
     this.#failures = new FailureSettler({
       ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
-      ...{ options: handler.options, inboxes, clock, onDelayed, untilConfirmed, log },
+      ...{ options: handler.options, inboxes, clock, onDelayed, retryUntilConfirmed, log },
     });
   }
 
-  /** How many more may come to hand. */
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  /** Whether there may be something in the stream. Retries are only where several groups read a queue. */
+  get needed(): boolean {
+    return this.#needed;
+  }
+
+  /** How many more tasks may be read. */
   get credit(): number {
-    return this.slots.credit;
+    return this.window.credit;
+  }
+
+  /** Whether tasks may start: without a running lease, others may have them. */
+  get mayStart(): boolean {
+    return this.#state === 'open' && this.lease.held && !this.lease.paused && !this.#draining;
   }
 
   /** Whether to ask Redis for more. */
-  get readable(): boolean {
-    return (
-      this.open && !this.leaseDoubtful && this.lease.held && !this.lease.paused && this.credit >= this.slots.refill
-    );
+  get mayRead(): boolean {
+    return this.mayStart && this.credit >= this.window.refill;
   }
 
-  /** How many tasks wait for their turn. */
+  /** Whether to take over the tasks of dead processes. */
+  get mayTakeOver(): boolean {
+    return this.mayStart && this.credit > 0;
+  }
+
+  /** How many prefetched tasks wait. */
   get waiting(): number {
     return this.#prefetched.length;
   }
 
-  /** What is known to be pending with this process: at hand, running, or finished and not yet confirmed. */
+  /** What is known to be pending with this process: prefetched, running, or finished and not yet confirmed. */
   get heldIds(): string[] {
     return [...this.#held.keys()];
   }
@@ -126,36 +175,67 @@ export class Worker {
     return false;
   }
 
+  /** There is something in the stream: the worker is to be opened. */
+  markNeeded(): void {
+    this.#needed = true;
+  }
+
+  /** The stream and its group exist, and the lease was taken; `unbroken`: it had not lapsed meanwhile. */
+  opened(unbroken: boolean): void {
+    this.#state = unbroken && this.#held.size === 0 ? 'open' : 'doubtful';
+  }
+
+  /** Redis refused a command on the stream: its group may be gone. */
+  lostGroup(): void {
+    this.#state = 'closed';
+  }
+
+  /** The lease had lapsed, or it is unknown what is still pending with this process. */
+  doubt(): void {
+    if (this.#state === 'open') this.#state = 'doubtful';
+  }
+
+  /** What is held is what Redis says: work goes on. */
+  confirmed(): void {
+    if (this.#state === 'doubtful') this.#state = 'open';
+    this.pump();
+  }
+
   /** Takes what Redis has handed to this process. */
   accept(entries: readonly Entry[]): void {
-    if (entries.length > 0) this.slots.adaptive.busy();
+    if (entries.length > 0) this.window.delivered();
     const nowMs = this.#clock.monoMs();
     for (const entry of entries) {
       const known = this.#held.get(entry.id);
       if (known) {
-        // Taken over by another process, and from that one by us again: the run under way counts for this delivery.
+        // Taken over by another process, and then by this one again: the run under way counts for this delivery.
         known.deliveries = entry.deliveries;
         continue;
       }
       const delivery = new Delivery(this.handler.queue, entry, nowMs);
       this.#held.set(delivery.id, delivery);
-      this.slots.held++;
+      this.window.hold();
       if (delivery.task) this.#prefetched.push(delivery);
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
-    this.#startOrHandBack();
+    this.#startOrReturn();
   }
 
-  /** Starts what may start. Without a running lease nothing does: it may be running elsewhere already. */
+  /** Starts what may start. */
   pump(): void {
-    while (this.#prefetched.length > 0 && !this.#draining && this.slots.free) {
-      if (this.leaseDoubtful || !this.lease.held || this.lease.paused) return;
+    while (this.#prefetched.length > 0 && this.window.free) {
+      if (!this.mayStart) return;
       const delivery = this.#prefetched.shift();
       if (delivery) void this.#run(delivery);
     }
   }
 
-  /** Drops what is at hand and not in `mine` with the same delivery: others have it now. */
+  /** There is credit enough to read. */
+  creditGained(): void {
+    this.#listener.creditGained(this);
+  }
+
+  /** Drops what is prefetched and not in `mine` with the same delivery: others have it now. */
   keepOnly(mine: ReadonlyMap<string, number>): void {
     this.#prefetched = this.#prefetched.filter((delivery) => {
       const kept = mine.get(delivery.id) === delivery.deliveries;
@@ -169,26 +249,26 @@ export class Worker {
     this.#draining = true;
   }
 
-  /** What has been at hand for a second without its turn coming, beyond what the pace asks for. It does not start now. */
-  offerPrefetched(): Delivery[] {
+  /** Takes what has been prefetched for a second without starting, beyond the prefetch: others may have it. */
+  takeSurplus(): Delivery[] {
     const [oldest] = this.#prefetched;
     if (oldest === undefined || this.#clock.monoMs() - oldest.takenMs < SURPLUS_AFTER_MS) return [];
-    return this.#prefetched.splice(this.slots.adaptive.prefetch);
+    return this.#prefetched.splice(this.window.prefetch);
   }
 
-  /** Lets go of what was given back and keeps the rest. Nothing told: it may be others' now, and an audit finds out. */
-  settleOffer(offered: readonly Delivery[], given: readonly string[] | undefined): void {
-    const gone = new Set(given ?? offered.map(({ id }) => id));
-    if (given === undefined) this.leaseDoubtful = true;
-    for (const delivery of offered) {
+  /** Drops the part of the surplus that was returned and keeps the rest; undefined: it is unknown what was returned. */
+  surplusReturned(surplus: readonly Delivery[], returned: readonly string[] | undefined): void {
+    const gone = new Set(returned ?? surplus.map(({ id }) => id));
+    if (returned === undefined) this.doubt();
+    for (const delivery of surplus) {
       if (gone.has(delivery.id)) this.#release(delivery);
       else this.#prefetched.push(delivery);
     }
-    this.#startOrHandBack();
+    this.#startOrReturn();
   }
 
-  /** Gives up what did not start; returns the ids. */
-  returnPrefetched(): string[] {
+  /** Drops what did not start; returns the ids. */
+  takePrefetched(): string[] {
     const ids = this.#prefetched.map((delivery) => delivery.id);
     for (const delivery of this.#prefetched) this.#release(delivery);
     this.#prefetched = [];
@@ -205,9 +285,9 @@ export class Worker {
     while (this.#held.size > this.#running) await this.#change();
   }
 
-  /** Aborts what still runs. Whatever comes of it is not settled any more. */
-  close(): void {
-    this.#closed = true;
+  /** Aborts what still runs, and does not settle it. */
+  abort(): void {
+    this.#aborted = true;
     const reason = new DOMException('The app shuts down; another process takes this task over', 'AbortError');
     for (const delivery of this.#held.values()) if (delivery.started) delivery.abort(reason);
   }
@@ -215,41 +295,25 @@ export class Worker {
   async #run(delivery: Delivery): Promise<void> {
     const { task } = delivery;
     if (task === undefined) return;
-    const {
-      run,
-      options: { timeoutMs },
-    } = this.handler;
+    const { run, options } = this.handler;
     this.#running++;
-    this.slots.running++;
+    this.window.begin();
     delivery.started = true;
     // One async function and one await per task: this is the path of 100,000 tasks a second.
-    const told = this.#tell(task);
+    const ended = runStarted(this.#clock, this.handler, task);
     try {
-      await (timeoutMs === undefined ? run(task) : withinTime(this.#clock, timeoutMs, delivery, run));
+      await (options.timeoutMs === undefined ? run(task) : withinTime(this.#clock, options.timeoutMs, delivery, run));
     } catch (thrown) {
       this.#ran();
-      told?.('failed', { error: thrown });
-      if (!this.#closed) this.#failed(delivery, thrown);
+      ended?.('failed', { error: thrown });
+      if (!this.#aborted) this.#failed(delivery, thrown);
       this.#next();
       return;
     }
     this.#ran();
-    told?.('completed', {});
-    if (!this.#closed) this.#acks.add(delivery);
+    ended?.('completed', {});
+    if (!this.#aborted) this.#acks.add(delivery);
     this.#next();
-  }
-
-  /** Says that a task starts, and returns how to say how it ended; nothing, if nobody listens. */
-  #tell({ id, attempt, deliveries }: Task): ((how: 'completed' | 'failed', more: object) => void) | undefined {
-    const { started, completed, failed } = channels;
-    if (!started.hasSubscribers && !completed.hasSubscribers && !failed.hasSubscribers) return undefined;
-    const about = { queue: this.handler.queue, group: this.handler.options.group, id, attempt, deliveries };
-    if (started.hasSubscribers) started.publish(about);
-    const startedMs = this.#clock.monoMs();
-    return (how, more) => {
-      if (!channels[how].hasSubscribers) return;
-      channels[how].publish({ ...about, ranMs: this.#clock.monoMs() - startedMs, ...more });
-    };
   }
 
   #failed(delivery: Delivery, thrown: unknown): void {
@@ -258,10 +322,10 @@ export class Worker {
     else void this.#settle(delivery, this.#failures.settleFailure(this.handler.site, delivery, thrown, disposition));
   }
 
-  /** Something came to hand. By a read or an offer that was under way when the queue was paused, it must not stay. */
-  #startOrHandBack(): void {
+  /** Tasks have come. Those of a read that was under way when the queue was paused must not stay. */
+  #startOrReturn(): void {
     this.pump();
-    if (this.lease.paused && this.#prefetched.length > 0) this.onBufferedWhilePaused();
+    if (this.lease.paused && this.#prefetched.length > 0) this.#listener.bufferedWhilePaused(this);
   }
 
   #change(): Promise<void> {
@@ -269,37 +333,29 @@ export class Worker {
   }
 
   #ran(): void {
-    this.slots.adaptive.ended();
     this.#running--;
-    this.slots.running--;
+    this.window.end();
   }
 
   #next(): void {
-    this.pump();
-    for (const worker of this.slots.workers) if (worker !== this) worker.pump();
+    this.window.pump(this);
     this.#whenChanged?.();
-  }
-
-  /** There may be credit enough to read, also for the other streams. */
-  #offer(): void {
-    if (this.slots.credit < this.slots.refill) return;
-    for (const worker of this.slots.workers) worker.onCredit();
   }
 
   async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
     if (!(await settlement)) return;
     this.#release(delivery);
     this.#next();
-    this.#offer();
+    this.window.offerCredit();
   }
 
   #release(delivery: Delivery): void {
-    if (this.#held.delete(delivery.id) && --this.slots.held === 0) this.slots.adaptive.idle();
-    if (this.#isolated(delivery)) this.onIsolatedSettled();
+    if (this.#held.delete(delivery.id)) this.window.release();
+    if (this.#isolated(delivery)) this.#listener.isolatedSettled(this);
     this.#whenChanged?.();
   }
 
-  /** Two processes died with it: it is not to be blamed for others, nor they for it. */
+  /** Two processes died with it: it must not take others down, nor be blamed for them. */
   #isolated({ deliveries }: Delivery): boolean {
     return deliveries >= Math.max(2, Math.min(3, this.handler.options.maxDeliveries));
   }

@@ -27,7 +27,7 @@ export class Janitor {
         args: { cursor: this.#cursors.get(worker) ?? '', slice: SLICE },
       });
       this.#cursors.set(worker, cleaned.cursor);
-      if (retries && (cleaned.groups > 1 || cleaned.retries)) retries.needed = true;
+      if (retries && (cleaned.groups > 1 || cleaned.retries)) retries.markNeeded();
       soon ||= cleaned.groups > 1 || cleaned.freed > 0;
       more = cleaned.more;
     }

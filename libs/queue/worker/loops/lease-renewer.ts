@@ -64,7 +64,7 @@ export class LeaseRenewer {
         worker.pump();
         return;
       }
-      worker.leaseDoubtful = true;
+      worker.doubt();
       onLapse(worker);
     } catch (error) {
       if (!isUnavailable(error)) {

@@ -72,7 +72,7 @@ export class Maintenance {
   }
 
   /** A read brought more than there is room for: nobody here has seen it. If this fails, an audit finds it. */
-  async giveBack(worker: Worker, ids: readonly string[]): Promise<void> {
+  async returnSurplus(worker: Worker, ids: readonly string[]): Promise<void> {
     try {
       await this.#options.taskReturner.return(worker, ids);
     } catch (error) {
@@ -83,29 +83,31 @@ export class Maintenance {
   #nextDueMs(): number {
     let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
     for (const worker of this.#options.workers) {
-      if (worker.leaseDoubtful) due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
+      if (worker.state === 'doubtful') due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
       if (this.#mayTakeMore(worker)) due = 0;
-      if (worker.needed && !worker.open) due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
+      if (worker.needed && worker.state === 'closed') due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
     }
     return due;
   }
 
   #mayTakeMore(worker: Worker): boolean {
-    return this.#capped.has(worker) && worker.readable;
+    return this.#capped.has(worker) && worker.mayRead;
   }
 
   async #maintain(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
     const { link, consumer, clock, leaseMs, taskReturner } = this.#options;
     try {
       const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
-      if (worker.open && (auditing || worker.leaseDoubtful)) await reconcile(worker, link, consumer, minIdleMs);
-      if (worker.open && sweeping) await taskReturner.giveSurplus(worker);
-      const reaping = sweeping || this.#mayTakeMore(worker);
-      if (worker.open && reaping && worker.credit > 0 && !worker.lease.paused) await this.#reap(worker);
-      if (worker.open && (auditing || (sweeping && this.#needsCleaning.has(worker)))) await this.#clean(worker);
+      if (worker.state === 'doubtful' || (worker.state === 'open' && auditing)) {
+        await reconcile(worker, link, consumer, minIdleMs);
+      }
+      if (worker.state !== 'open') return;
+      if (sweeping) await taskReturner.returnSurplus(worker);
+      if ((sweeping || this.#mayTakeMore(worker)) && worker.mayTakeOver) await this.#reap(worker);
+      if (auditing || (sweeping && this.#needsCleaning.has(worker))) await this.#clean(worker);
     } catch (error) {
       // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
-      if (isReplyError(error, '')) worker.open = false;
+      if (isReplyError(error, '')) worker.lostGroup();
       this.#report(error, worker, 'looking after it failed');
     }
   }
@@ -154,7 +156,7 @@ export class Maintenance {
 
   async #openDue(now: number): Promise<void> {
     const due = this.#options.workers.filter(
-      (worker) => worker.needed && !worker.open && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
+      (worker) => worker.needed && worker.state === 'closed' && (this.#openings.get(worker)?.dueMs ?? 0) <= now,
     );
     await Promise.all(due.map((worker) => this.#open(worker)));
   }
@@ -165,8 +167,7 @@ export class Maintenance {
     const { failures } = this.#openings.get(worker) ?? { failures: 0 };
     try {
       await this.#ensureGroup(worker);
-      if (!(await worker.lease.renew())) worker.leaseDoubtful = true;
-      worker.open = true;
+      worker.opened(await worker.lease.renew());
       this.#openings.delete(worker);
     } catch (error) {
       if (failures === 0) this.#report(error, worker, 'it cannot be read, and is tried again');

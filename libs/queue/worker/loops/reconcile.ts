@@ -17,7 +17,6 @@ export async function reconcile(worker: Worker, link: Link, consumer: string, mi
     rest: worker.heldIds,
   });
   worker.keepOnly(pending);
-  worker.leaseDoubtful = false;
-  worker.pump();
+  worker.confirmed();
   worker.accept(lost);
 }

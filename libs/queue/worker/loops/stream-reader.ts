@@ -67,15 +67,6 @@ export class StreamReader {
       this.#socket = undefined;
       this.#loop.wake();
     });
-    for (const worker of options.workers) {
-      worker.onIsolatedSettled = () => {
-        this.look(worker.keys.stream);
-      };
-      worker.onCredit = () => {
-        // Who may not read, as one whose stream was never opened, gains nothing by the others' read being ended.
-        if (worker.readable && this.#reading?.has(worker) !== true) this.interrupt();
-      };
-    }
   }
 
   start(): void {
@@ -88,6 +79,12 @@ export class StreamReader {
     if (!workers.some(({ keys }) => keys.stream === stream)) return;
     maintenance.sweepNow();
     this.interrupt();
+  }
+
+  /** A worker has credit enough to read: one that the read under way leaves out joins in. */
+  creditGained(worker: Worker): void {
+    // A worker that may not read, as one whose stream was never opened, gains nothing when the others' read ends.
+    if (worker.mayRead && this.#reading?.has(worker) !== true) this.interrupt();
   }
 
   /** Lets the next turn begin now. */
@@ -120,7 +117,7 @@ export class StreamReader {
     if (this.#socket === undefined) await this.#identify();
     if (this.#old !== undefined && !(await this.#retire(this.#old))) return AGAIN_MS;
     const restMs = await maintenance.run();
-    const ready = workers.filter((worker) => worker.readable);
+    const ready = workers.filter((worker) => worker.mayRead);
     if (signal.aborted || ready.length === 0) return restMs;
     // Replaced meanwhile: a read on a socket that cannot be named could not be ended either.
     if (this.#socket === undefined) return 0;
@@ -158,7 +155,7 @@ export class StreamReader {
   async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
     const { group, consumer, maintenance } = this.#options;
     const count = Math.min(...ready.map((worker) => share(worker, ready)));
-    const room = new Map(ready.map(({ slots, credit }) => [slots, credit]));
+    const room = new Map(ready.map(({ window, credit }) => [window, credit]));
     const streams = ready.map((worker) => worker.keys.stream);
     const args = ['GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', ...streams];
     this.#reading = new Set(ready);
@@ -169,17 +166,17 @@ export class StreamReader {
       for (const [stream, entries] of batches(reply)) {
         const worker = ready.find((each) => each.keys.stream === stream);
         if (worker === undefined) continue;
-        const credit = room.get(worker.slots) ?? 0;
+        const credit = room.get(worker.window) ?? 0;
         const taken = entries.slice(0, credit);
-        room.set(worker.slots, credit - taken.length);
+        room.set(worker.window, credit - taken.length);
         worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
         const beyond = entries.slice(credit).map(([id]) => id);
-        if (beyond.length > 0) void maintenance.giveBack(worker, beyond);
+        if (beyond.length > 0) void maintenance.returnSurplus(worker, beyond);
       }
     } catch (error) {
       if (!isUnavailable(error)) {
         // One stream may spoil the read of all: each is opened anew by itself, and the sick one stays out.
-        for (const worker of ready) worker.open = false;
+        for (const worker of ready) worker.lostGroup();
         throw error;
       }
       // No answer long after BLOCK was over: the socket is half-open.
@@ -206,7 +203,7 @@ export class StreamReader {
  * What a stream may bring at most. At least one, for else a handler with a single place would never read: if each of
  * its streams brings one, what is beyond its credit is given back.
  */
-function share({ credit, slots }: Worker, ready: readonly Worker[]): number {
-  const streams = ready.filter((worker) => worker.slots === slots).length;
+function share({ credit, window }: Worker, ready: readonly Worker[]): number {
+  const streams = ready.filter((worker) => worker.window === window).length;
   return Math.max(1, Math.floor(credit / streams));
 }

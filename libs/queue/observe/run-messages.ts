@@ -1,0 +1,21 @@
+import type { Clock } from '../../redis/index.js';
+import type { Handler } from '../handlers/handler.registry.js';
+import type { Task } from '../task/task.js';
+import { channels } from './queue.channels.js';
+
+/** Publishes the end of a run. */
+export type RunEnded = (how: 'completed' | 'failed', more: object) => void;
+
+/** Publishes that a task starts, and returns how to publish its end; undefined if nobody subscribes. */
+export function runStarted(clock: Clock, handler: Handler, task: Task): RunEnded | undefined {
+  const { started, completed, failed } = channels;
+  if (!started.hasSubscribers && !completed.hasSubscribers && !failed.hasSubscribers) return undefined;
+  const { id, attempt, deliveries } = task;
+  const about = { queue: handler.queue, group: handler.options.group, id, attempt, deliveries };
+  if (started.hasSubscribers) started.publish(about);
+  const startedMs = clock.monoMs();
+  return (how, more) => {
+    if (!channels[how].hasSubscribers) return;
+    channels[how].publish({ ...about, ranMs: clock.monoMs() - startedMs, ...more });
+  };
+}
