@@ -6,89 +6,142 @@ import ts from 'typescript';
 const ROOT = process.cwd();
 const GUIDES = 'docs/guide';
 
-/** One block of a guide, as a module beside it, where imports resolve as in the sources. */
+const markdownIn = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `${folder}/${name}`);
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+/** The pages whose code a reader copies. */
+const PAGES = ['README.md', ...markdownIn(GUIDES)];
+
+/** One code block of a page, as a module beside that page, where imports resolve as in the sources. */
 interface Block {
   readonly file: string;
   readonly text: string;
-  /** How far its lines are from those of the guide. */
+  /** How far the block's lines are from those of the page. */
   readonly shift: number;
 }
 
-/**
- * The ```ts blocks of a guide. Each is a module: with the declarations of the guide's hidden comment `<!-- docs:preamble … -->`
- * before it, unless it has imports of its own.
- */
-function blocksOf(guide: string, text: string): Block[] {
-  const preamble = /<!-- docs:preamble\n(.*?)-->/s.exec(text)?.[1] ?? '';
+/** The ```ts blocks of a page. Each is a module of its own: the reader sees all that it needs. */
+function blocksOf(page: string, text: string): Block[] {
   return [...text.matchAll(/^```ts\n(.*?)^```/gms)].map((match) => {
-    const code = match[1] ?? '';
-    const before = /^import /m.test(code) ? '' : preamble;
     const line = text.slice(0, match.index).split('\n').length + 1;
-    return {
-      file: join(ROOT, GUIDES, `${guide}.${line}.ts`),
-      text: `${before}${code}\nexport {};\n`,
-      shift: line - before.split('\n').length + 1,
-    };
+    return { file: join(ROOT, `${page}.${line}.ts`), text: `${match[1] ?? ''}\nexport {};\n`, shift: line };
   });
 }
 
-/** What the compiler says, each as `guide:line: message`. */
+/** The part of @opentelemetry/api that the queue's guide uses, with the signatures of version 1.9. */
+const OPENTELEMETRY: Block = {
+  file: join(ROOT, GUIDES, 'opentelemetry.d.ts'),
+  text: `
+declare module '@opentelemetry/api' {
+  export interface Context { getValue(key: symbol): unknown }
+  export const ROOT_CONTEXT: Context;
+  export const context: { active(): Context; with<F extends () => unknown>(context: Context, fn: F): ReturnType<F> };
+  export const propagation: {
+    inject<C>(context: Context, carrier: C): void;
+    extract<C>(context: Context, carrier: C): Context;
+  };
+}`,
+  shift: 0,
+};
+
+/** What the compiler says of the blocks, each message as `page:line: message`. */
 function check(blocks: readonly Block[]): string[] {
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => readFileSync(path, 'utf8')) as {
     config: { compilerOptions: object };
   };
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
   const host = ts.createCompilerHost({ ...options });
-  const byFile = new Map(blocks.map((block) => [block.file, block]));
+  const byFile = new Map([...blocks, OPENTELEMETRY].map((block) => [block.file, block]));
+  const folders = new Set([...byFile.keys()].map((file) => dirname(file)));
   const { fileExists, readFile } = host;
   host.fileExists = (path) => byFile.has(path) || fileExists(path);
   host.readFile = (path) => byFile.get(path)?.text ?? readFile(path);
-  host.directoryExists = (path) => path === dirname(blocks[0]?.file ?? '') || ts.sys.directoryExists(path);
+  host.directoryExists = (path) => folders.has(path) || ts.sys.directoryExists(path);
   const program = ts.createProgram([...byFile.keys()], options, host);
   return blocks.flatMap((block) => {
     const source = program.getSourceFile(block.file);
     return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map((diagnostic) => {
       const line = source?.getLineAndCharacterOfPosition(diagnostic.start ?? 0).line ?? 0;
-      const guide = block.file.replace(/\.\d+\.ts$/, '').slice(ROOT.length + 1);
-      return `${guide}:${line + block.shift}: ${ts.flattenDiagnosticMessageText(diagnostic.messageText, ' ')}`;
+      const page = block.file.replace(/\.\d+\.ts$/, '').slice(ROOT.length + 1);
+      return `${page}:${line + block.shift}: ${ts.flattenDiagnosticMessageText(diagnostic.messageText, ' ')}`;
     });
   });
 }
 
-describe('the guides', () => {
-  const guides = readdirSync(join(ROOT, GUIDES)).filter((name) => name.endsWith('.md'));
-  const texts = new Map(guides.map((name) => [name, readFileSync(join(ROOT, GUIDES, name), 'utf8')]));
-
-  // What does not compile is found: among the guides is one that may not get away with its code.
+describe('the README and the guides', () => {
+  // A page with faults shows that they would be found.
   const bad = "# A guide\n\n```ts\nimport { WithLock } from 'nestjs-sluice';\nWithLock(7);\n```\n";
 
-  it('show code that compiles', () => {
-    const blocks = [...texts, ['bad.md', bad] as const].flatMap(([name, text]) => blocksOf(name, text));
-    expect(blocks.length).toBeGreaterThan(10);
+  it('show code that compiles, with all its imports', () => {
+    const texts = [...PAGES.map((page) => [page, read(page)] as const), [`${GUIDES}/bad.md`, bad] as const];
+    const blocks = texts.flatMap(([page, text]) => blocksOf(page, text));
+    expect(blocks.length).toBeGreaterThan(30);
     expect(check(blocks)).toEqual([expect.stringMatching(/^docs\/guide\/bad\.md:5: Argument of type 'number'/)]);
-  }, 60_000);
+  }, 240_000);
+
+  it('say of every error code what it means', () => {
+    const sources = readdirSync(join(ROOT, 'libs'), { recursive: true })
+      .map(String)
+      .filter((path) => path.endsWith('.ts') && !path.endsWith('.spec.ts'));
+    const codes = sources.flatMap((path) =>
+      [...read(`libs/${path}`).matchAll(/'(SLUICE_[A-Z_]+)'/g)].map(([, code]) => code),
+    );
+    // The path of a binary, from the environment.
+    const thrown = new Set(codes.filter((code) => code !== 'SLUICE_REDIS_SERVER'));
+    const listed = new Set(
+      [...read(`${GUIDES}/errors.md`).matchAll(/^\| `(SLUICE_[A-Z_]+)`/gm)].map(([, code]) => code),
+    );
+    expect(thrown.size).toBeGreaterThan(30);
+    expect([...listed].sort()).toEqual([...thrown].sort());
+  });
 });
 
-describe('what the docs refer to exists', () => {
-  const docs = [GUIDES, 'docs/internals'].flatMap((folder) =>
-    readdirSync(join(ROOT, folder))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => join(folder, name)),
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): Set<string> {
+  const headings = [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, title]) => title ?? '');
+  return new Set(
+    headings.map((title) =>
+      title
+        .toLowerCase()
+        .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replace(/\s/g, '-'),
+    ),
   );
+}
+
+/** The figures of the last benchmark, which are not in the repository. */
+const WRITTEN_BY_A_RUN = 'apps/bench/results.json';
+
+describe('what the docs refer to exists', () => {
   const specs = ['libs', 'test', 'apps'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true }).map(String),
   );
+  const docs = [...PAGES, 'ARCHITECTURE.md', ...markdownIn('docs'), ...markdownIn('apps/demo')].concat(
+    ['docs/internals', 'docs/comparison', 'docs/adr'].flatMap(markdownIn),
+  );
 
   it.each(docs)('%s', (doc) => {
-    const text = readFileSync(join(ROOT, doc), 'utf8');
+    const text = read(doc);
     const found = (pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, name]) => name ?? '');
-    const files = found(/`((?:libs|test|apps)\/[\w./-]+\.\w+)`/g).filter((path) => !path.endsWith('.spec'));
-    const links = found(/\]\(([^)#:]+)(?:#[^)]*)?\)/g).map((link) => join(dirname(doc), link));
-    const missing = [...files, ...links].filter((path) => !existsSync(join(ROOT, path)));
-    // `lock.held.spec` or `test/e2e/lock.spec`: a spec by the end of its path.
-    const unknown = found(/`([\w./-]+\.spec)`/g).filter(
-      (name) => !specs.some((path) => join('/', path).endsWith(`/${name.replace(/^test\//, '')}.ts`)),
+    const files = found(/`((?:libs|test|apps)\/[\w./-]+\.\w+)`/g).filter(
+      (path) => !path.endsWith('.spec') && path !== WRITTEN_BY_A_RUN,
     );
-    expect([...missing, ...unknown]).toEqual([]);
+    const links = found(/\]\(([^)\s:]+)\)/g).map((link) => {
+      const [path = '', anchor] = link.split('#');
+      return { target: path === '' ? doc : join(dirname(doc), path), anchor };
+    });
+    const missing = [...files, ...links.map(({ target }) => target)].filter((path) => !existsSync(join(ROOT, path)));
+    const lost = links
+      .filter(({ target, anchor }) => anchor !== undefined && target.endsWith('.md') && !anchorsOf(target).has(anchor))
+      .map(({ target, anchor }) => `${target}#${String(anchor)}`);
+    // `held-lock.spec.ts` or `test/e2e/lock.spec.ts`: a spec by the end of its path.
+    const unknown = found(/`([\w./-]+\.spec)(?:\.ts)?`/g).filter(
+      (name) => !specs.some((path) => join('/', path).endsWith(`/${name.replace(/^(?:test|libs|apps)\//, '')}.ts`)),
+    );
+    expect([...missing, ...lost, ...unknown]).toEqual([]);
   });
 });

@@ -89,6 +89,19 @@ describe('a client of the plain recipe and LockService', () => {
     expect(await locks.tryAcquire('x')).toBeNull();
   });
 
+  it('exclude each other in a namespace, by the key <namespace>:lock:<name> and no other', async () => {
+    const locks = await bed.service({ namespace: 'shop' });
+    const lock = await locks.acquire('x');
+    expect(await cli('SET', 'shop:lock:x', 'cli', 'NX', 'PX', '1000')).toBeNull();
+    await lock.release();
+    expect(await cli('SET', 'shop:lock:x', 'cli', 'NX', 'PX', '60000')).toBe('OK');
+    expect(await locks.tryAcquire('x')).toBeNull();
+    expect(await cli('DEL', 'shop:lock:x')).toBe(1);
+    // The key without the namespace is another lock.
+    expect(await cli('SET', 'lock:x', 'cli', 'NX', 'PX', '60000')).toBe('OK');
+    expect(await locks.tryAcquire('x')).not.toBeNull();
+  });
+
   it.each([
     ['released', (): Promise<unknown> => cli('EVAL', COMPARE_AND_DELETE, '1', 'lock:x', 'cli')],
     ['expired', (): Promise<unknown> => cli('PEXPIRE', 'lock:x', '50')],
