@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { gate } from '../../../test/support/gate.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import { until } from '../../../test/support/until.js';
 import { CronJobs } from '../cron/cron-jobs.js';
@@ -191,13 +192,16 @@ describe('shutdown', () => {
     await other.acquire('theirs');
     const waiter = closing.locks.acquire('theirs');
     await bed.waiting(1, 'theirs');
+    // The key in Redis comes before this process knows that it has the lock.
+    const begun = gate();
     const body = closing.locks.withLock('body', async ({ signal }) => {
+      begun.open();
       await new Promise((resolve) => {
         signal.addEventListener('abort', resolve);
       });
       return 'ended';
     });
-    await until(() => bed.admin.exists('lock:body'), { what: 'the body runs' });
+    await begun.opened;
     await Promise.all([
       closing.app.close(),
       expect(waiter).rejects.toMatchObject({ code: 'SLUICE_CLOSED' }),
@@ -212,8 +216,12 @@ describe('shutdown', () => {
 
   it('waits a moment for a body, and not for ever', async () => {
     const closing = await bed.member();
-    void closing.locks.withLock('x', () => new Promise(() => {}));
-    await until(() => bed.admin.exists('lock:x'), { what: 'the body runs' });
+    const begun = gate();
+    void closing.locks.withLock('x', () => {
+      begun.open();
+      return new Promise(() => {});
+    });
+    await begun.opened;
     const started = performance.now();
     await closing.app.close();
     expect(performance.now() - started).toBeGreaterThan(900);
