@@ -51,7 +51,7 @@ export class LockService {
   readonly #noncePrefix: string;
   readonly #store: LockStore;
   readonly #events: LockEvents;
-  readonly #keeper: LockManager;
+  readonly #manager: LockManager;
   readonly #cronJobs: CronJobs;
   #acquisitions = 0;
 
@@ -72,13 +72,13 @@ export class LockService {
     this.#events = new LockEvents((message) => {
       logger.warn(message);
     });
-    const keeper = new LockManager(clock, this.#store, this.#events, (error, name) => {
+    const manager = new LockManager(clock, this.#store, this.#events, (error, name) => {
       logger.error(`${name}: ${String(error)}`);
     });
-    this.#keeper = keeper;
+    this.#manager = manager;
     this.raw = new RawLock(keyspace, store);
     this.fenced = new FencedKeys(keyspace, store);
-    shutdown.onClose(() => keeper.close());
+    shutdown.onClose(() => manager.close());
     brandService(this, LOCK_SERVICE);
   }
 
@@ -96,7 +96,7 @@ export class LockService {
       const request = this.#request(name, resolved);
       const { waitMs, signal } = resolved;
       signal?.throwIfAborted();
-      return waitMs > 0 ? this.#keeper.wait(request, waitMs, signal) : this.#now(request, signal);
+      return waitMs > 0 ? this.#manager.wait(request, waitMs, signal) : this.#now(request, signal);
     } catch (error) {
       return rejected(error);
     }
@@ -183,13 +183,13 @@ export class LockService {
   stats(options?: LockStatsOptions): LockStats {
     const { top, by } = resolveStats(options);
     const { tally } = this.#events;
-    const { held, waiting } = this.#keeper;
+    const { held, waiting } = this.#manager;
     return { ...tally.totals, held, waiting, names: tally.top(top, by) };
   }
 
   /** @internal As `withLock`, under a lock that is held already. */
   run<T>(lock: Lock, body: () => T | Promise<T>): Promise<T> {
-    return this.#keeper.run(lock, body);
+    return this.#manager.run(lock, body);
   }
 
   /** @internal For which scheduled instant a `@Cron` method is being called. */
@@ -205,7 +205,7 @@ export class LockService {
   async acquireTick(name: string, tick: Tick, options: AcquireOptions): Promise<Lock | null> {
     const resolved = resolveAcquire(this.#options, name, 'acquireTick', options);
     const request = this.#request(name, resolved);
-    const answer = await this.#keeper.attempt(request, {
+    const answer = await this.#manager.attempt(request, {
       send: () => this.#store.attemptTick(request, tick),
       patienceMs: resolved.waitMs,
     });
@@ -221,7 +221,7 @@ export class LockService {
   }
 
   #attempt(request: LockRequest, signal: AbortSignal | undefined) {
-    return this.#keeper.attempt(request, { send: () => this.#store.attempt(request), patienceMs: 0, signal });
+    return this.#manager.attempt(request, { send: () => this.#store.attempt(request), patienceMs: 0, signal });
   }
 
   #request(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs }: ResolvedAcquire): LockRequest {

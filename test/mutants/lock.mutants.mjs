@@ -313,7 +313,7 @@ export default [
   {
     ...errors,
     name: 'an outage is told without the lock',
-    file: 'libs/lock/acquiring/lock-manager.ts',
+    file: 'libs/lock/acquiring/outage.ts',
     find: 'isTransient(error) ? new LockUnavailableError(name, action, error) : error',
     replace: 'error',
   },
@@ -466,7 +466,7 @@ export default [
     ...waiting,
     name: 'nobody looks on after sixty-four dead waiters',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (answer.released && answer.unsettled) void this.#room.passOn(keys);',
+    find: 'if (answer.released && answer.unsettled) void this.#room.handOn(keys);',
     replace: '',
   },
   {
@@ -528,9 +528,9 @@ export default [
   {
     ...races,
     name: 'a shutdown does not wait for attempts',
-    file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (this.#attempts === 0) this.#attempted?.();\n    await',
-    replace: 'this.#attempted?.();\n    await',
+    file: 'libs/lock/acquiring/attempts.ts',
+    find: 'if (this.#running > 0) await',
+    replace: 'if (this.#running < 0) await',
   },
   {
     ...operating,

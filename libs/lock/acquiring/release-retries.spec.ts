@@ -4,16 +4,18 @@ import { Keyspace, RedisUnavailableError } from '../../redis/index.js';
 import { ReleaseRetries } from './release-retries.js';
 import { lockKeys } from '../store/lock.keys.js';
 
-it('leaves alone what is waited for again', async () => {
+const onError = (error: unknown): never => {
+  throw error;
+};
+
+it('does not release what a call waits for again', async () => {
   const clock = new ManualClock();
   let tries = 0;
   const unanswered = (): Promise<never> => {
     tries++;
     return Promise.reject(new RedisUnavailableError('no answer', 'unknown'));
   };
-  const releaseRetries = new ReleaseRetries(clock, unanswered, (error) => {
-    throw error;
-  });
+  const releaseRetries = new ReleaseRetries(clock, { releaseNow: unanswered, onError });
   releaseRetries.add({ keys: lockKeys(new Keyspace(), 'x'), nonce: 'n', owner: 'o' }, 30_000);
   await clock.pass(500);
   expect(tries).toBeGreaterThan(1);
@@ -24,16 +26,11 @@ it('leaves alone what is waited for again', async () => {
   await releaseRetries.stop();
 });
 
-it('gives back once more what was granted once more while it was given back', async () => {
+it('releases again what was granted again during its release', async () => {
   const clock = new ManualClock();
   const releases: (() => void)[] = [];
-  const releaseRetries = new ReleaseRetries(
-    clock,
-    () => new Promise<void>((resolve) => releases.push(resolve)),
-    (error) => {
-      throw error;
-    },
-  );
+  const releaseNow = (): Promise<void> => new Promise((resolve) => releases.push(resolve));
+  const releaseRetries = new ReleaseRetries(clock, { releaseNow, onError });
   const identity = { keys: lockKeys(new Keyspace(), 'x'), nonce: 'n', owner: 'o' };
   releaseRetries.add(identity, 30_000);
   releaseRetries.add(identity, 30_000);

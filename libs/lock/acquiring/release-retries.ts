@@ -1,43 +1,55 @@
 import { Loop, isTransient, type Clock } from '../../redis/index.js';
 import type { LockIdentity } from '../store/lock-request.js';
 
-/** What is to be given back. */
+/** Between two tries of a release, unless Redis reports back before. */
+const RETRY_MS = 200;
+
+/** A release that Redis has not confirmed. */
 export interface Pending extends LockIdentity {
+  /** The end of the lease, on the monotonic clock. After it there is nothing left to release. */
   readonly untilMs: number;
+  /** How long the lock stays held since its grant; undefined: as its first release said, if there was one. */
   readonly minHoldMs: number | undefined;
 }
 
+/** Sends one release. */
+export interface Releaser {
+  releaseNow(identity: LockIdentity, minHoldMs: number | undefined): Promise<unknown>;
+  onError(error: unknown, name: string): void;
+}
+
 /**
- * Gives back, in the background, what could not be given back at once because Redis did not answer: a lock, a place in
- * the queue, a grant that came for nobody. Each is tried until it succeeds or its lease is over anyway.
+ * Repeats, in the background, the releases that Redis did not answer: of a lock, of a place in the queue, of a grant
+ * that no call waits for. Each is repeated until it succeeds or its lease is over anyway.
  */
 export class ReleaseRetries {
   readonly #clock: Clock;
-  readonly #release: (pending: Pending) => Promise<unknown>;
+  readonly #releaser: Releaser;
+  /** By nonce. */
   readonly #pending = new Map<string, Pending>();
   readonly #loop: Loop;
 
-  constructor(
-    clock: Clock,
-    release: (pending: Pending) => Promise<unknown>,
-    onError: (error: unknown, name: string) => void,
-  ) {
+  constructor(clock: Clock, releaser: Releaser) {
     this.#clock = clock;
-    this.#release = release;
-    this.#loop = new Loop({ name: 'lock give-back', turn: () => this.#turn(), onError, clock });
+    this.#releaser = releaser;
+    this.#loop = new Loop({
+      name: 'lock release retries',
+      turn: () => this.#turn(),
+      onError: (error, name) => {
+        releaser.onError(error, name);
+      },
+      clock,
+    });
   }
 
-  /**
-   * @param ttlMs after this there is nothing left to give back
-   * @param minHoldMs it stays held for so long since its grant; undefined: as was agreed when it was let go of, if it ever was
-   */
+  /** @param ttlMs after this there is nothing left to release */
   add({ keys, nonce, owner }: LockIdentity, ttlMs: number, minHoldMs?: number): void {
     this.#pending.set(nonce, { keys, nonce, owner, untilMs: this.#clock.monoMs() + ttlMs, minHoldMs });
     this.#loop.start();
     this.#loop.wake();
   }
 
-  /** It is waited for again: what is granted now is not to go back. */
+  /** A call waits for this acquisition again: what Redis grants to it from now on is not to be released. */
   keep(nonce: string): void {
     this.#pending.delete(nonce);
   }
@@ -53,16 +65,16 @@ export class ReleaseRetries {
 
   async #turn(): Promise<number | undefined> {
     await Promise.all([...this.#pending.values()].map((each) => this.#try(each)));
-    return this.#pending.size === 0 ? undefined : 200;
+    return this.#pending.size === 0 ? undefined : RETRY_MS;
   }
 
   async #try(pending: Pending): Promise<void> {
     try {
-      await this.#release(pending);
+      await this.#releaser.releaseNow(pending, pending.minHoldMs);
     } catch (error) {
       if (isTransient(error) && this.#clock.monoMs() < pending.untilMs) return;
     }
-    // It may have been granted, and added, once more since.
+    // The same acquisition may have been granted, and added, once more since.
     const { nonce } = pending;
     if (this.#pending.get(nonce) === pending) this.#pending.delete(nonce);
   }

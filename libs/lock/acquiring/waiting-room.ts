@@ -9,56 +9,56 @@ import type { Acquired } from '../store/scripts/acquire.reply.js';
 import type { Heartbeat } from '../store/scripts/heartbeat.script.js';
 import { ANSWER_MS, Waiter, type GaveUp } from './waiter.js';
 
-/** Three of these missed, and a waiter is passed over (`WAITER_SILENT_MS`). */
+/** A waiter that misses three of these is skipped (`WAITER_SILENT_MS`). */
 const HEARTBEAT_MS = 1_000;
 /** After a request that failed. */
 const RETRY_MS = 100;
-/** At most so many waiters, and locks, in one heartbeat: a script must not hold up the server. */
+/** At most this many waiters and locks are in one heartbeat: a long script would block the server. */
 const WAITERS_PER_CALL = 256;
 const LOCKS_PER_CALL = 128;
-/** How long a push may be faster than the answer to the request that caused it. */
+/** How much sooner a push may arrive than the answer to the request that caused it. */
 const EARLY_MS = 1_000;
 
 /** The waiters of this process on one lock. */
 interface LockWaiters {
   readonly keys: LockKeys;
   readonly waiters: Map<string, Waiter>;
-  /** When to ask besides the heartbeat: the holder's lease ends, as far as known; a request failed. */
+  /** When to ask before the next heartbeat: the holder's lease should end, or a request failed. */
   askAtMs: number;
 }
 
-/** Who is told what becomes of those that wait. */
+/** Hears what becomes of the calls that wait. */
 export interface WaitingRoomListener {
-  /** It is granted the lock. What this answers is what its caller gets. */
-  granted: (request: LockRequest, grant: LeaseGrant, askedAtMs: number) => Lock;
-  /** It was granted the lock, but waits here no more. */
-  unwanted: (identity: LockIdentity, ttlMs: number) => void;
-  /** It waits here from now on, until it is granted the lock or fails. */
-  waits: (request: LockRequest) => void;
-  /** It was told to wait. */
-  queued: (request: LockRequest) => void;
-  /** Its time is over: it has left, and is to be failed. */
-  gaveUp: (waiter: Waiter, why: GaveUp) => void;
-  onError: (error: unknown, name: string) => void;
+  /** Redis granted the lock to the waiter of this request. The waiter's caller gets what this returns. */
+  granted(request: LockRequest, grant: LeaseGrant, askedAtMs: number): Lock;
+  /** Redis granted the lock to an acquisition that does not wait here any more. */
+  unwanted(identity: LockIdentity, ttlMs: number): void;
+  /** The request waits here from now on, until the lock is granted or the waiter fails. */
+  waits(request: LockRequest): void;
+  /** Redis put the request into the queue of its lock. */
+  queued(request: LockRequest): void;
+  /** The waiter's time is over. It has left; the listener fails it. */
+  gaveUp(waiter: Waiter, why: GaveUp): void;
+  onError(error: unknown, name: string): void;
 }
 
 /**
- * Everyone in this process who waits for a lock.
+ * All calls of this process that wait for a lock.
  *
- * Waiting costs nothing but **one heartbeat per second and process**, whatever the number of locks: grants are pushed. A lock is
- * asked about besides when its holder's lease should end, when the inbox was subscribed anew and when the connection is
- * back, so nothing depends on a message that may be lost.
+ * Waiting costs **one heartbeat per second and process**, whatever the number of locks: grants are pushed. Redis is also
+ * asked when a holder's lease should end, when the inbox has subscribed again and when the connection is back, so nothing
+ * depends on a message that may be lost.
  */
 export class WaitingRoom {
   readonly #store: Pick<LockStore, 'join' | 'heartbeat'>;
   readonly #listener: WaitingRoomListener;
   readonly #clock: Clock;
-  readonly #lines = new Map<string, LockWaiters>();
+  readonly #waitersOf = new Map<string, LockWaiters>();
   readonly #waiters = new Map<string, Waiter>();
-  /** Requests that were not answered yet: nothing is known of them here but their number. */
+  /** How many requests are not answered yet. */
   #joining = 0;
   #joined: (() => void) | undefined;
-  /** Pushes for them that were faster than the answer. */
+  /** Pushes that arrived before the answer to their request. By nonce. */
   readonly #early = new Map<string, PushedGrant>();
   #leaving: ((waiter: Waiter) => void) | undefined;
   readonly #loop: Loop;
@@ -70,11 +70,17 @@ export class WaitingRoom {
     this.#clock = clock;
     this.#store = store;
     this.#listener = listener;
-    const { onError } = listener;
-    this.#loop = new Loop({ name: 'lock heartbeat', turn: () => this.#turn(), onError, clock });
+    this.#loop = new Loop({
+      name: 'lock heartbeat',
+      turn: () => this.#turn(),
+      onError: (error, name) => {
+        listener.onError(error, name);
+      },
+      clock,
+    });
   }
 
-  /** How many wait. */
+  /** How many calls wait. */
   get size(): number {
     return this.#waiters.size;
   }
@@ -82,7 +88,7 @@ export class WaitingRoom {
   /** Acquires the lock, waiting if it must. */
   wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
     const sent = instantOf(this.#clock);
-    // Most are granted at once and never become waiters. One that can be called off has to be one before the answer.
+    // Most requests are granted at once and never become waiters. One with a signal is a waiter before the answer comes.
     const early = signal === undefined ? undefined : this.#enter(request, waitMs, sent, signal);
     this.#joining++;
     const joined = this.#store.join(request, waitMs + ANSWER_MS).then(
@@ -129,28 +135,28 @@ export class WaitingRoom {
     return true;
   }
 
-  /** Messages may have been lost, or answers: ask for everyone. */
+  /** Messages or answers may have been lost: ask about every lock. */
   resync(): void {
     this.#heartbeatAtMs = 0;
     this.#loop.wake();
   }
 
-  /** Goes on looking for the next live waiter of a lock that was let go of. Its waiters would do so, within a heartbeat. */
-  async passOn(keys: LockKeys): Promise<void> {
+  /** Goes on looking for the next live waiter of a released lock. Without this, the waiters' next heartbeat does it. */
+  async handOn(keys: LockKeys): Promise<void> {
     try {
       while ((await this.#store.heartbeat([{ keys, waiters: [] }]))[0]?.unsettled === true);
     } catch (error) {
-      if (!isTransient(error)) this.#listener.onError(error, 'lock pass-on');
+      if (!isTransient(error)) this.#listener.onError(error, 'lock hand-over');
     }
   }
 
-  /** Nobody waits any longer; `left` gets whoever did, also those that are only now found to, and is to fail them. */
+  /** All waiters leave. `left` gets each of them, also those whose first answer comes later, and fails it. */
   leave(left: (waiter: Waiter) => void): void {
     this.#leaving = left;
     for (const waiter of [...this.#waiters.values()]) this.#expel(waiter, left);
   }
 
-  /** No heartbeat is sent any more; resolves when the last was answered, and all that was asked for. */
+  /** No heartbeat is sent any more. Resolves when every request has been answered. */
   async stop(): Promise<void> {
     await this.#loop.stop();
     if (this.#joining > 0) await new Promise<void>((resolve) => (this.#joined = resolve));
@@ -180,7 +186,7 @@ export class WaitingRoom {
     left(waiter);
   }
 
-  /** What happened while its answer was on the way. */
+  /** Handles what happened while the answer of the waiter's first request was on its way. */
   #catchUp(waiter: Waiter): void {
     const { nonce } = waiter.request;
     const pushed = this.#early.get(nonce);
@@ -193,7 +199,7 @@ export class WaitingRoom {
 
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
     if (!waiter.waiting) {
-      // It left meanwhile, and its release was faster: a server that did not know the script was asked twice.
+      // The waiter left, and its release overtook the request: a server without the script is asked twice.
       if (acquired.state === 'granted') this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
       return;
     }
@@ -225,21 +231,21 @@ export class WaitingRoom {
 
   #join(waiter: Waiter, askAtMs: number): void {
     const { keys, nonce } = waiter.request;
-    if (this.#lines.size === 0) this.#heartbeatAtMs = this.#clock.monoMs() + HEARTBEAT_MS;
-    let line = this.#lines.get(keys.lock);
-    if (line === undefined) this.#lines.set(keys.lock, (line = { keys, waiters: new Map(), askAtMs: Infinity }));
-    line.waiters.set(nonce, waiter);
-    line.askAtMs = Math.min(line.askAtMs, askAtMs);
+    if (this.#waitersOf.size === 0) this.#heartbeatAtMs = this.#clock.monoMs() + HEARTBEAT_MS;
+    let entry = this.#waitersOf.get(keys.lock);
+    if (entry === undefined) this.#waitersOf.set(keys.lock, (entry = { keys, waiters: new Map(), askAtMs: Infinity }));
+    entry.waiters.set(nonce, waiter);
+    entry.askAtMs = Math.min(entry.askAtMs, askAtMs);
     this.#loop.start();
-    if (Math.min(line.askAtMs, this.#heartbeatAtMs) < this.#nextTurnMs) this.#loop.wake();
+    if (Math.min(entry.askAtMs, this.#heartbeatAtMs) < this.#nextTurnMs) this.#loop.wake();
   }
 
   #forget(waiter: Waiter): void {
     const { keys, nonce } = waiter.request;
     this.#waiters.delete(nonce);
-    const line = this.#lines.get(keys.lock);
-    line?.waiters.delete(nonce);
-    if (line?.waiters.size === 0) this.#lines.delete(keys.lock);
+    const entry = this.#waitersOf.get(keys.lock);
+    entry?.waiters.delete(nonce);
+    if (entry?.waiters.size === 0) this.#waitersOf.delete(keys.lock);
   }
 
   #expiry(ttlMs: number): number {
@@ -252,39 +258,39 @@ export class WaitingRoom {
     const now = this.#clock.monoMs();
     const heartbeat = this.#heartbeatAtMs <= now;
     if (heartbeat) this.#heartbeatAtMs = now + HEARTBEAT_MS;
-    await this.#beat([...this.#lines.values()].filter((line) => heartbeat || line.askAtMs <= now));
-    this.#nextTurnMs = this.#lines.size === 0 ? Infinity : this.#heartbeatAtMs;
-    for (const line of this.#lines.values()) this.#nextTurnMs = Math.min(this.#nextTurnMs, line.askAtMs);
+    await this.#beat([...this.#waitersOf.values()].filter((entry) => heartbeat || entry.askAtMs <= now));
+    this.#nextTurnMs = this.#waitersOf.size === 0 ? Infinity : this.#heartbeatAtMs;
+    for (const entry of this.#waitersOf.values()) this.#nextTurnMs = Math.min(this.#nextTurnMs, entry.askAtMs);
     return this.#nextTurnMs === Infinity ? undefined : Math.max(1, Math.ceil(this.#nextTurnMs - this.#clock.monoMs()));
   }
 
-  /** One call after the other: whatever their number, the server does something else in between. */
-  async #beat(lines: readonly LockWaiters[]): Promise<void> {
-    for (const line of lines) line.askAtMs = Infinity;
+  /** One call after the other, so that the server can serve others in between. */
+  async #beat(entries: readonly LockWaiters[]): Promise<void> {
+    for (const entry of entries) entry.askAtMs = Infinity;
     let failed: { error: unknown } | undefined;
-    for (const call of calls(lines)) {
-      // Some may have been granted the lock, or have left, while the others were asked about.
-      const waiting = call.map(({ line: { keys }, waiters }) => {
+    for (const call of calls(entries)) {
+      // Some waiters may have been granted their lock, or have left, during the calls before this one.
+      const waiting = call.map(({ entry: { keys }, waiters }) => {
         return { keys, waiters: waiters.filter((waiter) => waiter.waiting) };
       });
       const sent = instantOf(this.#clock);
       try {
         if (failed) throw failed.error;
         const answers = await this.#store.heartbeat(waiting);
-        call.forEach(({ line }, i) => {
+        call.forEach(({ entry }, i) => {
           const [answer, asked] = [answers[i], waiting[i]];
-          if (answer && asked) this.#beaten(line, asked.waiters, sent, answer);
+          if (answer && asked) this.#beaten(entry, asked.waiters, sent, answer);
         });
       } catch (error) {
-        // Redis is away: the others of this turn would only wait for that as well.
+        // Redis is away: the other calls of this turn would only wait for their deadlines.
         if (isTransient(error)) failed = { error };
         for (const { waiters } of waiting) this.#troubled(waiters, error);
       }
     }
   }
 
-  #beaten(line: LockWaiters, waiters: readonly Waiter[], sent: Instant, answer: Heartbeat): void {
-    line.askAtMs = Math.min(line.askAtMs, answer.unsettled ? 0 : this.#expiry(answer.ttlMs));
+  #beaten(entry: LockWaiters, waiters: readonly Waiter[], sent: Instant, answer: Heartbeat): void {
+    entry.askAtMs = Math.min(entry.askAtMs, answer.unsettled ? 0 : this.#expiry(answer.ttlMs));
     const { granted } = answer;
     waiters.forEach((waiter, i) => {
       if (!waiter.waiting || waiter.request.nonce === granted?.nonce) return;
@@ -300,19 +306,19 @@ export class WaitingRoom {
 }
 
 interface HeartbeatPortion {
-  readonly line: LockWaiters;
+  readonly entry: LockWaiters;
   readonly waiters: Waiter[];
 }
 
-/** The waiters of these lines, in portions of which each is one call. */
-function* calls(lines: readonly LockWaiters[]): Generator<HeartbeatPortion[]> {
+/** All these waiters, in portions of which each is one call. */
+function* calls(entries: readonly LockWaiters[]): Generator<HeartbeatPortion[]> {
   let call: HeartbeatPortion[] = [];
   let room = WAITERS_PER_CALL;
-  for (const line of lines) {
-    const all = [...line.waiters.values()];
+  for (const entry of entries) {
+    const all = [...entry.waiters.values()];
     for (let i = 0; i < all.length;) {
       const waiters = all.slice(i, i + room);
-      call.push({ line, waiters });
+      call.push({ entry, waiters });
       i += waiters.length;
       room -= waiters.length;
       if (room > 0 && call.length < LOCKS_PER_CALL) continue;

@@ -4,21 +4,21 @@ import type { LockRequest } from '../store/lock-request.js';
 import { LockLostError, type LockLossReason } from '../lock.errors.js';
 import { checkTtl } from '../lock.options.js';
 
-/** What a held lock needs of Redis. */
+/** What a held lock needs from the `LockManager`. */
 export interface LockPort {
   readonly clock: Clock;
   readonly times: DeadlineQueue;
   renew(request: LockRequest, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
   /**
-   * True if Redis had it held. On failure it goes on trying in the background.
+   * True if the lock was still held in Redis. A release that fails is repeated in the background.
    *
-   * @param isExtended whether there may be a record of its generation
+   * @param isExtended whether Redis may hold a record of the lease's generation
    */
   release(request: LockRequest, isExtended: boolean): Promise<boolean>;
-  /** It is held for longer than `maxHoldMs`. */
+  /** The lock is held for longer than `maxHoldMs`. */
   heldTooLong(request: LockRequest, lock: Lock): void;
-  /** It is not held any more: lost, or being released. */
-  ended(request: LockRequest, lock: Lock, heldMs: number, lost?: LockLostError): void;
+  /** The lock is not held any more: it was lost, or is being released. */
+  ended(request: LockRequest, lock: Lock, heldMs: number, lost: LockLostError | undefined): void;
 }
 
 /**
@@ -145,7 +145,7 @@ export class Lock {
     // What is to be noted here is noted while Redis is being woken.
     const released = this.#port.release(this.#request, this.#lease.isExtended);
     this.#lease.end();
-    if (this.#lost === undefined) this.#port.ended(this.#request, this, this.#heldMs());
+    if (this.#lost === undefined) this.#port.ended(this.#request, this, this.#heldMs(), undefined);
     return released;
   }
 

@@ -58,9 +58,6 @@ export interface FencedSet extends FencedWrite {
   readonly ttlMs: number | undefined;
 }
 
-/** How long a lock stays held after all when it is let go of, see `LockStore.release`. */
-export type MinHold = number | 'bare' | undefined;
-
 /** All that locks ask of one Redis: one script each, one command. */
 export class LockStore {
   readonly #connection: RedisConnection;
@@ -115,15 +112,25 @@ export class LockStore {
   }
 
   /**
-   * @param minHoldMs the lock stays held for so long since the grant; 0: it does not; undefined: as was said before, if it was;
-   *   `'bare'`: it does not, and was never extended
+   * Releases the lock that this acquisition holds, or takes its place out of the queue.
+   *
+   * @param minHoldMs how long the lock stays held since its grant; 0: not at all; undefined: as its first release said
    */
-  release(identity: LockIdentity, minHoldMs: MinHold, deadlineMs?: number): Promise<Released> {
-    const { keys, nonce, owner } = identity;
-    const bare = minHoldMs === 'bare' && owner === nonce;
-    const minHold = minHoldMs === 'bare' ? '0' : String(minHoldMs ?? '');
-    const call = { keys, args: { nonce }, rest: bare ? NOTHING : [minHold, ...given(identity)] };
-    return releaseScript.run(this.#connection.commands, call, deadlineMs === undefined ? NO_TIMING : { deadlineMs });
+  release(identity: LockIdentity, minHoldMs: number | undefined, deadlineMs?: number): Promise<Released> {
+    const rest = [String(minHoldMs ?? ''), ...given(identity)];
+    return this.#release(identity, rest, deadlineMs);
+  }
+
+  /** The same for a lock without `minHoldMs` that was never extended: nothing is read or deleted beside the lock. */
+  releasePlain(identity: LockIdentity, deadlineMs?: number): Promise<Released> {
+    // The owner that a caller gave is kept in a record beside the lock.
+    if (identity.owner !== identity.nonce) return this.release(identity, 0, deadlineMs);
+    return this.#release(identity, NOTHING, deadlineMs);
+  }
+
+  #release({ keys, nonce }: LockIdentity, rest: readonly string[], deadlineMs: number | undefined): Promise<Released> {
+    const timing = deadlineMs === undefined ? NO_TIMING : { deadlineMs };
+    return releaseScript.run(this.#connection.commands, { keys, args: { nonce }, rest }, timing);
   }
 
   /** Who holds the lock and who waits for it; null if it is free. */

@@ -7,7 +7,6 @@ import type {
   FencedWrite,
   ForcedRelease,
   LockStore,
-  MinHold,
   PushedGrant,
   Tick,
   WaitersOfLock,
@@ -83,22 +82,24 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(true);
   }
 
-  release({ keys, nonce }: LockIdentity, minHoldMs: MinHold): Promise<Released> {
+  release({ keys, nonce }: LockIdentity, minHoldMs: number | undefined): Promise<Released> {
     const mutex = this.#mutex(keys);
     if (mutex.held?.identity.nonce !== nonce) {
       const place = mutex.queue.findIndex(({ request }) => request.nonce === nonce);
       if (place >= 0) mutex.queue.splice(place, 1);
       return Promise.resolve({ released: false, holder: this.#holder(mutex) });
     }
-    // Let go of before: that stands.
-    const untilMs = mutex.held.released
-      ? mutex.held.untilMs
-      : mutex.held.sinceMs + (minHoldMs === 'bare' ? 0 : (minHoldMs ?? 0));
+    // What the first release said holds.
+    const untilMs = mutex.held.released ? mutex.held.untilMs : mutex.held.sinceMs + (minHoldMs ?? 0);
     // Nobody's from here on, whoever asks to renew it.
     if (untilMs > this.#clock.monoMs()) mutex.held = { ...mutex.held, untilMs, released: true };
     else mutex.held = undefined;
     this.#handOver(mutex);
     return Promise.resolve({ released: true, unsettled: false });
+  }
+
+  releasePlain(identity: LockIdentity): Promise<Released> {
+    return this.release(identity, 0);
   }
 
   inspect(keys: LockKeys): Promise<Inspected | null> {

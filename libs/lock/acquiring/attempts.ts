@@ -1,0 +1,100 @@
+import { isTransient, isUnavailable, type Clock } from '../../redis/index.js';
+import { instantOf, remainingMs } from '../../redis/time/instant.js';
+import type { LeaseGrant } from '../held/lease.js';
+import type { Lock } from '../held/lock.js';
+import { LockLostError } from '../lock.errors.js';
+import type { LockRequest } from '../store/lock-request.js';
+import type { AcquiredTick } from '../store/scripts/acquire.reply.js';
+import { withLockName } from './outage.js';
+
+/** Between two tries of a request that Redis did not answer. */
+const RETRY_MS = 100;
+
+/** A request that never joins the queue of its lock. */
+export interface Attempt<A extends AcquiredTick> {
+  send: () => Promise<A>;
+  /** For how long the request is repeated while Redis does not answer, in milliseconds. */
+  patienceMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+export type NotGranted<A> = Exclude<A, { state: 'granted' }>;
+
+/** What the attempts of a process need from its `LockManager`. */
+export interface AttemptListener {
+  /** The lock is granted. The caller of the attempt gets what this returns. */
+  granted(request: LockRequest, grant: LeaseGrant, fromMs: number): Lock;
+  /** The lock is held, or other calls wait for it. */
+  contended(name: string): void;
+  /** Redis may have granted the lock, and its caller does not get it. */
+  mayBeGranted(request: LockRequest): void;
+}
+
+/** Takes locks for callers that do not wait in a queue. */
+export class Attempts {
+  readonly #clock: Clock;
+  readonly #listener: AttemptListener;
+  #running = 0;
+  #closed = false;
+  #idle: (() => void) | undefined;
+
+  constructor(clock: Clock, listener: AttemptListener) {
+    this.#clock = clock;
+    this.#listener = listener;
+  }
+
+  /** Takes the lock, or answers why not. */
+  async run<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+    this.#running++;
+    try {
+      return await this.#retry(request, attempt);
+    } finally {
+      if (--this.#running === 0) this.#idle?.();
+    }
+  }
+
+  /** No request is repeated any more; resolves when the last attempt has ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  /** Tries until there is an answer, or patience is over. */
+  async #retry<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+    const fromMs = this.#clock.monoMs();
+    const untilMs = fromMs + attempt.patienceMs;
+    let sent = false;
+    for (;;) {
+      try {
+        return await this.#try(request, attempt, fromMs);
+      } catch (error) {
+        sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
+        if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
+          // Redis may have granted the lock to a try without an answer, or the last grant cannot be used.
+          if (sent) this.#listener.mayBeGranted(request);
+          throw withLockName(request.name, 'acquire', error);
+        }
+      }
+      // With the same nonce: a grant whose answer was lost is found, and its lease is whole from this sending on.
+      await new Promise<void>((resolve) => this.#clock.timer(RETRY_MS, resolve));
+    }
+  }
+
+  async #try<A extends AcquiredTick>(
+    request: LockRequest,
+    attempt: Attempt<A>,
+    fromMs: number,
+  ): Promise<Lock | NotGranted<A>> {
+    const { name, owner, ttlMs } = request;
+    const from = instantOf(this.#clock);
+    const answer = await attempt.send();
+    if (answer.state === 'busy') this.#listener.contended(name);
+    if (answer.state !== 'granted') return answer as NotGranted<A>;
+    attempt.signal?.throwIfAborted();
+    const at = instantOf(this.#clock);
+    if (remainingMs(at, from, ttlMs) <= 0) {
+      throw new LockLostError(name, 'expired', { owner, since: new Date(from.wallMs) });
+    }
+    return this.#listener.granted(request, { token: answer.token, from, validMs: ttlMs, at, claimed: true }, fromMs);
+  }
+}
