@@ -84,8 +84,8 @@ export class CacheReader {
   }
 
   /** Has running loads with one of these tags (without any: all) find out whether they are void; their loaders are told. */
-  doubt(tags?: readonly string[]): void {
-    for (const [, grant] of this.#context.loadLeases.entries()) grant.revalidate(tags);
+  revalidate(tags?: readonly string[]): void {
+    for (const [, lease] of this.#context.loadLeases.entries()) lease.revalidate(tags);
   }
 
   /** Leases are given back, so that others load at once; whoever waits goes to the source. */
@@ -93,7 +93,7 @@ export class CacheReader {
     this.#context.closed = true;
     const loadLeases = this.#context.loadLeases.entries();
     this.#context.pushRouter.wakeAll();
-    await Promise.all(loadLeases.map(([, grant]) => grant.detach()));
+    await Promise.all(loadLeases.map(([, lease]) => lease.detach()));
   }
 
   // No await between a look into the map and the insertion: two callers of one turn must find one another.

@@ -44,7 +44,7 @@ export class CacheWriter {
       },
       () => this.#store.invalidateTags(tags),
     );
-    this.#reader.doubt(tags);
+    this.#reader.revalidate(tags);
   }
 
   async clear(): Promise<void> {
@@ -55,7 +55,7 @@ export class CacheWriter {
       },
       () => this.#store.clear(),
     );
-    this.#reader.doubt();
+    this.#reader.revalidate();
   }
 
   async #changing<T>(forget: () => void, change: () => Promise<T>): Promise<T> {

@@ -2,7 +2,8 @@ import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { WeaveModule } from '../weave/index.js';
 import type { SluiceCacheModuleOptions } from './cache.options.js';
-import { CACHE_SERVICE, CacheService } from './cache.service.js';
+import { CacheService } from './cache.service.js';
+import { CACHE_SERVICE } from './cache.tokens.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceCacheModuleOptions>({
   optionsInjectionToken: 'sluice:cache-options',

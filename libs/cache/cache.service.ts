@@ -1,7 +1,8 @@
 import type { OnApplicationBootstrap } from '@nestjs/common';
 import { checkKey, type RedisConnections } from '../redis/index.js';
 import { brandService } from '../weave/index.js';
-import { takeLease, type CacheLease } from './loading/manual-load.js';
+import { NOTHING_HELD, takeLease, type CacheLease } from './loading/manual-load.js';
+import { CACHE_SERVICE } from './cache.tokens.js';
 import { CacheKeys, entryOf } from './store/cache.keys.js';
 import {
   resolveCacheOptions,
@@ -32,9 +33,6 @@ import { encodeTags } from './store/tags.js';
 import { PushRouter } from './loading/push-router.js';
 import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './loading/warm.js';
 
-/** Nest provider token of {@link CacheService}. */
-export const CACHE_SERVICE = 'sluice:cache-service';
-
 /**
  * A cache that all processes of an app share, in which a missing value is loaded once.
  *
@@ -50,7 +48,7 @@ export class CacheService implements OnApplicationBootstrap {
   readonly #moduleWide: LoadOptions;
   readonly #store: CacheStore;
   readonly #reader: CacheReader;
-  readonly #changes: CacheWriter;
+  readonly #writer: CacheWriter;
   readonly #local: LocalTier | undefined;
   readonly #meters = new Meters();
   readonly #random = Math.random;
@@ -73,10 +71,10 @@ export class CacheService implements OnApplicationBootstrap {
       connections.logger.warn(`${what}: ${String(error)}`);
     };
     const { local: limits } = this.#options;
-    const { inbox, news: channel } = this.#store;
+    const { inbox, invalidationChannel: channel } = this.#store;
     const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
     const onGone = (tags?: readonly string[]): void => {
-      this.#reader.doubt(tags);
+      this.#reader.revalidate(tags);
     };
     this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track, onGone });
     this.#reader = new CacheReader({
@@ -87,7 +85,7 @@ export class CacheService implements OnApplicationBootstrap {
       random: this.#random,
       report,
     });
-    this.#changes = new CacheWriter(this.#store, this.#reader, this.#local);
+    this.#writer = new CacheWriter(this.#store, this.#reader, this.#local);
     shutdown.onClose(() => this.#reader.close());
   }
 
@@ -110,7 +108,7 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoad');
     const found = this.#readLocal(key, options ?? this.#moduleWide, meter);
     if (found) return found.value as T;
-    const request = orderOf(key, this.#resolve('getOrLoad options', options), meter);
+    const request = requestOf(key, this.#resolve('getOrLoad options', options), meter);
     return (await this.#reader.read(request, loader)) as T;
   }
 
@@ -118,7 +116,7 @@ export class CacheService implements OnApplicationBootstrap {
   async load<T>(key: string, loader: Loader<T>, options: LoadOptions, method: string): Promise<T> {
     const meter = this.#meters.of(method);
     const found = this.#readLocal(key, options, meter);
-    return (found ? found.value : await this.#reader.read(orderOf(key, options, meter), loader)) as T;
+    return (found ? found.value : await this.#reader.read(requestOf(key, options, meter), loader)) as T;
   }
 
   /**
@@ -142,7 +140,7 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoadMany');
     const values = await loadMany(keys, batchLoader, (key, loader, onWait) => {
       const found = this.#readLocal(key, resolved, meter);
-      return found ? Promise.resolve(found.value) : this.#reader.read(orderOf(key, resolved, meter, onWait), loader);
+      return found ? Promise.resolve(found.value) : this.#reader.read(requestOf(key, resolved, meter, onWait), loader);
     });
     return values as T[];
   }
@@ -196,8 +194,11 @@ export class CacheService implements OnApplicationBootstrap {
    */
   async lease<T>(key: string, options?: LeaseOptions<NoInfer<T>>): Promise<CacheLease<T>> {
     const layer = options === undefined ? {} : resolveLeaseLayer('lease options', options);
-    const request = orderOf(key, loadOptions(this.#options.loads, layer), this.#meters.of('lease'));
-    return takeLease<T>(this.#reader.context, request);
+    const meter = this.#meters.of('lease');
+    const resolved = loadOptions(this.#options.loads, layer);
+    const found = this.#readLocal(key, resolved, meter);
+    if (found) return { state: 'hit', value: found.value as T, ...NOTHING_HELD };
+    return takeLease<T>(this.#reader.context, requestOf(key, resolved, meter));
   }
 
   /** The value of a key, `undefined` if there is none that is fresh, or no Redis that answers. */
@@ -246,7 +247,7 @@ export class CacheService implements OnApplicationBootstrap {
     const { staleMs } = options;
     const tags = [...new Set([...options.tags, ...encodeTags('tags', more)])];
     const ttlMs = ttlOf(value, options, this.#random);
-    await this.#changes.set(entry, { text, ttlMs, staleMs, tags });
+    await this.#writer.set(entry, { text, ttlMs, staleMs, tags });
   }
 
   /**
@@ -256,7 +257,7 @@ export class CacheService implements OnApplicationBootstrap {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   async delete(key: string, options?: KeyOptions): Promise<boolean> {
-    return this.#changes.delete(this.#entry('delete options', key, options));
+    return this.#writer.delete(this.#entry('delete options', key, options));
   }
 
   /**
@@ -266,7 +267,7 @@ export class CacheService implements OnApplicationBootstrap {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   async invalidateTags(...tags: string[]): Promise<void> {
-    await this.#changes.invalidateTags(encodeTags('invalidateTags', tags));
+    await this.#writer.invalidateTags(encodeTags('invalidateTags', tags));
   }
 
   /**
@@ -276,7 +277,7 @@ export class CacheService implements OnApplicationBootstrap {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   clear(): Promise<void> {
-    return this.#changes.clear();
+    return this.#writer.clear();
   }
 
   /** What was counted in this process since it started. */
@@ -322,6 +323,6 @@ export class CacheService implements OnApplicationBootstrap {
   }
 }
 
-function orderOf(key: string, options: LoadOptions, meter: Meter, onWait?: () => void): ReadRequest {
+function requestOf(key: string, options: LoadOptions, meter: Meter, onWait?: () => void): ReadRequest {
   return { key, entry: entryOf(checkKey(key), options.version), options, meter, onWait };
 }

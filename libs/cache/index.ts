@@ -9,7 +9,8 @@ export type {
   SetOptions,
   SluiceCacheModuleOptions,
 } from './cache.options.js';
-export { CACHE_SERVICE, CacheService } from './cache.service.js';
+export { CacheService } from './cache.service.js';
+export { CACHE_SERVICE } from './cache.tokens.js';
 export { CacheStampedeSafe, type StampedeSafeOptions } from './decorators/cache-stampede-safe.decorator.js';
 export type { Loader, LoaderContext } from './loading/loader-run.js';
 export {

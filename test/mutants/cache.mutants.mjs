@@ -2,6 +2,7 @@
 const store = ['libs/cache/store/cache.store.spec'];
 const service = ['libs/cache/cache.(service|invalidation|outage).spec'];
 const decorator = ['libs/cache/decorators/cache-stampede-safe.decorator.spec'];
+const inquiry = { file: 'libs/cache/loading/inquiry.ts', specs: service };
 const flight = { file: 'libs/cache/loading/flight.ts', specs: service };
 const tags = ['libs/cache/store/tags.spec'];
 const freshness = ['libs/cache/loading/freshness.spec'];
@@ -100,16 +101,16 @@ export default [
   { ...lease, name: 'leases are not renewed', find: 'timing.leaseMs / 3', replace: 'timing.leaseMs * 30' },
   { ...lease, name: 'a refused renewal is not noticed', find: 'mine === false', replace: 'mine === null' },
   {
-    ...flight,
+    ...inquiry,
     name: 'a load begins whose grant was voided on its way',
-    find: 'if (!ticket.voided && !tooLate)',
+    find: 'if (!ticket.invalidated && !tooLate)',
     replace: 'if (!tooLate)',
   },
   {
-    ...flight,
+    ...inquiry,
     name: 'a load begins whose lease has passed before the grant was read',
-    find: 'if (!ticket.voided && !tooLate)',
-    replace: 'if (!ticket.voided)',
+    find: 'if (!ticket.invalidated && !tooLate)',
+    replace: 'if (!ticket.invalidated)',
   },
   { ...flight, name: 'a wait may be joined however old', find: '<= JOINABLE_MS', replace: '<= Infinity' },
   {
@@ -131,9 +132,9 @@ export default [
     replace: 'if (load.timedOut) void 0;',
   },
   {
-    ...flight,
+    ...inquiry,
     name: 'broken bytes stay',
-    find: 'await this.#context.store.discard(this.request.entry);',
+    find: 'await this.#context.store.discard(this.#request.entry);',
     replace: '',
   },
   { ...reader, name: 'who joins late takes what was overtaken', find: '&& !joinedLate', replace: '' },
@@ -148,7 +149,7 @@ export default [
     name: 'what cannot be stored keeps its lease',
     file: 'libs/cache/loading/manual-load.ts',
     specs: ['libs/cache/loading/manual-load.spec'],
-    find: 'await this.#grant?.fail(error);\n      throw',
+    find: 'await this.#loadLease?.fail(error);\n      throw',
     replace: 'throw',
   },
   {
@@ -158,7 +159,7 @@ export default [
     find: 'version === undefined ? {} : { version };\n  const pending',
     replace: '{};\n  const pending',
   },
-  { ...reader, name: 'a shutdown keeps its leases', find: 'grant.detach()', replace: 'grant.end(Promise.resolve())' },
+  { ...reader, name: 'a shutdown keeps its leases', find: 'lease.detach()', replace: 'grant.end(Promise.resolve())' },
   {
     name: 'a late grant is kept',
     file: 'libs/cache/store/lease-releases.ts',
@@ -168,7 +169,7 @@ export default [
   },
   {
     name: 'who waits has no timer',
-    file: 'libs/cache/loading/push-router.ts',
+    file: 'libs/cache/loading/wait-ticket.ts',
     specs: service,
     find: '      this.#times.set(this, timeoutMs, this.#clock.monoMs());\n',
     replace: '',
@@ -302,13 +303,13 @@ export default [
   {
     ...changes,
     name: 'the loaders of the process are not told of a tag',
-    find: 'this.#reader.doubt(tags);',
+    find: 'this.#reader.revalidate(tags);',
     replace: '',
   },
   {
     ...changes,
     name: 'the loaders of the process are not told of a clear',
-    find: 'this.#reader.doubt();',
+    find: 'this.#reader.revalidate();',
     replace: '',
   },
   {
@@ -329,7 +330,7 @@ export default [
     ...lease,
     name: 'a renewal on its way tells the newest',
     specs: calledOff,
-    find: 'this.#doubts > doubts',
+    find: 'this.#checks > checks',
     replace: 'false',
   },
   {
@@ -474,7 +475,7 @@ export default [
   },
   {
     name: 'all looks of a turn try a Redis that hangs',
-    file: 'libs/cache/store/cache.store.ts',
+    file: 'libs/cache/store/get-batcher.ts',
     specs: looks,
     find: '    this.#breaker.admit();\n',
     replace: '',
@@ -549,7 +550,7 @@ export default [
     ...flight,
     name: 'a refresh is not awaited',
     specs: freshness,
-    find: "kind === 'hit' || this.request.options.softTimeoutMs === 0",
+    find: '!stale || this.request.options.softTimeoutMs === 0',
     replace: 'true',
   },
   {
@@ -680,7 +681,7 @@ export default [
     name: 'a load by hand is never passed on',
     file: 'libs/cache/loading/manual-load.ts',
     specs: ['libs/cache/loading/manual-load.spec'],
-    find: 'this.#grant?.release();',
+    find: 'this.#loadLease?.release();',
     replace: '',
   },
   {
@@ -808,9 +809,9 @@ export default [
   },
   {
     name: 'a batch waits for a slot that it holds itself',
-    file: 'libs/cache/loading/flight.ts',
+    file: 'libs/cache/loading/inquiry.ts',
     specs: ['libs/cache/loading/batch-load.spec'],
-    find: '    this.#queued = true;\n    this.request.onWait?.();',
+    find: '    this.#queued = true;\n    this.#request.onWait?.();',
     replace: '        this.#queued = true;',
   },
   {

@@ -11,7 +11,8 @@ import {
   type WovenCall,
 } from '../../weave/index.js';
 import { versionText, type KeyOptions } from '../cache.options.js';
-import { CACHE_SERVICE, type CacheService } from '../cache.service.js';
+import type { CacheService } from '../cache.service.js';
+import { CACHE_SERVICE } from '../cache.tokens.js';
 import { fromCall, keyOption, type FromCall } from './decorator-functions.js';
 import { encodeTags } from '../store/tags.js';
 

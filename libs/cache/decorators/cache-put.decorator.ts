@@ -9,7 +9,8 @@ import {
   type Weaver,
 } from '../../weave/index.js';
 import { resolveSetLayer, type SetOptions } from '../cache.options.js';
-import { CACHE_SERVICE, type CacheService } from '../cache.service.js';
+import type { CacheService } from '../cache.service.js';
+import { CACHE_SERVICE } from '../cache.tokens.js';
 import { fromCall, keyOption, type FromCall } from './decorator-functions.js';
 
 /** Options of {@link CachePut}. */

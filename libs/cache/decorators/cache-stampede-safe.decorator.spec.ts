@@ -18,7 +18,8 @@ import { bindSluice } from '../../weave/index.js';
 import { CacheStampedeSafe } from './cache-stampede-safe.decorator.js';
 import { SluiceCacheModule } from '../cache.module.js';
 import type { SluiceCacheModuleOptions } from '../cache.options.js';
-import { CACHE_SERVICE, CacheService } from '../cache.service.js';
+import { CacheService } from '../cache.service.js';
+import { CACHE_SERVICE } from '../cache.tokens.js';
 
 let redis: RedisServer;
 let admin: Redis;

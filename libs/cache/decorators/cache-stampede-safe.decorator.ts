@@ -8,7 +8,8 @@ import {
 } from '../../weave/index.js';
 import { resolveLayer, type CacheOptions } from '../cache.options.js';
 import type { LoadOptions } from '../load-options.js';
-import { CACHE_SERVICE, type CacheService } from '../cache.service.js';
+import type { CacheService } from '../cache.service.js';
+import { CACHE_SERVICE } from '../cache.tokens.js';
 import { fromCall, keyOption, type FromCall } from './decorator-functions.js';
 import { encodeTags } from '../store/tags.js';
 

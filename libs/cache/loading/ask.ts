@@ -1,16 +1,71 @@
-import type { AskRequest } from '../store/cache.store.js';
-import { keepingLocally, keptCopy } from './optimistic-read.js';
-import type { ReadContext, ReadRequest } from './read-context.js';
 import { keepOf } from '../load-options.js';
+import type { AskRequest } from '../store/cache.store.js';
+import type { SeenEntry } from '../store/recently-seen.js';
 import type { Answer } from '../store/scripts/ask.script.js';
+import type { StoredValue } from '../store/stored-value.js';
+import { DecodedCopies } from '../local/decoded-copies.js';
+import type { Kept, LocalTier } from '../local/local-tier.js';
+import type { ReadContext, ReadRequest } from './read-context.js';
 
-/** Asks for the value of an order, or the lease to load it, or a place among those who wait; a hit is kept in this process if that is wanted. */
-export function ask(
+/** What differs from one question to the next of the same read. */
+type AskOverrides = Pick<AskRequest, 'token' | 'earlyRefreshDraw' | 'retryForSlot'>;
+
+/** A value that was found. */
+export interface FoundOutcome {
+  readonly kind: 'value';
+  readonly copies: DecodedCopies;
+}
+
+/**
+ * Reads an entry that had a value a moment ago, without a script: the value, if it is fresh and its early refresh is not due.
+ * `undefined` decides nothing: {@link askFor} tells what to do.
+ */
+export async function tryGet(
   context: ReadContext,
   request: ReadRequest,
-  { token, earlyRefreshDraw, retryForSlot }: Pick<AskRequest, 'token' | 'earlyRefreshDraw' | 'retryForSlot'>,
-): Promise<Answer> {
+  seen: SeenEntry,
+  earlyRefreshDraw: number,
+): Promise<FoundOutcome | undefined> {
+  const { store, recentlySeen } = context;
+  const { entry } = request;
+  const local = localTierOf(context, request);
+  const { value, leftMs } = await (local
+    ? local.keeping(
+        entry,
+        () => store.tryGet(entry, seen),
+        (found) => found.value && keptCopy(found.value, found.leftMs, earlyRefreshDraw),
+      )
+    : store.tryGet(entry, seen));
+  if (!value) recentlySeen.delete(entry);
+  return value && earlyRefreshDraw * value.loadMs < leftMs ? foundOutcome(context, request, value) : undefined;
+}
+
+/** A value that Redis had; `undefined`: it cannot be read. */
+export function foundOutcome(
+  { recentlySeen }: ReadContext,
+  request: ReadRequest,
+  value: StoredValue,
+): FoundOutcome | undefined {
+  const found = decodedOutcome(request, value.text);
+  if (found) recentlySeen.add(request.entry, value);
+  return found;
+}
+
+/** The same of its text alone, which is not remembered as seen. */
+export function decodedOutcome({ key, options, meter }: ReadRequest, text: string): FoundOutcome | undefined {
+  try {
+    return { kind: 'value', copies: new DecodedCopies(text, options.revive) };
+  } catch {
+    meter.broken(key);
+    return undefined;
+  }
+}
+
+/** Asks Redis for a value, or the lease to load it, or a place among the requests that wait for it. A hit is kept in the local tier. */
+export function askFor(context: ReadContext, request: ReadRequest, overrides: AskOverrides): Promise<Answer> {
+  const { store } = context;
   const { entry, options } = request;
+  const { token, earlyRefreshDraw, retryForSlot } = overrides;
   const question: AskRequest = {
     token,
     tags: options.tags,
@@ -23,13 +78,23 @@ export function ask(
     limit: options.maxConcurrentLoads,
     retryForSlot,
   };
-  return keepingLocally(
-    context,
-    request,
-    () => context.store.ask(entry, question),
-    (given) =>
-      given.kind === 'hit'
-        ? keptCopy(given.value, given.value.freshUntilMs - given.serverMs, earlyRefreshDraw)
+  const local = localTierOf(context, request);
+  if (!local) return store.ask(entry, question);
+  return local.keeping(
+    entry,
+    () => store.ask(entry, question),
+    (answer) =>
+      answer.kind === 'hit'
+        ? keptCopy(answer.value, answer.value.freshUntilMs - answer.serverMs, earlyRefreshDraw)
         : undefined,
   );
+}
+
+function localTierOf({ local }: ReadContext, { options }: ReadRequest): LocalTier | undefined {
+  return options.local ? local : undefined;
+}
+
+/** A copy lives until the early refresh would be due: then Redis is asked, and tells one reader to refresh. */
+function keptCopy(value: StoredValue, leftMs: number, earlyRefreshDraw: number): Kept {
+  return { value, leftMs: leftMs - earlyRefreshDraw * value.loadMs };
 }

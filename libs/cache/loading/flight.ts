@@ -1,25 +1,20 @@
-import { ask } from './ask.js';
-import { noted } from '../cache.errors.js';
+import { tryGet, type FoundOutcome } from './ask.js';
 import { encode } from '../codec/codec.js';
 import { DecodedCopies } from '../local/decoded-copies.js';
-import { readOptimistically } from './optimistic-read.js';
+import { Inquiry, type Step } from './inquiry.js';
 import { LoadLease } from './load-lease.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 import type { SeenEntry } from '../store/recently-seen.js';
 import { LoaderRun, type Loader } from './loader-run.js';
-import type { Answer } from '../store/scripts/ask.script.js';
-import { textOf, type StoredValue } from '../store/stored-value.js';
-import type { PushedOutcome, WaitTicket } from './push-router.js';
+import type { WaitTicket } from './wait-ticket.js';
 
 /** How a flight ended, if not with an error. */
 export type Outcome =
-  | { readonly kind: 'value'; readonly copies: DecodedCopies }
+  | FoundOutcome
   /** Not known to be loaded under a lease that lasted: right for those who asked before the loader ran. */
   | { readonly kind: 'superseded'; readonly copies: DecodedCopies }
   /** The load was called off, because of an invalidation: everybody asks again. */
   | { readonly kind: 'retry' };
-
-type FoundOutcome = Extract<Outcome, { kind: 'value' }>;
 
 /**
  * For how long after its last question to Redis a flight may be joined while it waits for the outcome, or loads without a
@@ -42,23 +37,23 @@ export class Flight {
   readonly #earlyRefreshDraw: number;
   /** The turn of the event loop in which it first asks. */
   readonly #turn: number;
-  #askedAtMs: number;
-  /** It waits to ask again: whatever it gets, it will have asked for later. */
+  readonly #startedAtMs: number;
+  /** What it asks Redis, once it does. */
+  #inquiry: Inquiry | undefined = undefined;
+  /** It waits for its turn at the source, without Redis. */
   #queued = false;
   /** The loader has been called. */
   #loading = false;
   /** It has been called without a lease. */
   #alone = false;
   #mustFinish = false;
-  /** A grant was read when its lease had passed: this process was held up. */
-  #cameTooLate = false;
 
   constructor(context: ReadContext, request: ReadRequest, loader: Loader<unknown>, leave: (flight: Flight) => void) {
     this.request = request;
     this.#context = context;
     this.#loader = loader;
     this.#leave = leave;
-    this.#askedAtMs = context.clock.monoMs();
+    this.#startedAtMs = context.clock.monoMs();
     const { earlyRefresh } = request.options;
     this.#earlyRefreshDraw = earlyRefresh === 0 ? 0 : -Math.log(1 - context.random()) * earlyRefresh;
     this.#turn = context.turn.number;
@@ -81,11 +76,16 @@ export class Flight {
   /** Under `strict`, only who asks no earlier than its callers do may be joined: a push or a reply on its way may be older. */
   joinable(strict: boolean): boolean {
     // What one turn of the event loop sends leaves when it ends: who joins before asks as late as the first.
-    return strict ? this.#turn === this.#context.turn.number : this.#loading || this.#queued || this.#young;
+    return strict ? this.#turn === this.#context.turn.number : this.#loading || this.#waitsForSlot || this.#young;
+  }
+
+  /** Whatever it gets, it will have asked for later. */
+  get #waitsForSlot(): boolean {
+    return this.#queued || this.#inquiry?.queued === true;
   }
 
   get #young(): boolean {
-    return this.#context.clock.monoMs() - this.#askedAtMs <= JOINABLE_MS;
+    return this.#context.clock.monoMs() - (this.#inquiry?.askedAtMs ?? this.#startedAtMs) <= JOINABLE_MS;
   }
 
   /** From now on, an invalidation does not call the loader off: invalidations without end must not starve its callers. */
@@ -93,30 +93,29 @@ export class Flight {
     this.#mustFinish = true;
   }
 
-  /** One function from the question to the landing: whoever waits would pay for each further one with a promise job. */
+  /** One function from the question to the outcome: each further one would cost every caller a promise job (ADR 18). */
   async #run(): Promise<Outcome> {
-    const { store, pushRouter, recentlySeen, closed, random } = this.#context;
+    const { recentlySeen, closed, random } = this.#context;
     try {
-      const hot = closed ? undefined : recentlySeen.find(this.request.entry);
-      const seen = hot && (await this.#tryGet(hot));
-      if (seen) return seen;
-      for (;;) {
-        const ticket = pushRouter.expect(store.newToken());
-        try {
-          let answer = await this.#ask(ticket, false);
-          while (answer.kind === 'full') {
-            await this.#queue(ticket);
-            answer = await this.#ask(ticket, true);
-          }
+      const seen = closed ? undefined : recentlySeen.find(this.request.entry);
+      const found = seen && (await this.#tryGet(seen));
+      if (found) return found;
+      const inquiry = new Inquiry(this.#context, this.request, this.#earlyRefreshDraw);
+      this.#inquiry = inquiry;
+      try {
+        for (;;) {
+          const step = await inquiry.next();
           let outcome: Outcome | undefined;
-          if (answer.kind === 'wait') {
-            const sinceMs = this.#waits();
-            outcome = this.#heard(await ticket.news(answer.remainingMs + 1 + random() * SPREAD_MS), sinceMs);
-          } else outcome = await this.#follow(ticket, answer);
+          if (step.kind === 'wait') {
+            const sinceMs = this.#context.clock.monoMs();
+            const pushed = await inquiry.ticket.outcome(step.remainingMs + 1 + random() * SPREAD_MS);
+            this.request.meter.wait(this.request.key, this.#context.clock.monoMs() - sinceMs);
+            outcome = inquiry.read(pushed);
+          } else outcome = await this.#follow(inquiry, step);
           if (outcome) return outcome;
-        } finally {
-          if (!ticket.loading) pushRouter.done(ticket);
         }
+      } finally {
+        inquiry.end();
       }
     } catch (error) {
       this.request.meter.error(this.request.key, error);
@@ -126,106 +125,46 @@ export class Flight {
     }
   }
 
-  /** A look at what had a value a moment ago; `undefined`: that decides nothing. */
-  async #tryGet(hot: SeenEntry): Promise<Outcome | undefined> {
+  /** Reads what had a value a moment ago; `undefined` decides nothing. */
+  async #tryGet(seen: SeenEntry): Promise<Outcome | undefined> {
     try {
-      const value = await readOptimistically(this.#context, this.request, hot, this.#earlyRefreshDraw);
-      const outcome = value && this.#land(value);
-      if (outcome) this.request.meter.hit(this.request.key, 'redis');
-      return outcome;
+      const found = await tryGet(this.#context, this.request, seen, this.#earlyRefreshDraw);
+      if (found) this.request.meter.hit(this.request.key, 'redis');
+      return found;
     } catch (error) {
       return this.#withoutRedis(error);
     }
   }
 
-  /** The answer of Redis, or where it gives none, what this process got without it. */
-  async #ask(ticket: WaitTicket, retryForSlot: boolean): Promise<Answer | Outcome> {
-    const { closed, clock } = this.#context;
-    this.#askedAtMs = clock.monoMs();
-    if (closed) return this.#loadAlone();
-    try {
-      const earlyRefreshDraw = this.#earlyRefreshDraw;
-      return await ask(this.#context, this.request, { token: ticket.token, earlyRefreshDraw, retryForSlot });
-    } catch (error) {
-      return this.#withoutRedis(error);
-    }
-  }
-
-  /** Until there may be a slot at the source. */
-  async #queue(ticket: WaitTicket): Promise<void> {
-    const { store, random } = this.#context;
-    this.#queued = true;
-    this.request.onWait?.();
-    // The timer is for a message that got lost, or a process that died after it was woken.
-    await ticket.news(store.timing.leaseMs * (1 + random()));
-    this.#queued = false;
-    ticket.renew();
-  }
-
-  /** Follows an answer to its end; `undefined` means: ask again. */
-  async #follow(
-    ticket: WaitTicket,
-    answer: Exclude<Answer, { kind: 'full' | 'wait' }> | Outcome,
-  ): Promise<Outcome | undefined> {
-    switch (answer.kind) {
-      case 'hit':
-      case 'stale':
-        return this.#found(ticket, answer.value, answer);
+  /** Follows an answer to its end; `undefined`: ask again. */
+  #follow(inquiry: Inquiry, step: Exclude<Step, { kind: 'wait' }>): Outcome | undefined | Promise<Outcome | undefined> {
+    switch (step.kind) {
+      case 'found':
+        if (step.then === 'load') return this.#refreshed(inquiry.ticket, step);
+        return step.then === 'wait' ? inquiry.refreshed(step.found) : step.found;
       case 'load':
-        this.request.meter.miss(this.request.key);
-        return this.#granted(ticket);
-      case 'error':
-        throw noted(this.request.key, answer.failure, answer.remainingMs);
-      default:
-        return answer;
+        return this.#loadForAll(inquiry.ticket);
+      case 'failed':
+        throw step.error;
+      case 'unavailable':
+        return this.#withoutRedis(step.error);
     }
-  }
-
-  /** What came of another's load. */
-  #heard(news: PushedOutcome, sinceMs: number): Outcome | undefined {
-    const { key, meter } = this.request;
-    meter.wait(key, this.#context.clock.monoMs() - sinceMs);
-    if (news.verb === 'error') throw noted(key, news.failure);
-    return news.verb === 'value' ? this.#landText(news.text) : undefined;
-  }
-
-  /** From when on it waits for another's load. */
-  #waits(): number {
-    const { key, meter, onWait } = this.request;
-    meter.miss(key);
-    onWait?.();
-    return this.#context.clock.monoMs();
-  }
-
-  /** A value, and perhaps the right to refresh it, or a place among those who wait for who does. */
-  async #found(
-    ticket: WaitTicket,
-    value: StoredValue,
-    { kind, then }: Extract<Answer, { value: StoredValue }>,
-  ): Promise<Outcome | undefined> {
-    const found = this.#land(value);
-    if (found) this.request.meter.hit(this.request.key, kind === 'hit' ? 'redis' : 'stale');
-    if (then === 'load') return found ? this.#refreshed(ticket, kind, found) : this.#granted(ticket);
-    if (!found) return this.#discard();
-    if (then === undefined) return found;
-    const news = await ticket.news(this.request.options.softTimeoutMs);
-    return (news.verb === 'value' ? this.#landText(news.text) : undefined) ?? found;
   }
 
   /** The value that is there, or its refresh, if that is due and comes in time. */
-  async #refreshed(ticket: WaitTicket, kind: 'hit' | 'stale', found: FoundOutcome): Promise<Outcome> {
+  async #refreshed(ticket: WaitTicket, { found, stale }: Extract<Step, { kind: 'found' }>): Promise<Outcome> {
     const refreshed = this.#refresh(ticket);
-    if (kind === 'hit' || this.request.options.softTimeoutMs === 0) return found;
+    if (!stale || this.request.options.softTimeoutMs === 0) return found;
     const outcome = await Promise.race([refreshed, this.#softTimeout()]);
     if (outcome?.kind === 'value' || outcome?.kind === 'superseded') return outcome;
-    // Whoever joined late may have called after an invalidation.
+    // A caller that joined during the load may have called after an invalidation.
     return { kind: 'superseded', copies: found.copies };
   }
 
-  /** A load whose error nobody gets: there is a value. */
+  /** A load whose error no caller gets: there is a value. */
   async #refresh(ticket: WaitTicket): Promise<Outcome | undefined> {
     try {
-      return await this.#granted(ticket);
+      return await this.#loadForAll(ticket);
     } catch (error) {
       this.#context.report(error, `refresh of '${this.request.key}'`);
       return undefined;
@@ -239,19 +178,6 @@ export class Flight {
         resolve(undefined);
       });
     });
-  }
-
-  async #granted(ticket: WaitTicket): Promise<Outcome | undefined> {
-    const { store, clock } = this.#context;
-    // Asked once more at most: where no answer comes within a lease, no lease can be kept either.
-    const tooLate = clock.monoMs() - this.#askedAtMs >= store.timing.leaseMs && !this.#cameTooLate;
-    if (!ticket.voided && !tooLate) return this.#loadForAll(ticket);
-    // Voided, or probably expired, before the grant was read: nothing has been loaded yet, so nothing is lost by a new lease.
-    this.#cameTooLate = true;
-    store.release(this.request.entry, ticket.token).catch(() => {});
-    const { source, maxConcurrentLoads: limit } = this.request.options;
-    if (limit > 0) store.leaveSlot(source, ticket.token, limit).catch(() => {});
-    return undefined;
   }
 
   /** Loads under the lease that the request was granted, and tells the fleet how it ended. */
@@ -301,8 +227,10 @@ export class Flight {
     const value = await this.#runLoader(load).finally(() => {
       loadLimiter.leave(options, load.settled);
     });
-    const text = encode(value, { instances: options.revive !== undefined });
-    return { kind: 'superseded', copies: new DecodedCopies(text, options.revive) };
+    return {
+      kind: 'superseded',
+      copies: new DecodedCopies(encode(value, { instances: options.revive !== undefined }), options.revive),
+    };
   }
 
   async #runLoader(load: LoaderRun): Promise<unknown> {
@@ -313,37 +241,6 @@ export class Flight {
       return await load.run(key, this.#loader, options.loaderTimeoutMs, clock);
     } finally {
       meter.load(key, clock.monoMs() - sinceMs);
-    }
-  }
-
-  /** Broken bytes are a miss: out of the way with them. Where they cannot be removed, asking again would find them again. */
-  async #discard(): Promise<Outcome | undefined> {
-    try {
-      await this.#context.store.discard(this.request.entry);
-      return undefined;
-    } catch (error) {
-      return this.#withoutRedis(error);
-    }
-  }
-
-  /** What was pushed: of its header nothing is asked. */
-  #landText(stored: string): FoundOutcome | undefined {
-    const text = textOf(stored);
-    return text === undefined ? undefined : this.#read(text);
-  }
-
-  #land(value: StoredValue): FoundOutcome | undefined {
-    const landed = this.#read(value.text);
-    if (landed) this.#context.recentlySeen.add(this.request.entry, value);
-    return landed;
-  }
-
-  #read(text: string): FoundOutcome | undefined {
-    try {
-      return { kind: 'value', copies: new DecodedCopies(text, this.request.options.revive) };
-    } catch {
-      this.request.meter.broken(this.request.key);
-      return undefined;
     }
   }
 }

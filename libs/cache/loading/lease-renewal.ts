@@ -1,6 +1,6 @@
 import type { CancelTimer, Clock } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
-import type { WaitTicket } from './push-router.js';
+import type { WaitTicket } from './wait-ticket.js';
 
 /**
  * The right to load a key, renewed at a third of its length until it ends.
@@ -16,8 +16,8 @@ export class LeaseRenewal {
   readonly #ticket: WaitTicket;
   #cancel: CancelTimer | undefined;
   #renewing = false;
-  /** Counts what it was to be checked for. */
-  #doubts = 0;
+  /** How often a check was asked for. */
+  #checks = 0;
   #ended = false;
 
   constructor(store: CacheStore, clock: Clock, entry: string, ticket: WaitTicket) {
@@ -43,7 +43,7 @@ export class LeaseRenewal {
   /** Renews at once, to learn whether it is lost by now. However often it is called, one renewal is on its way. */
   check(): void {
     if (this.#ended) return;
-    this.#doubts++;
+    this.#checks++;
     if (this.#renewing) return;
     this.#cancel?.();
     void this.#renew();
@@ -55,12 +55,12 @@ export class LeaseRenewal {
 
   async #renew(): Promise<void> {
     this.#renewing = true;
-    const doubts = this.#doubts;
+    const checks = this.#checks;
     const mine = await this.#store.renew(this.#entry, this.#ticket.token).catch(() => undefined);
     this.#renewing = false;
     if (this.#ended) return;
     if (mine === false) this.#ticket.invalidate();
-    else if (this.#doubts > doubts) this.check();
+    else if (this.#checks > checks) this.check();
     else this.#renewSoon();
   }
 }

@@ -4,7 +4,7 @@ import { ttlOf } from '../load-options.js';
 import { DecodedCopies } from '../local/decoded-copies.js';
 import { encodeTags } from '../store/tags.js';
 import { LeaseRenewal } from './lease-renewal.js';
-import type { WaitTicket } from './push-router.js';
+import type { WaitTicket } from './wait-ticket.js';
 import type { ReadContext, ReadRequest, RunningLoad } from './read-context.js';
 import { SourceSlot } from './source-slot.js';
 
@@ -36,11 +36,11 @@ export class LoadLease implements RunningLoad {
     if (maxConcurrentLoads > 0) this.#slot = new SourceSlot(store, clock, source, ticket.token, maxConcurrentLoads);
     ticket.loading = true;
     // Named first: see ADR 19.
-    const onVoid = (): void => {
+    const onInvalidated = (): void => {
       this.#lease.end();
       onLost();
     };
-    ticket.onVoid = onVoid;
+    ticket.onInvalidated = onInvalidated;
     loadLeases.set(ticket.token, this);
   }
 
@@ -52,7 +52,7 @@ export class LoadLease implements RunningLoad {
   async fill(value: unknown): Promise<FillOutcome> {
     const { store, clock, recentlySeen, random } = this.#context;
     const { entry, options } = this.#request;
-    const late = this.#lateTags(value);
+    const resultTags = this.#resultTags(value);
     const text = encode(value, { instances: options.revive !== undefined });
     // What cannot be revived is not stored. All else reads back, and need not before it is sent: who waits is waiting for that.
     const revived = options.revive && new DecodedCopies(text, options.revive);
@@ -61,24 +61,24 @@ export class LoadLease implements RunningLoad {
       this.release();
       return { copies: revived ?? new DecodedCopies(text), stored: false };
     }
-    if (this.#ticket.voided) return this.#voided(revived ?? new DecodedCopies(text));
+    if (this.#ticket.invalidated) return this.#superseded(revived ?? new DecodedCopies(text));
     const { token } = this.#ticket;
     const { staleMs } = options;
     const loadMs = Math.round(clock.monoMs() - this.#sinceMs);
     const filling = store
-      .fill(entry, token, loadMs, { text, ttlMs: ttlOf(value, options, random), staleMs, tags: late })
+      .fill(entry, token, loadMs, { text, ttlMs: ttlOf(value, options, random), staleMs, tags: resultTags })
       .catch(() => {
         this.release();
         return false;
       });
     const copies = revived ?? new DecodedCopies(text);
     const stored = await filling;
-    if (!stored) return this.#voided(copies);
-    recentlySeen.add(entry, { tags: [...options.tags, ...late], text });
+    if (!stored) return this.#superseded(copies);
+    recentlySeen.add(entry, { tags: [...options.tags, ...resultTags], text });
     return { copies, stored };
   }
 
-  #voided(copies: DecodedCopies): FillOutcome {
+  #superseded(copies: DecodedCopies): FillOutcome {
     this.#request.meter.voided(this.#request.key);
     return { copies, stored: false };
   }
@@ -86,7 +86,7 @@ export class LoadLease implements RunningLoad {
   /** Tells the fleet of an error. */
   async fail(error: unknown): Promise<void> {
     this.#lease.end();
-    if (this.#ticket.voided) return;
+    if (this.#ticket.invalidated) return;
     const failure = { ...failureOf(error), backoffMs: this.#request.options.errorBackoffMs };
     await this.#context.store.fail(this.#request.entry, this.#ticket.token, failure).catch(() => {
       this.release();
@@ -121,7 +121,7 @@ export class LoadLease implements RunningLoad {
     void loaderEnded.then(() => this.#slot?.leave());
   }
 
-  #lateTags(value: unknown): readonly string[] {
+  #resultTags(value: unknown): readonly string[] {
     const { resultTags, tags } = this.#request.options;
     if (resultTags === undefined) return [];
     const named = encodeTags('resultTags()', (resultTags as (value: unknown) => unknown)(value));

@@ -129,6 +129,42 @@ describe('lease', () => {
 
   it('refuses options that mean nothing to it', async () => {
     const { cache } = await bed.member();
-    await expect(cache.lease('k', { softTimeoutMs: 5 } as object)).rejects.toEqual(code('SLUICE_BAD_OPTION'));
+    await expect(cache.lease('k', { earlyRefresh: 1 } as object)).rejects.toEqual(code('SLUICE_BAD_OPTION'));
+  });
+
+  it('takes a slot at a limited source, as a loader does, and gives it to the next', async () => {
+    const [a, b] = [await bed.member(), await bed.member()];
+    const options = { source: 'db', maxConcurrentLoads: 1 };
+    const first = await taken(a, 'load', options);
+    let second: CacheLease<unknown> | undefined;
+    const asked = b.cache.lease('other', options).then((lease) => (second = lease));
+    await until(async () => (await bed.admin.zcard('{cache}~queue:db')) === 1, { what: 'the second waits for a slot' });
+    expect(second).toBe(undefined);
+    await first.fill('v');
+    expect((await asked).state).toBe('load');
+    await asked.then((lease) => lease[Symbol.asyncDispose]());
+    await until(async () => (await bed.admin.zcard('{cache}~slots:db')) === 0, { what: 'the slots are free' });
+  });
+
+  it('waits for a refresh that runs for as long as softTimeoutMs allows', async () => {
+    const [a, b] = [await bed.member(), await bed.member()];
+    const options = { ttlMs: 1, jitter: 0, staleMs: 60_000, softTimeoutMs: 60_000 };
+    await a.cache.set('k', 'old', { ttlMs: 1, jitter: 0, staleMs: 60_000 });
+    await until(async () => (await a.cache.get('k')) === undefined, { what: 'the value is stale' });
+    const load = await taken(a, 'load', options);
+    const asked = b.cache.lease('k', options);
+    await bed.waiters(1);
+    await load.fill('new');
+    expect(await asked).toMatchObject({ state: 'hit', value: 'new' });
+  });
+
+  it('finds, and keeps, copies of this process', async () => {
+    const member = await bed.member({ local: true });
+    await member.cache.set('k', 'v');
+    const readLocally = async (): Promise<boolean> => {
+      expect(await taken(member, 'hit')).toMatchObject({ value: 'v' });
+      return (member.cache.stats().methods['lease']?.hits.local ?? 0) > 0;
+    };
+    await until(readLocally, { what: 'a copy is found' });
   });
 });

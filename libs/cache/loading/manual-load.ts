@@ -1,12 +1,9 @@
 import { SluiceError } from '../../weave/index.js';
-import { CacheLoaderTimeoutError, noted } from '../cache.errors.js';
-import { keepOf } from '../load-options.js';
-import { DecodedCopies } from '../local/decoded-copies.js';
+import { CacheLoaderTimeoutError } from '../cache.errors.js';
+import { Inquiry } from './inquiry.js';
 import { LoadLease } from './load-lease.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
-import type { Answer } from '../store/scripts/ask.script.js';
-import { parseStored, type StoredValue } from '../store/stored-value.js';
-import type { WaitTicket } from './push-router.js';
+import type { WaitTicket } from './wait-ticket.js';
 
 /** What `CacheService.lease` found: a value, the right to load it, or somebody else who does. */
 export type CacheLease<T> = (
@@ -43,7 +40,7 @@ export interface LeasedLoad<T> {
 class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   readonly state = 'load';
   readonly #controller = new AbortController();
-  readonly #grant: LoadLease | undefined;
+  readonly #loadLease: LoadLease | undefined;
   readonly #cancel: () => void;
   #ended = false;
 
@@ -51,11 +48,11 @@ class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
     const lost = (): void => {
       this.#controller.abort(new SluiceError('SLUICE_CACHE_LEASE_LOST', 'what is loaded was invalidated meanwhile'));
     };
-    this.#grant = ticket && new LoadLease(context, request, ticket, lost);
+    this.#loadLease = ticket && new LoadLease(context, request, ticket, lost);
     const { loaderTimeoutMs } = request.options;
     this.#cancel = context.clock.timer(loaderTimeoutMs, () => {
       this.#controller.abort(new CacheLoaderTimeoutError(request.key, loaderTimeoutMs));
-      this.#grant?.release();
+      this.#loadLease?.release();
       this.#end();
     });
   }
@@ -68,10 +65,10 @@ class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
     if (this.#ended) return false;
     this.#end();
     try {
-      return (await this.#grant?.fill(value))?.stored ?? false;
+      return (await this.#loadLease?.fill(value))?.stored ?? false;
     } catch (error) {
       // What cannot be stored is no value: who waits is told, and not left to wait until the lease expires.
-      await this.#grant?.fail(error);
+      await this.#loadLease?.fail(error);
       throw error;
     }
   }
@@ -79,7 +76,7 @@ class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   async fail(error: unknown): Promise<void> {
     if (this.#ended) return;
     this.#end();
-    await this.#grant?.fail(error);
+    await this.#loadLease?.fail(error);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,104 +86,68 @@ class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   #end(): void {
     this.#ended = true;
     this.#cancel();
-    this.#grant?.end(Promise.resolve());
+    this.#loadLease?.end(Promise.resolve());
   }
 }
+
+/** Of a lease that holds nothing. */
+export const NOTHING_HELD: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
 
 /** Asks until the answer is one to act on, and says what it was. */
 export async function takeLease<T>(context: ReadContext, request: ReadRequest): Promise<CacheLease<T>> {
-  const { store, pushRouter } = context;
-  for (;;) {
-    const ticket = pushRouter.expect(store.newToken());
-    let answer: Answer | undefined;
-    try {
-      answer = context.closed ? undefined : await ask(context, request, ticket);
-    } catch (error) {
-      pushRouter.done(ticket);
-      if (request.options.onBackendDown === 'throw') throw error;
+  const inquiry = new Inquiry(context, request, 0);
+  const step = await inquiry.next();
+  switch (step.kind) {
+    case 'load':
+      return new ManualLoad<T>(context, request, inquiry.ticket);
+    case 'wait': {
+      const outcome = outcomeFor<T>(context, inquiry, request, step.remainingMs);
+      // A caller that does not wait after all gets no error.
+      outcome.catch(() => {});
+      return { state: 'wait', wait: () => outcome, ...NOTHING_HELD };
     }
-    const taken = await follow<T>(context, request, ticket, answer);
-    if (taken) return taken;
+    case 'found': {
+      if (step.then === 'load') return new ManualLoad<T>(context, request, inquiry.ticket);
+      const { copies } = step.then === 'wait' ? await inquiry.refreshed(step.found) : step.found;
+      inquiry.end();
+      return { state: 'hit', value: copies.take() as T, ...NOTHING_HELD };
+    }
+    case 'failed':
+      inquiry.end();
+      throw step.error;
+    case 'unavailable':
+      inquiry.end();
+      if (request.options.onBackendDown === 'throw' && !context.closed) throw step.error;
+      return new ManualLoad<T>(context, request, undefined);
   }
 }
 
-async function follow<T>(
+/** The value that another load brings. This caller did not ask for a lease: one that it is granted is given back. */
+async function outcomeFor<T>(
   context: ReadContext,
-  request: ReadRequest,
-  ticket: WaitTicket,
-  answer: Answer | undefined,
-): Promise<CacheLease<T> | undefined> {
-  const { pushRouter, store } = context;
-  if (answer === undefined) return new ManualLoad<T>(context, request, undefined);
-  if (answer.kind === 'load' || ('then' in answer && answer.then === 'load')) {
-    // Voided before the grant was read: a new lease is as good.
-    if (!ticket.voided) return new ManualLoad<T>(context, request, ticket);
-    pushRouter.done(ticket);
-    return undefined;
-  }
-  if (answer.kind === 'wait') {
-    const outcome = waitFor<T>(context, request, ticket, answer.remainingMs);
-    // Who does not wait after all is not bothered with how it ended.
-    outcome.catch(() => {});
-    return { state: 'wait', wait: () => outcome, ...NOTHING_HELD };
-  }
-  pushRouter.done(ticket);
-  if (answer.kind === 'error') throw noted(request.key, answer.failure, answer.remainingMs);
-  if (answer.kind === 'full') throw new Error('a question without a limit was answered by one');
-  const copies = copiesOf(answer.value, request);
-  if (copies) return { state: 'hit', value: copies.take() as T, ...NOTHING_HELD };
-  await store.discard(request.entry);
-  return undefined;
-}
-
-const NOTHING_HELD: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
-
-function ask({ store }: ReadContext, { entry, options }: ReadRequest, { token }: WaitTicket): Promise<Answer> {
-  return store.ask(entry, {
-    token,
-    tags: options.tags,
-    hasResultTags: options.resultTags !== undefined,
-    keepMs: keepOf(options),
-    staleMs: options.staleMs,
-    waitForRefresh: false,
-    earlyRefreshDraw: 0,
-    source: '',
-    limit: 0,
-    retryForSlot: false,
-  });
-}
-
-async function waitFor<T>(
-  context: ReadContext,
-  request: ReadRequest,
-  ticket: WaitTicket,
+  inquiry: Inquiry,
+  { key, meter }: ReadRequest,
   remainingMs: number,
 ): Promise<T> {
-  const { store, pushRouter } = context;
-  const news = await ticket.news(remainingMs + 1);
-  pushRouter.done(ticket);
-  if (news.verb === 'error') throw noted(request.key, news.failure);
-  const copies = news.verb === 'value' ? copiesOf(parseStored(news.text), request) : undefined;
-  if (copies) return copies.take() as T;
-  const next = pushRouter.expect(store.newToken());
-  const answer = await ask(context, request, next).catch((error: unknown) => {
-    pushRouter.done(next);
-    throw error;
-  });
-  if (answer.kind === 'wait') return waitFor(context, request, next, answer.remainingMs);
-  pushRouter.done(next);
-  if (answer.kind === 'load' || ('then' in answer && answer.then === 'load'))
-    await store.release(request.entry, next.token);
-  if (answer.kind === 'error') throw noted(request.key, answer.failure, answer.remainingMs);
-  const found = 'value' in answer ? copiesOf(answer.value, request) : undefined;
-  if (found) return found.take() as T;
-  throw new SluiceError('SLUICE_CACHE_LEASE_FREE', `nobody loads '${request.key}' any more: call lease() again`);
-}
-
-function copiesOf(value: StoredValue | undefined, { options }: ReadRequest): DecodedCopies | undefined {
+  const { clock } = context;
   try {
-    return value && new DecodedCopies(value.text, options.revive);
-  } catch {
-    return undefined;
+    for (let leftMs = remainingMs; ;) {
+      const sinceMs = clock.monoMs();
+      const pushed = await inquiry.ticket.outcome(leftMs + 1);
+      meter.wait(key, clock.monoMs() - sinceMs);
+      const found = inquiry.read(pushed);
+      if (found) return found.copies.take() as T;
+      const step = await inquiry.next();
+      if (step.kind === 'wait') {
+        leftMs = step.remainingMs;
+        continue;
+      }
+      if (step.kind === 'failed' || (step.kind === 'unavailable' && !context.closed)) throw step.error;
+      if (step.kind === 'load' || (step.kind === 'found' && step.then === 'load')) inquiry.giveUp();
+      if (step.kind === 'found') return step.found.copies.take() as T;
+      throw new SluiceError('SLUICE_CACHE_LEASE_FREE', `nobody loads '${key}' any more: call lease() again`);
+    }
+  } finally {
+    inquiry.end();
   }
 }

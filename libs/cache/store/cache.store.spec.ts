@@ -9,7 +9,8 @@ import { CacheKeys } from './cache.keys.js';
 import { CacheStore, type NewValue, type AskRequest } from './cache.store.js';
 import type { Answer } from './scripts/ask.script.js';
 import { parseStored } from './stored-value.js';
-import { PushRouter, type PushedOutcome, type WaitTicket } from '../loading/push-router.js';
+import { PushRouter } from '../loading/push-router.js';
+import type { PushedOutcome, WaitTicket } from '../loading/wait-ticket.js';
 
 let redis: RedisServer;
 let admin: Redis;
@@ -83,11 +84,11 @@ async function waiting(key = 'k'): Promise<WaitTicket> {
   return made;
 }
 /** A pushed value without its header. */
-const news = async (of: WaitTicket): Promise<PushedOutcome> => {
-  const heard = await of.news(2_000);
+const pushedTo = async (of: WaitTicket): Promise<PushedOutcome> => {
+  const heard = await of.outcome(2_000);
   return heard.verb === 'value' ? { verb: 'value', text: parseStored(heard.text)?.text ?? 'no header' } : heard;
 };
-const voided = (of: WaitTicket): Promise<boolean> => until(() => of.voided, { what: 'its lease is gone' });
+const invalidated = (of: WaitTicket): Promise<boolean> => until(() => of.invalidated, { what: 'its lease is gone' });
 
 describe('ask', () => {
   it('grants the load to one, with a lease that expires', async () => {
@@ -137,7 +138,7 @@ describe('fill', () => {
     const loader = await granted();
     const waiters = [await waiting(), await waiting()];
     const { calls } = await commandDelta(admin, () => fill('k', loader.token, '"ü\0"', 5_000));
-    expect(await Promise.all(waiters.map(news))).toEqual(Array(2).fill({ verb: 'value', text: '"ü\0"' }));
+    expect(await Promise.all(waiters.map(pushedTo))).toEqual(Array(2).fill({ verb: 'value', text: '"ü\0"' }));
     // Both wait in this process: one message.
     expect(calls['publish']).toBe(1);
     expect(await textOf('k')).toBe('"ü\0"');
@@ -158,12 +159,12 @@ describe('fill', () => {
     let loader = await granted();
     let waiter = await waiting();
     await fill('k', loader.token, atLimit, 1_000);
-    expect(await news(waiter)).toEqual({ verb: 'value', text: atLimit });
+    expect(await pushedTo(waiter)).toEqual({ verb: 'value', text: atLimit });
     await store.delete(':k');
     loader = await granted();
     waiter = await waiting();
     await fill('k', loader.token, above, 1_000);
-    expect(await news(waiter)).toEqual({ verb: 'again' });
+    expect(await pushedTo(waiter)).toEqual({ verb: 'again' });
     expect(await ask('k', store.newToken())).toMatchObject({ kind: 'hit', value: { text: above } });
   });
 
@@ -193,7 +194,7 @@ describe('fail', () => {
     const loader = await granted();
     const waiter = await waiting();
     expect(await store.fail(':k', loader.token, failure)).toBe(true);
-    expect(await news(waiter)).toEqual({ verb: 'error', failure: JSON.stringify(failure) });
+    expect(await pushedTo(waiter)).toEqual({ verb: 'error', failure: JSON.stringify(failure) });
     const answer = await ask('k', store.newToken());
     expect(plain(answer)).toEqual({ kind: 'error', failure: JSON.stringify(failure), remainingMs: expect.any(Number) });
     expect((answer as unknown as { remainingMs: number }).remainingMs).toBeLessThanOrEqual(300);
@@ -204,7 +205,7 @@ describe('fail', () => {
     const loader = await granted();
     const waiter = await waiting();
     await store.fail(':k', loader.token, { ...failure, backoffMs: 0 });
-    expect((await news(waiter)).verb).toBe('error');
+    expect((await pushedTo(waiter)).verb).toBe('error');
     await granted();
   });
 
@@ -215,7 +216,7 @@ describe('fail', () => {
     const waiter = await waiting();
     expect(await store.fail(':k', token, failure)).toBe(false);
     expect(await fill('k', successor.token, '1', 1_000)).toBe(true);
-    expect((await news(waiter)).verb).toBe('value');
+    expect((await pushedTo(waiter)).verb).toBe('value');
   });
 
   it('is over once the key is set or deleted', async () => {
@@ -250,7 +251,7 @@ describe('renew and release', () => {
     const waiter = await waiting();
     expect(await store.release(':k', waiter.token)).toBe(false);
     expect(await store.release(':k', loader.token)).toBe(true);
-    expect(await news(waiter)).toEqual({ verb: 'again' });
+    expect(await pushedTo(waiter)).toEqual({ verb: 'again' });
     expect(await store.release(':k', loader.token)).toBe(false);
     await granted();
   });
@@ -281,7 +282,7 @@ describe('a place in the queue of a source', () => {
     for (const token of [ghost, next.token]) await ask(token, token, limited);
     await admin.del('{cache}~slots:db');
     await store.leaveSlot('db', ghost, 1);
-    expect(await news(next)).toEqual({ verb: 'again' });
+    expect(await pushedTo(next)).toEqual({ verb: 'again' });
   });
 });
 
@@ -290,15 +291,15 @@ describe('set and delete', () => {
     let loader = await granted();
     let waiter = await waiting();
     await set('k', '"set"', 5_000);
-    await voided(loader);
-    expect(await news(waiter)).toEqual({ verb: 'value', text: '"set"' });
+    await invalidated(loader);
+    expect(await pushedTo(waiter)).toEqual({ verb: 'value', text: '"set"' });
     expect(await admin.pttl('{cache}:k')).toBeGreaterThan(4_000);
     expect(await store.delete(':k')).toBe(true);
     loader = await granted();
     waiter = await waiting();
     expect(await store.delete(':k')).toBe(false);
-    await voided(loader);
-    expect(await news(waiter)).toEqual({ verb: 'again' });
+    await invalidated(loader);
+    expect(await pushedTo(waiter)).toEqual({ verb: 'again' });
     expect(await keysLeft(admin)).toEqual([]);
   });
 });

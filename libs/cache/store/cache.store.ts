@@ -74,7 +74,7 @@ const TAGS_AT_ONCE = 1_000;
 export class CacheStore {
   readonly timing: StoreTiming;
   /** The channel on which every process hears what was invalidated. */
-  readonly news: string;
+  readonly invalidationChannel: string;
   readonly serverClock: ServerClock;
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
@@ -88,18 +88,24 @@ export class CacheStore {
     this.#connection = connection;
     this.#keys = keys;
     this.timing = timing;
-    this.news = connection.channel('cache');
+    this.invalidationChannel = connection.channel('cache');
     this.serverClock = new ServerClock(clock);
     this.#breaker = new CircuitBreaker(clock);
     this.#leaseReleases = new LeaseReleases(connection, keys, timing.readTimeoutMs);
-    this.#gets = new GetBatcher(keys, this.serverClock, (looked) => this.#mget(looked));
+    this.#gets = new GetBatcher({
+      connection,
+      keys,
+      breaker: this.#breaker,
+      serverClock: this.serverClock,
+      deadlineMs: timing.readTimeoutMs,
+    });
     connection.commands.onUp(() => {
       this.#breaker.close();
       this.serverClock.reset();
     });
   }
 
-  /** Where the news for this process arrives. */
+  /** Where messages for this process arrive. */
   get inbox(): Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveEvery' | 'proven'> {
     return this.#connection.inbox;
   }
@@ -118,10 +124,9 @@ export class CacheStore {
     return `${this.#nonce}.${(this.#requests++).toString(36)}`;
   }
 
-  /** A look at a value that was there a moment ago, shared with who else looks in this turn. */
-  tryGet(entry: string, hot: SeenEntry): Promise<FoundValue> {
-    this.#breaker.admit();
-    return this.#gets.get(entry, hot);
+  /** Reads a value that was there a moment ago, in one command with the other reads of this turn. */
+  tryGet(entry: string, seen: SeenEntry): Promise<FoundValue> {
+    return this.#gets.tryGet(entry, seen);
   }
 
   /** What is granted by an answer that comes too late, or never, is given back. */
@@ -151,7 +156,7 @@ export class CacheStore {
             staleMs,
             waitForRefresh: Number(question.waitForRefresh),
             earlyRefreshDraw,
-            late: Number(question.hasResultTags),
+            hasResultTags: Number(question.hasResultTags),
             limit,
             retryForSlot: Number(question.retryForSlot),
           },
@@ -247,7 +252,7 @@ export class CacheStore {
     const serverMs = await setScript.run(this.#connection.commands, {
       keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), sequence, epoch },
       args: {
-        channel: this.news,
+        channel: this.invalidationChannel,
         entry,
         token,
         text: pack(text, this.timing.packFrom),
@@ -264,7 +269,7 @@ export class CacheStore {
     const { tagPrefix, epoch, sequence } = this.#keys;
     return deleteScript.run(this.#connection.commands, {
       keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), sequence, epoch },
-      args: { channel: this.news, entry, tagPrefix },
+      args: { channel: this.invalidationChannel, entry, tagPrefix },
     });
   }
 
@@ -273,7 +278,7 @@ export class CacheStore {
     const calls = [];
     for (let at = 0; at < tags.length; at += TAGS_AT_ONCE) {
       const rest = tags.slice(at, at + TAGS_AT_ONCE);
-      const call = { keys: { recent, sequence }, args: { channel: this.news, tagPrefix }, rest };
+      const call = { keys: { recent, sequence }, args: { channel: this.invalidationChannel, tagPrefix }, rest };
       calls.push(invalidateTagsScript.run(this.#connection.commands, call));
     }
     await Promise.all(calls);
@@ -281,7 +286,7 @@ export class CacheStore {
 
   clear(): Promise<void> {
     const { epoch, sequence } = this.#keys;
-    const call = { keys: { epoch, sequence }, args: { channel: this.news } };
+    const call = { keys: { epoch, sequence }, args: { channel: this.invalidationChannel } };
     return clearScript.run(this.#connection.commands, call);
   }
 
@@ -289,16 +294,5 @@ export class CacheStore {
   async discard(entry: string): Promise<void> {
     const { readTimeoutMs } = this.timing;
     await this.#connection.commands.send('del', [this.#keys.value(entry)], { deadlineMs: readTimeoutMs });
-  }
-
-  #mget(keys: readonly string[]): Promise<(string | null)[]> {
-    return this.#breaker.watch(
-      this.#connection.commands.send('mget', keys, {
-        deadlineMs: this.timing.readTimeoutMs,
-        late: () => {
-          this.#breaker.close();
-        },
-      }),
-    );
   }
 }

@@ -1,57 +1,71 @@
+import type { RedisConnection, SendOptions } from '../../redis/index.js';
 import type { CacheKeys } from './cache.keys.js';
+import type { CircuitBreaker } from './circuit-breaker.js';
 import type { SeenEntry } from './recently-seen.js';
 import type { ServerClock } from './server-clock.js';
 import { parseStored, type StoredValue } from './stored-value.js';
 
-/** A value as one look at Redis found it. */
+/** A value as one `MGET` found it. */
 export interface FoundValue {
   readonly value: StoredValue | undefined;
-  /** For how long it is fresh, at least, by the server's clock; not above 0 if it is not, or not of the epochs of now. */
+  /** For how long it is fresh, at least, by the server's clock; not above 0 if it is not, or not of the current epochs. */
   readonly leftMs: number;
 }
 
-/**
- * With so many keys a command is full: the server does nothing else while it answers one, and works on the next while what it
- * answered is being read.
- */
+/** So many keys fill a command: the server does nothing else while it answers one, and this process reads one reply while it works on the next. */
 const KEYS_AT_ONCE = 64;
 
-/** Or with so many characters, by what the values were last: the first of a reply is read when the last has arrived. */
+/** Or so many characters, by what the values were last: the first value of a reply can be read only when the last has arrived. */
 const CHARS_AT_ONCE = 64 * 1024;
 
-/** Sends `MGET`. */
-type Read = (keys: readonly string[]) => Promise<(string | null)[]>;
+export interface GetBatcherOptions {
+  readonly connection: RedisConnection;
+  readonly keys: CacheKeys;
+  readonly breaker: CircuitBreaker;
+  readonly serverClock: ServerClock;
+  /** How long a reader waits for the reply. */
+  readonly deadlineMs: number;
+}
 
 /**
- * Looks at values whose tags are known from before: without a script, and without a promise to anybody. What they call fresh is;
- * about anything else, ask.
+ * Reads values whose tags are known from before, with `MGET` instead of a script. A value that it calls fresh is fresh. Anything else
+ * decides nothing: the caller then asks with the ask script.
  *
- * All that are asked for in one turn of the event loop are one command, a handful if they are many. Each is taken at
- * one instant after its call, value and epochs together, which is all that a look of its own would be.
+ * All reads of one turn of the event loop are one command, or a few if they are many. Value and epochs of each read are taken at
+ * one instant after its call, as a command of its own would take them.
  */
 export class GetBatcher {
+  readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
+  readonly #breaker: CircuitBreaker;
   readonly #serverClock: ServerClock;
-  readonly #read: Read;
+  readonly #sendOptions: SendOptions;
   #open: GetBatch | undefined;
 
-  constructor(keys: CacheKeys, serverClock: ServerClock, read: Read) {
+  constructor({ connection, keys, breaker, serverClock, deadlineMs }: GetBatcherOptions) {
+    this.#connection = connection;
     this.#keys = keys;
+    this.#breaker = breaker;
     this.#serverClock = serverClock;
-    this.#read = read;
+    const late = (): void => {
+      breaker.close();
+    };
+    this.#sendOptions = { deadlineMs, late };
   }
 
-  get(entry: string, hot: SeenEntry): Promise<FoundValue> {
+  /** @throws RedisUnavailableError when the circuit is open */
+  tryGet(entry: string, seen: SeenEntry): Promise<FoundValue> {
+    this.#breaker.admit();
     return new Promise((resolve, reject) => {
       const batch = (this.#open ??= this.#begin());
-      batch.add(this.#keys.value(entry), hot, { resolve, reject });
+      batch.add(this.#keys.value(entry), seen, { resolve, reject });
       if (batch.full) this.#send(batch);
     });
   }
 
   #begin(): GetBatch {
     const batch = new GetBatch(this.#keys);
-    // Once the promise jobs of this turn are done: whoever asks in it asks in this command.
+    // Runs once the promise jobs of this turn are done, so that all reads of the turn are in this command.
     process.nextTick(() => {
       if (this.#open === batch) this.#send(batch);
     });
@@ -60,7 +74,8 @@ export class GetBatcher {
 
   #send(batch: GetBatch): void {
     this.#open = undefined;
-    this.#read(batch.keys).then(
+    const sent = this.#connection.commands.send<(string | null)[]>('mget', batch.keys, this.#sendOptions);
+    this.#breaker.watch(sent).then(
       (replies) => {
         batch.answer(replies, this.#serverClock.latestMs());
       },
@@ -72,11 +87,11 @@ export class GetBatcher {
 }
 
 interface Caller {
-  readonly resolve: (tryGet: FoundValue) => void;
+  readonly resolve: (found: FoundValue) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Who asks, and at which place of the command what concerns them is. */
+/** A caller, and the places of its value and its tags' epochs in the command. */
 interface PendingGet extends Caller {
   readonly at: number;
   readonly tags: readonly string[];
@@ -85,9 +100,9 @@ interface PendingGet extends Caller {
 
 const NOWHERE: readonly number[] = [];
 
-/** Looks that are one command. */
+/** The reads of one command. */
 class GetBatch {
-  /** The epoch of everything, and what the looks need besides, each tag once. */
+  /** The epoch of everything, then the values and the tags' epochs, each tag once. */
   readonly keys: string[];
   readonly #tagPrefix: string;
   readonly #gets: PendingGet[] = [];
@@ -111,7 +126,7 @@ class GetBatch {
   }
 
   answer(replies: readonly (string | null)[], latestMs: number): void {
-    for (const look of this.#gets) look.resolve(seen(look, replies, latestMs));
+    for (const get of this.#gets) get.resolve(foundFor(get, replies, latestMs));
   }
 
   fail(error: unknown): void {
@@ -126,7 +141,7 @@ class GetBatch {
   }
 }
 
-function seen({ at, tags, tagsAt }: PendingGet, replies: readonly (string | null)[], latestMs: number): FoundValue {
+function foundFor({ at, tags, tagsAt }: PendingGet, replies: readonly (string | null)[], latestMs: number): FoundValue {
   const value = parseStored(replies[at] ?? '');
   if (value === undefined) return { value, leftMs: -Infinity };
   const current =

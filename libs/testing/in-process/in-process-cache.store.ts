@@ -35,7 +35,7 @@ interface Source {
  */
 export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   readonly timing = { leaseMs: 3_000, readTimeoutMs: 250, packFrom: Infinity };
-  readonly news = 'news';
+  readonly invalidationChannel = 'invalidated';
   readonly inbox = {
     on: (kind: string, handler: InboxHandler): void => {
       if (kind === 'cache:news') this.#deliver = handler;

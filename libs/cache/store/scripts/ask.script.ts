@@ -27,7 +27,7 @@ export type Answer = { readonly serverMs: number } & (
  * KEYS   value, lease, epoch, recent, slots, queue
  * ARGV   token (of this request alone), inbox (of this process), leaseMs, tagPrefix, keepMs (that the value may live),
  *        staleMs (past its time that the caller accepts), waitForRefresh (1: waits for a refresh that runs, rather than take a stale value
- *        at once), earlyRefreshDraw (of the early refresh), late (1: the result names further tags), limit (of loads at the source; 0: none),
+ *        at once), earlyRefreshDraw (of the early refresh), hasResultTags (1: the result names further tags), limit (of loads at the source; 0: none),
  *        retryForSlot (1: was queued for a slot before), …tags
  * Reply  { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing } | { 'load', server ms } | { 'wait', server ms, ms left }
  *        | { 'full', server ms } | { 'error', server ms, JSON, ms left }
@@ -53,7 +53,7 @@ export const askScript = defineScript({
     staleMs: 'number',
     waitForRefresh: 'number',
     earlyRefreshDraw: 'number',
-    late: 'number',
+    hasResultTags: 'number',
     limit: 'number',
     retryForSlot: 'number',
   },
@@ -122,7 +122,7 @@ end
 local tags = ''
 for i = rest + 1, #ARGV do tags = tags .. ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
 redis.call('HSET', lease, 'token', token, 'owner', inbox, 'epoch', mint(epoch), 'tags', tags)
-if late == 1 then
+if hasResultTags == 1 then
   local guard = redis.call('ZRANGE', recent, 0, 0)[1]
   if not guard then
     guard = '#' .. token .. '.' .. string.format('%.0f', nowUs)

@@ -1,0 +1,184 @@
+import { noted, type CacheLoaderError } from '../cache.errors.js';
+import type { Answer } from '../store/scripts/ask.script.js';
+import { textOf } from '../store/stored-value.js';
+import { askFor, decodedOutcome, foundOutcome, type FoundOutcome } from './ask.js';
+import type { ReadContext, ReadRequest } from './read-context.js';
+import type { PushedOutcome, WaitTicket } from './wait-ticket.js';
+
+/** What a reader does next, by what Redis answered. */
+export type Step =
+  /** `then`: the reader also has the lease to refresh the value, or is registered for the outcome of a refresh that runs. */
+  | {
+      readonly kind: 'found';
+      readonly found: FoundOutcome;
+      readonly stale: boolean;
+      readonly then: 'load' | 'wait' | undefined;
+    }
+  /** The reader has the lease. */
+  | { readonly kind: 'load' }
+  /** The reader is registered for the outcome of another load. */
+  | { readonly kind: 'wait'; readonly remainingMs: number }
+  | { readonly kind: 'failed'; readonly error: CacheLoaderError }
+  | Unavailable;
+
+/** Redis did not answer, or refused; or this process is closing, and does not ask. */
+interface Unavailable {
+  readonly kind: 'unavailable';
+  readonly error: unknown;
+}
+
+const LOAD: Step = { kind: 'load' };
+
+/** What one read asks Redis, by a loader or by hand: again and again, until the answer is one to act on. */
+export class Inquiry {
+  readonly #context: ReadContext;
+  readonly #request: ReadRequest;
+  readonly #earlyRefreshDraw: number;
+  #ticket: WaitTicket | undefined;
+  #askedAtMs: number;
+  #queued = false;
+  /** A lease was granted that had passed when the answer was read: this process was held up. */
+  #cameTooLate = false;
+
+  constructor(context: ReadContext, request: ReadRequest, earlyRefreshDraw: number) {
+    this.#context = context;
+    this.#request = request;
+    this.#earlyRefreshDraw = earlyRefreshDraw;
+    this.#askedAtMs = context.clock.monoMs();
+  }
+
+  /** When it last asked. */
+  get askedAtMs(): number {
+    return this.#askedAtMs;
+  }
+
+  /** It waits for a slot, and will ask again: it asks later than now. */
+  get queued(): boolean {
+    return this.#queued;
+  }
+
+  /** Of the last question: what it was granted, or waits for. */
+  get ticket(): WaitTicket {
+    return this.#ticket as WaitTicket;
+  }
+
+  async next(): Promise<Step> {
+    for (;;) {
+      this.end();
+      const { store, pushRouter } = this.#context;
+      this.#ticket = pushRouter.expect(store.newToken());
+      let answer = await this.#ask(false);
+      while (answer.kind === 'full') {
+        await this.#awaitSlot(this.#ticket);
+        answer = await this.#ask(true);
+      }
+      const step = answer.kind === 'unavailable' ? answer : this.#stepOf(answer, this.#ticket);
+      if (step) return step;
+      // What cannot be read is a miss. Where it cannot be removed, asking again would find it again.
+      const failed = 'value' in answer && !answer.then ? await this.#discard() : undefined;
+      if (failed) return failed;
+    }
+  }
+
+  /** Nothing is expected for the last question any more, unless a load that it was granted runs. */
+  end(): void {
+    if (this.#ticket?.loading === false) this.#context.pushRouter.done(this.#ticket);
+  }
+
+  /** Gives back the lease, and the slot, that the last question was granted. Not awaited: the store repeats what Redis does not confirm. */
+  giveUp(): void {
+    const { store } = this.#context;
+    const { entry, options } = this.#request;
+    const { token } = this.ticket;
+    store.release(entry, token).catch(() => {});
+    const { source, maxConcurrentLoads: limit } = options;
+    if (limit > 0) store.leaveSlot(source, token, limit).catch(() => {});
+  }
+
+  /** What was pushed to the ticket; `undefined`: ask again. Throws the error of the load that it waited for. */
+  read(pushed: PushedOutcome): FoundOutcome | undefined {
+    if (pushed.verb === 'error') throw noted(this.#request.key, pushed.failure);
+    if (pushed.verb === 'again') return undefined;
+    // Nothing of the header is needed.
+    const text = textOf(pushed.text);
+    return text === undefined ? undefined : decodedOutcome(this.#request, text);
+  }
+
+  /** The outcome of the refresh that the ticket is registered for, or after `softTimeoutMs` the stale value. */
+  async refreshed(stale: FoundOutcome): Promise<FoundOutcome> {
+    const pushed = await this.ticket.outcome(this.#request.options.softTimeoutMs);
+    return (pushed.verb === 'value' ? this.read(pushed) : undefined) ?? stale;
+  }
+
+  async #ask(retryForSlot: boolean): Promise<Answer | Unavailable> {
+    const { closed, clock } = this.#context;
+    this.#askedAtMs = clock.monoMs();
+    if (closed) return { kind: 'unavailable', error: undefined };
+    try {
+      return await askFor(this.#context, this.#request, {
+        token: this.ticket.token,
+        earlyRefreshDraw: this.#earlyRefreshDraw,
+        retryForSlot,
+      });
+    } catch (error) {
+      return { kind: 'unavailable', error };
+    }
+  }
+
+  /** Resolves when there may be a slot at the source. */
+  async #awaitSlot(ticket: WaitTicket): Promise<void> {
+    const { store, random } = this.#context;
+    this.#queued = true;
+    this.#request.onWait?.();
+    // The timer is for a lost message, and for a process that died after it was told.
+    await ticket.outcome(store.timing.leaseMs * (1 + random()));
+    this.#queued = false;
+    ticket.renew();
+  }
+
+  /** `undefined`: ask again. */
+  #stepOf(answer: Exclude<Answer, { kind: 'full' }>, ticket: WaitTicket): Step | undefined {
+    const { key, meter, onWait } = this.#request;
+    switch (answer.kind) {
+      case 'error':
+        return { kind: 'failed', error: noted(key, answer.failure, answer.remainingMs) };
+      case 'wait':
+        meter.miss(key);
+        onWait?.();
+        return answer;
+      case 'load':
+        meter.miss(key);
+        return this.#usable(ticket) ? LOAD : undefined;
+      default: {
+        const found = foundOutcome(this.#context, this.#request, answer.value);
+        if (found) meter.hit(key, answer.kind === 'hit' ? 'redis' : 'stale');
+        const then = answer.then === 'load' && !this.#usable(ticket) ? undefined : answer.then;
+        if (!found) return then === 'load' ? LOAD : undefined;
+        return { kind: 'found', found, stale: answer.kind === 'stale', then };
+      }
+    }
+  }
+
+  /**
+   * False: the lease was lost before the grant was read, or has probably expired, and is given back. Nothing has been loaded yet, so
+   * nothing is lost by a new one.
+   */
+  #usable(ticket: WaitTicket): boolean {
+    const { store, clock } = this.#context;
+    // One more question at most: where no answer comes within a lease, no lease can be kept either.
+    const tooLate = clock.monoMs() - this.#askedAtMs >= store.timing.leaseMs && !this.#cameTooLate;
+    if (!ticket.invalidated && !tooLate) return true;
+    this.#cameTooLate = true;
+    this.giveUp();
+    return false;
+  }
+
+  async #discard(): Promise<Unavailable | undefined> {
+    try {
+      await this.#context.store.discard(this.#request.entry);
+      return undefined;
+    } catch (error) {
+      return { kind: 'unavailable', error };
+    }
+  }
+}
