@@ -11,7 +11,7 @@ export interface DelayOptions {
 /**
  * Thrown by a handler: this run failed, try again after `delayMs` instead of after the handler's `backoff`.
  *
- * Burns an attempt: after `maxAttempts` of them the task is a dead letter. Without `delayMs`: as `backoff` says.
+ * Uses an attempt: after `maxAttempts` of them the task is a dead letter. Without `delayMs`: as `backoff` says.
  *
  * @example
  * if (response.status === 429) throw new RetryTask({ delayMs: retryAfterMs });
@@ -26,7 +26,7 @@ export class RetryTask extends SluiceError {
 }
 
 /**
- * Thrown by a handler: not now, come again after `delayMs`. No failure: burns no attempt, however often.
+ * Thrown by a handler: not now, come again after `delayMs`. No failure: it uses no attempt, however often.
  *
  * @example
  * if (!(await shop.isOpen())) throw new SnoozeTask({ delayMs: 60_000 });
@@ -35,12 +35,12 @@ export class SnoozeTask extends SluiceError {
   readonly delayMs: number;
 
   constructor({ delayMs, cause }: DelayOptions) {
-    super('SLUICE_TASK_SNOOZE', 'the handler puts the task off', { cause });
+    super('SLUICE_TASK_SNOOZE', 'the handler snoozes the task', { cause });
     this.delayMs = checkDelay(delayMs);
   }
 }
 
-/** Thrown by a handler: the task is no longer wanted. It is acknowledged as if it had succeeded, and leaves no dead letter. */
+/** Thrown by a handler: the task is not needed any more. It is acknowledged as if it had succeeded, without a dead letter. */
 export class DropTask extends SluiceError {
   constructor(reason = 'the handler drops the task', options?: { cause?: unknown }) {
     super('SLUICE_TASK_DROP', reason, options);
@@ -48,7 +48,7 @@ export class DropTask extends SluiceError {
 }
 
 /**
- * Thrown by a handler: the task cannot ever succeed. It becomes a dead letter with this reason at once, whatever attempts
+ * Thrown by a handler: the task can never succeed. It becomes a dead letter with this reason at once, whatever attempts
  * are left. `task.deadLetter(reason)` throws it for you.
  */
 export class DeadLetterTask extends SluiceError {

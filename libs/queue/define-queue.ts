@@ -22,13 +22,13 @@ export interface QueueDefinition<Input, Output = Input> {
 export type QueueRef<Input> = QueueDefinition<Input, unknown> | string;
 
 /**
- * Names a queue once, with the type of its payloads, for those who publish and those who handle.
+ * Names a queue once, with the type of its payloads, for publishers and handlers.
  *
  * The name is that of its Redis stream (behind the namespace). Any non-empty name will do; braces only as one hash tag.
  *
  * With a `schema` (zod, valibot, arktype: any Standard Schema, also an asynchronous one) payloads are checked when they
- * are published, which rejects with `SLUICE_QUEUE_INVALID_PAYLOAD`, and again before they are handled, for there may be
- * other producers: one that fails there becomes a dead letter, `bad-payload`, and its handler does not run. What was
+ * are published, which rejects with `SLUICE_QUEUE_INVALID_PAYLOAD`, and again before they are handled, because
+ * there may be other producers. A payload that fails there becomes a dead letter, `bad-payload`, and its handler does not run. What was
  * given to `publish` is what travels, as JSON; the handler gets what the schema makes of it.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
@@ -61,7 +61,7 @@ export function queueSchema(queue: unknown): StandardSchema | undefined {
     : undefined;
 }
 
-/** The name behind a reference; whatever it is, it is checked where it becomes a key. */
+/** The name behind a reference. It is checked where it becomes a key. */
 export function queueName(queue: unknown): unknown {
   return typeof queue === 'object' && queue !== null && 'name' in queue ? queue.name : queue;
 }

@@ -69,7 +69,7 @@ export class PayloadTooLargeError extends SluiceError {
   }
 }
 
-/** Why `task.signal` aborted a run, and what it failed with if it went on regardless: `timeoutMs` were over. */
+/** The reason with which `task.signal` aborted a run after `timeoutMs`, and the error of a run that went on regardless. */
 export class TaskTimeoutError extends SluiceError {
   constructor(
     readonly taskId: string,
@@ -79,7 +79,7 @@ export class TaskTimeoutError extends SluiceError {
   }
 }
 
-/** A payload that would not come back as it was put. `path` names the part: `payload.items[3].price`. */
+/** A payload that JSON would change. `path` names the part: `payload.items[3].price`. */
 export class UnserializablePayloadError extends SluiceError {
   constructor(
     readonly path: string,

@@ -2,10 +2,11 @@ import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnM
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
 import { HandlerCalls } from './handlers/handler-calls.js';
-import { HandlerRegistry, QUEUE_OPTIONS } from './handlers/handler.registry.js';
+import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QueueConsumers } from './worker/queue.consumers.js';
 import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
-import { QUEUE_SERVICE, QueueService } from './queue.service.js';
+import { QueueService } from './queue.service.js';
+import { QUEUE_OPTIONS, QUEUE_SERVICE } from './queue.tokens.js';
 import { TaskHandlerExplorer } from './decorators/task-handler.explorer.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceQueueModuleOptions>({

@@ -23,9 +23,9 @@ export interface HandlerOptions {
   /** Runs until a failing task becomes a dead letter. 1: no retry. Default 3. */
   maxAttempts?: number;
   /**
-   * How often one attempt is handed out until the task becomes a dead letter: each time, the process that had it died.
-   * From the third time on, it is run by a process that runs no other such task, so that neighbours are not blamed.
-   * Below 3 they may be. Does not count runs that failed. Default 5.
+   * How often one attempt is delivered until the task becomes a dead letter: each time, the process that had it died. From
+   * the third delivery on, it is run by a process that runs no other such task, so that its neighbours collect no
+   * deliveries for its crashes. Below 3 they may. Runs that failed do not count. Default 5.
    */
   maxDeliveries?: number;
   /** How long a task rests after a run that failed. Default: exponential with full jitter, from up to 1 s to up to 60 s. */
@@ -38,8 +38,8 @@ export interface HandlerOptions {
    */
   timeoutMs?: number;
   /**
-   * How long an attempt is put off, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`) or
-   * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which burns no attempt. Then: a dead letter. Default 24 hours.
+   * How long an attempt is deferred, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`) or
+   * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which uses no attempt. After that the task becomes a dead letter. Default 24 hours.
    */
   maxDeferMs?: number;
   /**
@@ -66,7 +66,7 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
   /** Per queue, by name; beats what the decorator says. A queue that nothing here handles is warned of at boot. */
   handlers?: Readonly<Record<string, HandlerOptions>>;
   /**
-   * How long a process counts as alive without a sign of life, in milliseconds. A killed process' tasks run elsewhere
+   * How long a process counts as alive after its last renewal, in milliseconds. A killed process' tasks run elsewhere
    * at most this plus two seconds later; an event loop blocked longer may see its tasks run twice. The same in all
    * processes. Default 5 000, at least 100.
    */
@@ -75,7 +75,7 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
   propagation?: Propagation;
   /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
   maxPayloadBytes?: number;
-  /** How long a stop waits for running tasks until they are aborted and handed back, in milliseconds. Default 20 000. */
+  /** How long a stop waits for running tasks, in milliseconds. Then they are aborted and returned. Default 20 000. */
   drainMs?: number;
 }
 

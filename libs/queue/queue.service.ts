@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
-import { QUEUE_OPTIONS } from './handlers/handler.registry.js';
+import { QUEUE_OPTIONS } from './queue.tokens.js';
 import { DeadLetters } from './admin/dead-letters.js';
 import { encodePayload } from './task/payload.js';
 import { checkPublishOptions, type PublishOptions } from './publish/publish.options.js';
@@ -15,9 +15,6 @@ import { checked } from './task/standard-schema.js';
 import type { TaskInfo } from './admin/task-info.js';
 import { TaskSearch } from './admin/task-search.js';
 import type { QueueWorker } from './admin/worker-info.js';
-
-/** Nest provider token of {@link QueueService}. */
-export const QUEUE_SERVICE = 'sluice:queue-service';
 
 /**
  * Puts tasks into queues.
@@ -160,7 +157,7 @@ export class QueueService {
    * Stops all work on a queue, in every process, until `resume`, also through restarts. Publishing goes on.
    *
    * Resolved means: it is written down. Processes are told at once, and find out by themselves within a third of a lease
-   * if that does not reach them. What runs, finishes; what a worker has at hand and did not start is handed back, and
+   * if that does not reach them. What runs, finishes; what a worker has at hand and did not start is returned, and
    * counts as waiting. Resolves with whether that changed anything.
    */
   async pause(queue: QueueRef<unknown>): Promise<boolean> {

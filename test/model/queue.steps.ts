@@ -1,7 +1,7 @@
 import { CONSUMER_PREFIX, RELEASED, type QueueKeys } from '../../libs/queue/store/queue.keys.js';
 import { ackScript } from '../../libs/queue/store/scripts/ack.script.js';
 import { delayScript } from '../../libs/queue/store/scripts/delay.script.js';
-import { handBackScript } from '../../libs/queue/store/scripts/hand-back.script.js';
+import { returnTasksScript } from '../../libs/queue/store/scripts/return-tasks.script.js';
 import { janitorScript } from '../../libs/queue/store/scripts/janitor.script.js';
 import { leaveScript } from '../../libs/queue/store/scripts/leave.script.js';
 import { promoteScript } from '../../libs/queue/store/scripts/promote.script.js';
@@ -159,14 +159,14 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
 }
 
 /** Gives everything of one consumer back; `leaves` as a process that stops. */
-async function handBack(world: World, pick: Pick, leaves: boolean): Promise<Rule> {
+async function returnTasks(world: World, pick: Pick, leaves: boolean): Promise<Rule> {
   const consumer = one(CONSUMERS, pick) ?? '';
   const given = [...world.groups];
   for (const group of given) {
     for (const { stream, alive } of [world.keys, world.retryKeysOf(group)]) {
       if (!(await open(world, stream, group))) continue;
       const args = { group, consumer, released: RELEASED, inboxes: ':~inbox:0:', surplus: 0 };
-      await handBackScript.run(world.link, { keys: { stream, alive }, args });
+      await returnTasksScript.run(world.link, { keys: { stream, alive }, args });
       if (leaves) await leaveScript.run(world.link, { keys: { stream, alive }, args: { group, consumer } });
     }
   }
@@ -298,8 +298,8 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   crash: { weight: 2, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', false) },
   start: { weight: 3, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', true) },
   reap: { weight: 4, run: reap },
-  handBack: { weight: 1, run: (world, pick) => handBack(world, pick, false) },
-  leave: { weight: 1, run: (world, pick) => handBack(world, pick, true) },
+  returnTasks: { weight: 1, run: (world, pick) => returnTasks(world, pick, false) },
+  leave: { weight: 1, run: (world, pick) => returnTasks(world, pick, true) },
   reconcile: { weight: 1, run: reconcile },
   clean: { weight: 1, run: clean },
 };

@@ -5,7 +5,7 @@ const fragments = { file: 'libs/queue/store/scripts/fragments.ts', specs: ['libs
 const reap = { file: 'libs/queue/store/scripts/reap.script.ts', specs: ['libs/queue/store/scripts/reap'] };
 const reconcile = { file: 'libs/queue/store/scripts/reconcile.script.ts', specs: scripts };
 const janitor = { file: 'libs/queue/store/scripts/janitor.script.ts', specs: ['libs/queue/store/scripts/janitor'] };
-const handBack = { file: 'libs/queue/store/scripts/hand-back.script.ts', specs: scripts };
+const returnTasks = { file: 'libs/queue/store/scripts/return-tasks.script.ts', specs: scripts };
 const lease = { file: 'libs/queue/worker/worker-lease.ts', specs: ['libs/queue/worker/worker-lease'] };
 const worker = { file: 'libs/queue/worker/worker.ts' };
 const byHand = ['libs/queue/worker/worker.spec'];
@@ -88,7 +88,7 @@ export default [
   },
   {
     ...reap,
-    name: 'what was handed back waits for a proof',
+    name: 'what was returned waits for a proof',
     find: 'if name == released then return true end',
     replace: '',
   },
@@ -101,12 +101,12 @@ export default [
   },
   { ...reap, name: 'poison is delivered for ever', find: 'count >= maxDeliveries', replace: 'false' },
   {
-    ...handBack,
-    name: 'tasks of others are handed back',
+    ...returnTasks,
+    name: 'tasks of others are returned',
     find: 'if pending and pending[2] == consumer',
     replace: 'if pending',
   },
-  { ...handBack, name: 'what never started counts as delivered', find: 'pending[4] - 1', replace: 'pending[4]' },
+  { ...returnTasks, name: 'what never started counts as delivered', find: 'pending[4] - 1', replace: 'pending[4]' },
   {
     ...lease,
     name: 'a lost reply leaves the lease unbroken',
@@ -242,7 +242,7 @@ export default [
   },
   {
     file: 'libs/queue/store/scripts/counts.script.ts',
-    name: 'what was handed back is not counted as waiting',
+    name: 'what was returned is not counted as waiting',
     find: 'waiting = waiting + handedBack',
     replace: '',
     specs: operations,
@@ -383,7 +383,7 @@ export default [
     find: 'wallMs - deferredMs >= options.maxDeferMs',
     replace: 'false',
   },
-  { ...verdict, name: 'a busy lock costs an attempt', find: 'return putOff(run, context);', replace: '{}' },
+  { ...verdict, name: 'a busy lock costs an attempt', find: 'return defer(run, context);', replace: '{}' },
   {
     ...verdict,
     name: 'the attempts of a publish are ignored',
@@ -397,7 +397,7 @@ export default [
     replace: 'return this.#rate;',
   },
   {
-    ...handBack,
+    ...returnTasks,
     name: 'a busy queue is handed around',
     find: 'if surplus == 1 and waits() then return returned end',
     replace: '',
@@ -411,8 +411,8 @@ export default [
   },
   {
     ...worker,
-    name: 'nobody is told what was handed back',
-    file: 'libs/queue/store/scripts/hand-back.script.ts',
+    name: 'nobody is told what was returned',
+    file: 'libs/queue/store/scripts/return-tasks.script.ts',
     specs: drain,
     find: "if #returned > 0 then tell('queue:released', stream) end",
     replace: '',
@@ -508,7 +508,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'what several groups are done with waits for a lease',
-    find: 'auditing || (sweeping && this.#needsCleaning.has(worker))',
+    find: 'reconciling || (sweeping && this.#needsCleaning.has(worker))',
     replace: 'false',
     specs: ['libs/queue/worker/groups'],
   },

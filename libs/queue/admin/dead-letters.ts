@@ -21,9 +21,9 @@ export interface RedriveOptions<T = unknown> {
   filter?: DeadLetterFilter<T>;
   /** How many per second at most. Default: as fast as Redis takes them. */
   perSecond?: number;
-  /** The consumer group that gets them. Default: for each the one that gave it up. */
+  /** The consumer group that gets them. Default: for each the group that it belongs to. */
   toGroup?: string;
-  /** Ends it between two chunks. */
+  /** Stops between two chunks. */
   signal?: AbortSignal;
 }
 
@@ -34,9 +34,9 @@ interface Readied<T> {
   readonly bytes: number;
 }
 
-/** Letters that are read at a time, at most. */
+/** Dead letters in one read, at most. */
 const PAGE = 200;
-/** Letters that go back in one script, at most; fewer if they are large. */
+/** Dead letters that one script brings back, at most; fewer if they are large. */
 const CHUNK = 100;
 
 /** The dead letters of one queue: what failed for the last time, could not be read, or killed its workers. */
@@ -75,9 +75,9 @@ export class DeadLetters<T = unknown> {
    * Resolves with how many went back.
    *
    * Each goes back **exactly once**, also when two operators do it at the same time, or a process dies in the middle:
-   * what went back is no dead letter any more, and all else still is. Those that die while it goes on stay. So do those
-   * whose group does not read the queue any more, where others do: when the rest has gone back it rejects with
-   * `SLUICE_QUEUE_NO_GROUP`, which names the groups; say by `toGroup` which one shall have them.
+   * what went back is no dead letter any more, and all else still is. Tasks that become dead letters meanwhile stay.
+   * So do those whose group no longer reads the queue while other groups do: when the rest has gone back, it rejects
+   * with `SLUICE_QUEUE_NO_GROUP`, which names the groups. `toGroup` says which group shall run them.
    *
    * @throws SluiceError `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_NO_GROUP`,
    * `SLUICE_REDIS_UNAVAILABLE` (then some may have gone back; do it again)
@@ -165,7 +165,7 @@ export class DeadLetters<T = unknown> {
   }
 }
 
-/** What was there, and the id; not what was said of an attempt that is over. */
+/** The `meta` that was there, with the id, and without the deferral of the attempt that is over. */
 function readyMeta(meta: string, id: string): string {
   // JSON leaves out what is undefined.
   return JSON.stringify({ ...parseMeta(meta), id, defers: undefined, deferredMs: undefined });
@@ -176,8 +176,8 @@ function noGroup(queue: string, moved: number, unread: ReadonlyMap<string, reado
   const [readers = []] = unread.values();
   return new SluiceError(
     'SLUICE_QUEUE_NO_GROUP',
-    `dead letters for group ${quoted(unread.keys())} stay: it does not read queue '${queue}' (any more); groups that do: ` +
-      `${quoted(readers)}. Say which one shall run them, redrive({ toGroup }); ${moved} others went back`,
+    `dead letters for group ${quoted(unread.keys())} stay: it does not read queue '${queue}' (any more). Groups that do: ` +
+      `${quoted(readers)}. Name the group that shall run them: redrive({ toGroup }). ${moved} others went back`,
   );
 }
 

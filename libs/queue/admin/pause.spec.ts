@@ -15,7 +15,7 @@ const blocked = async (): Promise<number> =>
   [...((await bed.admin.client('LIST')) as string).matchAll(/ flags=b .* cmd=xreadgroup /g)].length;
 
 describe('pause', () => {
-  it('stops all processes: what runs finishes, what did not start is handed back, and resume goes on', async () => {
+  it('stops all processes: what runs finishes, what did not start is returned, and resume goes on', async () => {
     const { opened, open } = gate();
     const runs: number[] = [];
     let quick = 0;
@@ -41,7 +41,7 @@ describe('pause', () => {
 
     expect(await queue.pause('tasks')).toBe(true);
     expect(await queue.pause('tasks')).toBe(false);
-    await until(async () => (await queue.counts('tasks')).running === 2, { what: 'the rest is handed back' });
+    await until(async () => (await queue.counts('tasks')).running === 2, { what: 'the rest is returned' });
     open();
     await until(async () => (await queue.counts('tasks')).running === 0, { what: 'what ran is settled' });
     await queue.publish('tasks', 1_200);
@@ -58,7 +58,7 @@ describe('pause', () => {
     expect(quick).toBe(1_000);
   });
 
-  it('takes up what was handed back without a rest, also where it is more than there is room for', async () => {
+  it('takes up what was returned without a rest, also where it is more than there is room for', async () => {
     const tasks = 60;
     const { queue } = await bed.start({ handlers: {} });
     await queue.publishMany('tasks', [...new Array(tasks).keys()]);
@@ -171,7 +171,7 @@ describe('pause', () => {
       'JUSTID',
     );
     expect(await queue.counts('tasks')).toMatchObject({ running: 1 });
-    await until(async () => (await queue.counts('tasks')).running === 0, { what: 'it was handed back' });
+    await until(async () => (await queue.counts('tasks')).running === 0, { what: 'it was returned' });
     expect(runs).toEqual([]);
     await queue.resume('tasks');
     await bed.untilSettled();

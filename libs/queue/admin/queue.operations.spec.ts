@@ -53,7 +53,7 @@ describe('counts', () => {
     expect(await queue.counts('tasks')).toMatchObject({ waiting: 3, running: 2 });
   });
 
-  it('count what was handed back as waiting, since it was published', async () => {
+  it('count what was returned as waiting, since it was published', async () => {
     const queue = await producer();
     await newGroup();
     await bed.admin.xadd('tasks', '1000-1', 'payload', '1');

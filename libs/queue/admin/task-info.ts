@@ -4,7 +4,7 @@ import type { ListedDelayed } from '../store/scripts/list-delayed.script.js';
 import type { ListedEntry } from '../store/scripts/list-stream.script.js';
 import { fieldsOf } from '../store/stream-reply.js';
 
-/** Where a task is: in the queue, with a worker (at hand, or being run), due later, or given up. */
+/** Where a task is: in the queue, with a worker (prefetched or running), due later, or a dead letter. */
 export type TaskState = 'waiting' | 'running' | 'delayed' | 'dead';
 
 /** A task as an operator sees it. */
@@ -17,7 +17,7 @@ export interface TaskInfo<T = unknown> {
   /** The run that comes next, or is under way: 1 and one more for each that failed. Of a dead letter: the last one. */
   readonly attempt: number;
   readonly publishedAt: Date;
-  /** Of its stream, or of the dead letters' one: what redis-cli finds it by. */
+  /** The id of its entry, in the queue's stream or in that of the dead letters: redis-cli finds it by this id. */
   readonly entryId?: string;
   /** While it is delayed. */
   readonly dueAt?: Date;
@@ -27,21 +27,21 @@ export interface TaskInfo<T = unknown> {
   readonly runningMs?: number;
   /** While it is running: how often this attempt was handed to a worker. */
   readonly deliveries?: number;
-  /** Of a dead letter: why, in one word; what was thrown last; where. */
+  /** Of a dead letter: why, as one word; then the last error and its stack. */
   readonly reason?: string;
   readonly error?: string;
   readonly stack?: string;
   readonly failedAt?: Date;
 }
 
-/** A task that was given up. */
+/** A task that Sluice will not run again by itself. */
 export interface DeadLetter<T = unknown> extends TaskInfo<T> {
   readonly state: 'dead';
   readonly entryId: string;
   readonly reason: string;
   readonly error: string;
   readonly stack: string;
-  /** The consumer group that gave it up. */
+  /** The consumer group whose attempts were used up. */
   readonly group: string;
   readonly deliveries: number;
   readonly failedAt: Date;
@@ -62,7 +62,7 @@ export function delayedInfo(queue: string, { handle, dueMs, body }: ListedDelaye
   return { ...common(queue, handle, [...fields, ...others]), state: 'delayed', dueAt: new Date(dueMs) };
 }
 
-/** A task that was given up. */
+/** A dead letter. */
 export function letterInfo(queue: string, { id, fields }: ListedEntry): DeadLetter {
   const named = fieldsOf(fields);
   const info = common(queue, named['original_id'] ?? id, fields);
@@ -81,7 +81,7 @@ export function letterInfo(queue: string, { id, fields }: ListedEntry): DeadLett
   };
 }
 
-/** What a worker would read in it, and with the same eyes. */
+/** What a worker would read in the entry: parsed by the same code. */
 function common(queue: string, id: string, fields: readonly string[]): Omit<TaskInfo, 'state'> {
   const { taskId, task, retryCount } = new Delivery(queue, { id, fields, deliveries: 1 }, 0);
   const { payload, timestamp } = fieldsOf(fields);

@@ -9,7 +9,7 @@ export interface QueueWorker {
   readonly since: Date;
   /** Its consumer group; undefined until it has read for the first time. */
   readonly group: string | undefined;
-  /** Tasks that it has: being run, or at hand. */
+  /** Tasks that it has: running or prefetched. */
   readonly running: number;
   /** Its name in Redis. */
   readonly consumer: string;

@@ -25,7 +25,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
   onModuleInit(): void {
     const seen = new Set<object>();
     for (const wrapper of [...this.#discovery.getControllers(), ...this.#discovery.getProviders()]) {
-      // An alias stands for a provider that is seen under its own token.
+      // The provider behind an alias is seen under its own token.
       if (!wrapper.isAlias) this.#explore(wrapper, seen);
     }
     // A list of queues to consume that names none of them fails the boot here, and not when the app is up.
@@ -48,7 +48,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     }
   }
 
-  /** There is no object yet: each task gets its own. */
+  /** There is no object yet: one is made per task. */
   #exploreScoped(wrapper: ProviderWrapper): void {
     const { prototype, name } = wrapper.metatype as abstract new () => object;
     for (const declared of declaredHandlers(prototype as object)) {
@@ -56,7 +56,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     }
   }
 
-  /** There is no one object that could handle a task, but one for each who injects it. */
+  /** A transient provider has one object per injection, and so none that could handle tasks. */
   #refuse(wrapper: ProviderWrapper): void {
     const { prototype, name } = wrapper.metatype as abstract new () => object;
     const declared = declaredHandlers(prototype as object)[0];
@@ -64,7 +64,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     throw new SluiceError(
       'SLUICE_HANDLER_SCOPE',
       `@TaskHandler('${declared.queue}') on ${name}.${String(declared.key)}: the provider is transient: there is one ` +
-        'for each who injects it, and none for tasks. Make it a singleton, or request-scoped for one per task',
+        'object per injection, and none for tasks. Make it a singleton, or request-scoped for one object per task',
     );
   }
 }

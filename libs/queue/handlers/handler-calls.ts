@@ -21,10 +21,10 @@ const PARAMETERS = 'sluice:task-parameters';
  */
 const PAYLOAD = { '3:1': { index: 1, pipes: [] } };
 
-/** The task of the call under way: of what Nest hands through, only the payload arrives. */
+/** The task of the current call: Nest hands only the payload through. */
 const underWay = new AsyncLocalStorage<Task>();
 
-/** Makes the calls of handlers: on the one object there is, or on one per task; past Nest's enhancers, if asked to. */
+/** Makes the calls of handlers: on a singleton, or on one object per task; through Nest's enhancers, if asked to. */
 @Injectable()
 export class HandlerCalls {
   readonly #contexts: ExternalContextCreator;

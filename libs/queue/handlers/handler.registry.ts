@@ -10,9 +10,7 @@ import {
   type ResolvedQueueOptions,
 } from '../queue.options.js';
 import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
-
-/** Nest provider token of the checked options. */
-export const QUEUE_OPTIONS = 'sluice:resolved-queue-options';
+import { QUEUE_OPTIONS } from '../queue.tokens.js';
 
 /** One handler of this process, ready to be called. */
 export interface Handler {
@@ -85,8 +83,8 @@ export class HandlerRegistry {
   }
 
   /**
-   * The entries of `queue.handlers` for queues that nobody handles: a typo must not be silent. In a process that only
-   * publishes they tell which group its operations mean.
+   * A warning about entries of `queue.handlers` without a handler: a typo must not be silent. In a process that only
+   * publishes, such entries say which group its operations mean.
    */
   unmatched(): string | undefined {
     const { consumers, handlers } = this.#settings;

@@ -37,7 +37,7 @@ export interface TaskRetriedMessage {
   readonly delayMs: number;
 }
 
-/** On `sluice:queue:dead-lettered`: it was given up. */
+/** On `sluice:queue:dead-lettered`: it became a dead letter. */
 export interface TaskDeadLetteredMessage {
   readonly queue: string;
   readonly group: string;
@@ -45,7 +45,7 @@ export interface TaskDeadLetteredMessage {
   readonly reason: string;
 }
 
-/** On `sluice:queue:reaped`: this process has taken over what dead ones had, or stopping ones handed back. */
+/** On `sluice:queue:reaped`: this process has taken over tasks that dead processes had, or that stopping processes returned. */
 export interface TasksReapedMessage {
   readonly queue: string;
   readonly group: string;
@@ -54,11 +54,11 @@ export interface TasksReapedMessage {
 }
 
 /**
- * The names of what queues tell through `node:diagnostics_channel`, in the process where it happens. A message is made
- * only while somebody subscribes.
+ * The names of the `node:diagnostics_channel` channels of queues. Messages are published in the process where something
+ * happens, and are made only while somebody subscribes.
  *
- * Subscribers run at once, inside the worker's own code: keep them short. What one throws becomes an uncaught exception,
- * as Node has it for every such channel; the queue does not notice.
+ * Subscribers run at once, inside the worker's own code: keep them short. What a subscriber throws becomes an uncaught
+ * exception, as for every channel in Node; the queue does not notice.
  *
  * @example
  * import { subscribe } from 'node:diagnostics_channel';
@@ -77,7 +77,7 @@ export const QUEUE_CHANNELS = {
   reaped: 'sluice:queue:reaped',
 } as const;
 
-/** The channels themselves: who holds them spares the look-up by name. */
+/** The channels themselves, so that publishing needs no look-up by name. */
 export const channels = {
   published: channel(QUEUE_CHANNELS.published),
   started: channel(QUEUE_CHANNELS.started),

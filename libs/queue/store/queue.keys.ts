@@ -8,7 +8,7 @@ export interface QueueKeys {
   readonly delayed: string;
   /** Hash: handle → the framed entry that a delayed task will be. */
   readonly bodies: string;
-  /** Stream: tasks that were given up, with the reason. Never trimmed. */
+  /** Stream: dead letters, with the reason. */
   readonly dead: string;
   /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
   readonly alive: string;
@@ -37,18 +37,18 @@ export function retryKeys(keyspace: Keyspace, name: unknown, group: string): Que
   return { ...shared, stream: side('retry'), delayed: side('delayed'), bodies: side('bodies') };
 }
 
-/** What the names of our consumers begin with; whoever else reads in the group is let alone. */
+/** What the names of Sluice's consumers begin with. Consumers of other software in the group are left alone. */
 export const CONSUMER_PREFIX = 'sluice:';
 
-/** The consumer that owns what a stopping process handed back. It holds no lease, so anyone may take from it. */
+/** The consumer that owns what a stopping process returned. It holds no lease, so any process may take from it. */
 export const RELEASED = `${CONSUMER_PREFIX}~released`;
 
-/** The name under which one start of one process reads. What follows the prefix names its inbox: whoever lives can be told. */
+/** The name under which one start of one process reads. What follows the prefix names its inbox, so it can be told. */
 export function consumerName(processId: string): string {
   return CONSUMER_PREFIX + processId;
 }
 
-/** What the name of a consumer of ours tells; undefined of others. */
+/** What the name of a Sluice consumer tells; undefined for other names. */
 export function consumerParts(name: string): { host: string; pid: number; startedMs: number } | undefined {
   const [, host, pid, started] = /^sluice:(.+):(\d+):([0-9a-z]+)-[^:]+$/.exec(name) ?? [];
   if (host === undefined || pid === undefined || started === undefined) return undefined;

@@ -1,7 +1,19 @@
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { Entry } from '../store/stream-reply.js';
-import type { FailedRun } from '../worker/retry-policy.js';
+
+/** A run that ended with something thrown. */
+export interface FailedRun {
+  readonly thrown: unknown;
+  /** Runs that failed before this one. */
+  readonly retryCount: number;
+  /** Of this task, from its publish. Otherwise the handler's counts. */
+  readonly maxAttempts: number | undefined;
+  /** How often this attempt was deferred because of a backend. */
+  readonly defers: number;
+  /** Since when it is deferred, by the wall clock; undefined: it never was. */
+  readonly deferredMs: number | undefined;
+}
 
 /** Why an entry cannot become a task. The neighbours in its batch can. */
 export interface Unreadable {
@@ -10,7 +22,7 @@ export interface Unreadable {
 }
 
 /**
- * One entry in the hands of this process, from its delivery until Redis has confirmed its settlement.
+ * One entry that is pending with this process, from its delivery until Redis has confirmed its settlement.
  *
  * Fields may come in any order, with others between them; `timestamp`, `retry_count` and `meta` may be missing or odd.
  */
@@ -84,7 +96,12 @@ export class Delivery {
     return typeof id === 'string' && id !== '' ? id : this.id;
   }
 
-  /** The `meta` of the entry that follows this one: what was there, the id, and what is said of its being put off. */
+  /** Two processes died with it: it must neither take others down, nor be blamed for them. */
+  isIsolated(maxDeliveries: number): boolean {
+    return this.deliveries >= Math.max(2, Math.min(3, maxDeliveries));
+  }
+
+  /** The `meta` of the entry that follows this one: what was there, the id, and how often it was deferred. */
   nextMeta(deferral?: { defers: number; deferredMs: number }): string {
     // JSON leaves out what is undefined.
     const { defers, deferredMs } = deferral ?? {};
@@ -121,7 +138,7 @@ export function parseMeta(text: string): Record<string, unknown> {
     const meta: unknown = JSON.parse(text);
     return typeof meta === 'object' && meta !== null && !Array.isArray(meta) ? { ...meta } : NO_META;
   } catch {
-    // A foreign producer may keep in `meta` whatever it likes.
+    // Other software may keep anything in `meta`.
     return NO_META;
   }
 }
@@ -132,7 +149,7 @@ function publishedMs(timestamp: string, id: string): number {
   return seconds === undefined ? parseInt(id, 10) : seconds * 1_000;
 }
 
-/** A foreign producer may keep in `meta` whatever it likes. */
+/** Other software may keep anything in `meta`. */
 function count(value: unknown): number | undefined {
   return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : undefined;
 }

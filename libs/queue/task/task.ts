@@ -10,7 +10,7 @@ export interface TaskParts<T> {
   deliveries?: number;
   publishedAt?: Date | number;
   trace?: TraceContext;
-  /** A signal, or who makes it when it is first asked for. */
+  /** A signal, or an object that makes one when it is first read. */
   signal?: AbortSignal | { readonly signal: AbortSignal };
 }
 
@@ -61,7 +61,7 @@ export class Task<T = unknown> {
   }
 
   /**
-   * Gives the task up: it becomes a dead letter with this reason at once, whatever attempts are left.
+   * Makes the task a dead letter with this reason at once, whatever attempts are left.
    *
    * @throws DeadLetterTask always; let it pass
    */

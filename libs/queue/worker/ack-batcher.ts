@@ -18,10 +18,10 @@ export interface AckBatcherOptions {
 const BATCH = 512;
 
 /**
- * Acknowledges by group commit: one flush is in flight, and what finishes meanwhile rides the next.
+ * Acknowledges by group commit: one flush is in flight, and what finishes meanwhile goes with the next one.
  *
- * No timer, no window: an idle worker's acknowledgement leaves at the end of the turn in which the task finished, a
- * busy one's batches grow by themselves. Flushes of several queues in one turn leave in one write.
+ * There is no timer. An idle worker's acknowledgement leaves at the end of the turn in which the task finished; a busy
+ * worker's batches grow by themselves. Flushes of several queues in one turn leave in one write.
  */
 export class AckBatcher {
   readonly #options: AckBatcherOptions;
@@ -37,13 +37,13 @@ export class AckBatcher {
     this.#waiting.push(delivery);
     if (this.#ticking) return;
     this.#ticking = true;
-    // Ticks run when all promise jobs are done: whatever else finishes in this turn comes along.
+    // Ticks run when all promise jobs are done: what else finishes in this turn is in the same batch.
     process.nextTick(() => {
       this.#ticking = false;
       this.#options.onFinished();
       if (this.#flushing) return;
       this.#flushing = true;
-      // When the promise jobs that this began are done: a read goes first, and is answered while this is worked on.
+      // After the promise jobs that this began: a read goes first, and Redis answers it while it works on this.
       queueMicrotask(() => {
         process.nextTick(() => void this.#flush());
       });

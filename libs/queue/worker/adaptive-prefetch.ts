@@ -1,22 +1,22 @@
 import type { Clock } from '../../redis/index.js';
 
-/** What is at hand shall last so long: a round trip and an acknowledgement, with room for a slow network. */
-const AT_HAND_MS = 50;
-/** However fast they are. */
+/** What is prefetched shall last so long: a round trip and an acknowledgement, with room for a slow network. */
+const PREFETCH_MS = 50;
+/** The largest prefetch, however fast tasks are. */
 const MOST = 500;
-/** How long must have been worked for a verdict. */
+/** How much work it takes to measure the pace. */
 const MEASURED_MS = 10;
 
 /**
- * How many tasks a worker should have at hand beyond those that run, so that it need not wait for Redis between two.
+ * How many tasks a worker should prefetch beyond those that run, so that it need not wait for Redis between two.
  *
  * Too few, and a worker with short tasks waits for round trips; too many, and a busy process sits on tasks that an
- * idle one could run, and leaves more to repeat when it dies. No fixed number serves both tasks of 0.1 ms and of a
- * minute, so it follows from the pace: about as many as end within 50 ms, at most 500. Where a task takes a second and
+ * idle one could run, and leaves more to repeat when it dies. No fixed number suits both tasks of 0.1 ms and of a
+ * minute, so the number follows from the pace: about as many as end within 50 ms, at most 500. Where a task takes a second and
  * ten run at a time, that is none.
  *
- * The pace is measured while there is work. It is believed at once when it drops (nothing ended for as long as that),
- * and within 10 ms of work when it rises.
+ * The pace is measured while there is work. A drop counts at once (nothing ended for that long), a rise within 10 ms of
+ * work.
  */
 export class AdaptivePrefetch {
   readonly #clock: Clock;
@@ -47,9 +47,9 @@ export class AdaptivePrefetch {
     this.#ended++;
   }
 
-  /** How many to have at hand. */
+  /** How many tasks to prefetch. */
   get prefetch(): number {
-    return Math.min(MOST, Math.floor(this.#estimate() * AT_HAND_MS));
+    return Math.min(MOST, Math.floor(this.#estimate() * PREFETCH_MS));
   }
 
   #estimate(): number {

@@ -29,7 +29,7 @@ async function tracesOf({ connections }: QueueApp): Promise<string[]> {
 }
 
 describe('a graceful stop', () => {
-  it('finishes what runs and hands back the rest: nothing lost, doubled or counted as an attempt', async () => {
+  it('finishes what runs and returns the rest: nothing lost, doubled or counted as an attempt', async () => {
     const { opened, open } = gate();
     const runs: [app: string, payload: number, attempt: number, deliveries: number][] = [];
     const handler = (name: string): TestHandler => ({
@@ -46,7 +46,7 @@ describe('a graceful stop', () => {
     const closed = first.app.close();
     const second = await start(handler('second'));
     // At once, and without the proof of its own lease that taking over from the dead would need.
-    await until(() => runs.length === 10, { what: 'the second runs what was handed back', deadlineMs: 3_000 });
+    await until(() => runs.length === 10, { what: 'the second runs what was returned', deadlineMs: 3_000 });
     expect(runs.filter(([name]) => name === 'first').map(([, payload]) => payload)).toEqual([0, 1]);
     await until(async () => (await bed.admin.xlen('tasks')) === 2, {
       what: 'what the second finished is acknowledged',
@@ -98,7 +98,7 @@ describe('a graceful stop', () => {
 
     const closed = first.app.close();
     const { calls } = await commandDelta(bed.admin, () =>
-      until(() => runs.length === ids.length, { what: 'the second runs what was handed back' }),
+      until(() => runs.length === ids.length, { what: 'the second runs what was returned' }),
     );
     // Told, not found by the next look.
     expect(calls['publish']).toBeGreaterThan(0);

@@ -21,7 +21,7 @@ export interface FailureSettlerOptions {
   /** What the names of inboxes begin with. */
   inboxes: string;
   clock: Clock;
-  /** A task may rest for so long until it goes to that stream: somebody must promote it. */
+  /** A task was delayed on its way to that stream: it must be promoted in `delayMs`. */
   onDelayed: (stream: string, delayMs: number) => void;
   retryUntilConfirmed: RetryUntilConfirmed;
   log: { warn(message: string): void; error(message: string, stack?: string): void };
@@ -41,7 +41,7 @@ export class FailureSettler {
     return decide(delivery.failedWith(thrown), { options, wallMs: clock.wallMs(), random: Math.random });
   }
 
-  /** Its handler threw: queued again, now or later, or a dead letter. Resolves to false if it was given up. */
+  /** Its handler threw: it is queued again, now or later, or becomes a dead letter. Resolves to false if the app stopped first. */
   settleFailure(
     site: string,
     delivery: Delivery,
@@ -64,7 +64,7 @@ export class FailureSettler {
     return this.#settle(delivery, { attempts, reason: '', delayMs: Math.ceil(delayMs), deferral, error, stack });
   }
 
-  /** It never became a task: a dead letter, whose neighbours run. */
+  /** It is no readable task: it becomes a dead letter, and its neighbours run. */
   unreadable(delivery: Delivery): Promise<boolean> {
     const { reason = 'bad-payload', message = '' } = delivery.unreadable ?? {};
     this.#options.log.error(`entry ${delivery.id} of queue '${this.#options.queue}' is a dead letter: ${message}`);
@@ -82,7 +82,7 @@ export class FailureSettler {
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), reason, failure: error, stack };
     return retryUntilConfirmed.run(`settling a failed task of queue '${queue}'`, async () => {
-      // Asked for anew each time: another delivery of it may have come since.
+      // Read again each time: another delivery of the task may have come since.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
         keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
@@ -113,7 +113,7 @@ interface Outcome {
 const ERROR_BYTES = 1_024;
 const STACK_BYTES = 4_096;
 
-/** Whatever was thrown, in words: at most 1 KB for the error and 4 KB for its stack. Never throws itself. */
+/** Anything thrown, as text: at most 1 KB for the error and 4 KB for its stack. Never throws. */
 export function describeError(thrown: unknown): { error: Buffer; stack: Buffer } {
   try {
     if (!(thrown instanceof Error)) {

@@ -1,10 +1,11 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
 import { WorkerPool } from './worker-pool.js';
-import { HandlerRegistry, QUEUE_OPTIONS } from '../handlers/handler.registry.js';
+import { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
+import { QUEUE_OPTIONS } from '../queue.tokens.js';
 
-/** Puts the handlers to work once the app has booted, and has them drain when it stops. */
+/** Starts the workers once the app has booted, and drains them when it stops. */
 @Injectable()
 export class QueueConsumers implements OnApplicationBootstrap {
   readonly #connections: RedisConnections;
@@ -29,7 +30,7 @@ export class QueueConsumers implements OnApplicationBootstrap {
     if (handlers.length === 0) return;
     if (process.listenerCount('SIGTERM') === 0) {
       logger.warn(
-        'Tasks are handled, but shutdown hooks are off: a SIGTERM kills them half-done, and they run again elsewhere. ' +
+        'Tasks are handled, but shutdown hooks are off: a SIGTERM ends the process in the middle of tasks, which then run again elsewhere. ' +
           'Call app.enableShutdownHooks() in main.ts',
       );
     }

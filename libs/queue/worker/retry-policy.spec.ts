@@ -3,7 +3,8 @@ import { SluiceError } from '../../weave/index.js';
 import { resolveBackoff, type Backoff } from '../task/backoff.js';
 import { DeadLetterTask, DropTask, RetryTask, SnoozeTask } from '../control-flow.js';
 import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
-import { decide, type FailedRun, type Disposition } from './retry-policy.js';
+import type { FailedRun } from '../task/delivery.js';
+import { decide, type Disposition } from './retry-policy.js';
 
 const NOW = 1_800_000_000_000;
 

@@ -2,19 +2,7 @@ import { isSluiceError, type SluiceErrorCode } from '../../weave/index.js';
 import { defaultBackoff, exponentially } from '../task/backoff.js';
 import type { DeadLetterTask, RetryTask, SnoozeTask } from '../control-flow.js';
 import type { ResolvedHandlerOptions } from '../queue.options.js';
-
-/** What is known of a run that ended with something thrown. */
-export interface FailedRun {
-  readonly thrown: unknown;
-  /** Runs that failed before this one. */
-  readonly retryCount: number;
-  /** Of this task, from its publish; else the handler's counts. */
-  readonly maxAttempts: number | undefined;
-  /** How often this attempt was put off because of a backend. */
-  readonly defers: number;
-  /** Since when, by the wall clock; undefined: it never was. */
-  readonly deferredMs: number | undefined;
-}
+import type { FailedRun } from '../task/delivery.js';
 
 /** What becomes of the task. */
 export type Disposition =
@@ -24,9 +12,9 @@ export type Disposition =
       /** Failed runs that count, from now on. */
       readonly retryCount: number;
       readonly delayMs: number;
-      /** Set while the attempt is put off because of a backend. */
+      /** Set while the attempt is deferred because of a backend. */
       readonly deferral?: { readonly defers: number; readonly deferredMs: number };
-      /** A mistake in the handler's `backoff`, to be told. */
+      /** What the handler's `backoff` threw, for the log. */
       readonly backoffError?: unknown;
     }
   | { readonly kind: 'dead'; readonly retryCount: number; readonly reason: string };
@@ -52,24 +40,24 @@ export function decide(run: FailedRun, context: RetryPolicyContext): Disposition
   }
   // No attempt: its handler did not run.
   if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { kind: 'dead', retryCount, reason: 'bad-payload' };
-  if (BACKENDS_FAULT.some((code) => isSluiceError(thrown, code))) return putOff(run, context);
+  if (BACKEND_CODES.some((code) => isSluiceError(thrown, code))) return defer(run, context);
   return countAttempt(run, context);
 }
 
 /**
- * The fault of a backend and not of the task: a lock was busy, Redis was out of reach. Told by code, for the queue knows
- * no locks. Waiting is all that helps, so it costs no attempt, yet it has an end.
+ * The fault of a backend and not of the task: a lock was busy, Redis was out of reach. Recognised by code, because the
+ * queue does not know locks. Only waiting helps, so it uses no attempt; `maxDeferMs` ends it.
  */
-const BACKENDS_FAULT: readonly SluiceErrorCode[] = [
+const BACKEND_CODES: readonly SluiceErrorCode[] = [
   'SLUICE_LOCK_TIMEOUT',
   'SLUICE_REDIS_UNAVAILABLE',
   'SLUICE_PUBLISH_UNCONFIRMED',
 ];
 
-function putOff(run: FailedRun, { options, wallMs, random }: RetryPolicyContext): Disposition {
+function defer(run: FailedRun, { options, wallMs, random }: RetryPolicyContext): Disposition {
   const { retryCount, defers, deferredMs = wallMs } = run;
   if (wallMs - deferredMs >= options.maxDeferMs) return { kind: 'dead', retryCount, reason: 'max-defer' };
-  // The second half is drawn: it spreads those that were put off together, and yet gives the backend its time.
+  // The second half is drawn: it spreads tasks that were deferred together, and still gives the backend its time.
   const delayMs = DEFER_BASE_MS / 2 + exponentially(defers + 1, DEFER_BASE_MS, DEFER_MAX_MS, random);
   const deferral = { defers: defers + 1, deferredMs };
   return { kind: 'again', retryCount, delayMs: Math.min(DEFER_MAX_MS, delayMs), deferral };

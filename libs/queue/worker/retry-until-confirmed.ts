@@ -1,7 +1,7 @@
 import { backoffMs, isUnavailable, type CancelTimer, type Clock } from '../../redis/index.js';
 
 /**
- * Repeats what must reach Redis until it did, or until the process stops. For idempotent steps only: one whose reply
+ * Repeats a step until Redis has confirmed it, or until the process stops. For idempotent steps only: a step whose reply
  * was lost runs again.
  */
 export class RetryUntilConfirmed {
@@ -15,7 +15,7 @@ export class RetryUntilConfirmed {
     this.#report = report;
   }
 
-  /** Resolves to false if it was given up. */
+  /** Resolves to false if the process stopped first. */
   async run(what: string, step: () => Promise<unknown>): Promise<boolean> {
     for (let failures = 0; !this.#closed; failures++) {
       try {

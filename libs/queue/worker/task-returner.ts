@@ -1,6 +1,6 @@
 import type { Link } from '../../redis/index.js';
 import { RELEASED } from '../store/queue.keys.js';
-import { handBackScript } from '../store/scripts/hand-back.script.js';
+import { returnTasksScript } from '../store/scripts/return-tasks.script.js';
 import type { Worker } from './worker.js';
 
 export interface TaskReturnerOptions {
@@ -10,7 +10,7 @@ export interface TaskReturnerOptions {
   inboxes: string;
 }
 
-/** Gives tasks back to the others, uncounted. */
+/** Returns tasks to the queue, so that other processes run them. No delivery is counted. */
 export class TaskReturner {
   readonly #options: TaskReturnerOptions;
 
@@ -18,10 +18,10 @@ export class TaskReturner {
     this.#options = options;
   }
 
-  /** Those that the worker has given up; all that is pending with this process if none are named. */
+  /** Those that the worker no longer holds; without ids, all that is pending with this process. */
   async return({ keys, handler }: Worker, ids: readonly string[] = [], surplus = false): Promise<string[]> {
     const { link, consumer, inboxes } = this.#options;
-    return handBackScript.run(link, {
+    return returnTasksScript.run(link, {
       keys: { stream: keys.stream, alive: keys.alive },
       args: { group: handler.options.group, consumer, released: RELEASED, inboxes, surplus: surplus ? 1 : 0 },
       rest: ids,

@@ -7,8 +7,8 @@ import type { Task } from '../task/task.js';
 const GRACE_MS = 5_000;
 
 /**
- * Runs a handler for `timeoutMs`, then aborts its signal, and after as long again (at most 5 s) gives it up: rejects
- * with a {@link TaskTimeoutError}. What a handler still does after that cannot be stopped, only ignored.
+ * Runs a handler for `timeoutMs`, then aborts its signal. After as long again (at most 5 s) it rejects with a
+ * {@link TaskTimeoutError}. What the handler still does after that cannot be stopped, and is ignored.
  */
 export async function withinTime(
   clock: Clock,

@@ -20,7 +20,7 @@ export interface Span {
 
 const NEVER: Span = { sinceMs: 0, endsMs: 0 };
 
-/** This process' sign of life on one queue, on the server's clock. */
+/** The lease of this process on one queue, on the server's clock. */
 export class WorkerLease {
   readonly #options: WorkerLeaseOptions;
   #unbroken: Span = NEVER;
@@ -31,37 +31,37 @@ export class WorkerLease {
     this.#options = options;
   }
 
-  /** What is known of the lease: that it is unbroken from then until then. */
+  /** During which time the lease is known to be unbroken. */
   get unbroken(): Span {
     return this.#unbroken;
   }
 
-  /** It was taken once: from then on there may be work that others take over when nothing is heard. */
+  /** It was taken once: from then on this process may hold tasks, and must renew. */
   get taken(): boolean {
     return this.#unbroken !== NEVER;
   }
 
-  /** Whether the queue was paused when last heard of. */
+  /** Whether the queue was paused at the last renewal. */
   get paused(): boolean {
     return this.#paused;
   }
 
-  /** Whether it still runs, counted from when the last successful renewal was *sent*: at worst too early. */
+  /** Whether it still runs, counted from when the last successful renewal was *sent*: at worst it ends too early here. */
   get held(): boolean {
     const { clock } = this.#options;
     // The monotonic clock stands still while the machine sleeps.
     return clock.monoMs() < this.#heldUntil.monoMs && clock.wallMs() < this.#heldUntil.wallMs;
   }
 
-  /** Takes or extends it. Resolves to false when it may have ended in between: others may have our work now. */
+  /** Takes or extends it. Resolves to false if it may have ended in between: other processes may have the tasks now. */
   async renew(): Promise<boolean> {
     const { link, clock, alive, pausedKey: paused, consumer, leaseMs } = this.#options;
     const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
     const call = { keys: { alive, paused }, args: { consumer, leaseMs } };
     const { unbroken, nowMs, ...told } = await renewScript.run(link, call, { deadlineMs: leaseMs });
     this.#paused = told.paused;
-    // Unbroken since the last renewal, says the server. That may have been one whose reply was lost, and with it the
-    // news that the lease had ended: only what begins before the end that we know of continues what we know.
+    // `unbroken` means: since the last renewal. The reply of that one may have been lost, and with it the message that the
+    // lease had ended. So the lease continues only if this renewal came before the end that this process knows.
     const continues = unbroken && nowMs < this.#unbroken.endsMs;
     const first = this.#unbroken === NEVER;
     this.#unbroken = { sinceMs: continues ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };

@@ -1,11 +1,10 @@
-import type { Clock, Link } from '../../redis/index.js';
+import type { Clock } from '../../redis/index.js';
 import { AckBatcher } from './ack-batcher.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
 import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import type { WorkerLease } from './worker-lease.js';
-import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { runStarted } from '../observe/run-messages.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
@@ -23,21 +22,16 @@ export interface WorkerListener {
   isolatedSettled(worker: Worker): void;
 }
 
-export interface WorkerOptions {
+export interface WorkerOptions extends Pick<
+  FailureSettlerOptions,
+  'keys' | 'consumer' | 'link' | 'inboxes' | 'clock' | 'retryUntilConfirmed' | 'log'
+> {
   handler: Handler;
   window: ConcurrencyWindow;
-  keys: QueueKeys;
   /** The worker on the group's own retries; undefined for that worker itself. */
   retries: Worker | undefined;
-  consumer: string;
   lease: WorkerLease;
-  link: Link;
-  /** What the names of inboxes begin with. */
-  inboxes: string;
-  clock: Clock;
-  retryUntilConfirmed: RetryUntilConfirmed;
   listener: WorkerListener;
-  log: FailureSettlerOptions['log'];
 }
 
 /** See {@link Worker}. */
@@ -171,8 +165,8 @@ export class Worker {
 
   /** Whether it holds a task that has to be the only one of its kind here. */
   get holdsIsolated(): boolean {
-    for (const delivery of this.#held.values()) if (this.#isolated(delivery)) return true;
-    return false;
+    const { maxDeliveries } = this.handler.options;
+    return [...this.#held.values()].some((delivery) => delivery.isIsolated(maxDeliveries));
   }
 
   /** There is something in the stream: the worker is to be opened. */
@@ -351,12 +345,7 @@ export class Worker {
 
   #release(delivery: Delivery): void {
     if (this.#held.delete(delivery.id)) this.window.release();
-    if (this.#isolated(delivery)) this.#listener.isolatedSettled(this);
+    if (delivery.isIsolated(this.handler.options.maxDeliveries)) this.#listener.isolatedSettled(this);
     this.#whenChanged?.();
-  }
-
-  /** Two processes died with it: it must not take others down, nor be blamed for them. */
-  #isolated({ deliveries }: Delivery): boolean {
-    return deliveries >= Math.max(2, Math.min(3, this.handler.options.maxDeliveries));
   }
 }

@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { checkName, SLUICE_CLOCK, type Clock } from '../../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../../queue/define-queue.js';
-import { HandlerRegistry, QUEUE_OPTIONS, type Handler } from '../../queue/handlers/handler.registry.js';
+import { HandlerRegistry, type Handler } from '../../queue/handlers/handler.registry.js';
+import { QUEUE_OPTIONS } from '../../queue/queue.tokens.js';
 import {
   Task,
   type DeadLetter,

@@ -20,7 +20,7 @@ export interface Counts {
  * With one group, all that is in the stream is either pending or waiting, for what is settled is deleted: so waiting is
  * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) With several groups
  * settled entries stay until all have settled them, and waiting is what comes after the last delivered one: `lag`, or
- * where that is nil, counted, at most to 10 000. What a stopping process handed back is pending with `released`, and
+ * where that is nil, counted, at most to 10 000. What a stopping process returned is pending with `released`, and
  * waits. Read-only: a crash, a repeat, a reorder change nothing.
  */
 export const countsScript = defineScript({

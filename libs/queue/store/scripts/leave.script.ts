@@ -5,7 +5,7 @@ import { defineScript, lua } from '../../../redis/index.js';
  *
  * KEYS stream, alive · ARGV group, consumer · returns nothing.
  *
- * Deleting a consumer drops what is pending with it, so one that has entries left (none, if all was handed back) stays:
+ * Deleting a consumer drops what is pending with it, so one that has entries left (none, if all was returned) stays:
  * without a lease it counts as dead, and others take over. Crash before this: the lease ends by itself. Resend:
  * changes nothing.
  */

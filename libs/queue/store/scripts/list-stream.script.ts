@@ -15,7 +15,7 @@ export interface ListedEntry {
  * KEYS stream · ARGV group, released, state ('waiting' or 'running'), after (an entry's id: those behind it; '' from the
  * beginning), count · returns up to count {@link ListedEntry}, fewer only at the end.
  *
- * What was handed back (pending with `released`) waits, and is older than all that was never delivered. Read-only.
+ * What was returned (pending with `released`) waits, and is older than all that was never delivered. Read-only.
  */
 export const listStreamScript = defineScript({
   name: 'queue:list-stream',

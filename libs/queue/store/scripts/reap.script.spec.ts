@@ -142,7 +142,7 @@ describe('reap', () => {
     expect(Object.values(await pending())).toHaveLength(1_000);
   });
 
-  it('takes what was handed back without any proof', async () => {
+  it('takes what was returned without any proof', async () => {
     const id = await pendingTask(RELEASED);
     expect((await reap({ sinceMs: 0, endsMs: 0 })).claimed).toEqual([[id, 2]]);
     expect(await consumers()).toEqual([ME]);
@@ -178,7 +178,7 @@ describe('reap', () => {
     expect((await reap({ maxDeliveries: 2 })).claimed).toEqual([[ids[0], 2]]);
   });
 
-  it('hands out what was handed back without a delivery at once, whatever the limit', async () => {
+  it('hands out what was returned without a delivery at once, whatever the limit', async () => {
     const ids = [await pendingTask(RELEASED), await pendingTask(RELEASED)];
     await bed.admin.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, ...ids, 'RETRYCOUNT', 0, 'JUSTID');
     expect((await reap({ maxDeliveries: 1 })).claimed).toHaveLength(2);

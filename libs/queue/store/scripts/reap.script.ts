@@ -34,7 +34,7 @@ export const REAP_MOST = 1_000;
  * was told, and not what stands in `alive` now: a script that waited out the outage in a socket's buffer would find a
  * lease there that was taken anew a moment ago. Yet what it was told must stand there as well: if it does not, Redis
  * was restored from an older copy or lost that key, and with it the leases of those who live. What a stopping process
- * handed back belongs to the consumer `released`, who never lives: anyone takes from it, without a proof.
+ * returned belongs to the consumer `released`, who never lives: anyone takes from it, without a proof.
  *
  * Crash of the caller: what it claimed is pending with it, and reaped in its turn. Resend: the entries already belong
  * to the caller, so a repeat does not return them (its audit finds them). Two callers at once: one after the other;

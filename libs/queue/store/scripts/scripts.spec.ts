@@ -3,7 +3,7 @@ import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-scri
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED, queueKeys } from '../queue.keys.js';
 import { ackScript } from './ack.script.js';
-import { handBackScript } from './hand-back.script.js';
+import { returnTasksScript } from './return-tasks.script.js';
 import { leaveScript } from './leave.script.js';
 import { reconcileScript } from './reconcile.script.js';
 import { renewScript } from './renew.script.js';
@@ -115,9 +115,9 @@ describe('renew', () => {
   });
 });
 
-describe('hand-back', () => {
+describe('return-tasks', () => {
   const run = (surplus: number, ids: string[]): Promise<string[]> =>
-    handBackScript.run(bed.link, {
+    returnTasksScript.run(bed.link, {
       keys: { stream: keys.stream, alive: keys.alive },
       args: { group: GROUP, consumer: ME, released: RELEASED, inboxes: INBOXES, surplus },
       rest: ids,

@@ -12,18 +12,18 @@ export interface DelayedPromoterOptions {
 
 /** Tasks in one script: about a millisecond of the server's time, for which all its other clients wait. */
 const BATCH = 200;
-/** How often it looks if nobody told it anything: the most that a task is late when a message was lost. */
+/** How often it looks without a message: the most that a task is late when a message was lost. */
 const LOOK_MS = 1_000;
-/** A timer may fire this much early; who finds nothing then has not lost a race. */
+/** A timer may fire this much early. A process that finds nothing because of that was not too late. */
 const EARLY_MS = 2;
 
 /**
- * Moves the delayed tasks of one stream into it when they are due. Every worker process does, and none is in charge:
- * the script sees to it that each task is moved once.
+ * Moves the delayed tasks of one stream into it when they are due. Every worker process does this, and none leads: the
+ * script moves each task once.
  *
- * It sleeps until the next task is due, by the server's clock, and is told of one that is due earlier. Who comes too late
- * comes later the next time, up to a second; who was told, or found work, comes on time. So it is soon one process out
- * of a hundred that asks Redis at each due time, and another a second after that one has died.
+ * It sleeps until the next task is due, by the server's clock, and is told of one that is due earlier. A process that came
+ * too late waits longer the next time, up to a second. A process that was told, or found work, comes on time. So soon only
+ * one process out of a hundred asks Redis at each due time, and another one takes its place within a second if it dies.
  */
 export class DelayedPromoter {
   readonly #options: DelayedPromoterOptions;
@@ -73,13 +73,13 @@ export class DelayedPromoter {
     const { clock } = this.#options;
     const restMs = this.#dueMs - clock.monoMs();
     if (restMs > 0) return Math.ceil(restMs);
-    // Whoever tells of an earlier one while the script is under way is not overruled by what the script answers.
+    // A message about an earlier task may come while the script is under way: its reply must not overrule the message.
     this.#dueMs = Infinity;
     let nextMs = 0;
     try {
       nextMs = await this.#promote();
     } finally {
-      // What failed is due, and tried again as soon as the loop allows.
+      // After a failure the tasks are still due: the next try comes as soon as the loop allows.
       this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);
     }
     return Math.max(0, Math.ceil(this.#dueMs - clock.monoMs()));

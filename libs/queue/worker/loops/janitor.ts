@@ -2,12 +2,12 @@ import type { Link } from '../../../redis/index.js';
 import { janitorScript } from '../../store/scripts/janitor.script.js';
 import type { Worker } from '../worker.js';
 
-/** Entries per walk: their payloads are read, which may be large. */
+/** Entries per walk. Their payloads are read, which may be large. */
 const SLICE = 100;
 /** Calls per cleaning, each of up to 10,000 entries. */
 const CALLS = 20;
 
-/** Keeps streams free of what all its groups are done with, and notices whether a queue has several. */
+/** Deletes entries that all groups have settled, and notices whether a queue has several groups. */
 export class Janitor {
   readonly #link: Link;
   readonly #cursors = new Map<Worker, string>();
@@ -16,7 +16,7 @@ export class Janitor {
     this.#link = link;
   }
 
-  /** Resolves to whether there is reason to come back soon: other groups, or something was left lying about. */
+  /** Resolves to whether to come back soon: there are other groups, or something was deleted. */
   async clean(worker: Worker): Promise<boolean> {
     const { keys, retries } = worker;
     const own = (retries ?? worker).keys;

@@ -5,18 +5,18 @@ export interface LeaseRenewerOptions {
   workers: readonly Worker[];
   leaseMs: number;
   clock: Clock;
-  /** A worker's lease had lapsed; it is under suspicion now. */
+  /** A worker's lease had lapsed; it is doubtful now. */
   onLapse: (worker: Worker) => void;
-  /** The worker's queue was paused, or goes on. */
+  /** The worker's queue was paused or resumed. */
   onPause: (worker: Worker, paused: boolean) => void;
   report: (message: string) => void;
 }
 
 /**
- * Says that this process lives, three times per lease, on every queue it works on.
+ * Renews the lease of this process on every queue that it works on, three times per lease.
  *
- * It keeps that beat through an outage, without backing off, also while a queue has to be opened anew: when Redis is
- * back, everyone has one lease to be heard.
+ * It keeps that rhythm through an outage, without backing off, also while a queue has to be opened again: when Redis is
+ * back, each process has one lease to be heard.
  */
 export class LeaseRenewer {
   readonly #options: LeaseRenewerOptions;
@@ -38,7 +38,7 @@ export class LeaseRenewer {
     this.#loop.start();
   }
 
-  /** Asks now: a message said that a queue was paused, or goes on. */
+  /** Asks now: a message said that a queue was paused or resumed. */
   look(): void {
     this.#loop.wake();
   }

@@ -22,8 +22,8 @@ export interface MaintenanceOptions {
 const AGAIN_MS = 100;
 
 /**
- * What a group's workers need besides reading: their streams opened, their dead neighbours' work taken over, their own
- * books checked. Done between two reads, so that the credit which a take-over uses is not promised to a read as well.
+ * What a group's workers need besides reading: their streams are opened, the tasks of dead processes are taken over, and
+ * what they hold is compared with Redis. It runs between two reads, so that credit is not used twice.
  */
 export class Maintenance {
   readonly #options: MaintenanceOptions;
@@ -31,13 +31,13 @@ export class Maintenance {
   readonly #sweepEveryMs: number;
   readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
   readonly #janitor: Janitor;
-  /** They are cleaned with every sweep. */
+  /** Workers whose streams are cleaned with every sweep. */
   readonly #needsCleaning = new Set<Worker>();
-  /** There was no room for all that the dead had, or that was handed back: they take more as soon as there is. */
+  /** Workers without room for all there was to take over: they take more as soon as they have room. */
   readonly #capped = new Set<Worker>();
   #sweepDueMs = 0;
-  #auditDueMs = 0;
-  /** Until then a socket of ours may live on at the server, and with it a read that delivers into the void. */
+  #reconcileDueMs = 0;
+  /** Until then the server may still keep an old socket, and deliver tasks to its read that nobody receives. */
   #distrustUntilMs = 0;
 
   constructor(options: MaintenanceOptions) {
@@ -51,37 +51,37 @@ export class Maintenance {
     const { workers, clock, leaseMs } = this.#options;
     const now = clock.monoMs();
     await this.#openDue(now);
-    const auditing = now >= this.#auditDueMs;
-    if (auditing) this.#auditDueMs = now + leaseMs;
+    const reconciling = now >= this.#reconcileDueMs;
+    if (reconciling) this.#reconcileDueMs = now + leaseMs;
     const sweeping = now >= this.#sweepDueMs;
     if (sweeping) this.#sweepDueMs = now + this.#sweepEveryMs;
-    await Promise.all(workers.map((worker) => this.#maintain(worker, auditing, sweeping)));
+    await Promise.all(workers.map((worker) => this.#maintain(worker, reconciling, sweeping)));
     return Math.max(1, this.#nextDueMs() - clock.monoMs());
   }
 
   /** The reading socket was replaced: what was delivered to the old one is looked for at once. */
   reconnected(oldIsDead: boolean): void {
     const { clock, leaseMs } = this.#options;
-    this.#auditDueMs = 0;
+    this.#reconcileDueMs = 0;
     if (!oldIsDead) this.#distrustUntilMs = clock.monoMs() + leaseMs;
   }
 
-  /** Looks for work of the dead, and for what was handed back, at once. */
+  /** Looks for work of the dead, and for what was returned, at once. */
   sweepNow(): void {
     this.#sweepDueMs = 0;
   }
 
-  /** A read brought more than there is room for: nobody here has seen it. If this fails, an audit finds it. */
+  /** A read brought more than there is room for: nobody here has seen it. If this fails, the next reconciliation finds it. */
   async returnSurplus(worker: Worker, ids: readonly string[]): Promise<void> {
     try {
       await this.#options.taskReturner.return(worker, ids);
     } catch (error) {
-      this.#report(error, worker, 'handing tasks back failed');
+      this.#report(error, worker, 'returning tasks failed');
     }
   }
 
   #nextDueMs(): number {
-    let due = Math.min(this.#sweepDueMs, this.#auditDueMs);
+    let due = Math.min(this.#sweepDueMs, this.#reconcileDueMs);
     for (const worker of this.#options.workers) {
       if (worker.state === 'doubtful') due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
       if (this.#mayTakeMore(worker)) due = 0;
@@ -94,19 +94,19 @@ export class Maintenance {
     return this.#capped.has(worker) && worker.mayRead;
   }
 
-  async #maintain(worker: Worker, auditing: boolean, sweeping: boolean): Promise<void> {
+  async #maintain(worker: Worker, reconciling: boolean, sweeping: boolean): Promise<void> {
     const { link, consumer, clock, leaseMs, taskReturner } = this.#options;
     try {
       const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
-      if (worker.state === 'doubtful' || (worker.state === 'open' && auditing)) {
+      if (worker.state === 'doubtful' || (worker.state === 'open' && reconciling)) {
         await reconcile(worker, link, consumer, minIdleMs);
       }
       if (worker.state !== 'open') return;
       if (sweeping) await taskReturner.returnSurplus(worker);
       if ((sweeping || this.#mayTakeMore(worker)) && worker.mayTakeOver) await this.#reap(worker);
-      if (auditing || (sweeping && this.#needsCleaning.has(worker))) await this.#clean(worker);
+      if (reconciling || (sweeping && this.#needsCleaning.has(worker))) await this.#clean(worker);
     } catch (error) {
-      // Its group may be gone. Whoever is under suspicion does not read, and would not hear of it from there.
+      // Its group may be gone. A doubtful worker does not read, and would not learn it from a read.
       if (isReplyError(error, '')) worker.lostGroup();
       this.#report(error, worker, 'looking after it failed');
     }
@@ -161,7 +161,7 @@ export class Maintenance {
     await Promise.all(due.map((worker) => this.#open(worker)));
   }
 
-  /** The group before the lease, and both before the first read: who reads is known to live. */
+  /** The group before the lease, and both before the first read: a process that reads is known to live. */
   async #open(worker: Worker): Promise<void> {
     const { clock } = this.#options;
     const { failures } = this.#openings.get(worker) ?? { failures: 0 };

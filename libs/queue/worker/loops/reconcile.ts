@@ -5,8 +5,8 @@ import type { Worker } from '../worker.js';
 /**
  * Compares what Redis counts as pending with this process with what the worker holds. Called while no read is under way.
  *
- * Not ours any more: while our lease had lapsed, others took over; what did not start yet is dropped.
- * Ours and unknown to us: it was delivered, but the socket died before it arrived. It runs now, unless it is younger
+ * No longer pending here: while the lease had lapsed, other processes took over. What did not start yet is dropped.
+ * Pending here and unknown: it was delivered, but the socket died before it arrived. It runs now, unless it is younger
  * than `minIdleMs`.
  */
 export async function reconcile(worker: Worker, link: Link, consumer: string, minIdleMs: number): Promise<void> {

@@ -13,7 +13,7 @@ export interface StreamReaderOptions {
   log: { warn(message: string): void };
 }
 
-/** What the server knows a socket by. An id alone may be that of another's client after a failover. */
+/** How the server names a socket. After a failover, the id alone may be that of another client. */
 interface Socket {
   readonly id: string;
   readonly addr: string;
@@ -25,22 +25,22 @@ const AGAIN_MS = 50;
 const READ_GRACE_MS = 5_000;
 /** How long a stop waits for the last read. */
 const STOP_READ_MS = 2_000;
-/** An unblocking that overtook its read is repeated; this often, then the read ends by itself within a sweep. */
+/** An unblocking that overtook its read is repeated this often. After that the read ends by itself within a sweep. */
 const UNBLOCK_TRIES = 10;
 
 /**
- * Reads for all queues of one group, on a socket of its own: one blocking XREADGROUP over those that have credit.
+ * Reads for all queues of one group, on its own socket: one blocking XREADGROUP over those that have credit.
  *
  * COUNT holds for each stream of the call, so it is the smallest credit among them, shared where several streams feed
- * one handler. Queues without credit are left
- * out; when one gets credit while the others' read blocks, CLIENT UNBLOCK ends that read, at which point nothing can
- * have been delivered, and the next one includes it. An idle queue's task is here one round trip after its XADD.
+ * one handler. Queues without credit are left out. When one of them gains credit while the others' read blocks, CLIENT
+ * UNBLOCK ends that read: a read that blocks has delivered nothing yet. The next read includes the queue. A task of an
+ * idle queue arrives one round trip after its XADD.
  */
 export class StreamReader {
   readonly #options: StreamReaderOptions;
   readonly #link: Link;
   readonly #loop: Loop;
-  /** The socket that is up; undefined until the server has told what it is. */
+  /** The socket that is up; undefined until the server has named it. */
   #socket: Socket | undefined;
   /** The one before. */
   #old: Socket | undefined;
@@ -62,7 +62,7 @@ export class StreamReader {
       },
     });
     this.#link.onUp(() => {
-      // No socket reads before the one before it is ended: there is never more than one to end.
+      // A new socket reads only once the old one has ended, so there is never more than one to end.
       this.#old ??= this.#socket;
       this.#socket = undefined;
       this.#loop.wake();
@@ -93,7 +93,7 @@ export class StreamReader {
     else void this.#unblock(this.#reading);
   }
 
-  /** The queue of a worker of this group goes on: what was handed back meanwhile is taken at once. */
+  /** The queue of a worker of this group was resumed: what was returned meanwhile is taken at once. */
   resume(): void {
     this.#options.maintenance.sweepNow();
     this.interrupt();
@@ -119,7 +119,7 @@ export class StreamReader {
     const restMs = await maintenance.run();
     const ready = workers.filter((worker) => worker.mayRead);
     if (signal.aborted || ready.length === 0) return restMs;
-    // Replaced meanwhile: a read on a socket that cannot be named could not be ended either.
+    // Replaced meanwhile: a read on a socket without a name could not be ended.
     if (this.#socket === undefined) return 0;
     await this.#read(ready, Math.ceil(restMs));
     this.#loop.wake();
@@ -134,8 +134,8 @@ export class StreamReader {
   }
 
   /**
-   * Ends the socket before this one: half-open, it may still wait in a read, and would be handed tasks that nobody ever
-   * sees. What it was handed so far is looked for then. Resolves to false if Redis was not there to do it.
+   * Ends the socket before this one. Half-open, it may still wait in a read, and would be handed tasks that never arrive.
+   * What it was handed so far is looked for next. Resolves to false if Redis was not reachable.
    */
   async #retire(old: Socket): Promise<boolean> {
     const { connection, maintenance } = this.#options;
@@ -144,7 +144,7 @@ export class StreamReader {
       await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);
     } catch (error) {
       if (isUnavailable(error)) return false;
-      // Not allowed: it ends by itself, and what it was handed is looked for when it must have ended.
+      // Not allowed. The socket ends by itself; what it was handed is looked for once it must have ended.
       killed = false;
     }
     maintenance.reconnected(killed);
@@ -175,7 +175,7 @@ export class StreamReader {
       }
     } catch (error) {
       if (!isUnavailable(error)) {
-        // One stream may spoil the read of all: each is opened anew by itself, and the sick one stays out.
+        // One stream may fail the read of all: each is opened again by itself, and the one that fails stays out.
         for (const worker of ready) worker.lostGroup();
         throw error;
       }
@@ -186,7 +186,7 @@ export class StreamReader {
     }
   }
 
-  /** The unblocking may reach Redis before the read does: the two travel on different sockets. */
+  /** The unblocking may reach Redis before the read does, because they use different sockets. */
   async #unblock(read: ReadonlySet<Worker>): Promise<void> {
     const { commands } = this.#options.connection;
     try {
@@ -200,8 +200,8 @@ export class StreamReader {
 }
 
 /**
- * What a stream may bring at most. At least one, for else a handler with a single place would never read: if each of
- * its streams brings one, what is beyond its credit is given back.
+ * The most that a stream may bring. At least one, or a handler with a single place would never read. If each of its streams
+ * brings one, the surplus is returned.
  */
 function share({ credit, window }: Worker, ready: readonly Worker[]): number {
   const streams = ready.filter((worker) => worker.window === window).length;

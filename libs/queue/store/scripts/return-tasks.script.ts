@@ -2,20 +2,20 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { TELL_LUA } from './fragments.js';
 
 /**
- * Gives entries back that this process will not finish: anyone may take them at once, and no delivery is counted.
+ * Returns entries that this process will not finish: any process may take them at once, and no delivery is counted.
  *
  * KEYS stream, alive · ARGV group, consumer, released, inboxes, surplus, then the ids (none: all that is pending with the
- * consumer) · returns the ids that were given back.
+ * consumer) · returns the ids that were returned.
  *
- * With `surplus` 1 only if nothing waits in the stream: where others have work as it is, giving back makes nobody faster.
- * Who was heard of last is told, and looks at once.
+ * With `surplus` 1 only if nothing waits in the stream: where other processes have work anyway, returning makes none faster.
+ * The processes that were heard of last are told, and look at once.
  *
  * They keep their ids, and so their place: they go on as the oldest. An entry that is not (any more) this consumer's
- * is left alone: XCLAIM asks nobody, and would take it from whoever runs it now. Crash, resend: an entry given back
- * is no longer ours, a repeat skips it.
+ * is left alone: XCLAIM does not check the owner, and would take it from the process that runs it now. Crash, resend: an entry that was
+ * returned is no longer ours, a repeat skips it.
  */
-export const handBackScript = defineScript({
-  name: 'queue:hand-back',
+export const returnTasksScript = defineScript({
+  name: 'queue:return-tasks',
   keys: ['stream', 'alive'],
   args: { group: 'text', consumer: 'text', released: 'text', inboxes: 'text', surplus: 'number' },
   lua: lua`
@@ -32,7 +32,7 @@ local function waits()
 end
 if surplus == 1 and waits() then return returned end
 
-local function giveBack(pending)
+local function returnEntry(pending)
   redis.call('XCLAIM', stream, group, released, '0', pending[1],
     'RETRYCOUNT', tostring(math.max(0, pending[4] - 1)), 'JUSTID')
   returned[#returned + 1] = pending[1]
@@ -41,10 +41,10 @@ end
 if ARGV[rest + 1] then
   for i = rest + 1, #ARGV do
     local pending = redis.call('XPENDING', stream, group, ARGV[i], ARGV[i], 1)[1]
-    if pending and pending[2] == consumer then giveBack(pending) end
+    if pending and pending[2] == consumer then returnEntry(pending) end
   end
 else
-  for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', 100000, consumer)) do giveBack(pending) end
+  for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', 100000, consumer)) do returnEntry(pending) end
 end
 if #returned > 0 then tell('queue:released', stream) end
 return returned`,
