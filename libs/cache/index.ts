@@ -1,3 +1,19 @@
+/**
+ * The cache: `CacheService`, `@CacheStampedeSafe`, `@CacheEvict` and `@CachePut`. One load per missing key in the whole
+ * fleet, and no load that an invalidation overtook is stored.
+ *
+ * - `decorators/` the three decorators
+ * - `keys/` default keys: class, method and a hash of the arguments
+ * - `loading/` one read, one load, and waiting for another's load
+ * - `local/` copies in this process
+ * - `codec/` values to text and back
+ * - `store/` keys, scripts and batched reads: everything that is sent to Redis
+ * - `observe/` channels and `stats()`
+ *
+ * @see docs/internals/cache.md
+ * @packageDocumentation
+ */
+
 export { CacheLoaderError, CacheLoaderTimeoutError, type LoaderFailure } from './cache.errors.js';
 export { SluiceCacheModule } from './cache.module.js';
 export type { CacheLease, LeasedLoad } from './loading/manual-load.js';

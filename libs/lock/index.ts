@@ -1,3 +1,17 @@
+/**
+ * Locks: `LockService` and `@WithLock`. One holder at a time in the whole fleet, waiters served first come, first served.
+ *
+ * - `decorators/` `@WithLock`
+ * - `acquiring/` waiting for a lock, and being granted it
+ * - `held/` one held lock and its lease
+ * - `cron/` the ticks of `@Cron` methods
+ * - `store/` keys and scripts: everything that is sent to Redis
+ * - `observe/` channels, `stats()`, `inspect()`
+ *
+ * @see docs/internals/lock.md
+ * @packageDocumentation
+ */
+
 export { currentLock } from './held/current-lock.js';
 export type { FencedKeys, FencedOptions, FencedSetOptions } from './fenced-keys.js';
 export {

@@ -1,3 +1,20 @@
+/**
+ * Queues: `QueueService`, `@TaskHandler` and `defineQueue`. At least once: a published task runs to success, or becomes a
+ * dead letter.
+ *
+ * - `decorators/` `@TaskHandler`, and the explorer that finds handlers
+ * - `task/` what a handler gets, and what travels: payloads, schemas, traces, back-off
+ * - `publish/` publishing
+ * - `handlers/` the registry of handlers, and calling one
+ * - `worker/` running tasks; `worker/loops/` the background loops
+ * - `admin/` counts, lists, dead letters, pause
+ * - `store/` keys and scripts
+ * - `observe/` channels
+ *
+ * @see docs/internals/queue.md
+ * @packageDocumentation
+ */
+
 export type { Backoff, ExponentialBackoff } from './task/backoff.js';
 export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } from './control-flow.js';
 export { defineQueue, type QueueDefinition, type QueueRef } from './define-queue.js';

@@ -1,3 +1,16 @@
+/**
+ * The base layer that knows Redis. Only this library imports ioredis.
+ *
+ * - `connection/` sockets: one for commands, one subscriber, further ones for blocking reads
+ * - `script/` Lua scripts with named, typed keys and arguments
+ * - `inbox/` messages to one process, by pub/sub
+ * - `time/` clocks, loops, deadlines, back-off
+ * - `collections/` maps that make no garbage
+ *
+ * @see ARCHITECTURE.md#the-base-layer
+ * @packageDocumentation
+ */
+
 export { backoffMs, type Random } from './time/backoff.js';
 export { BriefMap } from './collections/brief-map.js';
 export { systemClock, type CancelTimer, type Clock } from './time/clock.js';

@@ -1,3 +1,11 @@
+/**
+ * The package's root export: `SluiceModule`, which brings all features on one configuration, and everything that users of
+ * the features need. Each feature is also a subpath of its own (`nestjs-sluice/lock`, …).
+ *
+ * @see ARCHITECTURE.md
+ * @packageDocumentation
+ */
+
 export { SluiceExceptionFilter } from './sluice-exception.filter.js';
 export {
   SluiceModule,

@@ -1,3 +1,13 @@
+/**
+ * What users test their apps with: `SluiceTestingModule` without Redis, `TestingQueue`, and `startRedis` for a private server.
+ *
+ * - `in-process/` the stores and the queue of `SluiceTestingModule`
+ * - `servers/` real `redis-server` processes that end with the test
+ *
+ * @see docs/guide/testing.md
+ * @packageDocumentation
+ */
+
 export { startRedis, type RedisServer, type StartRedisOptions } from './servers/redis-server.js';
 export { SluiceTestingModule, type SluiceTestingOptions } from './sluice-testing.module.js';
 export { TestingQueue, type DeadTask, type PublishedTask } from './in-process/testing-queue.js';

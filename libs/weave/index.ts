@@ -1,3 +1,15 @@
+/**
+ * The base layer under decorators and options. It imports no other library and knows no Redis.
+ *
+ * - `methods/` wraps a decorated method
+ * - `binding/` gives each object the service of its app, and refuses to run without one
+ * - options: checks that name the path and the value
+ * - `SluiceError`: the base of all errors, recognised by brand and code
+ *
+ * @see ARCHITECTURE.md#the-base-layer
+ * @packageDocumentation
+ */
+
 export { SluiceError, isSluiceError, type SluiceErrorCode } from './sluice.error.js';
 export {
   badOption,

@@ -6,7 +6,7 @@ import { unpack } from '../store/compression.js';
  * what the next one gets.
  *
  * Read when it is first asked for. What JSON can say is then copied from object to object, a seventh of the cost of reading it
- * anew (docs/adr/0009); anything else (a Date, a Map, bytes) is read anew for everybody.
+ * anew (see ADR 9); anything else (a Date, a Map, bytes) is read anew for everybody.
  */
 export class CloneableValue {
   #text: string | undefined;

@@ -11,7 +11,7 @@ export const UNPACKED_MAX_BYTES = 64 * 1024 * 1024;
 
 /**
  * The text packed, if it is as long as that and gets shorter by it. Quality 1: at 1.4 ms per MB either way a third faster than
- * deflate and smaller (docs/adr/0010); higher ones cost three times as much.
+ * deflate and smaller (see ADR 10); higher ones cost three times as much.
  */
 export function pack(text: string, thresholdBytes: number): string {
   if (text.length < thresholdBytes) return text;

@@ -270,7 +270,7 @@ export function reconnectDelayMs(attempt: number): number {
  * A command that was failed takes no reply any more: `late` gets it, as the command would have converted it.
  *
  * A function that is assigned to a property where it is written is born in V8's old space, and what it refers to lives until the
- * next full collection. One that has a name first is not (ADR 19).
+ * next full collection. One that has a name first is not (see ADR 19).
  */
 function tellLate(sent: Command, settle: () => boolean, late: (reply: unknown) => void): void {
   const { resolve } = sent;

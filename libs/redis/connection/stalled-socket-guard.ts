@@ -9,7 +9,7 @@ const LOOKS = 4;
  * vanished or a firewall that forgot the connection tells nobody; commands fail at their deadlines, and would for ever.
  *
  * It looks a few times at how many bytes have come, so commands and replies pay nothing for it (ioredis' own `socketTimeout`
- * sets a timer for every command, and costs as much as the rest of sending it: docs/adr/0016-free-locks-take-a-short-path-in-the-scripts.md). Looks
+ * sets a timer for every command, and costs as much as the rest of sending it, see ADR 16). Looks
  * are counted, not time: a process that was paused looks once when it goes on, and its replies have a chance to be read.
  */
 export class StalledSocketGuard {
