@@ -144,4 +144,20 @@ describe('what the docs refer to exists', () => {
     );
     expect([...missing, ...lost, ...unknown]).toEqual([]);
   });
+
+  it('from the code', () => {
+    const records = readdirSync(join(ROOT, 'docs/adr')).map((name) => parseInt(name, 10));
+    const sources = specs.filter((path) => path.endsWith('.ts') && existsSync(join(ROOT, 'libs', path)));
+    const dangling = sources.flatMap((path) => {
+      const text = read(`libs/${path}`);
+      const pages = [...text.matchAll(/@see ((?:docs\/[\w/-]+|ARCHITECTURE)\.md)(?:#([\w-]+))?/g)];
+      return [
+        ...pages.flatMap(([link, page = '', anchor]) =>
+          existsSync(join(ROOT, page)) && (anchor === undefined || anchorsOf(page).has(anchor)) ? [] : [link],
+        ),
+        ...[...text.matchAll(/\bADR (\d+)/g)].flatMap(([link, n]) => (records.includes(Number(n)) ? [] : [link])),
+      ].map((link) => `${path}: ${link}`);
+    });
+    expect(dangling).toEqual([]);
+  });
 });

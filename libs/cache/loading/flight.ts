@@ -25,7 +25,11 @@ const JOINABLE_MS = 1_000;
 /** Waiters of a lease that expired ask again within this, not all in one moment. */
 const SPREAD_MS = 10;
 
-/** One read of one key on behalf of all callers in this process who ask meanwhile. */
+/**
+ * One read of one key on behalf of all callers in this process who ask meanwhile.
+ *
+ * @see docs/internals/cache.md#one-read-in-the-process
+ */
 export class Flight {
   readonly request: ReadRequest;
   readonly outcome: Promise<Outcome>;

@@ -53,6 +53,8 @@ interface LocalEntry {
  * A copy never outlives what was left of its entry's time when Redis was asked. It goes when its key, one of its tags, or
  * everything is announced to be gone; all go when an announcement may have been missed: its number does not follow the last one,
  * or the subscription is a new one. While the socket has not proven to be alive within {@link BOUND_MS}, nothing is answered.
+ *
+ * @see docs/internals/cache.md#the-local-tier
  */
 export class LocalTier {
   readonly #entries: LRUCache<string, LocalEntry>;

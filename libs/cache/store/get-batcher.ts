@@ -33,6 +33,8 @@ export interface GetBatcherOptions {
  *
  * All reads of one turn of the event loop are one command, or a few if they are many. Value and epochs of each read are taken at
  * one instant after its call, as a command of its own would take them.
+ *
+ * @see docs/internals/cache.md#reading
  */
 export class GetBatcher {
   readonly #connection: RedisConnection;

@@ -13,7 +13,11 @@ interface Asked {
   readonly retryForSlot: boolean;
 }
 
-/** What requests of this process hold in Redis, and how it is given back: leases, slots at sources, places in their queues. */
+/**
+ * What requests of this process hold in Redis, and how it is given back: leases, slots at sources, places in their queues.
+ *
+ * @see docs/internals/cache.md#releasing-what-nobody-uses
+ */
 export class LeaseReleases {
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;

@@ -18,6 +18,8 @@ export type GaveUp = { because: 'timeout' } | { because: 'abort'; reason: unknow
  * after `bound.from`, the sending of the last request that was answered "still waiting", if its token is higher than
  * the last one minted at that answer (`bound.fence`). So its lease ends after `bound.from` plus its length; and
  * a push with a lower token tells of a grant that was over by then.
+ *
+ * @see docs/internals/lock.md#a-waiter
  */
 export class Waiter {
   readonly request: LockRequest;

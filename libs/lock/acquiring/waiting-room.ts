@@ -48,6 +48,8 @@ export interface WaitingRoomListener {
  * Waiting costs **one heartbeat per second and process**, whatever the number of locks: grants are pushed. Redis is also
  * asked when a holder's lease should end, when the inbox has subscribed again and when the connection is back, so nothing
  * depends on a message that may be lost.
+ *
+ * @see docs/internals/lock.md#a-waiter
  */
 export class WaitingRoom {
   readonly #store: Pick<LockStore, 'join' | 'heartbeat'>;

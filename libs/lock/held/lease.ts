@@ -40,6 +40,8 @@ export interface Leaseholder {
  *
  * `held` is computed, so it is right even while the event loop was blocked; the timer only brings the news. A lease
  * that was over once is never valid again, whatever reply comes late.
+ *
+ * @see docs/internals/lock.md#why-it-is-safe
  */
 export class Lease extends Deadline {
   readonly #clock: Clock;

@@ -33,6 +33,8 @@ export interface LockPort {
  * await build({ signal: lock.signal });
  * lock.assertHeld(); // the last look before the step that cannot be undone
  * await publish({ fence: lock.fencingToken });
+ *
+ * @see docs/internals/lock.md#a-held-lock
  */
 export class Lock {
   readonly name: string;

@@ -39,7 +39,11 @@ const PAGE = 200;
 /** Dead letters that one script brings back, at most; fewer if they are large. */
 const CHUNK = 100;
 
-/** The dead letters of one queue: what failed for the last time, could not be read, or killed its workers. */
+/**
+ * The dead letters of one queue: what failed for the last time, could not be read, or killed its workers.
+ *
+ * @see docs/internals/queue.md#dead-letters
+ */
 export class DeadLetters<T = unknown> {
   readonly #link: Link;
   readonly #clock: Clock;

@@ -19,6 +19,8 @@ interface WindowMember {
  *
  * - what is prefetched or runs, so that no process hoards work;
  * - what has begun and is not confirmed as settled. A process that dies leaves that many tasks to be run again.
+ *
+ * @see docs/internals/queue.md#a-worker
  */
 export class ConcurrencyWindow {
   readonly #adaptive: AdaptivePrefetch;

@@ -61,6 +61,8 @@ const SURPLUS_AFTER_MS = 1_000;
  *   read or started until Redis has told what is still pending with this process (`keepOnly`, then `confirmed`).
  *
  * What runs goes on in every state: its settlement is fenced.
+ *
+ * @see docs/internals/queue.md#a-worker
  */
 export class Worker {
   readonly handler: Handler;

@@ -7,7 +7,11 @@ const SLICE = 100;
 /** Calls per cleaning, each of up to 10,000 entries. */
 const CALLS = 20;
 
-/** Deletes entries that all groups have settled, and notices whether a queue has several groups. */
+/**
+ * Deletes entries that all groups have settled, and notices whether a queue has several groups.
+ *
+ * @see docs/internals/queue.md#several-groups
+ */
 export class Janitor {
   readonly #link: Link;
   readonly #cursors = new Map<Worker, string>();

@@ -24,6 +24,8 @@ const AGAIN_MS = 100;
 /**
  * What a group's workers need besides reading: their streams are opened, the tasks of dead processes are taken over, and
  * what they hold is compared with Redis. It runs between two reads, so that credit is not used twice.
+ *
+ * @see docs/internals/queue.md#recovery
  */
 export class Maintenance {
   readonly #options: MaintenanceOptions;

@@ -35,6 +35,8 @@ const UNBLOCK_TRIES = 10;
  * one handler. Queues without credit are left out. When one of them gains credit while the others' read blocks, CLIENT
  * UNBLOCK ends that read: a read that blocks has delivered nothing yet. The next read includes the queue. A task of an
  * idle queue arrives one round trip after its XADD.
+ *
+ * @see docs/internals/queue.md#recovery
  */
 export class StreamReader {
   readonly #options: StreamReaderOptions;
