@@ -1,7 +1,16 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-const NODE_GLOBALS = ['console', 'performance', 'process', 'setTimeout', 'URL'];
+const NODE_GLOBALS = [
+  'AbortController',
+  'clearInterval',
+  'console',
+  'performance',
+  'process',
+  'setInterval',
+  'setTimeout',
+  'URL',
+];
 
 export default tseslint.config(
   { ignores: ['**/dist', '**/node_modules', 'coverage', '**/*.cjs', 'test/pack/**'] },

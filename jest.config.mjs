@@ -23,6 +23,7 @@ export default {
     '^nestjs-sluice$': '<rootDir>/libs/sluice/index.ts',
     '^nestjs-sluice/(.*)$': '<rootDir>/libs/$1/index.ts',
   },
-  testTimeout: 30_000,
+  // Longer than the deadline of until(), which tells more. A test that passes never waits for it.
+  testTimeout: 180_000,
   maxWorkers: 2,
 };

@@ -1,10 +1,10 @@
 /** Before the first spec: which Redis the fixtures start, and whether what forked apps would run is up to date. */
-import { isBuilt } from './build.mjs';
+import { isBuiltForApps } from './build.mjs';
 import { redisAtHand } from './redis.mjs';
 
 export default function setup() {
   const redis = redisAtHand();
   if (redis) process.env.SLUICE_REDIS_SERVER = redis;
   // Read by forkApp(): specs that fork nothing do not need a build.
-  if (!isBuilt()) process.env.SLUICE_STALE_BUILD = '1';
+  if (!isBuiltForApps()) process.env.SLUICE_STALE_BUILD = '1';
 }

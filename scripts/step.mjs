@@ -18,14 +18,16 @@ export class StepFailed extends Error {
  *
  * @param options.live true: its output is shown as it comes; 'stderr': only that half of it
  * @param options.withinMs after which it is killed and has failed
+ * @param options.signal that kills it, which is a failure as well
  */
-export function run(command, args, { live = false, stdin = 'ignore', cwd = root, env = {}, withinMs } = {}) {
+export function run(command, args, { live = false, stdin = 'ignore', cwd = root, env = {}, withinMs, signal } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
       env: { ...process.env, ...env },
       stdio: [stdin, 'pipe', 'pipe'],
       timeout: withinMs,
+      signal,
       killSignal: 'SIGKILL',
     });
     let output = '';
@@ -39,7 +41,7 @@ export function run(command, args, { live = false, stdin = 'ignore', cwd = root,
     });
     const failed = (how) => reject(new StepFailed(`${[command, ...args].join(' ')}: ${how}`, live ? '' : output));
     child.once('error', (error) => failed(error.message));
-    child.once('close', (code, signal) => (code === 0 ? resolve({ output }) : failed(signal ?? `exit code ${code}`)));
+    child.once('close', (code, by) => (code === 0 ? resolve({ output }) : failed(by ?? `exit code ${code}`)));
   });
 }
 

@@ -1,6 +1,6 @@
 /** Faults in the guards of the cache: each must be missed by somebody. */
 const store = ['libs/cache/store/cache.store.spec'];
-const service = ['libs/cache/cache.(service|invalidation|outage).spec'];
+const service = ['libs/cache/(cache.service|loading/invalidation|loading/outage).spec'];
 const decorator = ['libs/cache/decorators/cache-stampede-safe.decorator.spec'];
 const inquiry = { file: 'libs/cache/loading/inquiry.ts', specs: service };
 const flight = { file: 'libs/cache/loading/flight.ts', specs: service };
@@ -177,7 +177,7 @@ export default [
   {
     name: 'only the first of several tokens hears',
     file: 'libs/cache/loading/push-router.ts',
-    specs: ['libs/cache/cache.(service|store|invalidation).spec'],
+    specs: ['libs/cache/(cache.service|store/cache.store|loading/invalidation).spec'],
     find: "for (const token of tokens.split(' '))",
     replace: "for (const token of tokens.split(' ').slice(0, 1))",
   },
@@ -789,7 +789,7 @@ export default [
   {
     name: 'strict loads get local copies',
     file: 'libs/cache/load-options.ts',
-    specs: ['libs/cache/cache.(options|local).spec'],
+    specs: ['libs/cache/(cache.options|local/local-reads).spec'],
     find: 'return wanted ?? !strict;',
     replace: 'return wanted ?? true;',
   },
@@ -845,7 +845,7 @@ export default [
   {
     name: 'what cannot be revived is stored',
     file: 'libs/cache/loading/load-lease.ts',
-    specs: ['libs/cache/cache'],
+    specs: ['libs/cache/(decorators/class-serializer|local/local-reads).spec'],
     find: 'options.revive && new DecodedCopies(text, options.revive)',
     replace: 'undefined as DecodedCopies | undefined',
   },

@@ -1,7 +1,7 @@
 /** Faults in what keeps locks exclusive, fair and alive. */
 const waiting = { specs: ['libs/lock/acquiring/waiting-room.(spec|clock)'] };
 const outage = { specs: ['libs/lock/acquiring/waiting-room.outage'] };
-const service = { specs: ['libs/lock/lock.(service|held).spec'] };
+const service = { specs: ['libs/lock/(lock.service|held/held-lock).spec'] };
 const late = { specs: ['libs/lock/acquiring/late-requests'] };
 const minHold = { specs: ['libs/lock/held/min-hold'] };
 const races = { specs: ['libs/lock/acquiring/races'] };

@@ -7,15 +7,21 @@ export interface UntilOptions {
   everyMs?: number;
 }
 
+/**
+ * Long, because it costs nothing while tests pass, and a loaded machine may be ten times slower. `npm run mutants` shortens it,
+ * for many a seeded fault makes a test wait until its deadline.
+ */
+const DEADLINE_MS = Number(process.env['SLUICE_UNTIL_MS'] ?? 60_000);
+
 /** What `if (answer)` leaves of a type. */
 type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>;
 
 /**
- * Polls `condition` until it returns something truthy, and returns that. Past the deadline (10 s) it rejects and names
+ * Polls `condition` until it returns something truthy, and returns that. Past the deadline (60 s) it rejects and names
  * `what` and the last answer. An error of `condition` ends it at once: a condition that is not yet true returns false.
  */
 export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions): Promise<Truthy<T>> {
-  const { what, deadlineMs = 10_000, everyMs = 20 } = options;
+  const { what, deadlineMs = DEADLINE_MS, everyMs = 20 } = options;
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const answer = await condition();
