@@ -261,7 +261,8 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   }
 
   #tell(...parts: string[]): void {
-    queueMicrotask(() => {
+    // Not queueMicrotask: fake timers replace it.
+    void Promise.resolve().then(() => {
       this.#deliver(parts);
     });
   }
