@@ -137,14 +137,14 @@ export default [
     ...waiting,
     name: 'a grant for nobody is kept',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (!this.#held.has(identity.nonce)) this.#releaseRetries.add(identity, ttlMs);',
+    find: 'if (this.#held.has(identity.nonce)) return;',
     replace: '',
   },
   {
     ...outage,
     name: 'a release that failed is forgotten',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (isTransient(error)) this.#releaseRetries.add(request, ttlMs, minHoldMs);',
+    find: 'if (isTransient(error)) this.#retryRelease(request, ttlMs, minHoldMs);',
     replace: '',
   },
   {

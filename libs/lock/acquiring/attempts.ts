@@ -25,7 +25,7 @@ export interface AttemptListener {
   /** The lock is granted. The caller of the attempt gets what this returns. */
   granted(request: LockRequest, grant: LeaseGrant, fromMs: number): Lock;
   /** The lock is held, or other calls wait for it. */
-  contended(name: string): void;
+  busy(request: LockRequest): void;
   /** Redis may have granted the lock, and its caller does not get it. */
   mayBeGranted(request: LockRequest): void;
 }
@@ -88,7 +88,7 @@ export class Attempts {
     const { name, owner, ttlMs } = request;
     const from = instantOf(this.#clock);
     const answer = await attempt.send();
-    if (answer.state === 'busy') this.#listener.contended(name);
+    if (answer.state === 'busy') this.#listener.busy(request);
     if (answer.state !== 'granted') return answer as NotGranted<A>;
     attempt.signal?.throwIfAborted();
     const at = instantOf(this.#clock);

@@ -140,23 +140,25 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
 
   /** A grant that no call waits for: its waiter has left, or Redis executed a request late. The next waiter should not wait for it. */
   unwanted(identity: LockIdentity, ttlMs: number): void {
-    if (!this.#held.has(identity.nonce)) this.#releaseRetries.add(identity, ttlMs);
+    if (this.#held.has(identity.nonce)) return;
+    this.#events.unwanted(identity.keys.lock, identity.nonce);
+    this.#releaseRetries.add(identity, ttlMs);
   }
 
   mayBeGranted(request: LockRequest): void {
-    this.#releaseRetries.add(request, request.ttlMs);
+    this.#retryRelease(request, request.ttlMs);
   }
 
   waits({ nonce }: LockRequest): void {
     this.#releaseRetries.keep(nonce);
   }
 
-  queued({ name }: LockRequest): void {
-    this.#events.contended(name);
+  queued({ name, nonce }: LockRequest): void {
+    this.#events.queued(name, nonce);
   }
 
-  contended(name: string): void {
-    this.#events.contended(name);
+  busy({ name, nonce }: LockRequest): void {
+    this.#events.busy(name, nonce);
   }
 
   /** A waiter's time is over. If Redis grants the lock to the waiter at this moment, the release hands it to the next waiter. */
@@ -193,7 +195,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return released.then(
       (answer) => this.#handOn(request, answer),
       (error: unknown) => {
-        if (isTransient(error)) this.#releaseRetries.add(request, ttlMs, minHoldMs);
+        if (isTransient(error)) this.#retryRelease(request, ttlMs, minHoldMs);
         throw withLockName(request.name, 'release', error);
       },
     );
@@ -221,6 +223,8 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   // What the store reports.
 
   #pushed(pushed: PushedGrant): void {
+    const { identity, token } = pushed;
+    this.#events.handedOver(identity.keys.lock, identity.nonce, token);
     if (!this.#room.pushed(pushed)) this.unwanted(pushed.identity, pushed.validMs);
   }
 
@@ -246,6 +250,11 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
       waiter.fail(withLockName(request.name, 'acquire', waiter.trouble ?? error));
       this.mayBeGranted(request);
     }
+  }
+
+  #retryRelease(request: LockRequest, ttlMs: number, minHoldMs?: number): void {
+    this.#events.releaseRetried(request.keys.lock, request.nonce);
+    this.#releaseRetries.add(request, ttlMs, minHoldMs);
   }
 
   #handOn({ keys }: LockIdentity, answer: Released): boolean {

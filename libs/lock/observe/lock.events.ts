@@ -1,9 +1,13 @@
+import { debugLog } from '../../redis/index.js';
 import { channels, type LockMessage } from './lock.channels.js';
 import type { LockLostError, LockTimeoutError } from '../lock.errors.js';
 import { LockTally } from './lock.stats.js';
 import type { LockHolder } from '../lock.inspection.js';
 
-/** What happens to the locks of one service: counted, and told to whoever listens. */
+/** On with `NODE_DEBUG=sluice:lock`. */
+const debug = debugLog('lock');
+
+/** What happens to the locks of one service: counted, published on channels, and written to the debug log. */
 export class LockEvents {
   readonly tally = new LockTally();
   readonly #warn: (message: string) => void;
@@ -12,24 +16,50 @@ export class LockEvents {
     this.#warn = warn;
   }
 
-  /** Found it held, or others waiting. */
-  contended(name: string): void {
+  /** The lock is held, or other calls wait for it, and this call joins its queue. */
+  queued(name: string, nonce: string): void {
     this.tally.add(name, 'contended');
+    debug?.("'%s' is held: %s waits in its queue", name, nonce);
+  }
+
+  /** The lock is held, or other calls wait for it, and this call does not wait. */
+  busy(name: string, nonce: string): void {
+    this.tally.add(name, 'contended');
+    debug?.("'%s' is refused to %s: it is held, or others wait for it", name, nonce);
+  }
+
+  /** The release of another acquisition handed the lock to one of this process. `lock`: the key. */
+  handedOver(lock: string, nonce: string, token: number): void {
+    debug?.('%s was handed over to %s, token %d', lock, nonce, token);
+  }
+
+  /** Redis granted a lock that no call waits for any more: it is released again. `lock`: the key. */
+  unwanted(lock: string, nonce: string): void {
+    debug?.('%s was granted to %s, which waits no more: released again', lock, nonce);
   }
 
   acquired(lock: LockMessage, waitedMs: number): void {
     this.tally.acquired(lock.name, waitedMs);
+    debug?.(
+      "'%s' is granted to %s, token %d, after %d ms",
+      lock.name,
+      lock.owner,
+      lock.fencingToken,
+      Math.round(waitedMs),
+    );
     if (channels.acquired.hasSubscribers) channels.acquired.publish({ ...about(lock), waitedMs });
   }
 
   released(lock: LockMessage, heldMs: number): void {
     this.tally.add(lock.name, 'heldMs', heldMs);
+    debug?.("'%s' is released by %s after %d ms", lock.name, lock.owner, Math.round(heldMs));
     if (channels.released.hasSubscribers) channels.released.publish({ ...about(lock), heldMs });
   }
 
   lost(lock: LockMessage, heldMs: number, { reason }: LockLostError): void {
     this.tally.add(lock.name, 'heldMs', heldMs);
     this.tally.add(lock.name, 'lost');
+    debug?.("'%s' is lost by %s after %d ms: %s", lock.name, lock.owner, Math.round(heldMs), reason);
     if (channels.lost.hasSubscribers) channels.lost.publish({ ...about(lock), heldMs, reason });
   }
 
@@ -38,13 +68,20 @@ export class LockEvents {
     if (channels.overdue.hasSubscribers) channels.overdue.publish({ ...about(lock), maxHoldMs });
   }
 
-  timedOut({ lock: name, waitedMs, holder }: LockTimeoutError): void {
+  timedOut({ lock: name, waitedMs, holder, message }: LockTimeoutError): void {
     this.tally.add(name, 'timeouts');
     this.tally.add(name, 'waitedMs', waitedMs);
+    debug?.('%s', message);
     if (channels.timeout.hasSubscribers) channels.timeout.publish({ name, waitedMs, holder });
   }
 
+  /** A release, or a request that Redis may have granted, failed: it is repeated. `lock`: the key. */
+  releaseRetried(lock: string, nonce: string): void {
+    debug?.('%s: the release by %s is repeated until Redis confirms it, or the lease is over', lock, nonce);
+  }
+
   forced(name: string, holder: LockHolder): void {
+    debug?.("'%s' is taken away from %s by forceRelease()", name, holder.owner);
     if (channels.forced.hasSubscribers) channels.forced.publish({ name, holder });
   }
 }
