@@ -1,5 +1,6 @@
 import type { CacheStore, NewValue } from './store/cache.store.js';
 import type { LocalTier } from './local/local-tier.js';
+import { debug } from './observe/cache.debug.js';
 import type { CacheReader } from './cache-reader.js';
 
 /**
@@ -24,6 +25,8 @@ export class CacheWriter {
         this.#forget(entry);
       },
       () => this.#store.set(entry, value),
+      'set of',
+      entry,
     );
   }
 
@@ -33,6 +36,8 @@ export class CacheWriter {
         this.#forget(entry);
       },
       () => this.#store.delete(entry),
+      'delete of',
+      entry,
     );
   }
 
@@ -43,6 +48,8 @@ export class CacheWriter {
         for (const tag of tags) this.#local?.dropTag(tag);
       },
       () => this.#store.invalidateTags(tags),
+      'invalidation of tags',
+      tags,
     );
     this.#reader.revalidate(tags);
   }
@@ -54,14 +61,23 @@ export class CacheWriter {
         this.#local?.clear();
       },
       () => this.#store.clear(),
+      'clear',
+      '',
     );
     this.#reader.revalidate();
   }
 
-  async #changing<T>(forget: () => void, change: () => Promise<T>): Promise<T> {
+  async #changing<T>(
+    forget: () => void,
+    change: () => Promise<T>,
+    what: string,
+    names: string | readonly string[],
+  ): Promise<T> {
     forget();
     try {
-      return await change();
+      const changed = await change();
+      debug?.('%s %s acknowledged', what, names);
+      return changed;
     } finally {
       forget();
     }

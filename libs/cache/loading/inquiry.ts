@@ -1,6 +1,7 @@
 import { noted, type CacheLoaderError } from '../cache.errors.js';
 import type { Answer } from '../store/scripts/ask.script.js';
 import { textOf } from '../store/stored-value.js';
+import { debug } from '../observe/cache.debug.js';
 import { askFor, decodedOutcome, foundOutcome, type FoundOutcome } from './ask.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 import type { PushedOutcome, WaitTicket } from './wait-ticket.js';
@@ -121,6 +122,7 @@ export class Inquiry {
         retryForSlot,
       });
     } catch (error) {
+      debug?.("'%s' read without Redis: %s", this.#request.key, error);
       return { kind: 'unavailable', error };
     }
   }
@@ -130,6 +132,7 @@ export class Inquiry {
     const { store, random } = this.#context;
     this.#queued = true;
     this.#request.onWait?.();
+    debug?.("'%s' waits for a slot at '%s'", this.#request.key, this.#request.options.source);
     // The timer is for a lost message, and for a process that died after it was told.
     await ticket.outcome(store.timing.leaseMs * (1 + random()));
     this.#queued = false;
@@ -141,8 +144,10 @@ export class Inquiry {
     const { key, meter, onWait } = this.#request;
     switch (answer.kind) {
       case 'error':
+        debug?.("'%s' refused for %d ms: its loader failed", key, answer.remainingMs);
         return { kind: 'failed', error: noted(key, answer.failure, answer.remainingMs) };
       case 'wait':
+        debug?.("'%s' waits for the load of another request, asked by %s", key, ticket.token);
         meter.miss(key);
         onWait?.();
         return answer;
@@ -167,7 +172,16 @@ export class Inquiry {
     const { store, clock } = this.#context;
     // One more question at most: where no answer comes within a lease, no lease can be kept either.
     const tooLate = clock.monoMs() - this.#askedAtMs >= store.timing.leaseMs && !this.#cameTooLate;
-    if (!ticket.invalidated && !tooLate) return true;
+    if (!ticket.invalidated && !tooLate) {
+      debug?.("'%s' load granted to %s", this.#request.key, ticket.token);
+      return true;
+    }
+    debug?.(
+      "'%s' grant given back by %s: %s",
+      this.#request.key,
+      ticket.token,
+      tooLate ? 'read too late' : 'invalidated',
+    );
     this.#cameTooLate = true;
     this.giveUp();
     return false;

@@ -3,6 +3,7 @@ import { encode } from '../codec/codec.js';
 import { ttlOf } from '../load-options.js';
 import { DecodedCopies } from '../local/decoded-copies.js';
 import { encodeTags } from '../store/tags.js';
+import { debug } from '../observe/cache.debug.js';
 import { LeaseRenewal } from './lease-renewal.js';
 import type { WaitTicket } from './wait-ticket.js';
 import type { ReadContext, ReadRequest, RunningLoad } from './read-context.js';
@@ -37,6 +38,7 @@ export class LoadLease implements RunningLoad {
     ticket.loading = true;
     // Named first: see ADR 19.
     const onInvalidated = (): void => {
+      debug?.("'%s' lease of %s lost: invalidated, or expired", request.key, ticket.token);
       this.#lease.end();
       onLost();
     };
@@ -74,11 +76,13 @@ export class LoadLease implements RunningLoad {
     const copies = revived ?? new DecodedCopies(text);
     const stored = await filling;
     if (!stored) return this.#superseded(copies);
+    debug?.("'%s' filled by %s after %d ms", this.#request.key, token, loadMs);
     recentlySeen.add(entry, { tags: [...options.tags, ...resultTags], text });
     return { copies, stored };
   }
 
   #superseded(copies: DecodedCopies): FillOutcome {
+    debug?.("'%s' not stored by %s: overtaken, or not confirmed", this.#request.key, this.#ticket.token);
     this.#request.meter.voided(this.#request.key);
     return { copies, stored: false };
   }
@@ -86,6 +90,7 @@ export class LoadLease implements RunningLoad {
   /** Tells the fleet of an error. */
   async fail(error: unknown): Promise<void> {
     this.#lease.end();
+    debug?.("'%s' load of %s failed: %s", this.#request.key, this.#ticket.token, error);
     if (this.#ticket.invalidated) return;
     const failure = { ...failureOf(error), backoffMs: this.#request.options.errorBackoffMs };
     await this.#context.store.fail(this.#request.entry, this.#ticket.token, failure).catch(() => {
