@@ -41,7 +41,7 @@ export const taskMemoryCurve: Curve = {
 
 export const lockMemoryCurve: Curve = {
   name: 'lock-memory',
-  title: 'Memory of the server per lock that is held',
+  title: 'Memory of the server per held lock',
   x: 'locks held',
   y: 'bytes per lock',
   scale: { y: 'linear' },

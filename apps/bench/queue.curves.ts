@@ -16,7 +16,7 @@ const IN_FLIGHT = 500;
 /** Handlers that do nothing, so what is measured is the queue; on few cores the processes soon compete for them. */
 export const processesCurve: Curve = {
   name: 'queue-processes',
-  title: 'Tasks worked off, by worker processes',
+  title: 'Tasks handled per second, by worker processes',
   x: 'processes',
   y: 'tasks per second',
   scale: { x: 'linear', y: 'linear' },
@@ -62,7 +62,7 @@ async function byProcesses(
 
 export const payloadCurve: Curve = {
   name: 'queue-payload',
-  title: 'Tasks worked off by one process, by the size of their payload',
+  title: 'Tasks handled by one process, by the size of their payload',
   x: 'bytes of JSON',
   y: 'tasks per second',
   async measure({ redis, quick }) {

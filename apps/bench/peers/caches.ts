@@ -22,11 +22,10 @@ export const CACHE_PEERS: Record<CachePeerName, (url: string, tiers: Tiers) => P
 export const CACHE_SETTINGS: readonly PeerSettings[] = [
   {
     name: 'bentocache',
-    settings:
-      'memory of 200,000 items, alone unserialized, with Redis serialized; ioredis, Redis bus, as its guide has it',
+    settings: 'memory of 200,000 items, alone unserialized, with Redis serialized; ioredis, Redis bus, as in its guide',
   },
-  { name: 'cache-manager', settings: 'a Keyv of a Map in memory; @keyv/redis, as its README has it' },
-  { name: 'async-cache-dedupe', settings: 'memory of 200,000 items or ioredis; it has no two tiers' },
+  { name: 'cache-manager', settings: 'a Keyv of a Map in memory; @keyv/redis, as in its README' },
+  { name: 'async-cache-dedupe', settings: 'memory of 200,000 items or ioredis; it does not combine them' },
 ];
 
 const TTL_MS = 600_000;

@@ -21,12 +21,12 @@ export type LockPeerName = keyof typeof LOCK_PEERS;
  * most of the waiters would be lost. A shorter pause is quicker while many wait, and is paid for by the server.
  */
 const RETRY = { retryDelay: 200, retryJitter: 200 };
-const POLLS = 'one server; a try every 200–400 ms, as its README has it, but as often as it takes';
+const POLLS = 'one server; a try every 200–400 ms, as in its README, but repeated until the lock is taken';
 
 export const LOCK_SETTINGS: readonly PeerSettings[] = [
   { name: 'redlock', settings: POLLS },
   { name: '@sesamecare-oss/redlock', settings: POLLS },
-  { name: '@nestjs-redis/lock', settings: `${POLLS}; node-redis, as it demands` },
+  { name: '@nestjs-redis/lock', settings: `${POLLS}; node-redis, which it requires` },
 ];
 
 interface Redlock {

@@ -27,10 +27,10 @@ export const PAGE = `<!doctype html>
 </head>
 <body>
 <h1>Sluice: the shop</h1>
-<p>Three processes of one NestJS app on one Redis. Push something and watch.</p>
+<p>Three processes of one NestJS app on one Redis. Press a button and watch.</p>
 <section>
-  <h2>Do something</h2>
-  <button data-do="requests">Fire 100 requests for one list</button>
+  <h2>Try it</h2>
+  <button data-do="requests">Send 100 requests for one list</button>
   <button data-do="orders">Place 1,000 orders</button>
   <button data-do="kill">Kill an instance</button>
   <div id="said" role="status"></div>
@@ -46,12 +46,12 @@ export const PAGE = `<!doctype html>
   <div><dt>dead letters</dt><dd id="dead">–</dd></div>
 </dl></section>
 <section><h2>Stock <code>@WithLock((order) =&gt; 'stock:' + order.productId)</code></h2><dl>
-  <div><dt>left</dt><dd id="left">–</dd></div>
+  <div><dt>in stock</dt><dd id="left">–</dd></div>
   <div><dt>sold</dt><dd id="sold">–</dd></div>
 </dl></section>
 <section><h2>Daily job <code>@WithLock('daily_job')</code></h2><dl>
   <div><dt>days settled</dt><dd id="days">–</dd></div>
-  <div><dt>settled last by</dt><dd id="lastBy">–</dd></div>
+  <div><dt>last settled by</dt><dd id="lastBy">–</dd></div>
   <div><dt>held by</dt><dd id="holder">–</dd></div>
 </dl></section>
 <script>
