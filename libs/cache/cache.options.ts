@@ -1,5 +1,6 @@
 import {
   badOption,
+  checkText,
   count,
   durationMs,
   flag,
@@ -13,7 +14,7 @@ import {
 import type { Revive } from './local/decoded-copies.js';
 import { localAndStrict, type Layer } from './load-options.js';
 import { localTier, type LocalOptions, type ResolvedLocal } from './local/local.options.js';
-import { encodeTags, isWellFormed } from './store/tags.js';
+import { encodeTags } from './store/tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
 export interface CacheOptions<T = unknown> {
@@ -156,7 +157,7 @@ const everywhere = {
   loaderTimeoutMs: optional(durationMs(60_000)),
   maxConcurrentLoads: optional(count(1)),
   consistency: optional(oneOf(['bounded', 'strict'], 'bounded')),
-  version: optional(versionText),
+  version: optional(checkText),
   onBackendDown: optional(oneOf(['load', 'throw'], 'load')),
 };
 
@@ -225,7 +226,7 @@ function resolveSome(names: readonly (keyof CacheOptions)[], path: string, given
 /** The same for what takes a `version` only. */
 export function resolveVersion(path: string, given: unknown): string | undefined {
   if (given === undefined) return undefined;
-  return resolveOptions<{ version: string | undefined }>(path, given, { version: optional(versionText) }).version;
+  return resolveOptions<{ version: string | undefined }>(path, given, { version: optional(checkText) }).version;
 }
 
 /**
@@ -277,10 +278,4 @@ function fraction(value: unknown, path: string): number {
 function factor(value: unknown, path: string): number {
   if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value;
   throw badOption(path, 'a number from 0 on', value);
-}
-
-/** Checks a version. */
-export function versionText(value: unknown, path: string): string {
-  if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value;
-  throw badOption(path, 'a non-empty string', value);
 }

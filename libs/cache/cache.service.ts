@@ -267,7 +267,7 @@ export class CacheService implements OnApplicationBootstrap {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   async invalidateTags(...tags: string[]): Promise<void> {
-    await this.#writer.invalidateTags(encodeTags('invalidateTags', tags));
+    await this.#writer.invalidateTags(encodeTags('invalidateTags', tags, Infinity));
   }
 
   /**

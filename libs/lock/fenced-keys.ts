@@ -1,4 +1,4 @@
-import { checkKey, type Keyspace } from '../redis/index.js';
+import type { Keyspace } from '../redis/index.js';
 import { badOption, durationMs, optional, resolveOptions } from '../weave/index.js';
 import { StaleTokenError } from './lock.errors.js';
 import type { LockStore } from './store/lock.store.js';
@@ -76,7 +76,7 @@ export class FencedKeys {
   }
 
   #keys(key: string): { key: string; fenced: string } {
-    return { key, fenced: this.#keyspace.side(checkKey(key), 'fenced') };
+    return { key, fenced: this.#keyspace.side(this.#keyspace.literal('fenced key', key), 'fenced') };
   }
 }
 

@@ -1,4 +1,4 @@
-import { SluiceError } from '../weave/index.js';
+import { SluiceError, clip } from '../weave/index.js';
 
 /**
  * The publish was interrupted: a task may have been published, or not. Nothing was sent twice.
@@ -43,10 +43,14 @@ export interface PayloadIssue {
 export class InvalidPayloadError extends SluiceError {
   constructor(
     readonly queue: string,
+    /** The first hundred. */
     readonly issues: readonly PayloadIssue[],
     at: 'publish' | 'handle',
   ) {
-    const what = issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+    const what = [
+      ...issues.slice(0, ISSUES_SHOWN).map(({ path, message }) => `${path}: ${message}`),
+      ...(issues.length > ISSUES_SHOWN ? ['and so on'] : []),
+    ].join('; ');
     super(
       at === 'publish' ? 'SLUICE_QUEUE_INVALID_PAYLOAD' : 'SLUICE_TASK_BAD_PAYLOAD',
       `the schema of queue '${queue}' refuses the payload: ${what}${at === 'publish' ? '; nothing was published' : ''}`,
@@ -54,16 +58,20 @@ export class InvalidPayloadError extends SluiceError {
   }
 }
 
+/** So many issues stand in the message. */
+const ISSUES_SHOWN = 10;
+
 /** A payload larger than `queue.maxPayloadBytes`. */
 export class PayloadTooLargeError extends SluiceError {
   constructor(
     readonly path: string,
+    /** Its JSON text has at least so many: counting ends where the limit is certainly passed. */
     readonly bytes: number,
     readonly maxBytes: number,
   ) {
     super(
       'SLUICE_QUEUE_PAYLOAD_TOO_LARGE',
-      `${path} is ${bytes} bytes as JSON, more than queue.maxPayloadBytes (${maxBytes}); nothing was published. Store it ` +
+      `${path} is at least ${bytes} bytes as JSON, more than queue.maxPayloadBytes (${maxBytes}); nothing was published. Store it ` +
         'elsewhere and publish its key, or raise the limit',
     );
   }
@@ -85,6 +93,6 @@ export class UnserializablePayloadError extends SluiceError {
     readonly path: string,
     what: string,
   ) {
-    super('SLUICE_QUEUE_UNSERIALIZABLE', `${path} ${what}; nothing was published`);
+    super('SLUICE_QUEUE_UNSERIALIZABLE', `${clip(path)} ${what}; nothing was published`);
   }
 }

@@ -1,5 +1,4 @@
-import { inspect } from 'node:util';
-import { SluiceError } from '../weave/index.js';
+import { NAME_MAX_BYTES, SluiceError, isLongerThan, isWellFormed, show } from '../weave/index.js';
 
 /** Reserved: it separates a key from its side keys. */
 const MARKER = ':~';
@@ -18,12 +17,11 @@ export class Keyspace {
   /** @param namespace prefixes every key and channel; none if omitted. */
   constructor(readonly namespace?: string) {
     if (namespace !== undefined) {
-      if (typeof namespace !== 'string' || namespace === '') {
-        throw badName('namespace', namespace, 'a non-empty string, or leave it out');
-      }
-      if (/[{}]/.test(namespace) || namespace.includes(MARKER)) {
-        throw badName('namespace', namespace, `free of braces and of the reserved marker '${MARKER}'`);
-      }
+      checkText('namespace', namespace, 'a non-empty string, or leave it out');
+      if (isLongerThan(namespace, NAME_MAX_BYTES)) throw tooLong('namespace', namespace);
+      // A colon is where a namespace ends: `shop:eu` and its queue `orders` would be `shop` and its queue `eu:orders`.
+      if (/[{}:]/.test(namespace)) throw badName('namespace', namespace, 'free of braces and colons');
+      if (namespace === LOCK) throw badName('namespace', namespace, 'another one: the keys of locks begin with it');
     }
     this.#prefix = namespace === undefined ? '' : `${namespace}:`;
   }
@@ -35,6 +33,17 @@ export class Keyspace {
    */
   main(kind: string, prefix: string, name: unknown): string {
     return this.#prefix + prefix + checkName(kind, name);
+  }
+
+  /**
+   * A key of the user's own, without the namespace: checked as a name is, and none that Sluice keeps something else under.
+   *
+   * @throws SluiceError `SLUICE_BAD_NAME`
+   */
+  literal(kind: string, key: unknown): string {
+    const checked = checkName(kind, key);
+    if (checked.startsWith(`${this.#prefix}${LOCK}:`)) throw reserved(`${kind} name`, checked);
+    return checked;
   }
 
   /** A key that lives beside `main`, in the same Cluster slot: `{main}:~suffix`. */
@@ -54,36 +63,57 @@ export class Keyspace {
 }
 
 /**
- * Checks the name of a lock or a stream: a non-empty string whose braces, if any, are one non-empty hash tag,
- * without the reserved marker.
+ * Checks the name of a lock, a stream or a plain key: a non-empty string of at most 1,024 bytes whose braces, if any, are one
+ * non-empty hash tag, without the reserved marker. Names of other kinds than locks become keys as they are, so they must not
+ * be a lock's key or one of the cache.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`
  */
 export function checkName(kind: string, name: unknown): string {
-  if (typeof name !== 'string' || name === '') throw badName(`${kind} name`, name, 'a non-empty string');
-  if (name.includes(MARKER)) throw badName(`${kind} name`, name, `free of the reserved marker '${MARKER}'`);
+  const what = `${kind} name`;
+  checkText(what, name, 'a non-empty string');
+  if (isLongerThan(name, NAME_MAX_BYTES)) throw tooLong(what, name);
+  if (name.includes(MARKER)) throw badName(what, name, `free of the reserved marker '${MARKER}'`);
   if (/[{}]/.test(name) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(name)) {
-    throw badName(`${kind} name`, name, 'free of braces, but for one non-empty hash tag as in {tenant}:name');
+    throw badName(what, name, 'free of braces, but for one non-empty hash tag as in {tenant}:name');
   }
+  if (kind !== LOCK && (name.startsWith(`${LOCK}:`) || CACHE_TAG.test(name))) throw reserved(what, name);
   return name;
 }
 
 /**
- * Checks a cache key: any non-empty string that text can be made of. Lone surrogates cannot: encoded, all are the same.
+ * Checks a cache key: any non-empty string that text can be made of, of any length.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`
  */
 export function checkKey(key: unknown): string {
-  if (typeof key !== 'string' || key === '') throw badName('cache key', key, 'a non-empty string');
-  if (LONE_SURROGATE.test(key)) throw badName('cache key', key, 'free of lone surrogates');
+  checkText('cache key', key, 'a non-empty string');
   return key;
 }
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
+/** What the keys of locks begin with, after the namespace. */
+const LOCK = 'lock';
+/** The hash tag of the cache's keys, of any namespace. */
+const CACHE_TAG = /\{(?:[^{}]*:)?cache\}/;
+
+function checkText(what: string, text: unknown, wanted: string): asserts text is string {
+  if (typeof text !== 'string' || text === '') throw badName(what, text, wanted);
+  if (!isWellFormed(text))
+    throw badName(what, text, 'free of lone surrogates, which all become one character in Redis');
+}
+
+function tooLong(what: string, name: string): SluiceError {
+  return badName(what, name, `at most ${NAME_MAX_BYTES} bytes long`);
+}
+
+function reserved(what: string, name: string): SluiceError {
+  return badName(
+    what,
+    name,
+    "none that begins with 'lock:' or has the hash tag of the cache: such keys are Sluice's own",
+  );
+}
 
 function badName(what: string, got: unknown, wanted: string): SluiceError {
-  return new SluiceError(
-    'SLUICE_BAD_NAME',
-    `${what} must be ${wanted}, got ${inspect(got, { breakLength: Infinity })}`,
-  );
+  return new SluiceError('SLUICE_BAD_NAME', `${what} must be ${wanted}, got ${show(got)}`);
 }

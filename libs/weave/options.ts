@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { NAME_MAX_BYTES, clip, isLongerThan, isWellFormed, show } from './limits.js';
 import { SluiceError } from './sluice.error.js';
 
 /** Checks one option: returns the value to use, or throws an error that names `path` and the value. */
@@ -7,9 +7,12 @@ export type Check<T> = (value: unknown, path: string) => T;
 /** One check per option of an options object. `undefined` reaches the check, which applies its default. */
 export type OptionChecks<T extends object> = { readonly [K in keyof T]-?: Check<T[K]> };
 
+/** A value in the message is cut here, in characters. */
+const SHOWN_CHARS = 80;
+
 /** The error for an option that cannot be used: the path, what is wanted, and what was given. */
 export function badOption(path: string, wanted: string, got: unknown): SluiceError {
-  return new SluiceError('SLUICE_BAD_OPTION', `${path} must be ${wanted}, got ${show(got)}`);
+  return new SluiceError('SLUICE_BAD_OPTION', `${path} must be ${wanted}, got ${show(got, SHOWN_CHARS)}`);
 }
 
 /**
@@ -22,7 +25,7 @@ export function resolveOptions<T extends object>(path: string, given: unknown, c
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(checks, name)) {
       const known = Object.keys(checks).join(', ');
-      throw new SluiceError('SLUICE_BAD_OPTION', `${path}.${name} is not an option; known options: ${known}`);
+      throw new SluiceError('SLUICE_BAD_OPTION', `${path}.${clip(name)} is not an option; known options: ${known}`);
     }
   }
   const resolved: Partial<T> = {};
@@ -63,15 +66,22 @@ export function flag(fallback: boolean): Check<boolean> {
   };
 }
 
-/** A non-empty string. */
+/** A non-empty string, of the size of a name: what it names is kept in Redis, in maps, in messages. */
 export function text(): Check<string | undefined>;
 export function text(fallback: string): Check<string>;
 export function text(fallback?: string): Check<string | undefined> {
   return (value, path) => {
     if (value === undefined) return fallback;
-    if (typeof value !== 'string' || value === '') throw badOption(path, 'a non-empty string', value);
-    return value;
+    return checkText(value, path);
   };
+}
+
+/** The same where it must be given. */
+export function checkText(value: unknown, path: string): string {
+  if (typeof value !== 'string' || value === '') throw badOption(path, 'a non-empty string', value);
+  if (isLongerThan(value, NAME_MAX_BYTES)) throw badOption(path, `at most ${NAME_MAX_BYTES} bytes long`, value);
+  if (!isWellFormed(value)) throw badOption(path, 'free of lone surrogates', value);
+  return value;
 }
 
 /** Makes any check accept `undefined` as "not given" and leave the option out. */
@@ -95,9 +105,4 @@ export function fn<T extends (...args: never[]) => unknown>(): Check<T | undefin
     if (typeof value !== 'function') throw badOption(path, 'a function', value);
     return value as T;
   };
-}
-
-function show(value: unknown): string {
-  const shown = typeof value === 'string' ? `'${value}'` : inspect(value, { depth: 1, breakLength: Infinity });
-  return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
 }

@@ -129,8 +129,61 @@ describe('the codec', () => {
     '~1{"~a":["Evil","AA=="]}',
     '~1{"~a":["Uint16Array","AA=="]}',
     'hello',
-  ])('throws at broken text: %j', (text) => {
-    expect(() => decode(text)).toThrow();
+    ...['{"length":500000000}', '["Uint8Array",7]', '7', '[7]', 'true'].map((body) => `~1{"~b":${body}}`),
+    ...[
+      '{"length":9}',
+      '"Uint8Array"',
+      '["Uint8Array",{"length":500000000}]',
+      '["Uint8Array"]',
+      '[["Uint8Array"],""]',
+    ].map((body) => `~1{"~a":${body}}`),
+    ...['7', '["7"]', '"0x10"', '""', '" 7"', '"1e3"', '"-"', 'true', '{}', `"${'9'.repeat(10_002)}"`].map(
+      (body) => `~1{"~i":${body}}`,
+    ),
+    ...['7', '"7"', '""', '["NaN"]', 'null', '{}'].map((body) => `~1{"~n":${body}}`),
+    ...['"2020"', 'true', '[]', '{}'].map((body) => `~1{"~d":${body}}`),
+    ...['{}', '"ab"', '[7]', '[[1]]', '[[1,2,3]]', '[{"0":1,"1":2,"length":2}]', 'null'].map(
+      (body) => `~1{"~m":${body}}`,
+    ),
+    ...['{}', '"ab"', '7', 'null', '{"length":5}'].map((body) => `~1{"~s":${body}}`),
+    ...['7', '"ab"', 'null', '[1]'].flatMap((body) => [`~1{"~z":${body}}`, `~1{"~o":${body}}`]),
+    `~1{"~m":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+    `~1${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`,
+    `~1${'{"~s":['.repeat(50_000)}1${']}'.repeat(50_000)}`,
+  ])('throws at broken text: %.60j', (text) => {
+    const startedMs = performance.now();
+    expect(() => decode(text)).toThrow(SyntaxError);
+    // Those of old took a second, or many.
+    expect(performance.now() - startedMs).toBeLessThan(500);
+  });
+
+  it.each<[string, (inner: unknown) => unknown]>([
+    ['objects', (inner) => ({ inner })],
+    ['arrays', (inner) => [inner]],
+    ['maps', (inner) => new Map([['k', inner]])],
+    ['sets', (inner) => new Set([inner])],
+    ['objects without a prototype', (inner) => Object.assign(Object.create(null) as object, { inner })],
+    ['objects with a tilde', (inner) => ({ '~d': inner })],
+  ])('gives 200 levels of %s back, and refuses more by their path', (_what, around) => {
+    const nested = (depth: number): unknown =>
+      Array.from({ length: depth }).reduce((inner: unknown) => around(inner), undefined);
+    expect(copy(nested(200))).toStrictEqual(nested(200));
+    for (const depth of [201, 5_000]) {
+      expect(() => encode(nested(depth))).toThrow(
+        expect.objectContaining({
+          code: 'SLUICE_CACHE_UNSERIALIZABLE',
+          message: expect.stringMatching(/^the value's .{200}.* lies more than 200 levels deep$/),
+        }),
+      );
+    }
+  });
+
+  it('gives bigints of 10,000 digits back, and refuses longer ones', () => {
+    const most = 10n ** 10_000n - 1n;
+    expect(copy([most, -most])).toEqual([most, -most]);
+    for (const more of [most + 1n, -most - 1n, 1n << 1_000_000n]) {
+      expect(() => encode([more])).toThrow("the value's [0] is a bigint of more than 10000 digits");
+    }
   });
 
   it('is frozen: what was written yesterday reads today', () => {

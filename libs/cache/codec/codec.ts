@@ -1,4 +1,4 @@
-import { SluiceError } from '../../weave/index.js';
+import { DEPTH_MAX, SluiceError, clip, show } from '../../weave/index.js';
 import { unpack } from '../store/compression.js';
 import { describe, extraOf, isRecord, kindOf, pathOf } from './data-kinds.js';
 
@@ -25,12 +25,15 @@ export function encode(value: unknown, { instances = false } = {}): string {
   return said === value ? JSON.stringify(value) : TAGGED + JSON.stringify(said);
 }
 
-/** Reads a value back, a new one at every call. Throws, whatever is wrong with the text. */
+/**
+ * Reads a value back, a new one at every call. Throws, whatever is wrong with the text: whoever may write to Redis may have
+ * written it, so each body of a mark is checked before anything is made of it.
+ */
 export function decode(stored: string): unknown {
   const text = unpack(stored);
   if (!text.startsWith('~')) return JSON.parse(text);
   if (!text.startsWith(TAGGED)) throw new SyntaxError('written by another version');
-  return untag(JSON.parse(text.slice(TAGGED.length)));
+  return untag(JSON.parse(text.slice(TAGGED.length)), 0);
 }
 
 type Steps = (string | number)[];
@@ -54,7 +57,7 @@ function tag(value: unknown, path: Steps, walk: Walk): unknown {
     case 'undefined':
       return { '~u': 0 };
     case 'bigint':
-      return { '~i': value.toString() };
+      return { '~i': digitsOf(value, path) };
     case 'object':
       return value === null ? null : tagObject(value, path, walk);
     default:
@@ -62,7 +65,14 @@ function tag(value: unknown, path: Steps, walk: Walk): unknown {
   }
 }
 
+function digitsOf(value: bigint, path: Steps): string {
+  // Told before its digits are written, which takes long where they are many.
+  if (value >= BIGINT_END || value <= -BIGINT_END) throw lossy(path, `a bigint of more than ${BIGINT_DIGITS} digits`);
+  return value.toString();
+}
+
 function tagObject(value: object, path: Steps, walk: Walk): unknown {
+  if (path.length >= DEPTH_MAX) throw tooDeep(path);
   if (walk.above.has(value)) throw lossy(path, 'a reference to something that contains it');
   walk.above.add(value);
   const said = tagKind(value, path, walk);
@@ -126,21 +136,23 @@ function tagRecord(value: Record<string, unknown>, path: Steps, walk: Walk): unk
   return keys.length === 1 && keys[0]?.startsWith('~') ? { '~o': said ?? value } : (said ?? value);
 }
 
-function untag(said: unknown): unknown {
+function untag(said: unknown, depth: number): unknown {
   if (typeof said !== 'object' || said === null) return said;
-  if (Array.isArray(said)) return untagParts(said);
+  if (Array.isArray(said)) return untagParts(said, depth);
   const keys = Object.keys(said);
   const [mark] = keys;
-  if (keys.length !== 1 || !mark?.startsWith('~')) return untagParts(said);
-  return untagMarked(mark, (said as Record<string, unknown>)[mark]);
+  if (keys.length !== 1 || !mark?.startsWith('~')) return untagParts(said, depth);
+  return untagMarked(mark, (said as Record<string, unknown>)[mark], depth);
 }
 
 /** In place: what JSON.parse made is ours. */
-function untagParts<T extends object>(said: T): T {
+function untagParts<T extends object>(said: T, depth: number): T {
+  // Each level of a value is up to three of its JSON: a Map is a list of pairs under a mark.
+  if (depth > 3 * DEPTH_MAX) throw new SyntaxError('too deep');
   const parts = said as Record<string, unknown>;
   for (const key of Object.keys(said)) {
     const part = parts[key];
-    if (typeof part === 'object') parts[key] = untag(part);
+    if (typeof part === 'object') parts[key] = untag(part, depth + 1);
   }
   return said;
 }
@@ -161,40 +173,85 @@ const TYPED_ARRAYS = new Map(
   ].map((type) => [type.name, type]),
 );
 
-function untagMarked(mark: string, body: unknown): unknown {
+function untagMarked(mark: string, body: unknown, depth: number): unknown {
   switch (mark) {
     case '~u':
       return undefined;
     case '~n':
+      if (typeof body !== 'string' || !ODD_NUMBERS.has(body)) throw broken(mark, body);
       return Number(body);
     case '~i':
-      return BigInt(body as string);
+      if (typeof body !== 'string' || body.length > BIGINT_DIGITS + 1 || !BIGINT_TEXT.test(body))
+        throw broken(mark, body);
+      return BigInt(body);
     case '~d':
-      return new Date((body as number | null) ?? NaN);
+      if (body !== null && typeof body !== 'number') throw broken(mark, body);
+      return new Date(body ?? NaN);
     case '~m':
-      return new Map(untag(body) as [unknown, unknown][]);
+      return new Map(untagParts(listOf(mark, body), depth + 1).map((pair) => pairOf(mark, pair)));
     case '~s':
-      return new Set(untag(body) as unknown[]);
+      return new Set(untagParts(listOf(mark, body), depth + 1));
     case '~b':
-      return Buffer.from(body as string, 'base64');
+      return bytesOf(mark, body);
     case '~a': {
-      const [name, base64] = body as [string, string];
-      const type = TYPED_ARRAYS.get(name);
-      if (!type) throw new SyntaxError(`unknown array ${name}`);
+      const [name, base64] = listOf(mark, body);
+      const type = TYPED_ARRAYS.get(name as string);
+      if (!type) throw broken(mark, name);
+      const bytes = bytesOf(mark, base64);
+      if (bytes.length % type.BYTES_PER_ELEMENT !== 0) throw broken(mark, base64);
       // Copied out of Node's pool: whole elements need an aligned start, and `.buffer` nothing else in it.
-      return new type(new Uint8Array(Buffer.from(base64, 'base64')).buffer);
+      return new type(new Uint8Array(bytes).buffer);
     }
     case '~z':
-      return Object.assign(Object.create(null) as object, untagParts(body as object));
+      return Object.assign(Object.create(null) as object, untagParts(recordOf(mark, body), depth + 1));
     case '~o':
-      return untagParts(body as object);
+      return untagParts(recordOf(mark, body), depth + 1);
     default:
-      throw new SyntaxError(`unknown mark ${mark}`);
+      throw new SyntaxError(`unknown mark ${show(mark)}`);
   }
 }
 
+const ODD_NUMBERS: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity', '-0']);
+
+/** Reading digits takes time that grows with their square. Longer ones are not written either. */
+const BIGINT_DIGITS = 10_000;
+const BIGINT_END = 10n ** BigInt(BIGINT_DIGITS);
+const BIGINT_TEXT = /^-?\d+$/;
+
+/** Of an object with a `length`, Node would make a Buffer of that length. */
+function bytesOf(mark: string, body: unknown): Buffer {
+  if (typeof body !== 'string') throw broken(mark, body);
+  return Buffer.from(body, 'base64');
+}
+
+function listOf(mark: string, body: unknown): unknown[] {
+  if (!Array.isArray(body)) throw broken(mark, body);
+  return body as unknown[];
+}
+
+function pairOf(mark: string, pair: unknown): [unknown, unknown] {
+  if (!Array.isArray(pair) || pair.length !== 2) throw broken(mark, pair);
+  return pair as [unknown, unknown];
+}
+
+function recordOf(mark: string, body: unknown): object {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw broken(mark, body);
+  return body;
+}
+
+function broken(mark: string, body: unknown): SyntaxError {
+  return new SyntaxError(`not the body of a ${mark}: ${show(body)}`);
+}
+
+function tooDeep(path: Steps): SluiceError {
+  return new SluiceError(
+    'SLUICE_CACHE_UNSERIALIZABLE',
+    `the value's ${clip(pathOf(path))} lies more than ${DEPTH_MAX} levels deep`,
+  );
+}
+
 function lossy(path: Steps, what: string): SluiceError {
-  const where = path.length === 0 ? 'the value' : `the value's ${pathOf(path)}`;
+  const where = path.length === 0 ? 'the value' : `the value's ${clip(pathOf(path))}`;
   return new SluiceError(
     'SLUICE_CACHE_UNSERIALIZABLE',
     `${where} is ${what}, which would not come back as it was: cache plain data (also Date, Map, Set, bigint, Buffer, typed arrays)`,

@@ -1,6 +1,7 @@
 import { checkKey } from '../../redis/index.js';
 import {
   badOption,
+  checkText,
   flag,
   fn,
   optional,
@@ -10,7 +11,7 @@ import {
   type Weaver,
   type WovenCall,
 } from '../../weave/index.js';
-import { versionText, type KeyOptions } from '../cache.options.js';
+import type { KeyOptions } from '../cache.options.js';
 import type { CacheService } from '../cache.service.js';
 import { CACHE_SERVICE } from '../cache.tokens.js';
 import { fromCall, keyOption, type FromCall } from './decorator-functions.js';
@@ -98,7 +99,7 @@ function resolveEviction(options: unknown): Eviction {
   const path = '@CacheEvict options';
   const eviction = resolveOptions<Eviction>(path, options, {
     key: keyOption,
-    version: optional(versionText),
+    version: optional(checkText),
     tags: listOrFunction,
     resultTags: fn(),
     before: flag(false),
@@ -136,7 +137,7 @@ function tagsOf({ tags }: Eviction, call: WovenCall): readonly string[] {
 }
 
 function listOf(tags: unknown, name: string, { className, method }: WovenCall): readonly string[] {
-  encodeTags(`${name} of ${className}.${method}`, tags);
+  encodeTags(`${name} of ${className}.${method}`, tags, Infinity);
   return tags as readonly string[];
 }
 

@@ -8,7 +8,19 @@ class Account {
 const cycle: Record<string, unknown> = {};
 cycle['self'] = { again: cycle };
 
+const nested = (depth: number): unknown => Array.from({ length: depth }).reduce((inner: unknown) => [inner], 1);
+
 describe('hashArguments', () => {
+  it('takes 200 levels, and no more', () => {
+    expect(hashArguments([nested(200)])).toMatch(/^[\w-]{22}$/);
+    expect(() => hashArguments([0, nested(201)])).toThrow(
+      expect.objectContaining({
+        code: 'SLUICE_CACHE_BAD_ARGUMENTS',
+        message: expect.stringMatching(/^argument 2, its (\[0\]){66}/),
+      }),
+    );
+  });
+
   it.each<[unknown[], string]>([
     [[], 'T1PNoYwrqgwDVLtfmj7L5e'],
     [['a'], 'DrW41vgbxnfaighWfMT6mg'],
@@ -120,6 +132,7 @@ describe('hashArguments', () => {
       [Object.assign(new Date(0), { zone: 'x' })],
       'argument 1 is an instance of Date with properties',
     ],
+    ['what is too deep', [nested(100_000)], 'is more than 200 levels deep, and no key'],
     ['a cycle', [cycle], 'argument 1, its .self.again, is a reference to something that contains it'],
   ])('refuses %s and says where', (_what, args, message) => {
     expect(() => hashArguments(args)).toThrow(

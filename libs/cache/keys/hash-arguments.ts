@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { SluiceError } from '../../weave/index.js';
+import { DEPTH_MAX, SluiceError, clip } from '../../weave/index.js';
 import { describe, extraOf, kindOf, pathOf } from '../codec/data-kinds.js';
 
 /**
@@ -9,7 +9,7 @@ import { describe, extraOf, kindOf, pathOf } from '../codec/data-kinds.js';
  * Frozen: another result would make every default key a miss in half of the fleet during a rolling update.
  *
  * @throws SluiceError `SLUICE_CACHE_BAD_ARGUMENTS` naming the path of what is no data: a function, a symbol, an instance of
- *   a class (a request, a socket, an entity), a cycle
+ *   a class (a request, a socket, an entity), a cycle, or lies more than 200 levels deep
  */
 export function hashArguments(args: readonly unknown[]): string {
   const text = write(args, [], new Set());
@@ -35,6 +35,8 @@ function write(value: unknown, path: Steps, above: Set<object>): string {
       throw unusable(path, describe(value));
   }
   if (value === null) return 'null';
+  // The first step is the argument itself.
+  if (path.length > DEPTH_MAX) throw unusable(path, `more than ${DEPTH_MAX} levels deep`);
   if (above.has(value)) throw unusable(path, 'a reference to something that contains it');
   above.add(value);
   const text = writeObject(value, path, above);
@@ -83,7 +85,7 @@ function writeObject(value: object, path: Steps, above: Set<object>): string {
 function unusable([first, ...steps]: Steps, what: string): SluiceError {
   return new SluiceError(
     'SLUICE_CACHE_BAD_ARGUMENTS',
-    `argument ${Number(first) + 1}${steps.length > 0 ? `, its ${pathOf(steps)},` : ''} is ${what}, and no key can be made of it. ` +
+    `argument ${Number(first) + 1}${steps.length > 0 ? `, its ${clip(pathOf(steps))},` : ''} is ${what}, and no key can be made of it. ` +
       'Give the decorator a key: @CacheStampedeSafe({ key: (…) => … })',
   );
 }

@@ -1,11 +1,22 @@
+import { createHash } from 'node:crypto';
 import type { Keyspace } from '../../redis/index.js';
+import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
 
 /**
  * What a user's key is called inside of the cache: the key, within a version of the app if one is given. Two versions never
- * read each other's values.
+ * read each other's values. A key of more than 1,024 bytes is stored under its SHA-256: maps of this process and messages to
+ * others carry it many times.
  */
 export function entryOf(key: string, version?: string): string {
+  if (isLongerThan(key, NAME_MAX_BYTES)) return `~h:${encodeURIComponent(version ?? '')}:${hashOf(key)}`;
   return version === undefined ? `:${key}` : `~v:${encodeURIComponent(version)}:${key}`;
+}
+
+/** What entries begin with: names of keys that a client tracks are filtered by it. */
+export const ENTRY_PREFIXES: readonly string[] = [':', '~v:', '~h:'];
+
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url');
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Clock, Inbox, RedisConnection } from '../../redis/index.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import type { NotedFailure } from '../cache.errors.js';
 import { pack } from './compression.js';
-import type { CacheKeys } from './cache.keys.js';
+import { ENTRY_PREFIXES, type CacheKeys } from './cache.keys.js';
 import { LeaseReleases } from './lease-releases.js';
 import type { SeenEntry } from './recently-seen.js';
 import { GetBatcher, type FoundValue } from './get-batcher.js';
@@ -112,7 +112,7 @@ export class CacheStore {
 
   /** Hears of entries that anybody changed, by any means; `undefined`: of all. */
   track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveEvery'> {
-    const prefixes = [this.#keys.value(':'), this.#keys.value('~v:')];
+    const prefixes = ENTRY_PREFIXES.map((prefix) => this.#keys.value(prefix));
     const lane = this.#keys.value('').length;
     return this.#connection.track(prefixes, (keys) => {
       changed(keys?.map((key) => key.slice(lane)));

@@ -31,14 +31,23 @@ describe('compression', () => {
   });
 
   it('refuses what would fill the memory', () => {
-    const bomb = brotliCompressSync(Buffer.alloc(UNPACKED_MAX_BYTES + 1, 0x20));
+    const packed = (text: string | Buffer): string => `~c${brotliCompressSync(text).toString('base64')}`;
+    // As long as it may be to be unpacked, by its own length.
+    const noise = JSON.stringify([...crypto.getRandomValues(new Uint8Array(60_000))]);
+    expect(() => unpack(packed(noise + ' '.repeat(UNPACKED_MAX_BYTES)))).toThrow(/larger than/);
+    const bomb = packed(Buffer.alloc((1 << 20) + 1, 0x20));
     expect(bomb.length).toBeLessThan(1_000);
-    expect(() => unpack(`~c${bomb.toString('base64')}`)).toThrow(/larger than/);
+    expect(() => unpack(bomb)).toThrow(/larger than/);
+    expect(unpack(packed(' '.repeat(1 << 20)))).toHaveLength(1 << 20);
   });
 
   it('stores what it could not read back as it is', () => {
-    const text = ' '.repeat(UNPACKED_MAX_BYTES + 1);
-    expect(pack(text, 1)).toBe(text);
+    const noise = JSON.stringify([...crypto.getRandomValues(new Uint8Array(60_000))]);
+    for (const text of [noise + ' '.repeat(UNPACKED_MAX_BYTES), ' '.repeat((1 << 20) + 1)])
+      expect(pack(text, 1)).toBe(text);
+    const same = ' '.repeat(1 << 20);
+    expect(unpack(pack(same, 1))).toBe(same);
+    expect(pack(same, 1).length).toBeLessThan(1_000);
   });
 
   it.each(['~c', '~cAAAA', '~c!!!', `~c${brotliCompressSync('"x"').toString('base64').slice(0, -4)}`])(

@@ -1,21 +1,27 @@
-import { SluiceError, badOption } from '../../weave/index.js';
+import { SluiceError, NAME_MAX_BYTES, badOption, isLongerThan, isWellFormed, show } from '../../weave/index.js';
+
+/** The most tags that one value has: all of them go along in each question. */
+const TAGS_MAX = 1_000;
 
 /**
  * Tags as Redis sees them: free of spaces and of `=`, without repetition.
  *
+ * @param most how many at once
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION` naming what is wrong
  */
-export function encodeTags(path: string, tags: unknown): readonly string[] {
+export function encodeTags(path: string, tags: unknown, most = TAGS_MAX): readonly string[] {
   if (!Array.isArray(tags)) throw badOption(path, 'a list of tags', tags);
+  if (tags.length > most) throw badOption(path, `a list of at most ${most} tags`, tags);
   return [...new Set(tags.map((tag) => encodeTag(path, tag)))];
 }
 
 function encodeTag(path: string, tag: unknown): string {
-  if (typeof tag === 'string' && tag !== '' && isWellFormed(tag)) return encodeURIComponent(tag);
-  throw new SluiceError('SLUICE_BAD_NAME', `${path}: a tag must be a non-empty string, got ${String(tag)}`);
+  if (typeof tag !== 'string' || tag === '') throw badTag(path, tag, 'a non-empty string');
+  if (isLongerThan(tag, NAME_MAX_BYTES)) throw badTag(path, tag, `at most ${NAME_MAX_BYTES} bytes long`);
+  if (!isWellFormed(tag)) throw badTag(path, tag, 'free of lone surrogates');
+  return encodeURIComponent(tag);
 }
 
-/** Free of lone surrogates, which no encoding of text has room for. */
-export function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
+function badTag(path: string, tag: unknown, wanted: string): SluiceError {
+  return new SluiceError('SLUICE_BAD_NAME', `${path}: a tag must be ${wanted}, got ${show(tag)}`);
 }

@@ -43,6 +43,46 @@ describe('Delivery', () => {
     expect(unreadable).toMatchObject({ reason });
   });
 
+  const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+  const long = 'i'.repeat(1_025);
+
+  it('takes no payload that lies deeper than one that can be published', () => {
+    expect(deliver(['payload', deep(200)]).task).toBeDefined();
+    expect(deliver(['payload', deep(201)]).unreadable).toEqual({
+      reason: 'bad-payload',
+      message: 'the payload lies more than 200 levels deep',
+    });
+  });
+
+  it.each([
+    ['an id that is too long', `{"id":"${long}"}`],
+    ['an id that no text can carry', '{"id":"\\ud800"}'],
+    ['an id that is a number', '{"id":7}'],
+    ['a meta that is too deep', `{"id":"7-0","a":${deep(100_000)}}`],
+    ['a meta that is a list', '["id"]'],
+  ])('has the id of the entry instead of %s, and writes its next meta', (_what, meta) => {
+    const delivery = deliver(['payload', '0', 'meta', meta]);
+    expect(delivery.taskId).toBe('1700000000123-4');
+    expect(JSON.parse(delivery.nextMeta())).toMatchObject({ id: '1700000000123-4' });
+  });
+
+  it.each([
+    ['9007199254740991', '', '1700000000123-4', 1_700_000_000_123],
+    ['', '{"id":"of.another-form"}', '1700000000123-4', 1_700_000_000_123],
+    ['', '{"id":"99999999999999999999-1"}', '1700000000123-4', 1_700_000_000_123],
+    ['', '', '18446744073709551615-1', 8.64e15],
+  ])('was published at an instant that a Date holds: timestamp %j, meta %j, entry %s', (timestamp, meta, id, ms) => {
+    const { task } = deliver(['payload', '0', 'timestamp', timestamp, 'meta', meta], id);
+    expect(task?.publishedAt.getTime()).toBe(ms);
+  });
+
+  it('takes along no trace context that is longer than W3C has it', () => {
+    const meta = { traceparent: 'p'.repeat(257), tracestate: 's'.repeat(4_096), baggage: 'ü'.repeat(4_097) };
+    expect(deliver(['payload', '0', 'meta', JSON.stringify(meta)]).task?.trace).toEqual({
+      tracestate: meta.tracestate,
+    });
+  });
+
   it('has one signal, also if it is aborted before anyone asked for it', () => {
     const asked = deliver(['payload', '0']);
     const signal = asked.task?.signal;

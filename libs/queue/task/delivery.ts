@@ -1,3 +1,4 @@
+import { DEPTH_MAX, NAME_MAX_BYTES, isDeeperThan, isLongerThan, isWellFormed } from '../../weave/index.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { Entry } from '../store/stream-reply.js';
@@ -74,6 +75,10 @@ export class Delivery {
       this.unreadable = { reason: 'no-payload', message: "the entry has no field 'payload'" };
       return;
     }
+    if (isDeeperThan(payload, DEPTH_MAX)) {
+      this.unreadable = { reason: 'bad-payload', message: `the payload lies more than ${DEPTH_MAX} levels deep` };
+      return;
+    }
     try {
       this.task = new Task({
         id: this.taskId,
@@ -81,7 +86,7 @@ export class Delivery {
         stream,
         attempt: this.retryCount + 1,
         deliveries,
-        publishedAt: publishedMs(timestamp, this.taskId),
+        publishedAt: publishedMs(timestamp, this.taskId, id),
         trace: this.#meta === NO_META ? NO_TRACE : traceOf(this.#meta),
         signal: this,
       });
@@ -93,7 +98,7 @@ export class Delivery {
   /** The id that `publish` returned: the entry's own, or after a retry the one that `meta` kept. */
   get taskId(): string {
     const { id } = this.#meta;
-    return typeof id === 'string' && id !== '' ? id : this.id;
+    return isTaskId(id) ? id : this.id;
   }
 
   /** Two processes died with it: it must neither take others down, nor be blamed for them. */
@@ -132,8 +137,15 @@ export class Delivery {
 
 const NO_META: Record<string, unknown> = {};
 
+/** As `idIn` has it in scripts: it becomes a handle, and stands in log lines. */
+function isTaskId(id: unknown): id is string {
+  return typeof id === 'string' && id !== '' && !isLongerThan(id, NAME_MAX_BYTES) && isWellFormed(id);
+}
+
 /** An entry's `meta`; nothing if it is none of ours. */
 export function parseMeta(text: string): Record<string, unknown> {
+  // It is written again with the next entry, and the stack of JSON.stringify ends long before that of JSON.parse.
+  if (isDeeperThan(text, DEPTH_MAX)) return NO_META;
   try {
     const meta: unknown = JSON.parse(text);
     return typeof meta === 'object' && meta !== null && !Array.isArray(meta) ? { ...meta } : NO_META;
@@ -143,10 +155,14 @@ export function parseMeta(text: string): Record<string, unknown> {
   }
 }
 
-function publishedMs(timestamp: string, id: string): number {
+/** The instants that a Date holds end here. */
+const DATE_MAX_MS = 8.64e15;
+
+/** When it was published. Ids of entries begin with the server's milliseconds; that of a task may be of any form. */
+function publishedMs(timestamp: string, taskId: string, entryId: string): number {
   const seconds = wholeNumber(timestamp);
-  // Entry ids begin with the server's milliseconds.
-  return seconds === undefined ? parseInt(id, 10) : seconds * 1_000;
+  const ms = seconds === undefined ? parseInt(taskId, 10) : seconds * 1_000;
+  return ms <= DATE_MAX_MS ? ms : Math.min(parseInt(entryId, 10), DATE_MAX_MS);
 }
 
 /** Other software may keep anything in `meta`. */

@@ -50,3 +50,86 @@ describe('encodePayload', () => {
     );
   });
 });
+
+/** An array in an array, and so on: so many levels. */
+function nested(depth: number, innermost: unknown = 1): unknown {
+  let value = innermost;
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+}
+
+describe('the walk', () => {
+  it('takes 200 levels, and names the place of the first that is too deep', () => {
+    expect(JSON.parse(encodePayload(nested(200)))).toEqual(nested(200));
+    const tooDeep = { code: 'SLUICE_QUEUE_UNSERIALIZABLE', path: `payload${'[0]'.repeat(200)}` };
+    expect(() => encodePayload(nested(201))).toThrow(expect.objectContaining(tooDeep));
+    // Deeper than the stack of JSON.stringify.
+    expect(() => encodePayload(nested(100_000))).toThrow(
+      expect.objectContaining({ ...tooDeep, message: expect.stringContaining('lies more than 200 levels deep') }),
+    );
+  });
+
+  it('finds a cycle wherever it closes, by its first repetition', () => {
+    const ring: { next?: unknown; a?: unknown } = {};
+    ring.next = { back: ring };
+    for (const [payload, message] of [
+      [ring, 'payload.next.back is payload again'],
+      [{ list: [1, ring] }, 'payload.list[1].next.back is payload.list[1] again'],
+      [nested(198, ring), `payload${'[0]'.repeat(33)}… `],
+    ] as const) {
+      expect(() => encodePayload(payload)).toThrow(
+        expect.objectContaining({
+          code: 'SLUICE_QUEUE_UNSERIALIZABLE',
+          message: expect.stringContaining(message.slice(0, 99)),
+        }),
+      );
+    }
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      'many arrays, deep',
+      () =>
+        nested(
+          198,
+          Array.from({ length: 1_000_000 }, () => []),
+        ),
+    ],
+    ['many objects', () => Array.from({ length: 1_000_000 }, (_, id) => ({ id }))],
+    ['a long key', () => ({ ['k'.repeat(2 << 20)]: 1 })],
+    ['a long text', () => ['x'.repeat(2 << 20), new Date()]],
+    // 2^100 places.
+    ['one array again and again', () => Array.from({ length: 100 }).reduce((inner: unknown) => [inner, inner], [1])],
+  ])('ends where the limit of bytes is passed: %s', (_what, make) => {
+    const payload = make();
+    const { seen, proxied } = counting(payload);
+    expect(() => encodePayload(proxied, 'payload', 1 << 20)).toThrow(
+      expect.objectContaining({ code: 'SLUICE_QUEUE_PAYLOAD_TOO_LARGE' }),
+    );
+    // No value takes less than a character and its comma.
+    expect(seen()).toBeLessThan(1 << 20);
+  });
+
+  it('never refuses for its size what fits', () => {
+    for (const payload of ['', 'ü', 0, null, [], {}, [[], [1, 'a', true, null]], { a: 'b', c: [{}] }, [[[[]]]]]) {
+      const { length } = JSON.stringify(payload);
+      const bytes = Buffer.byteLength(JSON.stringify(payload));
+      expect(encodePayload(payload, 'payload', bytes)).toHaveLength(length);
+      expect(() => encodePayload(payload, 'payload', bytes - 1)).toThrow(
+        expect.objectContaining({ code: 'SLUICE_QUEUE_PAYLOAD_TOO_LARGE', maxBytes: bytes - 1 }),
+      );
+    }
+  });
+});
+
+/** The payload, and how many of the values of its outermost container have been read. */
+function counting(payload: unknown): { proxied: unknown; seen: () => number } {
+  let reads = 0;
+  const proxied = new Proxy(payload as object, {
+    get(target, key, receiver): unknown {
+      reads++;
+      return Reflect.get(target, key, receiver);
+    },
+  });
+  return { proxied, seen: () => reads };
+}

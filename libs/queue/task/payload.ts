@@ -1,16 +1,18 @@
+import { DEPTH_MAX, clip } from '../../weave/index.js';
 import { PayloadTooLargeError, UnserializablePayloadError } from '../queue.errors.js';
 
 /**
  * A payload as JSON text, or an error naming what JSON would change or drop.
  *
  * Plain objects, dense arrays, strings, finite numbers, booleans and null come back as they went (−0 as 0). All else
- * is refused: a handler that gets `null` for a NaN or a string for a Date fails far from the mistake.
+ * is refused: a handler that gets `null` for a NaN or a string for a Date fails far from the mistake. So is what lies more than
+ * 200 levels deep. The walk ends as soon as the limit of bytes is certainly passed, whatever is still to come.
  *
  * @throws UnserializablePayloadError `SLUICE_QUEUE_UNSERIALIZABLE`
  * @throws PayloadTooLargeError `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`
  */
 export function encodePayload(payload: unknown, root = 'payload', maxBytes = Infinity): string {
-  check(payload, { key: root });
+  check(payload, { key: root, depth: 0 }, { root, chars: 0, maxChars: maxBytes });
   const text = JSON.stringify(payload);
   // No character takes more than three bytes for each of its UTF-16 units: what is short need not be measured.
   if (text.length * 3 > maxBytes) {
@@ -25,9 +27,17 @@ interface Place {
   readonly container?: object;
   readonly key?: string | number;
   readonly parent?: Place;
+  readonly depth: number;
 }
 
-function check(value: unknown, place: Place): void {
+/** What has been seen: the JSON text will have at least so many characters, and no character is less than a byte. */
+interface Seen {
+  readonly root: string;
+  chars: number;
+  readonly maxChars: number;
+}
+
+function check(value: unknown, place: Place, seen: Seen): void {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -37,37 +47,43 @@ function check(value: unknown, place: Place): void {
       return;
     case 'object':
       if (value === null) return;
-      if (Array.isArray(value)) checkArray(value as unknown[], place);
-      else checkObject(value, place);
+      if (place.depth >= DEPTH_MAX) throw tooDeep(value, place);
+      if (Array.isArray(value)) checkArray(value as unknown[], place, seen);
+      else checkObject(value, place, seen);
       return;
     default:
       throw refuse(place, `is ${typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`}, which JSON has not`);
   }
 }
 
-function checkArray(array: readonly unknown[], place: Place): void {
-  checkCycle(array, place);
+function checkArray(array: readonly unknown[], place: Place, seen: Seen): void {
+  const depth = place.depth + 1;
   for (let i = 0; i < array.length; i++) {
-    if (!(i in array)) throw refuse({ key: i, parent: place }, 'is a hole, which JSON turns into null');
-    if (isLeaf(array[i])) continue;
-    check(array[i], { container: array, key: i, parent: place });
+    const value = array[i];
+    if (value === undefined && !(i in array)) {
+      throw refuse({ key: i, parent: place, depth }, 'is a hole, which JSON turns into null');
+    }
+    // With its comma, or the brackets.
+    count(1 + charsOf(value), seen);
+    if (!isLeaf(value)) check(value, { container: array, key: i, parent: place, depth }, seen);
   }
   const extra = Object.keys(array)[array.length];
-  if (extra !== undefined) throw refuse({ key: extra, parent: place }, 'is a named property of an array');
+  if (extra !== undefined) throw refuse({ key: extra, parent: place, depth }, 'is a named property of an array');
 }
 
-function checkObject(object: object, place: Place): void {
+function checkObject(object: object, place: Place, seen: Seen): void {
   const prototype: unknown = Object.getPrototypeOf(object);
   if (prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype as object)) {
     throw refuse(place, `is an instance of ${className(object)}, and JSON keeps no classes`);
   }
-  checkCycle(object, place);
+  const depth = place.depth + 1;
   const symbol = Object.getOwnPropertySymbols(object)[0];
-  if (symbol !== undefined) throw refuse({ key: symbol.toString(), parent: place }, 'is keyed by a symbol');
+  if (symbol !== undefined) throw refuse({ key: symbol.toString(), parent: place, depth }, 'is keyed by a symbol');
   for (const key of Object.keys(object)) {
     const value = (object as Record<string, unknown>)[key];
-    if (isLeaf(value)) continue;
-    check(value, { container: object, key, parent: place });
+    // With quotes, colon, and the comma or the braces.
+    count(4 + key.length + charsOf(value), seen);
+    if (!isLeaf(value)) check(value, { container: object, key, parent: place, depth }, seen);
   }
 }
 
@@ -76,15 +92,38 @@ function isLeaf(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'boolean' || value === null || Number.isFinite(value);
 }
 
+/** At least so many characters of JSON, without what is inside. */
+function charsOf(value: unknown): number {
+  return typeof value === 'string' ? value.length + 2 : 1;
+}
+
+function count(chars: number, seen: Seen): void {
+  seen.chars += chars;
+  if (seen.chars > seen.maxChars) throw new PayloadTooLargeError(seen.root, seen.chars, seen.maxChars);
+}
+
 /** A plain object of another realm (a vm context, as test runners use) has that realm's `Object.prototype`. */
 function isForeignPlain(prototype: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
 }
 
-function checkCycle(value: object, place: Place): void {
-  for (let at = place; at.parent !== undefined; at = at.parent) {
-    if (at.container === value) throw refuse(place, `is ${pathOf(at.parent)} again, and JSON has no cycles`);
+/** A cycle has no end, so it is found where the depth has: then the first repetition is named. */
+function tooDeep(value: object, place: Place): UnserializablePayloadError {
+  const places: Place[] = [];
+  for (let at = place; at.parent !== undefined; at = at.parent) places.unshift(at);
+  const first = new Map<unknown, Place>();
+  for (const at of places) {
+    const again = first.get(at.container);
+    if (again) return cycle(at.parent ?? at, again);
+    if (at.parent) first.set(at.container, at.parent);
   }
+  const again = first.get(value);
+  if (again) return cycle(place, again);
+  return refuse(place, `lies more than ${DEPTH_MAX} levels deep`);
+}
+
+function cycle(place: Place, first: Place): UnserializablePayloadError {
+  return refuse(place, `is ${clip(pathOf(first))} again, and JSON has no cycles`);
 }
 
 function className(object: object): string {

@@ -49,6 +49,21 @@ describe('trace context', () => {
     expect(seen).toEqual([{ traceparent: PARENT }, { traceparent: PARENT }, {}]);
   });
 
+  it('is refused where it is given and too long, and left out where it is injected', async () => {
+    const inject = (carrier: Record<string, string>): void => {
+      Object.assign(carrier, { traceparent: PARENT, baggage: 'b'.repeat(8_193) });
+    };
+    const { queue } = await bed.start({ queue: { consumers: false, propagation: { inject } } });
+    await expect(queue.publish('tasks', 1, { trace: { baggage: 'b'.repeat(8_193) } })).rejects.toMatchObject({
+      code: 'SLUICE_BAD_OPTION',
+      message: expect.stringMatching(/^publish\.trace\.baggage must be at most 8192 bytes long, got 'b+'…/),
+    });
+    await queue.publish('tasks', 1);
+    expect((await bed.admin.xrange('tasks', '-', '+')).map(([, fields]) => fields.at(-1))).toEqual([
+      JSON.stringify({ traceparent: PARENT }),
+    ]);
+  });
+
   it('adds nothing to an entry where there is none', async () => {
     const { queue } = await bed.start({ queue: { consumers: false } });
     await queue.publish('tasks', 1);

@@ -1,6 +1,6 @@
 import { badOption, fn, resolveOptions, type Check } from '../../weave/index.js';
 import type { Task } from './task.js';
-import { traceOf, type TraceContext } from './trace-context.js';
+import { tooLongIn, traceOf, type TraceContext } from './trace-context.js';
 
 /**
  * How traces go along with tasks: two functions, so that this package needs no tracing library. With OpenTelemetry:
@@ -12,7 +12,10 @@ import { traceOf, type TraceContext } from './trace-context.js';
  * }
  */
 export interface Propagation {
-  /** Called in each publish: puts the context that is active there into `carrier`. */
+  /**
+   * Called in each publish: puts the context that is active there into `carrier`. Of a `traceparent` of more than 256 bytes, a
+   * `tracestate` of more than 4,096 or a `baggage` of more than 8,192, nothing goes along.
+   */
   inject?: (carrier: Record<string, string>) => void;
   /** Called around each run of a handler: runs `work` in the context that `carrier` has, and returns what it returns. */
   run?: (carrier: TraceContext, work: () => Promise<unknown>, task: Task) => Promise<unknown>;
@@ -25,7 +28,13 @@ export const propagationOption: Check<Propagation | undefined> = (value, path) =
 export const traceOption: Check<TraceContext | undefined> = (value, path) => {
   if (value === undefined) return undefined;
   if (typeof value !== 'object' || value === null) throw badOption(path, 'an object such as { traceparent }', value);
-  return traceOf(value as Record<string, unknown>);
+  const carrier = value as Record<string, unknown>;
+  const tooLong = tooLongIn(carrier);
+  if (tooLong) {
+    const { name, maxBytes } = tooLong;
+    throw badOption(`${path}.${name}`, `at most ${maxBytes} bytes long`, carrier[name]);
+  }
+  return traceOf(carrier);
 };
 
 /** What `inject` says now. */

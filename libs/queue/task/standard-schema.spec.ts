@@ -60,6 +60,24 @@ describe('a schema at publish', () => {
     expect(await bed.admin.exists('tasks')).toBe(0);
   });
 
+  it('tells of the first of many issues, and of long ones the beginning', async () => {
+    const { queue } = await bed.start({ queue: { consumers: false } });
+    const items = Array.from({ length: 1_000 }, () => ({ count: 'x' }));
+    const error: unknown = await queue.publish(Zod, { to: 'a', items } as never).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      code: 'SLUICE_QUEUE_INVALID_PAYLOAD',
+      message: expect.stringContaining('and so on'),
+    });
+    expect((error as { issues: unknown[] }).issues).toHaveLength(100);
+    const Wordy = defineQueue('tasks', { schema: z.record(z.string(), z.string('w'.repeat(5_000))) });
+    const wordy: unknown = await queue
+      .publish(Wordy, { ['k'.repeat(5_000)]: 7 } as never)
+      .catch((thrown: unknown) => thrown);
+    expect(wordy).toMatchObject({ code: 'SLUICE_QUEUE_INVALID_PAYLOAD' });
+    expect(JSON.stringify(wordy).length + (wordy as Error).message.length).toBeLessThan(1_500);
+    expect((error as Error).message.length).toBeLessThan(1_500);
+  });
+
   it('sends what was given, not what the schema makes of it', async () => {
     const { queue } = await bed.start({ queue: { consumers: false } });
     await queue.publish(Valibot, { at: '7' });

@@ -1,3 +1,4 @@
+import { clip } from '../../weave/index.js';
 import { InvalidPayloadError, type PayloadIssue } from '../queue.errors.js';
 
 /**
@@ -21,6 +22,9 @@ interface SchemaIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
+
+/** A list of a million wrong items has a million issues, and each is a line of somebody's log. */
+const ISSUES_MAX = 100;
 
 /** What goes into a schema. */
 export type SchemaInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input'];
@@ -48,7 +52,7 @@ export async function checked(
   if (result.issues === undefined) return result.value;
   throw new InvalidPayloadError(
     where.queue,
-    result.issues.map((issue) => readable(issue, where.root)),
+    result.issues.slice(0, ISSUES_MAX).map((issue) => readable(issue, where.root)),
     where.at,
   );
 }
@@ -59,5 +63,5 @@ function readable({ message, path = [] }: SchemaIssue, root: string): PayloadIss
     if (typeof key === 'number' || /^\d+$/.test(String(key))) return `[${String(key)}]`;
     return /^[A-Za-z_$][\w$]*$/.test(String(key)) ? `.${String(key)}` : `[${JSON.stringify(String(key))}]`;
   });
-  return { path: root + steps.join(''), message };
+  return { path: clip(root + steps.join('')), message: clip(message) };
 }

@@ -1,21 +1,40 @@
-/** The names under which W3C trace context travels, in an entry's `meta`. All others stay at home. */
-const CARRIED = ['traceparent', 'tracestate', 'baggage'] as const;
+import { isLongerThan } from '../../weave/index.js';
+
+/**
+ * The names under which W3C trace context travels, in an entry's `meta`, and how long each may be, in bytes. All others stay at
+ * home. `baggage` comes from clients, and goes along with every task that a request publishes.
+ *
+ * @see https://www.w3.org/TR/baggage/#limits
+ */
+const CARRIED = { traceparent: 256, tracestate: 4_096, baggage: 8_192 } as const;
+
+type Name = keyof typeof CARRIED;
+const NAMES = Object.keys(CARRIED) as Name[];
 
 /**
  * W3C trace context, as it travels with a task.
  *
  * @see https://www.w3.org/TR/trace-context/
  */
-export type TraceContext = { readonly [K in (typeof CARRIED)[number]]?: string };
+export type TraceContext = { readonly [K in Name]?: string };
 
 export const NO_TRACE: TraceContext = Object.freeze({});
 
-/** The trace context among other things. */
+/** The trace context among other things. What is longer than it may be is left out: W3C has those who cannot carry it drop it. */
 export function traceOf(carrier: Readonly<Record<string, unknown>>): TraceContext {
   const trace: { -readonly [K in keyof TraceContext]: string } = {};
-  for (const name of CARRIED) {
+  for (const name of NAMES) {
     const value = carrier[name];
-    if (typeof value === 'string' && value !== '') trace[name] = value;
+    if (typeof value === 'string' && value !== '' && !isLongerThan(value, CARRIED[name])) trace[name] = value;
   }
   return trace;
+}
+
+/** The first part that is longer than it may be, and what it may have. */
+export function tooLongIn(carrier: Readonly<Record<string, unknown>>): { name: Name; maxBytes: number } | undefined {
+  const name = NAMES.find((each) => {
+    const value = carrier[each];
+    return typeof value === 'string' && isLongerThan(value, CARRIED[each]);
+  });
+  return name && { name, maxBytes: CARRIED[name] };
 }

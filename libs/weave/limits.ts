@@ -1,0 +1,93 @@
+import { inspect, types, type InspectOptions } from 'node:util';
+
+/** The longest name of a lock, queue, tag or group, in bytes of UTF-8. Longer cache keys are hashed. */
+export const NAME_MAX_BYTES = 1_024;
+
+/** How deep objects and arrays may lie in one another: in payloads, cached values, and arguments that a key is made of. */
+export const DEPTH_MAX = 200;
+
+/** Foreign text in a message is cut here, in characters. */
+const SHOWN_CHARS = 200;
+const SHOWN_KEYS = 20;
+
+/** Objects in messages: one line, one level. Runs no custom inspection, which is foreign code. */
+const OBJECT_SHOWN: InspectOptions = {
+  depth: 0,
+  breakLength: Infinity,
+  compact: true,
+  customInspect: false,
+  maxArrayLength: 3,
+  maxStringLength: 20,
+};
+
+/** Whether the text takes more than so many bytes of UTF-8. */
+export function isLongerThan(text: string, bytes: number): boolean {
+  // A UTF-16 unit takes one to three bytes: only what lies between has to be measured.
+  return text.length * 3 > bytes && (text.length > bytes || Buffer.byteLength(text) > bytes);
+}
+
+/** Whether objects and arrays of a JSON text lie more than so many levels deep. */
+export function isDeeperThan(json: string, depth: number): boolean {
+  return hasOpening(json, depth) && depthOf(json) > depth;
+}
+
+/** Whether the text has more than so many braces and brackets that open: most texts have few, and are told by that alone. */
+function hasOpening(json: string, most: number): boolean {
+  let count = 0;
+  for (const opening of '[{') {
+    for (let at = json.indexOf(opening); at >= 0; at = json.indexOf(opening, at + 1)) if (++count > most) return true;
+  }
+  return false;
+}
+
+function depthOf(json: string): number {
+  let [depth, deepest, quoted] = [0, 0, false];
+  for (let at = 0; at < json.length; at++) {
+    const char = json[at];
+    if (quoted) {
+      if (char === '\\') at++;
+      else if (char === '"') quoted = false;
+    } else if (char === '"') quoted = true;
+    else if (char === '[' || char === '{') deepest = Math.max(deepest, ++depth);
+    else if (char === ']' || char === '}') depth--;
+  }
+  return deepest;
+}
+
+/** Free of lone surrogates. UTF-8 has one replacement for all of them, so two names would be one. */
+export function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+/** The beginning of a text that is longer than a message should be, with its length. */
+export function clip(text: string, chars = SHOWN_CHARS): string {
+  if (text.length <= chars) return text;
+  // The first half of a pair would be a lone surrogate.
+  const kept = text.slice(0, chars).replace(/[\ud800-\udbff]$/, '');
+  return `${kept}… (${text.length} characters)`;
+}
+
+/**
+ * A foreign value in a message: short, on one line, text in quotes and with its control characters escaped. Takes no longer for
+ * a large value, and never throws.
+ */
+export function show(value: unknown, chars = SHOWN_CHARS): string {
+  if (typeof value === 'string') return showText(value, chars);
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return clip(String(value), chars);
+  try {
+    if (types.isProxy(value)) return 'a proxy';
+    if (types.isNativeError(value)) return `an error with the message ${show(value.message, chars)}`;
+    if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
+    const keys = Array.isArray(value) ? 0 : Object.keys(value).length;
+    if (keys > SHOWN_KEYS) return `an object of ${keys} keys`;
+    return clip(inspect(value, OBJECT_SHOWN).replace(/\p{Cc}+/gu, ' '), chars);
+  } catch {
+    return 'an object that cannot be shown';
+  }
+}
+
+function showText(text: string, chars: number): string {
+  const quoted = inspect(text.slice(0, chars), { breakLength: Infinity });
+  return text.length <= chars ? quoted : `${quoted}… (${text.length} characters)`;
+}
