@@ -1,4 +1,4 @@
-import { RedisUnavailableError, isUnavailable } from '../redis/index.js';
+import { RedisUnavailableError } from '../redis/index.js';
 import { SluiceError, isSluiceError } from '../weave/index.js';
 import type { LockHolder } from './lock.inspection.js';
 
@@ -33,13 +33,9 @@ export class LockUnavailableError extends RedisUnavailableError {
     readonly lock: string,
     /** What was asked for. */
     readonly action: 'acquire' | 'extend' | 'release',
-    cause: unknown,
+    cause: RedisUnavailableError,
   ) {
-    // A server that loads, or that was made a replica, refuses before it does anything.
-    const outcome = isUnavailable(cause) ? cause.outcome : 'not-sent';
-    super(`could not ${action} lock '${lock}': ${cause instanceof Error ? cause.message : String(cause)}`, outcome, {
-      cause,
-    });
+    super(`could not ${action} lock '${lock}': ${cause.message}`, cause.outcome, { cause, refusal: cause.refusal });
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Clock, Link, RedisConnection } from '../redis/index.js';
+import { isReplyError, type Clock, type Link, type RedisConnection } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 
 /** How long past its BLOCK a read may go unanswered until it is given up. */
@@ -55,7 +55,7 @@ export class BlockingReads {
       return reply;
     } catch (error) {
       // What the server refuses leaves the socket as it was; after all else the next read begins on a new one.
-      reusable = error instanceof Error && error.name === 'ReplyError';
+      reusable = isReplyError(error, '');
       throw error;
     } finally {
       this.#busy.delete(seat);

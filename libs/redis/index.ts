@@ -24,8 +24,26 @@ export { INBOX_MAX_BYTES, Inbox, type InboxHandler, type Instants } from './inbo
 export { Keyspace, checkKey, checkName } from './keyspace.js';
 export { Link, type CommandArg, type SendOptions } from './connection/link.js';
 export { Loop, type LoopOptions } from './time/loop.js';
-export { RedisUnavailableError, isReplyError, isTransient, isUnavailable } from './redis.errors.js';
+export {
+  REDIS_REFUSALS,
+  RedisRefusedError,
+  RedisUnavailableError,
+  isReplyError,
+  isUnavailable,
+  type RedisOutcome,
+  type RedisRefusal,
+} from './redis.errors.js';
 export { REDIS_CONNECTIONS, SLUICE_CLOCK, SluiceRedisModule, type SluiceRedisModuleOptions } from './redis.module.js';
 export type { ConnectionOptions, RedisOptions } from './redis.options.js';
 export { defineScript, lua, type Script, type ScriptCall } from './script/script.js';
+export {
+  REDIS_CHANNELS,
+  type RedisAcceptingMessage,
+  type RedisLostMessage,
+  type RedisMessage,
+  type RedisRefusingMessage,
+  type RedisRestoredMessage,
+} from './observe/redis.channels.js';
+export type { ConnectionStats } from './observe/connection-health.js';
+export { Transition, type TransitionOptions } from './transition.js';
 export { Shutdown, type ShutdownStep } from './shutdown.js';

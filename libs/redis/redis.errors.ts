@@ -1,32 +1,75 @@
 import { SluiceError, isSluiceError } from '../weave/index.js';
 
 /**
- * Redis did not answer: the connection is down, was lost, or the deadline passed.
+ * The words with which a server refuses what it may take a moment later: it loads its data, was made a replica, has too few
+ * replicas, cannot save, runs somebody's slow script, is full, has lost its primary or its cluster, moves a slot, or its users
+ * and their rights are being changed. `UNBLOCKED` ends a blocked read when a failover makes its server a replica.
+ */
+export const REDIS_REFUSALS = [
+  'LOADING',
+  'READONLY',
+  'NOREPLICAS',
+  'MISCONF',
+  'BUSY',
+  'OOM',
+  'MASTERDOWN',
+  'CLUSTERDOWN',
+  'TRYAGAIN',
+  'NOPERM',
+  'NOAUTH',
+  'UNBLOCKED',
+] as const;
+
+export type RedisRefusal = (typeof REDIS_REFUSALS)[number];
+
+/** `'not-sent'`: it cannot have run. `'unknown'`: it may have run. */
+export type RedisOutcome = 'not-sent' | 'unknown';
+
+/**
+ * Redis did not answer, or refused for the moment: the connection is down or was lost, the deadline passed, or the server
+ * answered one of {@link RedisRefusal}. What was asked for may be asked for again.
  *
- * `outcome` tells what is known: `'not-sent'` (it cannot have run) or `'unknown'` (it may have run: the socket
- * died, or the deadline passed, before a reply came).
+ * `outcome` tells what is known: `'not-sent'` (it cannot have run) or `'unknown'` (it may have run: the socket died, or the
+ * deadline passed, before a reply came; or rights were missing half-way through a script).
  */
 export class RedisUnavailableError extends SluiceError {
+  /** With which word the server refused it; undefined if no answer came. */
+  readonly refusal: RedisRefusal | undefined;
+
   constructor(
     message: string,
-    readonly outcome: 'not-sent' | 'unknown',
-    options?: { cause?: unknown },
+    readonly outcome: RedisOutcome,
+    options: { cause?: unknown; refusal?: RedisRefusal | undefined } = {},
   ) {
-    super('SLUICE_REDIS_UNAVAILABLE', message, options);
+    super('SLUICE_REDIS_UNAVAILABLE', message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.refusal = options.refusal;
   }
 }
 
-/** True when Redis refused a command with this prefix (`NOSCRIPT`, `NOGROUP`, …). */
-export function isReplyError(error: unknown, prefix: string): boolean {
-  return error instanceof Error && error.name === 'ReplyError' && error.message.startsWith(prefix);
+/**
+ * Redis refused a command for good: a key of another type (`WRONGTYPE`), a group that does not exist (`NOGROUP`), a syntax error.
+ * Nothing is known to be down, and asking again will not help.
+ */
+export class RedisRefusedError extends SluiceError {
+  constructor(
+    message: string,
+    /** What the server answered. It begins with a word in capitals, the kind of refusal. */
+    readonly reply: string,
+  ) {
+    super('SLUICE_REDIS_REFUSED', message);
+  }
 }
 
-/** True when Redis did not answer. By its code: the connections may come from another copy of this package. */
+/** True when Redis refused a command with this prefix (`NOSCRIPT`, `NOGROUP`, …), for the moment or for good; `''`: with any. */
+export function isReplyError(error: unknown, prefix: string): boolean {
+  if (isSluiceError(error, 'SLUICE_REDIS_REFUSED')) return (error as RedisRefusedError).reply.startsWith(prefix);
+  return isUnavailable(error) && error.refusal?.startsWith(prefix) === true;
+}
+
+/**
+ * True for what may pass: Redis did not answer, or refused for the moment. By its code: the connections may come from another
+ * copy of this package.
+ */
 export function isUnavailable(error: unknown): error is RedisUnavailableError {
   return isSluiceError(error, 'SLUICE_REDIS_UNAVAILABLE');
-}
-
-/** True for what may pass: no answer, or a server that is loading, or was just made a replica by a failover. */
-export function isTransient(error: unknown): boolean {
-  return isUnavailable(error) || isReplyError(error, 'READONLY') || isReplyError(error, 'LOADING');
 }

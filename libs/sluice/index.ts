@@ -18,10 +18,20 @@ export * from '../lock/index.js';
 export * from '../cache/index.js';
 export * from '../queue/index.js';
 export {
+  REDIS_CHANNELS,
   REDIS_CONNECTIONS,
   RedisConnections,
+  RedisRefusedError,
   RedisUnavailableError,
   SluiceRedisModule,
+  type ConnectionStats,
+  type RedisAcceptingMessage,
+  type RedisLostMessage,
+  type RedisMessage,
+  type RedisOutcome,
+  type RedisRefusal,
+  type RedisRefusingMessage,
+  type RedisRestoredMessage,
   type ConnectionOptions,
   type RedisOptions,
   type SluiceRedisModuleOptions,

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AddressInfo } from 'node:net';
-import { Controller, Get, Inject, NotFoundException, type INestApplication } from '@nestjs/common';
+import { Controller, Get, Inject, NotFoundException, Param, type INestApplication } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import { SluiceTestingModule } from '../testing/index.js';
 import { RedisUnavailableError } from '../redis/index.js';
-import { SluiceError } from '../weave/index.js';
+import { SluiceError, type SluiceErrorCode } from '../weave/index.js';
 import { LockService, WithLock } from '../lock/index.js';
 import { SluiceExceptionFilter } from './sluice-exception.filter.js';
 
@@ -38,9 +38,9 @@ class Shop {
     throw Object.assign(new Error('busy'), brand);
   }
 
-  @Get('misuse')
-  misuse(): never {
-    throw new SluiceError('SLUICE_BAD_OPTION', 'acquire.ttlMs must be a number');
+  @Get('codes/:code')
+  any(@Param('code') code: SluiceErrorCode): never {
+    throw new SluiceError(code, "of lock 'till', held by 'host:1:2'");
   }
 
   @Get('missing')
@@ -87,11 +87,23 @@ describe('SluiceExceptionFilter', () => {
     ['lost', 503, 'SLUICE_LOCK_LOST'],
     ['down', 503, 'SLUICE_REDIS_UNAVAILABLE'],
     ['copy', 409, 'SLUICE_LOCK_TIMEOUT'],
-    ['misuse', 500, undefined],
     ['missing', 404, undefined],
+    ['codes/SLUICE_STALE_TOKEN', 503, 'SLUICE_STALE_TOKEN'],
+    ['codes/SLUICE_REDIS_UNREACHABLE', 503, 'SLUICE_REDIS_UNREACHABLE'],
+    ['codes/SLUICE_PUBLISH_UNCONFIRMED', 503, 'SLUICE_PUBLISH_UNCONFIRMED'],
+    ['codes/SLUICE_QUEUE_CLOSED', 503, 'SLUICE_QUEUE_CLOSED'],
+    ['codes/SLUICE_CACHE_LEASE_LOST', 503, 'SLUICE_CACHE_LEASE_LOST'],
+    ['codes/SLUICE_CACHE_LOADER_TIMEOUT', 504, 'SLUICE_CACHE_LOADER_TIMEOUT'],
+    ['codes/SLUICE_QUEUE_PAYLOAD_TOO_LARGE', 413, 'SLUICE_QUEUE_PAYLOAD_TOO_LARGE'],
+    ['codes/SLUICE_QUEUE_INVALID_PAYLOAD', 400, 'SLUICE_QUEUE_INVALID_PAYLOAD'],
+    ['codes/SLUICE_BAD_NAME', 400, 'SLUICE_BAD_NAME'],
+    ['codes/SLUICE_BAD_OPTION', 500, 'SLUICE_BAD_OPTION'],
+    ['codes/SLUICE_REDIS_REFUSED', 500, 'SLUICE_REDIS_REFUSED'],
+    ['codes/SLUICE_OF_TOMORROW', 500, 'SLUICE_OF_TOMORROW'],
   ])('answers %s with %i', async (path, status, code) => {
     const answer = await get(path);
     expect(answer.status).toBe(status);
     expect((answer.body as { code?: string }).code).toBe(code);
+    expect(JSON.stringify(answer.body)).not.toMatch(/till|host:1/);
   });
 });

@@ -1,45 +1,90 @@
-import { Catch, ConflictException, ServiceUnavailableException, type ArgumentsHost } from '@nestjs/common';
+import {
+  BadRequestException,
+  Catch,
+  ConflictException,
+  GatewayTimeoutException,
+  type HttpException,
+  InternalServerErrorException,
+  Logger,
+  PayloadTooLargeException,
+  ServiceUnavailableException,
+  type ArgumentsHost,
+} from '@nestjs/common';
 import { BaseExceptionFilter } from '@nestjs/core';
-import { SluiceError, isSluiceError } from '../weave/index.js';
+import { SluiceError, isSluiceError, type SluiceErrorCode } from '../weave/index.js';
 
-/** By code; the text for the client names no lock, owner or host: those are for the log. */
-const ANSWERS = {
-  SLUICE_LOCK_TIMEOUT: { as: ConflictException, message: 'Busy with another request for the same resource, try again' },
-  SLUICE_LOCK_LOST: { as: ServiceUnavailableException, message: 'Could not be completed, try again' },
-  SLUICE_STALE_TOKEN: { as: ServiceUnavailableException, message: 'Could not be completed, try again' },
-  SLUICE_REDIS_UNAVAILABLE: { as: ServiceUnavailableException, message: 'Temporarily unavailable, try again' },
-  SLUICE_CLOSED: { as: ServiceUnavailableException, message: 'Shutting down, try again' },
-} as const;
-
-type AnsweredCode = keyof typeof ANSWERS;
-
-function isAnswered(error: unknown): error is SluiceError & { code: AnsweredCode } {
-  return isSluiceError(error) && Object.hasOwn(ANSWERS, error.code);
+interface Answer {
+  readonly as: new (response: string | object, options: { cause: unknown }) => HttpException;
+  readonly message: string;
 }
 
-/** What the filter catches, for `instanceof`: errors are told by brand and code, of whichever copy of the package. */
-abstract class AnsweredError extends SluiceError {
+const BUSY: Answer = { as: ConflictException, message: 'Busy with another request for the same resource, try again' };
+const INTERRUPTED: Answer = { as: ServiceUnavailableException, message: 'Could not be completed, try again' };
+const UNAVAILABLE: Answer = { as: ServiceUnavailableException, message: 'Temporarily unavailable, try again' };
+const CLOSING: Answer = { as: ServiceUnavailableException, message: 'Shutting down, try again' };
+const TOO_SLOW: Answer = { as: GatewayTimeoutException, message: 'Took too long, try again' };
+const TOO_LARGE: Answer = { as: PayloadTooLargeException, message: 'Too large' };
+const BAD_REQUEST: Answer = { as: BadRequestException, message: 'Not accepted' };
+/** A mistake in the app, not in the request. */
+const FAULT: Answer = { as: InternalServerErrorException, message: 'Internal server error' };
+
+/** By code; the text for the client names no lock, key, owner or host: those are for the log. */
+const ANSWERS: Partial<Record<SluiceErrorCode, Answer>> = {
+  SLUICE_LOCK_TIMEOUT: BUSY,
+  SLUICE_LOCK_LOST: INTERRUPTED,
+  SLUICE_STALE_TOKEN: INTERRUPTED,
+  SLUICE_CACHE_LEASE_LOST: INTERRUPTED,
+  SLUICE_CACHE_LOAD_ABANDONED: INTERRUPTED,
+  SLUICE_REDIS_UNAVAILABLE: UNAVAILABLE,
+  SLUICE_REDIS_UNREACHABLE: UNAVAILABLE,
+  SLUICE_PUBLISH_UNCONFIRMED: UNAVAILABLE,
+  SLUICE_NEWER_DATA: UNAVAILABLE,
+  SLUICE_CLOSED: CLOSING,
+  SLUICE_QUEUE_CLOSED: CLOSING,
+  SLUICE_CACHE_LOADER_TIMEOUT: TOO_SLOW,
+  SLUICE_TASK_TIMEOUT: TOO_SLOW,
+  SLUICE_QUEUE_PAYLOAD_TOO_LARGE: TOO_LARGE,
+  SLUICE_QUEUE_INVALID_PAYLOAD: BAD_REQUEST,
+  SLUICE_BAD_NAME: BAD_REQUEST,
+};
+
+/** Nest's own name for what it answers with 500. */
+const logger = new Logger('ExceptionsHandler');
+
+/** What the filter catches, for `instanceof`: errors are told by brand, of whichever copy of the package. */
+abstract class AnySluiceError extends SluiceError {
   static override [Symbol.hasInstance](error: unknown): boolean {
-    return isAnswered(error);
+    return isSluiceError(error);
   }
 }
 
 /**
- * Answers HTTP requests that fail on a lock: **409** when it stayed busy (`LockTimeoutError`), **503** when it was lost (`LockLostError`, `StaleTokenError`), Redis did
- * not answer, or the app shuts down. The body is `{ statusCode, error, message, code }`; who holds the lock is not told to
- * clients.
+ * Answers HTTP requests that fail with an error of this package:
  *
- * On request only: provide it, for the whole app or on a controller. Other errors go to other filters, as without it; under
+ * | status | when                                                                                                              |
+ * | ------ | ----------------------------------------------------------------------------------------------------------------- |
+ * | 409    | the lock stayed busy                                                                                              |
+ * | 503    | Redis did not answer or refused for the moment, the lock or lease was lost, the app shuts down, a publish is unconfirmed |
+ * | 504    | a cache's loader took longer than it may                                                                          |
+ * | 413    | the payload of a task is too large                                                                                |
+ * | 400    | the payload does not fit the queue's schema, or a name made of the request is not allowed                          |
+ * | 500    | every other code: a mistake in the app                                                                             |
+ *
+ * The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. What is answered with 500 is logged, as
+ * Nest does with every error that it does not know.
+ *
+ * On request only: provide it, for the whole app or on a controller. Errors of others go to other filters, as without it; under
  * other transports than HTTP it throws again what it caught.
  *
  * @example
  * providers: [{ provide: APP_FILTER, useClass: SluiceExceptionFilter }]
  */
-@Catch(AnsweredError)
+@Catch(AnySluiceError)
 export class SluiceExceptionFilter extends BaseExceptionFilter {
   override catch(error: unknown, host: ArgumentsHost): void {
-    if (!isAnswered(error) || host.getType() !== 'http') throw error;
-    const { as: HttpError, message } = ANSWERS[error.code];
+    if (!isSluiceError(error) || host.getType() !== 'http') throw error;
+    const { as: HttpError, message } = ANSWERS[error.code] ?? FAULT;
+    if (HttpError === InternalServerErrorException) logger.error(error);
     const answer = new HttpError(message, { cause: error });
     super.catch(new HttpError({ ...(answer.getResponse() as object), code: error.code }, { cause: error }), host);
   }

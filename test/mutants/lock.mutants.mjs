@@ -144,7 +144,7 @@ export default [
     ...outage,
     name: 'a release that failed is forgotten',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (isTransient(error)) this.#retryRelease(request, ttlMs, minHoldMs);',
+    find: 'if (isUnavailable(error)) this.#retryRelease(request, ttlMs, minHoldMs);',
     replace: '',
   },
   {
@@ -314,7 +314,7 @@ export default [
     ...errors,
     name: 'an outage is told without the lock',
     file: 'libs/lock/acquiring/outage.ts',
-    find: 'isTransient(error) ? new LockUnavailableError(name, action, error) : error',
+    find: 'isUnavailable(error) ? new LockUnavailableError(name, action, error) : error',
     replace: 'error',
   },
   {

@@ -156,7 +156,7 @@ describe('without Redis', () => {
     const { cache } = await bed.member({ redis: { url: own.url } });
     await client.config('SET', 'maxmemory', '1');
     expect(await cache.getOrLoad('k', () => 'source')).toBe('source');
-    await expect(cache.set('k', 1)).rejects.toMatchObject({ name: 'ReplyError' });
+    await expect(cache.set('k', 1)).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE', refusal: 'OOM' });
   });
 
   it('one that refuses to remove broken bytes is none', async () => {

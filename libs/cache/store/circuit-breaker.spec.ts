@@ -105,7 +105,10 @@ describe('a Redis in trouble', () => {
     await cache.getOrLoad('hot', () => 'cached');
     const source = jest.fn(() => 'source');
     await client.config('SET', 'maxmemory', '1');
-    await expect(cache.getOrLoad('k', source)).rejects.toMatchObject({ name: 'ReplyError' });
+    await expect(cache.getOrLoad('k', source)).rejects.toMatchObject({
+      code: 'SLUICE_REDIS_UNAVAILABLE',
+      refusal: 'OOM',
+    });
     expect(await cache.getOrLoad('hot', source)).toBe('cached');
     await client.config('SET', 'maxmemory', '0');
     own.pause();

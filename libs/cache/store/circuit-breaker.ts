@@ -43,7 +43,7 @@ export class CircuitBreaker {
       return reply;
     } catch (error) {
       // A refusal is an answer.
-      if (error instanceof RedisUnavailableError) this.#trip(error);
+      if (error instanceof RedisUnavailableError && error.refusal === undefined) this.#trip(error);
       else this.close();
       throw error;
     }

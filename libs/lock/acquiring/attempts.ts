@@ -1,4 +1,4 @@
-import { isTransient, isUnavailable, type Clock } from '../../redis/index.js';
+import { isUnavailable, type Clock } from '../../redis/index.js';
 import { instantOf, remainingMs } from '../../redis/time/instant.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { Lock } from '../held/lock.js';
@@ -69,7 +69,7 @@ export class Attempts {
         return await this.#try(request, attempt, fromMs);
       } catch (error) {
         sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
-        if (!isTransient(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
+        if (!isUnavailable(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
           // Redis may have granted the lock to a try without an answer, or the last grant cannot be used.
           if (sent) this.#listener.mayBeGranted(request);
           throw withLockName(request.name, 'acquire', error);

@@ -1,4 +1,4 @@
-import { DeadlineQueue, isTransient, type Clock } from '../../redis/index.js';
+import { DeadlineQueue, isUnavailable, type Clock } from '../../redis/index.js';
 import { runUnder } from '../held/current-lock.js';
 import type { LeaseGrant } from '../held/lease.js';
 import { Lock, type LockPort } from '../held/lock.js';
@@ -195,7 +195,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return released.then(
       (answer) => this.#handOn(request, answer),
       (error: unknown) => {
-        if (isTransient(error)) this.#retryRelease(request, ttlMs, minHoldMs);
+        if (isUnavailable(error)) this.#retryRelease(request, ttlMs, minHoldMs);
         throw withLockName(request.name, 'release', error);
       },
     );

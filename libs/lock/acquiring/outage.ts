@@ -1,10 +1,10 @@
-import { isTransient } from '../../redis/index.js';
+import { isUnavailable } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import { LockUnavailableError } from '../lock.errors.js';
 
 /** An outage is reported with the name of the lock. Any other error, of a script that fails for instance, stays as it is. */
 export function withLockName(name: string, action: LockUnavailableError['action'], error: unknown): unknown {
-  return isTransient(error) ? new LockUnavailableError(name, action, error) : error;
+  return isUnavailable(error) ? new LockUnavailableError(name, action, error) : error;
 }
 
 /** The error of every call that comes after the shutdown of the app began. */

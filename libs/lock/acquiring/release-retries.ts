@@ -1,4 +1,4 @@
-import { Loop, isTransient, type Clock } from '../../redis/index.js';
+import { Loop, isUnavailable, type Clock } from '../../redis/index.js';
 import type { LockIdentity } from '../store/lock-request.js';
 
 /** Between two tries of a release, unless Redis reports back before. */
@@ -72,7 +72,7 @@ export class ReleaseRetries {
     try {
       await this.#releaser.releaseNow(pending, pending.minHoldMs);
     } catch (error) {
-      if (isTransient(error) && this.#clock.monoMs() < pending.untilMs) return;
+      if (isUnavailable(error) && this.#clock.monoMs() < pending.untilMs) return;
     }
     // The same acquisition may have been granted, and added, once more since.
     const { nonce } = pending;

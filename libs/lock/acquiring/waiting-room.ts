@@ -1,4 +1,4 @@
-import { Loop, isTransient, type Clock } from '../../redis/index.js';
+import { Loop, isUnavailable, type Clock } from '../../redis/index.js';
 import { instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { LockIdentity, LockRequest } from '../store/lock-request.js';
@@ -148,7 +148,7 @@ export class WaitingRoom {
     try {
       while ((await this.#store.heartbeat([{ keys, waiters: [] }]))[0]?.unsettled === true);
     } catch (error) {
-      if (!isTransient(error)) this.#listener.onError(error, 'lock hand-over');
+      if (!isUnavailable(error)) this.#listener.onError(error, 'lock hand-over');
     }
   }
 
@@ -218,7 +218,7 @@ export class WaitingRoom {
   #troubled(waiters: readonly Waiter[], error: unknown): void {
     for (const waiter of waiters) {
       if (!waiter.waiting) continue;
-      if (isTransient(error)) {
+      if (isUnavailable(error)) {
         if (waiter.troubled(error)) this.#ask(waiter, RETRY_MS);
       } else {
         this.#forget(waiter);
@@ -285,7 +285,7 @@ export class WaitingRoom {
         });
       } catch (error) {
         // Redis is away: the other calls of this turn would only wait for their deadlines.
-        if (isTransient(error)) failed = { error };
+        if (isUnavailable(error)) failed = { error };
         for (const { waiters } of waiting) this.#troubled(waiters, error);
       }
     }

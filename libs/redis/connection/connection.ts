@@ -4,7 +4,8 @@ import type { Clock } from '../time/clock.js';
 import { Inbox } from '../inbox/inbox.js';
 import type { Keyspace } from '../keyspace.js';
 import { Link, reconnectDelayMs } from './link.js';
-import { RedisUnavailableError } from '../redis.errors.js';
+import { ConnectionHealth, type ConnectionStats } from '../observe/connection-health.js';
+import { isReplyError, type RedisRefusal } from '../redis.errors.js';
 import { shown, type ResolvedConnection } from '../redis.options.js';
 import { faultsOf, parseServerInfo } from './server-check.js';
 
@@ -15,10 +16,18 @@ export interface ConnectionContext {
   processId: string;
   onError: (error: unknown, what: string) => void;
   onWarning: (message: string) => void;
+  /** Good news, for the log. */
+  onNote: (message: string) => void;
 }
 
 /** How often, at most, all sockets leave a server that takes no writes, for the one that its address may lead to by now. */
 const LEAVE_REPLICA_MS = 5_000;
+
+/** How long sockets that leave a server may take to come back before the connection counts as lost. */
+const LEAVING_MS = 1_000;
+
+/** What a server answers that is no primary, or that a failover is about to make one of another. */
+const OF_A_REPLICA: ReadonlySet<RedisRefusal> = new Set(['READONLY', 'MASTERDOWN', 'UNBLOCKED']);
 
 /** The purpose of the socket that tracks keys. */
 const TRACKING = 'tracking';
@@ -33,6 +42,7 @@ export class RedisConnection {
   readonly name: string;
   readonly commands: Link;
   readonly inbox: Inbox;
+  readonly #health: ConnectionHealth;
   readonly #config: ResolvedConnection;
   readonly #context: ConnectionContext;
   readonly #subscriber: Link;
@@ -45,6 +55,13 @@ export class RedisConnection {
     this.name = config.name;
     this.#config = config;
     this.#context = context;
+    this.#health = new ConnectionHealth({
+      name: config.name,
+      label: `'${config.name}' (${this.#address()})`,
+      clock: context.clock,
+      warn: context.onWarning,
+      note: context.onNote,
+    });
     this.commands = config.client ? this.#link(config.client, 'commands', false) : this.#open('commands', true);
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
@@ -54,6 +71,19 @@ export class RedisConnection {
       clock: context.clock,
       onError: context.onError,
     });
+    for (const link of [this.commands, this.#subscriber]) {
+      link.onDown((reason) => {
+        this.#lost(reason);
+      });
+      link.onUp(() => {
+        if (this.#isUp()) this.#health.restored();
+      });
+    }
+  }
+
+  /** What it went through since the process started. */
+  get stats(): ConnectionStats {
+    return this.#health.stats;
   }
 
   /** The name of a pub/sub channel of the namespace, for this Redis and database. */
@@ -125,13 +155,16 @@ export class RedisConnection {
     const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
     if (!required) {
       this.#checkWhenUp();
+      void up.then(() => {
+        if (!this.#isUp()) this.#health.lost(this.#lastError()?.message ?? `no answer within ${bootTimeoutMs} ms`);
+      });
       return;
     }
     if ((await up).every(Boolean)) {
       await this.#check();
       return;
     }
-    const cause = this.commands.lastError ?? this.#subscriber.lastError;
+    const cause = this.#lastError();
     throw new SluiceError(
       'SLUICE_REDIS_UNREACHABLE',
       `Redis connection '${this.name}' (${this.#address()}) could not be reached within ${bootTimeoutMs} ms: ` +
@@ -141,9 +174,30 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
+    this.#health.close();
     await Promise.all([this.inbox, ...this.#trackers.map(({ tracker }) => tracker)].map((inbox) => inbox.stop()));
     await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
     this.#opened.clear();
+  }
+
+  #isUp(): boolean {
+    return this.commands.up && this.#subscriber.up;
+  }
+
+  #lastError(): Error | undefined {
+    return this.commands.lastError ?? this.#subscriber.lastError;
+  }
+
+  /** Sockets that leave a server on purpose are lost only if they do not come back. */
+  #lost(reason: string): void {
+    const { clock } = this.#context;
+    if (clock.monoMs() - this.#leftReplicaMs > LEAVING_MS) {
+      this.#health.lost(reason);
+      return;
+    }
+    clock.timer(LEAVING_MS, () => {
+      if (!this.#isUp()) this.#health.lost(this.#lastError()?.message ?? reason);
+    });
   }
 
   /** The app runs already: what is wrong can only be told. */
@@ -171,12 +225,17 @@ export class RedisConnection {
 
   async #faults(): Promise<string[]> {
     try {
-      return faultsOf(parseServerInfo(await this.commands.send<string>('info')), this.#kept);
+      return faultsOf(parseServerInfo(await this.commands.send<string>('info', [], { quiet: true })), this.#kept);
     } catch (error) {
       // Gone again, or closing: whoever uses it will say so.
-      if (error instanceof RedisUnavailableError && !this.#config.strict) return [];
+      if (!isReplyError(error, '') && !this.#config.strict) return [];
       return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
     }
+  }
+
+  /** A primary that is cut off from its replicas keeps its sockets, though the sentinels may know another one by now. */
+  #hasSentinels(): boolean {
+    return this.#config.clientOptions.sentinels !== undefined;
   }
 
   #open(purpose: string, lazyConnect: boolean): Link {
@@ -188,13 +247,14 @@ export class RedisConnection {
   #link(client: Redis, purpose: string, owned: boolean): Link {
     const { clock } = this.#context;
     const { commandTimeoutMs } = this.#config;
-    const onReadonly = (): void => {
-      this.#leaveReplica();
+    const onRefused = (refusal: RedisRefusal, reply: string, command: string): void => {
+      this.#health.refused({ refusal, reply, command });
+      if (OF_A_REPLICA.has(refusal) || (refusal === 'NOREPLICAS' && this.#hasSentinels())) this.#leaveReplica();
     };
     // Whoever blocks has deadlines of its own, and a user's client is the user's.
     const silenceMs = owned && purpose === 'commands' ? commandTimeoutMs * 2 : undefined;
     const label = `'${this.name}' (${purpose})`;
-    return new Link(client, { label, clock, commandTimeoutMs, owned, silenceMs, onReadonly });
+    return new Link(client, { label, clock, commandTimeoutMs, owned, silenceMs, onRefused });
   }
 
   /**

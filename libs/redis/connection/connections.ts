@@ -33,9 +33,19 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
     const onWarning = (message: string): void => {
       this.logger.warn(message);
     };
+    const onNote = (message: string): void => {
+      this.logger.log(message);
+    };
     this.shutdown = new Shutdown(onError);
     for (const config of resolveRedisOptions(options.redis)) {
-      const context = { keyspace: this.keyspace, clock: this.clock, processId: this.processId, onError, onWarning };
+      const context = {
+        keyspace: this.keyspace,
+        clock: this.clock,
+        processId: this.processId,
+        onError,
+        onWarning,
+        onNote,
+      };
       this.#connections.set(config.name, new RedisConnection(config, context));
     }
   }

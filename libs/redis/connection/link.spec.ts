@@ -57,9 +57,9 @@ describe('send', () => {
     expect(stream.writableCorked).toBe(0);
   });
 
-  it("passes the server's own errors unchanged", async () => {
+  it('tells what the server refuses for good', async () => {
     await expect(link.send('incr', ['text'])).rejects.toMatchObject({
-      name: 'ReplyError',
+      code: 'SLUICE_REDIS_REFUSED',
       message: expect.stringContaining('not an integer'),
     });
   });

@@ -2,7 +2,8 @@ import { Command, type Redis } from 'ioredis';
 import { backoffMs } from '../time/backoff.js';
 import type { Clock } from '../time/clock.js';
 import { InFlight } from './in-flight.js';
-import { isReplyError, RedisUnavailableError } from '../redis.errors.js';
+import { RedisRefusedError, RedisUnavailableError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
+import { cleanError, isServerError, refusalOf, replyText } from './server-errors.js';
 import { StalledSocketGuard } from './stalled-socket-guard.js';
 
 export type CommandArg = string | number | Buffer;
@@ -14,8 +15,12 @@ export interface SendOptions {
   buffers?: boolean;
   /** Makes of the reply what the call resolves to. Default: nothing. */
   decode?: (reply: unknown) => unknown;
-  /** The server refused it: answers what the call resolves to all the same, or throws. */
-  refused?: (error: Error, sent: Sent) => unknown;
+  /** The server does not know the script: answers what the call resolves to all the same. Nothing ran. */
+  unknownScript?: (sent: Sent) => unknown;
+  /** How errors call it. Default: the command. */
+  title?: string;
+  /** The caller tells the user itself when the server refuses it. Default false. */
+  quiet?: boolean;
   /** Gets a reply that came after the deadline, as the server gave it: what it granted can still be given back. */
   late?: (reply: unknown) => void;
 }
@@ -36,8 +41,8 @@ export interface LinkOptions {
   owned: boolean;
   /** The socket is given up when nothing came on it for so long although something was due. Default: never. */
   silenceMs?: number | undefined;
-  /** Called when the server refused a command because it is a replica. */
-  onReadonly: () => void;
+  /** Called when the server refused a command for the moment. */
+  onRefused: (refusal: RedisRefusal, reply: string, command: string) => void;
 }
 
 /** Commands in one write. More make a system call no cheaper per command. */
@@ -56,7 +61,7 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #inFlight: InFlight;
   readonly #upListeners = new Set<() => void>();
-  readonly #downListeners = new Set<() => void>();
+  readonly #downListeners = new Set<(reason: string) => void>();
   readonly #detach: () => void;
   readonly #guard: StalledSocketGuard | undefined;
   #lastError: Error | undefined;
@@ -80,7 +85,7 @@ export class Link {
       });
     }
     const onError = (error: Error): void => {
-      this.#lastError = error;
+      this.#lastError = cleanError(error);
     };
     let wasUp = client.status === 'ready';
     const onClose = (): void => {
@@ -89,11 +94,14 @@ export class Link {
       // Failed attempts to reconnect close a socket as well; they tell nothing new.
       if (!wasUp) return;
       wasUp = false;
-      for (const listener of this.#downListeners) listener();
+      const reason = this.#lastError?.message ?? 'its socket closed';
+      for (const listener of this.#downListeners) listener(reason);
     };
     const onReady = (): void => {
       wasUp = true;
       tried();
+      // What went wrong before says nothing about what goes wrong next.
+      this.#lastError = undefined;
       for (const listener of this.#upListeners) listener();
     };
     // Each command that waits for the first connection listens; Node takes more than ten for a leak.
@@ -136,16 +144,16 @@ export class Link {
     this.#upListeners.add(listener);
   }
 
-  /** Called whenever the socket dies, after what was in flight has been rejected. */
-  onDown(listener: () => void): void {
+  /** Called whenever the socket dies, with why, after what was in flight has been rejected. */
+  onDown(listener: (reason: string) => void): void {
     this.#downListeners.add(listener);
   }
 
   /**
    * Sends one command.
    *
-   * @throws RedisUnavailableError when no reply came, with what is known about the outcome
-   * @throws the server's own error (ioredis `ReplyError`), unchanged
+   * @throws RedisUnavailableError when no reply came or the server refused for the moment, with what is known about the outcome
+   * @throws RedisRefusedError when the server refused for good
    */
   send<T>(command: string, args: readonly CommandArg[] = [], options: SendOptions = {}): Promise<T> {
     const deadlineMs = options.deadlineMs ?? this.#options.commandTimeoutMs;
@@ -168,10 +176,10 @@ export class Link {
     const settle = this.#inFlight.add(deadlineMs, (why) => {
       if (why === 'deadline') this.#guard?.missed();
       const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
-      sent.reject(this.#unavailable(`${what} during ${command}`, 'unknown'));
+      sent.reject(this.#unavailable(`${what} during ${options.title ?? command}`, 'unknown'));
     });
     if (options.late !== undefined) tellLate(sent, settle, options.late);
-    const { decode, refused } = options;
+    const { decode } = options;
     return (sent.promise as Promise<T>).then(
       (reply) => {
         settle();
@@ -181,10 +189,9 @@ export class Link {
         settle();
         // ioredis rejects with nothing else.
         const error = reason as Error;
-        if (isReplyError(error, 'READONLY')) this.#options.onReadonly();
-        if (refused !== undefined && error.name === 'ReplyError')
-          return refused(error, { link: this, args, options }) as T;
-        throw this.#translate(error, command);
+        if (options.unknownScript !== undefined && error.message.startsWith('NOSCRIPT'))
+          return options.unknownScript({ link: this, args, options }) as T;
+        throw this.#translate(error, options.title ?? command, options.quiet);
       },
     );
   }
@@ -251,12 +258,22 @@ export class Link {
     this.#corked++;
   }
 
-  #translate(error: Error, command: string): Error {
-    if (error.name === 'ReplyError' || error instanceof RedisUnavailableError) return error;
-    return this.#unavailable(`failed during ${command}: ${error.message}`, 'unknown', error);
+  /** Every error that leaves here is one of ours. None carries what was sent. */
+  #translate(error: Error, title: string, quiet = false): Error {
+    if (error instanceof RedisUnavailableError) return error;
+    if (!isServerError(error)) {
+      const cause = cleanError(error);
+      return this.#unavailable(`failed during ${title}: ${cause.message}`, 'unknown', cause);
+    }
+    const reply = replyText(error);
+    const message = `Redis connection ${this.#options.label} refused ${title}: ${reply}`;
+    const passing = refusalOf(reply);
+    if (passing === undefined) return new RedisRefusedError(message, reply);
+    if (!quiet) this.#options.onRefused(passing.refusal, reply, title);
+    return new RedisUnavailableError(message, passing.outcome, { refusal: passing.refusal });
   }
 
-  #unavailable(what: string, outcome: 'not-sent' | 'unknown', cause: unknown = this.#lastError): RedisUnavailableError {
+  #unavailable(what: string, outcome: RedisOutcome, cause: unknown = this.#lastError): RedisUnavailableError {
     return new RedisUnavailableError(`Redis connection ${this.#options.label} ${what}`, outcome, { cause });
   }
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { commandDelta } from '../../../test/support/command-delta.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
@@ -79,7 +79,7 @@ describe('defineScript', () => {
     expect(counts.sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
   });
 
-  it("passes the script's own error unchanged", async () => {
+  it("tells the script's own error, and which script", async () => {
     const failing = defineScript({
       name: 'failing',
       keys: [],
@@ -87,7 +87,30 @@ describe('defineScript', () => {
       lua: "return redis.error_reply('OOPS asked for')",
       decode: () => undefined,
     });
-    await expect(failing.run(link, { keys: {}, args: {} })).rejects.toMatchObject({ name: 'ReplyError' });
+    await expect(failing.run(link, { keys: {}, args: {} })).rejects.toMatchObject({
+      code: 'SLUICE_REDIS_REFUSED',
+      message: "Redis connection 'default' (commands) refused script failing: OOPS asked for",
+      reply: 'OOPS asked for',
+    });
+  });
+
+  it('is sent whole to a server that does not know it, whatever a minifier made of the class of that error', async () => {
+    class a extends Error {
+      override get name(): string {
+        return this.constructor.name;
+      }
+    }
+    const send = jest.spyOn(link.client, 'sendCommand').mockImplementationOnce((command) => {
+      command.reject(new a('NOSCRIPT No matching script. Please use EVAL.'));
+      return command.promise;
+    });
+    try {
+      const answering = defineScript({ name: 'answering', keys: [], args: {}, lua: 'return 7', decode: Number });
+      expect(await answering.run(link, { keys: {}, args: {} })).toBe(7);
+      expect(send.mock.calls.map(([command]) => command.name)).toEqual(['evalsha', 'eval']);
+    } finally {
+      send.mockRestore();
+    }
   });
 
   it('writes the frames that the inbox reads', async () => {

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { CommandArg, Link, SendOptions, Sent } from '../connection/link.js';
-import { isReplyError } from '../redis.errors.js';
 
 /** How an argument travels and what Lua sees: text and bytes arrive as strings, numbers through `tonumber`. */
 export type ArgType = 'text' | 'bytes' | 'number';
@@ -97,11 +96,9 @@ export function defineScript<const K extends string, const A extends Record<stri
   };
 
   /** Nothing ran before that answer. */
-  const refused = (error: Error, sent: Sent): unknown => {
-    if (!isReplyError(error, 'NOSCRIPT')) throw error;
-    return sent.link.send('eval', [text, ...sent.args.slice(1)], sent.options);
-  };
-  const usual: SendOptions = { buffers, decode, refused };
+  const unknownScript = (sent: Sent): unknown => sent.link.send('eval', [text, ...sent.args.slice(1)], sent.options);
+  const title = `script ${name}`;
+  const usual: SendOptions = { buffers, decode, unknownScript, title };
 
   return {
     name,
@@ -112,7 +109,7 @@ export function defineScript<const K extends string, const A extends Record<stri
       const argv = encode(call);
       if (argv instanceof Error) return Promise.reject(argv);
       if (deadlineMs === undefined && late === undefined) return link.send<R>('evalsha', argv, usual);
-      const send: SendOptions = { buffers, decode, refused };
+      const send: SendOptions = { buffers, decode, unknownScript, title };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (late !== undefined) {
         // Named first: see ADR 19.

@@ -1,0 +1,57 @@
+import { ReplyError } from 'ioredis';
+import { REDIS_REFUSALS, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
+
+const ServerError = ReplyError as new (message: string) => Error;
+
+/** What every reply of that kind begins with: a word in capitals. */
+const KIND = /^[A-Z][A-Z0-9]*(?= |$)/;
+
+/**
+ * True for what a server answered, false for what happened on the way to it. Never by the error's name, which a minifier renames in
+ * ioredis 5. A client of the user may stand on another copy of ioredis, with a class of its own: then the text tells.
+ */
+export function isServerError(error: Error): boolean {
+  const { message } = error;
+  // What the system reports may be in capitals as well, and has a code.
+  return error instanceof ServerError || (!Object.hasOwn(error, 'code') && KIND.test(message));
+}
+
+/** What a server says of itself, without what it repeats of the command: that may be a payload or a password. */
+export function replyText(error: Error): string {
+  return error.message.replace(/, with args beginning with:.*/s, '');
+}
+
+/** How a script is refused one of its commands: by servers before 7.2, and since. */
+const SCRIPT_WITHOUT_RIGHTS = /^(ERR The user executing the script can't|NOPERM ACL failure in script)/;
+
+const KNOWN: ReadonlySet<string> = new Set(REDIS_REFUSALS);
+
+/** With which word a server refuses for the moment, and whether something may have run; undefined if it refuses for good. */
+export function refusalOf(reply: string): { refusal: RedisRefusal; outcome: RedisOutcome } | undefined {
+  // Rights are looked at command by command. Everything else is, or is refused by the first one that writes.
+  if (SCRIPT_WITHOUT_RIGHTS.test(reply)) return { refusal: 'NOPERM', outcome: 'unknown' };
+  const kind = KIND.exec(reply)?.[0];
+  if (kind === undefined || !KNOWN.has(kind)) return undefined;
+  return { refusal: kind as RedisRefusal, outcome: 'not-sent' };
+}
+
+/** What of an error of a socket tells why, and nothing else: ioredis hangs the command on it, with its arguments. */
+const TOLD = ['code', 'errno', 'syscall', 'address', 'port', 'hostname', 'reason', 'library'] as const;
+
+/**
+ * The same error without the command that it happened to: that one may carry payloads, cached values, or the password.
+ *
+ * Several addresses of one host that all failed come as one error without a text: then their texts are joined.
+ */
+export function cleanError(error: Error): Error {
+  const parts = error instanceof AggregateError ? error.errors.map((each) => (each as Error).message) : [];
+  const message = error.message === '' ? [...new Set(parts)].join(', ') : replyText(error);
+  const clean = new Error(message);
+  clean.name = isServerError(error) ? 'ReplyError' : error.name;
+  const known = error as unknown as Record<string, unknown>;
+  for (const name of TOLD) {
+    const value = known[name];
+    if (typeof value === 'string' || typeof value === 'number') Object.assign(clean, { [name]: value });
+  }
+  return clean;
+}

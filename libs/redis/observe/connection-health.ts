@@ -1,0 +1,136 @@
+import type { Channel } from 'node:diagnostics_channel';
+import { debugLog } from '../debug-log.js';
+import type { RedisRefusal } from '../redis.errors.js';
+import type { CancelTimer, Clock } from '../time/clock.js';
+import { Transition } from '../transition.js';
+import { channels } from './redis.channels.js';
+import type {
+  RedisAcceptingMessage,
+  RedisLostMessage,
+  RedisRefusingMessage,
+  RedisRestoredMessage,
+} from './redis.channels.js';
+
+export interface ConnectionHealthOptions {
+  /** The connection's name. */
+  name: string;
+  /** For the log: the name and the address, without credentials. */
+  label: string;
+  clock: Clock;
+  warn: (message: string) => void;
+  note: (message: string) => void;
+}
+
+interface Refused {
+  readonly refusal: RedisRefusal;
+  readonly reply: string;
+  /** Or `script`, and its name. */
+  readonly command: string;
+}
+
+/** What a connection went through since the process started. */
+export interface ConnectionStats {
+  /** Whether its sockets are up. */
+  readonly up: boolean;
+  /** How often it was lost. */
+  readonly lost: number;
+  /** How many commands the server refused for the moment. */
+  readonly refused: number;
+}
+
+/** A server that refused nothing for so long is taken to be well again. */
+const ACCEPTING_AFTER_MS = 5_000;
+
+const debug = debugLog('redis');
+
+/**
+ * Tells the user what happens to one connection, once per change: a line in the log, a message on a channel, a count.
+ *
+ * That a server refuses is seen by what it refuses. That it accepts again is not seen by a single success, for a server that is
+ * full still answers reads: it counts as well when it has refused nothing for 5 seconds.
+ */
+export class ConnectionHealth {
+  readonly #options: ConnectionHealthOptions;
+  readonly #down: Transition<string>;
+  readonly #refusing: Transition<Refused>;
+  #refused = 0;
+  #lastRefusalMs = 0;
+  #cancel: CancelTimer | undefined;
+  #closed = false;
+
+  constructor(options: ConnectionHealthOptions) {
+    this.#options = options;
+    const { name, label, clock, warn, note } = options;
+    this.#down = new Transition<string>({
+      clock,
+      began: (reason) => {
+        warn(`Redis connection ${label} is down: ${reason}. It is being connected again`);
+        publish<RedisLostMessage>(channels.lost, { connection: name, reason });
+      },
+      ended: (downMs) => {
+        note(`Redis connection ${label} is back after ${seconds(downMs)}`);
+        publish<RedisRestoredMessage>(channels.restored, { connection: name, downMs });
+      },
+    });
+    this.#refusing = new Transition<Refused>({
+      clock,
+      began: ({ refusal, reply, command }) => {
+        warn(`Redis connection ${label} refuses ${command} for now: ${reply}`);
+        publish<RedisRefusingMessage>(channels.refusing, { connection: name, refusal, reply, command });
+      },
+      ended: (lastedMs, refused) => {
+        const refusedMs = Math.max(0, lastedMs - (clock.monoMs() - this.#lastRefusalMs));
+        note(`Redis connection ${label} has stopped refusing: ${refused} commands in ${seconds(refusedMs)}`);
+        publish<RedisAcceptingMessage>(channels.accepting, { connection: name, refusedMs, refused });
+      },
+    });
+  }
+
+  get stats(): ConnectionStats {
+    return { up: !this.#down.active, lost: this.#down.count, refused: this.#refused };
+  }
+
+  lost(reason: string): void {
+    debug?.('%s lost: %s', this.#options.name, reason);
+    if (!this.#closed) this.#down.begin(reason);
+  }
+
+  /** All its sockets are up. */
+  restored(): void {
+    debug?.('%s up', this.#options.name);
+    if (!this.#closed) this.#down.end();
+  }
+
+  refused(refused: Refused): void {
+    if (this.#closed) return;
+    debug?.('%s refused %s: %s', this.#options.name, refused.command, refused.reply);
+    this.#refused++;
+    this.#lastRefusalMs = this.#options.clock.monoMs();
+    this.#refusing.begin(refused);
+    this.#cancel ??= this.#lookAfter(ACCEPTING_AFTER_MS);
+  }
+
+  /** The app goes down: nothing is told any more. */
+  close(): void {
+    this.#closed = true;
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #lookAfter(ms: number): CancelTimer {
+    return this.#options.clock.timer(ms, () => {
+      this.#cancel = undefined;
+      const quietMs = this.#options.clock.monoMs() - this.#lastRefusalMs;
+      if (quietMs >= ACCEPTING_AFTER_MS) this.#refusing.end();
+      else this.#cancel = this.#lookAfter(ACCEPTING_AFTER_MS - quietMs);
+    });
+  }
+}
+
+function publish<T>(channel: Channel, message: T): void {
+  if (channel.hasSubscribers) channel.publish(message);
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}

@@ -1,0 +1,63 @@
+import { channel } from 'node:diagnostics_channel';
+import type { RedisRefusal } from '../redis.errors.js';
+
+/** What every message about a connection says. */
+export interface RedisMessage {
+  /** The connection's name: `default`, or a key of `redis.connections`. */
+  readonly connection: string;
+}
+
+/** On `sluice:redis:lost`: a socket of the connection closed, or could not be opened at boot. It is being connected again. */
+export interface RedisLostMessage extends RedisMessage {
+  /** What was seen of it, without credentials. */
+  readonly reason: string;
+}
+
+/** On `sluice:redis:restored`: all sockets of the connection are up again. */
+export interface RedisRestoredMessage extends RedisMessage {
+  /** For how long they were not, in milliseconds. */
+  readonly downMs: number;
+}
+
+/** On `sluice:redis:refusing`: the server has begun to refuse commands for the moment. */
+export interface RedisRefusingMessage extends RedisMessage {
+  readonly refusal: RedisRefusal;
+  /** The server's words. */
+  readonly reply: string;
+  /** The command that was refused first: its name, or `script` and the script's name. */
+  readonly command: string;
+}
+
+/** On `sluice:redis:accepting`: the server has refused nothing for a while. */
+export interface RedisAcceptingMessage extends RedisMessage {
+  /** From the first refusal to the last one, in milliseconds. */
+  readonly refusedMs: number;
+  /** How many commands were refused. */
+  readonly refused: number;
+}
+
+/**
+ * The names of what connections tell through `node:diagnostics_channel`, in the process where it happens: one message per
+ * change, and with it one line of the log.
+ *
+ * | channel                  | message               | when                                                              |
+ * | ------------------------ | --------------------- | ----------------------------------------------------------------- |
+ * | `sluice:redis:lost`      | RedisLostMessage      | a connection was lost, or could not be opened at boot             |
+ * | `sluice:redis:restored`  | RedisRestoredMessage  | it is back                                                        |
+ * | `sluice:redis:refusing`  | RedisRefusingMessage  | the server began to refuse (`LOADING`, `READONLY`, `OOM`, …)      |
+ * | `sluice:redis:accepting` | RedisAcceptingMessage | the server refused nothing for 5 seconds                          |
+ */
+export const REDIS_CHANNELS = {
+  lost: 'sluice:redis:lost',
+  restored: 'sluice:redis:restored',
+  refusing: 'sluice:redis:refusing',
+  accepting: 'sluice:redis:accepting',
+} as const;
+
+/** The channels themselves: code that holds them spares the look-up by name. */
+export const channels = {
+  lost: channel(REDIS_CHANNELS.lost),
+  restored: channel(REDIS_CHANNELS.restored),
+  refusing: channel(REDIS_CHANNELS.refusing),
+  accepting: channel(REDIS_CHANNELS.accepting),
+};

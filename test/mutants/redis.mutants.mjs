@@ -1,0 +1,86 @@
+/** Faults in what every feature stands on: connections, errors, inbox, scripts. */
+const errors = { file: 'libs/redis/connection/server-errors.ts', specs: ['libs/redis/connection/server-errors'] };
+const refusals = { specs: ['libs/redis/connection/refusals'] };
+const health = { file: 'libs/redis/observe/connection-health.ts', specs: ['libs/redis/observe/connection-health'] };
+const link = 'libs/redis/connection/link.ts';
+
+export default [
+  {
+    ...errors,
+    name: 'a reply is told by the class of one copy of ioredis',
+    find: "return error instanceof ServerError || (!Object.hasOwn(error, 'code') && KIND.test(message));",
+    replace: 'return error instanceof ServerError;',
+  },
+  {
+    ...errors,
+    name: 'a system error in capitals is a reply',
+    find: "(!Object.hasOwn(error, 'code') && KIND.test(message))",
+    replace: 'KIND.test(message)',
+  },
+  {
+    ...errors,
+    name: 'a refusal is told by how it begins, not by its word',
+    find: 'const kind = KIND.exec(reply)?.[0];',
+    replace: 'const kind = REDIS_REFUSALS.find((each) => reply.startsWith(each));',
+  },
+  {
+    ...errors,
+    name: 'what the server repeats of a command is told',
+    find: "return error.message.replace(/, with args beginning with:.*/s, '');",
+    replace: 'return error.message;',
+  },
+  {
+    ...refusals,
+    file: errors.file,
+    name: 'a script that lacks a right half-way has not run',
+    find: "return { refusal: 'NOPERM', outcome: 'unknown' };",
+    replace: "return { refusal: 'NOPERM', outcome: 'not-sent' };",
+  },
+  {
+    ...refusals,
+    file: link,
+    name: 'what a server refuses for the moment is refused for good',
+    find: 'if (passing === undefined) return',
+    replace: 'if (passing !== undefined) return',
+  },
+  {
+    file: link,
+    name: 'a server that lost the scripts is told by the name of the error',
+    find: "if (options.unknownScript !== undefined && error.message.startsWith('NOSCRIPT'))",
+    replace: "if (options.unknownScript !== undefined && error.name === 'ReplyError')",
+    specs: ['libs/redis/script/script'],
+  },
+  {
+    ...health,
+    name: 'a connection that its app closes is told as lost',
+    find: 'if (!this.#closed) this.#down.begin(reason);',
+    replace: 'this.#down.begin(reason);',
+  },
+  {
+    ...health,
+    name: 'a server that still refuses is well again',
+    find: 'if (quietMs >= ACCEPTING_AFTER_MS)',
+    replace: 'if (quietMs >= 0)',
+  },
+  {
+    ...health,
+    file: 'libs/redis/transition.ts',
+    name: 'each sight of a state is told',
+    find: 'if (this.#sinceMs !== undefined) return;',
+    replace: '',
+  },
+  {
+    ...health,
+    file: 'libs/redis/connection/connection.ts',
+    name: 'an app that boots without Redis is told nothing',
+    find: 'if (!this.#isUp()) this.#health.lost(this.#lastError()?.message ?? `no answer',
+    replace: 'if (this.#isUp()) this.#health.lost(this.#lastError()?.message ?? `no answer',
+  },
+  {
+    file: 'libs/sluice/sluice-exception.filter.ts',
+    name: 'a code without an answer of its own goes to other filters',
+    find: 'return isSluiceError(error);',
+    replace: 'return isSluiceError(error) && error.code in ANSWERS;',
+    specs: ['libs/sluice/sluice-exception'],
+  },
+];
