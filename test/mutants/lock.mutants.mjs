@@ -4,6 +4,7 @@ const outage = { specs: ['libs/lock/acquiring/waiting-room.outage'] };
 const service = { specs: ['libs/lock/(lock.service|held/held-lock).spec'] };
 const late = { specs: ['libs/lock/acquiring/late-requests'] };
 const minHold = { specs: ['libs/lock/held/min-hold'] };
+const blocked = { specs: ['libs/lock/acquiring/blocked-loop'] };
 const races = { specs: ['libs/lock/acquiring/races'] };
 const known = { specs: ['libs/lock/store/lock-key-cache'] };
 const lease = { file: 'libs/lock/held/lease.ts', specs: ['libs/lock/held/lease'] };
@@ -116,8 +117,22 @@ export default [
     ...waiting,
     name: 'a grant needs no claim',
     file: handOver,
-    find: "tonumber(ttl) < ${PROVISIONAL_MS} and ttl or '${PROVISIONAL_MS}'",
-    replace: 'ttl',
+    find: 'if tonumber(ttl) > ${WHOLE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end',
+    replace: '',
+  },
+  {
+    ...blocked,
+    name: 'a pushed grant lasts two seconds',
+    file: handOver,
+    find: 'int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS})',
+    replace: "'2000'",
+  },
+  {
+    ...blocked,
+    name: 'a pushed grant need not outlast a block',
+    file: 'libs/lock/acquiring/waiter.ts',
+    find: 'const atLeastMs = (certainMs(this.request.ttlMs) * 2) / 3;',
+    replace: 'const atLeastMs = 0;',
   },
   {
     ...waiting,

@@ -116,12 +116,14 @@ export class Waiter {
   }
 
   /**
-   * A provisional grant was pushed. False if it cannot be counted on for at least a quarter of its time: then Redis
-   * must be asked.
+   * A provisional grant was pushed. False if less than two thirds of a lease are certain, or the message is out of date:
+   * then Redis must be asked, and its answer is a full lease. So a lock that was handed over survives the same block of
+   * the event loop, by its body or by other code of this process, as one that was free.
    */
   pushed(token: number, validMs: number): boolean {
     const { from, fence } = this.#bound;
-    return token > fence && this.#take({ token, from, validMs, claimed: false }, certainMs(validMs) / 4);
+    const atLeastMs = (certainMs(this.request.ttlMs) * 2) / 3;
+    return token > fence && this.#take({ token, from, validMs, claimed: false }, atLeastMs);
   }
 
   /** Takes no grant any more. Whoever calls this fails it, and gives back what it may have in Redis. */

@@ -50,7 +50,7 @@ describe('a grant', () => {
     joins[0]!(busy);
     await clock.pass(0);
     expect(made.size).toBe(1);
-    made.pushed({ identity: request, token: 2, validMs: 2_000 });
+    made.pushed({ identity: request, token: 2, validMs: 22_000 });
     expect(granted).toEqual([2]);
     await waiter;
     await made.stop();
@@ -61,7 +61,7 @@ describe('a push that is faster than the answer', () => {
   it('is what the answer was waited for', async () => {
     const { room: made, clock, request, joins, granted, unwanted } = room();
     const waiter = made.wait(request, 5_000, undefined);
-    expect(made.pushed({ identity: request, token: 2, validMs: 2_000 })).toBe(true);
+    expect(made.pushed({ identity: request, token: 2, validMs: 22_000 })).toBe(true);
     joins[0]!(busy);
     await waiter;
     await clock.pass(2_000);
@@ -73,14 +73,14 @@ describe('a push that is faster than the answer', () => {
     const { room: made, clock, request, joins, unwanted } = room();
     const other = { ...request, nonce: 'other' };
     const waiter = made.wait(request, 5_000, undefined);
-    expect(made.pushed({ identity: other, token: 2, validMs: 2_000 })).toBe(true);
+    expect(made.pushed({ identity: other, token: 2, validMs: 22_000 })).toBe(true);
     await clock.pass(999);
     expect(unwanted).toEqual([]);
     await clock.pass(1);
     expect(unwanted).toEqual([other]);
     joins[0]!({ state: 'granted', token: 3 });
     await waiter;
-    expect(made.pushed({ identity: other, token: 2, validMs: 2_000 })).toBe(false);
+    expect(made.pushed({ identity: other, token: 2, validMs: 22_000 })).toBe(false);
     await made.stop();
   });
 });

@@ -1,7 +1,13 @@
 import { FRAME_LUA, lua } from '../../../redis/index.js';
 
-/** A grant that was pushed to a waiter lasts this long, or its lease if that is shorter, until it is claimed. */
-export const PROVISIONAL_MS = 2_000;
+/**
+ * A grant that was pushed to a waiter lasts two thirds of its lease and this long, or its lease if that is shorter, until
+ * it is claimed. Its process counts from its last heartbeat, which is up to a second old and was read a moment later. So
+ * two thirds are left when the push arrives: what a lock that was free has left when its renewal is due (ADR 20).
+ */
+export const HEARTBEAT_AGE_MS = 2_000;
+/** A lease of at most this length is granted whole. */
+const WHOLE_MS = 3 * HEARTBEAT_AGE_MS;
 
 /** A waiter not heard of for this long (three heartbeats) is passed over: its process is dead, hung or paused. */
 export const WAITER_SILENT_MS = 3_000;
@@ -39,7 +45,8 @@ local function settle(mine)
         return nonce, token
       end
       if now() / 1000 - seen <= ${WAITER_SILENT_MS} then
-        local token, provisional = mint(ttl, floor), tonumber(ttl) < ${PROVISIONAL_MS} and ttl or '${PROVISIONAL_MS}'
+        local token, provisional = mint(ttl, floor), ttl
+        if tonumber(ttl) > ${WHOLE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end
         if redis.call('PUBLISH', inbox, frame('lock:granted', lock, nonce, owner, token, provisional)) > 0 then
           grant(nonce, owner, provisional)
           return
