@@ -122,13 +122,18 @@ describe('two groups on one queue', () => {
 
   it('and a group that is made later gets what the others have not finished', async () => {
     const seen: number[] = [];
+    const [begun, done] = [gate(), gate()];
     const { queue } = await start('a', async () => {
-      if (seen.length === 0) throw new Error('not yet');
+      begun.open();
+      await done.opened;
     });
     await queue.publish('tasks', 1);
+    await begun.opened;
     await start('late', (task: Task<number>) => void seen.push(task.payload));
     await queue.publish('tasks', 2);
-    await until(() => seen.includes(2), { what: 'the late one got the second' });
+    await until(() => seen.length === 2, { what: 'the late one got both' });
+    expect(seen.sort()).toEqual([1, 2]);
+    done.open();
     await untilNothingIsLeft();
   });
 });
