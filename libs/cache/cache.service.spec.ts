@@ -1,4 +1,4 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { runInThisContext } from 'node:vm';
 import { CacheBed, keysLeft } from '../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../test/support/cache-member.js';
@@ -6,8 +6,6 @@ import { commandDelta } from '../../test/support/command-delta.js';
 import { until } from '../../test/support/until.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 const LEASE = '{cache}~lease:k';
 const code = (name: string) => expect.objectContaining({ code: name });

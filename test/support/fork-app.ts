@@ -10,7 +10,7 @@ export interface ForkAppOptions {
   env?: Record<string, string>;
   /** Node's own flags, such as `--expose-gc`. */
   execArgv?: readonly string[];
-  /** How long the app may take until it serves. Default 20 s. */
+  /** How long the app may take until it serves. Default 60 s. */
   readyWithinMs?: number;
 }
 
@@ -35,7 +35,7 @@ export async function forkApp(app: string | URL, options: ForkAppOptions = {}): 
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const forked = new ForkedApp(basename(file, '.js'), child);
-  await forked.ready(options.readyWithinMs ?? 20_000);
+  await forked.ready(options.readyWithinMs ?? 60_000);
   return forked;
 }
 

@@ -13,6 +13,9 @@ export interface UntilOptions {
  */
 const DEADLINE_MS = Number(process.env['SLUICE_UNTIL_MS'] ?? 60_000);
 
+/** The deadline of what has to come before something else would bring it about, such as the end of a life of 60 s. */
+export const SOON_MS = Math.min(30_000, DEADLINE_MS);
+
 /** What `if (answer)` leaves of a type. */
 type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>;
 

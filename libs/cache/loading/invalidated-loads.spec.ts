@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
 import { FaultProxy } from '../../../test/support/fault-proxy.js';
@@ -6,8 +6,6 @@ import { until } from '../../../test/support/until.js';
 import type { CacheService } from '../cache.service.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 let proxy: FaultProxy;
 beforeEach(async () => {

@@ -1,11 +1,9 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
 import { until } from '../../../test/support/until.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 const LEASE = '{cache}~lease:k';
 

@@ -1,14 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { keysLeft } from '../../../test/support/cache-bed.js';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { HeldLoader, cacheMember } from '../../../test/support/cache-member.js';
-import { until } from '../../../test/support/until.js';
+import { SOON_MS, until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 const LEASE = '{cache}~lease:k';
 const code = (name: string) => expect.objectContaining({ code: name });
@@ -70,7 +68,7 @@ describe('without Redis', () => {
   });
 
   it('reads wait for a hung Redis no longer than told, and give back the lease that comes late', async () => {
-    const { cache } = await bed.member({ redis: { url: own.url }, readTimeoutMs: 100 });
+    const { cache } = await bed.member({ redis: { url: own.url }, readTimeoutMs: 100, leaseMs: 120_000 });
     await cache.getOrLoad('known', () => 'so that the script is known');
     await cache.delete('known');
     await cache.getOrLoad('hot', () => 'cached');
@@ -87,7 +85,7 @@ describe('without Redis', () => {
     });
     await until(async () => (await keysLeft(client)).join() === '{cache}:hot', {
       what: 'it is given back',
-      deadlineMs: 1_500,
+      deadlineMs: SOON_MS,
     });
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import type { CacheMember } from '../../../test/support/cache-member.js';
 import { commandDelta } from '../../../test/support/command-delta.js';
-import { until } from '../../../test/support/until.js';
+import { SOON_MS, until } from '../../../test/support/until.js';
 import { encode } from '../codec/codec.js';
 
 const bed = new CacheBed();
@@ -95,7 +95,7 @@ describe('the local tier', () => {
     await until(async () => (await read(b)) === expected, {
       what: 'the other process knows',
       everyMs: 1,
-      deadlineMs: 1_000,
+      deadlineMs: SOON_MS,
     });
   });
 
@@ -131,14 +131,14 @@ describe('the local tier', () => {
     const asked = read(b);
     const gone = a.cache.delete('k');
     await Promise.all([asked, gone]);
-    await until(async () => (await read(b)) !== 'old', { what: 'b reads fresh', deadlineMs: 1_000 });
+    await until(async () => (await read(b)) !== 'old', { what: 'b reads fresh', deadlineMs: SOON_MS });
   });
 
   it('is bypassed while its subscription is down, and empty after it', async () => {
     const [a, b] = await both('old');
     await bed.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await a.cache.delete('k');
-    await until(async () => (await read(b)) === 'from the source', { what: 'b reads fresh', deadlineMs: 1_000 });
+    await until(async () => (await read(b)) === 'from the source', { what: 'b reads fresh', deadlineMs: SOON_MS });
   });
 
   it('reads through again when Redis lost its counter', async () => {
@@ -146,7 +146,10 @@ describe('the local tier', () => {
     await a.cache.set('other', 1);
     await bed.admin.flushall();
     await a.cache.set('another', 1);
-    await until(async () => (await read(b)) === 'from the source', { what: 'b dropped everything', deadlineMs: 1_000 });
+    await until(async () => (await read(b)) === 'from the source', {
+      what: 'b dropped everything',
+      deadlineMs: SOON_MS,
+    });
   });
 
   it('revives what it keeps, and takes what cannot be revived for a miss', async () => {

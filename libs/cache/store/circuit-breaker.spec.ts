@@ -2,14 +2,12 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Redis } from 'ioredis';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
-import { until } from '../../../test/support/until.js';
+import { SOON_MS, until } from '../../../test/support/until.js';
 import { RedisUnavailableError, systemClock } from '../../redis/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 const code = (name: string) => expect.objectContaining({ code: name });
 
@@ -78,7 +76,7 @@ describe('a Redis in trouble', () => {
     own.resume();
     await until(async () => (await cache.getOrLoad('hot', () => 'source')) === 'cached', {
       what: 'it is used again',
-      deadlineMs: 1_000,
+      deadlineMs: SOON_MS,
       everyMs: 5,
     });
     await until(async () => (await keysLeft(client)).join() === '{cache}:hot,{cache}:k0', { what: 'no lease is left' });
@@ -96,7 +94,7 @@ describe('a Redis in trouble', () => {
         await cache.getOrLoad(key, () => 'stored');
         return (await cache.get(key)) === 'stored';
       },
-      { what: 'it is used again', deadlineMs: 1_000, everyMs: 5 },
+      { what: 'it is used again', deadlineMs: SOON_MS, everyMs: 5 },
     );
   });
 
@@ -126,7 +124,7 @@ describe('a Redis in trouble', () => {
         ),
       {
         what: 'it is used again',
-        deadlineMs: 1_000,
+        deadlineMs: SOON_MS,
       },
     );
     await own.kill();

@@ -1,12 +1,10 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import type { CacheMember } from '../../../test/support/cache-member.js';
 import { commandDelta } from '../../../test/support/command-delta.js';
 import { until } from '../../../test/support/until.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 const missed = (): never => {
   throw new Error('a miss');

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
 import { FaultProxy } from '../../../test/support/fault-proxy.js';
@@ -7,8 +7,6 @@ import { RedisUnavailableError } from '../../redis/index.js';
 import { ReleaseRetries } from './release-retries.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 const LEASE = '{cache}~lease:k';
 const [SLOTS, QUEUE] = ['{cache}~slots:db', '{cache}~queue:db'];

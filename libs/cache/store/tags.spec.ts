@@ -1,4 +1,4 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
 import { commandDelta } from '../../../test/support/command-delta.js';
@@ -6,8 +6,6 @@ import { until } from '../../../test/support/until.js';
 import type { CacheService } from '../cache.service.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
-jest.setTimeout(12_000);
-
 const bed = new CacheBed();
 const code = (name: string) => expect.objectContaining({ code: name });
 const [TAG, RECENT, EPOCH] = ['{cache}~tag:a', '{cache}~recent', '{cache}~epoch'];

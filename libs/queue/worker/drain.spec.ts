@@ -44,9 +44,9 @@ describe('a graceful stop', () => {
     await until(async () => (await bed.books.pending()) === 2, { what: 'its hands are full' });
 
     const closed = first.app.close();
-    const second = await start(handler('second'));
+    const second = await start(handler('second'), { queue: { leaseMs: 300_000 } });
     // At once, and without the proof of its own lease that taking over from the dead would need.
-    await until(() => runs.length === 10, { what: 'the second runs what was returned', deadlineMs: 3_000 });
+    await until(() => runs.length === 10, { what: 'the second runs what was returned' });
     expect(runs.filter(([name]) => name === 'first').map(([, payload]) => payload)).toEqual([0, 1]);
     await until(async () => (await bed.admin.xlen('tasks')) === 2, {
       what: 'what the second finished is acknowledged',

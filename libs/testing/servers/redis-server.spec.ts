@@ -129,8 +129,8 @@ describe('a private server and its parent', () => {
   });
 
   async function serverIsGone(): Promise<void> {
-    await until(() => !alive(server.pid), { what: 'the server is gone', deadlineMs: 5_000 });
-    await until(() => !existsSync(server.dir), { what: 'its files are gone', deadlineMs: 5_000 });
+    await until(() => !alive(server.pid), { what: 'the server is gone' });
+    await until(() => !existsSync(server.dir), { what: 'its files are gone' });
   }
 
   it.each(['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'] as const)('dies with a parent that got %s', async (signal) => {
