@@ -1,13 +1,23 @@
-import { describe, expect, it } from '@jest/globals';
-import type { Keyspace } from '../../libs/redis/index.js';
-import type { LockRequest } from '../../libs/lock/store/lock-request.js';
-import { lockKeys } from '../../libs/lock/store/lock.keys.js';
-import type { ForcedRelease, LockStore, PushedGrant, Tick } from '../../libs/lock/store/lock.store.js';
-import { noncePrefix } from '../../libs/lock/store/owner.js';
-import { until } from './until.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { until } from '../../../test/support/until.js';
+import type { LockRequest } from '../../lock/store/lock-request.js';
+import { lockKeys } from '../../lock/store/lock.keys.js';
+import { LockStore, type ForcedRelease, type PushedGrant, type Tick } from '../../lock/store/lock.store.js';
+import { noncePrefix } from '../../lock/store/owner.js';
+import {
+  Keyspace,
+  REDIS_CONNECTIONS,
+  SluiceRedisModule,
+  systemClock,
+  type RedisConnections,
+} from '../../redis/index.js';
+import { startRedis, type RedisServer } from '../index.js';
+import { InProcessLockStore } from './in-process-lock.store.js';
 
 /** A lock store, and what it needs to be called as `LockService` calls it. */
-export interface LockStoreUnderTest {
+interface LockStoreUnderTest {
   readonly store: Pick<LockStore, keyof LockStore>;
   readonly keyspace: Keyspace;
   /** `host:pid:start` of the process that the store speaks for. */
@@ -20,7 +30,7 @@ const LONG_MS = 600_000;
 const SHORT_MS = 40;
 
 /** What every store of locks promises, on Redis or in the process. `make` returns an empty store. */
-export function describeLockStore(name: string, make: () => Promise<LockStoreUnderTest>): void {
+function describeLockStore(name: string, make: () => Promise<LockStoreUnderTest>): void {
   describe(`lock store: ${name}`, () => {
     it('grants a free lock, and tells others who holds it', async () => {
       const { store, request, holderOf } = await setUp(make);
@@ -227,3 +237,33 @@ async function setUp(make: () => Promise<LockStoreUnderTest>) {
     }),
   };
 }
+
+describe('on Redis', () => {
+  let redis: RedisServer;
+  let app: INestApplicationContext;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  afterEach(() => app.close());
+  afterAll(() => redis.stop());
+
+  describeLockStore('Redis', async () => {
+    const module = SluiceRedisModule.forRoot({ redis: { url: redis.url } });
+    app = await NestFactory.createApplicationContext(module, { logger: false, abortOnError: false });
+    const connections = app.get<RedisConnections>(REDIS_CONNECTIONS);
+    const { keyspace, processId } = connections;
+    const connection = connections.get();
+    await connection.commands.send('flushall');
+    const { channel } = connection.inbox;
+    const heard = async (): Promise<unknown> =>
+      (await connection.commands.send<unknown[]>('pubsub', ['numsub', channel]))[1];
+    await until(async () => (await heard()) === 1, { what: 'the inbox is subscribed' });
+    return { store: new LockStore(connection, keyspace), keyspace, processId };
+  });
+});
+
+const processId = 'host:1:0-0123456789ab';
+describeLockStore('in process', () =>
+  Promise.resolve({ store: new InProcessLockStore(systemClock, processId), keyspace: new Keyspace(), processId }),
+);
