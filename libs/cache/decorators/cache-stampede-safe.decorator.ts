@@ -10,7 +10,7 @@ import { resolveLayer, type CacheOptions } from '../cache.options.js';
 import type { LoadOptions } from '../load-options.js';
 import type { CacheService } from '../cache.service.js';
 import { CACHE_SERVICE } from '../cache.tokens.js';
-import { fromCall, keyOption, type FromCall } from './decorator-functions.js';
+import { fromCall, keyOption, refuseStaticKey, type FromCall } from './decorator-functions.js';
 import { encodeTags } from '../store/tags.js';
 
 /** Options of {@link CacheStampedeSafe}. */
@@ -22,8 +22,8 @@ export interface StampedeSafeOptions<
   V = unknown,
 > extends Omit<CacheOptions<V>, 'tags' | 'resultTags' | 'unless'> {
   /**
-   * The key of every call, as a string; or of a call, from the method's arguments and its object (`this`). Default: the class of the
-   * object, the method, and a hash of the arguments, within the namespace.
+   * The key of a call, from the method's arguments and its object (`this`). A string is the key of every call, and only for methods
+   * without parameters. Default: the class of the object, the method, and a hash of the arguments, within the namespace.
    */
   key?: string | KeyFunction<T, A>;
   /** What `CacheService.invalidateTags` finds the value by; or how to tell from the method's arguments and its object (`this`). */
@@ -41,7 +41,8 @@ export interface StampedeSafeOptions<
  *
  * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. Without a key, arguments must be plain
  * data (`SLUICE_CACHE_BAD_ARGUMENTS`), and the boot fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not be
- * safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one name.
+ * safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one name, a
+ * class name that a minifier may have made, a method named by a symbol.
  * `cache.methods['Class.method']` of the module's options outranks the options given here.
  *
  * @example
@@ -72,7 +73,7 @@ export function CacheStampedeSafe<
     return found;
   };
 
-  return weaveMethod<CacheService>(
+  const weave = weaveMethod<CacheService>(
     {
       decorator: '@CacheStampedeSafe',
       token: CACHE_SERVICE,
@@ -91,6 +92,12 @@ export function CacheStampedeSafe<
       return service.load(cacheKey, () => call.proceed(), ofCall ? withTags(options, call, ofCall) : options, method);
     },
   );
+  return (target, name, descriptor) => {
+    // Before the method is wrapped: a wrapper does not show its source.
+    const method: unknown = descriptor.value;
+    weave(target, name, descriptor);
+    refuseStaticKey(key, `@CacheStampedeSafe options.key of ${target.constructor.name}.${String(name)}`, method);
+  };
 }
 
 /** Those of the call beside those that configuration gives the method. */

@@ -13,6 +13,32 @@ export function fromCall<R>(f: FromCall<R> | undefined, call: WovenCall, args: r
 export function keyOption(value: unknown, path: string): FromCall<unknown> | undefined {
   if (value === undefined || typeof value === 'function') return value as FromCall<unknown> | undefined;
   if (typeof value !== 'string' || value === '') throw badOption(path, 'a function or a non-empty string', value);
+  if (PLACEHOLDER.test(value)) {
+    throw badOption(path, 'a function such as (id) => `user:${id}`: placeholders in a text are not filled in', value);
+  }
   checkKey(value);
   return () => value;
+}
+
+/** `{0}`, `${id}`, `#id`: what other libraries, or a template string, would replace by an argument. */
+const PLACEHOLDER = /[{}]|#\w/;
+
+/**
+ * Refuses one key for all calls of a method with parameters: the first caller's data would be served to all.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION`
+ */
+export function refuseStaticKey(key: unknown, path: string, method: unknown): void {
+  if (typeof key !== 'string' || !hasParameters(method)) return;
+  throw badOption(
+    path,
+    "a function of the arguments, because the method has parameters (() => 'settings' if the result depends on none of them)",
+    key,
+  );
+}
+
+/** `length` counts neither a parameter with a default value nor a rest parameter: these show in the source. */
+function hasParameters(method: unknown): boolean {
+  if (typeof method !== 'function') return false;
+  return method.length > 0 || !/^[^(]*\(\s*\)/.test(Function.prototype.toString.call(method));
 }

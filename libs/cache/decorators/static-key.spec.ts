@@ -1,0 +1,47 @@
+import { describe, expect, it } from '@jest/globals';
+import { CacheEvict } from './cache-evict.decorator.js';
+import { CachePut } from './cache-put.decorator.js';
+import { CacheStampedeSafe } from './cache-stampede-safe.decorator.js';
+
+const refused = (message: string): unknown =>
+  expect.objectContaining({ code: 'SLUICE_BAD_OPTION', message: expect.stringContaining(message) });
+
+/** Decorates a method of a class as the compiler does. */
+function decorate(method: (...args: never[]) => unknown, options: { key: string }): void {
+  class Users {}
+  const descriptor = { value: method, configurable: true, writable: true };
+  (CacheStampedeSafe(options) as MethodDecorator)(Users.prototype, 'user', descriptor as never);
+}
+
+describe('a static key', () => {
+  it.each<[string, (...args: never[]) => unknown]>([
+    ['a parameter', { user: async (id: string) => id }.user],
+    ['a parameter with a default value', { user: async (id = '1') => id }.user],
+    ['rest parameters', { user: async (...ids: string[]) => ids }.user],
+  ])('is refused on a method with %s', (_, method) => {
+    expect(() => {
+      decorate(method, { key: 'user' });
+    }).toThrow(refused('@CacheStampedeSafe options.key of Users.user must be a function of the arguments'));
+  });
+
+  it('is accepted on a method without parameters', () => {
+    const { all, plain } = {
+      async all() {
+        return 'all';
+      },
+      plain: async () => 'all',
+    };
+    for (const method of [all, plain]) {
+      expect(() => {
+        decorate(method, { key: 'users' });
+      }).not.toThrow();
+    }
+  });
+
+  it.each(['user:{0}', 'user:${id}', 'user:#id'])('with a placeholder, %s, is refused on every decorator', (key) => {
+    const placeholders = refused('placeholders in a text are not filled in');
+    expect(() => CacheStampedeSafe({ key })).toThrow(placeholders);
+    expect(() => CacheEvict({ key })).toThrow(placeholders);
+    expect(() => CachePut({ key })).toThrow(placeholders);
+  });
+});
