@@ -1,10 +1,10 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { resolveSluiceOptions, type SluiceOptions } from './sluice.options.js';
 
-/** What the factory or class gave, before it is checked. */
+/** The options as the factory or class gave them, unchecked. */
 const GIVEN = 'sluice:given-options';
 
-/** Nest provider token of the checked {@link SluiceOptions}, from which each feature takes its part. */
+/** Nest provider token of the checked {@link SluiceOptions}. Each feature reads its own part. */
 export const SLUICE_OPTIONS = 'sluice:options';
 
 export const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableModuleBuilder<SluiceOptions>({
@@ -14,7 +14,7 @@ export const { ConfigurableModuleClass, ASYNC_OPTIONS_TYPE } = new ConfigurableM
   .setFactoryMethodName('createSluiceOptions')
   .build();
 
-/** Resolves the options once; all features of one `SluiceModule` share it. */
+/** Resolves the options once, for all features of one `SluiceModule`. */
 @Module({
   providers: [{ provide: SLUICE_OPTIONS, inject: [GIVEN], useFactory: resolveSluiceOptions }],
   exports: [SLUICE_OPTIONS],

@@ -10,7 +10,7 @@ import type { SluiceOptions } from './sluice.options.js';
 
 export type SluiceFeature = 'lock' | 'cache' | 'queue';
 
-/** What Nest must know before any factory runs. */
+/** The options that Nest must know before any factory runs. */
 export interface SluiceStaticOptions {
   /** Provide the services to every module of the app. Default true. */
   isGlobal?: boolean;
@@ -23,9 +23,9 @@ export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStaticOptions
 /**
  * Locks, stampede-proof cache and durable queues on one Redis.
  *
- * When the app stops it goes down first, wherever it is imported: it stops taking tasks and lets running ones finish,
- * while all that their handlers use is still up. Connections close at the very end. Call `app.enableShutdownHooks()`,
- * or nothing of this happens on SIGTERM.
+ * When the app stops, this module is destroyed first, wherever it is imported: the app takes no more tasks, and running
+ * tasks finish while the providers that their handlers use are still alive. Connections close last.
+ * Call `app.enableShutdownHooks()`: without it, none of this happens on SIGTERM.
  *
  * @example
  * @Module({ imports: [OrdersModule, SluiceModule.forRoot({ namespace: 'shop', redis: { url: 'redis://localhost:6379' } })] })
@@ -73,7 +73,7 @@ export class SluiceModule implements OnModuleDestroy {
 
 const FEATURES: readonly SluiceFeature[] = ['lock', 'cache', 'queue'];
 
-/** Hands each module its part of the options, which exist once, in `options`. */
+/** Gives each module its part of the options. The options exist once, in `options`. */
 function assemble(
   options: DynamicModule,
   given: { [K in keyof SluiceStaticOptions]: SluiceStaticOptions[K] | undefined },

@@ -4,7 +4,7 @@ import type { SluiceQueueModuleOptions } from '../queue/index.js';
 import type { SluiceRedisModuleOptions } from '../redis/index.js';
 import { resolveOptions } from '../weave/index.js';
 
-/** Everything that `SluiceModule` takes, from a literal, a factory or a class. Every part has working defaults. */
+/** The options of `SluiceModule`, from a literal, a factory or a class. Every part has working defaults. */
 export interface SluiceOptions extends SluiceRedisModuleOptions {
   lock?: SluiceLockModuleOptions;
   cache?: SluiceCacheModuleOptions;
@@ -12,7 +12,7 @@ export interface SluiceOptions extends SluiceRedisModuleOptions {
 }
 
 /**
- * Refuses option names that do not exist; the parts are checked by the modules that they belong to.
+ * Refuses option names that do not exist. Each feature module checks its own part.
  *
  * @throws SluiceError `SLUICE_BAD_OPTION`
  */

@@ -25,7 +25,7 @@ export interface SluiceTestingOptions {
   queue?: SluiceQueueModuleOptions;
 }
 
-/** What features share, without a Redis behind it: nothing is ever connected. */
+/** The shared parts of the features, without a Redis. It never connects. */
 class NoRedis extends RedisConnections {
   override get(): never {
     throw new SluiceError('SLUICE_NO_REDIS', 'SluiceTestingModule has no Redis; use SluiceModule with startRedis()');
@@ -39,9 +39,9 @@ class NoRedis extends RedisConnections {
 /**
  * Sluice without Redis, for tests of an app: the same decorators and services, within this process.
  *
- * Locks exclude, wait in order, renew and carry growing tokens; the cache loads once, keeps values and shares errors, with
- * the same codec. Publishing records; `TestingQueue.drain()` runs the handlers. What only several processes or a failing
- * Redis can show is for tests on a real one: `startRedis()`.
+ * Locks exclude, wait in order, renew and have growing fencing tokens. The cache loads once, keeps values and shares
+ * errors, with the same codec. `publish` records tasks and `TestingQueue.drain()` runs the handlers. To test several
+ * processes, or a Redis that fails, use a real server: `startRedis()`.
  *
  * @example
  * const app = await Test.createTestingModule({ imports: [ShopModule, SluiceTestingModule.forRoot()] }).compile();
@@ -102,7 +102,7 @@ function cacheProviders(options: SluiceCacheModuleOptions = {}): NonNullable<Dyn
       provide: CACHE_SERVICE,
       inject: [REDIS_CONNECTIONS],
       useFactory: (connections: RedisConnections) => {
-        // It has every public member of a CacheStore; the private ones are what it does without.
+        // It has every public member of a CacheStore and needs none of the private ones.
         const store = new InProcessCacheStore(connections.clock) as unknown as CacheStore;
         return new CacheService(connections, options, store);
       },

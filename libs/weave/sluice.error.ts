@@ -1,15 +1,15 @@
-/** Marks every error of this package, in whichever copy (ESM or CommonJS) it was made. */
+/** Marks every error of this package, whether the ESM or the CommonJS copy made it. */
 const BRAND = Symbol.for('sluice:error');
 
-/** Stable, machine-readable names of what went wrong. Never renamed. */
+/** Stable, machine-readable error codes. A code is never renamed. */
 export type SluiceErrorCode = `SLUICE_${string}`;
 
 /**
- * The base of every error that this package throws on its own account.
+ * The base of every error that this package itself throws.
  *
- * A user's own error is never wrapped in one: what a decorated method or a loader throws comes back `===`.
- * Recognise one by {@link isSluiceError}, not by `instanceof`: an app may hold two copies of the package
- * (ESM and CommonJS), and then the classes differ while brand and code stay the same.
+ * A user's own error is never wrapped: an error that a decorated method or a loader throws comes back `===`.
+ * Use {@link isSluiceError} to recognise a SluiceError, not `instanceof`: an app may load two copies of the package
+ * (ESM and CommonJS). The two copies have different classes, but the same brand and the same codes.
  *
  * @example
  * catch (error) {
@@ -28,13 +28,13 @@ export class SluiceError extends Error {
   }
 }
 
-/** True for an error of this package, from any copy of it; with `code`, only for that kind. */
+/** True for an error of this package, from any copy of it. With `code`: true only for an error with that code. */
 export function isSluiceError(error: unknown, code?: SluiceErrorCode): error is SluiceError {
   try {
     if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
     return code === undefined || (error as unknown as SluiceError).code === code;
   } catch {
-    // A proxy whose traps throw: whatever it is, it is none of ours.
+    // A proxy with traps that throw. Sluice makes no such errors.
     return false;
   }
 }

@@ -4,9 +4,9 @@ import { WEAVE_EXPLORER } from './binding/bind-sluice.js';
 import { WeaveExplorer } from './binding/weave.explorer.js';
 
 /**
- * Every feature module with a woven decorator imports this; however many do, an app has one explorer.
- * Global, because Nest runs the init hooks of global modules first: values and factory results are then bound before
- * the app's own init hooks may call them.
+ * Every feature module with a woven decorator imports this module. An app has one explorer, however many features it uses.
+ * The module is global because Nest runs the init hooks of global modules first: values and results of factories are
+ * bound before the app's own init hooks call them.
  */
 @Global()
 @Module({

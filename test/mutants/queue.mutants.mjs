@@ -596,7 +596,7 @@ export default [
   {
     file: 'libs/weave/sluice.error.ts',
     name: 'a hostile error brings the process down',
-    find: '// A proxy whose traps throw: whatever it is, it is none of ours.\n    return false;',
+    find: '// A proxy with traps that throw. Sluice makes no such errors.\n    return false;',
     replace: "throw new Error('a hostile error');",
     specs: byHand,
   },

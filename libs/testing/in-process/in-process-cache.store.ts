@@ -23,15 +23,15 @@ interface Lease {
   readonly waiting: string[];
 }
 
-/** A limited source: who loads there, and who waits for a slot. */
+/** A limited source: the tokens of running loads, and the tokens that wait for a slot. */
 interface Source {
   readonly loading: Set<string>;
   readonly queue: Set<string>;
 }
 
 /**
- * A cache of one process, with the rules of the one in Redis: leases, fenced fills, shared errors, invalidation by tags, stale
- * values, limited sources. What is in Redis an epoch is here the number of the last invalidation.
+ * A cache of one process, with the rules of the cache in Redis: leases, fenced fills, shared errors, invalidation by tags,
+ * stale values, limited sources. The number of the last invalidation takes the place of the epochs in Redis.
  */
 export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   readonly timing = { leaseMs: 3_000, readTimeoutMs: 250, packFrom: Infinity };
@@ -40,7 +40,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     on: (kind: string, handler: InboxHandler): void => {
       if (kind === 'cache:news') this.#deliver = handler;
     },
-    /** Nothing is ever lost here, and nobody else invalidates anything. */
+    /** No message is ever lost here, and no other process invalidates values. */
     onResync: (): void => {},
     join: (): void => {},
     proveEvery: (): void => {},
@@ -64,7 +64,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     this.serverClock.heard(0, 0);
   }
 
-  /** There is nobody else who could change anything. */
+  /** No other process changes values. */
   track(): Pick<CacheStore['inbox'], 'proven' | 'onResync' | 'proveEvery'> {
     return this.inbox;
   }
@@ -198,7 +198,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     return this.#clock.monoMs();
   }
 
-  /** What is pushed: the value as Redis would keep it. */
+  /** Returns the value as Redis would keep it: the content of the push. */
   #store(key: string, { text, ttlMs, staleMs, tags }: NewValue, loadMs: number, since: number): string {
     const freshUntilMs = Math.ceil(this.#now() + ttlMs);
     const value = { text, epoch: '-', freshUntilMs, loadMs, tags, tagEpochs: tags.map(() => '-') };
@@ -247,7 +247,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     return true;
   }
 
-  /** An invalidation: the load that runs is told that nothing of it will be stored. */
+  /** Invalidates: the running load learns that its value will not be stored. */
   #void(key: string, verb: string, payload: string): void {
     const lease = this.#lease(key);
     if (!lease) return;

@@ -31,14 +31,14 @@ export interface PublishedTask<T = unknown> {
   readonly payload: T;
 }
 
-/** A task that failed on its last attempt, with what its handler threw, `===`. */
+/** A task that failed on its last attempt, with the error that its handler threw, `===`. */
 export interface DeadTask<T = unknown> extends PublishedTask<T> {
   readonly error: unknown;
 }
 
 interface Waiting extends PublishedTask {
   readonly queue: string;
-  /** Undefined until it is known which groups read the queue. */
+  /** Undefined until `drain` knows which groups read the queue. */
   readonly group: string | undefined;
   readonly attempt: number;
   /** Of this task, from its publish. */
@@ -50,7 +50,7 @@ interface Waiting extends PublishedTask {
 }
 
 /**
- * The queue of a test: `publish` records, `drain` runs the handlers, `advance` lets time pass; nothing runs by itself.
+ * The queue of a test: `publish` records, `drain` runs the handlers, `advance` lets time pass. No task runs by itself.
  *
  * @example
  * const queue = app.get(TestingQueue);
@@ -102,17 +102,17 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     this.#aheadMs += ms;
   }
 
-  /** The bare protocol is Redis' own: there is none here. */
+  /** The raw protocol needs a Redis. */
   get raw(): never {
     throw new SluiceError('SLUICE_NO_REDIS', 'queue.raw needs a Redis; use SluiceModule with startRedis()');
   }
 
-  /** All that was published to a queue, in order, whether it has been run or not. */
+  /** All tasks that were published to a queue, in order, also those that have run. */
   published<T>(queue: QueueRef<T>): readonly PublishedTask<T>[] {
     return (this.#published.get(nameOf(queue)) ?? []) as PublishedTask<T>[];
   }
 
-  /** The tasks of a queue that failed for the last time, with what their handler threw. */
+  /** The tasks of a queue that failed on their last attempt, with the error that their handler threw. */
   deadTasks<T>(queue: QueueRef<T>): readonly DeadTask<T>[] {
     return this.#lettersOf(nameOf(queue)).map(({ letter: { id, payload }, thrown }) => ({
       id,
@@ -127,7 +127,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     const again = ({ id, payload, publishedAt, group }: DeadLetter<T>): void => {
       this.#waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
     };
-    // It has every public member; the private ones are what it does without.
+    // It has every public member of DeadLetters and needs none of the private ones.
     return new TestingDeadLetters(this.#lettersOf(name) as TestLetter<T>[], again) as unknown as DeadLetters<T>;
   }
 
@@ -164,7 +164,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return at >= 0 || (await this.dead(name).purge({ filter: (letter) => letter.id === id })) === 1;
   }
 
-  /** `drain` passes a paused queue by. */
+  /** `drain` runs no task of a paused queue. */
   pause(queue: QueueRef<unknown>): Promise<boolean> {
     const name = nameOf(queue);
     const changes = !this.#paused.has(name);
@@ -176,7 +176,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return Promise.resolve(this.#paused.delete(nameOf(queue)));
   }
 
-  /** None: nothing runs by itself. */
+  /** Always empty: no task runs by itself. */
   workers(): Promise<QueueWorker[]> {
     return Promise.resolve([]);
   }
@@ -206,7 +206,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return counts;
   }
 
-  /** As the real one decides. */
+  /** Uses the rules of the real queue. */
   #settle({ options, site }: Handler, waiting: Waiting, thrown: unknown): Disposition['kind'] {
     const { maxAttempts, attempt, deferral } = waiting;
     const { defers = 0, deferredMs } = deferral ?? {};

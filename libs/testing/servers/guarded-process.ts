@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 /**
- * Starts the program and, when nobody holds the other end of standard input any more, ends it and removes its folder ($1).
+ * Starts the program. When the other end of standard input closes, it ends the program and removes its folder ($1).
  *
- * This process holds that end, and the kernel lets go of it however this process dies. Node opens it close-on-exec,
- * so no child forked later keeps it. The shell is a session of its own: a Ctrl-C in the terminal reaches this process alone.
- * `read` is built into the shell, so that the watcher is one process, gone as soon as it is killed; once it has woken
- * it finishes what it has to do, though the program's end makes the shell end it. The program's pid is
- * told by the very process that becomes it: said by the shell, it could come after the program's first words.
+ * This process has that end open, and the kernel closes it however this process dies. Node opens it close-on-exec,
+ * so no child that is forked later keeps it open. The shell has its own session: a Ctrl-C in the terminal reaches this
+ * process alone. `read` is built into the shell: the watcher is one process and ends as soon as it is killed. Once
+ * woken, the watcher finishes its work, although the end of the program makes the shell end the watcher. The process that
+ * becomes the program prints the pid itself: the shell might print it after the first output of the program.
  */
 const GUARD = `
 folder=$1
@@ -25,22 +25,22 @@ kill $watcher
 exit $code
 `;
 
-/** A program that dies with this process. */
+/** A program that ends with this process. */
 export interface GuardedProcess {
   readonly pid: number;
   readonly exited: boolean;
-  /** The end of what it wrote to its standard output and error. */
+  /** The end of its standard output and error. */
   output(): string;
   signal(signal: NodeJS.Signals): void;
   /** Sends `signal`, and SIGKILL if that does not end it within 5 s; resolves when the program is gone. */
   end(signal: NodeJS.Signals): Promise<void>;
-  /** Lets this process exit while the program runs, which then ends too. */
+  /** Lets this process exit while the program runs. The program then ends too. */
   unref(): void;
 }
 
 const PATIENCE_MS = 5_000;
 
-/** Starts `command`. If this process dies first, `folder` goes with the program. */
+/** Starts `command`. If this process dies first, the program ends and `folder` is removed. */
 export async function launchGuarded(folder: string, command: string, args: readonly string[]): Promise<GuardedProcess> {
   const shell = spawn('sh', ['-c', GUARD, 'guard', folder, command, ...args], { detached: true, stdio: 'pipe' });
   let tail = '';
@@ -72,7 +72,7 @@ export async function launchGuarded(folder: string, command: string, args: reado
     try {
       process.kill(pid, signal);
     } catch (error) {
-      // It ended and the news of it is on the way.
+      // It has ended. The event has not arrived yet.
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   };

@@ -8,20 +8,20 @@ import { SluiceError } from '../../weave/index.js';
 import { launchGuarded, type GuardedProcess } from './guarded-process.js';
 
 export interface StartRedisOptions {
-  /** Arguments of `redis-server`, after the fixture's own and so overriding them: `['--appendonly', 'yes']`. */
+  /** Further arguments of `redis-server`. They override those of the fixture. Example: `['--appendonly', 'yes']`. */
   args?: readonly string[];
 }
 
-/** Loading a large append-only file, or a machine busy with other tests, may take this long; then it is a failure. */
+/** Limit for a start. A large append-only file or a busy machine make a start slow. */
 const READY_WITHIN_MS = 20_000;
-/** Below 32768, where Linux starts to hand out ports to outgoing connections: a stopped server's port stays free. */
+/** Below 32768, because Linux uses higher ports for outgoing connections: a stopped server's port stays free. */
 const PORTS = [20_000, 32_768] as const;
 const PORT_ATTEMPTS = 20;
 
 /**
  * Starts a private `redis-server` on a free loopback port: nothing persisted, its files in a temporary folder.
  *
- * The server dies with this process, also when that is killed with SIGKILL. The binary is
+ * The server ends with this process, also when this process is killed with SIGKILL. The binary is
  * `SLUICE_REDIS_SERVER` (a path), else `redis-server` on the PATH, else `SLUICE_NO_REDIS_SERVER`.
  *
  * @example
@@ -33,7 +33,7 @@ export async function startRedis(options: StartRedisOptions = {}): Promise<Redis
   return startRedisOn(() => randomInt(...PORTS), options);
 }
 
-/** {@link startRedis} on a port that `draw` gives; it is asked again if that one is taken. */
+/** {@link startRedis} on a port from `draw`. If the port is taken, `draw` is called again. */
 export async function startRedisOn(draw: () => number, options: StartRedisOptions = {}): Promise<RedisServer> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-redis-'));
   try {
@@ -43,7 +43,7 @@ export async function startRedisOn(draw: () => number, options: StartRedisOption
       try {
         return new RedisServer(port, dir, await launch(), launch);
       } catch (error) {
-        // Two fixtures may draw one port. The loser's server says so and exits.
+        // Two fixtures may draw the same port. The second server reports it and exits.
         if (!String(error).includes('Address already in use') || attempt === PORT_ATTEMPTS) throw error;
       }
     }
@@ -69,7 +69,7 @@ export class RedisServer {
     this.#launch = launch;
   }
 
-  /** The server's own pid; another one after {@link restart}. */
+  /** The pid of the server. It changes with {@link restart}. */
   get pid(): number {
     return this.#process.pid;
   }
@@ -85,12 +85,12 @@ export class RedisServer {
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
-  /** Ends the server by `signal` and waits until it is gone. Its files stay, {@link restart} finds them. */
+  /** Ends the server by `signal` and waits for its end. Its files stay, and {@link restart} uses them. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     await this.#process.end(signal);
   }
 
-  /** Freezes the server (SIGSTOP): sockets stay open, nothing is answered. */
+  /** Freezes the server (SIGSTOP): sockets stay open, commands get no reply. */
   pause(): void {
     this.#process.signal('SIGSTOP');
   }
@@ -99,7 +99,7 @@ export class RedisServer {
     this.#process.signal('SIGCONT');
   }
 
-  /** Starts the server again on its port and its files, ending it first if it still runs. */
+  /** Starts the server again with the same port and files. A running server is ended first. */
   async restart(): Promise<void> {
     await this.#process.end('SIGTERM');
     this.#process = await this.#launch();
@@ -112,7 +112,7 @@ async function launchRedis(port: number, dir: string, args: readonly string[]): 
   const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];
   const server = await launchGuarded(dir, binary, [...own, '--unixsocket', socket, ...args]);
   const deadline = performance.now() + READY_WITHIN_MS;
-  // Asked over a socket in a folder of our own: on the port, another server might answer.
+  // By a socket in our own folder: on the port, another server might answer.
   while (!(await answers(socket))) {
     if (server.exited) throw failed(binary, server, 'ended while it started');
     if (performance.now() > deadline) {
@@ -137,7 +137,7 @@ function failed(binary: string, server: GuardedProcess, how: string): SluiceErro
   return new SluiceError('SLUICE_NO_REDIS_SERVER', `${binary} ${how}. The end of its log:\n${output}`);
 }
 
-/** Whether a Redis serves commands at this unix socket. One that wants a password (NOAUTH) does; one that loads does not. */
+/** True if a Redis serves commands at this unix socket. NOAUTH counts as serving, LOADING does not. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ path });

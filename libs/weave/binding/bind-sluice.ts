@@ -4,18 +4,19 @@ import { SluiceError } from '../sluice.error.js';
 /** The token under which an app provides its explorer. */
 export const WEAVE_EXPLORER = 'sluice:weave-explorer';
 
-/** A Nest app, application context, testing module or `ModuleRef`: whatever can look up a provider. */
+/** A Nest app, an application context, a testing module or a `ModuleRef`: an object that can look up a provider. */
 export interface ProviderLookup {
   get(token: string, options: { strict: false }): unknown;
 }
 
 /**
  * Binds an object that Nest never sees (made with `new`, by an ORM, by a request-scoped factory), so that its
- * decorated methods work; returns it.
+ * decorated methods work. Returns the object.
  *
- * Without `app` it takes the only running app of the process. Rejected with `SLUICE_NOT_BOUND` when none is running or
- * the app has no Sluice, with `SLUICE_AMBIGUOUS_APP` when several run and none is given, with `SLUICE_BOUND_TWICE` when
- * the object already works for another running app.
+ * Without `app`, the object is bound to the only running app of the process.
+ *
+ * @throws SluiceError `SLUICE_NOT_BOUND` if no app is running or the app has no Sluice, `SLUICE_AMBIGUOUS_APP` if
+ *   several apps run and `app` is missing, `SLUICE_BOUND_TWICE` if the object already works for another running app
  *
  * @example
  * const importer = bindSluice(new Importer(file));

@@ -7,14 +7,14 @@ type Bindings = Record<symbol, Holder | undefined>;
 
 /** Where Nest assigns the service: an accessor on the prototype of a class with decorated methods. */
 export const injectionKey = (token: string): symbol => Symbol.for(`sluice:inject:${token}`);
-/** Where the object itself keeps it. */
+/** The hidden property of an object that keeps the service. */
 const bindingKey = (token: string): symbol => Symbol.for(`sluice:bound:${token}`);
 
 /**
  * Marks an object as the genuine service behind `token`; decorated methods accept no other.
  *
- * A mock that answers every property (what `useMocker` puts in place of a missing provider) would take the
- * method's body as a callback and never call it: the brand's value must be the token itself, which no mock guesses.
+ * A mock that answers every property (`useMocker` puts such mocks in place of missing providers) would take the
+ * method's body as a callback and never call it. Therefore the value of the brand is the token itself: no mock answers that.
  *
  * @example
  * constructor() {
@@ -35,8 +35,8 @@ export function isService(candidate: unknown, token: string): candidate is objec
 
 /**
  * Gives a prototype the accessor that Nest's property injection assigns to. The setter keeps the service on the
- * *receiver*, in a property that is not enumerable: nothing shows in `JSON.stringify`, `toEqual`, spread or
- * `inspect`. As a property and not in a WeakMap it is found through the Proxies of an `instanceDecorator` as well.
+ * *receiver*, in a property that is not enumerable: the property is invisible to `JSON.stringify`, `toEqual`, spread and
+ * `inspect`. A property, unlike a WeakMap, is also found through the Proxies of an `instanceDecorator`.
  */
 export function openForInjection(prototype: object, token: string): void {
   const key = injectionKey(token);
@@ -44,7 +44,7 @@ export function openForInjection(prototype: object, token: string): void {
   Object.defineProperty(prototype, key, {
     configurable: true,
     get(this: object) {
-      return this; // asked by `keep` for the object behind a Proxy
+      return this; // `keep` reads this to get the object behind a Proxy
     },
     set(this: object, service: unknown) {
       keep(this, token, service);
@@ -52,15 +52,15 @@ export function openForInjection(prototype: object, token: string): void {
   });
 }
 
-/** Whatever stands bound to the object under `token`; `undefined` if nothing was. */
+/** The value that is bound to the object under `token`, `undefined` if there is none. */
 export function serviceOf(object: object, token: string): unknown {
   const key = bindingKey(token);
   return ((object as Bindings)[key] ?? processState.frozen.get(object)?.get(key))?.service;
 }
 
 /**
- * Binds a service to an object that Nest did not construct. One object works for one app at a time: with two,
- * which app's lock would a call take? A closed app's binding is replaced.
+ * Binds a service to an object that Nest did not construct. An object works for one app at a time: with two apps, a call
+ * could not tell which app's service to use. The binding of a closed app is replaced.
  */
 export function bindService(object: object, token: string, service: object): void {
   const current = serviceOf(object, token);
@@ -83,9 +83,9 @@ function keep(object: object, token: string, service: unknown): void {
     return;
   }
   const holder: Holder = { service };
-  // Configurable, or a Proxy that wraps what it hands out would break the invariants of its `get` trap.
+  // Configurable: with a fixed property, a Proxy that wraps every value it returns would break the rules of its `get` trap.
   if (Reflect.defineProperty(object, key, { value: holder, configurable: true })) return;
-  // A frozen object. Behind a Proxy (as @nestjs/observe puts there), a method may get either of the two as `this`.
+  // A frozen object. With a Proxy around it (as @nestjs/observe makes), a method may get the object or the Proxy as `this`.
   const behind = (object as Record<symbol, object | undefined>)[injectionKey(token)] ?? object;
   for (const alias of [object, behind]) {
     const kept = processState.frozen.get(alias) ?? new Map<symbol, Holder>();

@@ -1,14 +1,14 @@
-/** What `bindSluice` and the explorers of several apps, and of several copies of this package, must agree on. */
+/** The state that all apps of a process, and all copies of this package (ESM, CommonJS), share. */
 interface ProcessState {
   /** The running apps: from their first init hook to the end of their shutdown. */
   readonly apps: Set<AppBinder>;
-  /** Bindings of objects that take no new property. */
+  /** The bindings of frozen objects, which accept no new property. */
   readonly frozen: WeakMap<object, Map<symbol, Holder>>;
-  /** Services of apps that were closed: what they are bound to is free for another app. */
+  /** Services of closed apps: an object that is bound to one of them may be bound by another app. */
   readonly retired: WeakSet<object>;
 }
 
-/** Where one object keeps one service. Mutable, so that an object frozen after it was bound can be bound anew. */
+/** Keeps one service of one object. Mutable, so that an object that was frozen after its binding can be bound again. */
 export interface Holder {
   service: unknown;
 }

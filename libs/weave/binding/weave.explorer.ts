@@ -8,9 +8,9 @@ import { type Class, type ProviderScope, type WovenMethod, wovenMethods } from '
 type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
 /**
- * Finds the decorated methods of an app's controllers and providers while it boots: binds the objects that Nest did
- * not construct itself (values, and what factories returned; property injection passes them by) and has every
- * method's options checked. What it bound is free again when the app is closed.
+ * Finds the decorated methods of an app's controllers and providers while the app boots. The explorer binds the objects
+ * that Nest did not construct (values and results of factories: Nest injects no properties there) and checks the options
+ * of every method. When the app is closed, the bound objects are free for other apps.
  */
 @Injectable()
 export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShutdown {
@@ -26,12 +26,12 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     try {
       const seen = new Set<object>();
       for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {
-        if (wrapper.isAlias) continue; // stands for a provider that is met under its own token
+        if (wrapper.isAlias) continue; // the loop also meets the provider itself, under its own token
         if (wrapper.isNotMetatype) this.exploreMade(wrapper, seen);
         else this.exploreClass(wrapper, seen);
       }
     } catch (error) {
-      // An app that fails to boot is seldom closed; it must not keep objects from the next one.
+      // An app that fails to boot is rarely closed. Its objects must be free for the next app.
       this.onApplicationShutdown();
       throw error;
     }
@@ -46,7 +46,7 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     this.adopt(instance, 'transient');
   }
 
-  /** A value, or what a factory returned; a request-scoped factory has returned nothing yet. */
+  /** A value, or the result of a factory. A request-scoped factory has no result yet. */
   private exploreMade(wrapper: ProviderWrapper, seen: Set<object>): void {
     const made = wrapper.isTransient
       ? wrapper.getStaticTransientInstances().map((host) => host?.instance as unknown)
@@ -58,7 +58,7 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     }
   }
 
-  /** A class, whose objects Nest constructs and injects into. */
+  /** A class: Nest constructs its objects and injects the service. */
   private exploreClass(wrapper: ProviderWrapper, seen: Set<object>): void {
     const targetClass = wrapper.metatype as Class;
     const scope = scopeOf(wrapper);

@@ -1,4 +1,4 @@
-/** The outcome of `run` as a promise: its own promise if it returned one; what it threw is the rejection, `===`. */
+/** The outcome of `run` as a promise. If `run` throws, the promise rejects with that error, `===`. */
 export function asPromise(run: () => unknown): Promise<unknown> {
   try {
     return Promise.resolve(run());

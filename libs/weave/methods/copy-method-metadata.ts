@@ -3,10 +3,10 @@ import 'reflect-metadata';
 type Method = (...args: never[]) => unknown;
 
 /**
- * Copies everything that other decorators wrote on `from` onto `to`.
+ * Copies the metadata that other decorators wrote on `from` to `to`.
  *
- * `SetMetadata` and its kin (`@Get`, `@Cron`, `@UseGuards`…) write on the function object itself, so whoever
- * replaces `descriptor.value` loses what the decorators below it said: routes vanish, jobs never start.
+ * `SetMetadata` and similar decorators (`@Get`, `@Cron`, `@UseGuards`…) write on the function object itself. A decorator
+ * that replaces `descriptor.value` loses the metadata of the decorators below it: routes vanish, jobs never start.
  */
 export function copyMethodMetadata(from: Method, to: Method): void {
   for (const key of Reflect.getOwnMetadataKeys(from) as unknown[]) {

@@ -1,4 +1,4 @@
-/** A function that derives a key from a call: it gets the method's object as `this`, and its leading arguments. */
+/** Derives a key from a call. The object is `this`; the parameters are the leading parameters of the method. */
 export type KeyFunction<T, A extends unknown[]> = (this: T, ...args: A) => string;
 
 /**

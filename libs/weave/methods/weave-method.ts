@@ -6,16 +6,16 @@ import { SluiceError } from '../sluice.error.js';
 import { type AnyMethod, WovenCall, type WovenFunction } from './woven-call.js';
 import { type Class, noteWovenMethod, type Weaver } from './woven-methods.js';
 
-/** What {@link weaveMethod} returns; a decorator narrows it to an `AsyncMethodDecorator`. */
+/** The untyped decorator of {@link weaveMethod}. Features narrow it to an `AsyncMethodDecorator`. */
 export type WeaveDecorator = (target: object, key: string | symbol, descriptor: PropertyDescriptor) => void;
 
 /**
- * Builds a method decorator that hands every call, with the app's own service, to `around`.
+ * Builds a method decorator that passes every call, with the app's own service, to `around`.
  *
- * The method is wrapped when its class is defined, so routes, `@Cron`, self-calls and calls between services all
- * pass through it, in every scope, and decorators may stand above and below in any order. Nest injects the service
- * into each object (`token`); a call on an object without the genuine service rejects with `SLUICE_NOT_BOUND` and
- * never reaches the body. The wrapped method always returns a promise; what the body throws comes back `===`.
+ * The method is wrapped when its class is defined. Routes, `@Cron`, self-calls and calls between services all use the
+ * wrapper, in every scope, and other decorators may be above and below in any order. Nest injects the service
+ * into each object (`token`). A call on an object without the genuine service rejects with `SLUICE_NOT_BOUND` and
+ * never reaches the body. The wrapped method always returns a promise; an error of the body comes back `===`.
  * Static methods, generators, accessors and properties are refused with `SLUICE_BAD_DECORATION`.
  */
 export function weaveMethod<S extends object>(
@@ -69,7 +69,12 @@ function where(target: object, key: unknown): string {
 function boundService<S extends object>(weaver: Weaver<S>, woven: WovenFunction, self: unknown): S {
   const { token } = weaver;
   if (typeof self !== 'object' || self === null) {
-    throw notBound(weaver, woven, woven.prototype, 'it was called without its object; call it as a method, or bind it');
+    throw notBound(
+      weaver,
+      woven,
+      woven.prototype,
+      'the method was called without its object. Call it as object.method(), or bind it',
+    );
   }
   const service = serviceOf(self, token);
   if (isService(service, token)) return service as S;

@@ -3,10 +3,10 @@ import { asPromise } from './as-promise.js';
 import { nameOfClass } from '../binding/bound-service.js';
 import { type Class } from './woven-methods.js';
 
-/** A method, for code that only passes it on. */
+/** Any method. */
 export type AnyMethod = (this: unknown, ...args: unknown[]) => unknown;
 
-/** What does not change between the calls of one decorated method. */
+/** The parts that all calls of one decorated method share. */
 export interface WovenFunction {
   /** The prototype that declares the method. */
   readonly prototype: object;
@@ -15,7 +15,7 @@ export interface WovenFunction {
   readonly wrapper: AnyMethod;
 }
 
-/** One call of a decorated method, on its way to the body. */
+/** One call of a decorated method. The body has not run yet. */
 export class WovenCall {
   readonly self: object;
   readonly args: unknown[];
@@ -27,12 +27,12 @@ export class WovenCall {
     this.args = args;
   }
 
-  /** The name of the object's own class, which may have inherited the method. */
+  /** The name of the class of the object. This class may have inherited the method. */
   get className(): string {
     return nameOfClass(this.self);
   }
 
-  /** The class whose body carries the decorator. An override that calls `super` makes two calls, told apart by this. */
+  /** The class that declares the method. An override that calls `super` makes two calls with different `declaredBy`. */
   get declaredBy(): Class {
     return this.#function.prototype.constructor as Class;
   }
@@ -41,14 +41,14 @@ export class WovenCall {
     return String(this.#function.key);
   }
 
-  /** The decorated function, with the reflect-metadata of the decorators below ours and of those directly above. */
+  /** The wrapper, with the metadata of the decorators below this one and of those directly above it. */
   get fn(): AnyMethod {
     return this.#function.wrapper;
   }
 
   /**
-   * The metadata that any decorator of this method wrote, wherever it stands: also above a third one that wrapped ours.
-   * An override in a subclass is another method: what its decorators wrote does not count here.
+   * The metadata that any decorator of this method wrote, above or below this one. It is found even if a third decorator
+   * above has wrapped the method again. An override in a subclass is another method: its metadata is not read.
    */
   metadata(key: unknown): unknown {
     const { prototype, key: name, wrapper } = this.#function;
@@ -58,7 +58,7 @@ export class WovenCall {
     return typeof standing === 'function' ? Reflect.getMetadata(key, standing) : undefined;
   }
 
-  /** Runs the body on its object with its arguments. What it throws, also synchronously, is the rejection, `===`. */
+  /** Runs the body on its object with its arguments. An error of the body, sync or async, is the rejection, `===`. */
   proceed(): Promise<unknown> {
     return asPromise(() => Reflect.apply(this.#function.original, this.self, this.args));
   }

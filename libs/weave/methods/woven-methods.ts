@@ -1,12 +1,12 @@
 import 'reflect-metadata';
 
-/** A class, abstract or not, whatever its constructor takes. */
+/** A class, abstract or not, with any constructor parameters. */
 export type Class = abstract new (...args: never[]) => object;
 
 /** How long the objects of a provider live, as far as Nest knows. */
 export type ProviderScope = 'singleton' | 'request' | 'transient';
 
-/** One decorated method of one provider, as {@link Weaver.check} gets it. */
+/** One decorated method of one provider: the argument of {@link Weaver.check}. */
 export interface WovenSite {
   /** The provider's class; it may have inherited the method. */
   readonly targetClass: Class;
@@ -14,15 +14,15 @@ export interface WovenSite {
   /** The class whose body carries the decorator. */
   readonly declaredBy: Class;
   readonly method: string;
-  /** `'transient'` also for objects bound by `bindSluice`, which may be one of many. */
+  /** `'transient'` also for objects that `bindSluice` binds: there may be many of a class. */
   readonly scope: ProviderScope;
   /** The provider's object; absent for request-scoped and transient classes. */
   readonly instance?: object;
 }
 
-/** What one use of a decorator brings along. */
+/** The parts of one use of a decorator. */
 export interface Weaver<S extends object> {
-  /** As users write it, for messages: `'@WithLock'`. */
+  /** The decorator as users write it, for messages: `'@WithLock'`. */
   readonly decorator: string;
   /** The Nest provider token of the service. */
   readonly token: string;
@@ -42,7 +42,7 @@ export interface WovenMethod {
 
 const WOVEN = Symbol.for('sluice:woven');
 
-/** Notes a decorated method on the prototype that declares it, where no later decorator can hide it. */
+/** Records a decorated method on the prototype that declares it. No later decorator can hide it there. */
 export function noteWovenMethod(prototype: object, method: WovenMethod): void {
   const known = (Reflect.getOwnMetadata(WOVEN, prototype) ?? []) as readonly WovenMethod[];
   Reflect.defineMetadata(WOVEN, [...known, method], prototype);
