@@ -1,4 +1,6 @@
 /** Compile-only: what the types of the method decorators accept and refuse. */
+import { Readable } from 'node:stream';
+import { of, type Observable } from 'rxjs';
 import { type AsyncMethodDecorator, type KeyFunction, weaveMethod } from '../../libs/weave/index.js';
 
 interface Order {
@@ -58,6 +60,11 @@ export abstract class Accepted {
     return done(id);
   }
 
+  @Woven((first: string) => first)
+  async restOfMethod(...ids: string[]): Promise<void> {
+    return done(ids);
+  }
+
   @Woven((...ids: string[]) => ids.join())
   async rest(first: string, second: string): Promise<void> {
     return done(first, second);
@@ -91,6 +98,37 @@ export abstract class Accepted {
   }
 
   @Woven('daily')
+  async *generator(): AsyncGenerator<number> {
+    yield 1;
+  }
+
+  @Woven((id: string) => id)
+  iterates(id: string): AsyncIterable<string> {
+    return this.labelled(id);
+  }
+
+  @Woven((id: string) => id)
+  observes(id: string): Observable<string> {
+    return of(id);
+  }
+
+  @Woven('daily')
+  async streams(): Promise<Readable> {
+    return Readable.from([]);
+  }
+
+  async overloaded(id: string): Promise<string>;
+  async overloaded(id: string, count: number): Promise<string[]>;
+  @Woven((id: string) => id)
+  async overloaded(id: string, count?: number): Promise<string | string[]> {
+    return count === undefined ? id : [id];
+  }
+
+  private async *labelled(id: string): AsyncGenerator<string> {
+    yield id + this.region;
+  }
+
+  @Woven('daily')
   protected async notPublic(): Promise<void> {
     return done();
   }
@@ -108,16 +146,22 @@ export class Refused {
     return '';
   }
 
+  // @ts-expect-error the key function takes a part of the type
+  @Woven((id: string) => id)
+  async widerType(id: string | number): Promise<void> {
+    return done(id);
+  }
+
+  // @ts-expect-error a stream is returned by a promise
+  @Woven('daily')
+  stream(): Readable {
+    return Readable.from([]);
+  }
+
   // @ts-expect-error a method that may or may not return a promise
   @Woven('daily')
   sometimes(): string | Promise<string> {
     return '';
-  }
-
-  // @ts-expect-error an async generator is not a promise
-  @Woven('daily')
-  async *generator(): AsyncGenerator<number> {
-    yield 1;
   }
 
   // @ts-expect-error the key function takes another type

@@ -1,20 +1,32 @@
+import type { Observable } from 'rxjs';
+
 /** Derives a key from a call. The object is `this`; the parameters are the leading parameters of the method. */
 export type KeyFunction<T, A extends unknown[]> = (this: T, ...args: A) => string;
 
+/** A method result that goes on after the method returned, in a form that its caller can use without `await`. */
+type OngoingResult = Observable<unknown> | (AsyncIterable<unknown> & NoStream);
+
+/** A stream is returned by a promise: a call cannot return it before the lock is held. */
+interface NoStream {
+  readonly pipe?: never;
+  readonly getReader?: never;
+}
+
 /**
- * A decorator of async methods whose object is a `T` and whose parameters a `KeyFunction<T, A>` can be called with.
- * `R` is what the decorator may return by itself, in place of the body (`undefined` for `onBusy: 'skip'`): the method's
- * promise must allow it.
+ * A decorator of methods that return a promise, an Observable or an async iterable. The object of the method is a `T`, and a
+ * `KeyFunction<T, A>` can be called with the method's parameters. `R` is the value that the decorator itself may return in
+ * place of the body (`undefined` for `onBusy: 'skip'`): the method's promise must allow it.
  *
  * @example
  * function WithLock<T extends object, A extends unknown[]>(key: KeyFunction<T, A>): AsyncMethodDecorator<T, A>;
  */
 export type AsyncMethodDecorator<T extends object = object, A extends unknown[] = [], R = never> = <
-  M extends (...args: never[]) => Promise<unknown>,
+  M extends (...args: never[]) => Promise<unknown> | OngoingResult,
+  P extends Fitting<A>,
 >(
   target: T & InstanceSide,
   key: string | symbol,
-  descriptor: TypedPropertyDescriptor<M> & TakesKey<A, M> & MayReturn<R, M>,
+  descriptor: TypedPropertyDescriptor<M> & Takes<[A], P, M> & MayReturn<R, M>,
 ) => void;
 
 /**
@@ -28,10 +40,11 @@ export type AsyncMethodDecorator<T extends object = object, A extends unknown[] 
  */
 export type AsyncMethodDecoratorOf<T extends object, As extends unknown[][], V> = <
   M extends (...args: never[]) => Promise<unknown>,
+  P extends FittingAll<As>,
 >(
   target: T & InstanceSide,
   key: string | symbol,
-  descriptor: TypedPropertyDescriptor<M> & TakesAll<As, M> & TakesResult<V, M>,
+  descriptor: TypedPropertyDescriptor<M> & Takes<As, P, M> & TakesResult<V>,
 ) => void;
 
 /** Not a class itself: the decorated method must not be static. */
@@ -39,23 +52,44 @@ interface InstanceSide {
   readonly prototype?: never;
 }
 
-/** A function of `A` is assignable to a function of the method's parameters exactly if it can be called with them. */
-type TakesKey<A extends unknown[], M extends (...args: never[]) => unknown> = ((...args: A) => string) extends (
-  ...args: Parameters<M>
-) => string
-  ? unknown
-  : { readonly 'the key function does not fit the parameters of the method': Parameters<M> };
+/**
+ * The parameters of the methods that a function of `A` can be called with: those of `A`, and any further ones.
+ *
+ * The parameters of the method are a type parameter with this constraint. TypeScript checks a constraint by assignment, which
+ * knows the constraints of other type parameters, so that the methods of a generic class fit as well. (A conditional type
+ * would ignore them.)
+ */
+type Fitting<A extends unknown[]> = number extends A['length'] ? A : [...A, ...unknown[]];
 
-type TakesAll<As extends unknown[][], M extends (...args: never[]) => unknown> = As extends [
+type FittingAll<As extends unknown[][]> = As extends [infer A extends unknown[], ...infer Rest extends unknown[][]]
+  ? Fitting<A> & FittingAll<Rest>
+  : unknown[];
+
+/**
+ * `P` is the method's own parameters. When they do not fit, TypeScript puts the constraint in the place of `P`. Only a rest
+ * parameter may still fit then: it stands for any number of arguments.
+ */
+type Takes<As extends unknown[][], P extends unknown[], M extends (...args: never[]) => unknown> = {
+  value?: ((...args: P) => unknown) | M;
+} & ([Parameters<M>] extends [P]
+  ? unknown
+  : number extends Parameters<M>['length']
+    ? TakesRest<As, M>
+    : { readonly 'the function does not fit the parameters of the method': Parameters<M> });
+
+type TakesRest<As extends unknown[][], M extends (...args: never[]) => unknown> = As extends [
   infer A extends unknown[],
   ...infer Rest extends unknown[][],
 ]
-  ? TakesKey<A, M> & TakesAll<Rest, M>
+  ? ((...args: A) => void) extends (...args: Parameters<M>) => void
+    ? TakesRest<Rest, M>
+    : { readonly 'the function does not fit the parameters of the method': Parameters<M> }
   : unknown;
 
-type TakesResult<V, M extends (...args: never[]) => unknown> = [Awaited<ReturnType<M>>] extends [V]
-  ? unknown
-  : { readonly 'what takes the result does not take the result of the method': Awaited<ReturnType<M>> };
+/** The method's result fits a function of `V`, by assignment as well. */
+interface TakesResult<V> {
+  value?: (...args: never[]) => Promise<V>;
+}
 
 type MayReturn<R, M extends (...args: never[]) => unknown> = [R] extends [Awaited<ReturnType<M>>]
   ? unknown
