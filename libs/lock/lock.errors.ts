@@ -75,15 +75,17 @@ export class LockLostError extends SluiceError {
 
 /**
  * `'expired'`: its validity ended. `'taken'`: Redis says that it belongs to this acquisition no more. `'forced'`: somebody
- * called `forceRelease`. `'released'`: by its own holder. `'closed'`: the app shuts down.
+ * called `forceRelease`. `'released'`: by its own holder. `'abandoned'`: the method returned an Observable, an async iterable or
+ * a stream, and nothing read it within `ttlMs`. `'closed'`: the app shuts down.
  */
-export type LockLossReason = 'expired' | 'taken' | 'forced' | 'released' | 'closed';
+export type LockLossReason = 'expired' | 'taken' | 'forced' | 'released' | 'abandoned' | 'closed';
 
 const LOST: Record<LockLossReason, string> = {
   expired: 'its lease ended before it could be renewed',
   taken: 'its key was deleted or taken',
   forced: 'it was taken away by forceRelease()',
   released: 'it was released',
+  abandoned: 'nothing read the Observable, async iterable or stream that the method returned within its ttlMs',
   closed: 'the app is shutting down',
 };
 

@@ -138,7 +138,11 @@ export class LockService {
   ): Promise<T> {
     const [options, body] = rest.length === 1 ? [undefined, rest[0]] : rest;
     const lock = await this.acquire(name, options);
-    return this.run(lock, () => body(lock));
+    return this.run(
+      lock,
+      () => body(lock),
+      () => `withLock('${name}')`,
+    );
   }
 
   /**
@@ -187,9 +191,12 @@ export class LockService {
     return { ...tally.totals, held, waiting, names: tally.top(top, by) };
   }
 
-  /** @internal As `withLock`, under a lock that is held already. */
-  run<T>(lock: Lock, body: () => T | Promise<T>): Promise<T> {
-    return this.#manager.run(lock, body);
+  /**
+   * @internal As `withLock`, under a lock that is held already.
+   * @param site the method or call as messages name it
+   */
+  run<T>(lock: Lock, body: () => T | Promise<T>, site: () => string): Promise<T> {
+    return this.#manager.run(lock, body, site);
   }
 
   /** @internal For which scheduled instant a `@Cron` method is being called. */

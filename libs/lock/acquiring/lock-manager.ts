@@ -90,9 +90,13 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return this.#attempts.run(request, attempt);
   }
 
-  /** Runs a body under a lock. A shutdown waits for it for a moment. */
-  async run<T>(lock: Lock, body: () => T | Promise<T>): Promise<T> {
-    const running = runUnder(lock, body);
+  /** Runs a body under a lock. A shutdown waits a moment for the body, and for a result that goes on after it. */
+  async run<T>(lock: Lock, body: () => T | Promise<T>, site: () => string): Promise<T> {
+    const goesOn = (ended: Promise<void>): void => {
+      this.#running.add(ended);
+      void ended.then(() => this.#running.delete(ended));
+    };
+    const running = runUnder(lock, body, { site, goesOn });
     this.#running.add(running);
     try {
       return await running;

@@ -87,9 +87,10 @@ describe('a body', () => {
     await locks.forceRelease('x');
     await until(() => !lock.held, { what: 'it is lost', everyMs: 2 });
     let ran = 0;
-    const late = locks.run(lock, () => {
+    const body = (): void => {
       ran++;
-    });
+    };
+    const late = locks.run(lock, body, () => 'the test');
     await expect(late).rejects.toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'forced' });
     expect(ran).toBe(0);
   });

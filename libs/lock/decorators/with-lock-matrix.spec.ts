@@ -21,9 +21,9 @@ function callsTaken(app: INestApplication): number {
     counts.set(app, (count = counting));
     const service = app.get(LockService);
     const run = service.run.bind(service);
-    service.run = (lock, body) => {
+    service.run = (lock, body, site) => {
       counting.calls++;
-      return run(lock, body);
+      return run(lock, body, site);
     };
   }
   return count.calls;

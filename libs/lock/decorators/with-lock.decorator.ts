@@ -36,6 +36,11 @@ const HELD_OF_INTERVAL = 0.9;
  *   lock's name exclude each other, and if both are due at one instant, the one that finds the lock busy skips its tick. A call by hand, farther than min(period / 2, 60 s) from any
  *   instant, is an ordinary locked call.
  *
+ * A result that goes on after the method returned is protected to its end: for Observables and async iterables the lock is
+ * held until they complete, fail or are unsubscribed, for streams and `StreamableFile` until they close. If nothing reads
+ * the result within `ttlMs`, the lock is released, and a later reader gets a `LockLostError`. Another result with a
+ * `subscribe` or `pipe` method rejects with `SLUICE_BAD_RESULT`.
+ *
  * Rejects with `LockLostError` when the method returned but the lock was lost while it ran, with
  * `RedisUnavailableError` when Redis does not answer: the body never runs unprotected. Bad names and options are refused
  * when the class is defined.
@@ -65,6 +70,7 @@ export function WithLock(name: string | KeyFunction<object, unknown[]>, given?: 
   const weaver: Weaver<LockService> = {
     decorator: '@WithLock',
     token: LOCK_SERVICE,
+    holdsResults: true,
     check: (site) => {
       checkSite(site, options);
     },
@@ -106,7 +112,12 @@ class LockedCall {
       if (policy === 'throw') throw error;
       return policy === 'skip' ? undefined : policy(error);
     }
-    return lock === null ? undefined : this.#service.run(lock, () => this.#call.proceed());
+    if (lock === null) return undefined;
+    return this.#service.run(
+      lock,
+      () => this.#call.proceed(),
+      () => this.#call.site,
+    );
   }
 
   #take(tick: Tick | undefined, scheduled: boolean): Promise<Lock | null> {

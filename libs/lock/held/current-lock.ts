@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { badResult, discardResult, holdUntilEnd, ongoingKind, type HeldResource } from '../../weave/index.js';
 import type { Lock } from './lock.js';
 
 const KEY = Symbol.for('sluice:current-lock');
@@ -21,20 +22,58 @@ export function currentLock(): Lock | undefined {
   return storage.getStore();
 }
 
+export interface RunUnderOptions {
+  /** The method or call as messages name it, such as `'Shop.settle (@WithLock)'`. */
+  readonly site: () => string;
+  /** Gets a promise that resolves at the end of an ongoing result (an Observable, an async iterable, a stream). */
+  readonly goesOn: (ended: Promise<void>) => void;
+}
+
 /**
- * Runs `body` under a lock that is held, and releases it on every exit. What the body throws comes back `===`; how
- * the release goes hides nothing.
+ * Runs `body` under a lock that is held, and releases the lock on every exit. An error of the body comes back `===`; an error
+ * of the release never replaces it. For an ongoing result, the lock stays held until the result has ended.
  *
- * @throws LockLostError when the lock was lost before the body began, which then does not run; or before it returned: what it
- *   did was not protected
+ * @throws LockLostError when the lock was lost before the body began (the body does not run), or before the body returned
+ * @throws SluiceError `SLUICE_BAD_RESULT` for a result with `subscribe` or `pipe` of which the end is unknown
  */
-export async function runUnder<T>(lock: Lock, body: () => T | Promise<T>): Promise<T> {
+export async function runUnder<T>(
+  lock: Lock,
+  body: () => T | Promise<T>,
+  { site, goesOn }: RunUnderOptions,
+): Promise<T> {
+  let ongoing = false;
   try {
     lock.assertHeld();
     const result = await storage.run(lock, body);
+    const kind = ongoingKind(result);
+    if (kind === 'unknown') throw badResult(site(), kind, result);
+    if (kind === undefined) {
+      lock.assertHeld();
+      return result;
+    }
+    if (!lock.held) discardResult(kind, result as object, lock.signal.reason);
     lock.assertHeld();
-    return result;
+    const held = holdUntilEnd(kind, result as object, resourceOf(lock));
+    ongoing = true;
+    goesOn(held.ended);
+    return held.result as T;
   } finally {
-    await lock.release().catch(() => {});
+    if (!ongoing) await lock.release().catch(() => {});
   }
+}
+
+function resourceOf(lock: Lock): HeldResource {
+  return {
+    signal: lock.signal,
+    claimWithinMs: lock.ttlMs,
+    assertHeld: () => {
+      lock.assertHeld();
+    },
+    run: (body) => storage.run(lock, body),
+    release: () => lock.release().catch(() => {}),
+    abandon: () => {
+      lock.abandoned();
+    },
+    timer: (ms, fire) => lock.timer(ms, fire),
+  };
 }

@@ -1,4 +1,4 @@
-import type { Clock, DeadlineQueue } from '../../redis/index.js';
+import type { CancelTimer, Clock, DeadlineQueue } from '../../redis/index.js';
 import { Lease, type LeaseGrant } from './lease.js';
 import type { LockRequest } from '../store/lock-request.js';
 import { LockLostError, type LockLossReason } from '../lock.errors.js';
@@ -141,6 +141,21 @@ export class Lock {
   /** @internal It was taken away from this very acquisition, as its process was told. */
   forced(): void {
     if (this.held) this.#lose('forced');
+  }
+
+  /** @internal The length of the lease that was asked for. */
+  get ttlMs(): number {
+    return this.#request.ttlMs;
+  }
+
+  /** @internal */
+  timer(ms: number, fire: () => void): CancelTimer {
+    return this.#port.clock.timer(ms, fire);
+  }
+
+  /** @internal Nothing has begun to read the ongoing result of the method. */
+  abandoned(): void {
+    if (this.held) this.#lose('abandoned');
   }
 
   #release(): Promise<boolean> {

@@ -56,7 +56,10 @@ export class LockEvents {
     if (channels.released.hasSubscribers) channels.released.publish({ ...about(lock), heldMs });
   }
 
-  lost(lock: LockMessage, heldMs: number, { reason }: LockLostError): void {
+  lost(lock: LockMessage, heldMs: number, error: LockLostError): void {
+    const { reason } = error;
+    // No consumer will ever get this error.
+    if (reason === 'abandoned') this.#warn(error.message);
     this.tally.add(lock.name, 'heldMs', heldMs);
     this.tally.add(lock.name, 'lost');
     debug?.("'%s' is lost by %s after %d ms: %s", lock.name, lock.owner, Math.round(heldMs), reason);

@@ -94,9 +94,9 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
       if (place >= 0) mutex.queue.splice(place, 1);
       return Promise.resolve({ released: false, holder: this.#holder(mutex) });
     }
-    // What the first release said holds.
+    // It was released before: that end stays.
     const untilMs = mutex.held.released ? mutex.held.untilMs : mutex.held.sinceMs + (minHoldMs ?? 0);
-    // Nobody's from here on, whoever asks to renew it.
+    // It has no holder from now on: a renewal must fail.
     if (untilMs > this.#clock.monoMs()) mutex.held = { ...mutex.held, untilMs, released: true };
     else mutex.held = undefined;
     this.#handOver(mutex);

@@ -2,6 +2,7 @@ import { Inject } from '@nestjs/common';
 import { asPromise } from './as-promise.js';
 import { injectionKey, isService, nameOfClass, openForInjection, serviceOf } from '../binding/bound-service.js';
 import { copyMethodMetadata } from './copy-method-metadata.js';
+import { returnedShape } from './returned-shape.js';
 import { SluiceError } from '../sluice.error.js';
 import { type AnyMethod, WovenCall, type WovenFunction } from './woven-call.js';
 import { type Class, noteWovenMethod, type Weaver } from './woven-methods.js';
@@ -15,8 +16,10 @@ export type WeaveDecorator = (target: object, key: string | symbol, descriptor: 
  * The method is wrapped when its class is defined. Routes, `@Cron`, self-calls and calls between services all use the
  * wrapper, in every scope, and other decorators may be above and below in any order. Nest injects the service
  * into each object (`token`). A call on an object without the genuine service rejects with `SLUICE_NOT_BOUND` and
- * never reaches the body. The wrapped method always returns a promise; an error of the body comes back `===`.
- * Static methods, generators, accessors and properties are refused with `SLUICE_BAD_DECORATION`.
+ * never reaches the body. The wrapped method returns a promise, or with `holdsResults` what `returnedShape` says. An
+ * error of the body comes back `===`.
+ * Static methods, generators (with `holdsResults`: sync ones), accessors and properties are refused with
+ * `SLUICE_BAD_DECORATION`.
  */
 export function weaveMethod<S extends object>(
   weaver: Weaver<S>,
@@ -24,11 +27,16 @@ export function weaveMethod<S extends object>(
 ): WeaveDecorator {
   return (target, key, descriptor) => {
     const original = methodToWeave(weaver, target, key, descriptor);
+    const start = (self: unknown, args: unknown[]): Promise<unknown> =>
+      asPromise(() => around(boundService(weaver, woven, self), new WovenCall(woven, self as object, args)));
+    const shape = weaver.holdsResults === true ? returnedShape(target, key, original) : undefined;
     const wrapper: AnyMethod = new Proxy(original, {
-      apply: (_original, self: unknown, args: unknown[]) =>
-        asPromise(() => around(boundService(weaver, woven, self), new WovenCall(woven, self as object, args))),
+      apply:
+        shape === undefined
+          ? (_original, self: unknown, args: unknown[]) => start(self, args)
+          : (_original, self: unknown, args: unknown[]) => shape(() => start(self, args)),
     });
-    const woven: WovenFunction = { prototype: target, key, original, wrapper };
+    const woven: WovenFunction = { prototype: target, key, original, wrapper, weaver };
     copyMethodMetadata(original, wrapper);
     descriptor.value = wrapper;
 
@@ -54,8 +62,9 @@ function methodToWeave(weaver: Weaver<never>, target: object, key: unknown, desc
   }
   const value: unknown = (descriptor as PropertyDescriptor | undefined)?.value;
   if (typeof value !== 'function') throw refuse('it decorates methods, not properties or accessors');
-  if (/Generator/.test(Object.prototype.toString.call(value))) {
-    throw refuse('a generator returns before its body ran; it decorates async methods');
+  const tag = Object.prototype.toString.call(value);
+  if (tag === '[object GeneratorFunction]' || (tag === '[object AsyncGeneratorFunction]' && !weaver.holdsResults)) {
+    throw refuse('a generator returns before its body runs; it decorates async methods');
   }
   return value as AnyMethod;
 }

@@ -1,7 +1,9 @@
 import 'reflect-metadata';
 import { asPromise } from './as-promise.js';
 import { nameOfClass } from '../binding/bound-service.js';
-import { type Class } from './woven-methods.js';
+import { type Class, type Weaver } from './woven-methods.js';
+import { discardResult } from '../results/hold-until-end.js';
+import { badResult, ongoingKind } from '../results/ongoing-result.js';
 
 /** Any method. */
 export type AnyMethod = (this: unknown, ...args: unknown[]) => unknown;
@@ -13,6 +15,7 @@ export interface WovenFunction {
   readonly key: string | symbol;
   readonly original: AnyMethod;
   readonly wrapper: AnyMethod;
+  readonly weaver: Weaver<never>;
 }
 
 /** One call of a decorated method. The body has not run yet. */
@@ -58,8 +61,26 @@ export class WovenCall {
     return typeof standing === 'function' ? Reflect.getMetadata(key, standing) : undefined;
   }
 
-  /** Runs the body on its object with its arguments. An error of the body, sync or async, is the rejection, `===`. */
+  /** The method and its decorator, for messages: `'Shop.settle (@WithLock)'`. */
+  get site(): string {
+    return `${this.className}.${this.method} (${this.#function.weaver.decorator})`;
+  }
+
+  /**
+   * Runs the body on its object with its arguments. An error of the body, sync or async, is the rejection, `===`.
+   *
+   * @throws SluiceError `SLUICE_BAD_RESULT` if the body returned an ongoing result, unless the decorator holds results
+   */
   proceed(): Promise<unknown> {
-    return asPromise(() => Reflect.apply(this.#function.original, this.self, this.args));
+    const outcome = asPromise(() => Reflect.apply(this.#function.original, this.self, this.args));
+    return this.#function.weaver.holdsResults === true ? outcome : outcome.then((result) => this.#complete(result));
+  }
+
+  #complete(result: unknown): unknown {
+    const kind = ongoingKind(result);
+    if (kind === undefined) return result;
+    const error = badResult(this.site, kind, result);
+    if (kind !== 'unknown') discardResult(kind, result as object, error);
+    throw error;
   }
 }

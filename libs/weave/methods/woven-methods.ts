@@ -27,6 +27,11 @@ export interface Weaver<S extends object> {
   /** The Nest provider token of the service. */
   readonly token: string;
   /**
+   * True if the service holds its resource until an ongoing result (Observable, async iterable, stream) has ended.
+   * Otherwise a method that returns such a result is refused with `SLUICE_BAD_RESULT`.
+   */
+  readonly holdsResults?: boolean;
+  /**
    * Called while the app boots, once per provider and decorated method (also for a decorated method that a
    * subclass overrides: `super` still reaches it). May throw a SluiceError, which fails the boot.
    */
