@@ -194,7 +194,7 @@ export default [
     ...service,
     name: 'a lost lock is not told',
     file: 'libs/lock/held/current-lock.ts',
-    find: 'lock.assertHeld();\n    return',
+    find: 'lock.assertHeld();\n      return',
     replace: 'return',
   },
   {
