@@ -33,6 +33,7 @@ export {
   CACHE_CHANNELS,
   type CacheErrorMessage,
   type CacheMessage,
+  type CacheMessages,
   type CacheHitMessage,
   type CacheTimedMessage,
 } from './observe/cache.channels.js';

@@ -21,6 +21,7 @@ export {
   type LockLostMessage,
   type LockOverdueMessage,
   type LockMessage,
+  type LockMessages,
   type LockReleasedMessage,
   type LockTimeoutMessage,
 } from './observe/lock.channels.js';

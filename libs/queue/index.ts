@@ -30,6 +30,7 @@ export {
 } from './queue.errors.js';
 export {
   QUEUE_CHANNELS,
+  type QueueMessages,
   type TaskCompletedMessage,
   type TaskDeadLetteredMessage,
   type TaskFailedMessage,

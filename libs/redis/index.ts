@@ -41,6 +41,7 @@ export {
   type RedisAcceptingMessage,
   type RedisLostMessage,
   type RedisMessage,
+  type RedisMessages,
   type RedisRefusingMessage,
   type RedisRestoredMessage,
 } from './observe/redis.channels.js';

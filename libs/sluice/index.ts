@@ -14,6 +14,7 @@ export {
   type SluiceStaticOptions,
 } from './sluice.module.js';
 export type { SluiceOptions } from './sluice.options.js';
+export { subscribeSluice, type SluiceChannel, type SluiceMessages } from './subscribe-sluice.js';
 export * from '../lock/index.js';
 export * from '../cache/index.js';
 export * from '../queue/index.js';
@@ -28,6 +29,7 @@ export {
   type RedisAcceptingMessage,
   type RedisLostMessage,
   type RedisMessage,
+  type RedisMessages,
   type RedisOutcome,
   type RedisRefusal,
   type RedisRefusingMessage,

@@ -23,6 +23,18 @@ export interface CacheErrorMessage extends CacheMessage {
   readonly error: unknown;
 }
 
+/** By channel, the message of each. */
+export interface CacheMessages {
+  'sluice:cache:hit': CacheHitMessage;
+  'sluice:cache:miss': CacheMessage;
+  'sluice:cache:load': CacheTimedMessage;
+  'sluice:cache:wait': CacheTimedMessage;
+  'sluice:cache:coalesced': CacheMessage;
+  'sluice:cache:voided': CacheMessage;
+  'sluice:cache:broken': CacheMessage;
+  'sluice:cache:error': CacheErrorMessage;
+}
+
 /**
  * The names of the cache's channels of `node:diagnostics_channel`. A message is made only while somebody subscribes, and in the
  * process where it happens. A subscriber runs within the cache's own work: it must be quick.
@@ -39,8 +51,7 @@ export interface CacheErrorMessage extends CacheMessage {
  * | `sluice:cache:error`     | CacheErrorMessage   | a caller got an error                                              |
  *
  * @example
- * import { subscribe } from 'node:diagnostics_channel';
- * subscribe(CACHE_CHANNELS.load, (message) => histogram.record((message as CacheTimedMessage).ms));
+ * subscribeSluice(CACHE_CHANNELS.load, ({ ms }) => histogram.record(ms));
  */
 export const CACHE_CHANNELS = {
   hit: 'sluice:cache:hit',
@@ -51,7 +62,7 @@ export const CACHE_CHANNELS = {
   voided: 'sluice:cache:voided',
   broken: 'sluice:cache:broken',
   error: 'sluice:cache:error',
-} as const;
+} as const satisfies Record<string, keyof CacheMessages>;
 
 /** The channels themselves: code that holds them spares the look-up by name. */
 export const channels = {

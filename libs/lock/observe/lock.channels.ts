@@ -47,6 +47,16 @@ export interface LockForcedMessage {
   readonly holder: LockHolder;
 }
 
+/** By channel, the message of each. */
+export interface LockMessages {
+  'sluice:lock:acquired': LockAcquiredMessage;
+  'sluice:lock:released': LockReleasedMessage;
+  'sluice:lock:lost': LockLostMessage;
+  'sluice:lock:overdue': LockOverdueMessage;
+  'sluice:lock:timeout': LockTimeoutMessage;
+  'sluice:lock:forced': LockForcedMessage;
+}
+
 /**
  * The names of what locks tell through `node:diagnostics_channel`, in the process where it happens. A message is made only
  * while somebody subscribes.
@@ -55,11 +65,7 @@ export interface LockForcedMessage {
  * Node has it for every such channel; the lock does not notice.
  *
  * @example
- * import { subscribe } from 'node:diagnostics_channel';
- * subscribe(LOCK_CHANNELS.lost, (message) => {
- *   const { name, reason } = message as LockLostMessage;
- *   alert(`${name}: ${reason}`);
- * });
+ * subscribeSluice(LOCK_CHANNELS.lost, ({ name, reason }) => alert(`${name}: ${reason}`));
  */
 export const LOCK_CHANNELS = {
   acquired: 'sluice:lock:acquired',
@@ -68,7 +74,7 @@ export const LOCK_CHANNELS = {
   overdue: 'sluice:lock:overdue',
   timeout: 'sluice:lock:timeout',
   forced: 'sluice:lock:forced',
-} as const;
+} as const satisfies Record<string, keyof LockMessages>;
 
 /** The channels themselves: who holds them spares the look-up by name. */
 export const channels = {

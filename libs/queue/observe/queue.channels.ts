@@ -53,6 +53,17 @@ export interface TasksReapedMessage {
   readonly count: number;
 }
 
+/** By channel, the message of each. */
+export interface QueueMessages {
+  'sluice:queue:published': TaskPublishedMessage;
+  'sluice:queue:started': TaskStartedMessage;
+  'sluice:queue:completed': TaskCompletedMessage;
+  'sluice:queue:failed': TaskFailedMessage;
+  'sluice:queue:retried': TaskRetriedMessage;
+  'sluice:queue:dead-lettered': TaskDeadLetteredMessage;
+  'sluice:queue:reaped': TasksReapedMessage;
+}
+
 /**
  * The names of the `node:diagnostics_channel` channels of queues. Messages are published in the process where something
  * happens, and are made only while somebody subscribes.
@@ -61,11 +72,7 @@ export interface TasksReapedMessage {
  * exception, as for every channel in Node; the queue does not notice.
  *
  * @example
- * import { subscribe } from 'node:diagnostics_channel';
- * subscribe(QUEUE_CHANNELS.deadLettered, (message) => {
- *   const { queue, id, reason } = message as TaskDeadLetteredMessage;
- *   alert(`${queue}: ${id}: ${reason}`);
- * });
+ * subscribeSluice(QUEUE_CHANNELS.deadLettered, ({ queue, id, reason }) => alert(`${queue}: ${id}: ${reason}`));
  */
 export const QUEUE_CHANNELS = {
   published: 'sluice:queue:published',
@@ -75,7 +82,7 @@ export const QUEUE_CHANNELS = {
   retried: 'sluice:queue:retried',
   deadLettered: 'sluice:queue:dead-lettered',
   reaped: 'sluice:queue:reaped',
-} as const;
+} as const satisfies Record<string, keyof QueueMessages>;
 
 /** The channels themselves, so that publishing needs no look-up by name. */
 export const channels = {

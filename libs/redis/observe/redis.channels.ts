@@ -36,6 +36,14 @@ export interface RedisAcceptingMessage extends RedisMessage {
   readonly refused: number;
 }
 
+/** By channel, the message of each. */
+export interface RedisMessages {
+  'sluice:redis:lost': RedisLostMessage;
+  'sluice:redis:restored': RedisRestoredMessage;
+  'sluice:redis:refusing': RedisRefusingMessage;
+  'sluice:redis:accepting': RedisAcceptingMessage;
+}
+
 /**
  * The names of what connections tell through `node:diagnostics_channel`, in the process where it happens: one message per
  * change, and with it one line of the log.
@@ -52,7 +60,7 @@ export const REDIS_CHANNELS = {
   restored: 'sluice:redis:restored',
   refusing: 'sluice:redis:refusing',
   accepting: 'sluice:redis:accepting',
-} as const;
+} as const satisfies Record<string, keyof RedisMessages>;
 
 /** The channels themselves: code that holds them spares the look-up by name. */
 export const channels = {
