@@ -157,9 +157,31 @@ export default [
   },
   {
     ...outage,
+    name: 'one bad key fails the waiters of all locks',
+    file: 'libs/lock/acquiring/waiting-room.ts',
+    find: 'call.length > 1 && !isUnavailable(error)',
+    replace: 'false',
+    specs: ['libs/lock/acquiring/refusals'],
+  },
+  {
+    name: 'a waiter that fails keeps its place and its grant',
+    file: 'libs/lock/acquiring/waiting-room.ts',
+    find: 'this.#listener.unwanted(waiter.request, waiter.request.ttlMs);\n      }\n    }',
+    replace: '}\n    }',
+    specs: ['libs/lock/acquiring/refusals'],
+  },
+  {
+    name: 'a release that is refused is not repeated',
+    file: 'libs/lock/acquiring/release-retries.ts',
+    find: 'if (this.#clock.monoMs() < pending.untilMs) return;',
+    replace: 'if (isUnavailable(error) && this.#clock.monoMs() < pending.untilMs) return;',
+    specs: ['libs/lock/acquiring/refusals'],
+  },
+  {
+    ...outage,
     name: 'a release that failed is forgotten',
     file: 'libs/lock/acquiring/lock-manager.ts',
-    find: 'if (isUnavailable(error)) this.#retryRelease(request, ttlMs, minHoldMs);',
+    find: 'this.#retryRelease(request, ttlMs, minHoldMs);',
     replace: '',
   },
   {

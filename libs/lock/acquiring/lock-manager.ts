@@ -1,4 +1,4 @@
-import { DeadlineQueue, isUnavailable, type Clock } from '../../redis/index.js';
+import { DeadlineQueue, type Clock } from '../../redis/index.js';
 import { runUnder } from '../held/current-lock.js';
 import type { LeaseGrant } from '../held/lease.js';
 import { Lock, type LockPort } from '../held/lock.js';
@@ -199,7 +199,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return released.then(
       (answer) => this.#handOn(request, answer),
       (error: unknown) => {
-        if (isUnavailable(error)) this.#retryRelease(request, ttlMs, minHoldMs);
+        this.#retryRelease(request, ttlMs, minHoldMs);
         throw withLockName(request.name, 'release', error);
       },
     );

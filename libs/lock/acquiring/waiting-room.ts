@@ -223,6 +223,8 @@ export class WaitingRoom {
       } else {
         this.#forget(waiter);
         waiter.fail(error);
+        // Its place is in the queue, and a request without an answer may have been granted.
+        this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
       }
     }
   }
@@ -270,25 +272,34 @@ export class WaitingRoom {
   async #beat(entries: readonly LockWaiters[]): Promise<void> {
     for (const entry of entries) entry.askAtMs = Infinity;
     let failed: { error: unknown } | undefined;
-    for (const call of calls(entries)) {
-      // Some waiters may have been granted their lock, or have left, during the calls before this one.
-      const waiting = call.map(({ entry: { keys }, waiters }) => {
-        return { keys, waiters: waiters.filter((waiter) => waiter.waiting) };
+    for (const call of calls(entries)) failed = (await this.#call(call, failed)) ?? failed;
+  }
+
+  /** Asks about several locks at once. Answers why Redis is away, if it is. */
+  async #call(call: readonly HeartbeatPortion[], failed?: { error: unknown }): Promise<{ error: unknown } | undefined> {
+    // Some waiters may have been granted their lock, or have left, during the calls before this one.
+    const waiting = call.map(({ entry: { keys }, waiters }) => {
+      return { keys, waiters: waiters.filter((waiter) => waiter.waiting) };
+    });
+    const sent = instantOf(this.#clock);
+    try {
+      if (failed) throw failed.error;
+      const answers = await this.#store.heartbeat(waiting);
+      call.forEach(({ entry }, i) => {
+        const [answer, asked] = [answers[i], waiting[i]];
+        if (answer && asked) this.#beaten(entry, asked.waiters, sent, answer);
       });
-      const sent = instantOf(this.#clock);
-      try {
-        if (failed) throw failed.error;
-        const answers = await this.#store.heartbeat(waiting);
-        call.forEach(({ entry }, i) => {
-          const [answer, asked] = [answers[i], waiting[i]];
-          if (answer && asked) this.#beaten(entry, asked.waiters, sent, answer);
-        });
-      } catch (error) {
-        // Redis is away: the other calls of this turn would only wait for their deadlines.
-        if (isUnavailable(error)) failed = { error };
-        for (const { waiters } of waiting) this.#troubled(waiters, error);
+    } catch (error) {
+      if (call.length > 1 && !isUnavailable(error)) {
+        // One of these locks cannot be asked about, for example because its key holds a hash. It fails its own waiters only.
+        for (const portion of call) await this.#call([portion]);
+        return undefined;
       }
+      for (const { waiters } of waiting) this.#troubled(waiters, error);
+      // Redis is away: the other calls of this turn would only wait for their deadlines.
+      if (isUnavailable(error)) return { error };
     }
+    return undefined;
   }
 
   #beaten(entry: LockWaiters, waiters: readonly Waiter[], sent: Instant, answer: Heartbeat): void {
