@@ -15,18 +15,19 @@ describe('@Cron', () => {
   it('runs a job that is over in no time once per tick', async () => {
     @Injectable()
     class Job {
-      runs: number[] = [];
+      runs = 0;
 
       @Cron('* * * * * *')
       @WithLock('job')
       async run(): Promise<void> {
-        this.runs.push(Math.floor(Date.now() / 1_000));
+        this.runs++;
       }
     }
+    const began = Math.floor(Date.now() / 1_000);
     const jobs = [await bed.boot(Job, schedule), await bed.boot(Job, schedule), await bed.boot(Job, schedule)];
-    const runs = (): number[] => jobs.flatMap((job) => job.runs);
-    await until(() => runs().length >= 3, { what: 'three ticks ran' });
-    expect(new Set(runs()).size).toBe(runs().length);
+    const runs = (): number => jobs.reduce((sum, job) => sum + job.runs, 0);
+    await until(() => runs() >= 3, { what: 'three ticks ran' });
+    expect(runs()).toBeLessThanOrEqual(Math.floor(Date.now() / 1_000) - began);
     const mark = await bed.admin.pttl('{lock:job}:~tick:Job.run');
     expect(mark).toBeGreaterThan(9_000);
     expect(mark).toBeLessThanOrEqual(11_000);
@@ -50,14 +51,20 @@ describe('@Cron', () => {
       }
     }
     const fleet = [await bed.boot(Jobs, schedule), await bed.boot(Jobs, schedule)];
-    // Near the beginning of a second, every call stands for that tick.
-    await until(() => Date.now() % 1_000 < 100, { what: 'a second begins', everyMs: 1 });
-    for (const jobs of fleet) {
-      await jobs.first();
-      await jobs.second();
-      await jobs.first();
-    }
-    expect(fleet.flatMap(({ ran }) => ran)).toEqual(['first', 'second']);
+    const second = (): number => Math.floor(Date.now() / 1_000);
+    const round = async (): Promise<string[] | false> => {
+      // Near the beginning of a second, every call stands for that tick.
+      await until(() => Date.now() % 1_000 < 100, { what: 'a second begins', everyMs: 1 });
+      const began = second();
+      for (const jobs of fleet) {
+        jobs.ran = [];
+        await jobs.first();
+        await jobs.second();
+        await jobs.first();
+      }
+      return second() === began && fleet.flatMap(({ ran }) => ran);
+    };
+    expect(await until(round, { what: 'a round ends in the second in which it began' })).toEqual(['first', 'second']);
   });
 
   it('follows a named job whose time was changed while it runs', async () => {
