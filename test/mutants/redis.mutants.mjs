@@ -25,6 +25,12 @@ export default [
   },
   {
     ...errors,
+    name: 'a stream that was deleted under a blocked read is a failover',
+    find: "if (kind === 'UNBLOCKED' && !reply.includes('instance state changed')) return undefined;",
+    replace: '',
+  },
+  {
+    ...errors,
     name: 'what the server repeats of a command is told',
     find: "return error.message.replace(/, with args beginning with:.*/s, '');",
     replace: 'return error.message;',

@@ -23,7 +23,10 @@ describe('isServerError', () => {
 
 describe('refusalOf', () => {
   it.each(REDIS_REFUSALS)('%s passes, and nothing ran', (refusal) => {
-    expect(refusalOf(`${refusal} in the words of some server`)).toEqual({ refusal, outcome: 'not-sent' });
+    expect(refusalOf(`${refusal} in the words of some server: instance state changed (master -> replica?)`)).toEqual({
+      refusal,
+      outcome: 'not-sent',
+    });
   });
 
   it.each([
@@ -39,6 +42,7 @@ describe('refusalOf', () => {
     'NOGROUP x',
     'WRONGTYPE x',
     'ERR syntax error',
+    'UNBLOCKED the stream key no longer exists',
   ])('%s is for good', (text) => {
     expect(refusalOf(text)).toBeUndefined();
   });

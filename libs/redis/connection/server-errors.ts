@@ -32,6 +32,8 @@ export function refusalOf(reply: string): { refusal: RedisRefusal; outcome: Redi
   if (SCRIPT_WITHOUT_RIGHTS.test(reply)) return { refusal: 'NOPERM', outcome: 'unknown' };
   const kind = KIND.exec(reply)?.[0];
   if (kind === undefined || !KNOWN.has(kind)) return undefined;
+  // A blocked read is ended as well when its stream is deleted, which does not pass.
+  if (kind === 'UNBLOCKED' && !reply.includes('instance state changed')) return undefined;
   return { refusal: kind as RedisRefusal, outcome: 'not-sent' };
 }
 
