@@ -1,4 +1,6 @@
+import { types } from 'node:util';
 import { SluiceError } from '../weave/index.js';
+import { delay } from './task/delay.js';
 
 /** What {@link RetryTask} and {@link SnoozeTask} take. */
 export interface DelayOptions {
@@ -52,15 +54,26 @@ export class DropTask extends SluiceError {
  * are left. `task.deadLetter(reason)` throws it for you.
  */
 export class DeadLetterTask extends SluiceError {
-  constructor(
-    readonly reason: string,
-    options?: { cause?: unknown },
-  ) {
-    super('SLUICE_TASK_DEAD_LETTER', reason, options);
+  /** Never empty: what is empty or no text becomes text. */
+  readonly reason: string;
+
+  constructor(reason: string, options?: { cause?: unknown }) {
+    const text = reasonText(reason);
+    super('SLUICE_TASK_DEAD_LETTER', text, options);
+    this.reason = text;
   }
 }
 
-function checkDelay(delayMs: number): number {
-  if (typeof delayMs === 'number' && Number.isFinite(delayMs) && delayMs >= 0) return Math.ceil(delayMs);
-  throw new SluiceError('SLUICE_BAD_OPTION', `delayMs must be a number of milliseconds ≥ 0, got ${String(delayMs)}`);
+const REASON_CHARS = 1_024;
+
+/** A dead letter's reason as text. In plain JavaScript, and from an `any`, everything is passed: an error, a list, nothing. */
+export function reasonText(reason: unknown): string {
+  try {
+    const text = types.isNativeError(reason) ? reason.message : String(reason ?? '');
+    return text.trim() === '' ? 'dead-letter' : text.slice(0, REASON_CHARS);
+  } catch {
+    return 'dead-letter';
+  }
 }
+
+const checkDelay = (delayMs: number): number => delay(delayMs, 'delayMs');

@@ -47,6 +47,7 @@ export {
   type DeadLetterListOptions,
   type RedriveOptions,
 } from './admin/dead-letters.js';
+export type { PauseResult } from './admin/pause-switch.js';
 export type { GroupChoice, ListOptions, TaskPage } from './admin/queue.operations.js';
 export type { Counts as QueueCounts } from './store/scripts/counts.script.js';
 export type { DeadLetter, TaskInfo, TaskState } from './admin/task-info.js';

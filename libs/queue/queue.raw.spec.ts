@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { newQueueService } from '../../test/support/new-queue-service.js';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { redisCli, type RedisCli } from '../../test/support/redis-cli.js';
 import { until } from '../../test/support/until.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { QueueService } from './index.js';
-import { resolveQueueOptions } from './queue.options.js';
 import type { RawQueue } from './queue.raw.js';
 import { fieldsOf } from './store/stream-reply.js';
 
@@ -27,7 +27,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await admin.flushall();
   connections = await new RedisConnections({ redis: { url: redis.url } }).open();
-  raw = new QueueService(connections, resolveQueueOptions({})).raw;
+  raw = newQueueService(connections).raw;
 });
 afterEach(() => connections.onApplicationShutdown());
 

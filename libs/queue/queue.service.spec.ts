@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { newQueueService } from '../../test/support/new-queue-service.js';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { QueueService, defineQueue, type PublishUnconfirmedError } from './index.js';
-import { resolveQueueOptions } from './queue.options.js';
 
 let redis: RedisServer;
 let admin: Redis;
@@ -14,7 +14,7 @@ beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.url);
   connections = await new RedisConnections({ namespace: 'shop', redis: { url: redis.url } }).open();
-  queue = new QueueService(connections, resolveQueueOptions({}));
+  queue = newQueueService(connections);
 });
 afterAll(async () => {
   admin.disconnect();
@@ -75,7 +75,7 @@ describe('publish', () => {
   });
 
   it('refuses a connection that does not exist', () => {
-    expect(() => new QueueService(connections, resolveQueueOptions({ connection: 'nowhere' }))).toThrow(
+    expect(() => newQueueService(connections, { connection: 'nowhere' })).toThrow(
       expect.objectContaining({ code: 'SLUICE_UNKNOWN_CONNECTION' }),
     );
   });
@@ -116,7 +116,7 @@ describe('publishMany', () => {
   });
 
   it('refuses a payload that is too large, and sends none', async () => {
-    const small = new QueueService(connections, resolveQueueOptions({ maxPayloadBytes: 10 }));
+    const small = newQueueService(connections, { maxPayloadBytes: 10 });
     const refused = { code: 'SLUICE_QUEUE_PAYLOAD_TOO_LARGE', bytes: 12, maxBytes: 10 };
     await expect(small.publish('tasks', 'ééééé')).rejects.toMatchObject({ ...refused, path: 'payload' });
     await expect(small.publishMany('tasks', [1, 'ééééé'])).rejects.toMatchObject({ ...refused, path: 'payloads[1]' });

@@ -1,8 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
+import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from './queue.tokens.js';
 import { DeadLetters } from './admin/dead-letters.js';
+import { PauseSwitch, type PauseResult } from './admin/pause-switch.js';
 import { encodePayload } from './task/payload.js';
 import { checkPublishOptions, type PublishOptions } from './publish/publish.options.js';
 import { Publisher } from './publish/publisher.js';
@@ -30,13 +32,16 @@ export class QueueService {
   readonly #connections: RedisConnections;
   readonly #link: Link;
   readonly #operations: QueueOperations;
+  readonly #pauseSwitch: PauseSwitch;
   readonly #search: TaskSearch;
   readonly #publisher: Publisher;
   readonly #settings: ResolvedQueueOptions;
+  readonly #registry: HandlerRegistry;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
+    @Inject(HandlerRegistry) registry: HandlerRegistry,
   ) {
     const { keyspace, clock, shutdown } = connections;
     const connection = connections.get(settings.connection);
@@ -44,9 +49,11 @@ export class QueueService {
     const inboxes = connection.inbox.prefix;
     this.#connections = connections;
     this.#settings = settings;
+    this.#registry = registry;
     this.#link = connection.commands;
     this.#publisher = new Publisher({ link: this.#link, clock, inboxes, propagation: settings.propagation });
-    this.#operations = new QueueOperations(connection, keyspace, (queue) => this.#groupOf(queue));
+    this.#operations = new QueueOperations(connection, keyspace, (queue) => registry.groupOf(queue));
+    this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs: settings.leaseMs });
     this.#search = new TaskSearch(this.#link, keyspace);
     this.raw = new RawQueue(connection, keyspace, clock);
     shutdown.onDrain(() => this.raw.close());
@@ -109,7 +116,7 @@ export class QueueService {
    * How many tasks of a queue wait, are with workers, are due later, or were given up, at one instant; how long the
    * oldest one waits; and whether the queue is paused.
    *
-   * `running` counts what workers have, also what they have at hand and did not start.
+   * `running` counts what workers have, also what is prefetched.
    */
   async counts(queue: QueueRef<unknown>, choice: GroupChoice = {}): Promise<Counts> {
     return this.#operations.counts(nameOf(queue), choice);
@@ -139,7 +146,7 @@ export class QueueService {
    */
   async inspect(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
     const name = nameOf(queue);
-    return this.#search.inspect(name, id, choice.group ?? this.#groupOf(name));
+    return this.#search.inspect(name, id, choice.group ?? this.#registry.groupOf(name));
   }
 
   /**
@@ -150,23 +157,27 @@ export class QueueService {
    */
   async remove(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<boolean> {
     const name = nameOf(queue);
-    return this.#search.remove(name, id, choice.group ?? this.#groupOf(name));
+    return this.#search.remove(name, id, choice.group ?? this.#registry.groupOf(name));
   }
 
   /**
    * Stops all work on a queue, in every process, until `resume`, also through restarts. Publishing goes on.
    *
-   * Resolved means: it is written down. Processes are told at once, and find out by themselves within a third of a lease
-   * if that does not reach them. What runs, finishes; what a worker has at hand and did not start is returned, and
-   * counts as waiting. Resolves with whether that changed anything.
+   * Resolves once every living process that works on the queue has confirmed: then nothing that is published later starts
+   * before `resume`. It waits for at most a third of a lease, and names in `unconfirmed` the processes that did not answer.
+   * What runs, finishes. What was prefetched and did not start is returned, and counts as waiting.
+   *
+   * @example
+   * const { unconfirmed } = await queue.pause(Orders);
+   * if (unconfirmed.length > 0) logger.warn(`still to hear of it: ${unconfirmed.join(', ')}`);
    */
-  async pause(queue: QueueRef<unknown>): Promise<boolean> {
-    return this.#operations.pause(nameOf(queue), true);
+  async pause(queue: QueueRef<unknown>): Promise<PauseResult> {
+    return this.#pauseSwitch.pause(nameOf(queue));
   }
 
   /** Ends a `pause`. Resolves with whether there was one. */
   async resume(queue: QueueRef<unknown>): Promise<boolean> {
-    return this.#operations.pause(nameOf(queue), false);
+    return this.#pauseSwitch.resume(nameOf(queue));
   }
 
   /** The processes that work on a queue now. One that was killed is among them until its lease has ended. */
@@ -178,11 +189,6 @@ export class QueueService {
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
     const { clock, keyspace } = this.#connections;
     return new DeadLetters<T>(this.#link, clock, keyspace, nameOf(queue));
-  }
-
-  #groupOf(queue: string): string {
-    const { handlers, defaults } = this.#settings;
-    return handlers.get(queue)?.group ?? defaults.group ?? this.#connections.keyspace.namespace ?? 'sluice';
   }
 
   #keysOf(queue: string): QueueKeys {

@@ -91,7 +91,11 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
     keys: { ...keys, retry, retryDelayed, retryBodies },
     args: {
       ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), meta: '', handle: `task ${task}` },
-      ...{ reason: fate === 'dead' ? 'max-attempts' : '', delayMs: fate === 'delayed' ? LATER_MS : 0 },
+      ...{
+        isDead: fate === 'dead' ? 1 : 0,
+        reason: fate === 'dead' ? 'max-attempts' : '',
+        delayMs: fate === 'delayed' ? LATER_MS : 0,
+      },
       ...{ failure: 'Error: no', stack: '', inboxes: INBOXES },
     },
   });
@@ -107,7 +111,7 @@ async function publishLater(world: World): Promise<Rule> {
   const payload = String(world.published++);
   await delayScript.run(world.link, {
     keys: world.keys,
-    args: { delayMs: LATER_MS, inboxes: INBOXES, timestamp: '1' },
+    args: { delayMs: LATER_MS, runAtMs: -1, inboxes: INBOXES, timestamp: '1' },
     rest: [`task ${payload}`, payload, ''],
   });
   return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'delayed:0';

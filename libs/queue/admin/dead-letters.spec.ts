@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { newQueueService } from '../../../test/support/new-queue-service.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { RedisConnections } from '../../redis/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
-import { QueueService, type DeadLetters } from '../index.js';
-import { resolveQueueOptions } from '../queue.options.js';
+import type { DeadLetters, QueueService } from '../index.js';
 import { fieldsOf } from '../store/stream-reply.js';
 
 let redis: RedisServer;
@@ -17,7 +17,7 @@ beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.url, { protocol: 2 });
   connections = await new RedisConnections({ redis: { url: redis.url } }).open();
-  queue = new QueueService(connections, resolveQueueOptions({}));
+  queue = newQueueService(connections);
   dead = queue.dead('tasks');
 });
 afterAll(async () => {
@@ -115,7 +115,7 @@ describe('redrive', () => {
   it('keeps to the rate, in even steps', async () => {
     const clock = new ManualClock();
     const slow = await new RedisConnections({ redis: { url: redis.url }, clock }).open();
-    const letters = new QueueService(slow, resolveQueueOptions({})).dead('tasks');
+    const letters = newQueueService(slow).dead('tasks');
     await bury(5);
     const done = letters.redrive({ perSecond: 2 });
     for (const moved of [1, 2, 3, 4, 5]) {
@@ -160,8 +160,8 @@ describe('redrive', () => {
       await expect(dead.redrive()).rejects.toMatchObject({
         code: 'SLUICE_QUEUE_NO_GROUP',
         message:
-          "dead letters for group 'gone' stay: it does not read queue 'tasks' (any more); groups that do: " +
-          `${groups.map((group) => `'${group}'`).join(', ')}. Say which one shall run them, redrive({ toGroup }); 1 others went back`,
+          "dead letters for group 'gone' stay: it does not read queue 'tasks' (any more). Groups that do: " +
+          `${groups.map((group) => `'${group}'`).join(', ')}. Name the group that shall run them: redrive({ toGroup }). 1 others went back`,
       });
       const backIn = groups.length === 1 ? 'tasks' : '{tasks}:~retry:a';
       expect(await numbers(backIn)).toEqual([2]);

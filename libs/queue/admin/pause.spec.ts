@@ -39,8 +39,8 @@ describe('pause', () => {
     await until(async () => (await queue.counts('tasks')).running > 2, { what: 'they have some at hand' });
     const started = [...runs];
 
-    expect(await queue.pause('tasks')).toBe(true);
-    expect(await queue.pause('tasks')).toBe(false);
+    expect(await queue.pause('tasks')).toEqual({ changed: true, unconfirmed: [] });
+    expect(await queue.pause('tasks')).toEqual({ changed: false, unconfirmed: [] });
     await until(async () => (await queue.counts('tasks')).running === 2, { what: 'the rest is returned' });
     open();
     await until(async () => (await queue.counts('tasks')).running === 0, { what: 'what ran is settled' });
@@ -133,6 +133,29 @@ describe('pause', () => {
     expect(runs).toHaveLength(2);
     expect(reaped).toBe(1);
     unsubscribe(QUEUE_CHANNELS.reaped, count);
+  });
+
+  it('lets nothing start that is published once it has resolved, in any process', async () => {
+    const runs: unknown[] = [];
+    const apps = [await start((task) => void runs.push(task)), await start((task) => void runs.push(task))];
+    const [{ queue }] = apps as [QueueApp];
+    await until(async () => (await blocked()) === 2, { what: 'both read' });
+    for (let round = 0; round < 20; round++) {
+      expect(await queue.pause('tasks')).toEqual({ changed: true, unconfirmed: [] });
+      await queue.publish('tasks', round);
+      await bed.admin.ping();
+      expect(runs).toHaveLength(round);
+      await queue.resume('tasks');
+      await until(() => runs.length === round + 1, { what: 'it runs after the resume' });
+    }
+  });
+
+  it('names the processes that did not confirm within a third of a lease', async () => {
+    const { queue } = await start(() => {}, 600);
+    await until(async () => (await blocked()) === 1, { what: 'it reads' });
+    const consumer = 'sluice:gone:1:abc-123456789012';
+    await bed.admin.zadd('{tasks}:~alive', Date.now() + 60_000, consumer);
+    expect(await queue.pause('tasks')).toEqual({ changed: true, unconfirmed: [consumer] });
   });
 
   it('keeps other queues going', async () => {

@@ -279,3 +279,23 @@ describe('workers', () => {
     await bed.untilSettled();
   });
 });
+
+describe('operations without a group', () => {
+  it('mean the group of the app’s handler, also where the decorator names it', async () => {
+    const fails = (): never => {
+      throw new Error('later');
+    };
+    const { queue } = await bed.start({
+      handlers: { tasks: { run: fails, options: { group: 'mail', backoff: 60_000 } } },
+    });
+    const { queue: bills } = await bed.start({
+      handlers: { tasks: { run: () => {}, options: { group: 'bill' } } },
+    });
+    const id = await queue.publish('tasks', 1);
+    await until(async () => (await queue.counts('tasks')).delayed === 1, { what: 'its retry waits' });
+    expect((await queue.list('tasks', { state: 'delayed' })).tasks).toMatchObject([{ id }]);
+    expect(await queue.inspect('tasks', id)).toMatchObject({ id, state: 'delayed' });
+    expect((await bills.counts('tasks')).delayed).toBe(0);
+    expect(await queue.remove('tasks', id)).toBe(true);
+  });
+});

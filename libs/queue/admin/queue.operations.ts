@@ -5,7 +5,6 @@ import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.k
 import { countsScript, type Counts } from '../store/scripts/counts.script.js';
 import { listDelayedScript } from '../store/scripts/list-delayed.script.js';
 import { listStreamScript, type ListedEntry } from '../store/scripts/list-stream.script.js';
-import { pauseScript } from '../store/scripts/pause.script.js';
 import { workersScript } from '../store/scripts/workers.script.js';
 import { fieldsOf } from '../store/stream-reply.js';
 import { delayedInfo, entryInfo, letterInfo, type TaskInfo, type TaskState } from './task-info.js';
@@ -44,12 +43,10 @@ const STATES = ['waiting', 'running', 'delayed', 'dead'] as const;
 export class QueueOperations {
   readonly #link: Link;
   readonly #keyspace: Keyspace;
-  readonly #inboxes: string;
   readonly #groupOf: (queue: string) => string;
 
   constructor(connection: RedisConnection, keyspace: Keyspace, groupOf: (queue: string) => string) {
     this.#link = connection.commands;
-    this.#inboxes = connection.inbox.prefix;
     this.#keyspace = keyspace;
     this.#groupOf = groupOf;
   }
@@ -94,13 +91,6 @@ export class QueueOperations {
       from = '';
     }
     return { tasks, next: undefined };
-  }
-
-  /** Resolves to false if it was paused (or was not) before. */
-  async pause(queue: string, on: boolean): Promise<boolean> {
-    const { stream, paused, alive } = queueKeys(this.#keyspace, queue);
-    const args = { on: on ? 1 : 0, inboxes: this.#inboxes };
-    return pauseScript.run(this.#link, { keys: { stream, paused, alive }, args });
   }
 
   async workers(queue: string): Promise<QueueWorker[]> {
@@ -148,7 +138,7 @@ export class QueueOperations {
 
   #delayed(queue: string, { delayed, bodies }: QueueKeys): Place {
     return async (after, count) => {
-      const [, afterMs = '-1', handle = ''] = /^(\d+):(.*)$/s.exec(after) ?? [];
+      const [, afterMs = '-1', handle = ''] = /^(\d+(?:\.\d+)?(?:e\+\d+)?):(.*)$/s.exec(after) ?? [];
       const args = { afterMs: Number(afterMs), after: handle, count };
       const rows = await listDelayedScript.run(this.#link, { keys: { delayed, bodies }, args });
       const last = rows.at(-1);

@@ -96,6 +96,17 @@ export class HandlerRegistry {
     );
   }
 
+  /**
+   * The group that operations on a queue mean where the caller names none: that of this app's handler. With several
+   * handlers it is the default group, if one of them is in it, else that of the first.
+   */
+  groupOf(queue: string): string {
+    const { handlers, defaults } = this.#settings;
+    const configured = handlers.get(queue)?.group ?? defaults.group ?? this.#defaultGroup;
+    const groups = this.#of(queue).map(({ options }) => options.group);
+    return groups.includes(configured) ? configured : (groups[0] ?? configured);
+  }
+
   get #known(): string {
     return quoted(this.#handlers.map(({ queue }) => queue)) || 'none';
   }

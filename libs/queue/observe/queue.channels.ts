@@ -6,6 +6,8 @@ export interface TaskPublishedMessage {
   readonly id: string;
   /** Not before so many milliseconds are over; 0: at once. */
   readonly delayMs: number;
+  /** Not before this time, if the publish said so. */
+  readonly runAt?: Date;
 }
 
 /** On `sluice:queue:started`: its handler is about to be called. */

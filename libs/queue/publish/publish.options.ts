@@ -1,11 +1,14 @@
 import { traceOption } from '../task/propagation.js';
 import type { TraceContext } from '../task/trace-context.js';
-import { count, durationMs, optional, resolveOptions, type OptionChecks } from '../../weave/index.js';
+import { delay, dueDate } from '../task/delay.js';
+import { badOption, count, optional, resolveOptions, type OptionChecks } from '../../weave/index.js';
 
 /** What `publish` and `publishMany` take. */
 export interface PublishOptions {
-  /** Run it so many milliseconds from now, on Redis' clock, and not before. Default 0: at once. */
+  /** Run it so many milliseconds from now, on Redis' clock, and not before. At most 100 years. Default 0: at once. */
   delayMs?: number;
+  /** Run it at this time, on Redis' clock, and not before; a time that is past means at once. Instead of `delayMs`. */
+  runAt?: Date;
   /** For this task instead of the handler's `maxAttempts`. 1: no retry. */
   maxAttempts?: number;
   /**
@@ -21,12 +24,18 @@ export interface PublishOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION`
  */
 export function checkPublishOptions(given: PublishOptions | undefined): PublishOptions {
-  return given === undefined ? NONE : resolveOptions('publish', given, CHECKS);
+  if (given === undefined) return NONE;
+  const options = resolveOptions('publish', given, CHECKS);
+  if (options.runAt !== undefined && options.delayMs !== undefined) {
+    throw badOption('publish: runAt', 'left out where delayMs is given', options.runAt);
+  }
+  return options;
 }
 
 const NONE: PublishOptions = {};
 const CHECKS: OptionChecks<PublishOptions> = {
-  delayMs: optional(durationMs(0, { min: 0 })),
+  delayMs: optional(delay),
+  runAt: optional(dueDate),
   maxAttempts: optional(count(1)),
   trace: traceOption,
 };

@@ -35,7 +35,7 @@ export class Publisher {
   /** One task, from its payload as JSON. Resolves with its id. */
   async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
     try {
-      const id = options.delayMs
+      const id = isDelayed(options)
         ? ((await this.#delay(keys, [payload], options))[0] ?? '')
         : await this.#add(keys, payload, this.#meta(options));
       if (channels.published.hasSubscribers) tell(queue, id, options);
@@ -53,8 +53,8 @@ export class Publisher {
   async many(queue: string, keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
     const outcomes: PublishOutcome[] = [];
     for (let from = 0; from < payloads.length; from = outcomes.length) {
-      const chunk = chunkOf(payloads, from, options.delayMs ? CHUNK_DELAYED : CHUNK_TASKS);
-      const sent = options.delayMs
+      const chunk = chunkOf(payloads, from, isDelayed(options) ? CHUNK_DELAYED : CHUNK_TASKS);
+      const sent = isDelayed(options)
         ? await this.#delay(keys, chunk, options).then(
             (ids) => ids.map((id) => ({ status: 'fulfilled' as const, value: id })),
             (reason: unknown) => chunk.map(() => ({ status: 'rejected' as const, reason })),
@@ -84,12 +84,12 @@ export class Publisher {
 
   async #delay(keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
     const { link, inboxes } = this.#options;
-    const { delayMs = 0 } = options;
+    const { delayMs = 0, runAt } = options;
     const { stream, delayed, bodies, alive } = keys;
     const ids = payloads.map(() => this.#idPrefix + (this.#ids++).toString(36));
     await delayScript.run(link, {
       keys: { stream, delayed, bodies, alive },
-      args: { delayMs, inboxes, timestamp: String(this.#seconds()) },
+      args: { delayMs, runAtMs: runAt?.getTime() ?? -1, inboxes, timestamp: String(this.#seconds()) },
       rest: payloads.flatMap((payload, i) => [ids[i] ?? '', payload, this.#meta(options, ids[i])]),
     });
     return ids;
@@ -108,8 +108,12 @@ export class Publisher {
   }
 }
 
-function tell(queue: string, id: string, { delayMs = 0 }: PublishOptions): void {
-  channels.published.publish({ queue, id, delayMs });
+function isDelayed({ delayMs, runAt }: PublishOptions): boolean {
+  return (delayMs !== undefined && delayMs > 0) || runAt !== undefined;
+}
+
+function tell(queue: string, id: string, { delayMs = 0, runAt }: PublishOptions): void {
+  channels.published.publish({ queue, id, delayMs, ...(runAt && { runAt }) });
 }
 
 function chunkOf(payloads: readonly string[], from: number, most: number): readonly string[] {

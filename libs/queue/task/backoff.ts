@@ -1,4 +1,5 @@
-import { badOption, durationMs, type Check } from '../../weave/index.js';
+import { badOption, type Check } from '../../weave/index.js';
+import { delay, MAX_DELAY_MS } from './delay.js';
 
 /**
  * How long a task rests after its `attempt`-th run failed (from 1), in milliseconds.
@@ -13,7 +14,7 @@ export interface ExponentialBackoff {
   type: 'exponential';
   /** Default 1 000. */
   baseMs?: number;
-  /** Default 60 000. */
+  /** The longest rest. Default 60 times `baseMs`: 60 000 where `baseMs` is left out. At least `baseMs`. */
   maxMs?: number;
 }
 
@@ -22,12 +23,12 @@ export type ResolvedBackoff = (attempt: number, error: unknown, random: () => nu
 
 const BASE_MS = 1_000;
 const MAX_MS = 60_000;
-const duration = durationMs(0, { min: 0 });
+/** How many times `baseMs` the longest rest is by default. */
+const MAX_TIMES_BASE = MAX_MS / BASE_MS;
 
 /** An exponential draw with full jitter. */
 export function exponentially(attempt: number, baseMs: number, maxMs: number, random: () => number): number {
-  // 2^30 times a millisecond is 12 days.
-  return random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30));
+  return random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 40));
 }
 
 /** What rests where nothing was said: from up to 1 s to up to 60 s. */
@@ -37,29 +38,40 @@ export const defaultBackoff: ResolvedBackoff = (attempt, _error, random) =>
 /** Checks the option. */
 export const backoff: Check<Backoff | undefined> = (value, path) => {
   if (value === undefined || typeof value === 'function') return value as Backoff | undefined;
-  if (typeof value === 'number') return duration(value, path);
+  if (typeof value === 'number') return delay(value, path);
   if (Array.isArray(value)) {
     if (value.length === 0) throw badOption(path, 'a list of at least one number of milliseconds', value);
-    return value.map((each, i) => duration(each, `${path}[${i}]`));
+    return value.map((each, i) => delay(each, `${path}[${i}]`));
   }
   const { type, baseMs, maxMs, ...others } = (value ?? {}) as Record<string, unknown>;
   if (type !== 'exponential' || Object.keys(others).length > 0) {
     throw badOption(path, "milliseconds, a list of them, { type: 'exponential', baseMs, maxMs } or a function", value);
   }
-  return {
-    type,
-    baseMs: durationMs(BASE_MS)(baseMs, `${path}.baseMs`),
-    maxMs: durationMs(MAX_MS)(maxMs, `${path}.maxMs`),
-  };
+  const checked = exponential({
+    ...(baseMs !== undefined && { baseMs: delay(baseMs, `${path}.baseMs`) }),
+    ...(maxMs !== undefined && { maxMs: delay(maxMs, `${path}.maxMs`) }),
+  });
+  if (checked.maxMs < checked.baseMs) {
+    throw badOption(`${path}.maxMs`, `at least baseMs (${checked.baseMs}), or every rest is cut to it`, maxMs);
+  }
+  return { type, ...checked };
 };
 
-/** A checked option as a function; that of a user may still answer anything. */
+/** With its defaults. */
+function exponential({ baseMs = BASE_MS, maxMs = MAX_TIMES_BASE * baseMs }: Partial<ExponentialBackoff>): {
+  baseMs: number;
+  maxMs: number;
+} {
+  return { baseMs, maxMs: Math.min(maxMs, MAX_DELAY_MS) };
+}
+
+/** A checked option as a function. A function of the user may still return anything. */
 export function resolveBackoff(given: Backoff | undefined): ResolvedBackoff {
   if (given === undefined) return defaultBackoff;
   if (typeof given === 'number') return () => given;
-  if (typeof given === 'function') return (attempt, error) => duration(given(attempt, error), 'what backoff answers');
+  if (typeof given === 'function') return (attempt, error) => delay(given(attempt, error), 'the result of backoff');
   if ('type' in given) {
-    const { baseMs = BASE_MS, maxMs = MAX_MS } = given;
+    const { baseMs, maxMs } = exponential(given);
     return (attempt, _error, random) => exponentially(attempt, baseMs, maxMs, random);
   }
   return (attempt) => given[Math.min(attempt, given.length) - 1] ?? 0;

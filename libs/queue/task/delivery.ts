@@ -101,11 +101,6 @@ export class Delivery {
     return isTaskId(id) ? id : this.id;
   }
 
-  /** Two processes died with it: it must neither take others down, nor be blamed for them. */
-  isIsolated(maxDeliveries: number): boolean {
-    return this.deliveries >= Math.max(2, Math.min(3, maxDeliveries));
-  }
-
   /** The `meta` of the entry that follows this one: what was there, the id, and how often it was deferred. */
   nextMeta(deferral?: { defers: number; deferredMs: number }): string {
     // JSON leaves out what is undefined.

@@ -1,5 +1,6 @@
 import type { Link } from '../../redis/index.js';
 import type { Delivery } from '../task/delivery.js';
+import type { ConcurrencyWindow } from './concurrency-window.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { ackScript } from '../store/scripts/ack.script.js';
 
@@ -8,8 +9,8 @@ export interface AckBatcherOptions {
   stream: string;
   group: string;
   retryUntilConfirmed: RetryUntilConfirmed;
-  /** Tasks have finished in this turn of the event loop: called before their acknowledgement is sent. */
-  onFinished: () => void;
+  /** Told before the acknowledgement is sent that tasks have finished in this turn of the event loop. */
+  window: Pick<ConcurrencyWindow, 'offerCredit'>;
   /** These are settled: Redis has confirmed it. */
   onAcked: (deliveries: readonly Delivery[]) => void;
 }
@@ -40,7 +41,7 @@ export class AckBatcher {
     // Ticks run when all promise jobs are done: what else finishes in this turn is in the same batch.
     process.nextTick(() => {
       this.#ticking = false;
-      this.#options.onFinished();
+      this.#options.window.offerCredit();
       if (this.#flushing) return;
       this.#flushing = true;
       // After the promise jobs that this began: a read goes first, and Redis answers it while it works on this.

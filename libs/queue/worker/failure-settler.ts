@@ -1,7 +1,7 @@
-import { inspect } from 'node:util';
 import type { Clock, Link } from '../../redis/index.js';
 import { isSluiceError } from '../../weave/index.js';
 import type { Delivery } from '../task/delivery.js';
+import { describeError } from '../task/describe-error.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { channels } from '../observe/queue.channels.js';
 import type { QueueKeys } from '../store/queue.keys.js';
@@ -21,8 +21,10 @@ export interface FailureSettlerOptions {
   /** What the names of inboxes begin with. */
   inboxes: string;
   clock: Clock;
-  /** A task was delayed on its way to that stream: it must be promoted in `delayMs`. */
-  onDelayed: (stream: string, delayMs: number) => void;
+  listener: {
+    /** A task was delayed on its way to that stream: it must be promoted in `delayMs`. */
+    delayed(stream: string, delayMs: number): void;
+  };
   retryUntilConfirmed: RetryUntilConfirmed;
   log: { warn(message: string): void; error(message: string, stack?: string): void };
 }
@@ -61,7 +63,7 @@ export class FailureSettler {
     if (!isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
     if (backoffError !== undefined)
       log.error(`the backoff of ${site} cannot be used: ${describeError(backoffError).error.toString()}`);
-    return this.#settle(delivery, { attempts, reason: '', delayMs: Math.ceil(delayMs), deferral, error, stack });
+    return this.#settle(delivery, { attempts, delayMs: Math.ceil(delayMs), deferral, error, stack });
   }
 
   /** It is no readable task: it becomes a dead letter, and its neighbours run. */
@@ -76,17 +78,18 @@ export class FailureSettler {
     delivery: Delivery,
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, retryKeys, queue, group, consumer, inboxes, retryUntilConfirmed, onDelayed } = this.#options;
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, retryUntilConfirmed, listener } = this.#options;
     const { stream, delayed, bodies, dead, alive } = keys;
     const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = retryKeys;
     const { id, taskId: handle } = delivery;
-    const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), reason, failure: error, stack };
+    const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), failure: error, stack };
+    const outcome = { isDead: reason === undefined ? 0 : 1, reason: reason ?? '' };
     return retryUntilConfirmed.run(`settling a failed task of queue '${queue}'`, async () => {
       // Read again each time: another delivery of the task may have come since.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
         keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
-        args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what },
+        args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what, ...outcome },
       });
       const { retried, deadLettered } = channels;
       const about = { queue, group, id: handle };
@@ -95,48 +98,17 @@ export class FailureSettler {
       } else if (settlement === 'retried' || settlement === 'delayed') {
         if (retried.hasSubscribers) retried.publish({ ...about, delayMs });
       }
-      if (settlement === 'delayed') for (const each of new Set([stream, retry])) onDelayed(each, delayMs);
+      if (settlement === 'delayed') for (const each of new Set([stream, retry])) listener.delayed(each, delayMs);
     });
   }
 }
 
 interface Outcome {
   attempts: number;
-  /** Empty: again. */
-  reason: string;
+  /** Why it becomes a dead letter; undefined: it runs again. */
+  reason?: string;
   delayMs?: number;
   deferral?: { defers: number; deferredMs: number } | undefined;
   error: Buffer;
   stack: Buffer;
-}
-
-const ERROR_BYTES = 1_024;
-const STACK_BYTES = 4_096;
-
-/** Anything thrown, as text: at most 1 KB for the error and 4 KB for its stack. Never throws. */
-export function describeError(thrown: unknown): { error: Buffer; stack: Buffer } {
-  try {
-    if (!(thrown instanceof Error)) {
-      return {
-        error: clip(typeof thrown === 'string' ? thrown : inspect(thrown), ERROR_BYTES),
-        stack: Buffer.alloc(0),
-      };
-    }
-    return {
-      error: clip(`${thrown.name}: ${thrown.message}`, ERROR_BYTES),
-      stack: clip(thrown.stack ?? '', STACK_BYTES),
-    };
-  } catch {
-    return { error: Buffer.from('something that cannot be shown was thrown'), stack: Buffer.alloc(0) };
-  }
-}
-
-/** At most so many bytes of UTF-8, whole characters only. */
-function clip(text: string, bytes: number): Buffer {
-  const whole = Buffer.from(text.slice(0, bytes));
-  if (whole.length <= bytes) return whole;
-  let end = bytes;
-  // Bytes 10xxxxxx continue a character.
-  while (((whole[end] ?? 0) & 0xc0) === 0x80) end--;
-  return whole.subarray(0, end);
 }

@@ -120,6 +120,19 @@ describe('two groups on one queue', () => {
     expect(runs.sort()).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  it('each get what an app publishes as soon as it is up, also at the first start of its group', async () => {
+    await start('a', () => {});
+    for (const group of ['b', 'c', 'd', 'e', 'f']) {
+      const seen: unknown[] = [];
+      const { queue } = await start(group, (task: Task<string>) => void seen.push(task.payload));
+      const mine = [1, 2, 3, 4, 5].map((n) => `${group}${n}`);
+      await queue.publishMany('tasks', mine);
+      // It may get what was published earlier as well, and is still there.
+      await until(() => mine.every((each) => seen.includes(each)), { what: `group ${group} gets all five` });
+    }
+    await untilNothingIsLeft();
+  });
+
   it('and a group that is made later gets what the others have not finished', async () => {
     const seen: number[] = [];
     const [begun, done] = [gate(), gate()];

@@ -5,6 +5,9 @@ import { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 
+/** How long the boot waits for the groups: in an outage the app boots all the same, and opens them later. */
+const OPEN_MS = 2_000;
+
 /** Starts the workers once the app has booted, and drains them when it stops. */
 @Injectable()
 export class QueueConsumers implements OnApplicationBootstrap {
@@ -22,7 +25,7 @@ export class QueueConsumers implements OnApplicationBootstrap {
     this.#registry = registry;
   }
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
     const { shutdown, logger } = this.#connections;
     const unmatched = this.#registry.unmatched();
     if (unmatched !== undefined) logger.warn(unmatched);
@@ -34,8 +37,15 @@ export class QueueConsumers implements OnApplicationBootstrap {
           'Call app.enableShutdownHooks() in main.ts',
       );
     }
+    for (const { queue, site, options } of handlers) {
+      const { group, concurrency, maxAttempts } = options;
+      logger.log(
+        `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}, maxAttempts ${maxAttempts})`,
+      );
+    }
     const pool = new WorkerPool(this.#connections, this.#settings, handlers);
     shutdown.onDrain(() => pool.drain());
     pool.start();
+    await pool.opened(OPEN_MS);
   }
 }

@@ -22,11 +22,43 @@ function disposition(
 const delays = (backoff: Backoff, random = 1): number[] =>
   [1, 2, 3, 4].map((attempt) => resolveBackoff(backoff)(attempt, new Error(), () => random));
 
+describe('the reason of a dead letter', () => {
+  it.each<[unknown, string]>([
+    ['spam', 'spam'],
+    ['', 'dead-letter'],
+    [' ', 'dead-letter'],
+    [undefined, 'dead-letter'],
+    [['to must be an email', 'body is empty'], 'to must be an email,body is empty'],
+    [new Error('no such user'), 'no such user'],
+    [Symbol('odd'), 'Symbol(odd)'],
+    [{ toString: () => 7 as unknown as string }, '7'],
+    [
+      {
+        toString: () => {
+          throw new Error('hostile');
+        },
+      },
+      'dead-letter',
+    ],
+    ['x'.repeat(5_000), 'x'.repeat(1_024)],
+  ])('of %p is %p', (given, reason) => {
+    expect(disposition(new DeadLetterTask(given as string))).toEqual({ kind: 'dead', retryCount: 1, reason });
+    // The class of another copy of the package may take anything.
+    const foreign = Object.assign(new SluiceError('SLUICE_TASK_DEAD_LETTER', ''), { reason: given });
+    expect(disposition(foreign)).toEqual({ kind: 'dead', retryCount: 1, reason });
+  });
+});
+
 describe('backoff', () => {
   it.each<[string, Backoff, number[]]>([
     ['a number', 50, [50, 50, 50, 50]],
     ['a list, whose last number goes on', [1, 20, 300], [1, 20, 300, 300]],
     ['exponential', { type: 'exponential', baseMs: 10, maxMs: 35 }, [10, 20, 35, 35]],
+    [
+      'exponential up to 60 times the base',
+      { type: 'exponential', baseMs: 120_000 },
+      [120_000, 240_000, 480_000, 960_000],
+    ],
     ['a function', (attempt) => attempt * 7, [7, 14, 21, 28]],
   ])('is %s', (_what, backoff, expected) => {
     expect(delays(backoff)).toEqual(expected);

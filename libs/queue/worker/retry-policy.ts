@@ -1,6 +1,6 @@
 import { isSluiceError, type SluiceErrorCode } from '../../weave/index.js';
 import { defaultBackoff, exponentially } from '../task/backoff.js';
-import type { DeadLetterTask, RetryTask, SnoozeTask } from '../control-flow.js';
+import { reasonText, type DeadLetterTask, type RetryTask, type SnoozeTask } from '../control-flow.js';
 import type { ResolvedHandlerOptions } from '../queue.options.js';
 import type { FailedRun } from '../task/delivery.js';
 
@@ -36,7 +36,7 @@ export function decide(run: FailedRun, context: RetryPolicyContext): Disposition
     return { kind: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs };
   }
   if (isSluiceError(thrown, 'SLUICE_TASK_DEAD_LETTER')) {
-    return { kind: 'dead', retryCount: retryCount + 1, reason: (thrown as DeadLetterTask).reason };
+    return { kind: 'dead', retryCount: retryCount + 1, reason: reasonText((thrown as DeadLetterTask).reason) };
   }
   // No attempt: its handler did not run.
   if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { kind: 'dead', retryCount, reason: 'bad-payload' };

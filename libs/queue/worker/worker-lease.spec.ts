@@ -42,6 +42,17 @@ const serverMs = async (): Promise<number> => {
 const endOnServer = async (): Promise<number> => Number(await admin.zscore('alive', 'me'));
 
 describe('a lease', () => {
+  it('stays paused when a renewal that was sent before the message answers late', async () => {
+    const lease = newLease();
+    await lease.renew();
+    const renewal = lease.renew();
+    expect(lease.markPaused()).toBe(true);
+    await renewal;
+    expect(lease.paused).toBe(true);
+    await lease.renew();
+    expect(lease.paused).toBe(false);
+  });
+
   it('is not held before it is taken, and not after its end', async () => {
     const lease = newLease();
     expect(lease.held).toBe(false);

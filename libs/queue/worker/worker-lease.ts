@@ -25,10 +25,16 @@ export class WorkerLease {
   readonly #options: WorkerLeaseOptions;
   #unbroken: Span = NEVER;
   #paused = false;
+  /** How often a message said so. */
+  #pauseMessages = 0;
   #heldUntil = { monoMs: -Infinity, wallMs: -Infinity };
 
   constructor(options: WorkerLeaseOptions) {
     this.#options = options;
+  }
+
+  get leaseMs(): number {
+    return this.#options.leaseMs;
   }
 
   /** During which time the lease is known to be unbroken. */
@@ -53,13 +59,23 @@ export class WorkerLease {
     return clock.monoMs() < this.#heldUntil.monoMs && clock.wallMs() < this.#heldUntil.wallMs;
   }
 
+  /** A message said that the queue is paused: the next renewal checks it. Returns false if that was known. */
+  markPaused(): boolean {
+    this.#pauseMessages++;
+    const known = this.#paused;
+    this.#paused = true;
+    return !known;
+  }
+
   /** Takes or extends it. Resolves to false if it may have ended in between: other processes may have the tasks now. */
   async renew(): Promise<boolean> {
     const { link, clock, alive, pausedKey: paused, consumer, leaseMs } = this.#options;
     const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
+    const pauseMessages = this.#pauseMessages;
     const call = { keys: { alive, paused }, args: { consumer, leaseMs } };
     const { unbroken, nowMs, ...told } = await renewScript.run(link, call, { deadlineMs: leaseMs });
-    this.#paused = told.paused;
+    // A renewal that was sent before the message may answer what was true before the pause.
+    if (told.paused || pauseMessages === this.#pauseMessages) this.#paused = told.paused;
     // `unbroken` means: since the last renewal. The reply of that one may have been lost, and with it the message that the
     // lease had ended. So the lease continues only if this renewal came before the end that this process knows.
     const continues = unbroken && nowMs < this.#unbroken.endsMs;

@@ -1,4 +1,4 @@
-import { isUnavailable, type RedisConnection, type RedisConnections } from '../../redis/index.js';
+import { frame, isUnavailable, type RedisConnection, type RedisConnections } from '../../redis/index.js';
 import { TaskReturner } from './task-returner.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { WorkerLease } from './worker-lease.js';
@@ -69,7 +69,10 @@ export class WorkerPool implements WorkerListener {
     const look = (): void => {
       this.#renewer.look();
     };
-    inbox.on('queue:paused', look);
+    inbox.on('queue:paused', ([paused = '', on, replyTo = '', token = '']) => {
+      if (on === '1') this.#pausedByMessage(paused, replyTo, token);
+      look();
+    });
     inbox.onResync(look);
   }
 
@@ -77,6 +80,14 @@ export class WorkerPool implements WorkerListener {
     this.#renewer.start();
     for (const promoter of this.#promoters.values()) promoter.start();
     for (const reader of this.#readers.values()) reader.start();
+  }
+
+  /**
+   * Resolves when all groups exist, or after `ms`. A group that is created after the app is up could miss what it publishes:
+   * another group may have settled it, and then it is deleted.
+   */
+  async opened(ms: number): Promise<void> {
+    await this.#within(ms, (worker) => worker.whenOpened());
   }
 
   creditGained(worker: Worker): void {
@@ -135,6 +146,14 @@ export class WorkerPool implements WorkerListener {
 
   #readerOf({ handler }: Worker): StreamReader | undefined {
     return this.#readers.get(handler.options.group);
+  }
+
+  /** Starts nothing more of that queue, and confirms it: the caller of `pause` waits for that. */
+  #pausedByMessage(paused: string, replyTo: string, token: string): void {
+    const workers = this.#workers.filter(({ keys }) => keys.paused === paused);
+    for (const worker of workers) if (worker.lease.markPaused()) this.#pauseChanged(worker, true);
+    const message = frame('queue:pause-confirmed', token, this.#consumer);
+    void this.#try('confirming a pause', () => this.#connection.commands.send('publish', [replyTo, message]));
   }
 
   #pauseChanged(worker: Worker, paused: boolean): void {

@@ -155,6 +155,20 @@ describe('a prefetched task', () => {
   });
 });
 
+describe('a task that two processes died with', () => {
+  it('keeps the next of its kind waiting, but not for ever', async () => {
+    const { opened, open } = gate();
+    const { worker, clock } = await newWorker(() => opened);
+    const id = await bed.pendingTask(ME, { deliveries: 3 });
+    worker.accept([{ id, fields: task(), deliveries: 3 }]);
+    expect(worker.holdsIsolated).toBe(true);
+    clock.jump(12 * LEASE_MS);
+    expect(worker.holdsIsolated).toBe(false);
+    open();
+    await worker.finished();
+  });
+});
+
 describe('a task that was taken over and came back while it ran', () => {
   it('runs once, and is settled', async () => {
     const { opened, open } = gate();

@@ -1,9 +1,11 @@
 import type { Clock } from '../../redis/index.js';
 import { AckBatcher } from './ack-batcher.js';
+import { ChangeSignal } from './change-signal.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
 import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
 import type { Handler } from '../handlers/handler.registry.js';
+import { Isolation } from './isolation.js';
 import type { WorkerLease } from './worker-lease.js';
 import { runStarted } from '../observe/run-messages.js';
 import type { QueueKeys } from '../store/queue.keys.js';
@@ -75,13 +77,14 @@ export class Worker {
   readonly #held = new Map<string, Delivery>();
   readonly #acks: AckBatcher;
   readonly #failures: FailureSettler;
+  readonly #isolation: Isolation;
+  readonly #changes = new ChangeSignal();
   #state: WorkerState = 'closed';
   #needed: boolean;
   #prefetched: Delivery[] = [];
   #running = 0;
   #draining = false;
   #aborted = false;
-  #whenChanged: (() => void) | undefined;
 
   constructor(options: WorkerOptions) {
     const {
@@ -107,22 +110,17 @@ export class Worker {
     window.add(this);
     this.keys = keys;
     this.lease = lease;
-    const { group } = handler.options;
-    const onFinished = (): void => {
-      window.offerCredit();
-    };
+    const { group, maxDeliveries } = handler.options;
+    this.#isolation = new Isolation(clock, maxDeliveries, lease.leaseMs);
     const onAcked = (deliveries: readonly Delivery[]): void => {
       for (const delivery of deliveries) this.#release(delivery);
       this.#next();
       window.offerCredit();
     };
-    this.#acks = new AckBatcher({ link, stream: keys.stream, group, retryUntilConfirmed, onFinished, onAcked });
-    const onDelayed = (stream: string, delayMs: number): void => {
-      listener.delayed(stream, delayMs);
-    };
+    this.#acks = new AckBatcher({ link, stream: keys.stream, group, retryUntilConfirmed, window, onAcked });
     this.#failures = new FailureSettler({
       ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
-      ...{ options: handler.options, inboxes, clock, onDelayed, retryUntilConfirmed, log },
+      ...{ options: handler.options, inboxes, clock, listener, retryUntilConfirmed, log },
     });
   }
 
@@ -167,8 +165,7 @@ export class Worker {
 
   /** Whether it holds a task that has to be the only one of its kind here. */
   get holdsIsolated(): boolean {
-    const { maxDeliveries } = this.handler.options;
-    return [...this.#held.values()].some((delivery) => delivery.isIsolated(maxDeliveries));
+    return this.#isolation.isBusy(this.#held.values());
   }
 
   /** There is something in the stream: the worker is to be opened. */
@@ -179,6 +176,12 @@ export class Worker {
   /** The stream and its group exist, and the lease was taken; `unbroken`: it had not lapsed meanwhile. */
   opened(unbroken: boolean): void {
     this.#state = unbroken && this.#held.size === 0 ? 'open' : 'doubtful';
+    this.#changes.notify();
+  }
+
+  /** Resolves once the stream and its group exist, if the worker is needed. */
+  whenOpened(): Promise<void> {
+    return this.#changes.until(() => !this.#needed || this.#state !== 'closed');
   }
 
   /** Redis refused a command on the stream: its group may be gone. */
@@ -272,13 +275,13 @@ export class Worker {
   }
 
   /** Resolves when nothing runs any more. */
-  async finished(): Promise<void> {
-    while (this.#running > 0) await this.#change();
+  finished(): Promise<void> {
+    return this.#changes.until(() => this.#running === 0);
   }
 
   /** Resolves when Redis has confirmed all that was finished. */
-  async settled(): Promise<void> {
-    while (this.#held.size > this.#running) await this.#change();
+  settled(): Promise<void> {
+    return this.#changes.until(() => this.#held.size <= this.#running);
   }
 
   /** Aborts what still runs, and does not settle it. */
@@ -324,10 +327,6 @@ export class Worker {
     if (this.lease.paused && this.#prefetched.length > 0) this.#listener.bufferedWhilePaused(this);
   }
 
-  #change(): Promise<void> {
-    return new Promise((resolve) => (this.#whenChanged = resolve));
-  }
-
   #ran(): void {
     this.#running--;
     this.window.end();
@@ -335,7 +334,7 @@ export class Worker {
 
   #next(): void {
     this.window.pump(this);
-    this.#whenChanged?.();
+    this.#changes.notify();
   }
 
   async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
@@ -347,7 +346,7 @@ export class Worker {
 
   #release(delivery: Delivery): void {
     if (this.#held.delete(delivery.id)) this.window.release();
-    if (delivery.isIsolated(this.handler.options.maxDeliveries)) this.#listener.isolatedSettled(this);
-    this.#whenChanged?.();
+    if (this.#isolation.concerns(delivery)) this.#listener.isolatedSettled(this);
+    this.#changes.notify();
   }
 }

@@ -1,11 +1,12 @@
 import { hostname } from 'node:os';
 import { randomBytes } from 'node:crypto';
-import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { SluiceError } from '../../weave/index.js';
 import { systemClock, type Clock } from '../time/clock.js';
 import { RedisConnection } from './connection.js';
 import { Keyspace } from '../keyspace.js';
 import { resolveRedisOptions, type RedisOptions } from '../redis.options.js';
+import { SafeLogger } from '../safe-logger.js';
 import { Shutdown } from '../shutdown.js';
 
 /**
@@ -21,7 +22,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   /** `host:pid:nonce`: names this start of this process to people and to other processes. The nonce begins with when. */
   readonly processId = `${hostname()}:${process.pid}:${Date.now().toString(36)}-${randomBytes(6).toString('hex')}`;
   readonly shutdown: Shutdown;
-  readonly logger = new Logger('Sluice');
+  readonly logger = new SafeLogger('Sluice');
   readonly #connections = new Map<string, RedisConnection>();
 
   constructor(options: { namespace?: string | undefined; redis?: RedisOptions | undefined; clock?: Clock }) {

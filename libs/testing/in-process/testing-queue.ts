@@ -8,6 +8,7 @@ import {
   type DeadLetter,
   type DeadLetters,
   type ListOptions,
+  type PauseResult,
   type PublishOptions,
   type QueueCounts,
   type QueueService,
@@ -16,7 +17,7 @@ import {
   type TaskInfo,
   type TaskPage,
 } from '../../queue/index.js';
-import { describeError } from '../../queue/worker/failure-settler.js';
+import { describeError } from '../../queue/task/describe-error.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishOptions } from '../../queue/publish/publish.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
@@ -165,11 +166,11 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
   }
 
   /** `drain` runs no task of a paused queue. */
-  pause(queue: QueueRef<unknown>): Promise<boolean> {
+  pause(queue: QueueRef<unknown>): Promise<PauseResult> {
     const name = nameOf(queue);
-    const changes = !this.#paused.has(name);
+    const changed = !this.#paused.has(name);
     this.#paused.add(name);
-    return Promise.resolve(changes);
+    return Promise.resolve({ changed, unconfirmed: [] });
   }
 
   resume(queue: QueueRef<unknown>): Promise<boolean> {
@@ -300,12 +301,12 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     return new Task({ id, payload: structuredClone(payload), stream: queue, attempt });
   }
 
-  #add(queue: string, text: string, { delayMs = 0, maxAttempts }: PublishOptions): string {
+  #add(queue: string, text: string, { delayMs = 0, runAt, maxAttempts }: PublishOptions): string {
     const id = `${Math.floor(this.#clock.wallMs())}-${this.#tasks++}`;
     const task = { id, payload: JSON.parse(text) as unknown };
     this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
     const nowMs = this.#nowMs();
-    const dueMs = delayMs > 0 ? nowMs + delayMs : 0;
+    const dueMs = runAt?.getTime() ?? (delayMs > 0 ? nowMs + delayMs : 0);
     this.#waiting.push({
       ...FRESH,
       ...task,

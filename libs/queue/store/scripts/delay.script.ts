@@ -4,7 +4,8 @@ import { DELAY_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
 /**
  * Publishes tasks that are due later, all or none.
  *
- * KEYS stream (names the queue, is not touched), delayed, bodies, alive · ARGV delayMs, inboxes, timestamp, then for
+ * KEYS stream (names the queue, is not touched), delayed, bodies, alive · ARGV delayMs, runAtMs (when they are due; -1: after delayMs), inboxes,
+ * timestamp, then for
  * each: handle, payload, meta · returns how many are new.
  *
  * Crash: one script, so there is never a due time without a body nor the reverse. Resend, duplicate: a handle that is
@@ -14,10 +15,11 @@ import { DELAY_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
 export const delayScript = defineScript({
   name: 'queue:delay',
   keys: ['stream', 'delayed', 'bodies', 'alive'],
-  args: { delayMs: 'number', inboxes: 'text', timestamp: 'text' },
+  args: { delayMs: 'number', runAtMs: 'number', inboxes: 'text', timestamp: 'text' },
   lua: lua`
 ${NOW_LUA}${IS_OF_LUA}${DELAY_LUA}
 if not mayDelay() then return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else') end
+if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
 local fresh = 0
 for i = rest + 1, #ARGV, 3 do
   if putOff(stream, ARGV[i], nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2] }) then fresh = fresh + 1 end

@@ -21,7 +21,7 @@ const promote = (limit = 100): Promise<Promoted> => promoteScript.run(bed.link, 
 const delay = (handles: string[], delayMs: number): Promise<number> =>
   delayScript.run(bed.link, {
     keys,
-    args: { delayMs, inboxes: INBOXES, timestamp: '1700000000' },
+    args: { delayMs, runAtMs: -1, inboxes: INBOXES, timestamp: '1700000000' },
     rest: handles.flatMap((handle) => [handle, `"${handle}"`, `{"id":"${handle}"}`]),
   });
 
@@ -29,7 +29,7 @@ const settle = (id: string, over: { delayMs?: number; handle?: string; attempts?
   settleFailureScript.run(bed.link, {
     keys: { ...keys, retry: own.stream, retryDelayed: own.delayed, retryBodies: own.bodies },
     args: {
-      ...{ group: GROUP, consumer: ME, id, deliveries: 1, attempts: '1', meta: '{"id":"t"}', reason: '' },
+      ...{ group: GROUP, consumer: ME, id, deliveries: 1, attempts: '1', meta: '{"id":"t"}', isDead: 0, reason: '' },
       ...{ delayMs: 60_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, ...over },
     },
   });

@@ -58,13 +58,15 @@ end
  *
  * Three, so that a fleet of a hundred costs no more than one of three, and yet a process that was just killed does not
  * keep the others waiting. Where all three hear nothing, each process looks by itself once a second.
+ *
+ * A message only saves time, so a user without rights on channels (`NOPERM`) must not fail the script: it has written.
  */
 export const TELL_LUA = lua`
 ${FRAME_LUA}
 local function tell(...)
   local message = frame(...)
   for _, name in ipairs(redis.call('ZREVRANGE', alive, 0, 2)) do
-    redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)
+    redis.pcall('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)
   end
 end
 `;

@@ -2,28 +2,41 @@ import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
 import { CONSUMER_PREFIX } from '../queue.keys.js';
 import { NOW_LUA } from './fragments.js';
 
+export interface PauseSet {
+  /** False: it was paused already, or was not. */
+  readonly changed: boolean;
+  /** The consumers that hold a lease now. */
+  readonly living: readonly string[];
+}
+
 /**
- * Pauses a queue, or lets it go on, and tells every process that works on it to look.
+ * Pauses or resumes a queue, and tells every process that works on it.
  *
- * KEYS stream, paused, alive · ARGV on (1 or 0), inboxes (what the names of inboxes begin with) · returns 1 if that
- * changed anything.
+ * KEYS paused, alive · ARGV on (1 or 0), inboxes (what the names of inboxes begin with), replyTo (the inbox that the
+ * processes confirm a pause to), token (of this call) · returns {@link PauseSet}.
  *
  * The key is the truth, and lasts; a message only saves the time until the next renewal of a lease, which reads it.
- * Messages carry no state, so their order does not matter. Repeat: changes nothing, tells again.
+ * A message about a pause that arrives after the resume holds only until then, so order does not matter. A message that
+ * the user has no right to send is left out. Repeat: changes nothing, tells again.
  */
 export const pauseScript = defineScript({
   name: 'queue:pause',
-  keys: ['stream', 'paused', 'alive'],
-  args: { on: 'number', inboxes: 'text' },
+  keys: ['paused', 'alive'],
+  args: { on: 'number', inboxes: 'text', replyTo: 'text', token: 'text' },
   lua: lua`
 ${NOW_LUA}${FRAME_LUA}
 local was = redis.call('EXISTS', paused)
 if on == 1 and was == 0 then redis.call('SET', paused, string.format('%.0f', now)) end
 if on == 0 then redis.call('DEL', paused) end
-local message = frame('queue:paused', stream)
-for _, name in ipairs(redis.call('ZRANGE', alive, 0, -1)) do
-  redis.call('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)
+local message = frame('queue:paused', paused, tostring(on), replyTo, token)
+local living = {}
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', alive, '(' .. string.format('%.0f', now), '+inf')) do
+  living[#living + 1] = name
+  redis.pcall('PUBLISH', inboxes .. string.sub(name, ${CONSUMER_PREFIX.length + 1}), message)
 end
-return was ~= on and 1 or 0`,
-  decode: (reply) => reply === 1,
+return { was ~= on and 1 or 0, living }`,
+  decode: (reply): PauseSet => {
+    const [changed, living] = reply as [number, string[]];
+    return { changed: changed === 1, living };
+  },
 });

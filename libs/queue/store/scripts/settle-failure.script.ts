@@ -10,8 +10,8 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
  * have done.
  *
  * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive · ARGV group, consumer, id, deliveries,
- * attempts (failed so far), meta (of the entry that follows), reason ('' = again), delayMs (0 = now), handle (the task's
- * id), failure, stack, inboxes · returns a {@link Settlement}.
+ * attempts (failed so far), meta (of the entry that follows), isDead (1: it becomes a dead letter; 0: it runs again), reason
+ * (of a dead letter), delayMs (0 = now), handle (the task's id), failure, stack, inboxes · returns a {@link Settlement}.
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may
  * fail long after another one took its task over: XACK by itself would not notice (it ignores who owns an entry), and
@@ -30,6 +30,7 @@ export const settleFailureScript = defineScript({
     deliveries: 'number',
     attempts: 'text',
     meta: 'text',
+    isDead: 'number',
     reason: 'text',
     delayMs: 'number',
     handle: 'text',
@@ -49,7 +50,7 @@ if not entry then
   return 'stale'
 end
 
-if reason ~= '' then
+if isDead == 1 then
   if not isOf(dead, 'stream') then return redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream') end
   bury(id, entry[2], {
     task = handle, meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack,

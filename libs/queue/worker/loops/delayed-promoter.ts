@@ -72,7 +72,8 @@ export class DelayedPromoter {
   async #turn(): Promise<number> {
     const { clock } = this.#options;
     const restMs = this.#dueMs - clock.monoMs();
-    if (restMs > 0) return Math.ceil(restMs);
+    // A timer holds 24.8 days at most, and a task may be delayed longer.
+    if (restMs > 0) return Math.min(LOOK_MS, Math.ceil(restMs));
     // A message about an earlier task may come while the script is under way: its reply must not overrule the message.
     this.#dueMs = Infinity;
     let nextMs = 0;

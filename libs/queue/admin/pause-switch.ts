@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Keyspace, RedisConnection } from '../../redis/index.js';
+import { queueKeys } from '../store/queue.keys.js';
+import { pauseScript, type PauseSet } from '../store/scripts/pause.script.js';
+
+/** What came of a `pause`. */
+export interface PauseResult {
+  /** False: the queue was paused already. */
+  readonly changed: boolean;
+  /**
+   * The living consumers that did not confirm in time, as `workers()` names them. Such a process may still start what a
+   * read that was under way hands it, until its next renewal, at most a third of a lease later. Empty: nothing that is
+   * published from now on starts before `resume`.
+   */
+  readonly unconfirmed: readonly string[];
+}
+
+export interface PauseSwitchOptions {
+  connection: RedisConnection;
+  keyspace: Keyspace;
+  clock: Clock;
+  leaseMs: number;
+}
+
+/** A `pause` that is under way. */
+interface PauseCall {
+  readonly confirmed: Set<string>;
+  onConfirmed: () => void;
+}
+
+/**
+ * Pauses and resumes queues.
+ *
+ * A pause is a key in Redis, and a message to each process that works on the queue. A process starts nothing more once the
+ * message has arrived, and answers with a message of its own. The caller waits until all living ones have answered.
+ */
+export class PauseSwitch {
+  readonly #options: PauseSwitchOptions;
+  /** By token. */
+  readonly #calls = new Map<string, PauseCall>();
+  #listens = false;
+
+  constructor(options: PauseSwitchOptions) {
+    this.#options = options;
+  }
+
+  async pause(queue: string): Promise<PauseResult> {
+    this.#listen();
+    const token = randomBytes(9).toString('base64url');
+    // Known before the message is sent: an answer may arrive before the script's reply.
+    const call: PauseCall = { confirmed: new Set(), onConfirmed: () => {} };
+    this.#calls.set(token, call);
+    try {
+      const { changed, living } = await this.#set(queue, true, token);
+      const unconfirmed = (): string[] => living.filter((name) => !call.confirmed.has(name));
+      if (unconfirmed().length > 0) await this.#untilConfirmed(call, unconfirmed);
+      return { changed, unconfirmed: unconfirmed() };
+    } finally {
+      this.#calls.delete(token);
+    }
+  }
+
+  /** Resolves to false if it was not paused. */
+  async resume(queue: string): Promise<boolean> {
+    return (await this.#set(queue, false, '')).changed;
+  }
+
+  #set(queue: string, on: boolean, token: string): Promise<PauseSet> {
+    const { connection, keyspace } = this.#options;
+    const { paused, alive } = queueKeys(keyspace, queue);
+    const { prefix: inboxes, channel: replyTo } = connection.inbox;
+    const args = { on: on ? 1 : 0, inboxes, replyTo, token };
+    return pauseScript.run(connection.commands, { keys: { paused, alive }, args });
+  }
+
+  #untilConfirmed(call: PauseCall, unconfirmed: () => string[]): Promise<void> {
+    const { clock, leaseMs } = this.#options;
+    return new Promise((resolve) => {
+      const cancel = clock.timer(leaseMs / 3, resolve);
+      call.onConfirmed = () => {
+        if (unconfirmed().length > 0) return;
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  #listen(): void {
+    if (this.#listens) return;
+    this.#listens = true;
+    this.#options.connection.inbox.on('queue:pause-confirmed', ([token = '', consumer = '']) => {
+      const call = this.#calls.get(token);
+      call?.confirmed.add(consumer);
+      call?.onConfirmed();
+    });
+  }
+}

@@ -1,0 +1,79 @@
+import { inspect, types } from 'node:util';
+
+const ERROR_BYTES = 1_024;
+const STACK_BYTES = 4_096;
+/** How many causes of causes are named. */
+const CAUSES = 5;
+/** How many errors of an `AggregateError` are named. */
+const AGGREGATED = 3;
+const UNREADABLE = 'something that cannot be shown was thrown';
+
+/**
+ * Anything thrown, as text: at most 1 KB for the error with its causes, and 4 KB for its stack. Never throws.
+ *
+ * Causes belong to it: of a refused connection, `fetch` says only `fetch failed`, and its cause says `ECONNREFUSED`.
+ */
+export function describeError(thrown: unknown): { error: Buffer; stack: Buffer } {
+  const error = attempt(() => [named(thrown), ...causes(thrown)].join('; [cause] '), UNREADABLE);
+  const stack = attempt(() => (isError(thrown) && typeof thrown.stack === 'string' ? thrown.stack : ''), '');
+  return { error: clip(error, ERROR_BYTES), stack: clip(stack, STACK_BYTES) };
+}
+
+function named(thrown: unknown): string {
+  if (typeof thrown === 'string') return thrown;
+  if (!isError(thrown)) return inspect(thrown);
+  const { name, message } = thrown;
+  const code = attempt(() => codeOf(thrown), '');
+  const parts = attempt(() => aggregated(thrown), '');
+  const text = `${name}: ${message}`;
+  return `${text}${code !== '' && !text.includes(code) ? ` (${code})` : ''}${parts}`;
+}
+
+/** Those of other realms, as of a vm context in a test runner, are no instances of this one's class. */
+function isError(thrown: unknown): thrown is Error {
+  return types.isNativeError(thrown) || thrown instanceof Error;
+}
+
+function codeOf(error: Error): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : '';
+}
+
+function aggregated(error: Error): string {
+  const { errors } = error as { errors?: unknown };
+  if (!Array.isArray(errors)) return '';
+  const shown = errors.slice(0, AGGREGATED).map((each: unknown) => attempt(() => named(each), UNREADABLE));
+  if (errors.length > AGGREGATED) shown.push(`${errors.length - AGGREGATED} more`);
+  return ` [${shown.join('; ')}]`;
+}
+
+function causes(thrown: unknown): string[] {
+  const found: string[] = [];
+  let at = thrown;
+  while (isError(at) && found.length < CAUSES) {
+    const { cause } = at;
+    if (cause === undefined || cause === null) break;
+    found.push(attempt(() => named(cause), UNREADABLE));
+    at = cause;
+  }
+  return found;
+}
+
+/** Errors may have getters that throw. */
+function attempt(read: () => string, otherwise: string): string {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
+}
+
+/** At most so many bytes of UTF-8, whole characters only. */
+function clip(text: string, bytes: number): Buffer {
+  const whole = Buffer.from(text.slice(0, bytes));
+  if (whole.length <= bytes) return whole;
+  let end = bytes;
+  // Bytes 10xxxxxx continue a character.
+  while (((whole[end] ?? 0) & 0xc0) === 0x80) end--;
+  return whole.subarray(0, end);
+}

@@ -1,0 +1,15 @@
+/** Waits for a condition that is checked whenever something has changed. Costs nothing while nobody waits. */
+export class ChangeSignal {
+  #waiting: (() => void)[] = [];
+
+  /** Something has changed. */
+  notify(): void {
+    if (this.#waiting.length === 0) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Resolves once `condition` holds. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import { QueueBed } from '../../../test/support/queue-bed.js';
+import { until } from '../../../test/support/until.js';
+import type { Task } from '../index.js';
+
+const bed = new QueueBed();
+
+describe('at boot', () => {
+  it('each handler has a line with its queue, group and limits', async () => {
+    const lines: string[] = [];
+    await bed.start({
+      handlers: { tasks: { run: () => {}, options: { group: 'mail', concurrency: 4 } } },
+      logged: (_level, message) => lines.push(message),
+    });
+    expect(lines).toContainEqual(
+      "queue 'tasks' is handled by Handlers.tasks (group 'mail', concurrency 4, maxAttempts 3)",
+    );
+  });
+});
+
+describe('a logger that throws', () => {
+  it('keeps no task from being settled, and no place from being free', async () => {
+    const console_ = jest.spyOn(console, 'error').mockImplementation(() => {});
+    try {
+      const runs: number[] = [];
+      let full = false;
+      const { queue } = await bed.start({
+        handlers: {
+          tasks: {
+            run: (task: Task<number>) => {
+              runs.push(task.payload);
+              throw new Error('as asked');
+            },
+            options: { concurrency: 1, maxAttempts: 2 },
+          },
+        },
+        logged: () => {
+          if (full) throw new Error('the disk is full');
+        },
+      });
+      full = true;
+      await queue.publishMany('tasks', [1, 2, 3]);
+      await until(async () => (await queue.counts('tasks')).dead === 3, { what: 'all are dead letters' });
+      expect(await queue.counts('tasks')).toMatchObject({ waiting: 0, running: 0 });
+      expect(runs).toHaveLength(6);
+      full = false;
+      expect(console_.mock.calls.flat().join(' ')).toContain('the disk is full');
+    } finally {
+      console_.mockRestore();
+    }
+  });
+});
