@@ -1,4 +1,4 @@
-import { SluiceError } from '../weave/index.js';
+import { SluiceError, clip, show } from '../weave/index.js';
 
 /** What is told to other processes about a loader's error. */
 export interface LoaderFailure {
@@ -30,7 +30,7 @@ export class CacheLoaderError extends SluiceError {
   readonly retryAfterMs: number;
 
   constructor(key: string, loader: LoaderFailure, retryAfterMs: number) {
-    super('SLUICE_CACHE_LOADER_FAILED', `the loader of '${key}' failed: ${loader.name}: ${loader.message}`);
+    super('SLUICE_CACHE_LOADER_FAILED', `the loader of ${show(key)} failed: ${loader.name}: ${loader.message}`);
     this.loader = loader;
     this.retryAfterMs = retryAfterMs;
   }
@@ -38,14 +38,35 @@ export class CacheLoaderError extends SluiceError {
 
 /** That error, from what Redis noted of a failure. */
 export function noted(key: string, failure: string, remainingMs?: number): CacheLoaderError {
-  const { backoffMs, ...loader } = JSON.parse(failure) as NotedFailure;
-  return new CacheLoaderError(key, loader, remainingMs ?? backoffMs);
+  const { backoffMs, ...loader } = readNote(failure);
+  return new CacheLoaderError(key, loader, Math.max(0, remainingMs ?? backoffMs));
+}
+
+/** A note is anybody's who may write to Redis: of a strange one, what can be used. */
+function readNote(failure: string): NotedFailure {
+  const note = parseObject(failure);
+  const { name, message, code, backoffMs } = note;
+  return {
+    name: typeof name === 'string' ? clip(name) : 'Error',
+    message: typeof message === 'string' ? clip(message, MESSAGE_MAX) : 'unknown',
+    ...(typeof code === 'string' ? { code: clip(code) } : {}),
+    backoffMs: typeof backoffMs === 'number' ? backoffMs : 0,
+  };
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }
 
 /** The loader outran `loaderTimeoutMs`. Its signal was aborted and its lease dropped: another caller may load. */
 export class CacheLoaderTimeoutError extends SluiceError {
   constructor(key: string, timeoutMs: number) {
-    super('SLUICE_CACHE_LOADER_TIMEOUT', `the loader of '${key}' did not finish within ${timeoutMs} ms`);
+    super('SLUICE_CACHE_LOADER_TIMEOUT', `the loader of ${show(key)} did not finish within ${timeoutMs} ms`);
   }
 }
 
@@ -55,18 +76,14 @@ const MESSAGE_MAX = 1_000;
 /** What other processes are told of an error. Anything can be thrown: describing it must not throw in its place. */
 export function failureOf(error: unknown): LoaderFailure {
   try {
-    if (!(error instanceof Error)) return { name: 'Error', message: clip(String(error)) };
+    if (!(error instanceof Error)) return { name: 'Error', message: clip(String(error), MESSAGE_MAX) };
     const { name, message, code } = error as { name: unknown; message: unknown; code?: unknown };
     return {
-      name: String(name),
-      message: clip(String(message)),
-      ...(typeof code === 'string' || typeof code === 'number' ? { code: String(code) } : {}),
+      name: clip(String(name)),
+      message: clip(String(message), MESSAGE_MAX),
+      ...(typeof code === 'string' || typeof code === 'number' ? { code: clip(String(code)) } : {}),
     };
   } catch {
     return { name: 'Error', message: 'what was thrown cannot be described' };
   }
-}
-
-function clip(text: string): string {
-  return text.length > MESSAGE_MAX ? `${text.slice(0, MESSAGE_MAX)}…` : text;
 }

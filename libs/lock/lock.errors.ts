@@ -1,5 +1,5 @@
 import { RedisUnavailableError } from '../redis/index.js';
-import { SluiceError, isSluiceError } from '../weave/index.js';
+import { SluiceError, isSluiceError, show } from '../weave/index.js';
 import type { LockHolder } from './lock.inspection.js';
 
 /** The lock was still held by another when the time to wait for it was over. */
@@ -12,7 +12,7 @@ export class LockTimeoutError extends SluiceError {
     /** Who held it at the end; undefined if it was just between two holders. */
     readonly holder: LockHolder | undefined,
   ) {
-    super('SLUICE_LOCK_TIMEOUT', `lock '${lock}' was not free within ${waitedMs} ms: ${describe(holder)}`);
+    super('SLUICE_LOCK_TIMEOUT', `lock ${show(lock)} was not free within ${waitedMs} ms: ${describe(holder)}`);
   }
 }
 
@@ -35,7 +35,7 @@ export class LockUnavailableError extends RedisUnavailableError {
     readonly action: 'acquire' | 'extend' | 'release',
     cause: RedisUnavailableError,
   ) {
-    super(`could not ${action} lock '${lock}': ${cause.message}`, cause.outcome, { cause, refusal: cause.refusal });
+    super(`could not ${action} lock ${show(lock)}: ${cause.message}`, cause.outcome, { cause, refusal: cause.refusal });
   }
 }
 
@@ -66,7 +66,7 @@ export class LockLostError extends SluiceError {
   ) {
     super(
       'SLUICE_LOCK_LOST',
-      `lock '${lock}', held by '${owner}' since ${since.toISOString()}, is not held any more: ${LOST[reason]}`,
+      `lock ${show(lock)}, held by ${show(owner)} since ${since.toISOString()}, is not held any more: ${LOST[reason]}`,
     );
     this.owner = owner;
     this.since = since;
@@ -93,8 +93,8 @@ function describe(holder: LockHolder | undefined): string {
   if (holder === undefined) return 'it is passing between holders';
   const since = holder.since === undefined ? '' : ` since ${holder.since.toISOString()}`;
   return holder.process === undefined
-    ? `held by '${holder.owner}', no Sluice process`
-    : `held by '${holder.owner}' of process ${holder.process}${since}`;
+    ? `held by ${show(holder.owner)}, no Sluice process`
+    : `held by ${show(holder.owner)} of process ${holder.process}${since}`;
 }
 
 /**
@@ -112,7 +112,7 @@ export class StaleTokenError extends SluiceError {
   ) {
     super(
       'SLUICE_STALE_TOKEN',
-      `'${key}' was not written: token ${fencingToken} is older than ${seenToken}, which has written it since`,
+      `${show(key)} was not written: token ${fencingToken} is older than ${seenToken}, which has written it since`,
     );
   }
 }

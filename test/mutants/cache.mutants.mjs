@@ -81,7 +81,7 @@ export default [
     name: 'an invalidation does not tell the loading process',
     file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: store,
-    find: "if held[1] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end",
+    find: "if held[1] and held[2] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end",
     replace: '',
   },
   {
@@ -536,7 +536,7 @@ export default [
     ...ask,
     name: 'nothing is refreshed early',
     specs: freshness,
-    find: 'if earlyRefreshDraw * tonumber(loadMs) < left then',
+    find: 'if earlyRefreshDraw * loadMs < left then',
     replace: 'if true then',
   },
   {

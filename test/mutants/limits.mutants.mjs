@@ -5,6 +5,7 @@ const payload = { file: 'libs/queue/task/payload.ts', specs: ['libs/queue/task/p
 const delivery = { file: 'libs/queue/task/delivery.ts', specs: ['libs/queue/task/delivery.spec'] };
 const codec = { file: 'libs/cache/codec/codec.ts', specs: ['libs/cache/codec/codec.spec'] };
 const packing = { file: 'libs/cache/store/compression.ts', specs: ['libs/cache/store/compression.spec'] };
+const hostile = { specs: ['test/e2e/hostile-records.spec'] };
 
 export default [
   {
@@ -168,5 +169,103 @@ export default [
     name: 'what is packed is never unpacked again',
     find: ' && bytes.length <= unpackedMost(said)',
     replace: '',
+  },
+  {
+    ...hostile,
+    name: 'a body of a negative length goes on for ever',
+    file: 'libs/queue/store/scripts/promote.script.ts',
+    find: "string.match(body, '^(%d+):', at)",
+    replace: "string.match(body, '^(-?%d+):', at)",
+  },
+  {
+    ...hostile,
+    name: 'a body ends behind its end',
+    file: 'libs/queue/store/scripts/promote.script.ts',
+    find: 'if not after or after > #body + 1 then return nil end',
+    replace: 'if not after then return nil end',
+  },
+  {
+    ...hostile,
+    name: 'a header is looked for in all of the value',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
+    find: "string.match(string.sub(stored, 1, ends - 1), '^%^1 (%S+) (%d+) (%d+)(.*)$')",
+    replace: "string.match(stored, '^%^1 (%S+) (%d+) (%d+)([^\\n]*)\\n')",
+  },
+  {
+    ...hostile,
+    name: 'a time may have any number of digits',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
+    find: ' or #untilMs > 15 or #loadMs > 15',
+    replace: '',
+  },
+  {
+    ...hostile,
+    name: 'tags are looked for at each of their characters',
+    file: 'libs/cache/store/scripts/epoch.fragment.ts',
+    find: "' ([^ =]+)=([^ =]+)'",
+    replace: "'(%S+)=(%S+)'",
+  },
+  {
+    ...hostile,
+    name: 'a lease without an owner cannot be voided',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
+    find: 'if held[1] and held[2] then',
+    replace: 'if held[1] then',
+  },
+  {
+    ...hostile,
+    name: 'a note of an error is taken for one of ours',
+    file: 'libs/cache/cache.errors.ts',
+    find: "typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}",
+    replace: 'value as Record<string, unknown>',
+  },
+  {
+    ...hostile,
+    name: 'the last token is whatever number stands there',
+    file: 'libs/lock/store/scripts/grant.fragment.ts',
+    find: "#text <= 16 and not string.find(text, '%D') and tonumber(text) or 0",
+    replace: 'tonumber(text) or 0',
+  },
+  {
+    ...hostile,
+    name: 'tokens rise beyond what a double holds',
+    file: 'libs/lock/store/scripts/grant.fragment.ts',
+    find: ' and seen < 9007199254740991 then',
+    replace: ' then',
+  },
+  {
+    ...hostile,
+    name: 'a fenced write takes the place of a stream',
+    file: 'libs/lock/store/scripts/fenced.scripts.ts',
+    find: "if kind ~= 'string' and kind ~= 'none' then",
+    replace: 'if false then',
+  },
+  {
+    ...hostile,
+    name: 'a raw write takes the place of a stream',
+    file: 'libs/cache/store/scripts/raw-set.script.ts',
+    find: "if kind ~= 'string' and kind ~= 'none' then",
+    replace: 'if false then',
+  },
+  {
+    ...hostile,
+    name: 'writes are fenced by what is no token',
+    file: 'libs/lock/store/scripts/fenced.scripts.ts',
+    find: "if seen and (#seen > 16 or string.find(seen, '%D')) then",
+    replace: 'if false then',
+  },
+  {
+    ...hostile,
+    name: 'a lock is granted by a message without a token',
+    file: 'libs/lock/store/lock.store.ts',
+    find: 'if (token === undefined || ',
+    replace: 'if (token === null || ',
+  },
+  {
+    ...hostile,
+    name: 'a date of a waiter is any number',
+    file: 'libs/lock/store/scripts/inspect.script.ts',
+    find: 'ms >= 0 && ms <= 8.64e15 ? ms : 0',
+    replace: 'ms',
   },
 ];

@@ -31,9 +31,12 @@ export function parseStored(stored: string): StoredValue | undefined {
   // Read where it stands: a split costs more than all the rest of a hit's way.
   const epochEnd = stored.indexOf(' ', 3);
   const untilEnd = stored.indexOf(' ', epochEnd + 1);
-  if (epochEnd < 0 || untilEnd < 0 || untilEnd > end) return undefined;
+  if (epochEnd <= 3 || untilEnd < 0 || untilEnd > end) return undefined;
   const tagged = stored.indexOf(' ', untilEnd + 1);
   const loadEnd = tagged < 0 || tagged > end ? end : tagged;
+  const freshUntilMs = timeIn(stored, epochEnd + 1, untilEnd);
+  const loadMs = timeIn(stored, untilEnd + 1, loadEnd);
+  if (freshUntilMs === undefined || loadMs === undefined) return undefined;
   const pairs =
     loadEnd === end
       ? undefined
@@ -44,11 +47,23 @@ export function parseStored(stored: string): StoredValue | undefined {
   return {
     text: stored.slice(end + 1),
     epoch: stored.slice(3, epochEnd),
-    freshUntilMs: Number(stored.slice(epochEnd + 1, untilEnd)),
-    loadMs: Number(stored.slice(untilEnd + 1, loadEnd)),
+    freshUntilMs,
+    loadMs,
     tags: pairs?.map(([tag]) => tag) ?? NONE,
     tagEpochs: pairs?.map(([, of]) => of) ?? NONE,
   };
+}
+
+/** Digits alone, and no more than a time has: as the scripts read it. */
+function timeIn(stored: string, from: number, to: number): number | undefined {
+  if (to <= from || to - from > 15) return undefined;
+  let ms = 0;
+  for (let at = from; at < to; at++) {
+    const digit = stored.charCodeAt(at) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) return undefined;
+    ms = ms * 10 + digit;
+  }
+  return ms;
 }
 
 function pairOf(said: string): [tag: string, epoch: string] {

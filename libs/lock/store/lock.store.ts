@@ -3,7 +3,7 @@ import { holderKey, keysBeside, tickKey, waitersKey, type LockKeys } from './loc
 import type { LockIdentity, LockRequest } from './lock-request.js';
 import { acquireTickScript } from './scripts/acquire-tick.script.js';
 import type { LockHolder } from '../lock.inspection.js';
-import type { Acquired, AcquiredTick } from './scripts/acquire.reply.js';
+import { tokenIn, type Acquired, type AcquiredTick } from './scripts/acquire.reply.js';
 import { acquireScript } from './scripts/acquire.script.js';
 import { fencedDeleteScript, fencedSetScript, type Seen } from './scripts/fenced.scripts.js';
 import { forceReleaseScript } from './scripts/force-release.script.js';
@@ -180,9 +180,11 @@ export class LockStore {
 
   /** Calls `pushed` for each grant that another process' release made to this one. */
   onPush(pushed: (grant: PushedGrant) => void): void {
-    this.#connection.inbox.on('lock:granted', ([lock = '', nonce = '', owner = '', token, validMs]) => {
-      const keys = keysBeside(this.#keyspace, lock);
-      pushed({ identity: { keys, nonce, owner }, token: Number(token), validMs: Number(validMs) });
+    this.#connection.inbox.on('lock:granted', ([lock = '', nonce = '', owner = '', said, lasts = '']) => {
+      const token = tokenIn(said);
+      // Not one of Redis' own: a lock of no token, or for ever, is granted to nobody.
+      if (token === undefined || !/^\d{1,10}$/.test(lasts)) return;
+      pushed({ identity: { keys: keysBeside(this.#keyspace, lock), nonce, owner }, token, validMs: Number(lasts) });
     });
   }
 

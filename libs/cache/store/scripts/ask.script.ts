@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { parseStored, type StoredValue } from '../stored-value.js';
-import { CURRENT_LUA, MINT_LUA, NOW_LUA } from './epoch.fragment.js';
+import { CURRENT_LUA, MINT_LUA, NOW_LUA, PARSE_LUA } from './epoch.fragment.js';
 import { LEASE_LUA } from './lease.fragment.js';
 import { SLOT_LUA } from './slot.fragment.js';
 
@@ -60,6 +60,7 @@ export const askScript = defineScript({
   lua: lua`
 ${NOW_LUA}
 ${CURRENT_LUA}
+${PARSE_LUA}
 ${MINT_LUA}
 ${LEASE_LUA}
 ${SLOT_LUA}
@@ -75,11 +76,11 @@ end
 local kind
 local stored = redis.call('GET', value)
 if stored then
-  local named, untilMs, loadMs, tags = string.match(stored, '^%^1 (%S+) (%d+) (%d+)([^\n]*)\n')
+  local named, untilMs, loadMs, tags = parse(stored)
   if named and current(named, tags) then
-    local left = tonumber(untilMs) - nowMs
+    local left = untilMs - nowMs
     if left > 0 then
-      if earlyRefreshDraw * tonumber(loadMs) < left then return answer('hit', nowMs, stored) end
+      if earlyRefreshDraw * loadMs < left then return answer('hit', nowMs, stored) end
       kind = 'hit'
     elseif left + staleMs > 0 then
       kind = 'stale'

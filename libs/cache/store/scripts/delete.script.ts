@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CURRENT_LUA } from './epoch.fragment.js';
+import { CURRENT_LUA, PARSE_LUA } from './epoch.fragment.js';
 import { INVALIDATION_LUA } from './invalidation.fragment.js';
 import { LEASE_LUA } from './lease.fragment.js';
 
@@ -21,8 +21,9 @@ export const deleteScript = defineScript({
 ${LEASE_LUA}
 ${INVALIDATION_LUA}
 ${CURRENT_LUA}
+${PARSE_LUA}
 local stored = redis.call('GET', value)
-local named, tags = string.match(stored or '', '^%^1 (%S+) %d+ %d+([^\n]*)\n')
+local named, _, _, tags = parse(stored)
 local existed = named and current(named, tags)
 redis.call('UNLINK', value)
 tell(lease, 'again', '')

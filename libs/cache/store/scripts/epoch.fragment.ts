@@ -17,7 +17,8 @@ export const CURRENT_LUA = lua`
 -- Whether these are the epochs of now: that of everything, and those of tags as ' tag=epoch tag=epoch'.
 local function current(named, tags)
   if redis.call('GET', epoch) ~= named then return false end
-  for tag, of in string.gmatch(tags, '(%S+)=(%S+)') do
+  -- Each match begins at a space: whatever stands there is passed over once.
+  for tag, of in string.gmatch(tags or '', ' ([^ =]+)=([^ =]+)') do
     if redis.call('GET', tagPrefix .. tag) ~= of then return false end
   end
   return true
@@ -48,6 +49,20 @@ end
 export const HEADER_LUA = lua`
 local function header(named, untilMs, loadMs, tags)
   return '^1 ' .. named .. ' ' .. string.format('%.0f', untilMs) .. ' ' .. string.format('%.0f', loadMs) .. tags .. '\n'
+end
+`;
+
+/**
+ * `parse(stored)`: the header's parts, its times as numbers; nothing where there is none. Whoever may write there may have
+ * written it: the line is cut out first, so that no pattern goes over the text behind it, and no time is longer than one of ours.
+ */
+export const PARSE_LUA = lua`
+local function parse(stored)
+  local ends = stored and string.find(stored, '\n', 1, true)
+  if not ends then return nil end
+  local named, untilMs, loadMs, tags = string.match(string.sub(stored, 1, ends - 1), '^%^1 (%S+) (%d+) (%d+)(.*)$')
+  if not named or #untilMs > 15 or #loadMs > 15 then return nil end
+  return named, tonumber(untilMs), tonumber(loadMs), tags
 end
 `;
 

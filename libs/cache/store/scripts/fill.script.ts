@@ -39,6 +39,7 @@ if held[1] ~= token then return 0 end
 
 local function unknownSince(late)
   local guard, since = string.match(late, '^(%S+) (%d+)$')
+  if not guard then return true end
   local known = redis.call('ZRANGE', recent, 0, 0, 'WITHSCORES')
   if known[1] ~= guard or tonumber(known[2]) > tonumber(since) then return true end
   for i = rest + 1, #ARGV do

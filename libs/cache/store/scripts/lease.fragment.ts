@@ -40,7 +40,7 @@ end
 -- Ends a load that runs: its fill will find no lease.
 local function void(lease)
   local held = redis.call('HMGET', lease, 'token', 'owner')
-  if held[1] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end
+  if held[1] and held[2] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end
   redis.call('DEL', lease)
 end
 `;

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { parseStored, type StoredValue } from '../stored-value.js';
-import { CURRENT_LUA, NOW_LUA } from './epoch.fragment.js';
+import { CURRENT_LUA, NOW_LUA, PARSE_LUA } from './epoch.fragment.js';
 
 /**
  * Reads a value and nothing else.
@@ -16,10 +16,11 @@ export const peekScript = defineScript({
   lua: lua`
 ${NOW_LUA}
 ${CURRENT_LUA}
+${PARSE_LUA}
 local stored = redis.call('GET', value)
 if not stored then return nil end
-local named, untilMs, tags = string.match(stored, '^%^1 (%S+) (%d+) %d+([^\n]*)\n')
-if named and tonumber(untilMs) > nowMs and current(named, tags) then return stored end
+local named, untilMs, _, tags = parse(stored)
+if named and untilMs > nowMs and current(named, tags) then return stored end
 return nil
 `,
   decode: (reply): StoredValue | undefined => (reply === null ? undefined : parseStored(reply as string)),

@@ -7,6 +7,8 @@ import { defineScript, lua } from '../../../redis/index.js';
  * ARGV   token (of the caller's load; empty: of none), text, ttlMs
  * Reply  1 stored | 0 void: the load lock is not the caller's any more; nothing changed
  *
+ * Nothing but a string is replaced: a SET would take any key's place, a queue's with all its tasks.
+ *
  * Without a token it is a plain write, and voids the load of whoever runs one. Pause, reorder: fenced by the token. Duplicate: with
  * a token the second finds no lock and changes nothing, without it writes the same again.
  */
@@ -15,6 +17,8 @@ export const rawSetScript = defineScript({
   keys: ['value', 'load'],
   args: { token: 'text', text: 'text', ttlMs: 'number' },
   lua: lua`
+local kind = redis.call('TYPE', value).ok
+if kind ~= 'string' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. value .. ' is no string') end
 if token ~= '' and redis.call('GET', load) ~= token then return 0 end
 redis.call('SET', value, text, 'PX', ttlMs)
 redis.call('DEL', load)

@@ -35,11 +35,17 @@ export function decodeAcquiredTick(reply: unknown): AcquiredTick {
   if (typeof answer === 'string') return { state: 'granted', token: Number(answer), text: answer };
   if (answer === 2) return { state: 'done' };
   const [, ttlMs, fence, place, ...holder] = answer;
-  return { state: 'busy', ttlMs, fence: Number(fence), holder: decodeHolder(...holder), place };
+  return { state: 'busy', ttlMs, fence: tokenIn(fence) ?? 0, holder: decodeHolder(...holder), place };
 }
 
 export function decodeAcquired(reply: unknown): Acquired {
   return decodeAcquiredTick(reply) as Acquired;
+}
+
+/** A token as text; undefined if it cannot be one. */
+export function tokenIn(text: string | undefined): number | undefined {
+  const token = text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : 0;
+  return Number.isSafeInteger(token) && token > 0 ? token : undefined;
 }
 
 /**
@@ -52,7 +58,7 @@ export function decodeHolder(...[owner, fence, record]: HolderReply): LockHolder
   const [, nonce = '', named] = /^(\S+) \d+ (.*)$/s.exec(record ?? '') ?? [];
   const process = (processOf(owner) ?? (named === owner ? processOf(nonce) : undefined))?.process;
   if (process === undefined) return { owner };
-  if (fence === null) return { owner, process };
-  const fencingToken = Number(fence);
+  const fencingToken = fence === null ? undefined : tokenIn(fence);
+  if (fencingToken === undefined) return { owner, process };
   return { owner, process, since: new Date(fencingToken / 1_000), fencingToken };
 }

@@ -12,7 +12,12 @@ const decode = (reply: unknown): Seen => (reply === null ? undefined : Number(re
  * Tokens are µs since the epoch, exact in a double until 2255; `token` stays the text that it came as.
  */
 const GUARD_LUA = lua`
+local kind = redis.call('TYPE', key).ok
+if kind ~= 'string' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. key .. ' is no string') end
 local seen = redis.call('GET', fenced)
+if seen and (#seen > 16 or string.find(seen, '%D')) then
+  return redis.error_reply('ERR ' .. fenced .. ' does not hold a token')
+end
 if seen and tonumber(token) < tonumber(seen) then return seen end
 redis.call('SET', fenced, token, 'PX', keep)
 `;

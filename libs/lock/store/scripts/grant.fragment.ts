@@ -12,7 +12,12 @@ const RAISE_LUA = lua`
 local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)
 local last = call('SET', fence, token, 'PX', keep, 'GET')
 if floor >= token or (last and last >= token) then
-  local least = math.max(tonumber(last or 0) or 0, tonumber(floor))
+  local least = 0
+  for _, text in ipairs({ last or '0', floor }) do
+    -- What is no token of ours ('inf', '1e309', a hundred digits) would stop all that follow from rising.
+    local seen = #text <= 16 and not string.find(text, '%D') and tonumber(text) or 0
+    if seen > least and seen < 9007199254740991 then least = seen end
+  end
   if least >= tonumber(token) then
     token = string.format('%.0f', least + 1)
     call('SET', fence, token, 'PX', keep)
@@ -108,6 +113,8 @@ local function resume(nonce, ttl, floor)
     redis.call('PEXPIRE', lock, ttl)
     redis.call('PEXPIRE', beside('holder'), ttl)
   end
-  return redis.call('GET', fence) or mint(ttl, floor)
+  local last = redis.call('GET', fence)
+  if last and #last <= 16 and not string.find(last, '%D') then return last end
+  return mint(ttl, floor)
 end
 `;

@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { tokenIn } from './acquire.reply.js';
 import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
 import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.fragment.js';
 
@@ -75,7 +76,7 @@ return answers
   decode: (reply): Heartbeat[] =>
     (reply as Reply[]).map(([ttlMs, fence, nonce, token, unsettled, places]) => ({
       ttlMs,
-      fence: Number(fence),
+      fence: tokenIn(fence) ?? 0,
       granted: nonce === '' ? undefined : { nonce, token: Number(token) },
       unsettled: unsettled === 1,
       places,

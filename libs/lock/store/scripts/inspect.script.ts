@@ -71,5 +71,15 @@ function decodeWaiter([nonce = '', place, record = '']: string[]): InspectedWait
   const [, seen, size, names = ''] = /^(\d+) \d+ \d+ (\d+) (.*)$/s.exec(record) ?? [];
   // The length counts bytes.
   const owner = Buffer.from(names).subarray(Number(size)).toString();
-  return { owner, process: processOf(nonce)?.process ?? '', sinceMs: Number(place) / 1_000, seenMs: Number(seen) };
+  return {
+    owner,
+    process: processOf(nonce)?.process ?? '',
+    sinceMs: dateIn(Number(place) / 1_000),
+    seenMs: dateIn(Number(seen)),
+  };
+}
+
+/** An instant that a Date holds, whatever stands there. */
+function dateIn(ms: number): number {
+  return ms >= 0 && ms <= 8.64e15 ? ms : 0;
 }

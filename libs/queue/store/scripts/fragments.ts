@@ -1,4 +1,5 @@
 import { FRAME_LUA, lua } from '../../../redis/index.js';
+import { NAME_MAX_BYTES } from '../../../weave/index.js';
 import { CONSUMER_PREFIX } from '../queue.keys.js';
 
 /** `now`: the server's clock in milliseconds. 13 digits, exact in a double. */
@@ -27,7 +28,7 @@ local function idIn(meta)
   if not string.find(meta, '"id"', 1, true) then return nil end
   local isJson, object = pcall(cjson.decode, meta)
   local id = isJson and type(object) == 'table' and object.id
-  return type(id) == 'string' and id ~= '' and id or nil
+  return type(id) == 'string' and id ~= '' and #id <= ${NAME_MAX_BYTES} and id or nil
 end
 `;
 

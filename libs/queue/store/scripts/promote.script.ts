@@ -41,20 +41,25 @@ local found = redis.call('HMGET', bodies, unpack(handles))
 local function read(body)
   local values, at = {}, 1
   while at <= #body do
-    local colon = string.find(body, ':', at, true)
-    local length = colon and tonumber(string.sub(body, at, colon - 1))
-    if not length or colon + length > #body then return nil end
-    values[#values + 1] = string.sub(body, colon + 1, colon + length)
-    at = colon + length + 1
+    -- Digits alone: a negative length would lead backwards, and never end.
+    local digits = string.match(body, '^(%d+):', at)
+    local from = digits and at + #digits + 1
+    local after = from and from + tonumber(digits)
+    if not after or after > #body + 1 then return nil end
+    values[#values + 1] = string.sub(body, from, after - 1)
+    at = after
   end
   if #values >= 4 and #values % 2 == 0 and #values < 7900 then return values end
 end
+
+local entries = {}
+for i = 1, #handles do entries[i] = found[i] and read(found[i]) or false end
 
 redis.call('ZREM', delayed, unpack(handles))
 redis.call('HDEL', bodies, unpack(handles))
 local broken = {}
 for i, handle in ipairs(handles) do
-  local values = found[i] and read(found[i])
+  local values = entries[i]
   if values then
     redis.call('XADD', stream, '*', 'payload', values[1], 'timestamp', values[2],
       'retry_count', values[3], 'meta', values[4], unpack(values, 5))
