@@ -97,6 +97,17 @@ describe('the README and the guides', () => {
     expect(thrown.size).toBeGreaterThan(30);
     expect([...listed].sort()).toEqual([...thrown].sort());
   });
+
+  it('list every channel', () => {
+    const channels = ['lock', 'cache', 'queue', 'redis'].flatMap((lib) =>
+      [...read(`libs/${lib}/observe/${lib}.channels.ts`).matchAll(/^ {2}\w+: '(sluice:[\w:-]+)'/gm)].map(
+        ([, name]) => name,
+      ),
+    );
+    const listed = [...read(`${GUIDES}/events.md`).matchAll(/^\| `(sluice:[\w:-]+)`/gm)].map(([, name]) => name);
+    expect(channels.length).toBeGreaterThan(20);
+    expect(listed.sort()).toEqual(channels.sort());
+  });
 });
 
 /** The anchors of a page's headings, as GitHub makes them. */
