@@ -133,7 +133,7 @@ describe('what it leaves and costs', () => {
       for (const { name } of locks) await bed.waiting(1, name);
       for (const lock of locks) await lock.release();
       const granted = await Promise.all(all);
-      await until(() => granted.every(({ expiresAt }) => expiresAt - Date.now() > 20_000), { what: 'all are claimed' });
+      await until(() => granted.every(({ expiresAt }) => expiresAt - Date.now() > 25_000), { what: 'all are claimed' });
       return granted;
     });
     // Ten joins, ten releases, ten claims; and a heartbeat, if a second begins.
