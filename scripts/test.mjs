@@ -7,8 +7,8 @@ import { requireRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
 import { run, root, step, StepFailed, tool, tsc } from './step.mjs';
 
-/** Far beyond what the specs need: a spec that hangs must not hang whoever waits for this. */
-const SPECS_WITHIN_MS = 15 * 60_000;
+/** Far beyond what the specs need, even on a machine that is ten times slower: a spec that hangs must not hang its caller. */
+const SPECS_WITHIN_MS = 60 * 60_000;
 
 const tally = { passed: 0, failed: 0 };
 const locks = ['package-lock.json', 'apps/bench/package-lock.json'].filter((file) => existsSync(join(root, file)));
