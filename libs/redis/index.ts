@@ -33,7 +33,13 @@ export {
   type RedisOutcome,
   type RedisRefusal,
 } from './redis.errors.js';
-export { REDIS_CONNECTIONS, SLUICE_CLOCK, SluiceRedisModule, type SluiceRedisModuleOptions } from './redis.module.js';
+export {
+  REDIS_CONNECTIONS,
+  SLUICE_CLOCK,
+  SluiceRedisModule,
+  noOptions,
+  type SluiceRedisModuleOptions,
+} from './redis.module.js';
 export type { ConnectionOptions, RedisOptions } from './redis.options.js';
 export { defineScript, lua, type Script, type ScriptCall } from './script/script.js';
 export {

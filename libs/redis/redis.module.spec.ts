@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
@@ -110,6 +111,38 @@ describe('SluiceRedisModule', () => {
       message: expect.stringMatching(/'default' \(redis:\/\/\*\*\*@127.0.0.1:1\).*200 ms.*ECONNREFUSED/),
     });
     await expect(failed).rejects.not.toThrow('secret');
+  });
+
+  it('fails the boot at once when the server refuses the credentials, and tells no part of them', async () => {
+    const url = redis.url.replace('//', '//app:secret@');
+    const failed = boot([SluiceRedisModule.forRoot({ redis: { url, bootTimeoutMs: 600_000 } })]);
+    const error = await failed.then(
+      () => undefined,
+      (thrown: unknown) => thrown as Error,
+    );
+    expect(error).toMatchObject({
+      code: 'SLUICE_REDIS_UNREACHABLE',
+      message: expect.stringMatching(/refused the credentials: WRONGPASS [^.]+\. Correct username and password/),
+    });
+    expect(inspect(error, { depth: 10, showHidden: true })).not.toContain('secret');
+  });
+
+  it.each([
+    [
+      'an option of a connection',
+      () => SluiceRedisModule.forRoot({ url: redis.url } as never),
+      'SluiceRedisModule.url',
+    ],
+    [
+      'a factory that returns nothing',
+      () => SluiceRedisModule.forRootAsync({ useFactory: () => undefined as never }),
+      'no options',
+    ],
+  ])('refuses %s', async (_, module, message) => {
+    await expect(boot([module()])).rejects.toMatchObject({
+      code: 'SLUICE_BAD_OPTION',
+      message: expect.stringContaining(message),
+    });
   });
 
   it.each(['redis://user:sec@ret@127.0.0.1:1', 'redis://127.0.0.1:1?password=secret'])(

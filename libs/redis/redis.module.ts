@@ -2,6 +2,7 @@ import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { systemClock, type Clock } from './time/clock.js';
 import { RedisConnections } from './connection/connections.js';
 import type { RedisOptions } from './redis.options.js';
+import { SluiceError, resolveOptions } from '../weave/index.js';
 
 /** Nest provider token of {@link RedisConnections}. */
 export const REDIS_CONNECTIONS = 'sluice:redis-connections';
@@ -24,6 +25,21 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
   .build();
 
+/** @throws SluiceError `SLUICE_BAD_OPTION` */
+function resolveModuleOptions(given: SluiceRedisModuleOptions | undefined): SluiceRedisModuleOptions {
+  const asGiven = (value: unknown): never => value as never;
+  if (given === undefined) throw noOptions('SluiceRedisModule');
+  return resolveOptions<SluiceRedisModuleOptions>('SluiceRedisModule', given, { namespace: asGiven, redis: asGiven });
+}
+
+/** For modules whose factory returned nothing. */
+export function noOptions(module: string): SluiceError {
+  return new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `${module} got no options: its factory returned undefined; return {} for the defaults`,
+  );
+}
+
 /**
  * The connections that the feature modules stand on. `SluiceModule` brings it along; import it yourself only to
  * use one feature's module alone.
@@ -38,7 +54,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
       provide: REDIS_CONNECTIONS,
       inject: [MODULE_OPTIONS_TOKEN, SLUICE_CLOCK],
       useFactory: (options: SluiceRedisModuleOptions | undefined, clock: Clock) =>
-        new RedisConnections({ ...options, clock }),
+        new RedisConnections({ ...resolveModuleOptions(options), clock }),
     },
   ],
   exports: [REDIS_CONNECTIONS],

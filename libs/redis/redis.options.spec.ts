@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { resolveRedisOptions } from './redis.options.js';
+import { resolveRedisOptions, shown } from './redis.options.js';
 
 describe('redis options', () => {
   it('defaults to the local Redis', () => {
@@ -65,6 +65,15 @@ describe('redis options', () => {
       'SLUICE_BAD_OPTION',
       'stringNumbers',
     ],
+    ['a URL in a list', { url: ['redis://a'] }, 'SLUICE_BAD_OPTION', 'redis.url'],
+    ['a URL without a value', { url: undefined }, 'SLUICE_BAD_OPTION', 'redis.url is undefined'],
+    ['a host without a value', { host: undefined, port: 1 }, 'SLUICE_BAD_OPTION', 'redis.host is undefined'],
+    [
+      'a client without a value, in a named one',
+      { connections: { cache: { client: undefined } } },
+      'SLUICE_BAD_OPTION',
+      'redis.connections.cache.client is undefined',
+    ],
     ['a flag that is none', { required: 'yes' }, 'SLUICE_BAD_OPTION', 'redis.required'],
   ])('refuses %s', (_, options, code, message) => {
     expect(() => resolveRedisOptions(options as never)).toThrow(
@@ -72,9 +81,30 @@ describe('redis options', () => {
     );
   });
 
-  it.each(['http://user:secret@a', 'redis://user:sec/ret@a', 'redis://:a/b@secret@h'])('does not tell %s', (url) => {
-    expect(() => resolveRedisOptions({ url })).toThrow(
-      expect.objectContaining({ message: expect.not.stringMatching(/sec|a\/b/) }),
+  it.each<[unknown]>([
+    [{ url: 'http://user:secret@a' }],
+    [{ url: 'redis://user:sec/ret@a' }],
+    [{ url: 'redis://:a/b@secret@h' }],
+    [{ url: 'cache.example:6380,password=secret,ssl=True' }],
+    [{ url: 'user:secret@host' }],
+    [{ url: 'redis:/user:secret@h' }],
+    [{ url: ['redis://:secret@h'] }],
+    [{ client: 'redis://:secret@h' }],
+    [{ client: { password: 'secret' } }],
+    ['redis://:secret@h'],
+    ['secret'],
+    [{ connections: ['redis://:secret@h'] }],
+  ])('does not tell the password in %j', (options) => {
+    expect(() => resolveRedisOptions(options as never)).toThrow(
+      expect.objectContaining({ code: 'SLUICE_BAD_OPTION', message: expect.not.stringMatching(/sec|a\/b/) }),
     );
+  });
+
+  it.each([
+    ['rediss://user:secret@host:6380/3?password=secret', 'rediss://***@host:6380/3'],
+    ['redis://host', 'redis://host'],
+    ['redis://:sec@ret@host/secret', 'redis://***@host'],
+  ])('shows of %s where it leads', (url, expected) => {
+    expect(shown(url)).toBe(expected);
   });
 });

@@ -1,5 +1,5 @@
 import type { Redis, RedisOptions as ClientOptions } from 'ioredis';
-import { SluiceError, badOption, durationMs, flag } from '../weave/index.js';
+import { SluiceError, clip, durationMs, flag } from '../weave/index.js';
 
 /**
  * How to reach one Redis. Besides these, every option of ioredis (`host`, `port`, `password`, `tls`,
@@ -47,10 +47,37 @@ const DEFAULT_URL = 'redis://localhost:6379';
 
 const OPTIONS = 'an object such as { url: "redis://localhost:6379" }';
 
-/** A URL without its credentials, for messages. Whatever else is given is shown as it is. */
-export function shown(url: unknown): unknown {
-  // Up to the last @, for passwords may have one; and ioredis takes options, a password among them, from the query.
-  return typeof url === 'string' ? url.replace(/\/\/.*@/, '//***@').replace(/\?.*/, '') : url;
+const NO_OPTIONS = 'for redis://localhost:6379 leave the option out';
+
+/** Options that say where Redis is. One that is there without a value was meant to have one. */
+const PLACES = ['url', 'client', 'host', 'port', 'path', 'sentinels'] as const;
+
+/**
+ * What messages say of a URL, or of what was given instead of one: scheme, host, port and database. Never anything else: a text that
+ * is no URL may be a connection string of another kind, with a password in it.
+ */
+export function shown(url: unknown): string {
+  if (typeof url !== 'string') return shownType(url);
+  if (!isRedisUrl(url)) return `a text of ${url.length} characters that is none`;
+  const { protocol, username, password, host, pathname } = new URL(url);
+  const credentials = username === '' && password === '' ? '' : '***@';
+  return `${protocol}//${credentials}${host}${/^\/\d+$/.test(pathname) ? pathname : ''}`;
+}
+
+/** The kind of a value that may hold a password somewhere. */
+function shownType(value: unknown): string {
+  if (typeof value === 'string') return `a text of ${value.length} characters`;
+  if (value === null || typeof value !== 'object') return value === null ? 'null' : typeof value;
+  const { constructor } = value as { constructor?: unknown };
+  return typeof constructor === 'function' ? `an object of class ${clip(constructor.name)}` : 'an object';
+}
+
+function isRedisUrl(url: string): boolean {
+  return /^rediss?:\/\/./.test(url) && URL.canParse(url);
+}
+
+function bad(path: string, wanted: string, got: string): SluiceError {
+  return new SluiceError('SLUICE_BAD_OPTION', `${path} must be ${wanted}, got ${got}`);
 }
 
 /**
@@ -60,11 +87,11 @@ export function shown(url: unknown): unknown {
  */
 export function resolveRedisOptions(given: RedisOptions | undefined): ResolvedConnection[] {
   const options = given ?? {};
-  if (typeof options !== 'object') throw badOption('redis', OPTIONS, shown(options));
+  if (typeof options !== 'object') throw bad('redis', OPTIONS, shown(options));
   if (!('connections' in options)) return [resolveConnection('default', 'redis', options)];
   const { connections, ...others } = options;
   const names = Object.keys(Object(connections) as object);
-  if (names.length === 0) throw badOption('redis.connections', 'an object of connections by name', connections);
+  if (names.length === 0) throw bad('redis.connections', 'an object of connections by name', shownType(connections));
   const stray = Object.keys(others)[0];
   if (stray !== undefined) {
     throw new SluiceError(
@@ -76,7 +103,14 @@ export function resolveRedisOptions(given: RedisOptions | undefined): ResolvedCo
 }
 
 function resolveConnection(name: string, path: string, options: ConnectionOptions): ResolvedConnection {
-  if (typeof options !== 'object') throw badOption(path, OPTIONS, shown(options));
+  if (typeof options !== 'object') throw bad(path, OPTIONS, shown(options));
+  const unset = PLACES.find((name) => name in options && options[name] === undefined);
+  if (unset !== undefined) {
+    throw new SluiceError(
+      'SLUICE_BAD_OPTION',
+      `${path}.${unset} is undefined: an environment variable may not be set; ${NO_OPTIONS}`,
+    );
+  }
   const { url, client, cluster, required, strict, bootTimeoutMs, commandTimeoutMs, ...clientOptions } = options;
   if (cluster !== undefined || isCluster(client)) {
     throw new SluiceError(
@@ -85,13 +119,13 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
     );
   }
   if (client !== undefined && (typeof client !== 'object' || typeof client.sendCommand !== 'function')) {
-    throw badOption(`${path}.client`, 'an ioredis client', client);
+    throw bad(`${path}.client`, 'an ioredis client (in tests: SluiceTestingModule, no client)', shownType(client));
   }
   if (client !== undefined && (url !== undefined || Object.keys(clientOptions).length > 0)) {
     throw new SluiceError('SLUICE_BAD_OPTION', `${path}: give either a client or how to make one, not both`);
   }
-  if (url !== undefined && !(/^rediss?:\/\/./.test(url) && URL.canParse(url))) {
-    throw badOption(`${path}.url`, 'a redis:// or rediss:// URL (percent-encode what the password has)', shown(url));
+  if (url !== undefined && !(typeof url === 'string' && isRedisUrl(url))) {
+    throw bad(`${path}.url`, 'a redis:// or rediss:// URL (percent-encode what the password has)', shown(url));
   }
   if ((client?.options.keyPrefix ?? clientOptions.keyPrefix ?? '') !== '') {
     throw new SluiceError(

@@ -126,6 +126,22 @@ describe('SluiceModule', () => {
       'lock.ttlMs',
     ],
     ['a namespace with braces', () => SluiceModule.forRoot({ namespace: '{a}' }), 'SLUICE_BAD_NAME', 'namespace'],
+    [
+      'a factory that returns nothing',
+      () => SluiceModule.forRootAsync({ useFactory: () => undefined as never }),
+      'SLUICE_BAD_OPTION',
+      'SluiceModule got no options',
+    ],
+    [
+      'a second import',
+      () => {
+        const again = SluiceModule.forRoot({ redis: { url: redis.url }, lock: { ttlMs: 1_000 } });
+        const once = SluiceModule.forRoot({ redis: { url: redis.url } });
+        return { ...once, imports: [...(once.imports ?? []), again] };
+      },
+      'SLUICE_BAD_OPTION',
+      'imported twice in one app',
+    ],
   ])('refuses %s, naming it', async (_, module, code, message) => {
     await expect((async () => boot(module()))()).rejects.toMatchObject({
       code,

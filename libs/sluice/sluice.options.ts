@@ -1,7 +1,7 @@
 import type { SluiceCacheModuleOptions } from '../cache/index.js';
 import type { SluiceLockModuleOptions } from '../lock/index.js';
 import type { SluiceQueueModuleOptions } from '../queue/index.js';
-import type { SluiceRedisModuleOptions } from '../redis/index.js';
+import { noOptions, type SluiceRedisModuleOptions } from '../redis/index.js';
 import { resolveOptions } from '../weave/index.js';
 
 /** The options of `SluiceModule`, from a literal, a factory or a class. Every part has working defaults. */
@@ -17,6 +17,7 @@ export interface SluiceOptions extends SluiceRedisModuleOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION`
  */
 export function resolveSluiceOptions(given: SluiceOptions | undefined): SluiceOptions {
+  if (given === undefined) throw noOptions('SluiceModule');
   const asGiven = (value: unknown): never => value as never;
   return resolveOptions<SluiceOptions>('SluiceModule', given, {
     namespace: asGiven,

@@ -2,6 +2,8 @@
 const errors = { file: 'libs/redis/connection/server-errors.ts', specs: ['libs/redis/connection/server-errors'] };
 const refusals = { specs: ['libs/redis/connection/refusals'] };
 const health = { file: 'libs/redis/observe/connection-health.ts', specs: ['libs/redis/observe/connection-health'] };
+const options = { file: 'libs/redis/redis.options.ts', specs: ['libs/redis/redis.options'] };
+const module = { specs: ['libs/redis/redis.module'] };
 const link = 'libs/redis/connection/link.ts';
 
 export default [
@@ -88,5 +90,44 @@ export default [
     find: 'return isSluiceError(error);',
     replace: 'return isSluiceError(error) && error.code in ANSWERS;',
     specs: ['libs/sluice/sluice-exception'],
+  },
+  {
+    ...options,
+    name: 'a text that is no URL is told',
+    find: 'return `a text of ${url.length} characters that is none`',
+    replace: 'return url',
+  },
+  {
+    ...options,
+    name: 'an option without a value is one that was not given',
+    find: 'const unset = PLACES.find((name) => name in options && options[name] === undefined);',
+    replace: 'const unset = PLACES.find(() => false);',
+  },
+  {
+    ...options,
+    name: 'a client that is none is told with its password',
+    find: "SluiceTestingModule, no client)', shownType(client)",
+    replace: "SluiceTestingModule, no client)', JSON.stringify(client)",
+  },
+  {
+    ...module,
+    file: 'libs/redis/connection/link.ts',
+    name: 'the boot waits for a server that refuses the credentials',
+    find: 'if (isDenied(error)) ended();',
+    replace: '',
+  },
+  {
+    ...module,
+    file: 'libs/redis/connection/link.ts',
+    name: 'the last error keeps the command with the password',
+    find: 'this.#lastError = cleanError(error);',
+    replace: 'this.#lastError = error;',
+  },
+  {
+    ...module,
+    file: 'libs/redis/redis.module.ts',
+    name: 'a factory that returns nothing means the defaults',
+    find: "if (given === undefined) throw noOptions('SluiceRedisModule');",
+    replace: '',
   },
 ];

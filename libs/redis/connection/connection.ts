@@ -8,6 +8,7 @@ import { ConnectionHealth, type ConnectionStats } from '../observe/connection-he
 import { isReplyError, type RedisRefusal } from '../redis.errors.js';
 import { shown, type ResolvedConnection } from '../redis.options.js';
 import { faultsOf, parseServerInfo } from './server-check.js';
+import { isDenied } from './server-errors.js';
 
 export interface ConnectionContext {
   keyspace: Keyspace;
@@ -165,12 +166,14 @@ export class RedisConnection {
       return;
     }
     const cause = this.#lastError();
-    throw new SluiceError(
-      'SLUICE_REDIS_UNREACHABLE',
-      `Redis connection '${this.name}' (${this.#address()}) could not be reached within ${bootTimeoutMs} ms: ` +
-        `${cause?.message ?? 'no answer'}. Start Redis, correct SluiceModule's redis option, or set required: false`,
-      { cause },
-    );
+    const why = (cause?.message ?? 'no answer').replace(/\.$/, '');
+    const what = isDenied(cause)
+      ? `refused the credentials: ${why}. Correct username and password in SluiceModule's redis option`
+      : `could not be reached within ${bootTimeoutMs} ms: ${why}. ` +
+        "Start Redis, correct SluiceModule's redis option, or set required: false";
+    throw new SluiceError('SLUICE_REDIS_UNREACHABLE', `Redis connection '${this.name}' (${this.#address()}) ${what}`, {
+      cause,
+    });
   }
 
   async close(): Promise<void> {
@@ -300,7 +303,7 @@ export class RedisConnection {
   /** For messages: without credentials. */
   #address(): string {
     const { client, url, clientOptions } = this.#config;
-    if (url !== undefined) return String(shown(url));
+    if (url !== undefined) return shown(url);
     const { path, host, port, sentinels, name } = client?.options ?? clientOptions;
     if (sentinels)
       return `sentinels ${sentinels.map((s) => `${s.host ?? 'localhost'}:${s.port ?? 26379}`).join(', ')}, name ${name ?? '?'}`;

@@ -3,7 +3,7 @@ import { backoffMs } from '../time/backoff.js';
 import type { Clock } from '../time/clock.js';
 import { InFlight } from './in-flight.js';
 import { RedisRefusedError, RedisUnavailableError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
-import { cleanError, isServerError, refusalOf, replyText } from './server-errors.js';
+import { cleanError, isDenied, isServerError, refusalOf, replyText } from './server-errors.js';
 import { StalledSocketGuard } from './stalled-socket-guard.js';
 
 export type CommandArg = string | number | Buffer;
@@ -196,19 +196,22 @@ export class Link {
     );
   }
 
-  /** Waits until commands can be sent. False when `timeoutMs` passed first. */
+  /** Waits until commands can be sent. False when `timeoutMs` passed first, or the server refused the credentials. */
   waitUntilUp(timeoutMs: number): Promise<boolean> {
     if (this.up) return Promise.resolve(true);
     return new Promise((resolve) => {
       const settle = (result: boolean) => (): void => {
         cancel();
-        this.client.off('ready', up).off('end', ended);
+        this.client.off('ready', up).off('end', ended).off('error', failed);
         resolve(result);
       };
       const up = settle(true);
       const ended = settle(false);
+      const failed = (error: Error): void => {
+        if (isDenied(error)) ended();
+      };
       const cancel = this.#options.clock.timer(timeoutMs, settle(false));
-      this.client.once('ready', up).once('end', ended);
+      this.client.once('ready', up).once('end', ended).on('error', failed);
       // A `lazyConnect` client connects on demand. The error event carries why it could not.
       if (this.client.status === 'wait') this.client.connect().catch(() => {});
     });

@@ -37,6 +37,11 @@ export function refusalOf(reply: string): { refusal: RedisRefusal; outcome: Redi
   return { refusal: kind as RedisRefusal, outcome: 'not-sent' };
 }
 
+/** Whether the server knows no such user or password: connecting again will not help. */
+export function isDenied(error: Error | undefined): boolean {
+  return error !== undefined && isServerError(error) && /^(WRONGPASS|NOAUTH|ERR invalid password)/.test(error.message);
+}
+
 /** What of an error of a socket tells why, and nothing else: ioredis hangs the command on it, with its arguments. */
 const TOLD = ['code', 'errno', 'syscall', 'address', 'port', 'hostname', 'reason', 'library'] as const;
 

@@ -2,6 +2,7 @@ import type { Clock } from '../time/clock.js';
 import { unframe } from './frame.js';
 import type { Link } from '../connection/link.js';
 import { Loop } from '../time/loop.js';
+import { SluiceError } from '../../weave/index.js';
 
 /** Receives the parts of one message, in the order they were framed. */
 export type InboxHandler = (parts: string[]) => void;
@@ -101,9 +102,20 @@ export class Inbox {
     this.#keeper.start();
   }
 
-  /** Handles messages of one kind. Kinds belong to one feature each. */
+  /**
+   * Handles messages of one kind. Kinds belong to one feature each, and begin with its name.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION` when the kind has a handler: the feature's module is there twice
+   */
   on(kind: string, handler: InboxHandler): void {
-    if (this.#handlers.has(kind)) throw new Error(`inbox kind '${kind}' has a handler already`);
+    if (this.#handlers.has(kind)) {
+      const feature = kind.split(':')[0] ?? '';
+      throw new SluiceError(
+        'SLUICE_BAD_OPTION',
+        `the ${feature} module of Sluice is imported twice in one app. SluiceModule and the modules of its features are global: ` +
+          'import each of them once, in the root module',
+      );
+    }
     this.#handlers.set(kind, handler);
   }
 
