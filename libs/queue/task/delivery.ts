@@ -37,6 +37,8 @@ export class Delivery {
   readonly unreadable: Unreadable | undefined;
   /** Its handler was called. */
   started = false;
+  /** The length of the payload. */
+  readonly chars: number;
   readonly #meta: Record<string, unknown>;
   #controller: AbortController | undefined;
 
@@ -69,6 +71,7 @@ export class Delivery {
           break;
       }
     }
+    this.chars = payload?.length ?? 0;
     this.retryCount = wholeNumber(retryCount) ?? 0;
     this.#meta = meta === '' ? NO_META : parseMeta(meta);
     if (payload === undefined) {

@@ -1,6 +1,11 @@
 import type { Clock } from '../../redis/index.js';
 import { AdaptivePrefetch } from './adaptive-prefetch.js';
 
+/** What is prefetched, at most, in characters of payload. */
+const PREFETCH_CHARS = 4 * 2 ** 20;
+/** What one read is to bring, at most, in characters of payload. */
+const READ_CHARS = 16 * 2 ** 20;
+
 /** A worker on one stream of the handler. */
 interface WindowMember {
   /** How many prefetched tasks wait here. */
@@ -30,6 +35,8 @@ export class ConcurrencyWindow {
   #running = 0;
   /** Tasks that are pending with this process: prefetched, running, or finished and not yet confirmed. */
   #held = 0;
+  /** How large tasks are, in characters: rises at once, and falls by halves. */
+  #charsPerTask = 0;
   /** `concurrency + prefetch`, as of the last look at the credit. */
   #window: number;
 
@@ -46,7 +53,7 @@ export class ConcurrencyWindow {
 
   /** How many more tasks may be read. */
   get credit(): number {
-    this.#window = this.#concurrency + this.#adaptive.prefetch;
+    this.#window = this.#concurrency + this.prefetch;
     return this.#window - this.#running - this.#waiting;
   }
 
@@ -57,17 +64,24 @@ export class ConcurrencyWindow {
 
   /** A read pays when there is at least this much credit: batches are large, and the worker never runs dry. */
   get refill(): number {
-    return Math.max(1, Math.ceil(this.#adaptive.prefetch / 2));
+    return Math.max(1, Math.ceil(this.prefetch / 2));
   }
 
-  /** How many tasks to prefetch beyond those that run. */
+  /** How many tasks to prefetch beyond those that run: as the pace asks for, but no more than fit into some megabytes. */
   get prefetch(): number {
-    return this.#adaptive.prefetch;
+    return Math.min(this.#adaptive.prefetch, Math.floor(PREFETCH_CHARS / Math.max(1, this.#charsPerTask)));
   }
 
-  /** A read was answered with tasks. */
-  delivered(): void {
+  /** How many tasks one read may bring, by the size of those before. */
+  get readMost(): number {
+    return Math.max(1, Math.floor(READ_CHARS / Math.max(1, this.#charsPerTask)));
+  }
+
+  /** A read was answered with so many tasks, of so many characters in all. */
+  delivered(tasks: number, chars: number): void {
     this.#adaptive.busy();
+    const mean = chars / tasks;
+    this.#charsPerTask = Math.max(mean, (this.#charsPerTask + mean) / 2);
   }
 
   /** One more task is pending with this process. */

@@ -1,8 +1,13 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { commandDelta } from '../../../test/support/command-delta.js';
+import { gate } from '../../../test/support/gate.js';
+import { ManualClock } from '../../../test/support/manual-clock.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
-import type { TaskState } from '../index.js';
+import { until } from '../../../test/support/until.js';
+import type { Task, TaskState } from '../index.js';
 import { PageSize } from '../admin/page-size.js';
+import { RELEASED } from '../store/queue.keys.js';
+import { ConcurrencyWindow } from './concurrency-window.js';
 
 const bed = new QueueBed();
 const COUNT = 80;
@@ -59,6 +64,55 @@ describe('a queue with large payloads', () => {
     expect(result).toBeUndefined();
     // Twice, for it may have moved meanwhile.
     expect(calls['xrange']).toBeGreaterThanOrEqual((2 * (COUNT - 25)) / 9);
+  });
+});
+
+describe('a worker', () => {
+  it('at the pace of small tasks reads few of the large ones that come after them', async () => {
+    const { opened, open } = gate();
+    let small = 0;
+    let large = 0;
+    const { queue } = await bed.start({ queue: { consumers: false } });
+    await queue.publishMany('tasks', new Array<number>(4_000).fill(1));
+    await queue.publishMany('tasks', new Array<string>(300).fill('x'.repeat(100_000)));
+    await bed.start({
+      handlers: {
+        tasks: async ({ payload }: Task<number | string>) => {
+          if (payload === 1) small++;
+          else {
+            large++;
+            await opened;
+          }
+        },
+      },
+    });
+    await until(() => small === 4_000 && large === 10, { what: 'all places have large ones', deadlineMs: 30_000 });
+    // Of 300 it holds those that run, what is prefetched by size, and what the one read brought that met them first.
+    expect((await queue.counts('tasks')).running).toBeLessThan(200);
+    open();
+    await bed.untilSettled();
+    expect(large).toBe(300);
+  });
+
+  it('takes over the large tasks of a dead process a few at a time, and soon all', async () => {
+    const { queue } = await bed.start({ queue: { consumers: false } });
+    await queue.publishMany('tasks', payloads);
+    await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0');
+    await bed.admin.xreadgroup('GROUP', 'sluice', RELEASED, 'COUNT', 20, 'STREAMS', 'tasks', '>');
+    let runs = 0;
+    await bed.start({ handlers: { tasks: { run: () => void runs++, options: { concurrency: 100 } } } });
+    await until(() => runs === COUNT, { what: 'all have run', deadlineMs: 30_000 });
+  });
+});
+
+describe('the window of a handler', () => {
+  it('shrinks with the size of the tasks, at once, and grows back by halves', () => {
+    const clock = new ManualClock();
+    const window = new ConcurrencyWindow(10, clock);
+    window.delivered(10, 10 * 2 ** 20);
+    expect(window.readMost).toBe(16);
+    window.delivered(10, 0);
+    expect(window.readMost).toBe(32);
   });
 });
 

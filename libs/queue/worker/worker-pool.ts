@@ -175,7 +175,7 @@ export class WorkerPool implements WorkerListener {
   #reader(group: string): StreamReader {
     const workers = this.#workers.filter((worker) => worker.handler.options.group === group);
     const { clock, logger: log } = this.#connections;
-    const { leaseMs } = this.#options;
+    const { leaseMs, maxPayloadBytes } = this.#options;
     const connection = this.#connection;
     const consumer = this.#consumer;
     const taskReturner = this.#taskReturner;
@@ -189,7 +189,7 @@ export class WorkerPool implements WorkerListener {
       taskReturner,
       log,
     });
-    return new StreamReader({ connection, group, consumer, workers, maintenance, clock, log });
+    return new StreamReader({ connection, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });
   }
 
   /** Waits for all workers, but not longer than `ms`. */

@@ -36,7 +36,6 @@ export interface WorkerOptions extends Pick<
   listener: WorkerListener;
 }
 
-/** See {@link Worker}. */
 export type WorkerState = 'closed' | 'open' | 'doubtful';
 
 /** How long a prefetched task may wait while its neighbours take longer than they used to. */
@@ -46,8 +45,8 @@ const SURPLUS_AFTER_MS = 1_000;
  * Runs the tasks of one stream: at most `concurrency` at a time, with a few more prefetched.
  *
  * What it holds is exactly what Redis counts as pending with this process: prefetched, running, or finished but
- * not yet confirmed. A process that dies leaves at most `concurrency + prefetch` tasks to run again, because no more are
- * begun before they are confirmed. What was only prefetched has never run.
+ * not yet confirmed. A process that dies leaves at most `concurrency + prefetch` tasks to run again: no more are begun before
+ * they are confirmed.
  *
  * ```
  *   closed ── opened(true), nothing held ──► open ── doubt() ──► doubtful ── confirmed() ──► open
@@ -202,8 +201,8 @@ export class Worker {
 
   /** Takes what Redis has handed to this process. */
   accept(entries: readonly Entry[]): void {
-    if (entries.length > 0) this.window.delivered();
     const nowMs = this.#clock.monoMs();
+    let chars = 0;
     for (const entry of entries) {
       const known = this.#held.get(entry.id);
       if (known) {
@@ -212,11 +211,13 @@ export class Worker {
         continue;
       }
       const delivery = new Delivery(this.handler.queue, entry, nowMs);
+      chars += delivery.chars;
       this.#held.set(delivery.id, delivery);
       this.window.hold();
       if (delivery.task) this.#prefetched.push(delivery);
       else void this.#settle(delivery, this.#failures.unreadable(delivery));
     }
+    if (entries.length > 0) this.window.delivered(entries.length, chars);
     this.#startOrReturn();
   }
 
@@ -292,9 +293,9 @@ export class Worker {
   }
 
   async #run(delivery: Delivery): Promise<void> {
+    const { run, options } = this.handler;
     const { task } = delivery;
     if (task === undefined) return;
-    const { run, options } = this.handler;
     this.#running++;
     this.window.begin();
     delivery.started = true;

@@ -22,13 +22,15 @@ describe('reap', () => {
     endsMs?: number;
   }
   /** By a caller whose lease has been unbroken for long, and stands. */
-  const reap = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[] }> => {
+  const reap = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[]; more: boolean }> => {
     await lease(ME, LEASE_MS);
     return reapAlone(over);
   };
-  const reapAlone = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[] }> => {
+  const reapAlone = async (
+    over: Over = {},
+  ): Promise<{ claimed: [string, number][]; buried: string[]; more: boolean }> => {
     const now = await serverMs();
-    const { claimed, buried } = await reapScript.run(bed.link, {
+    const { claimed, buried, more } = await reapScript.run(bed.link, {
       keys,
       args: {
         group: GROUP,
@@ -45,7 +47,7 @@ describe('reap', () => {
         ...over,
       },
     });
-    return { claimed: claimed.map(({ id, deliveries }) => [id, deliveries]), buried };
+    return { claimed: claimed.map(({ id, deliveries }) => [id, deliveries]), buried, more };
   };
   const lease = async (consumer: string, ms: number): Promise<void> =>
     bed.admin.zadd(keys.alive, (await serverMs()) + ms, consumer).then(() => {});
@@ -222,5 +224,14 @@ describe('reap', () => {
     expect((await reap()).claimed).toEqual([]);
     expect(await pending()).toEqual({});
     expect(await consumers()).toEqual([]);
+  });
+
+  it('hands large tasks out some megabytes at a time, and says that there are more', async () => {
+    const fields = task(JSON.stringify('x'.repeat(2 ** 20)));
+    for (let n = 0; n < 6; n++) await pendingTask(RELEASED, { fields });
+    const first = await reap();
+    expect([first.claimed.length, first.more]).toEqual([4, true]);
+    const second = await reap();
+    expect([second.claimed.length, second.more]).toEqual([2, false]);
   });
 });

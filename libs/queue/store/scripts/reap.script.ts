@@ -7,10 +7,14 @@ export interface Reaped {
   readonly claimed: Entry[];
   /** Task ids that were given up, because they were delivered too often. */
   readonly buried: string[];
+  /** There is more, which would have made the reply too large. */
+  readonly more: boolean;
 }
 
 /** What one call takes over at most. Lua hands at most 8,000 ids to one call. */
 export const REAP_MOST = 1_000;
+/** How many bytes one call hands out, at most, and one entry. */
+export const CLAIM_BYTES = 4 * 2 ** 20;
 
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
@@ -67,6 +71,7 @@ end
 local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
 local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
 local room = math.min(capacity, ${REAP_MOST})
+local bytes, more = 0, 0
 local claimed, buried = {}, {}
 
 local function isDead(name)
@@ -83,12 +88,14 @@ local function takeFrom(name, rows)
     local id, count = pending[1], pending[4]
     local isolated = count + 1 >= isolatedFrom
     local mayTake = #claimed + #ids < room and not (isolated and alone == 1)
+    if mayTake and bytes >= ${CLAIM_BYTES} then mayTake, more = false, 1 end
     if count >= maxDeliveries or mayTake then
       local entry = redis.call('XRANGE', stream, id, id)[1]
       if not entry then redis.call('XACK', stream, group, id)
       elseif count < maxDeliveries then
         ids[#ids + 1] = id
         deliveries[id] = count + 1
+        for _, field in ipairs(entry[2]) do bytes = bytes + #field end
         if isolated then alone = 1 end
       elseif isOf(dead, 'stream') then
         buried[#buried + 1] = bury(id, entry[2], {
@@ -119,9 +126,13 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   end
 end
 redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)
-return { claimed, buried }`,
+return { claimed, buried, more }`,
   decode: (reply): Reaped => {
-    const [claimed, buried] = reply as [[string, number, string[]][], string[]];
-    return { claimed: claimed.map(([id, deliveries, fields]) => ({ id, deliveries, fields })), buried };
+    const [claimed, buried, more] = reply as [[string, number, string[]][], string[], number];
+    return {
+      claimed: claimed.map(([id, deliveries, fields]) => ({ id, deliveries, fields })),
+      buried,
+      more: more === 1,
+    };
   },
 });

@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { Entry } from '../stream-reply.js';
+import { CLAIM_BYTES } from './reap.script.js';
 
 export interface Reconciled {
   /** What is pending with the caller: id → how often it was delivered. */
@@ -30,13 +31,15 @@ export const reconcileScript = defineScript({
   lua: lua`
 local known = {}
 for i = rest + 1, #ARGV do known[ARGV[i]] = true end
-local pending, lost = {}, {}
+local pending, lost, bytes = {}, {}, 0
 for _, each in ipairs(redis.call('XPENDING', stream, group, '-', '+', 100000, consumer)) do
   local id = each[1]
   pending[#pending + 1] = { id, each[4] }
-  if not known[id] and each[3] >= minIdleMs and #lost < capacity then
+  if not known[id] and each[3] >= minIdleMs and #lost < capacity and bytes < ${CLAIM_BYTES} then
     local entry = redis.call('XRANGE', stream, id, id)[1]
-    if entry then lost[#lost + 1] = { id, each[4], entry[2] }
+    if entry then
+      lost[#lost + 1] = { id, each[4], entry[2] }
+      for _, field in ipairs(entry[2]) do bytes = bytes + #field end
     else redis.call('XACK', stream, group, id) end
   end
 end

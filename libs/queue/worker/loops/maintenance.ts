@@ -124,7 +124,7 @@ export class Maintenance {
     const { keys, handler, lease, credit } = worker;
     // If this fails, the next sweep comes when it is due.
     this.#capped.delete(worker);
-    const { claimed, buried } = await reapScript.run(link, {
+    const { claimed, buried, more } = await reapScript.run(link, {
       keys: { stream: keys.stream, alive: keys.alive, dead: keys.dead },
       args: {
         group,
@@ -141,7 +141,7 @@ export class Maintenance {
       },
     });
     const { reaped, deadLettered } = channels;
-    if (claimed.length >= Math.min(credit, REAP_MOST)) this.#capped.add(worker);
+    if (more || claimed.length >= Math.min(credit, REAP_MOST)) this.#capped.add(worker);
     const { queue } = handler;
     if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
     if (deadLettered.hasSubscribers) {

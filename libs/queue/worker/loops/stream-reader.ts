@@ -1,6 +1,7 @@
 import { Loop, isUnavailable, type Clock, type Link, type RedisConnection } from '../../../redis/index.js';
 import { batches } from '../../store/stream-reply.js';
 import type { Maintenance } from './maintenance.js';
+import { ReadCounts } from './read-counts.js';
 import type { Worker } from '../worker.js';
 
 export interface StreamReaderOptions {
@@ -9,6 +10,8 @@ export interface StreamReaderOptions {
   consumer: string;
   workers: readonly Worker[];
   maintenance: Maintenance;
+  /** The largest payload that `publish` takes. */
+  maxPayloadBytes: number;
   clock: Clock;
   log: { warn(message: string): void };
 }
@@ -31,8 +34,7 @@ const UNBLOCK_TRIES = 10;
 /**
  * Reads for all queues of one group, on its own socket: one blocking XREADGROUP over those that have credit.
  *
- * COUNT holds for each stream of the call, so it is the smallest credit among them, shared where several streams feed
- * one handler. Queues without credit are left out. When one of them gains credit while the others' read blocks, CLIENT
+ * {@link ReadCounts} says how many tasks it asks for, and which queues need a call of their own. Queues without credit are left out. When one of them gains credit while the others' read blocks, CLIENT
  * UNBLOCK ends that read: a read that blocks has delivered nothing yet. The next read includes the queue. A task of an
  * idle queue arrives one round trip after its XADD.
  *
@@ -42,6 +44,7 @@ export class StreamReader {
   readonly #options: StreamReaderOptions;
   readonly #link: Link;
   readonly #loop: Loop;
+  readonly #counts: ReadCounts;
   /** The socket that is up; undefined until the server has named it. */
   #socket: Socket | undefined;
   /** The one before. */
@@ -53,6 +56,7 @@ export class StreamReader {
     this.#options = options;
     const { connection, clock, group, log } = options;
     this.#link = connection.openLink('queue');
+    this.#counts = new ReadCounts(options.maxPayloadBytes);
     this.#loop = new Loop({
       name: 'queue reader',
       clock,
@@ -155,36 +159,56 @@ export class StreamReader {
   }
 
   async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
-    const { group, consumer, maintenance } = this.#options;
-    const count = Math.min(...ready.map((worker) => share(worker, ready)));
-    const room = new Map(ready.map(({ window, credit }) => [window, credit]));
-    const streams = ready.map((worker) => worker.keys.stream);
-    const args = ['GROUP', group, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', ...streams];
-    this.#reading = new Set(ready);
+    const apart = this.#counts.apart(ready);
+    await Promise.all(apart.map((worker) => this.#ask([worker], ready, undefined)));
+    // Those that have credit left were read to their end.
+    const together = ready.filter((worker) => worker.mayRead);
+    if (together.length === 0) return;
+    this.#reading = new Set(together);
     try {
-      const reply = await this.#link.send('xreadgroup', [...args, ...streams.map(() => '>')], {
-        deadlineMs: blockMs + READ_GRACE_MS,
-      });
-      for (const [stream, entries] of batches(reply)) {
-        const worker = ready.find((each) => each.keys.stream === stream);
-        if (worker === undefined) continue;
-        const credit = room.get(worker.window) ?? 0;
-        const taken = entries.slice(0, credit);
-        room.set(worker.window, credit - taken.length);
-        worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
-        const beyond = entries.slice(credit).map(([id]) => id);
-        if (beyond.length > 0) void maintenance.returnSurplus(worker, beyond);
-      }
+      await this.#ask(together, together, blockMs);
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  /** One XREADGROUP; without `blockMs` it does not wait. */
+  async #ask(workers: readonly Worker[], ready: readonly Worker[], blockMs: number | undefined): Promise<void> {
+    const { group, consumer } = this.#options;
+    const count = this.#counts.of(workers, ready);
+    const streams = workers.map((worker) => worker.keys.stream);
+    const block = blockMs === undefined ? [] : ['BLOCK', blockMs];
+    const args = ['GROUP', group, consumer, 'COUNT', count, ...block, 'STREAMS', ...streams];
+    const deadlineMs = (blockMs ?? 0) + READ_GRACE_MS;
+    try {
+      const reading = this.#link.send('xreadgroup', [...args, ...streams.map(() => '>')], { deadlineMs });
+      const [reply] = await Promise.all([reading, this.#counts.look(this.#link, workers, deadlineMs)]);
+      this.#accept(workers, count, reply);
     } catch (error) {
       if (!isUnavailable(error)) {
         // One stream may fail the read of all: each is opened again by itself, and the one that fails stays out.
-        for (const worker of ready) worker.lostGroup();
+        for (const worker of workers) worker.lostGroup();
         throw error;
       }
       // No answer long after BLOCK was over: the socket is half-open.
       if (this.#link.up) this.#link.reset();
-    } finally {
-      this.#reading = undefined;
+    }
+  }
+
+  #accept(workers: readonly Worker[], count: number, reply: unknown): void {
+    const { maintenance } = this.#options;
+    const room = new Map(workers.map(({ window, credit }) => [window, credit]));
+    const brought = new Map(batches(reply));
+    for (const worker of workers) {
+      const entries = brought.get(worker.keys.stream) ?? [];
+      const credit = room.get(worker.window) ?? 0;
+      this.#counts.saw(worker, { count, credit, tasks: entries.length });
+      if (entries.length === 0) continue;
+      const taken = entries.slice(0, credit);
+      room.set(worker.window, credit - taken.length);
+      worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
+      const beyond = entries.slice(credit).map(([id]) => id);
+      if (beyond.length > 0) void maintenance.returnSurplus(worker, beyond);
     }
   }
 
@@ -199,13 +223,4 @@ export class StreamReader {
       // Not now: the read ends by itself when its BLOCK is over.
     }
   }
-}
-
-/**
- * The most that a stream may bring. At least one, or a handler with a single place would never read. If each of its streams
- * brings one, the surplus is returned.
- */
-function share({ credit, window }: Worker, ready: readonly Worker[]): number {
-  const streams = ready.filter((worker) => worker.window === window).length;
-  return Math.max(1, Math.floor(credit / streams));
 }
