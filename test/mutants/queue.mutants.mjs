@@ -173,7 +173,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'one sick stream stops all',
-    find: 'for (const worker of ready) worker.lostGroup();',
+    find: 'for (const worker of workers) worker.lostGroup();',
     replace: '',
     specs: outage,
   },
@@ -853,5 +853,12 @@ export default [
     specs: ['libs/queue/store/scripts/reap'],
     find: 'if mayTake and bytes >= ${CLAIM_BYTES} then mayTake, more = false, 1 end',
     replace: '',
+  },
+  {
+    ...worker,
+    name: 'a task whose handler returned an Observable is done without running',
+    specs: ['libs/queue/handlers/ongoing-results'],
+    find: 'if (returned !== undefined) await toEnd(returned, this.handler.site, task);',
+    replace: 'void returned;',
   },
 ];

@@ -1,10 +1,13 @@
 import { AsyncResource } from 'node:async_hooks';
+import { ongoingKind, runToEnd } from '../../weave/index.js';
 import type { HandlerCall } from './handler-calls.js';
 import type { Propagation } from '../task/propagation.js';
 import { checked, type StandardSchema } from '../task/standard-schema.js';
 import { withPayload, type Task } from '../task/task.js';
 
 export interface HandlerRunParts {
+  /** `Class.method`, for messages. */
+  readonly site: string;
   readonly queue: string;
   readonly call: HandlerCall;
   readonly schema: StandardSchema | undefined;
@@ -12,11 +15,21 @@ export interface HandlerRunParts {
 }
 
 /**
+ * What a handler returned, to its end: an Observable is subscribed to, an async iterable or a stream is read, because nobody else
+ * does. Until then the task is not done. Asked only for results that are not undefined: most are.
+ *
+ * @throws SluiceError `SLUICE_BAD_RESULT` for what has an end that cannot be known
+ */
+export function toEnd(returned: unknown, site: string, task: Task): unknown {
+  return ongoingKind(returned) === undefined ? returned : runToEnd(returned, { site, signal: task.signal });
+}
+
+/**
  * What a worker calls: the payload past its schema, the handler in the trace that its publisher was in, and each task in
  * an asynchronous context of its own, so that what one handler puts there (`AsyncLocalStorage.enterWith`) does not reach
  * the tasks that are started after it.
  */
-export function handlerRun({ queue, call, schema, propagation }: HandlerRunParts): HandlerCall {
+export function handlerRun({ site, queue, call, schema, propagation }: HandlerRunParts): HandlerCall {
   const parsed =
     schema === undefined
       ? call
@@ -25,6 +38,9 @@ export function handlerRun({ queue, call, schema, propagation }: HandlerRunParts
           return call(payload === task.payload ? task : withPayload(task, payload));
         };
   const run = propagation?.run;
-  const traced = run === undefined ? parsed : (task: Task) => run(task.trace, async () => await parsed(task), task);
+  const traced =
+    run === undefined
+      ? parsed
+      : (task: Task) => run(task.trace, async () => toEnd(await parsed(task), site, task), task);
   return (task) => new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, task);
 }

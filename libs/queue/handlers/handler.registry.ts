@@ -60,7 +60,7 @@ export class HandlerRegistry {
     }
     const call = callOf(options.enhancers);
     const { propagation } = this.#settings;
-    this.#handlers.push({ site, queue, options, run: handlerRun({ queue, call, schema, propagation }) });
+    this.#handlers.push({ site, queue, options, run: handlerRun({ site, queue, call, schema, propagation }) });
   }
 
   /**

@@ -1,7 +1,6 @@
 import type { Clock } from '../../redis/index.js';
 import type { Delivery } from '../task/delivery.js';
 import { TaskTimeoutError } from '../queue.errors.js';
-import type { Task } from '../task/task.js';
 
 /** How long a handler that ignores its signal is waited for, at most. */
 const GRACE_MS = 5_000;
@@ -14,14 +13,8 @@ export async function withinTime(
   clock: Clock,
   timeoutMs: number,
   delivery: Delivery,
-  run: (task: Task) => unknown,
+  run: () => Promise<unknown>,
 ): Promise<void> {
-  const { task } = delivery;
-  if (task === undefined) return;
-  // Async, so that what a handler throws at once is a rejection as well.
-  const call = async (): Promise<void> => {
-    await run(task);
-  };
   await new Promise<void>((resolve, reject) => {
     let cancel = clock.timer(timeoutMs, () => {
       const late = new TaskTimeoutError(delivery.taskId, timeoutMs);
@@ -30,8 +23,10 @@ export async function withinTime(
       });
       delivery.abort(late);
     });
-    void call()
-      .then(resolve, reject)
+    void run()
+      .then(() => {
+        resolve();
+      }, reject)
       .then(() => {
         cancel();
       });

@@ -11,13 +11,14 @@ import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
 import { ConcurrencyWindow } from './concurrency-window.js';
 import { Maintenance } from './loops/maintenance.js';
-import { Worker, type WorkerListener } from './worker.js';
+import { Worker } from './worker.js';
+import type { WorkerListener } from './worker-listener.js';
 
 /** How long a stop waits for Redis to confirm what is finished. */
 const CONFIRM_MS = 2_000;
 
 /** All that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. */
-export class WorkerPool implements WorkerListener {
+export class WorkerPool implements WorkerListener<Worker> {
   readonly #connections: RedisConnections;
   readonly #connection: RedisConnection;
   readonly #options: ResolvedQueueOptions;

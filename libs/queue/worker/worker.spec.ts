@@ -12,7 +12,8 @@ import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { CONSUMER_PREFIX, queueKeys } from '../store/queue.keys.js';
 import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
 import { ConcurrencyWindow } from './concurrency-window.js';
-import { Worker, type WorkerListener } from './worker.js';
+import { Worker } from './worker.js';
+import type { WorkerListener } from './worker-listener.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
@@ -37,7 +38,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
   });
   await lease.renew();
   const reported = { creditGained: () => {}, bufferedWhilePaused: 0 };
-  const listener: WorkerListener = {
+  const listener: WorkerListener<Worker> = {
     creditGained: () => {
       reported.creditGained();
     },

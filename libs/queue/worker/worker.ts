@@ -4,25 +4,16 @@ import { ChangeSignal } from './change-signal.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
 import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
+import { toEnd } from '../handlers/handler-run.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { Isolation } from './isolation.js';
 import type { WorkerLease } from './worker-lease.js';
 import { runStarted } from '../observe/run-messages.js';
 import type { QueueKeys } from '../store/queue.keys.js';
+import type { Task } from '../task/task.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
 import { withinTime } from './time-limit.js';
-
-/** What a worker reports. */
-export interface WorkerListener {
-  /** There is credit enough to read. */
-  creditGained(worker: Worker): void;
-  /** The worker has tasks that must not start, because its queue is paused. */
-  bufferedWhilePaused(worker: Worker): void;
-  /** A task was delayed on its way to `stream`: it must be promoted in `delayMs`. */
-  delayed(stream: string, delayMs: number): void;
-  /** An isolated task is settled: the next one may come. */
-  isolatedSettled(worker: Worker): void;
-}
+import type { WorkerListener } from './worker-listener.js';
 
 export interface WorkerOptions extends Pick<
   FailureSettlerOptions,
@@ -33,7 +24,7 @@ export interface WorkerOptions extends Pick<
   /** The worker on the group's own retries; undefined for that worker itself. */
   retries: Worker | undefined;
   lease: WorkerLease;
-  listener: WorkerListener;
+  listener: WorkerListener<Worker>;
 }
 
 export type WorkerState = 'closed' | 'open' | 'doubtful';
@@ -72,7 +63,7 @@ export class Worker {
   readonly lease: WorkerLease;
   readonly retries: Worker | undefined;
   readonly #clock: Clock;
-  readonly #listener: WorkerListener;
+  readonly #listener: WorkerListener<Worker>;
   readonly #held = new Map<string, Delivery>();
   readonly #acks: AckBatcher;
   readonly #failures: FailureSettler;
@@ -249,7 +240,7 @@ export class Worker {
     this.#draining = true;
   }
 
-  /** Takes what has been prefetched for a second without starting, beyond the prefetch: others may have it. */
+  /** Takes what has waited here for a second, beyond the prefetch: others may have it. */
   takeSurplus(): Delivery[] {
     const [oldest] = this.#prefetched;
     if (oldest === undefined || this.#clock.monoMs() - oldest.takenMs < SURPLUS_AFTER_MS) return [];
@@ -293,7 +284,6 @@ export class Worker {
   }
 
   async #run(delivery: Delivery): Promise<void> {
-    const { run, options } = this.handler;
     const { task } = delivery;
     if (task === undefined) return;
     this.#running++;
@@ -302,7 +292,8 @@ export class Worker {
     // One async function and one await per task: this is the path of 100,000 tasks a second.
     const ended = runStarted(this.#clock, this.handler, task);
     try {
-      await (options.timeoutMs === undefined ? run(task) : withinTime(this.#clock, options.timeoutMs, delivery, run));
+      const returned = await this.#call(delivery, task);
+      if (returned !== undefined) await toEnd(returned, this.handler.site, task);
     } catch (thrown) {
       this.#ran();
       ended?.('failed', { error: thrown });
@@ -314,6 +305,12 @@ export class Worker {
     ended?.('completed', {});
     if (!this.#aborted) this.#acks.add(delivery);
     this.#next();
+  }
+
+  #call(delivery: Delivery, task: Task): unknown {
+    const { run, options, site } = this.handler;
+    if (options.timeoutMs === undefined) return run(task);
+    return withinTime(this.#clock, options.timeoutMs, delivery, async () => toEnd(await run(task), site, task));
   }
 
   #failed(delivery: Delivery, thrown: unknown): void {

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { checkName, SLUICE_CLOCK, type Clock } from '../../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../../queue/define-queue.js';
+import { toEnd } from '../../queue/handlers/handler-run.js';
 import { HandlerRegistry, type Handler } from '../../queue/handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from '../../queue/queue.tokens.js';
 import {
@@ -196,7 +197,8 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
       const { handler, waiting } = next;
       try {
-        await handler.run(this.#task(waiting));
+        const task = this.#task(waiting);
+        await toEnd(await handler.run(task), handler.site, task);
         counts.completed++;
       } catch (error) {
         const kind = this.#settle(handler, waiting, error);
