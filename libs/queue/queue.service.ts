@@ -141,8 +141,9 @@ export class QueueService {
   /**
    * Where a task is, by the id that `publish` returned; undefined if it is done, or never was.
    *
-   * At once for tasks that are delayed or never failed. A retry or a dead letter is searched for: that takes longer the
-   * longer the queue is.
+   * At once for tasks that are delayed or never failed. A retry, a dead letter or a task that is done is searched for, among
+   * all that is younger than the task; one that was delayed, among all there is. For a state that is asked for often, keep it
+   * yourself.
    */
   async inspect(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
     const name = nameOf(queue);

@@ -22,3 +22,15 @@ it('knows what an entry was last', () => {
   keys.add('k', { tags: ['a'], text: 'longer' });
   expect(keys.find('k')).toEqual({ tags: ['a'], chars: 6 });
 });
+
+it('counts characters as well: long keys and tags do not fill the memory', () => {
+  const keys = new RecentlySeen();
+  const long = (n: number): string => String(n).padStart(1_000, 'k');
+  for (let n = 0; n < 5_000; n++) keys.add(long(n), { tags: [], text: '' });
+  expect(keys.find(long(0))).toBeUndefined();
+  expect(keys.find(long(4_999))).toBeDefined();
+  for (let n = 0; n < 5_000; n++) keys.add(String(n), { tags: [long(n)], text: '' });
+  expect(keys.find('0')).toBeUndefined();
+  for (let n = 0; n < 9_000; n++) keys.add(`short ${n}`, { tags: [], text: '' });
+  expect(keys.find('short 0')).toBeDefined();
+});

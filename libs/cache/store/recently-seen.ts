@@ -6,6 +6,9 @@ export interface SeenEntry {
   readonly chars: number;
 }
 
+/** Characters of the entries and tags in one generation: a few MB in all. */
+const CHARS_MAX = 2_000_000;
+
 /**
  * Entries that had a value a moment ago, with the tags that it had, and so are worth a plain look before the question that may
  * end in a lease: it costs Redis and this process much less. A guess, never more: wrong, it costs one command.
@@ -15,6 +18,7 @@ export interface SeenEntry {
 export class RecentlySeen {
   readonly #size: number;
   #young = new Map<string, SeenEntry>();
+  #youngChars = 0;
   #old = new Map<string, SeenEntry>();
 
   constructor(size = 10_000) {
@@ -42,10 +46,19 @@ export class RecentlySeen {
   }
 
   #enter(entry: string, hot: SeenEntry): void {
-    if (this.#young.size >= this.#size) {
+    if (this.#young.size >= this.#size || this.#youngChars >= CHARS_MAX) {
       this.#old = this.#young;
       this.#young = new Map();
+      this.#youngChars = 0;
     }
+    // Only what is new to it takes room.
+    if (!this.#young.has(entry)) this.#youngChars += entry.length + charsOf(hot.tags);
     this.#young.set(entry, hot);
   }
+}
+
+function charsOf(tags: readonly string[]): number {
+  let chars = 0;
+  for (const tag of tags) chars += tag.length;
+  return chars;
 }

@@ -41,3 +41,12 @@ it('keeps the fence beyond a lease of any length', async () => {
   await locks.acquire('x', { ttlMs: 20_000_000 });
   expect(await bed.admin.pttl('{lock:x}:~fence')).toBeGreaterThan(23_000_000);
 });
+
+it('counts characters as well: long names do not fill the memory', () => {
+  const known = new LockKeyCache(new Keyspace());
+  known.get('first').highest = 7;
+  for (let n = 0; n < 9_000; n++) known.get(`short ${n}`);
+  expect(known.get('first').highest).toBe(7);
+  for (let n = 0; n < 3_000; n++) known.get(String(n).padStart(1_000, 'n'));
+  expect(known.get('first').highest).toBe(0);
+});

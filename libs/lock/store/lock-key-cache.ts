@@ -1,8 +1,11 @@
 import type { Keyspace } from '../../redis/index.js';
 import { lockKeys, type LockKeys } from './lock.keys.js';
 
-/** How many names are remembered, at most and at least half of that: a few MB. */
+/** How many names are remembered, at most and at least half of that. */
 const REMEMBERED = 20_000;
+
+/** Characters of the names in one generation. Each name is kept four times, alone and in its keys: some 10 MB in all. */
+const CHARS_MAX = 1_000_000;
 
 /** What a process remembers of one lock. */
 export interface CachedLockKeys extends LockKeys {
@@ -24,6 +27,7 @@ export class LockKeyCache {
   readonly #keyspace: Keyspace;
   readonly #size: number;
   #young = new Map<string, CachedLockKeys>();
+  #youngChars = 0;
   #old = new Map<string, CachedLockKeys>();
 
   constructor(keyspace: Keyspace, size = REMEMBERED) {
@@ -36,11 +40,13 @@ export class LockKeyCache {
     const known = this.#young.get(name);
     if (known !== undefined) return known;
     const found = this.#old.get(name) ?? { ...lockKeys(this.#keyspace, name), highest: 0, floor: '0' };
-    if (this.#young.size >= this.#size) {
+    if (this.#young.size >= this.#size || this.#youngChars >= CHARS_MAX) {
       this.#old = this.#young;
       this.#young = new Map();
+      this.#youngChars = 0;
     }
     this.#young.set(name, found);
+    this.#youngChars += name.length;
     return found;
   }
 }

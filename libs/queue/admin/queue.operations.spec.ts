@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { commandDelta } from '../../../test/support/command-delta.js';
 import { gate } from '../../../test/support/gate.js';
 import type { QueueApp } from '../../../test/support/queue-app.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
@@ -186,6 +187,44 @@ describe('one task', () => {
     expect(await queue.inspect('tasks', 'dead')).toMatchObject({ id: 'dead', state: 'dead', reason: 'why' });
     expect(await stateOf('nothing')).toBeUndefined();
     expect(await stateOf('0-1')).toBeUndefined();
+  });
+
+  it('is not looked for among what is older, and is searched for once at a time', async () => {
+    const queue = await producer();
+    await newGroup();
+    const old = Date.now() - 3_600_000;
+    const pipeline = bed.admin.pipeline();
+    for (let n = 0; n < 3_000; n++) {
+      pipeline.xadd('{tasks}:~dead', `${old}-${n}`, 'payload', '1', 'original_id', `${old}-${n}`);
+      pipeline.xadd('tasks', `${old}-${n + 1}`, 'payload', '1');
+    }
+    await pipeline.exec();
+    const done = await queue.publish('tasks', 1);
+    await bed.admin.xdel('tasks', done);
+    const { calls } = await commandDelta(bed.admin, async () => {
+      expect(await queue.inspect('tasks', done)).toBeUndefined();
+    });
+    // Each place is looked at twice: five of them.
+    expect(calls['evalsha'] ?? 0).toBeLessThanOrEqual(10);
+    expect(calls['xrange']).toBeLessThanOrEqual(12);
+    const shared = await commandDelta(bed.admin, () =>
+      Promise.all(Array.from({ length: 20 }, () => queue.inspect('tasks', done))),
+    );
+    expect(shared.calls['evalsha']).toBeLessThanOrEqual(10);
+    expect(await queue.inspect('tasks', '1-99999999999999999999')).toBeUndefined();
+    expect(await queue.inspect('tasks', 'i'.repeat(1 << 20))).toBeUndefined();
+    expect(await queue.remove('tasks', 'i'.repeat(1 << 20))).toBe(false);
+  });
+
+  it('is found behind its own id, also if the clock was set back a little', async () => {
+    const queue = await producer();
+    const id = await queue.publish('tasks', 1);
+    await bed.admin.del('tasks');
+    await bed.admin.xadd('tasks', `${parseInt(id, 10) - 30_000}-0`, 'payload', '3', 'meta', JSON.stringify({ id }));
+    expect(await queue.inspect('tasks', id)).toMatchObject({ id, state: 'waiting' });
+    // An id of another's making may be ahead of the clock.
+    await bed.admin.xadd('{tasks}:~dead', '*', 'payload', '4', 'original_id', '9999999999999-1');
+    expect(await queue.inspect('tasks', '9999999999999-1')).toMatchObject({ state: 'dead' });
   });
 
   it('is not mistaken for the task whose retry has its id', async () => {

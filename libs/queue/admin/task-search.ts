@@ -1,4 +1,5 @@
 import type { Keyspace, Link } from '../../redis/index.js';
+import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
 import { PageSize } from './page-size.js';
 import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import { findScript } from '../store/scripts/find.script.js';
@@ -20,11 +21,13 @@ const SLICE = 500;
  * Finds one task by the id that `publish` returned.
  *
  * A delayed task and one that never failed are found at once. A retry has another entry, whose `meta` carries the id,
- * and so has a dead letter: those are searched for, in time that grows with the length of the queue.
+ * and so has a dead letter: those are searched for, among what is younger than the task. So is one that is done. Callers who ask
+ * for one task at the same time share a search.
  */
 export class TaskSearch {
   readonly #link: Link;
   readonly #keyspace: Keyspace;
+  readonly #searches = new Map<string, Promise<Sighting | undefined>>();
 
   constructor(link: Link, keyspace: Keyspace) {
     this.#link = link;
@@ -32,7 +35,15 @@ export class TaskSearch {
   }
 
   async inspect(queue: string, id: string, group: string): Promise<TaskInfo | undefined> {
-    return (await this.#find(queue, id, group))?.info;
+    const search = JSON.stringify([queue, id, group]);
+    let found = this.#searches.get(search);
+    if (found === undefined) {
+      const ended = (): boolean => this.#searches.delete(search);
+      found = this.#find(queue, id, group);
+      this.#searches.set(search, found);
+      found.then(ended, ended);
+    }
+    return (await found)?.info;
   }
 
   /** False: it is not there, or a worker has it. */
@@ -58,6 +69,8 @@ export class TaskSearch {
 
   /** Twice: a task that goes from one place to another while they are looked through may be missed once. */
   async #find(queue: string, id: string, group: string): Promise<Sighting | undefined> {
+    // No task has such an id.
+    if (isLongerThan(id, NAME_MAX_BYTES)) return undefined;
     return (await this.#look(queue, id, group)) ?? this.#look(queue, id, group);
   }
 

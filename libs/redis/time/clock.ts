@@ -14,11 +14,15 @@ export interface Clock {
   timer(ms: number, fire: () => void): CancelTimer;
 }
 
+/** What Node's timers hold. */
+const TIMER_MAX_MS = 2_147_483_647;
+
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),
   timer(ms, fire) {
-    const handle = setTimeout(fire, ms);
+    // A longer one would fire at once, again and again; who waits for an instant looks at the clock when it fires.
+    const handle = setTimeout(fire, Math.min(ms, TIMER_MAX_MS));
     handle.unref();
     return () => {
       clearTimeout(handle);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CATEGORIES } from './seed.js';
 import type { Stage } from '../scenario/step.js';
@@ -13,6 +13,10 @@ const REFRESH_MS = 500;
 const BURST = 100;
 const ORDERS = 1_000;
 const CARDS: Card[] = ['good', 'good', 'good', 'good', 'good', 'good', 'good', 'good', 'fails-once', 'fails-always'];
+
+/** The page has its script and its styles in itself, asks only its own server, and stands in nobody's frame. */
+const POLICY =
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
 
 /** The page on which the fleet is seen at work, and its buttons. */
 export class ControlRoom {
@@ -29,6 +33,13 @@ export class ControlRoom {
     this.#port = port;
     this.#watch = new Watch(stage);
     this.#server = createServer((request, response) => {
+      const refusal = this.#refusalOf(request);
+      if (refusal !== undefined) {
+        response.writeHead(refusal).end();
+        return;
+      }
+      response.setHeader('content-security-policy', POLICY);
+      response.setHeader('x-content-type-options', 'nosniff');
       const route = `${request.method ?? ''} ${request.url ?? ''}`;
       if (route === 'GET /') response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(PAGE);
       else if (route === 'GET /events') this.#follow(response);
@@ -50,6 +61,21 @@ export class ControlRoom {
     this.#server.close();
     this.#server.closeAllConnections();
     await once(this.#server, 'close');
+  }
+
+  /**
+   * The page is for its own user alone. Any page of the web can send a POST here from the user's browser, and one whose name is
+   * made to point at this machine can read the answers as well: browsers tell both by these headers.
+   */
+  #refusalOf({ headers }: IncomingMessage): number | undefined {
+    const { port } = this.#server.address() as AddressInfo;
+    const hosts = [`127.0.0.1:${port}`, `localhost:${port}`];
+    if (!hosts.includes(headers.host ?? '')) return 421;
+    const site = headers['sec-fetch-site'];
+    // `none`: typed by the user.
+    if (site !== undefined && site !== 'same-origin' && site !== 'none') return 403;
+    if (headers.origin !== undefined && headers.origin !== `http://${headers.host ?? ''}`) return 403;
+    return undefined;
   }
 
   /** Server-sent events: one snapshot after the other, as long as somebody looks. */

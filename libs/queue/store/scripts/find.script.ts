@@ -11,9 +11,14 @@ export interface Found {
   readonly bytes: number;
 }
 
+/** How far the server's clock may have been set back between a task's publish and its retry. */
+const CLOCK_STEP_MS = 60_000;
+
 /**
  * Looks through a slice of a stream for the entry of one task: the one whose own id that is or, after a retry, whose
  * `meta` carries it, or the dead letter of which it is the `original_id`.
+ *
+ * A search begins a minute before the task was published, as its id says: a retry and a dead letter come later than it.
  *
  * KEYS stream · ARGV id, group, released, letters (1: they are dead letters), after ('' first: then the entry of that
  * very id is tried), count · returns {@link Found}. Read-only.
@@ -51,11 +56,16 @@ local function found(row)
   return { '', 0, { row[1], row[2], pending[2], pending[3], pending[4] } }
 end
 
-if after == '' and string.find(id, '^%d+%-%d+$') then
+local from = after == '' and '-' or '(' .. after
+local ms, seq = string.match(id, '^(%d+)%-(%d+)$')
+if after == '' and ms and #ms <= 15 and #seq <= 18 then
   local row = redis.call('XRANGE', stream, id, id)[1]
   if row and isIt(row) then return found(row) end
+  -- Whatever followed it is younger, by a clock that may have been set back a little; an id of another's making may be of any time.
+  local since = math.min(tonumber(ms), redis.call('TIME')[1] * 1000) - ${CLOCK_STEP_MS}
+  if since > 0 then from = string.format('%.0f', since) end
 end
-local rows = redis.call('XRANGE', stream, after == '' and '-' or '(' .. after, '+', 'COUNT', count)
+local rows = redis.call('XRANGE', stream, from, '+', 'COUNT', count)
 for _, row in ipairs(rows) do
   if isIt(row) then return found(row) end
 end
