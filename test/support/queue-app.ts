@@ -58,7 +58,7 @@ export async function startQueueApp(options: QueueAppOptions): Promise<QueueApp>
 }
 
 /** A class with one decorated method per queue. */
-function handlerProvider(handlers: Record<string, TestHandler>): Type {
+export function handlerProvider(handlers: Record<string, TestHandler>): Type {
   class Handlers {
     readonly queues = Object.keys(handlers);
   }

@@ -1,0 +1,170 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  DeadLetterTask,
+  DropTask,
+  RetryTask,
+  SnoozeTask,
+  type HandlerOptions,
+  type QueueService,
+  type Task,
+} from 'nestjs-sluice/queue';
+
+/** What both queues have. */
+export type AnyQueue = Pick<QueueService, Exclude<keyof QueueService, 'raw' | 'workers'>>;
+
+/** A queue with one handler of `tasks`. */
+export interface QueueUnderTest {
+  readonly queue: AnyQueue;
+  /** Resolves when nothing that is due is left to run. */
+  run(): Promise<void>;
+  /** Lets so much time pass. */
+  pass(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type MakeQueue = (handler: (task: Task<never>) => unknown, options: HandlerOptions) => Promise<QueueUnderTest>;
+
+/** What a queue promises, wherever its tasks are kept. */
+export function describeQueue(name: string, make: MakeQueue): void {
+  describe(`${name}, as a queue,`, () => {
+    let made: QueueUnderTest | undefined;
+    let runs: { id: string; payload: unknown; attempt: number }[] = [];
+    beforeEach(() => {
+      runs = [];
+    });
+    afterEach(async () => {
+      await made?.close();
+      made = undefined;
+    });
+    const start = async (
+      then: (task: Task<never>) => unknown = () => {},
+      options: HandlerOptions = {},
+    ): Promise<QueueUnderTest> => {
+      const handler = ({ id, payload, attempt }: Task<never>, task: Task<never>): unknown => {
+        runs.push({ id, payload, attempt });
+        return then(task);
+      };
+      made = await make((task) => handler(task, task), { backoff: 0, maxAttempts: 3, concurrency: 1, ...options });
+      return made;
+    };
+    const throws = (error: () => Error) => (): never => {
+      throw error();
+    };
+
+    it('runs each task once, with its id and a payload of its own, in order', async () => {
+      const { queue, run } = await start();
+      const payload = { n: 1, list: ['ü', null] };
+      const ids = [await queue.publish('tasks', payload), ...(await queue.publishMany('tasks', [2, 'three']))];
+      payload.n = 9;
+      await run();
+      expect(runs).toEqual([
+        { id: ids[0], payload: { n: 1, list: ['ü', null] }, attempt: 1 },
+        { id: ids[1], payload: 2, attempt: 1 },
+        { id: ids[2], payload: 'three', attempt: 1 },
+      ]);
+      expect(await queue.counts('tasks')).toMatchObject({ waiting: 0, running: 0, delayed: 0, dead: 0 });
+    });
+
+    it('refuses what JSON would change, names and options that are none', async () => {
+      const { queue } = await start();
+      await expect(queue.publish('tasks', { at: new Date() })).rejects.toMatchObject({
+        code: 'SLUICE_QUEUE_UNSERIALIZABLE',
+        path: 'payload.at',
+      });
+      await expect(queue.publishMany('tasks', [1, NaN])).rejects.toMatchObject({ path: 'payloads[1]' });
+      await expect(queue.publish('', 1)).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
+      await expect(queue.publish('tasks', 1, { delayMs: -1 })).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+    });
+
+    it('tries a task again until its attempts are used up, and keeps the dead letter', async () => {
+      const { queue, run } = await start(throws(() => new Error('no', { cause: new Error('why') })));
+      const ids = [await queue.publish('tasks', 'a'), await queue.publish('tasks', 'b', { maxAttempts: 1 })];
+      await run();
+      expect(runs.filter(({ payload }) => payload === 'a').map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+      expect(runs.filter(({ payload }) => payload === 'b')).toHaveLength(1);
+      const { tasks } = await queue.dead('tasks').list();
+      expect(tasks.map(({ id }) => id).sort()).toEqual([...ids].sort());
+      expect(tasks[0]).toMatchObject({ reason: 'max-attempts', error: 'Error: no; [cause] Error: why', state: 'dead' });
+    });
+
+    it('does what a handler throws: retry, snooze, drop, dead letter', async () => {
+      const thrown: Record<string, () => Error> = {
+        retry: () => new RetryTask({ delayMs: 0 }),
+        drop: () => new DropTask(),
+        dead: () => new DeadLetterTask('spam'),
+        empty: () => new DeadLetterTask(''),
+      };
+      const { queue, run } = await start(({ payload, attempt }) => {
+        const error = thrown[payload as string];
+        if (error && attempt === 1) throw error();
+      });
+      await queue.publishMany('tasks', Object.keys(thrown));
+      await run();
+      expect(runs.filter(({ payload }) => payload === 'retry').map(({ attempt }) => attempt)).toEqual([1, 2]);
+      expect(runs).toHaveLength(5);
+      const { tasks } = await queue.dead('tasks').list();
+      expect(tasks.map(({ payload, reason }) => [payload, reason]).sort()).toEqual([
+        ['dead', 'spam'],
+        ['empty', 'dead-letter'],
+      ]);
+    });
+
+    it('runs a delayed task when it is due, and a snoozed one later without using an attempt', async () => {
+      const { queue, run, pass } = await start(() => {
+        if (runs.length === 1) throw new SnoozeTask({ delayMs: 60 });
+      });
+      const id = await queue.publish('tasks', 1, { delayMs: 60 });
+      expect(await queue.inspect('tasks', id)).toMatchObject({ id, state: 'delayed' });
+      expect((await queue.list('tasks', { state: 'delayed' })).tasks).toMatchObject([{ id, payload: 1 }]);
+      await pass(70);
+      await run();
+      await pass(70);
+      await run();
+      expect(runs).toEqual([
+        { id, payload: 1, attempt: 1 },
+        { id, payload: 1, attempt: 1 },
+      ]);
+      await queue.publish('tasks', 2, { runAt: new Date(0) });
+      await run();
+      expect(runs).toHaveLength(3);
+    });
+
+    it('brings dead letters back with their ids, or deletes them', async () => {
+      let fails = true;
+      const { queue, run } = await start(
+        () => {
+          if (fails) throw new Error('no');
+        },
+        { maxAttempts: 1 },
+      );
+      const ids = await queue.publishMany('tasks', ['a', 'b', 'c']);
+      await run();
+      fails = false;
+      const letters = queue.dead<string>('tasks');
+      expect(await letters.redrive({ filter: ({ payload }) => payload === 'b' })).toBe(1);
+      await run();
+      expect(runs.at(-1)).toEqual({ id: ids[1], payload: 'b', attempt: 1 });
+      expect(await letters.purge({ filter: ({ payload }) => payload === 'a' })).toBe(1);
+      expect((await letters.list()).tasks).toMatchObject([{ id: ids[2] }]);
+      expect(await letters.purge()).toBe(1);
+      expect((await queue.counts('tasks')).dead).toBe(0);
+    });
+
+    it('starts nothing while it is paused, and finds and removes what waits', async () => {
+      const { queue, run } = await start();
+      expect(await queue.pause('tasks')).toEqual({ changed: true, unconfirmed: [] });
+      expect(await queue.pause('tasks')).toEqual({ changed: false, unconfirmed: [] });
+      const [first = '', second = ''] = await queue.publishMany('tasks', ['a', 'b']);
+      expect(await queue.counts('tasks')).toMatchObject({ waiting: 2, paused: true });
+      expect((await queue.list('tasks')).tasks).toMatchObject([{ id: first }, { id: second }]);
+      expect(await queue.inspect('tasks', second)).toMatchObject({ state: 'waiting', payload: 'b', attempt: 1 });
+      expect(await queue.remove('tasks', first)).toBe(true);
+      expect(await queue.remove('tasks', first)).toBe(false);
+      expect(await queue.inspect('tasks', first)).toBeUndefined();
+      expect(await queue.resume('tasks')).toBe(true);
+      expect(await queue.resume('tasks')).toBe(false);
+      await run();
+      expect(runs).toEqual([{ id: second, payload: 'b', attempt: 1 }]);
+    });
+  });
+}
