@@ -31,6 +31,8 @@ export {
 export {
   QUEUE_CHANNELS,
   type QueueMessages,
+  type GroupReadMessage,
+  type GroupUnreadMessage,
   type TaskCompletedMessage,
   type TaskDeadLetteredMessage,
   type TaskFailedMessage,
@@ -40,7 +42,7 @@ export {
   type TaskStartedMessage,
 } from './observe/queue.channels.js';
 export { SluiceQueueModule } from './queue.module.js';
-export type { HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
+export type { DeadRetention, HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
 export {
   DeadLetters,
   type DeadLetterFilter,
@@ -48,6 +50,7 @@ export {
   type RedriveOptions,
 } from './admin/dead-letters.js';
 export type { PauseResult } from './admin/pause-switch.js';
+export { QueueGroups, type QueueGroup } from './admin/queue-groups.js';
 export type { GroupChoice, ListOptions, TaskPage } from './admin/queue.operations.js';
 export type { Counts as QueueCounts } from './store/scripts/counts.script.js';
 export type { DeadLetter, TaskInfo, TaskState } from './admin/task-info.js';

@@ -9,6 +9,7 @@ import {
   type OptionChecks,
 } from '../weave/index.js';
 import { propagationOption, type Propagation } from './task/propagation.js';
+import { delay } from './task/delay.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './task/backoff.js';
 
 /** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
@@ -57,6 +58,14 @@ export interface HandlerOptions {
   enhancers?: boolean;
 }
 
+/** How many dead letters of a queue are kept. Older ones are deleted, and the log says how many. */
+export interface DeadRetention {
+  /** The newest so many. Default: any number. */
+  keep?: number;
+  /** Those that are not older, in milliseconds. Default: of any age. */
+  keepMs?: number;
+}
+
 /** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
 export interface SluiceQueueModuleOptions extends HandlerOptions {
   /** Which Redis of `redis.connections`. Default `'default'`. */
@@ -71,6 +80,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
+  /** Which dead letters are kept, per queue. Default: all. Checked once per lease by the processes that work on the queue. */
+  dead?: DeadRetention;
   /** How traces go along with tasks. Default: a task carries what `publish` is told to send, and nothing else. */
   propagation?: Propagation;
   /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
@@ -98,6 +109,7 @@ export interface ResolvedQueueOptions {
   readonly leaseMs: number;
   readonly drainMs: number;
   readonly maxPayloadBytes: number;
+  readonly dead: DeadRetention;
   /** What holds where neither `queue.handlers` nor the decorator says anything. */
   readonly defaults: HandlerOptions;
   readonly handlers: ReadonlyMap<string, HandlerOptions>;
@@ -109,7 +121,7 @@ export interface ResolvedQueueOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
  */
 export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
-  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, ...defaults } =
+  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, propagation, ...defaults } =
     resolveOptions<Resolving>('queue', given, {
       connection: text(),
       consumers: queueNames,
@@ -117,10 +129,11 @@ export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined)
       leaseMs: durationMs(5_000, { min: 100 }),
       drainMs: durationMs(20_000, { min: 0 }),
       maxPayloadBytes: count(1_048_576),
+      dead: retention,
       propagation: propagationOption,
       ...HANDLER_CHECKS,
     });
-  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, propagation, defaults };
+  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, propagation, defaults };
 }
 
 /** What a decorator says, checked; `site` names it in errors. */
@@ -157,6 +170,7 @@ interface Resolving extends HandlerOptions {
   leaseMs: number;
   drainMs: number;
   maxPayloadBytes: number;
+  dead: DeadRetention;
   propagation?: Propagation;
 }
 
@@ -171,6 +185,11 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   foreignIdleMs: optional(idleMs),
   enhancers: optional(flag(false)),
 };
+
+function retention(value: unknown, path: string): DeadRetention {
+  if (value === undefined) return {};
+  return resolveOptions<DeadRetention>(path, value, { keep: optional(count(1, { min: 0 })), keepMs: optional(delay) });
+}
 
 function idleMs(value: unknown, path: string): number | false {
   return value === false ? value : durationMs(300_000, { min: 100 })(value, path);

@@ -4,6 +4,7 @@ import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './d
 import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from './queue.tokens.js';
 import { DeadLetters } from './admin/dead-letters.js';
+import { QueueGroups } from './admin/queue-groups.js';
 import { PauseSwitch, type PauseResult } from './admin/pause-switch.js';
 import { encodePayload } from './task/payload.js';
 import { checkPublishOptions, type PublishOptions } from './publish/publish.options.js';
@@ -184,6 +185,11 @@ export class QueueService {
   /** The processes that work on a queue now. One that was killed is among them until its lease has ended. */
   async workers(queue: QueueRef<unknown>): Promise<QueueWorker[]> {
     return this.#operations.workers(nameOf(queue));
+  }
+
+  /** The consumer groups of a queue: to list, and to delete those that no process reads for any more. */
+  groups(queue: QueueRef<unknown>): QueueGroups {
+    return new QueueGroups(this.#link, this.#connections.keyspace, nameOf(queue));
   }
 
   /** A queue's dead letters: to list, to bring back to work, to delete. */

@@ -861,4 +861,32 @@ export default [
     find: 'if (returned !== undefined) await toEnd(returned, this.handler.site, task);',
     replace: 'void returned;',
   },
+  {
+    file: 'libs/queue/store/scripts/groups.script.ts',
+    name: 'a group is dropped under its consumers',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: 'if #living > 0 then return living end',
+    replace: '',
+  },
+  {
+    file: 'libs/queue/store/scripts/groups.script.ts',
+    name: 'the retries of a dropped group stay',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: "redis.call('UNLINK', retryStream, retryDelayed, retryBodies)",
+    replace: '0',
+  },
+  {
+    file: 'libs/queue/worker/loops/janitor.ts',
+    name: 'nobody is told of a group that nobody reads',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: 'if (retries && groups > 1) await this.#unread.look(worker);',
+    replace: 'void groups;',
+  },
+  {
+    file: 'libs/queue/store/scripts/trim-dead.script.ts',
+    name: 'dead letters of any age are kept',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: 'if keepMs >= 0 then',
+    replace: 'if false then',
+  },
 ];

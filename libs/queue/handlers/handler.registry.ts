@@ -103,8 +103,13 @@ export class HandlerRegistry {
   groupOf(queue: string): string {
     const { handlers, defaults } = this.#settings;
     const configured = handlers.get(queue)?.group ?? defaults.group ?? this.#defaultGroup;
-    const groups = this.#of(queue).map(({ options }) => options.group);
+    const groups = this.groupsOf(queue);
     return groups.includes(configured) ? configured : (groups[0] ?? configured);
+  }
+
+  /** The groups of the handlers of a queue. */
+  groupsOf(queue: string): string[] {
+    return this.#of(queue).map(({ options }) => options.group);
   }
 
   get #known(): string {

@@ -47,6 +47,24 @@ export interface TaskDeadLetteredMessage {
   readonly reason: string;
 }
 
+/** On `sluice:queue:group-unread`: a group has tasks, and for a while no consumer. Each process that reads the queue says so. */
+export interface GroupUnreadMessage {
+  readonly queue: string;
+  readonly group: string;
+  /** Tasks that it has not begun, counted to at most 10 000. */
+  readonly waiting: number;
+  /** Tasks that it has begun and not finished. */
+  readonly running: number;
+}
+
+/** On `sluice:queue:group-read`: such a group is read again, is done, or was dropped. */
+export interface GroupReadMessage {
+  readonly queue: string;
+  readonly group: string;
+  /** For how many milliseconds it was unread. */
+  readonly lastedMs: number;
+}
+
 /** On `sluice:queue:reaped`: this process has taken over tasks that dead processes had, or that stopping processes returned. */
 export interface TasksReapedMessage {
   readonly queue: string;
@@ -64,6 +82,8 @@ export interface QueueMessages {
   'sluice:queue:retried': TaskRetriedMessage;
   'sluice:queue:dead-lettered': TaskDeadLetteredMessage;
   'sluice:queue:reaped': TasksReapedMessage;
+  'sluice:queue:group-unread': GroupUnreadMessage;
+  'sluice:queue:group-read': GroupReadMessage;
 }
 
 /**
@@ -84,6 +104,8 @@ export const QUEUE_CHANNELS = {
   retried: 'sluice:queue:retried',
   deadLettered: 'sluice:queue:dead-lettered',
   reaped: 'sluice:queue:reaped',
+  groupUnread: 'sluice:queue:group-unread',
+  groupRead: 'sluice:queue:group-read',
 } as const satisfies Record<string, keyof QueueMessages>;
 
 /** The channels themselves, so that publishing needs no look-up by name. */
@@ -95,4 +117,6 @@ export const channels = {
   retried: channel(QUEUE_CHANNELS.retried),
   deadLettered: channel(QUEUE_CHANNELS.deadLettered),
   reaped: channel(QUEUE_CHANNELS.reaped),
+  groupUnread: channel(QUEUE_CHANNELS.groupUnread),
+  groupRead: channel(QUEUE_CHANNELS.groupRead),
 };

@@ -188,6 +188,7 @@ export class WorkerPool implements WorkerListener<Worker> {
       leaseMs,
       workers,
       taskReturner,
+      retention: this.#options.dead,
       log,
     });
     return new StreamReader({ connection, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });

@@ -12,6 +12,7 @@ import {
   type PauseResult,
   type PublishOptions,
   type QueueCounts,
+  type QueueGroups,
   type QueueService,
   type QueueWorker,
   type RetryTask,
@@ -19,6 +20,7 @@ import {
   type TaskPage,
 } from '../../queue/index.js';
 import { describeError } from '../../queue/task/describe-error.js';
+import { testingGroups } from './testing-groups.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishOptions } from '../../queue/publish/publish.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
@@ -176,6 +178,15 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
 
   resume(queue: QueueRef<unknown>): Promise<boolean> {
     return Promise.resolve(this.#paused.delete(nameOf(queue)));
+  }
+
+  /** Those of the app's handlers. None of them can be dropped. */
+  groups(queue: QueueRef<unknown>): QueueGroups {
+    const name = nameOf(queue);
+    const waitingOf = (group: string): number =>
+      this.#waiting.filter((each) => each.queue === name && this.#isDue(each) && (each.group ?? group) === group)
+        .length;
+    return testingGroups(name, this.#registry.groupsOf(name), waitingOf);
   }
 
   /** Always empty: no task runs by itself. */

@@ -1,6 +1,14 @@
 import type { Link } from '../../../redis/index.js';
+import type { DeadRetention } from '../../queue.options.js';
 import { janitorScript } from '../../store/scripts/janitor.script.js';
+import { trimDeadScript } from '../../store/scripts/trim-dead.script.js';
+import { UnreadGroups, type UnreadGroupsOptions } from './unread-groups.js';
 import type { Worker } from '../worker.js';
+
+export interface JanitorOptions extends UnreadGroupsOptions {
+  /** Which dead letters to keep. */
+  retention: DeadRetention;
+}
 
 /** Entries per walk. Their payloads are read, which may be large. */
 const SLICE = 100;
@@ -13,28 +21,45 @@ const CALLS = 20;
  * @see docs/internals/queue.md#several-groups
  */
 export class Janitor {
-  readonly #link: Link;
+  readonly #options: JanitorOptions;
+  readonly #unread: UnreadGroups;
   readonly #cursors = new Map<Worker, string>();
 
-  constructor(link: Link) {
-    this.#link = link;
+  constructor(options: JanitorOptions) {
+    this.#options = options;
+    this.#unread = new UnreadGroups(options);
   }
 
   /** Resolves to whether to come back soon: there are other groups, or something was deleted. */
   async clean(worker: Worker): Promise<boolean> {
+    const { link, retention } = this.#options;
     const { keys, retries } = worker;
     const own = (retries ?? worker).keys;
     let soon = false;
+    let groups = 1;
     for (let calls = 0, more = true; more && calls < CALLS; calls++) {
-      const cleaned = await janitorScript.run(this.#link, {
+      const cleaned = await janitorScript.run(link, {
         keys: { stream: keys.stream, retry: own.stream, retryDelayed: own.delayed },
         args: { cursor: this.#cursors.get(worker) ?? '', slice: SLICE },
       });
       this.#cursors.set(worker, cleaned.cursor);
       if (retries && (cleaned.groups > 1 || cleaned.retries)) retries.markNeeded();
+      groups = cleaned.groups;
       soon ||= cleaned.groups > 1 || cleaned.freed > 0;
       more = cleaned.more;
     }
+    if (retries && groups > 1) await this.#unread.look(worker);
+    if (retries) await this.#trim(worker, retention);
     return soon;
+  }
+
+  /** Deletes dead letters that are more or older than are to be kept. Their ids begin with the time of their death. */
+  async #trim({ keys, handler }: Worker, { keep, keepMs }: DeadRetention): Promise<void> {
+    const { link, log } = this.#options;
+    if (keep === undefined && keepMs === undefined) return;
+    const call = { keys: { dead: keys.dead }, args: { keep: keep ?? -1, keepMs: keepMs ?? -1 } };
+    const trimmed = await trimDeadScript.run(link, call);
+    if (trimmed > 0)
+      log.warn(`${trimmed} dead letters of queue '${handler.queue}' were deleted: queue.dead says how many to keep`);
   }
 }

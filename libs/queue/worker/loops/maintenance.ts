@@ -1,5 +1,6 @@
 import { backoffMs, isReplyError, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
 import { reconcile } from './reconcile.js';
+import type { DeadRetention } from '../../queue.options.js';
 import type { TaskReturner } from '../task-returner.js';
 import { Janitor } from './janitor.js';
 import { channels } from '../../observe/queue.channels.js';
@@ -15,6 +16,8 @@ export interface MaintenanceOptions {
   leaseMs: number;
   workers: readonly Worker[];
   taskReturner: TaskReturner;
+  /** Which dead letters to keep. */
+  retention: DeadRetention;
   log: { warn(message: string): void; error(message: string): void };
 }
 
@@ -44,7 +47,7 @@ export class Maintenance {
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
-    this.#janitor = new Janitor(options.link);
+    this.#janitor = new Janitor(options);
     this.#sweepEveryMs = Math.min(1_000, options.leaseMs / 5);
   }
 

@@ -1,0 +1,78 @@
+import { describe, expect, it } from '@jest/globals';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { QueueBed } from '../../../test/support/queue-bed.js';
+import { until } from '../../../test/support/until.js';
+import { QUEUE_CHANNELS } from '../index.js';
+
+const bed = new QueueBed();
+
+describe('groups', () => {
+  it('are listed with what they have left and who reads, and dropped when nobody does', async () => {
+    const { queue } = await bed.start({ handlers: { tasks: { run: () => {}, options: { group: 'v2' } } } });
+    await bed.admin.xgroup('CREATE', 'tasks', 'v1', '0');
+    await bed.admin.zadd('{tasks}:~delayed:v1', 1, 'a retry');
+    await queue.publishMany('tasks', [1, 2, 3]);
+    await bed.admin.xreadgroup('GROUP', 'v1', 'sluice:dead:1:a-1', 'COUNT', 1, 'STREAMS', 'tasks', '>');
+    await until(
+      async () => (await queue.groups('tasks').list()).some(({ name, waiting }) => name === 'v2' && !waiting),
+      {
+        what: 'v2 is done',
+      },
+    );
+    const [worker] = await queue.workers('tasks');
+    const groups = await queue.groups('tasks').list();
+    expect(groups.find(({ name }) => name === 'v2')).toMatchObject({ waiting: 0, consumers: [worker?.consumer] });
+    expect(groups.find(({ name }) => name === 'v1')).toEqual({ name: 'v1', waiting: 2, running: 1, consumers: [] });
+
+    await expect(queue.groups('tasks').drop('v2')).rejects.toMatchObject({ code: 'SLUICE_QUEUE_GROUP_IN_USE' });
+    expect(await queue.groups('tasks').drop('v1')).toBe(true);
+    expect(await queue.groups('tasks').drop('v1')).toBe(false);
+    expect(await bed.admin.exists('{tasks}:~delayed:v1')).toBe(0);
+    await bed.untilSettled();
+  });
+
+  it('that nobody reads are reported once, and when they are gone', async () => {
+    const lines: string[] = [];
+    const messages: unknown[] = [];
+    const onMessage = (message: unknown): void => void messages.push(message);
+    subscribe(QUEUE_CHANNELS.groupUnread, onMessage);
+    subscribe(QUEUE_CHANNELS.groupRead, onMessage);
+    try {
+      const { queue } = await bed.start({
+        handlers: { tasks: { run: () => {}, options: { group: 'v2' } } },
+        queue: { leaseMs: 100 },
+        logged: (level, message) => level === 'warn' && lines.push(message),
+      });
+      await bed.admin.xgroup('CREATE', 'tasks', 'v1', '0');
+      await queue.publish('tasks', 1);
+      await until(() => messages.length === 1, { what: 'it is reported', deadlineMs: 30_000 });
+      expect(messages).toEqual([{ queue: 'tasks', group: 'v1', waiting: 1, running: 0 }]);
+      expect(lines.filter((line) => line.includes("queue.groups('tasks').drop('v1')"))).toHaveLength(1);
+      expect(await queue.groups('tasks').drop('v1')).toBe(true);
+      await bed.admin.xgroup('CREATE', 'tasks', 'v3', '$');
+      await until(() => messages.length === 2, { what: 'it is over', deadlineMs: 30_000 });
+      expect(messages[1]).toMatchObject({ queue: 'tasks', group: 'v1' });
+    } finally {
+      unsubscribe(QUEUE_CHANNELS.groupUnread, onMessage);
+      unsubscribe(QUEUE_CHANNELS.groupRead, onMessage);
+    }
+  });
+});
+
+describe('dead letters', () => {
+  it('are kept as the options say: the newest, and those that are not too old', async () => {
+    const why = ['original_id', 'one', 'reason', 'max-attempts', 'group', 'sluice'];
+    const old = `${Date.now() - 60_000}-0`;
+    await bed.admin.xadd('{tasks}:~dead', old, 'payload', '0', ...why);
+    for (let n = 1; n <= 5; n++) await bed.admin.xadd('{tasks}:~dead', '*', 'payload', String(n), ...why);
+    const { queue, app } = await bed.start({
+      handlers: { tasks: () => {} },
+      queue: { leaseMs: 200, dead: { keepMs: 30_000 } },
+    });
+    await until(async () => (await queue.counts('tasks')).dead === 5, { what: 'the old one is deleted' });
+    await app.close();
+    await bed.start({ handlers: { tasks: () => {} }, queue: { leaseMs: 200, dead: { keep: 2 } } });
+    await until(async () => (await bed.admin.xlen('{tasks}:~dead')) === 2, { what: 'two are kept' });
+    expect((await bed.admin.xrange('{tasks}:~dead', '-', '+')).map(([, fields]) => fields[1])).toEqual(['4', '5']);
+  });
+});

@@ -1,0 +1,72 @@
+import type { Keyspace, Link } from '../../redis/index.js';
+import { SluiceError, text } from '../../weave/index.js';
+import { queueKeys, retryKeys } from '../store/queue.keys.js';
+import { dropGroupScript, groupsScript } from '../store/scripts/groups.script.js';
+
+/** A consumer group that reads a queue, or once did. */
+export interface QueueGroup {
+  readonly name: string;
+  /** Tasks that it has not begun. Counted to at most 10 000 where Redis does not know. Retries are not among them. */
+  readonly waiting: number;
+  /** Tasks that are with its workers, or were when those died. */
+  readonly running: number;
+  /**
+   * The consumers that live, as `workers()` names them. None: nothing reads for this group now, and while it is there, every task
+   * of the queue stays in Redis.
+   */
+  readonly consumers: readonly string[];
+}
+
+/** The consumer groups of one queue. */
+export class QueueGroups {
+  readonly #link: Link;
+  readonly #keyspace: Keyspace;
+  readonly #queue: string;
+
+  constructor(link: Link, keyspace: Keyspace, queue: string) {
+    this.#link = link;
+    this.#keyspace = keyspace;
+    this.#queue = queue;
+  }
+
+  /** All of them. */
+  async list(): Promise<QueueGroup[]> {
+    const { stream, alive } = queueKeys(this.#keyspace, this.#queue);
+    const groups = await groupsScript.run(this.#link, { keys: { stream, alive }, args: {} });
+    return groups.map(({ name, waiting, pending, living }) => ({ name, waiting, running: pending, consumers: living }));
+  }
+
+  /**
+   * Deletes a group that no process reads for any more, after a rename for example: what only it had not finished is deleted with
+   * its retries. Resolves to false if there was no such group. Its dead letters stay; `redrive({ toGroup })` gives them to another.
+   *
+   * @throws SluiceError `SLUICE_QUEUE_GROUP_IN_USE` while a consumer of it lives
+   * @example
+   * await queue.groups(Orders).drop('old-name');
+   */
+  async drop(name: string): Promise<boolean> {
+    const group = text()(name, 'groups().drop: name') ?? '';
+    const { stream, alive } = queueKeys(this.#keyspace, this.#queue);
+    const retries = retryKeys(this.#keyspace, this.#queue, group);
+    const dropped = await dropGroupScript.run(this.#link, {
+      keys: {
+        stream,
+        alive,
+        retryStream: retries.stream,
+        retryDelayed: retries.delayed,
+        retryBodies: retries.bodies,
+      },
+      args: { group },
+    });
+    if (typeof dropped === 'boolean') return dropped;
+    throw groupInUse(this.#queue, group, dropped);
+  }
+}
+
+/** The error of `drop`. */
+export function groupInUse(queue: string, group: string, consumers: readonly string[]): SluiceError {
+  return new SluiceError(
+    'SLUICE_QUEUE_GROUP_IN_USE',
+    `group '${group}' still reads queue '${queue}': ${consumers.join(', ')}. Stop its handlers first`,
+  );
+}

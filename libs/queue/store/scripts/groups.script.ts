@@ -1,0 +1,93 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { CONSUMER_PREFIX, RELEASED } from '../queue.keys.js';
+import { NOW_LUA } from './fragments.js';
+
+/** A consumer of other software holds no lease: it counts as living for so long after its last command, in milliseconds. */
+const FOREIGN_LIVES_MS = 300_000;
+
+/** A consumer group, as it stands in its stream. */
+export interface GroupState {
+  readonly name: string;
+  /** Entries that it has not been handed yet, counted to at most 10 000. */
+  readonly waiting: number;
+  /** Entries that were handed out and are not settled. */
+  readonly pending: number;
+  /** Consumers that live. */
+  readonly living: readonly string[];
+}
+
+/** Needs `alive`, `now`: whether a consumer of a group lives. */
+const LIVES_LUA = lua`
+local function lives(name, idleMs)
+  if name == '${RELEASED}' then return false end
+  if string.sub(name, 1, ${CONSUMER_PREFIX.length}) ~= '${CONSUMER_PREFIX}' then return idleMs < ${FOREIGN_LIVES_MS} end
+  local ends = redis.call('ZSCORE', alive, name)
+  return ends and tonumber(ends) > now
+end
+local function livingOf(group)
+  local living = {}
+  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    if lives(row[2], row[6]) then living[#living + 1] = row[2] end
+  end
+  return living
+end
+`;
+
+/**
+ * The groups of a stream, with what each has left to do and the consumers that live.
+ *
+ * KEYS stream, alive · ARGV none · returns {@link GroupState}s. Read-only: a crash, a repeat, a reorder change nothing.
+ */
+export const groupsScript = defineScript({
+  name: 'queue:groups',
+  keys: ['stream', 'alive'],
+  args: {},
+  lua: lua`
+${NOW_LUA}${LIVES_LUA}
+local out = {}
+if redis.call('EXISTS', stream) == 0 then return out end
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  local info = {}
+  for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+  local waiting = tonumber(info.lag) or
+    #redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 10000)
+  out[#out + 1] = { info.name, waiting, info.pending, livingOf(info.name) }
+end
+return out`,
+  decode: (reply): GroupState[] =>
+    (reply as [string, number, number, string[]][]).map(([name, waiting, pending, living]) => ({
+      name,
+      waiting,
+      pending,
+      living,
+    })),
+});
+
+/**
+ * Deletes a group with its retries, unless a consumer of it lives: that one would create the group again, at the beginning
+ * of the stream, and run what is there once more.
+ *
+ * KEYS stream, alive, and of the group's own retries: retryStream, retryDelayed, retryBodies · ARGV group · returns whether it
+ * was there, or the consumers that live.
+ *
+ * Looked up in the same step, so no process comes in between. Crash, repeat: one script, and what is gone is no more.
+ */
+export const dropGroupScript = defineScript({
+  name: 'queue:drop-group',
+  keys: ['stream', 'alive', 'retryStream', 'retryDelayed', 'retryBodies'],
+  args: { group: 'text' },
+  lua: lua`
+${NOW_LUA}${LIVES_LUA}
+local there = false
+if redis.call('EXISTS', stream) == 1 then
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do there = there or flat[2] == group end
+end
+if there then
+  local living = livingOf(group)
+  if #living > 0 then return living end
+  redis.call('XGROUP', 'DESTROY', stream, group)
+end
+local retries = redis.call('UNLINK', retryStream, retryDelayed, retryBodies)
+return (there or retries > 0) and 1 or 0`,
+  decode: (reply): boolean | readonly string[] => (Array.isArray(reply) ? (reply as string[]) : reply === 1),
+});

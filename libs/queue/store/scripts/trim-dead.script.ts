@@ -1,0 +1,25 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { NOW_LUA } from './fragments.js';
+
+/**
+ * Deletes the oldest dead letters: all but the newest `keep`, and those that are older than `keepMs`.
+ *
+ * KEYS dead · ARGV keep and keepMs (-1: any number, any age) · returns how many were deleted.
+ *
+ * Crash, repeat, two callers: what is gone is gone, and a repeat deletes what has become too old or too many meanwhile. A letter
+ * that is brought back at the same time is either gone before, or no dead letter any more.
+ */
+export const trimDeadScript = defineScript({
+  name: 'queue:trim-dead',
+  keys: ['dead'],
+  args: { keep: 'number', keepMs: 'number' },
+  lua: lua`
+${NOW_LUA}
+local deleted = 0
+if keepMs >= 0 then
+  deleted = redis.call('XTRIM', dead, 'MINID', string.format('%.0f', math.max(0, now - keepMs)) .. '-0')
+end
+if keep >= 0 then deleted = deleted + redis.call('XTRIM', dead, 'MAXLEN', string.format('%.0f', keep)) end
+return deleted`,
+  decode: (reply) => reply as number,
+});

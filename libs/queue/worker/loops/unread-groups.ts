@@ -1,0 +1,81 @@
+import { Transition, type Clock, type Link } from '../../../redis/index.js';
+import { channels } from '../../observe/queue.channels.js';
+import { groupsScript } from '../../store/scripts/groups.script.js';
+import type { Worker } from '../worker.js';
+
+/** For how many leases nobody must have read for a group until it is reported: a deploy is no reason. */
+const LEASES = 12;
+
+interface Watched {
+  /** Since when nobody reads, on the monotonic clock. */
+  sinceMs: number | undefined;
+  readonly unread: Transition<{ waiting: number; running: number }>;
+}
+
+export interface UnreadGroupsOptions {
+  link: Link;
+  clock: Clock;
+  leaseMs: number;
+  log: { warn(message: string): void };
+}
+
+/**
+ * Reports other groups of a queue that have tasks and no living consumer, once per change: after a rename, the old group keeps every
+ * task in Redis, until that is full. Looked at only where a queue has several groups.
+ */
+export class UnreadGroups {
+  readonly #options: UnreadGroupsOptions;
+  readonly #watched = new Map<string, Watched>();
+
+  constructor(options: UnreadGroupsOptions) {
+    this.#options = options;
+  }
+
+  async look({ keys, handler }: Worker): Promise<void> {
+    const { link, clock, leaseMs } = this.#options;
+    const { stream, alive } = keys;
+    const nowMs = clock.monoMs();
+    const groups = await groupsScript.run(link, { keys: { stream, alive }, args: {} });
+    const gone = new Set([...this.#watched.keys()].filter((key) => key.startsWith(`${handler.queue}\n`)));
+    for (const { name, waiting, pending, living } of groups) {
+      const key = `${handler.queue}\n${name}`;
+      gone.delete(key);
+      const watched = this.#of(key, handler.queue, name);
+      if (living.length > 0 || waiting + pending === 0) {
+        watched.sinceMs = undefined;
+        watched.unread.end();
+        continue;
+      }
+      watched.sinceMs ??= nowMs;
+      if (nowMs - watched.sinceMs >= LEASES * leaseMs) watched.unread.begin({ waiting, running: pending });
+    }
+    for (const key of gone) {
+      this.#watched.get(key)?.unread.end();
+      this.#watched.delete(key);
+    }
+  }
+
+  #of(key: string, queue: string, group: string): Watched {
+    const known = this.#watched.get(key);
+    if (known) return known;
+    const { clock, log } = this.#options;
+    const { groupUnread, groupRead } = channels;
+    const unread = new Transition<{ waiting: number; running: number }>({
+      clock,
+      began: ({ waiting, running }) => {
+        log.warn(
+          `group '${group}' of queue '${queue}' has ${waiting} tasks waiting and ${running} unfinished, and no consumer: while it ` +
+            `exists, all tasks stay in Redis. If it was renamed or is not needed, drop it: queue.groups('${queue}').drop('${group}')`,
+        );
+        if (groupUnread.hasSubscribers) groupUnread.publish({ queue, group, waiting, running });
+      },
+      ended: (lastedMs) => {
+        log.warn(`group '${group}' of queue '${queue}' is read again, is done, or was dropped`);
+        if (groupRead.hasSubscribers) groupRead.publish({ queue, group, lastedMs });
+      },
+    });
+    const watched: Watched = { sinceMs: undefined, unread };
+    this.#watched.set(key, watched);
+    return watched;
+  }
+}
