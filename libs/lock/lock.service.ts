@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
-import { brandService, type WovenCall } from '../weave/index.js';
-import { CronJobs } from './cron/cron-jobs.js';
+import { SluiceError, badOption, brandService, type WovenCall } from '../weave/index.js';
+import { LONGEST_MARK_MS } from './cron/cron-instants.js';
+import { CronJobs, type CronTick } from './cron/cron-jobs.js';
+import { currentLock } from './held/current-lock.js';
+import type { AcquiredTick } from './store/scripts/acquire.reply.js';
 import { FencedKeys } from './fenced-keys.js';
 import { LockEvents } from './observe/lock.events.js';
 import type { LockHolder, LockInspection } from './lock.inspection.js';
@@ -10,7 +13,7 @@ import { inspectionOf } from './observe/inspection-of.js';
 import { LockKeyCache } from './store/lock-key-cache.js';
 import { lockKeys } from './store/lock.keys.js';
 import { LockManager } from './acquiring/lock-manager.js';
-import { LockTimeoutError } from './lock.errors.js';
+import { LockTimeoutError, isLockTimeout } from './lock.errors.js';
 import {
   resolveAcquire,
   resolveLockOptions,
@@ -88,13 +91,15 @@ export class LockService {
    * @throws LockTimeoutError who holds it, since when
    * @throws RedisUnavailableError if Redis did not answer at the end of the wait
    * @throws the signal's reason, if `options.signal` aborts first
-   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`
+   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`; `SLUICE_LOCK_HELD_BY_CALLER` inside a body that
+   *   runs under this lock: locks are not reentrant
    */
   acquire(name: string, options?: AcquireOptions): Promise<Lock> {
     try {
       const resolved = resolveAcquire(this.#options, name, 'acquire', options);
       const request = this.#request(name, resolved);
       const { waitMs, signal } = resolved;
+      refuseNested(request, this.#manager);
       signal?.throwIfAborted();
       return waitMs > 0 ? this.#manager.wait(request, waitMs, signal) : this.#now(request, signal);
     } catch (error) {
@@ -117,6 +122,7 @@ export class LockService {
   async tryAcquire(name: string, options?: TryAcquireOptions): Promise<Lock | null> {
     const resolved = resolveAcquire(this.#options, name, 'tryAcquire', options);
     const request = this.#request(name, resolved);
+    refuseNested(request, this.#manager);
     resolved.signal?.throwIfAborted();
     const answer = await this.#attempt(request, resolved.signal);
     return answer instanceof Lock ? answer : null;
@@ -137,6 +143,7 @@ export class LockService {
     ...rest: [(lock: Lock) => T | Promise<T>] | [AcquireOptions, (lock: Lock) => T | Promise<T>]
   ): Promise<T> {
     const [options, body] = rest.length === 1 ? [undefined, rest[0]] : rest;
+    checkBody(body, 'withLock');
     const lock = await this.acquire(name, options);
     return this.run(
       lock,
@@ -199,8 +206,56 @@ export class LockService {
     return this.#manager.run(lock, body, site);
   }
 
+  /**
+   * Runs `body` once for this instant in the whole fleet: what `@Cron` with `@WithLock` does, for jobs that are added while the
+   * app runs. Call it in every process, with the instant for which the job was scheduled. Resolves to what the body returned;
+   * to undefined if the instant, or a later one, is done already, or if the lock is held.
+   *
+   * At most once: a run that dies is not repeated. The name's last instant is remembered for 25 hours.
+   *
+   * @param instant a Date, or Unix milliseconds: the same in every process. Not the time of the call
+   * @throws RedisUnavailableError if Redis did not answer within `waitMs`: it may have run in another process
+   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`, `SLUICE_LOCK_HELD_BY_CALLER`
+   * @example
+   * const job = CronJob.from({
+   *   cronTime: plan.expression,
+   *   onTick: () => locks.oncePerTick(`plan:${plan.id}`, job.lastDate()!.setMilliseconds(0), () => this.run(plan)),
+   * });
+   * registry.addCronJob(plan.id, job);
+   */
+  oncePerTick<T>(name: string, instant: Date | number, body: (lock: Lock) => T | Promise<T>): Promise<T | undefined>;
+  oncePerTick<T>(
+    name: string,
+    instant: Date | number,
+    options: AcquireOptions,
+    body: (lock: Lock) => T | Promise<T>,
+  ): Promise<T | undefined>;
+  async oncePerTick<T>(
+    name: string,
+    instant: Date | number,
+    ...rest: [(lock: Lock) => T | Promise<T>] | [AcquireOptions, (lock: Lock) => T | Promise<T>]
+  ): Promise<T | undefined> {
+    const [options, body] = rest.length === 1 ? [undefined, rest[0]] : rest;
+    checkBody(body, 'oncePerTick');
+    const tick = { method: 'oncePerTick', instantMs: checkInstant(instant), keepMs: LONGEST_MARK_MS };
+    let lock: Lock | null;
+    try {
+      lock = await this.acquireTick(name, tick, options);
+    } catch (error) {
+      if (isLockTimeout(error)) return undefined;
+      throw error;
+    }
+    return lock === null
+      ? undefined
+      : this.run(
+          lock,
+          () => body(lock),
+          () => `oncePerTick('${name}')`,
+        );
+  }
+
   /** @internal For which scheduled instant a `@Cron` method is being called. */
-  tickOf(call: WovenCall): Tick | 'by hand' | 'missed' {
+  tickOf(call: WovenCall): CronTick | 'by hand' | 'missed' {
     return this.#cronJobs.tickOf(call);
   }
 
@@ -209,13 +264,16 @@ export class LockService {
    * up to `waitMs` for Redis: every instance comes at the same moment, and if Redis is away just then, none would run.
    * @throws LockTimeoutError if the lock is held
    */
-  async acquireTick(name: string, tick: Tick, options: AcquireOptions): Promise<Lock | null> {
+  async acquireTick(name: string, tick: Tick, options: AcquireOptions | undefined): Promise<Lock | null> {
     const resolved = resolveAcquire(this.#options, name, 'acquireTick', options);
     const request = this.#request(name, resolved);
-    const answer = await this.#manager.attempt(request, {
-      send: () => this.#store.attemptTick(request, tick),
-      patienceMs: resolved.waitMs,
-    });
+    refuseNested(request, this.#manager);
+    const send = async (): Promise<AcquiredTick> => {
+      const answer = await this.#store.attemptTick(request, tick);
+      if (answer.state !== 'granted' || (await this.#store.beginTick(request, tick))) return answer;
+      return { state: 'pending' };
+    };
+    const answer = await this.#manager.attempt(request, { send, patienceMs: resolved.waitMs });
     if (answer instanceof Lock) return answer;
     if (answer.state === 'busy') throw this.#busy(name, answer.holder);
     return null;
@@ -236,6 +294,28 @@ export class LockService {
     const keys = this.#known.get(name);
     return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
   }
+}
+
+/** Locks are not reentrant: to wait for a lock that the caller holds would be to wait for itself. */
+function refuseNested({ name, keys }: LockRequest, manager: LockManager): void {
+  for (let outer = currentLock(); outer !== undefined; outer = outer.outer) {
+    if (!outer.isHeldBy(manager, keys.lock)) continue;
+    throw new SluiceError(
+      'SLUICE_LOCK_HELD_BY_CALLER',
+      `lock '${name}' is held by this very call: locks are not reentrant. Call the inner work without the lock, ` +
+        'or give it a lock of another name',
+    );
+  }
+}
+
+function checkBody(body: unknown, path: string): void {
+  if (typeof body !== 'function') throw badOption(`${path}: body`, 'a function', body);
+}
+
+function checkInstant(instant: unknown): number {
+  const ms = instant instanceof Date ? instant.getTime() : instant;
+  if (typeof ms === 'number' && Number.isSafeInteger(Math.floor(ms)) && ms > 0) return Math.floor(ms);
+  throw badOption('oncePerTick: instant', 'a Date, or a number of Unix milliseconds', instant);
 }
 
 function rejected(error: unknown): Promise<never> {

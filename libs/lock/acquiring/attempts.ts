@@ -66,7 +66,8 @@ export class Attempts {
     let sent = false;
     for (;;) {
       try {
-        return await this.#try(request, attempt, fromMs);
+        const answer = await this.#try(request, attempt, fromMs);
+        if (!('state' in answer) || answer.state !== 'pending' || this.#closed) return answer;
       } catch (error) {
         sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
         if (!isUnavailable(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {

@@ -106,8 +106,11 @@ describe('a tick that was granted without an answer', () => {
     const times = { ttlMs: 30_000, renew: false, minHoldMs: 0, maxHoldMs: Infinity };
     const request = { name: 'x', keys, nonce: 'mine', owner: 'mine', ...times };
     expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'granted' });
+    const other = { ...request, nonce: 'other', owner: 'other' };
+    expect(await store.attemptTick(other, tick)).toEqual({ state: 'pending' });
+    expect(await store.beginTick(request, tick)).toBe(true);
     await bed.admin.del('lock:x');
-    expect(await store.attemptTick({ ...request, nonce: 'other', owner: 'other' }, tick)).toEqual({ state: 'done' });
+    expect(await store.attemptTick(other, tick)).toEqual({ state: 'done' });
     expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'granted' });
     await bed.admin.set('lock:x', 'theirs');
     expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'busy' });

@@ -22,47 +22,38 @@ interface ZonedDate {
   readonly offset: number;
 }
 
-/** A call this near to a scheduled instant counts as that one's run. */
-const NEAR_MS = 60_000;
 /** A mark is kept for one period of the schedule, but no longer than this; a run later than this is missed. */
 const DAY_MS = 25 * 3_600_000;
 /** What a mark is kept beyond that. */
 const MARGIN_MS = 10_000;
+/** How long the mark of an instant is kept whose schedule is unknown. */
+export const LONGEST_MARK_MS = DAY_MS + MARGIN_MS;
 
 export interface ScheduledInstant {
   readonly instantMs: number;
   /** How long it must be remembered that this instant is done. */
   readonly keepMs: number;
+  /** From this instant to the next one; Infinity if there is none. */
+  readonly periodMs: number;
 }
 
 /**
- * The scheduled instant that a call at `nowMs` stands for; undefined if it stands for none.
+ * The scheduled instant that a call of the scheduler at `nowMs` stands for: the last one that has passed, however late the
+ * call is. Undefined if that is more than a day ago. A timer is never early on its own clock, and every process reads its
+ * own clock, so all processes agree on the instant although their clocks and timers differ.
  *
- * - `fired`, the scheduler called just now: the last instant that has passed, however late the call is. A timer
- *   is never early on its own clock, and every process reads its own, so all agree on the instant although their clocks
- *   and timers differ.
- * - Otherwise somebody called by hand, and stands for the nearest instant within min(period / 2, 60 s): that may be a
- *   scheduler of another kind.
- *
- * Where clocks are put back, an hour has two instants of each local time. `cron` calls a job of that hour in its first coming, and
- * an hourly one in both; but a process that is started in between takes the second for the first. Its instant
- * is then the last one of the others, which is done.
+ * Where clocks are put back, an hour has two instants of each local time. `cron` calls a job of that hour in the first of
+ * them, and an hourly job in both; but a process that starts in between takes the second for the first. Its instant
+ * is then the last one of the other processes, which is done.
  *
  * The mark outlives every process that is late or whose clock is behind by up to one period (at most 25 h).
  */
-export function scheduledInstant(time: CronTime, nowMs: number, fired: boolean): ScheduledInstant | undefined {
-  const found = fired ? previous(time, nowMs, DAY_MS) : nearest(time, nowMs);
+export function scheduledInstant(time: CronTime, nowMs: number): ScheduledInstant | undefined {
+  const found = previous(time, nowMs, DAY_MS);
   if (found === undefined) return undefined;
   const instantMs = typeof time.source === 'string' ? ofFirstComing(time, found) : found;
-  if (!fired && Math.abs(instantMs - nowMs) > NEAR_MS) return undefined;
   const periodMs = time.realDate ? Infinity : next(time, instantMs) - instantMs;
-  return { instantMs, keepMs: Math.min(periodMs, DAY_MS) + MARGIN_MS };
-}
-
-function nearest(time: CronTime, nowMs: number): number | undefined {
-  const before = previous(time, nowMs, NEAR_MS) ?? -Infinity;
-  const after = next(time, nowMs);
-  return nowMs - before <= after - nowMs ? before : after;
+  return { instantMs, periodMs, keepMs: Math.min(periodMs, DAY_MS) + MARGIN_MS };
 }
 
 /** The last instant up to `nowMs`, if it is at most `withinMs` old. The expression can only be asked forward. */

@@ -12,8 +12,16 @@ export const CRON_METADATA = 'SCHEDULE_CRON_OPTIONS';
 /** The token of the options of @nestjs/schedule's module: an app that has it schedules. */
 const SCHEDULE_OPTIONS = 'SCHEDULE_MODULE_OPTIONS';
 
-/** The scheduler's timer and the call that it makes are one turn of the event loop. */
+/** The scheduler's timer and the call that it makes are one turn of the event loop, unless a decorator waits in between. */
 const JUST_NOW_MS = 1_000;
+/** Where only one job can be meant, a decorator between the scheduler and the lock may wait this long. */
+const JUST_NOW_OF_ONE_MS = 60_000;
+
+/** One tick of a `@Cron` method. */
+export interface CronTick extends Tick {
+  /** From this instant to the next one; Infinity if there is none. */
+  readonly periodMs: number;
+}
 
 interface CronMetadata {
   readonly name?: string;
@@ -39,6 +47,8 @@ export class CronJobs {
   readonly #discovery: DiscoveryService;
   readonly #clock: Clock;
   readonly #logger: RedisConnections['logger'];
+  /** When the job fired whose call has come. */
+  readonly #called = new WeakMap<CronJob, number>();
   #registry: { getCronJobs(): Map<string, CronJob> } | undefined;
 
   constructor(
@@ -51,20 +61,19 @@ export class CronJobs {
   }
 
   /**
-   * The instant; or `'by hand'`: it was not the scheduler that made this call; or `'missed'`: it was, but more than a day
-   * late, when nobody knows any more whether that run was done.
+   * The instant. `'by hand'`: the scheduler did not make this call, as its job's `lastDate` tells: each of them is one call.
+   * `'missed'`: the scheduler did, but more than a day late, when no process knows any more whether that run was done.
    *
    * @throws SluiceError `SLUICE_CRON_UNKNOWN` when that cannot be told: running twice must not be the guess
    */
-  tickOf(call: WovenCall): Tick | 'by hand' | 'missed' {
+  tickOf(call: WovenCall): CronTick | 'by hand' | 'missed' {
     const method = `${call.className}.${call.method}`;
     const nowMs = this.#clock.wallMs();
-    const fired = (job: CronJob): boolean => Math.abs(nowMs - (job.lastDate()?.getTime() ?? -Infinity)) < JUST_NOW_MS;
-    const job = this.#jobOf(call.metadata(CRON_METADATA) as CronMetadata, method, fired);
+    const job = this.#firedJob(call.metadata(CRON_METADATA) as CronMetadata, method, nowMs);
     if (job === undefined) return 'by hand';
-    const instant = scheduledInstant(job.cronTime, nowMs, fired(job));
-    if (instant === undefined) return fired(job) ? this.#missed(method) : 'by hand';
-    return { method, ...instant };
+    this.#called.set(job, firedAtMs(job));
+    const instant = scheduledInstant(job.cronTime, nowMs);
+    return instant === undefined ? this.#missed(method) : { method, ...instant };
   }
 
   #missed(method: string): 'missed' {
@@ -74,20 +83,24 @@ export class CronJobs {
     return 'missed';
   }
 
-  #jobOf(cron: CronMetadata, method: string, fired: (job: CronJob) => boolean): CronJob | undefined {
+  /** The method's job, if it has just fired and its call has not come yet. */
+  #firedJob(cron: CronMetadata, method: string, nowMs: number): CronJob | undefined {
     const jobs = this.#jobs(method);
-    if (cron.name !== undefined) return jobs.get(cron.name);
-    const alike = [...jobs.values()].filter((job) => isOf(job.cronTime, cron));
-    const job = alike.find(fired) ?? alike[0];
-    // Without a name, a job whose time was changed is not found again; one that was deleted calls nobody.
-    if (job === undefined && [...jobs.values()].some(fired)) {
+    const all = [...jobs.values()];
+    const named = cron.name === undefined ? undefined : jobs.get(cron.name);
+    const own = cron.name === undefined ? all.filter((job) => isOf(job.cronTime, cron)) : named ? [named] : [];
+    const withinMs = own.length === 1 ? JUST_NOW_OF_ONE_MS : JUST_NOW_MS;
+    const fired = (job: CronJob, ms: number): boolean =>
+      Math.abs(nowMs - firedAtMs(job)) < ms && this.#called.get(job) !== firedAtMs(job);
+    // Without a name, a job whose time was changed is not found again.
+    if (own.length === 0 && cron.name === undefined && all.some((job) => fired(job, JUST_NOW_MS))) {
       throw unknown(
         method,
         `no job runs at ${inspect(cron.cronTime)}, but one of another time just fired, and it may be this method's, ` +
           "changed by setTime(). Give it a name, so that it can be found: @Cron(time, { name: '…' })",
       );
     }
-    return job;
+    return own.find((job) => fired(job, withinMs));
   }
 
   #jobs(method: string): Map<string, CronJob> {
@@ -103,6 +116,11 @@ export class CronJobs {
     if (!providers.some(({ token }) => token === SCHEDULE_OPTIONS)) return undefined;
     throw unknown(method, 'this version of @nestjs/schedule keeps its jobs where they are not found');
   }
+}
+
+/** On this machine's clock; -Infinity: never yet. */
+function firedAtMs(job: CronJob): number {
+  return job.lastDate()?.getTime() ?? -Infinity;
 }
 
 function isRegistry(candidate: unknown): candidate is { getCronJobs(): Map<string, CronJob> } {

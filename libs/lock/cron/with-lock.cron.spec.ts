@@ -3,11 +3,16 @@ import { Injectable } from '@nestjs/common';
 import { Cron, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
 import { CronTime } from 'cron';
 import { LockBed } from '../../../test/support/lock-bed.js';
-import { lockMember } from '../../../test/support/lock-member.js';
+import { lockMember, type LockMember } from '../../../test/support/lock-member.js';
 import { until } from '../../../test/support/until.js';
 import { WithLock } from '../index.js';
 
 const bed = new LockBed();
+
+/** What the scheduler does before it calls the methods of its jobs. */
+function fire({ app }: LockMember, at: Date): void {
+  for (const job of app.get(SchedulerRegistry).getCronJobs().values()) Object.assign(job, { lastExecution: at });
+}
 
 describe('@Cron', () => {
   const schedule = [ScheduleModule.forRoot()];
@@ -52,20 +57,13 @@ describe('@Cron', () => {
       }
     }
     const fleet = [await bed.boot(Jobs, schedule), await bed.boot(Jobs, schedule)];
-    const second = (): number => Math.floor(Date.now() / 1_000);
-    const round = async (): Promise<string[] | false> => {
-      // Near the beginning of a second, every call stands for that tick.
-      await until(() => Date.now() % 1_000 < 100, { what: 'a second begins', everyMs: 1 });
-      const began = second();
-      for (const jobs of fleet) {
-        jobs.ran = [];
-        await jobs.first();
-        await jobs.second();
-        await jobs.first();
-      }
-      return second() === began && fleet.flatMap(({ ran }) => ran);
-    };
-    expect(await until(round, { what: 'a round ends in the second in which it began' })).toEqual(['first', 'second']);
+    const firedAt = new Date();
+    for (const [i, jobs] of fleet.entries()) {
+      fire(bed.members[i]!, firedAt);
+      await jobs.first();
+      await jobs.second();
+    }
+    expect(fleet.flatMap(({ ran }) => ran)).toEqual(['first', 'second']);
   });
 
   it('follows a named job whose time was changed while it runs', async () => {
@@ -110,6 +108,28 @@ describe('@Cron', () => {
     expect([await unscheduled.each(), await unscheduled.each()]).toEqual([1, 2]);
     await bed.occupy('yearly');
     await expect(unscheduled.run()).rejects.toMatchObject({ code: 'SLUICE_LOCK_TIMEOUT' });
+  });
+
+  it('is a tick once for each time its job fired: any other call is an ordinary one', async () => {
+    @Injectable()
+    class Reports {
+      ran = 0;
+
+      @Cron('0 * * * * *', { disabled: true })
+      @WithLock('report', { waitMs: 50 })
+      async report(): Promise<number> {
+        return ++this.ran;
+      }
+    }
+    const [reports, other] = [await bed.boot(Reports, schedule), await bed.boot(Reports, schedule)];
+    expect([await reports.report(), await reports.report()]).toEqual([1, 2]);
+    const firedAt = new Date();
+    for (const member of bed.members) fire(member, firedAt);
+    expect([await reports.report(), await other.report()]).toEqual([3, undefined]);
+    // In the same second.
+    expect([await reports.report(), await other.report()]).toEqual([4, 1]);
+    await bed.occupy('report');
+    await expect(reports.report()).rejects.toMatchObject({ code: 'SLUICE_LOCK_TIMEOUT', waitedMs: 50 });
   });
 
   it('refuses to guess when a nameless job was changed', async () => {
@@ -166,8 +186,8 @@ describe('@Cron', () => {
     }
     const late = await bed.boot(Late, schedule);
     expect(await late.run()).toBe(1);
-    // As the scheduler does before it calls: this job fires now, and new year was not yesterday.
-    Object.assign(bed.members[0]!.app.get(SchedulerRegistry).getCronJob('late'), { lastExecution: new Date() });
+    // New year was not yesterday.
+    fire(bed.members[0]!, new Date());
     expect(await late.run()).toBeUndefined();
     expect(late.ran).toBe(1);
   });

@@ -30,11 +30,11 @@ const HELD_OF_INTERVAL = 0.9;
  * - Elsewhere than under a scheduler it waits up to `waitMs` (default 10 s), then rejects with `LockTimeoutError`.
  * - `@Interval` and `@Timeout` methods do not wait: busy is skipped. An `@Interval`'s lock stays held for 90 % of the interval
  *   (`minHoldMs`), so instances that started at different times run it once per interval together, not once each.
- * - `@Cron` methods run **once per tick**: the scheduled instant is marked in the step that takes the lock, so
- *   instances whose clocks differ, or that come when the first has already finished, skip it. If Redis is out of
- *   reach at that moment, it is asked again for up to `waitMs`. Instants are remembered per method: two methods that share a
- *   lock's name exclude each other, and if both are due at one instant, the one that finds the lock busy skips its tick. A call by hand, farther than min(period / 2, 60 s) from any
- *   instant, is an ordinary locked call.
+ * - `@Cron` methods run **once per tick**: the scheduled instant is marked as done before the run begins, so instances whose
+ *   clocks differ, or that come when the first has already finished, skip it. If Redis is out of reach at that moment, it is
+ *   asked again for up to `waitMs`. Instants are remembered per method. Two methods that share a lock's name exclude each
+ *   other: if both are due at one instant, the one that finds the lock busy skips its tick.
+ * - Only the call that the scheduler makes is a tick. Any other call of a `@Cron` method is an ordinary locked call.
  *
  * A result that goes on after the method returned is protected to its end: for Observables and async iterables the lock is
  * held until they complete, fail or are unsubscribed, for streams and `StreamableFile` until they close. If nothing reads

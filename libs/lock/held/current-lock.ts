@@ -44,6 +44,7 @@ export async function runUnder<T>(
   let ongoing = false;
   try {
     lock.assertHeld();
+    lock.outer = storage.getStore();
     const result = await storage.run(lock, body);
     const kind = ongoingKind(result);
     if (kind === 'unknown') throw badResult(site(), kind, result);

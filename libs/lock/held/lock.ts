@@ -42,6 +42,8 @@ export class Lock {
   readonly owner: string;
   /** Higher than that of every earlier holder of this name; exact as a number until the year 2255. */
   readonly fencingToken: number;
+  /** @internal The lock under whose body this one's body runs. */
+  outer: Lock | undefined;
   readonly #request: LockRequest;
   readonly #port: LockPort;
   readonly #lease: Lease;
@@ -116,6 +118,11 @@ export class Lock {
   /** For `await using`: as {@link release}, but a release that fails does not hide how the block ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release().catch(() => {});
+  }
+
+  /** @internal Whether it is held, and has this key. */
+  isHeldBy(port: LockPort, key: string): boolean {
+    return this.#port === port && this.#request.keys.lock === key && this.held;
   }
 
   /** @internal What its lease needs. */

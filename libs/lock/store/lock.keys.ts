@@ -37,7 +37,7 @@ export function waitersKey(keyspace: Keyspace, keys: LockKeys): string {
   return keyspace.side(keys.lock, 'waiters');
 }
 
-/** Remembers the last scheduled instant at which a method took the lock. */
+/** Remembers the last scheduled instant that was taken for a method, by which acquisition, and whether its run began. */
 export function tickKey(keyspace: Keyspace, keys: LockKeys, method: string): string {
   return keyspace.side(keys.lock, `tick:${method}`);
 }

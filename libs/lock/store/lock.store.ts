@@ -3,6 +3,7 @@ import { holderKey, keysBeside, tickKey, waitersKey, type LockKeys } from './loc
 import type { LockIdentity, LockRequest } from './lock-request.js';
 import { acquireTickScript } from './scripts/acquire-tick.script.js';
 import type { LockHolder } from '../lock.inspection.js';
+import { beginTickScript } from './scripts/begin-tick.script.js';
 import { tokenIn, type Acquired, type AcquiredTick } from './scripts/acquire.reply.js';
 import { acquireScript } from './scripts/acquire.script.js';
 import { fencedDeleteScript, fencedSetScript, type Seen } from './scripts/fenced.scripts.js';
@@ -87,6 +88,17 @@ export class LockStore {
     return acquireTickScript.run(this.#connection.commands, {
       keys: { lock, fence, queue, tick: tickKey(this.#keyspace, keys, method) },
       args: { nonce, ttl: String(ttlMs), floor, instant: instantMs, keep: String(keepMs) },
+      rest: given(request),
+    });
+  }
+
+  /** Begins the run of a tick that was granted. False: the grant has ended, and the run must not begin. */
+  beginTick(request: LockRequest, { method }: Tick): Promise<boolean> {
+    const { keys, nonce, ttlMs } = request;
+    const { lock, fence, queue } = keys;
+    return beginTickScript.run(this.#connection.commands, {
+      keys: { lock, fence, queue, tick: tickKey(this.#keyspace, keys, method) },
+      args: { nonce, ttl: String(ttlMs) },
       rest: given(request),
     });
   }

@@ -41,7 +41,8 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   readonly #clock: Clock;
   readonly #who: string;
   readonly #mutexes = new Map<string, Mutex>();
-  readonly #ticks = new Map<string, number>();
+  /** The last instant taken for a method of a lock. */
+  readonly #ticks = new Map<string, { instantMs: number; nonce: string; begun: boolean }>();
   readonly #fenced = new Map<string, number>();
   #lastToken = 0;
   #push: (grant: PushedGrant) => void = () => {};
@@ -66,11 +67,25 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   }
 
   attemptTick(request: LockRequest, { method, instantMs }: Tick): Promise<AcquiredTick> {
-    const tick = `${request.keys.lock} ${method}`;
-    if ((this.#ticks.get(tick) ?? -Infinity) >= instantMs) return Promise.resolve({ state: 'done' });
+    const name = `${request.keys.lock} ${method}`;
+    const mark = this.#ticks.get(name);
+    const { held } = this.#mutex(request.keys);
+    if (mark !== undefined && mark.nonce !== request.nonce && mark.instantMs >= instantMs) {
+      if (mark.begun || mark.instantMs > instantMs) return Promise.resolve({ state: 'done' });
+      if (held?.identity.nonce === mark.nonce) return Promise.resolve({ state: 'pending' });
+    }
     const answer = this.#acquire(request);
-    if (answer.state === 'granted') this.#ticks.set(tick, instantMs);
+    if (answer.state === 'granted' && mark?.nonce !== request.nonce) {
+      this.#ticks.set(name, { instantMs, nonce: request.nonce, begun: false });
+    }
     return Promise.resolve(answer);
+  }
+
+  beginTick({ keys, nonce }: LockRequest, { method }: Tick): Promise<boolean> {
+    const mark = this.#ticks.get(`${keys.lock} ${method}`);
+    if (mark?.nonce !== nonce || this.#mutex(keys).held?.identity.nonce !== nonce) return Promise.resolve(false);
+    mark.begun = true;
+    return Promise.resolve(true);
   }
 
   heartbeat(waiting: readonly WaitersOfLock[]): Promise<Heartbeat[]> {

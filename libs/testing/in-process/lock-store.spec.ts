@@ -138,6 +138,7 @@ function describeLockStore(name: string, make: () => Promise<LockStoreUnderTest>
       const take = async (which: Tick): Promise<string> => {
         const taker = request();
         const { state } = await store.attemptTick(taker, which);
+        if (state === 'granted') expect(await store.beginTick(taker, which)).toBe(true);
         await store.release(taker, 0);
         return state;
       };
@@ -149,6 +150,24 @@ function describeLockStore(name: string, make: () => Promise<LockStoreUnderTest>
       expect([await take(tick(3_000)), await take(tick(2_000, 'Jobs.other'))]).toEqual(['granted', 'granted']);
       await granted(store.attempt(request()));
       expect(await take(tick(4_000))).toBe('busy');
+    });
+
+    it('gives a tick whose run has not begun to another, when its grant has ended', async () => {
+      const { store, request } = await setUp(make);
+      const tick: Tick = { method: 'Jobs.run', instantMs: 2_000, keepMs: LONG_MS };
+      const [first, second, late] = [request(), request(), request()];
+      expect(await store.attemptTick(first, tick)).toMatchObject({ state: 'granted' });
+      expect(await store.attemptTick(second, tick)).toEqual({ state: 'pending' });
+      expect(await store.attemptTick(late, { ...tick, instantMs: 1_000 })).toEqual({ state: 'done' });
+      expect(await store.beginTick(second, tick)).toBe(false);
+      await store.release(first, 0);
+      expect(await store.attemptTick(second, tick)).toMatchObject({ state: 'granted' });
+      expect(await store.beginTick(first, tick)).toBe(false);
+      expect(await store.beginTick(second, tick)).toBe(true);
+      // Sent again.
+      expect(await store.beginTick(second, tick)).toBe(true);
+      expect(await store.attemptTick(late, tick)).toEqual({ state: 'done' });
+      expect((await store.inspect(second.keys))?.ttlMs).toBeGreaterThan(LONG_MS / 2);
     });
 
     it('takes a lock away by force, tells its process and hands it over', async () => {

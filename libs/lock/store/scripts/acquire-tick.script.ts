@@ -4,19 +4,25 @@ import { LOCK_KEYS } from './acquire.script.js';
 import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
 import { HAND_OVER_LUA } from './hand-over.fragment.js';
 
+/** A grant for a tick lasts this long until its run begins, or its lease if that is shorter, in milliseconds. */
+const TO_BEGIN_MS = 2_000;
+
 /**
- * Takes the lock for one scheduled instant, once in the whole fleet: the instant is marked as done in the step that
- * grants the lock, and a marked one is never granted to another acquisition. It never waits.
+ * Takes the lock for one scheduled instant, once in the whole fleet. It never waits. The grant is provisional: the run
+ * begins with `begin-tick`, which marks the instant as done, and that is never granted to another acquisition.
  *
- * KEYS  the lock's; tick: the last instant done by this method, and by which acquisition: `instant nonce`
+ * KEYS  the lock's; tick: the last instant taken for this method: `instant granted nonce`, or `instant begun nonce`
  * ARGV  nonce, ttl (ms), floor, instant (Unix ms), keep (ms the mark lives on); then the owner, if it is not the nonce
- * Reply token: granted. 2: this instant, or a later one, is done already. {0, …}: held by another.
+ * Reply token: granted. 2: this instant, or a later one, is done already. 3: it is granted to another acquisition, whose
+ *       run has not begun: ask again. {0, …}: held by another.
  *
  * - Two processes on one instant: the second finds the mark, whether the first still runs, finished in a millisecond,
  *   failed or died. At most once per instant, therefore: a run that dies is not repeated before the next one.
+ * - Lost answer, or crash, before the run began: nothing has run. The grant ends by itself, and another process takes the
+ *   instant. The first one can begin no more: its mark and its lock are gone.
  * - Instants are compared, not only matched: a process whose clock is behind does not repeat what one ahead of it did.
- * - Duplicate: the nonce that holds the lock gets its token again, before the mark is looked at. And the nonce that
- *   the mark names, though its lease is over: its caller asks again, so it was never told, and nobody has run.
+ * - Duplicate: the nonce that holds the lock gets its token again; executed late, after the run began, it changes nothing.
+ *   And the nonce that the mark names, though its lease is over: its caller asks again, so its run has not begun.
  */
 export const acquireTickScript = defineScript({
   name: 'lock:acquire-tick',
@@ -27,14 +33,24 @@ local owner = ARGV[rest + 1] or nonce
 ${GRANT_LUA}
 ${HOLD_LUA}
 ${HAND_OVER_LUA}
-if holds(nonce, owner) then return resume(nonce, ttl, floor) end
-local done, by = string.match(redis.call('GET', tick) or '', '^(%d+) (.*)$')
-if done and by ~= nonce and tonumber(done) >= instant then return 2 end
+local brief = tonumber(ttl) < ${TO_BEGIN_MS} and ttl or '${TO_BEGIN_MS}'
+local marked, state, by = string.match(redis.call('GET', tick) or '', '^(%d+) (%a+) (.*)$')
+if holds(nonce, owner) then
+  if state == 'granted' then return resume(nonce, brief, floor) end
+  return redis.call('GET', fence) or mint(ttl, floor)
+end
+if marked and by ~= nonce and tonumber(marked) >= instant then
+  if state == 'begun' or tonumber(marked) > instant then return 2 end
+  local holder = redis.call('GET', lock)
+  if holder and (holder == by or string.sub(redis.call('GET', beside('holder')) or '', 1, #by + 1) == by .. ' ') then
+    return 3
+  end
+end
 if redis.call('EXISTS', lock) == 0 then settle({}) end
 if redis.call('EXISTS', lock, queue) == 0 then
-  redis.call('SET', tick, int(instant) .. ' ' .. nonce, 'PX', keep)
+  redis.call('SET', tick, int(instant) .. ' granted ' .. nonce, 'PX', keep)
   local token = mint(ttl, floor)
-  grant(nonce, owner, ttl)
+  grant(nonce, owner, brief)
   return token
 end
 return { 0, redis.call('PTTL', lock), '0', '0', redis.call('GET', lock), redis.call('GET', fence), redis.call('GET', beside('holder')) }

@@ -23,17 +23,19 @@ export interface Granted {
 
 export type Acquired = Granted | Busy;
 
-export type AcquiredTick = Acquired | { state: 'done' };
+/** `'pending'`: the instant is granted to another acquisition, whose run has not begun. */
+export type AcquiredTick = Acquired | { state: 'done' } | { state: 'pending' };
 
 /** `owner, fence, record`: what stands in the lock's key, its fence and its holder's record. */
 export type HolderReply = [owner: string | null, fence: string | null, record: string | null];
 
-type Reply = string | 2 | [0, number, string, string, ...HolderReply];
+type Reply = string | 2 | 3 | [0, number, string, string, ...HolderReply];
 
 export function decodeAcquiredTick(reply: unknown): AcquiredTick {
   const answer = reply as Reply;
   if (typeof answer === 'string') return { state: 'granted', token: Number(answer), text: answer };
   if (answer === 2) return { state: 'done' };
+  if (answer === 3) return { state: 'pending' };
   const [, ttlMs, fence, place, ...holder] = answer;
   return { state: 'busy', ttlMs, fence: tokenIn(fence) ?? 0, holder: decodeHolder(...holder), place };
 }

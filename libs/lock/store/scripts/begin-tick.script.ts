@@ -1,0 +1,32 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { LOCK_KEYS } from './acquire.script.js';
+import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
+
+/**
+ * Begins the run of a tick that was granted: marks its instant as done, and makes the lease whole. A run begins only after
+ * the answer 1.
+ *
+ * KEYS  the lock's; tick: see `acquire-tick`
+ * ARGV  nonce, ttl (ms); then the owner, if it is not the nonce
+ * Reply 1: the run may begin. 0: the grant has ended, and another acquisition may have taken the instant.
+ *
+ * - Duplicate, resend: the same answer while the lock is held. Executed after an extension, it leaves the longer lease alone.
+ * - Late: once the grant has ended, it finds another holder or another mark, and changes nothing.
+ * - Crash, or a lost answer that is never asked for again: this tick does not run. At most once comes before at least once.
+ */
+export const beginTickScript = defineScript({
+  name: 'lock:begin-tick',
+  keys: [...LOCK_KEYS, 'tick'],
+  args: { nonce: 'text', ttl: 'text' },
+  lua: lua`
+local owner = ARGV[rest + 1] or nonce
+${GRANT_LUA}
+${HOLD_LUA}
+local marked, by = string.match(redis.call('GET', tick) or '', '^(%d+) %a+ (.*)$')
+if by ~= nonce or not holds(nonce, owner) then return 0 end
+redis.call('SET', tick, marked .. ' begun ' .. nonce, 'KEEPTTL')
+resume(nonce, ttl, '0')
+return 1
+`,
+  decode: (reply) => reply === 1,
+});
