@@ -11,7 +11,17 @@
  */
 
 export { SluiceError, isSluiceError, type SluiceErrorCode } from './sluice.error.js';
-export { DEPTH_MAX, NAME_MAX_BYTES, clip, isDeeperThan, isLongerThan, isWellFormed, show } from './limits.js';
+export {
+  DEPTH_MAX,
+  NAME_MAX_BYTES,
+  clip,
+  countIn,
+  instantIn,
+  isDeeperThan,
+  isLongerThan,
+  isWellFormed,
+  show,
+} from './limits.js';
 export {
   badOption,
   checkText,

@@ -54,6 +54,19 @@ function depthOf(json: string): number {
   return deepest;
 }
 
+/** The last instant that a Date holds, in milliseconds. */
+const DATE_MAX_MS = 8.64e15;
+
+/** An instant that was read back, as one that a Date holds: 0 for what is none. */
+export function instantIn(ms: number): number {
+  return ms >= 0 && ms <= DATE_MAX_MS ? ms : 0;
+}
+
+/** A count that was read back: `otherwise` for what is none. */
+export function countIn(text: string | undefined, otherwise: number): number {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : otherwise;
+}
+
 /** Free of lone surrogates. UTF-8 has one replacement for all of them, so two names would be one. */
 export function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);

@@ -25,7 +25,7 @@ function waiterOf({ owner, process, sinceMs, seenMs }: InspectedWaiter, nowMs: n
 /** Of `host:pid:nonce`, which names a start of a process. */
 function placeOf(process: string): { host: string; pid: number } {
   const [, host = process, pid] = /^(.*):(\d+):[^:]*$/s.exec(process) ?? [];
-  return { host, pid: Number(pid) };
+  return { host, pid: Number(pid ?? 0) };
 }
 
 /** A place in the queue may lie a little ahead of the clock: places are kept apart by a microsecond. */

@@ -1,4 +1,5 @@
 import { unframe } from '../../redis/index.js';
+import { countIn, instantIn } from '../../weave/index.js';
 import { Delivery } from '../task/delivery.js';
 import type { ListedDelayed } from '../store/scripts/list-delayed.script.js';
 import type { ListedEntry } from '../store/scripts/list-stream.script.js';
@@ -59,7 +60,7 @@ export function entryInfo(queue: string, { id, fields, pending }: ListedEntry): 
 export function delayedInfo(queue: string, { handle, dueMs, body }: ListedDelayed): TaskInfo {
   const [payload = '', timestamp = '', retry_count = '', meta = '', ...others] = unframe(body) ?? [];
   const fields = Object.entries({ payload, timestamp, retry_count, meta }).flat();
-  return { ...common(queue, handle, [...fields, ...others]), state: 'delayed', dueAt: new Date(dueMs) };
+  return { ...common(queue, handle, [...fields, ...others]), state: 'delayed', dueAt: new Date(instantIn(dueMs)) };
 }
 
 /** A dead letter. */
@@ -71,13 +72,13 @@ export function letterInfo(queue: string, { id, fields }: ListedEntry): DeadLett
     id: named['original_id'] ?? info.id,
     state: 'dead',
     entryId: id,
-    attempt: Math.max(1, Number(named['attempts'] ?? info.attempt - 1)),
+    attempt: Math.max(1, countIn(named['attempts'], info.attempt - 1)),
     reason: named['reason'] ?? '',
     error: named['error'] ?? '',
     stack: named['stack'] ?? '',
     group: named['group'] ?? '',
-    deliveries: Number(named['deliveries'] ?? 0),
-    failedAt: new Date(Number(named['failed_at'] ?? 0) * 1_000),
+    deliveries: countIn(named['deliveries'], 0),
+    failedAt: new Date(instantIn(countIn(named['failed_at'], 0) * 1_000)),
   };
 }
 
@@ -89,6 +90,6 @@ function common(queue: string, id: string, fields: readonly string[]): Omit<Task
     id: taskId,
     payload: task ? task.payload : payload,
     attempt: retryCount + 1,
-    publishedAt: task?.publishedAt ?? new Date(Number(timestamp) * 1_000),
+    publishedAt: task?.publishedAt ?? new Date(instantIn(countIn(timestamp, 0) * 1_000)),
   };
 }

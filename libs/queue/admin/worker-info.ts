@@ -1,3 +1,4 @@
+import { instantIn } from '../../weave/index.js';
 import { consumerParts } from '../store/queue.keys.js';
 import type { LivingConsumer } from '../store/scripts/workers.script.js';
 
@@ -17,5 +18,5 @@ export interface QueueWorker {
 
 export function workerInfo({ consumer, group, pending }: LivingConsumer): QueueWorker {
   const { host, pid, startedMs } = consumerParts(consumer) ?? { host: consumer, pid: 0, startedMs: 0 };
-  return { host, pid, since: new Date(startedMs), group, running: pending, consumer };
+  return { host, pid, since: new Date(instantIn(startedMs)), group, running: pending, consumer };
 }

@@ -70,7 +70,8 @@ describe('Delivery', () => {
     ['9007199254740991', '', '1700000000123-4', 1_700_000_000_123],
     ['', '{"id":"of.another-form"}', '1700000000123-4', 1_700_000_000_123],
     ['', '{"id":"99999999999999999999-1"}', '1700000000123-4', 1_700_000_000_123],
-    ['', '', '18446744073709551615-1', 8.64e15],
+    ['', '', '18446744073709551615-1', 0],
+    ['', '', '', 0],
   ])('was published at an instant that a Date holds: timestamp %j, meta %j, entry %s', (timestamp, meta, id, ms) => {
     const { task } = deliver(['payload', '0', 'timestamp', timestamp, 'meta', meta], id);
     expect(task?.publishedAt.getTime()).toBe(ms);

@@ -1,4 +1,4 @@
-import { DEPTH_MAX, NAME_MAX_BYTES, isDeeperThan, isLongerThan, isWellFormed } from '../../weave/index.js';
+import { DEPTH_MAX, NAME_MAX_BYTES, instantIn, isDeeperThan, isLongerThan, isWellFormed } from '../../weave/index.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { Entry } from '../store/stream-reply.js';
@@ -153,14 +153,11 @@ export function parseMeta(text: string): Record<string, unknown> {
   }
 }
 
-/** The instants that a Date holds end here. */
-const DATE_MAX_MS = 8.64e15;
-
 /** When it was published. Ids of entries begin with the server's milliseconds; that of a task may be of any form. */
 function publishedMs(timestamp: string, taskId: string, entryId: string): number {
   const seconds = wholeNumber(timestamp);
   const ms = seconds === undefined ? parseInt(taskId, 10) : seconds * 1_000;
-  return ms <= DATE_MAX_MS ? ms : Math.min(parseInt(entryId, 10), DATE_MAX_MS);
+  return instantIn(ms) || instantIn(parseInt(entryId, 10));
 }
 
 /** Other software may keep anything in `meta`. */

@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { instantIn } from '../../../weave/index.js';
 import { processOf } from '../owner.js';
 import type { LockHolder } from '../../lock.inspection.js';
 import { decodeHolder, type HolderReply } from './acquire.reply.js';
@@ -74,12 +75,7 @@ function decodeWaiter([nonce = '', place, record = '']: string[]): InspectedWait
   return {
     owner,
     process: processOf(nonce)?.process ?? '',
-    sinceMs: dateIn(Number(place) / 1_000),
-    seenMs: dateIn(Number(seen)),
+    sinceMs: instantIn(Number(place) / 1_000),
+    seenMs: instantIn(Number(seen)),
   };
-}
-
-/** An instant that a Date holds, whatever stands there. */
-function dateIn(ms: number): number {
-  return ms >= 0 && ms <= 8.64e15 ? ms : 0;
 }
