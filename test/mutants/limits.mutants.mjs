@@ -320,14 +320,14 @@ export default [
   {
     name: "any page may press the control room's buttons",
     file: 'apps/demo/src/launcher/control-room.ts',
-    specs: ['test/e2e/control-room.spec'],
+    specs: ['apps/demo/src/launcher/control-room.spec'],
     find: "if (headers.origin !== undefined && headers.origin !== `http://${headers.host ?? ''}`) return 403;",
     replace: '',
   },
   {
     name: 'a name that points here reads the control room',
     file: 'apps/demo/src/launcher/control-room.ts',
-    specs: ['test/e2e/control-room.spec'],
+    specs: ['apps/demo/src/launcher/control-room.spec'],
     find: "if (!hosts.includes(headers.host ?? '')) return 421;",
     replace: '',
   },

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { request } from 'node:http';
-import { ControlRoom } from '../../apps/demo/src/launcher/control-room.js';
-import type { Stage } from '../../apps/demo/src/scenario/step.js';
+import { ControlRoom } from './control-room.js';
+import type { Stage } from '../scenario/step.js';
 
 /** A fleet of nobody: a button that is pressed finds nothing to kill. */
 const stage = { fleet: { apps: [] } } as unknown as Stage;
