@@ -52,5 +52,6 @@ export {
   type RedisRestoredMessage,
 } from './observe/redis.channels.js';
 export type { ConnectionStats } from './observe/connection-health.js';
+export { redisStatement } from './observe/redis-statement.js';
 export { Transition, type TransitionOptions } from './transition.js';
 export { Shutdown, type ShutdownStep } from './shutdown.js';

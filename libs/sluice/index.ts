@@ -25,6 +25,7 @@ export {
   RedisRefusedError,
   RedisUnavailableError,
   SluiceRedisModule,
+  redisStatement,
   type ConnectionStats,
   type RedisAcceptingMessage,
   type RedisLostMessage,

@@ -4,6 +4,8 @@ const refusals = { specs: ['libs/redis/connection/refusals'] };
 const health = { file: 'libs/redis/observe/connection-health.ts', specs: ['libs/redis/observe/connection-health'] };
 const options = { file: 'libs/redis/redis.options.ts', specs: ['libs/redis/redis.options'] };
 const module = { specs: ['libs/redis/redis.module'] };
+const secrets = { specs: ['libs/sluice/secrets'] };
+const statement = { file: 'libs/redis/observe/redis-statement.ts', specs: ['libs/redis/observe/redis-statement'] };
 const link = 'libs/redis/connection/link.ts';
 
 export default [
@@ -129,5 +131,32 @@ export default [
     name: 'a factory that returns nothing means the defaults',
     find: "if (given === undefined) throw noOptions('SluiceRedisModule');",
     replace: '',
+  },
+  {
+    ...secrets,
+    file: 'libs/redis/connection/link.ts',
+    name: 'a socket error keeps the command with the payload',
+    find: 'const cause = cleanError(error);',
+    replace: 'const cause = error;',
+  },
+  {
+    ...secrets,
+    file: 'libs/redis/connection/link.ts',
+    name: 'a refusal hands on the error of the client',
+    find: 'if (passing === undefined) return new RedisRefusedError(message, reply);',
+    replace:
+      'if (passing === undefined) return Object.assign(new RedisRefusedError(message, reply), { cause: error });',
+  },
+  {
+    ...statement,
+    name: 'what follows the keys of a script is shown',
+    find: '...rest.slice(0, keys).map(text)]',
+    replace: '...rest.map(text)]',
+  },
+  {
+    ...statement,
+    name: 'the count of keys is believed',
+    find: 'Math.max(0, Math.min(rest.length, Number(text(count)) || 0))',
+    replace: 'Number(text(count))',
   },
 ];

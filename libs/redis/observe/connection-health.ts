@@ -65,23 +65,23 @@ export class ConnectionHealth {
       clock,
       began: (reason) => {
         warn(`Redis connection ${label} is down: ${reason}. It is being connected again`);
-        publish<RedisLostMessage>(channels.lost, { connection: name, reason });
+        publish(channels.lost, { connection: name, reason } satisfies RedisLostMessage);
       },
       ended: (downMs) => {
         note(`Redis connection ${label} is back after ${seconds(downMs)}`);
-        publish<RedisRestoredMessage>(channels.restored, { connection: name, downMs });
+        publish(channels.restored, { connection: name, downMs } satisfies RedisRestoredMessage);
       },
     });
     this.#refusing = new Transition<Refused>({
       clock,
       began: ({ refusal, reply, command }) => {
         warn(`Redis connection ${label} refuses ${command} for now: ${reply}`);
-        publish<RedisRefusingMessage>(channels.refusing, { connection: name, refusal, reply, command });
+        publish(channels.refusing, { connection: name, refusal, reply, command } satisfies RedisRefusingMessage);
       },
       ended: (lastedMs, refused) => {
         const refusedMs = Math.max(0, lastedMs - (clock.monoMs() - this.#lastRefusalMs));
         note(`Redis connection ${label} has stopped refusing: ${refused} commands in ${seconds(refusedMs)}`);
-        publish<RedisAcceptingMessage>(channels.accepting, { connection: name, refusedMs, refused });
+        publish(channels.accepting, { connection: name, refusedMs, refused } satisfies RedisAcceptingMessage);
       },
     });
   }
@@ -127,7 +127,7 @@ export class ConnectionHealth {
   }
 }
 
-function publish<T>(channel: Channel, message: T): void {
+function publish(channel: Channel, message: object): void {
   if (channel.hasSubscribers) channel.publish(message);
 }
 

@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { Redis } from 'ioredis';
+import { until } from '../../test/support/until.js';
+import { startRedis, type RedisServer } from '../testing/index.js';
+import {
+  CacheService,
+  LockService,
+  QueueService,
+  REDIS_CONNECTIONS,
+  SluiceModule,
+  TaskHandler,
+  type RedisConnections,
+  type SluiceFeature,
+} from './index.js';
+
+const handled: unknown[] = [];
+
+@Injectable()
+class Orders {
+  @TaskHandler('orders')
+  async handle(payload: unknown): Promise<void> {
+    handled.push(payload);
+    await Promise.resolve();
+    if (handled.length === 1) throw new Error('once more');
+  }
+}
+
+/** The lines of SECURITY.md, in their order: all features, locks, cache, queue. */
+const LINES = [...readFileSync('SECURITY.md', 'utf8').matchAll(/^ACL SETUSER shop (.*)$/gm)].map(
+  ([, rule = '']) => rule,
+);
+
+describe('the rights that SECURITY.md names are enough for', () => {
+  let redis: RedisServer;
+  let admin: Redis;
+  let app: TestingModule | undefined;
+  beforeEach(async () => {
+    redis = await startRedis();
+    admin = new Redis(redis.url);
+    handled.length = 0;
+  });
+  afterEach(async () => {
+    await app?.close();
+    admin.disconnect();
+    await redis.stop();
+  });
+
+  const uses: Record<SluiceFeature, (app: TestingModule) => Promise<unknown>> = {
+    lock: async (app) => {
+      const locks = app.get(LockService);
+      const first = await locks.acquire('{tenant}:job');
+      const second = locks.acquire('{tenant}:job', { waitMs: 10_000 });
+      await until(async () => (await locks.inspect('{tenant}:job'))?.waiting === 1, { what: 'one waits' });
+      await first.release();
+      await (await second).release();
+      await locks.withLock('job', () => locks.forceRelease('job')).catch(() => {});
+    },
+    cache: async (app) => {
+      const cache = app.get(CacheService);
+      const options = { tags: ['a'], local: true, maxConcurrentLoads: 2, staleMs: 1_000 };
+      expect(await cache.getOrLoad('k', () => 1, options)).toBe(1);
+      await cache.set('l', 2, { tags: ['a'] });
+      await cache.invalidateTags('a');
+      await cache.delete('k');
+      await cache.clear();
+    },
+    queue: async (app) => {
+      const queue = app.get(QueueService);
+      await queue.publish('orders', 1);
+      await until(() => handled.length === 2, { what: 'it ran again' });
+      await queue.publish('orders', 2, { delayMs: 1 });
+      await until(() => handled.length === 3, { what: 'a delayed one ran' });
+      await queue.pause('orders');
+      await queue.resume('orders');
+      await queue.counts('orders');
+    },
+  };
+
+  it.each<[string, SluiceFeature[]]>([
+    ['every feature', ['lock', 'cache', 'queue']],
+    ['locks', ['lock']],
+    ['the cache', ['cache']],
+    ['a queue', ['queue']],
+  ])('%s', async (what, features) => {
+    const line = LINES[['every feature', 'locks', 'the cache', 'a queue'].indexOf(what)]!;
+    await admin.acl('SETUSER', 'shop', ...line.split(' '));
+    const url = redis.url.replace('//', '//shop:password@');
+    const module = SluiceModule.forRoot({ namespace: 'shop', redis: { url, strict: true }, features });
+    app = await Test.createTestingModule({
+      imports: [module],
+      providers: features.includes('queue') ? [Orders] : [],
+    }).compile();
+    await app.init();
+    for (const feature of features) await uses[feature](app);
+    const { stats } = app.get<RedisConnections>(REDIS_CONNECTIONS).get();
+    await app.close();
+    app = undefined;
+    expect(stats.refused).toBe(0);
+    expect(await admin.acl('LOG')).toEqual([]);
+  });
+});
