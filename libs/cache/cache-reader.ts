@@ -1,6 +1,8 @@
 import { BriefMap, type Clock, type Random } from '../redis/index.js';
 import type { CacheStore } from './store/cache.store.js';
 import { Flight } from './loading/flight.js';
+import { Flights } from './loading/flights.js';
+import { LoadScopes, waitWithin } from './loading/load-scopes.js';
 import type { LoadLease } from './loading/load-lease.js';
 import type { ReadContext, ReadRequest } from './loading/read-context.js';
 import { RecentlySeen } from './store/recently-seen.js';
@@ -21,11 +23,10 @@ export interface CacheReaderOptions {
 
 /** The reads of one process: callers of one key share one flight. */
 export class CacheReader {
-  /** By entry, the one that was started last. */
-  readonly #flights = new BriefMap<string, Flight>();
+  readonly #flights = new Flights();
   readonly #context;
   readonly #leave = (flight: Flight): void => {
-    if (this.#flights.get(flight.request.entry) === flight) this.#flights.delete(flight.request.entry);
+    this.#flights.remove(flight);
   };
 
   constructor(options: CacheReaderOptions) {
@@ -34,6 +35,7 @@ export class CacheReader {
       loadLeases: new BriefMap<string, LoadLease>(),
       recentlySeen: new RecentlySeen(),
       turn: new EventLoopTurn(),
+      scopes: new LoadScopes(),
       loadLimiter: new LocalLoadLimiter(),
       closed: false,
     };
@@ -51,8 +53,10 @@ export class CacheReader {
    * have called after that and asks again. Any load found or made then began after its call, so its value will do: two flights at most.
    */
   async read(request: ReadRequest, loader: Loader<unknown>): Promise<unknown> {
+    const { scope } = request;
+    let alone = false;
     for (let again = false; ; again = true) {
-      const found = this.#find(request);
+      const found = alone ? undefined : this.#flights.find(request);
       const joinedLate = found?.late === true && !again;
       if (found) {
         request.meter.coalesced(request.key);
@@ -60,14 +64,21 @@ export class CacheReader {
       }
       const flight = found ?? this.#start(request, loader);
       if (again) flight.loadToCompletion();
-      const outcome = await flight.outcome;
-      if (outcome.kind === 'value' || (outcome.kind === 'superseded' && !joinedLate)) return outcome.copies.take();
+      const outcome = await (scope ? waitWithin(scope, flight) : flight.outcome);
+      if (outcome.kind !== 'value' && (outcome.kind !== 'superseded' || joinedLate)) continue;
+      try {
+        return outcome.copies.take(request.options.revive);
+      } catch (error) {
+        // The flight read the value with another `revive`. What this one refuses is a miss to its caller.
+        if (!found) throw error;
+        alone = true;
+      }
     }
   }
 
   /** Nobody joins what runs for this entry any more: its value is about to change. */
   forget(entry: string): void {
-    this.#flights.delete(entry);
+    this.#flights.removeAll(entry);
     this.#context.recentlySeen.delete(entry);
   }
 
@@ -76,11 +87,10 @@ export class CacheReader {
    * load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
    */
   forgetTagged(tags?: readonly string[]): void {
-    for (const [entry, { request, loading }] of this.#flights.entries()) {
-      const { options } = request;
+    this.#flights.removeWhere(({ request: { options }, loading }) => {
       const named = tags === undefined || options.resultTags !== undefined;
-      if (named || !loading || options.tags.some((tag) => tags.includes(tag))) this.#flights.delete(entry);
-    }
+      return named || !loading || options.tags.some((tag) => tags.includes(tag));
+    });
   }
 
   /** Has running loads with one of these tags (without any: all) find out whether they are void; their loaders are told. */
@@ -96,15 +106,11 @@ export class CacheReader {
     await Promise.all(loadLeases.map(([, lease]) => lease.detach()));
   }
 
-  // No await between a look into the map and the insertion: two callers of one turn must find one another.
-  #find({ entry, options }: ReadRequest): Flight | undefined {
-    const flight = this.#flights.get(entry);
-    return flight?.joinable(options.consistency === 'strict') ? flight : undefined;
-  }
-
+  // No await between the search and the insertion: two callers of one turn must find one another.
   #start(request: ReadRequest, loader: Loader<unknown>): Flight {
-    const flight = new Flight(this.#context, request, loader, this.#leave);
-    this.#flights.set(request.entry, flight);
+    const before = request.options.consistency === 'strict' ? this.#flights.latest(request.entry) : undefined;
+    const flight = new Flight(this.#context, request, loader, this.#leave, before);
+    this.#flights.add(flight);
     return flight;
   }
 }

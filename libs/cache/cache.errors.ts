@@ -63,10 +63,19 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** The loader outran `loaderTimeoutMs`. Its signal was aborted and its lease dropped: another caller may load. */
+/**
+ * The loader outran `loaderTimeoutMs`: its signal was aborted and its lease dropped, another caller may load. Or this caller waited for
+ * as long, for a slot at a limited source or for the load of another process.
+ */
 export class CacheLoaderTimeoutError extends SluiceError {
-  constructor(key: string, timeoutMs: number) {
-    super('SLUICE_CACHE_LOADER_TIMEOUT', `the loader of ${show(key)} did not finish within ${timeoutMs} ms`);
+  /** @param awaited what was waited for, if it was not a loader of this process */
+  constructor(key: string, timeoutMs: number, awaited?: string) {
+    super(
+      'SLUICE_CACHE_LOADER_TIMEOUT',
+      awaited === undefined
+        ? `the loader of ${show(key)} did not finish within ${timeoutMs} ms`
+        : `${show(key)} waited ${timeoutMs} ms (loaderTimeoutMs) for ${awaited}`,
+    );
   }
 }
 

@@ -24,6 +24,7 @@ import { Meters, type CacheStats, type Meter } from './observe/cache.stats.js';
 import { decode, encode } from './codec/codec.js';
 import { DefaultKeys } from './keys/default-keys.js';
 import { RawCache } from './cache.raw.js';
+import { holdsSlot } from './loading/load-scopes.js';
 import type { ReadRequest } from './loading/read-context.js';
 import type { Loader } from './loading/loader-run.js';
 import { LocalTier, type Kept } from './local/local-tier.js';
@@ -108,7 +109,7 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoad');
     const found = this.#readLocal(key, options ?? this.#moduleWide, meter);
     if (found) return found.value as T;
-    const request = requestOf(key, this.#resolve('getOrLoad options', options), meter);
+    const request = this.#requestOf(key, this.#resolve('getOrLoad options', options), meter);
     return (await this.#reader.read(request, loader)) as T;
   }
 
@@ -116,7 +117,7 @@ export class CacheService implements OnApplicationBootstrap {
   async load<T>(key: string, loader: Loader<T>, options: LoadOptions, method: string): Promise<T> {
     const meter = this.#meters.of(method);
     const found = this.#readLocal(key, options, meter);
-    return (found ? found.value : await this.#reader.read(requestOf(key, options, meter), loader)) as T;
+    return (found ? found.value : await this.#reader.read(this.#requestOf(key, options, meter), loader)) as T;
   }
 
   /**
@@ -140,7 +141,9 @@ export class CacheService implements OnApplicationBootstrap {
     const meter = this.#meters.of('getOrLoadMany');
     const values = await loadMany(keys, batchLoader, (key, loader, onWait) => {
       const found = this.#readLocal(key, resolved, meter);
-      return found ? Promise.resolve(found.value) : this.#reader.read(requestOf(key, resolved, meter, onWait), loader);
+      return found
+        ? Promise.resolve(found.value)
+        : this.#reader.read(this.#requestOf(key, resolved, meter, onWait), loader);
     });
     return values as T[];
   }
@@ -198,7 +201,7 @@ export class CacheService implements OnApplicationBootstrap {
     const resolved = loadOptions(this.#options.loads, layer);
     const found = this.#readLocal(key, resolved, meter);
     if (found) return { state: 'hit', value: found.value as T, ...NOTHING_HELD };
-    return takeLease<T>(this.#reader.context, requestOf(key, resolved, meter));
+    return takeLease<T>(this.#reader.context, this.#requestOf(key, resolved, meter));
   }
 
   /** The value of a key, `undefined` if there is none that is fresh, or no Redis that answers. */
@@ -321,8 +324,11 @@ export class CacheService implements OnApplicationBootstrap {
   #resolve<T>(path: string, options: CacheOptions<T> | undefined): LoadOptions {
     return options === undefined ? this.#moduleWide : loadOptions(this.#options.loads, resolveLayer(path, options));
   }
-}
 
-function requestOf(key: string, options: LoadOptions, meter: Meter, onWait?: () => void): ReadRequest {
-  return { key, entry: entryOf(checkKey(key), options.version), options, meter, onWait };
+  #requestOf(key: string, options: LoadOptions, meter: Meter, onWait?: () => void): ReadRequest {
+    const scope = this.#reader.context.scopes.current;
+    const { maxConcurrentLoads, source } = options;
+    const limit = maxConcurrentLoads > 0 && holdsSlot(scope, source) ? 0 : maxConcurrentLoads;
+    return { key, entry: entryOf(checkKey(key), options.version), options, meter, scope, limit, onWait };
+  }
 }

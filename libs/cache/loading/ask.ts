@@ -75,7 +75,7 @@ export function askFor(context: ReadContext, request: ReadRequest, overrides: As
     waitForRefresh: options.softTimeoutMs > 0,
     earlyRefreshDraw,
     source: options.source,
-    limit: options.maxConcurrentLoads,
+    limit: request.limit,
     retryForSlot,
   };
   const local = localTierOf(context, request);

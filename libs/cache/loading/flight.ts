@@ -2,9 +2,11 @@ import { tryGet, type FoundOutcome } from './ask.js';
 import { encode } from '../codec/codec.js';
 import { DecodedCopies } from '../local/decoded-copies.js';
 import { Inquiry, type Step } from './inquiry.js';
+import type { LoadScope, WaitNode } from './load-scopes.js';
 import { LoadLease } from './load-lease.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 import type { SeenEntry } from '../store/recently-seen.js';
+import { CacheLoaderTimeoutError } from '../cache.errors.js';
 import { LoaderRun, type Loader } from './loader-run.js';
 import type { WaitTicket } from './wait-ticket.js';
 
@@ -22,6 +24,9 @@ export type Outcome =
  */
 const JOINABLE_MS = 1_000;
 
+/** So long after a question that was answered by "wait", another read under `strict` asks again. */
+const ASK_AGAIN_MS = 50;
+
 /** Waiters of a lease that expired ask again within this, not all in one moment. */
 const SPREAD_MS = 10;
 
@@ -30,17 +35,21 @@ const SPREAD_MS = 10;
  *
  * @see docs/internals/cache.md#one-read-in-the-process
  */
-export class Flight {
+export class Flight implements WaitNode {
   readonly request: ReadRequest;
   readonly outcome: Promise<Outcome>;
+  waitsFor: Set<WaitNode> | undefined = undefined;
+  /** In the list of flights of this entry. */
+  next: Flight | undefined = undefined;
   readonly #context: ReadContext;
   readonly #loader: Loader<unknown>;
   /** Called when nobody may join any more, always before it lands. */
   readonly #leave: (flight: Flight) => void;
   /** Of the early refresh. */
   readonly #earlyRefreshDraw: number;
-  /** The turn of the event loop in which it first asks. */
-  readonly #turn: number;
+  /** The turn of the event loop in which it first asks; NaN before. */
+  #turn = NaN;
+  readonly #firstAnswer: FirstAnswer | undefined;
   readonly #startedAtMs: number;
   /** What it asks Redis, once it does. */
   #inquiry: Inquiry | undefined = undefined;
@@ -52,7 +61,14 @@ export class Flight {
   #alone = false;
   #mustFinish = false;
 
-  constructor(context: ReadContext, request: ReadRequest, loader: Loader<unknown>, leave: (flight: Flight) => void) {
+  /** @param before under `strict`, a flight of the same entry: this one asks when that one has its first answer */
+  constructor(
+    context: ReadContext,
+    request: ReadRequest,
+    loader: Loader<unknown>,
+    leave: (flight: Flight) => void,
+    before?: Flight,
+  ) {
     this.request = request;
     this.#context = context;
     this.#loader = loader;
@@ -60,8 +76,17 @@ export class Flight {
     this.#startedAtMs = context.clock.monoMs();
     const { earlyRefresh } = request.options;
     this.#earlyRefreshDraw = earlyRefresh === 0 ? 0 : -Math.log(1 - context.random()) * earlyRefresh;
-    this.#turn = context.turn.number;
-    this.outcome = this.#run();
+    this.#firstAnswer = request.options.consistency === 'strict' ? new FirstAnswer() : undefined;
+    const first = before?.firstAnswer;
+    if (first === undefined) {
+      this.#turn = context.turn.number;
+      this.outcome = this.#run();
+    } else {
+      this.outcome = first.then(() => {
+        this.#turn = context.turn.number;
+        return this.#run();
+      });
+    }
   }
 
   /**
@@ -77,10 +102,41 @@ export class Flight {
     return this.#loading;
   }
 
-  /** Under `strict`, only who asks no earlier than its callers do may be joined: a push or a reply on its way may be older. */
-  joinable(strict: boolean): boolean {
-    // What one turn of the event loop sends leaves when it ends: who joins before asks as late as the first.
-    return strict ? this.#turn === this.#context.turn.number : this.#loading || this.#waitsForSlot || this.#young;
+  get key(): string {
+    return this.request.key;
+  }
+
+  /** Resolves when Redis has answered its first question, under `strict`. */
+  get firstAnswer(): Promise<void> | undefined {
+    return this.#firstAnswer?.given;
+  }
+
+  /** This request gets from it what it would get alone. */
+  accepts(request: ReadRequest): boolean {
+    if (!this.serves(request)) return false;
+    // It holds a slot at the source, and must not wait for another behind those that wait for its own.
+    if (this.#waitsForSlot && request.limit < this.request.limit) return false;
+    return this.#joinable(request.options.consistency === 'strict');
+  }
+
+  /** The options that decide what a caller gets, and how long it waits, are the same. */
+  serves({ options }: ReadRequest): boolean {
+    const { options: own } = this.request;
+    return (
+      own === options ||
+      ((own.revive === undefined) === (options.revive === undefined) &&
+        own.staleMs === options.staleMs &&
+        own.softTimeoutMs === options.softTimeoutMs &&
+        own.loaderTimeoutMs === options.loaderTimeoutMs &&
+        own.onBackendDown === options.onBackendDown)
+    );
+  }
+
+  /** Under `strict`, a request may join only what asks no earlier than the request is made: a reply on its way may be older. */
+  #joinable(strict: boolean): boolean {
+    // What one turn of the event loop sends leaves when the turn ends: all that join in it ask at that time.
+    if (strict) return Number.isNaN(this.#turn) || this.#turn === this.#context.turn.number;
+    return this.#loading || this.#waitsForSlot || this.#young;
   }
 
   /** Whatever it gets, it will have asked for later. */
@@ -109,10 +165,11 @@ export class Flight {
       try {
         for (;;) {
           const step = await inquiry.next();
+          this.#answered(step);
           let outcome: Outcome | undefined;
           if (step.kind === 'wait') {
             const sinceMs = this.#context.clock.monoMs();
-            const pushed = await inquiry.ticket.outcome(step.remainingMs + 1 + random() * SPREAD_MS);
+            const pushed = await inquiry.ticket.outcome(step.forMs + random() * SPREAD_MS);
             this.request.meter.wait(this.request.key, this.#context.clock.monoMs() - sinceMs);
             outcome = inquiry.read(pushed);
           } else outcome = await this.#follow(inquiry, step);
@@ -125,6 +182,7 @@ export class Flight {
       this.request.meter.error(this.request.key, error);
       throw error;
     } finally {
+      this.#firstAnswer?.give();
       this.#leave(this);
     }
   }
@@ -157,8 +215,11 @@ export class Flight {
 
   /** The value that is there, or its refresh, if that is due and comes in time. */
   async #refreshed(ticket: WaitTicket, { found, stale }: Extract<Step, { kind: 'found' }>): Promise<Outcome> {
+    const atOnce = !stale || this.request.options.softTimeoutMs === 0;
+    // Its callers do not wait for the loader: a read that the loader makes of this key does not wait for itself.
+    if (atOnce) this.#leave(this);
     const refreshed = this.#refresh(ticket);
-    if (!stale || this.request.options.softTimeoutMs === 0) return found;
+    if (atOnce) return found;
     const outcome = await Promise.race([refreshed, this.#softTimeout()]);
     if (outcome?.kind === 'value' || outcome?.kind === 'superseded') return outcome;
     // A caller that joined during the load may have called after an invalidation.
@@ -172,6 +233,18 @@ export class Flight {
     } catch (error) {
       this.#context.report(error, `refresh of '${this.request.key}'`);
       return undefined;
+    }
+  }
+
+  /** A flight that waits for a load lets the next one ask after a while: what it waits for may have been invalidated unnoticed. */
+  #answered({ kind }: Step): void {
+    const first = this.#firstAnswer;
+    if (first === undefined) return;
+    if (kind !== 'wait') first.give();
+    else {
+      this.#context.clock.timer(ASK_AGAIN_MS, () => {
+        first.give();
+      });
     }
   }
 
@@ -194,11 +267,12 @@ export class Flight {
     });
     this.#loading = true;
     const { loadLimiter } = this.#context;
-    loadLimiter.enter(this.request.options);
+    const { limit, options } = this.request;
+    loadLimiter.enter(options.source, limit);
     try {
       const value = await this.#runLoader(load);
-      const { copies, stored } = await grant.fill(value);
-      return { kind: stored ? 'value' : 'superseded', copies };
+      const { copies, current } = await grant.fill(value);
+      return { kind: current ? 'value' : 'superseded', copies };
     } catch (error) {
       if (load.aborted) return { kind: 'retry' };
       if (load.timedOut) grant.release();
@@ -206,7 +280,7 @@ export class Flight {
       throw error;
     } finally {
       grant.end(load.settled);
-      loadLimiter.leave(this.request.options, load.settled);
+      loadLimiter.leave(options.source, limit, load.settled);
     }
   }
 
@@ -218,18 +292,19 @@ export class Flight {
 
   /** Without Redis: one load for this process, stored nowhere; as many at once at one source as the fleet may run. */
   async #loadAlone(): Promise<Outcome> {
-    const { loadLimiter } = this.#context;
-    const { options } = this.request;
-    if (options.maxConcurrentLoads > 0) {
+    const { loadLimiter, clock } = this.#context;
+    const { options, limit, key } = this.request;
+    if (limit > 0) {
       this.#queued = true;
       this.request.onWait?.();
-      await loadLimiter.wait(options);
+      const granted = await loadLimiter.wait(options.source, limit, options.loaderTimeoutMs, clock);
       this.#queued = false;
+      if (!granted) throw new CacheLoaderTimeoutError(key, options.loaderTimeoutMs, 'a slot at its source');
     }
     this.#loading = this.#alone = true;
     const load = new LoaderRun();
     const value = await this.#runLoader(load).finally(() => {
-      loadLimiter.leave(options, load.settled);
+      loadLimiter.leave(options.source, limit, load.settled);
     });
     return {
       kind: 'superseded',
@@ -238,13 +313,34 @@ export class Flight {
   }
 
   async #runLoader(load: LoaderRun): Promise<unknown> {
-    const { key, options, meter } = this.request;
-    const { clock } = this.#context;
+    const { key, entry, options, meter, limit, scope: outer } = this.request;
+    const { clock, scopes } = this.#context;
     const sinceMs = clock.monoMs();
+    const source = limit > 0 ? options.source : undefined;
+    const scope: LoadScope = { node: this, entry, source, outer, ended: false };
     try {
-      return await load.run(key, this.#loader, options.loaderTimeoutMs, clock);
+      return await scopes.run(scope, () => load.run(key, this.#loader, options.loaderTimeoutMs, clock));
     } finally {
+      scopes.end(scope);
       meter.load(key, clock.monoMs() - sinceMs);
+      if (load.timedOut && limit > 0) void load.settled.then(() => this.#reportOverdue(load));
     }
   }
+
+  #reportOverdue({ overdue }: LoaderRun): void {
+    if (!overdue) return;
+    const { loaderTimeoutMs, source } = this.request.options;
+    this.#context.report(
+      `it has not ended ${2 * loaderTimeoutMs} ms after its start, and no longer counts at its source '${source}'`,
+      `loader of '${this.request.key}'`,
+    );
+  }
+}
+
+/** The moment at which a flight has its first answer. */
+class FirstAnswer {
+  give!: () => void;
+  readonly given = new Promise<void>((resolve) => {
+    this.give = resolve;
+  });
 }

@@ -1,8 +1,9 @@
-import { noted, type CacheLoaderError } from '../cache.errors.js';
+import { CacheLoaderTimeoutError, noted } from '../cache.errors.js';
 import type { Answer } from '../store/scripts/ask.script.js';
 import { textOf } from '../store/stored-value.js';
 import { debug } from '../observe/cache.debug.js';
 import { askFor, decodedOutcome, foundOutcome, type FoundOutcome } from './ask.js';
+import { circular, loads } from './load-scopes.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 import type { PushedOutcome, WaitTicket } from './wait-ticket.js';
 
@@ -18,8 +19,8 @@ export type Step =
   /** The reader has the lease. */
   | { readonly kind: 'load' }
   /** The reader is registered for the outcome of another load. */
-  | { readonly kind: 'wait'; readonly remainingMs: number }
-  | { readonly kind: 'failed'; readonly error: CacheLoaderError }
+  | { readonly kind: 'wait'; readonly forMs: number }
+  | { readonly kind: 'failed'; readonly error: unknown }
   | Unavailable;
 
 /** Redis did not answer, or refused; or this process is closing, and does not ask. */
@@ -35,6 +36,8 @@ export class Inquiry {
   readonly #context: ReadContext;
   readonly #request: ReadRequest;
   readonly #earlyRefreshDraw: number;
+  /** Until then it waits, for a slot or another load: however many loads fail one after the other, no caller waits for them all. */
+  readonly #deadlineMs: number;
   #ticket: WaitTicket | undefined;
   #askedAtMs: number;
   #queued = false;
@@ -46,6 +49,7 @@ export class Inquiry {
     this.#request = request;
     this.#earlyRefreshDraw = earlyRefreshDraw;
     this.#askedAtMs = context.clock.monoMs();
+    this.#deadlineMs = this.#askedAtMs + request.options.loaderTimeoutMs;
   }
 
   /** When it last asked. */
@@ -70,6 +74,7 @@ export class Inquiry {
       this.#ticket = pushRouter.expect(store.newToken());
       let answer = await this.#ask(false);
       while (answer.kind === 'full') {
+        if (this.#leftMs() <= 0) return this.#timedOut('a slot at its source');
         await this.#awaitSlot(this.#ticket);
         answer = await this.#ask(true);
       }
@@ -92,8 +97,8 @@ export class Inquiry {
     const { entry, options } = this.#request;
     const { token } = this.ticket;
     store.release(entry, token).catch(() => {});
-    const { source, maxConcurrentLoads: limit } = options;
-    if (limit > 0) store.leaveSlot(source, token, limit).catch(() => {});
+    const { limit } = this.#request;
+    if (limit > 0) store.leaveSlot(options.source, token, limit).catch(() => {});
   }
 
   /** What was pushed to the ticket; `undefined`: ask again. Throws the error of the load that it waited for. */
@@ -134,7 +139,7 @@ export class Inquiry {
     this.#request.onWait?.();
     debug?.("'%s' waits for a slot at '%s'", this.#request.key, this.#request.options.source);
     // The timer is for a lost message, and for a process that died after it was told.
-    await ticket.outcome(store.timing.leaseMs * (1 + random()));
+    await ticket.outcome(Math.min(store.timing.leaseMs * (1 + random()), this.#leftMs()));
     this.#queued = false;
     ticket.renew();
   }
@@ -147,10 +152,12 @@ export class Inquiry {
         debug?.("'%s' refused for %d ms: its loader failed", key, answer.remainingMs);
         return { kind: 'failed', error: noted(key, answer.failure, answer.remainingMs) };
       case 'wait':
+        if (loads(this.#request.scope, this.#request.entry)) return { kind: 'failed', error: circular(key) };
+        if (this.#leftMs() <= 0) return this.#timedOut('another load');
         debug?.("'%s' waits for the load of another request, asked by %s", key, ticket.token);
         meter.miss(key);
         onWait?.();
-        return answer;
+        return { kind: 'wait', forMs: Math.min(answer.remainingMs + 1, this.#leftMs()) };
       case 'load':
         meter.miss(key);
         return this.#usable(ticket) ? LOAD : undefined;
@@ -185,6 +192,18 @@ export class Inquiry {
     this.#cameTooLate = true;
     this.giveUp();
     return false;
+  }
+
+  /** How long it may still wait. */
+  #leftMs(): number {
+    return this.#deadlineMs - this.#context.clock.monoMs();
+  }
+
+  #timedOut(awaited: string): Step {
+    const { key, limit, options } = this.#request;
+    const { store } = this.#context;
+    if (limit > 0) store.leaveSlot(options.source, this.ticket.token, limit).catch(() => {});
+    return { kind: 'failed', error: new CacheLoaderTimeoutError(key, options.loaderTimeoutMs, awaited) };
   }
 
   async #discard(): Promise<Unavailable | undefined> {

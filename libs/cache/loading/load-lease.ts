@@ -13,6 +13,8 @@ import { SourceSlot } from './source-slot.js';
 export interface FillOutcome {
   readonly copies: DecodedCopies;
   /** False: it was overtaken by an invalidation or by another load, or Redis did not confirm it. */
+  readonly current: boolean;
+  /** False also for what `unless` keeps out of the cache: those who wait get it, and nobody else. */
   readonly stored: boolean;
 }
 
@@ -28,13 +30,13 @@ export class LoadLease implements RunningLoad {
   /** @param onLost called once if the lease is lost before it is used up; not if it was when it was granted */
   constructor(context: ReadContext, request: ReadRequest, ticket: WaitTicket, onLost: () => void) {
     const { store, clock, loadLeases } = context;
-    const { source, maxConcurrentLoads } = request.options;
+    const { source } = request.options;
     this.#context = context;
     this.#request = request;
     this.#ticket = ticket;
     this.#sinceMs = clock.monoMs();
     this.#lease = new LeaseRenewal(store, clock, request.entry, ticket);
-    if (maxConcurrentLoads > 0) this.#slot = new SourceSlot(store, clock, source, ticket.token, maxConcurrentLoads);
+    if (request.limit > 0) this.#slot = new SourceSlot(store, clock, source, ticket.token, request.limit);
     ticket.loading = true;
     // Named first: see ADR 19.
     const onInvalidated = (): void => {
@@ -59,32 +61,29 @@ export class LoadLease implements RunningLoad {
     // What cannot be revived is not stored. All else reads back, and need not before it is sent: who waits is waiting for that.
     const revived = options.revive && new DecodedCopies(text, options.revive);
     this.#lease.end();
-    if ((options.unless as ((value: unknown) => boolean) | undefined)?.(value)) {
-      this.release();
-      return { copies: revived ?? new DecodedCopies(text), stored: false };
-    }
+    const share = (options.unless as ((value: unknown) => boolean) | undefined)?.(value) === true;
     if (this.#ticket.invalidated) return this.#superseded(revived ?? new DecodedCopies(text));
     const { token } = this.#ticket;
     const { staleMs } = options;
     const loadMs = Math.round(clock.monoMs() - this.#sinceMs);
     const filling = store
-      .fill(entry, token, loadMs, { text, ttlMs: ttlOf(value, options, random), staleMs, tags: resultTags })
+      .fill(entry, token, loadMs, { text, ttlMs: ttlOf(value, options, random), staleMs, tags: resultTags, share })
       .catch(() => {
         this.release();
         return false;
       });
     const copies = revived ?? new DecodedCopies(text);
-    const stored = await filling;
-    if (!stored) return this.#superseded(copies);
+    if (!(await filling)) return this.#superseded(copies);
+    if (share) return { copies, current: true, stored: false };
     debug?.("'%s' filled by %s after %d ms", this.#request.key, token, loadMs);
     recentlySeen.add(entry, { tags: [...options.tags, ...resultTags], text });
-    return { copies, stored };
+    return { copies, current: true, stored: true };
   }
 
   #superseded(copies: DecodedCopies): FillOutcome {
     debug?.("'%s' not stored by %s: overtaken, or not confirmed", this.#request.key, this.#ticket.token);
     this.#request.meter.voided(this.#request.key);
-    return { copies, stored: false };
+    return { copies, current: false, stored: false };
   }
 
   /** Tells the fleet of an error. */

@@ -36,6 +36,7 @@ export class LoaderRun {
   readonly #controller = new AbortController();
   #timedOut = false;
   #aborted = false;
+  #overdue = false;
   #settled: Promise<unknown> = Promise.resolve();
 
   /** The loader outran its time. */
@@ -48,7 +49,12 @@ export class LoaderRun {
     return this.#aborted;
   }
 
-  /** Resolves when the loader has really ended, though its callers were told before that it timed out. */
+  /** The loader has not ended though its time has passed twice: its slot at the source is given up. */
+  get overdue(): boolean {
+    return this.#overdue;
+  }
+
+  /** Resolves when the loader has really ended, though its callers were told before that it timed out; or when it is overdue. */
   get settled(): Promise<unknown> {
     return this.#settled;
   }
@@ -59,6 +65,7 @@ export class LoaderRun {
       const cancel = clock.timer(timeoutMs, () => {
         const error = new CacheLoaderTimeoutError(key, timeoutMs);
         this.#timedOut = true;
+        this.#settled = Promise.race([this.#settled, this.#grace(timeoutMs, clock)]);
         reject(error);
         this.#controller.abort(error);
       });
@@ -71,6 +78,17 @@ export class LoaderRun {
   abort(): void {
     this.#aborted = true;
     this.#controller.abort(new SluiceError('SLUICE_CACHE_LEASE_LOST', 'what is loaded was invalidated meanwhile'));
+  }
+
+  #grace(ms: number, clock: Clock): Promise<void> {
+    const ended = this.#settled;
+    return new Promise((resolve) => {
+      const cancel = clock.timer(ms, () => {
+        this.#overdue = true;
+        resolve();
+      });
+      void ended.then(cancel);
+    });
   }
 
   /** What the loader throws at once is a rejection as well. */

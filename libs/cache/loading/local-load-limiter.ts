@@ -1,6 +1,4 @@
-import type { LoadOptions } from '../load-options.js';
-
-type Limited = Pick<LoadOptions, 'source' | 'maxConcurrentLoads'>;
+import type { Clock } from '../../redis/index.js';
 
 interface Place {
   running: number;
@@ -14,20 +12,33 @@ interface Place {
 export class LocalLoadLimiter {
   readonly #places = new Map<string, Place>();
 
-  /** Resolves when one more may run, in the order of coming; it then counts until {@link leave}. */
-  async wait({ source, maxConcurrentLoads: limit }: Limited): Promise<void> {
+  /** True when one more may run, in the order of coming; it then counts until {@link leave}. False after `timeoutMs`. */
+  wait(source: string, limit: number, timeoutMs: number, clock: Clock): Promise<boolean> {
     const place = this.#at(source);
-    if (place.running < limit && place.waiting.length === 0) place.running++;
-    else await new Promise<void>((resolve) => place.waiting.push(resolve));
+    if (place.running < limit && place.waiting.length === 0) {
+      place.running++;
+      return Promise.resolve(true);
+    }
+    return new Promise<boolean>((resolve) => {
+      const granted = (): void => {
+        cancel();
+        resolve(true);
+      };
+      const cancel = clock.timer(timeoutMs, () => {
+        place.waiting.splice(place.waiting.indexOf(granted), 1);
+        resolve(false);
+      });
+      place.waiting.push(granted);
+    });
   }
 
   /** One that need not wait, and counts until {@link leave}. */
-  enter({ source, maxConcurrentLoads: limit }: Limited): void {
+  enter(source: string, limit: number): void {
     if (limit > 0) this.#at(source).running++;
   }
 
   /** The source is busy until `ended`, when the loader has really ended. */
-  leave({ source, maxConcurrentLoads: limit }: Limited, ended: Promise<unknown>): void {
+  leave(source: string, limit: number, ended: Promise<unknown>): void {
     if (limit === 0) return;
     void ended.then(() => {
       const place = this.#at(source);

@@ -101,7 +101,7 @@ export async function takeLease<T>(context: ReadContext, request: ReadRequest): 
     case 'load':
       return new ManualLoad<T>(context, request, inquiry.ticket);
     case 'wait': {
-      const outcome = outcomeFor<T>(context, inquiry, request, step.remainingMs);
+      const outcome = outcomeFor<T>(context, inquiry, request, step.forMs);
       // A caller that does not wait after all gets no error.
       outcome.catch(() => {});
       return { state: 'wait', wait: () => outcome, ...NOTHING_HELD };
@@ -127,19 +127,19 @@ async function outcomeFor<T>(
   context: ReadContext,
   inquiry: Inquiry,
   { key, meter }: ReadRequest,
-  remainingMs: number,
+  waitMs: number,
 ): Promise<T> {
   const { clock } = context;
   try {
-    for (let leftMs = remainingMs; ;) {
+    for (let leftMs = waitMs; ;) {
       const sinceMs = clock.monoMs();
-      const pushed = await inquiry.ticket.outcome(leftMs + 1);
+      const pushed = await inquiry.ticket.outcome(leftMs);
       meter.wait(key, clock.monoMs() - sinceMs);
       const found = inquiry.read(pushed);
       if (found) return found.copies.take() as T;
       const step = await inquiry.next();
       if (step.kind === 'wait') {
-        leftMs = step.remainingMs;
+        leftMs = step.forMs;
         continue;
       }
       if (step.kind === 'failed' || (step.kind === 'unavailable' && !context.closed)) throw step.error;

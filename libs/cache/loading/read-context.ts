@@ -5,6 +5,7 @@ import type { Meter } from '../observe/cache.stats.js';
 import type { CacheStore } from '../store/cache.store.js';
 import type { RecentlySeen } from '../store/recently-seen.js';
 import type { EventLoopTurn } from './event-loop-turn.js';
+import type { LoadScope, LoadScopes } from './load-scopes.js';
 import type { LocalLoadLimiter } from './local-load-limiter.js';
 import type { PushRouter } from './push-router.js';
 
@@ -27,6 +28,7 @@ export interface ReadContext {
   readonly loadLimiter: LocalLoadLimiter;
   readonly local: LocalTier | undefined;
   readonly turn: EventLoopTurn;
+  readonly scopes: LoadScopes;
   /** By token: the loads that this process was granted. */
   readonly loadLeases: BriefMap<string, RunningLoad>;
   /** Redis is about to be let go: nothing more is asked of it. */
@@ -41,6 +43,10 @@ export interface ReadRequest {
   readonly entry: string;
   readonly options: LoadOptions;
   readonly meter: Meter;
+  /** The loader that makes this read, if one does. */
+  readonly scope: LoadScope | undefined;
+  /** How many loads its source takes at once; 0: any number, or the loader that makes this read holds a slot there. */
+  readonly limit: number;
   /** Called when it is known that this read waits for somebody else, if it does. */
   readonly onWait?: (() => void) | undefined;
 }

@@ -17,16 +17,19 @@ export class DecodedCopies {
   constructor(text: string, revive?: Revive) {
     this.#text = unpack(text);
     this.#revive = revive;
-    this.#first = this.#revived(decode(this.#text));
+    this.#first = revived(decode(this.#text), revive);
   }
 
-  take(): unknown {
-    if (this.#taken) return this.#revived((this.#others ??= new CloneableValue(this.#text)).take());
+  /** @param revive of the caller, who gets its own class whatever the first caller asked for */
+  take(revive = this.#revive): unknown {
+    if (this.#taken || revive !== this.#revive) {
+      return revived((this.#others ??= new CloneableValue(this.#text)).take(), revive);
+    }
     this.#taken = true;
     return this.#first;
   }
+}
 
-  #revived(data: unknown): unknown {
-    return this.#revive ? this.#revive(data) : data;
-  }
+function revived(data: unknown, revive: Revive | undefined): unknown {
+  return revive ? revive(data) : data;
 }

@@ -2,7 +2,8 @@ import { LRUCache } from 'lru-cache';
 import { BriefMap, type Clock, type Inbox, type Instants } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
 import { CloneableValue } from './cloneable-value.js';
-import type { StoredValue } from '../store/stored-value.js';
+import { unpack } from '../store/compression.js';
+import { detached, type StoredValue } from '../store/stored-value.js';
 
 /** How much a process keeps. */
 export interface LocalLimits {
@@ -33,6 +34,9 @@ const PROVE_EVERY_MS = 300;
 
 /** Bytes of what surrounds an entry: the maps' slots, the objects. */
 const ENTRY_BYTES = 200;
+
+/** Bytes of what surrounds a tag of an entry. */
+const TAG_BYTES = 100;
 
 /** What Redis answered, and how much longer it is fresh. */
 export interface Kept {
@@ -157,10 +161,12 @@ export class LocalTier {
   keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
     this.#startProving();
-    const { text, tags } = value;
+    const tags = detached(value.tags);
+    const text = unpacked(value.text);
+    if (text === undefined) return;
     const { key } = watch;
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
-    const bytes = ENTRY_BYTES + 2 * (text.length + key.length);
+    const bytes = ENTRY_BYTES + 2 * (text.length + key.length) + tags.reduce(tagBytes, 0);
     this.#entries.set(key, { copy: new CloneableValue(text), until, tags, bytes });
     // What is larger than all may be is not kept, and must leave no trace.
     if (this.#entries.has(key)) for (const tag of tags) this.#tag(tag, key);
@@ -239,4 +245,17 @@ export class Watch {
     readonly key: string,
     readonly era: number,
   ) {}
+}
+
+/** As the copy will keep it: a packed text says nothing about its size in memory. `undefined`: it cannot be read. */
+function unpacked(text: string): string | undefined {
+  try {
+    return unpack(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function tagBytes(sum: number, tag: string): number {
+  return sum + TAG_BYTES + tag.length;
 }

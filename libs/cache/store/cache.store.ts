@@ -58,6 +58,8 @@ export interface NewValue {
   readonly staleMs: number;
   /** Of a fill, those that only the result named. */
   readonly tags: readonly string[];
+  /** Of a fill: pushed to those who wait, and not stored. */
+  readonly share?: boolean;
 }
 
 /** As many tags as one script is called with. */
@@ -196,6 +198,7 @@ export class CacheStore {
           ttlMs,
           staleMs,
           loadMs,
+          share: Number(value.share === true),
           tagPrefix,
         },
         rest: tags,

@@ -1,4 +1,4 @@
-import type { StoredValue } from './stored-value.js';
+import { detached, type StoredValue } from './stored-value.js';
 
 /** What an entry's value was a moment ago. */
 export interface SeenEntry {
@@ -35,9 +35,10 @@ export class RecentlySeen {
 
   add(entry: string, { tags, text }: Pick<StoredValue, 'tags' | 'text'>): void {
     const known = this.#young.get(entry);
-    // For the path that is taken 100,000 times a second: without tags, nearly always it is as it was.
-    if (known?.tags === tags && known.chars === text.length) return;
-    this.#enter(entry, { tags, chars: text.length });
+    // For the path that is taken 100,000 times a second: nearly always it is as it was.
+    const same = known !== undefined && sameTags(known.tags, tags);
+    if (same && known.chars === text.length) return;
+    this.#enter(entry, { tags: same ? known.tags : detached(tags), chars: text.length });
   }
 
   delete(entry: string): void {
@@ -61,4 +62,8 @@ function charsOf(tags: readonly string[]): number {
   let chars = 0;
   for (const tag of tags) chars += tag.length;
   return chars;
+}
+
+function sameTags(one: readonly string[], other: readonly string[]): boolean {
+  return one === other || (one.length === other.length && one.every((tag, i) => tag === other[i]));
 }

@@ -95,6 +95,13 @@ function describeCacheStore(name: string, make: () => Promise<Made>): void {
       expect([await fill(loader), await fill(loader, '"again"'), await stored()]).toEqual([true, false, '"v"']);
     });
 
+    it('pushes a value that is only shared, and does not store it', async () => {
+      const loader = await granted();
+      const other = await waiting();
+      expect(await fill(loader, '"v"', { share: true })).toBe(true);
+      expect([await pushed(other), await stored()]).toEqual(['"v"', undefined]);
+    });
+
     it('tells an error to those who wait, and to those who ask during the back-off', async () => {
       const loader = await granted();
       const other = await waiting();

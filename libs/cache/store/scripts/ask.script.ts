@@ -120,9 +120,9 @@ if limit > 0 then
   redis.call('PEXPIRE', slots, leaseMs)
 end
 
-local tags = ''
-for i = rest + 1, #ARGV do tags = tags .. ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
-redis.call('HSET', lease, 'token', token, 'owner', inbox, 'epoch', mint(epoch), 'tags', tags)
+local tags = {}
+for i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
+redis.call('HSET', lease, 'token', token, 'owner', inbox, 'epoch', mint(epoch), 'tags', table.concat(tags))
 if hasResultTags == 1 then
   local guard = redis.call('ZRANGE', recent, 0, 0)[1]
   if not guard then

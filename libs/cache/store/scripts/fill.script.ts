@@ -7,7 +7,7 @@ import { LEASE_LUA } from './lease.fragment.js';
  * began in has ended.
  *
  * KEYS   value, lease, epoch, recent
- * ARGV   token, text, ttlMs, staleMs, loadMs (how long the load took), tagPrefix, …tags that only the result names
+ * ARGV   token, text, ttlMs, staleMs, loadMs (how long the load took), share (1: pushed, not stored), tagPrefix, …tags that only the result names
  * Reply  the server's ms: stored | 0 void: the lease expired, passed on, or was voided by an invalidation; nothing was stored
  *
  * Tags of the result had no epoch at the grant that could be compared. For them, `recent` must be the same as then (what it
@@ -25,6 +25,7 @@ export const fillScript = defineScript({
     ttlMs: 'number',
     staleMs: 'number',
     loadMs: 'number',
+    share: 'number',
     tagPrefix: 'text',
   },
   lua: lua`
@@ -54,10 +55,10 @@ if not current(held[2], held[3]) or (#ARGV > rest and (not held[4] or unknownSin
   redis.call('DEL', lease)
   return 0
 end
-local tags = held[3]
-for i = rest + 1, #ARGV do tags = tags .. ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
-local stored = header(held[2], nowMs + ttlMs, loadMs, tags) .. text
-redis.call('SET', value, stored, 'PX', ttlMs + staleMs)
+local tags = { held[3] }
+for i = rest + 1, #ARGV do tags[#tags + 1] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
+local stored = header(held[2], nowMs + ttlMs, loadMs, table.concat(tags)) .. text
+if share == 0 then redis.call('SET', value, stored, 'PX', ttlMs + staleMs) end
 tellValue(lease, stored)
 redis.call('DEL', lease)
 return nowMs

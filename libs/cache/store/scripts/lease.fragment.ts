@@ -24,12 +24,15 @@ local function tell(lease, verb, payload)
     if string.sub(fields[i], 1, 2) == 'w:' then
       local inbox, token = fields[i + 1], string.sub(fields[i], 3)
       local others = tokens[inbox]
-      tokens[inbox] = others and (others .. ' ' .. token) or token
+      if others then others[#others + 1] = token else tokens[inbox] = { token } end
     end
   end
   -- As frame('cache:news', verb, list, payload), but what is the same for all is written once.
   local head, tail = frame('cache:news', verb), frame(payload)
-  for inbox, list in pairs(tokens) do redis.call('PUBLISH', inbox, head .. #list .. ':' .. list .. tail) end
+  for inbox, list in pairs(tokens) do
+    local joined = table.concat(list, ' ')
+    redis.call('PUBLISH', inbox, head .. #joined .. ':' .. joined .. tail)
+  end
 end
 
 -- A value too large to push is announced, and read by whoever waited for it.

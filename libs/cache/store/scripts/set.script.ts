@@ -32,9 +32,9 @@ ${MINT_LUA}
 ${HEADER_LUA}
 ${LEASE_LUA}
 ${INVALIDATION_LUA}
-local tags = ''
-for i = rest + 1, #ARGV do tags = tags .. ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
-local stored = header(mint(epoch), nowMs + ttlMs, 0, tags) .. text
+local tags = {}
+for i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
+local stored = header(mint(epoch), nowMs + ttlMs, 0, table.concat(tags)) .. text
 redis.call('SET', value, stored, 'PX', ttlMs + staleMs)
 tellValue(lease, stored)
 void(lease)
