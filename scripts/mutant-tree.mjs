@@ -13,6 +13,8 @@ import { tmpdir } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { root, run, StepFailed } from './step.mjs';
 
+/** All specs of a feature, without a fault, on a loaded machine. */
+const BASELINE_WITHIN_MS = 60 * 60_000;
 /** A fault may make its specs hang, which is a way to fail. */
 const SPECS_WITHIN_MS = 5 * 60_000;
 /** How long Jest may take to exit once it has told its results. */
@@ -41,7 +43,7 @@ export class MutantTree {
 
   /** Resolves if the specs pass as they are; a fault proves nothing otherwise. */
   async expectPass(specs) {
-    const { failed, hangs, output } = await this.#runBuilt(specs, []);
+    const { failed, hangs, output } = await this.#runBuilt(specs, [], BASELINE_WITHIN_MS);
     if (failed !== 0 || hangs) throw new StepFailed('they do not', output);
   }
 
@@ -57,7 +59,7 @@ export class MutantTree {
     );
     try {
       const failFast = ['--env', join(this.#path, 'scripts/fail-fast.environment.mjs')];
-      const { failed, hangs } = await this.#runBuilt(specs, failFast);
+      const { failed, hangs } = await this.#runBuilt(specs, failFast, SPECS_WITHIN_MS);
       if (failed > 0) return `killed by ${failed}`;
       if (hangs) return 'killed: the specs hang';
       throw new StepFailed(`SURVIVED ${specs.join(', ')}`);
@@ -67,15 +69,15 @@ export class MutantTree {
   }
 
   /** Specs that fork apps refuse to run what was not built from these sources; others need no build. */
-  async #runBuilt(specs, flags) {
-    const result = await this.#runSpecs(specs, flags);
+  async #runBuilt(specs, flags, withinMs) {
+    const result = await this.#runSpecs(specs, flags, withinMs);
     if (!/dist is older than the sources|is not built: npm run build/.test(result.output)) return result;
     await run(process.execPath, ['scripts/build.mjs', '--quick'], { cwd: this.#path });
-    return this.#runSpecs(specs, flags);
+    return this.#runSpecs(specs, flags, withinMs);
   }
 
   /** How many tests failed, and whether they had to be stopped. A spec that cannot even be loaded proves nothing. */
-  async #runSpecs(specs, flags) {
+  async #runSpecs(specs, flags, withinMs) {
     const report = join(this.#path, 'report.json');
     const marker = join(this.#path, 'failed');
     for (const file of [report, marker]) rmSync(file, { force: true });
@@ -92,7 +94,7 @@ export class MutantTree {
     let hangs = false;
     try {
       ({ output } = await run(process.execPath, jest, {
-        ...{ cwd: this.#path, env, withinMs: SPECS_WITHIN_MS, signal: ends.signal },
+        ...{ cwd: this.#path, env, withinMs, signal: ends.signal },
       }));
     } catch (error) {
       output = error.output;

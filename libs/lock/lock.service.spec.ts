@@ -128,6 +128,7 @@ describe('what it leaves and costs', () => {
     const [a, b] = [await bed.service(), await bed.listening()];
     const locks = await Promise.all(Array.from({ length: 10 }, (_, i) => a.acquire(`n${i}`)));
     await b.locks.withLock('warm', () => 0);
+    const from = performance.now();
     const { calls, result } = await commandDelta(bed.admin, async () => {
       const all = locks.map(({ name }) => b.locks.acquire(name));
       for (const { name } of locks) await bed.waiting(1, name);
@@ -136,9 +137,10 @@ describe('what it leaves and costs', () => {
       await until(() => granted.every(({ expiresAt }) => expiresAt - Date.now() > 25_000), { what: 'all are claimed' });
       return granted;
     });
-    // Ten joins, ten releases, ten claims; and a heartbeat, if a second begins.
-    expect(calls['evalsha']).toBeGreaterThanOrEqual(30);
-    expect(calls['evalsha']).toBeLessThanOrEqual(32);
+    // Ten joins, ten releases, at most ten claims; and a heartbeat whenever a second begins.
+    const heartbeats = 2 + Math.floor((performance.now() - from) / 1_000);
+    expect(calls['evalsha']).toBeGreaterThanOrEqual(20);
+    expect(calls['evalsha']).toBeLessThanOrEqual(30 + heartbeats);
     expect(result).toHaveLength(10);
   });
 

@@ -1,9 +1,8 @@
 import { EventEmitter, once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, StreamableFile } from '@nestjs/common';
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import {
   BehaviorSubject,
   firstValueFrom,
@@ -283,61 +282,6 @@ describe('a method that returns a stream', () => {
     stream.current.destroy();
     await svc.stream();
     await free();
-  });
-});
-
-describe('a result that nothing reads within ttlMs', () => {
-  const late = { code: 'SLUICE_LOCK_LOST', reason: 'abandoned' };
-
-  it('gives the lock back, and a late subscription fails', async () => {
-    const svc = await feed();
-    const result = (await svc.short(NEVER)) as Observable<never>;
-    expect(await isHeld()).toBe(true);
-    await free();
-    await expect(lastValueFrom(result)).rejects.toMatchObject(late);
-  });
-
-  it('gives the lock back, and a late iteration fails', async () => {
-    const svc = await feed();
-    let ended = false;
-    const source = (async function* () {
-      yield 1;
-    })();
-    const end = source.return.bind(source);
-    source.return = (value) => {
-      ended = true;
-      return end(value);
-    };
-    const result = (await svc.short(source)) as AsyncIterable<number>;
-    await free();
-    await expect(result[Symbol.asyncIterator]().next()).rejects.toMatchObject(late);
-    expect(ended).toBe(true);
-  });
-
-  it('gives the lock back, and a late reader of the stream fails', async () => {
-    const svc = await feed();
-    const file = (await svc.short(new StreamableFile(Buffer.from('x')))) as StreamableFile;
-    await free();
-    await expect(text(file.getStream())).rejects.toMatchObject(late);
-  });
-
-  it('that is a stream which is read slowly, keeps the lock', async () => {
-    const svc = await feed();
-    const chunks = stream.current.write('a') && stream.current;
-    await svc.short(chunks);
-    stream.current.once('data', () => stream.current.pause());
-    await sleep(900);
-    expect(await isHeld()).toBe(true);
-    stream.current.destroy();
-    await free();
-  });
-
-  it('is reported in the log', async () => {
-    const svc = await feed();
-    const warn = jest.spyOn(bed.members.at(-1)!.connections.logger, 'warn').mockReturnValue(undefined);
-    await svc.short(NEVER);
-    await free();
-    expect(warn).toHaveBeenCalledWith(expect.stringContaining('nothing read the Observable'));
   });
 });
 
