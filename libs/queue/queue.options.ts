@@ -50,7 +50,7 @@ export interface HandlerOptions {
    */
   foreignIdleMs?: number | false;
   /**
-   * Run the handler past Nest's guards, interceptors, pipes and exception filters, its own, its class' and the app's
+   * Apply Nest's guards, interceptors, pipes and exception filters to the handler: its own, its class' and the app's
    * global ones, with the context type `'sluice'` and the task as the only argument. What they throw fails the attempt,
    * as if the handler had; an `async` filter that does not throw has dealt with it, and the task is done. Pipes get the payload; its class
    * is not known to them: `new ValidationPipe({ expectedType: Order })`. Default false.
