@@ -74,11 +74,11 @@ export class LockLostError extends SluiceError {
 }
 
 /**
- * `'expired'`: its validity ended. `'taken'`: Redis says that it belongs to this acquisition no more. `'forced'`: somebody
+ * `'overdue'`: it was held for longer than `maxHoldMs`, under `onOverdue: 'abort'`. `'expired'`: its validity ended. `'taken'`: Redis says that it belongs to this acquisition no more. `'forced'`: somebody
  * called `forceRelease`. `'released'`: by its own holder. `'abandoned'`: the method returned an Observable, an async iterable or
  * a stream, and nothing read it within `ttlMs`. `'closed'`: the app shuts down.
  */
-export type LockLossReason = 'expired' | 'taken' | 'forced' | 'released' | 'abandoned' | 'closed';
+export type LockLossReason = 'overdue' | 'expired' | 'taken' | 'forced' | 'released' | 'abandoned' | 'closed';
 
 const LOST: Record<LockLossReason, string> = {
   expired: 'its lease ended before it could be renewed',
@@ -86,6 +86,7 @@ const LOST: Record<LockLossReason, string> = {
   forced: 'it was taken away by forceRelease()',
   released: 'it was released',
   abandoned: 'nothing read the Observable, async iterable or stream that the method returned within its ttlMs',
+  overdue: 'it was held for longer than maxHoldMs',
   closed: 'the app is shutting down',
 };
 

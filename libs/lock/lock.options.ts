@@ -31,9 +31,14 @@ export interface LockTimes {
   minHoldMs?: number;
   /**
    * A lock that is held for longer than this, in milliseconds, is reported: a warning in the log, and on the channel
-   * `sluice:lock:overdue`. It stays held: its holder is at work, and may be told by whoever listens. Default: none.
+   * `sluice:lock:overdue`. Default: none; on `@Cron` methods two periods of the schedule.
    */
   maxHoldMs?: number;
+  /**
+   * What else happens after `maxHoldMs`. `'warn'`: nothing, the lock stays held. `'abort'`: it is lost, with the reason
+   * `'overdue'`: its `signal` aborts, and it is renewed no more, so others get it when its lease ends. Default `'warn'`.
+   */
+  onOverdue?: 'warn' | 'abort';
 }
 
 /** Options of `tryAcquire`, which never waits. */
@@ -55,7 +60,14 @@ export interface SluiceLockModuleOptions extends LockTimes {
 }
 
 /** What a lock uses where nothing else is said. */
-const DEFAULTS = { ttlMs: 30_000, waitMs: 10_000, renew: true, minHoldMs: 0, maxHoldMs: Infinity } as const;
+const DEFAULTS = {
+  ttlMs: 30_000,
+  waitMs: 10_000,
+  renew: true,
+  minHoldMs: 0,
+  maxHoldMs: Infinity,
+  onOverdue: 'warn',
+} as const;
 
 const TIMES = {
   ttlMs: optional(durationMs(DEFAULTS.ttlMs)),
@@ -63,6 +75,7 @@ const TIMES = {
   renew: optional(flag(DEFAULTS.renew)),
   minHoldMs: optional(durationMs(DEFAULTS.minHoldMs, { min: 0 })),
   maxHoldMs: optional(durationMs(DEFAULTS.maxHoldMs)),
+  onOverdue: optional(oneOf(['warn', 'abort'], DEFAULTS.onOverdue)),
 };
 
 const signal: Check<AbortSignal | undefined> = (value, path) => {
@@ -114,11 +127,11 @@ export function resolveAcquire(
   call: string,
   given: AcquireOptions | undefined,
 ): ResolvedAcquire {
-  const { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, names } = defaults;
+  const { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, names } = defaults;
   const byName = names !== NO_NAMES && Object.hasOwn(names, name) ? names[name] : undefined;
   if (given === undefined && byName === undefined) return defaults;
   const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
-  return { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, ...options, ...byName };
+  return { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, ...options, ...byName };
 }
 
 /** Checks a lease that is given on its own. */

@@ -264,9 +264,15 @@ export class LockService {
    * up to `waitMs` for Redis: every instance comes at the same moment, and if Redis is away just then, none would run.
    * @throws LockTimeoutError if the lock is held
    */
-  async acquireTick(name: string, tick: Tick, options: AcquireOptions | undefined): Promise<Lock | null> {
+  async acquireTick(
+    name: string,
+    tick: Tick & Partial<CronTick>,
+    options: AcquireOptions | undefined,
+  ): Promise<Lock | null> {
     const resolved = resolveAcquire(this.#options, name, 'acquireTick', options);
-    const request = this.#request(name, resolved);
+    // A run that outlives two ticks hangs: it ends the job in the whole fleet, and must not do so silently.
+    const maxHoldMs = resolved.maxHoldMs === Infinity ? 2 * (tick.periodMs ?? Infinity) : resolved.maxHoldMs;
+    const request = this.#request(name, { ...resolved, maxHoldMs });
     refuseNested(request, this.#manager);
     const send = async (): Promise<AcquiredTick> => {
       const answer = await this.#store.attemptTick(request, tick);
@@ -289,10 +295,11 @@ export class LockService {
     return this.#manager.attempt(request, { send: () => this.#store.attempt(request), patienceMs: 0, signal });
   }
 
-  #request(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs }: ResolvedAcquire): LockRequest {
+  #request(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs, onOverdue }: ResolvedAcquire): LockRequest {
     const nonce = this.#noncePrefix + String(++this.#acquisitions);
     const keys = this.#known.get(name);
-    return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs };
+    const abortsOverdue = onOverdue === 'abort';
+    return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs, abortsOverdue };
   }
 }
 

@@ -220,6 +220,20 @@ export default [
     replace: 'return',
   },
   {
+    name: 'a hung run of a tick is silent',
+    file: 'libs/lock/lock.service.ts',
+    find: '2 * (tick.periodMs ?? Infinity)',
+    replace: 'Infinity',
+    specs: ['libs/lock/held/overdue'],
+  },
+  {
+    name: 'an overdue lock is kept under abort',
+    file: 'libs/lock/acquiring/lock-manager.ts',
+    find: 'if (abortsOverdue) lock.overdue();',
+    replace: '',
+    specs: ['libs/lock/held/overdue'],
+  },
+  {
     name: 'a tick that nobody began is done',
     file: 'libs/lock/store/scripts/acquire-tick.script.ts',
     find: "if state == 'begun' or",

@@ -205,8 +205,9 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     );
   }
 
-  heldTooLong({ maxHoldMs }: LockRequest, lock: Lock): void {
+  heldTooLong({ maxHoldMs, abortsOverdue = false }: LockRequest, lock: Lock): void {
     this.#events.heldTooLong(lock, maxHoldMs);
+    if (abortsOverdue) lock.overdue();
   }
 
   ended(request: LockRequest, lock: Lock, heldMs: number, lost: LockLostError | undefined): void {

@@ -121,6 +121,7 @@ export class Lease extends Deadline {
     if (now >= this.#tooLongAtMs) {
       this.#tooLongAtMs = Infinity;
       this.#holder.heldTooLong();
+      if (this.#over) return;
     }
     if (now >= this.#renewAtMs) {
       // Asked again until an answer comes; earlier answers count as well, so requests may overlap.

@@ -140,6 +140,11 @@ export class Lock {
     this.#port.heldTooLong(this.#request, this);
   }
 
+  /** @internal It is held for longer than it may be. */
+  overdue(): void {
+    if (this.held) this.#lose('overdue');
+  }
+
   /** @internal The app is closing: tells whoever still works under the lock. */
   close(): void {
     if (this.held) this.#lose('closed');

@@ -20,4 +20,6 @@ export interface LockRequest extends LockIdentity {
   readonly minHoldMs: number;
   /** Infinity: none. */
   readonly maxHoldMs: number;
+  /** Whether the lock is lost after `maxHoldMs`. */
+  readonly abortsOverdue?: boolean;
 }
