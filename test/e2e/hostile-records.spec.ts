@@ -45,19 +45,23 @@ beforeEach(() => {
 const ODD = ['-3', 'nan', 'inf', '-inf', '0x10', '1e3', '1e309', ' 7', '', '9'.repeat(17), '9'.repeat(400), '1.5'];
 
 describe('a delayed task', () => {
-  it.each([...ODD.map((length) => `${length}:`), '3:ab', '1:a1:b', '1:a'.repeat(10_000), 'x'.repeat(100_000)])(
-    'with the body %.20j is a dead letter, and others run',
-    async (body) => {
-      await queue.dead('tasks').purge();
-      await queue.publish('tasks', 'in time', { delayMs: 60_000 });
-      const [handle = ''] = await admin.zrange('{tasks}:~delayed', '0', '-1');
-      await admin.hset('{tasks}:~bodies', handle, body);
-      await admin.zadd('{tasks}:~delayed', '1', handle);
-      await queue.publish('tasks', body.length, { delayMs: 1 });
-      await until(() => handled.includes(body.length), { what: 'the other task has run' });
-      expect((await queue.dead('tasks').list()).tasks).toMatchObject([{ reason: 'bad-body', id: handle }]);
-    },
-  );
+  it.each([
+    ...ODD.map((length) => `${length}:`),
+    '3:ab',
+    '1:a1:b',
+    '1:11:01:09:ab',
+    '1:a'.repeat(10_000),
+    'x'.repeat(100_000),
+  ])('with the body %.20j is a dead letter, and others run', async (body) => {
+    await queue.dead('tasks').purge();
+    await queue.publish('tasks', 'in time', { delayMs: 60_000 });
+    const [handle = ''] = await admin.zrange('{tasks}:~delayed', '0', '-1');
+    await admin.hset('{tasks}:~bodies', handle, body);
+    await admin.zadd('{tasks}:~delayed', '1', handle);
+    await queue.publish('tasks', body.length, { delayMs: 1 });
+    await until(() => handled.includes(body.length), { what: 'the other task has run' });
+    expect((await queue.dead('tasks').list()).tasks).toMatchObject([{ reason: 'bad-body', id: handle }]);
+  });
 });
 
 describe('a value of the cache', () => {

@@ -188,8 +188,9 @@ export default [
     ...hostile,
     name: 'a header is looked for in all of the value',
     file: 'libs/cache/store/scripts/epoch.fragment.ts',
-    find: "string.match(string.sub(stored, 1, ends - 1), '^%^1 (%S+) (%d+) (%d+)(.*)$')",
-    replace: "string.match(stored, '^%^1 (%S+) (%d+) (%d+)([^\\n]*)\\n')",
+    find: "  if not ends then return nil end\n  local named, untilMs, loadMs, tags = string.match(string.sub(stored, 1, ends - 1), '^%^1 (%S+) (%d+) (%d+)(.*)$')",
+    replace:
+      "  if not stored then return nil end\n  local named, untilMs, loadMs, tags = string.match(stored, '^%^1 (%S+) (%d+) (%d+)([^\\n]*)\\n')",
   },
   {
     ...hostile,
