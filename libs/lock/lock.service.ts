@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
-import { SluiceError, badOption, brandService, type WovenCall } from '../weave/index.js';
+import { SluiceError, badOption, brandService, type WovenCall, type WovenSite } from '../weave/index.js';
 import { LONGEST_MARK_MS } from './cron/cron-instants.js';
-import { CronJobs, type CronTick } from './cron/cron-jobs.js';
+import { CronJobs, type CronMetadata, type CronTick } from './cron/cron-jobs.js';
 import { currentLock } from './held/current-lock.js';
 import type { AcquiredTick } from './store/scripts/acquire.reply.js';
 import { FencedKeys } from './fenced-keys.js';
@@ -252,6 +252,11 @@ export class LockService {
           () => body(lock),
           () => `oncePerTick('${name}')`,
         );
+  }
+
+  /** @internal Checks a `@Cron` method when the app boots; see `CronJobs.check`. */
+  checkTicks(site: WovenSite, cron: CronMetadata, lock: string | undefined): void {
+    this.#cronJobs.check(site, cron, lock);
   }
 
   /** @internal For which scheduled instant a `@Cron` method is being called. */

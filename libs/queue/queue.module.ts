@@ -1,4 +1,11 @@
-import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
+import {
+  ConfigurableModuleBuilder,
+  Inject,
+  Module,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
 import { HandlerCalls } from './handlers/handler-calls.js';
@@ -29,7 +36,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     TaskHandlerExplorer,
     QueueConsumers,
   ],
-  exports: [QUEUE_SERVICE, QueueService],
+  exports: [QUEUE_SERVICE, QueueService, QueueConsumers],
 })
 export class QueueCoreModule extends ConfigurableModuleClass {}
 
@@ -43,7 +50,7 @@ export class QueueCoreModule extends ConfigurableModuleClass {}
  * imports: [PrismaModule, ShopModule, SluiceRedisModule.forRoot({ … }), SluiceQueueModule.forRoot()]
  */
 @Module({})
-export class SluiceQueueModule implements OnModuleDestroy {
+export class SluiceQueueModule implements OnApplicationBootstrap, OnModuleDestroy {
   static forRoot(options: Parameters<typeof QueueCoreModule.forRoot>[0] = {}): DynamicModule {
     return facade(QueueCoreModule.forRoot(options));
   }
@@ -53,13 +60,21 @@ export class SluiceQueueModule implements OnModuleDestroy {
   }
 
   readonly #connections: RedisConnections;
+  readonly #consumers: QueueConsumers;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+    @Inject(QueueConsumers) consumers: QueueConsumers,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     this.#connections = connections;
+    this.#consumers = consumers;
+    // Its bootstrap hook is the last one: tasks start when the app has booted, and never in an app whose boot failed.
     destroyModuleFirst(modules, SluiceQueueModule);
+  }
+
+  onApplicationBootstrap(): Promise<void> {
+    return this.#consumers.start();
   }
 
   onModuleDestroy(): Promise<void> {

@@ -1,4 +1,6 @@
-import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { ConfigurableModuleBuilder, Inject, Module } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { initModuleFirst } from '../weave/index.js';
 import { systemClock, type Clock } from './time/clock.js';
 import { RedisConnections } from './connection/connections.js';
 import type { RedisOptions } from './redis.options.js';
@@ -59,4 +61,10 @@ export function noOptions(module: string): SluiceError {
   ],
   exports: [REDIS_CONNECTIONS],
 })
-export class SluiceRedisModule extends ConfigurableModuleClass {}
+export class SluiceRedisModule extends ConfigurableModuleClass {
+  constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
+    super();
+    // Global modules of the app use locks in their first hook and in their last one.
+    initModuleFirst(modules, SluiceRedisModule);
+  }
+}

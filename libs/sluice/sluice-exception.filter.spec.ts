@@ -1,7 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { AddressInfo } from 'node:net';
-import { Controller, Get, Inject, NotFoundException, Param, type INestApplication } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Inject,
+  NotFoundException,
+  Param,
+  type ArgumentsHost,
+  type HttpException,
+  type INestApplication,
+} from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
+import { lastValueFrom, type Observable } from 'rxjs';
 import { Test } from '@nestjs/testing';
 import { SluiceTestingModule } from '../testing/index.js';
 import { RedisUnavailableError } from '../redis/index.js';
@@ -105,5 +116,42 @@ describe('SluiceExceptionFilter', () => {
     expect(answer.status).toBe(status);
     expect((answer.body as { code?: string }).code).toBe(code);
     expect(JSON.stringify(answer.body)).not.toMatch(/till|host:1/);
+  });
+});
+
+describe('SluiceExceptionFilter under other transports', () => {
+  const busy = new SluiceError('SLUICE_LOCK_TIMEOUT', "of lock 'till', held by 'host:1:2'");
+  const hostOf = (type: string): ArgumentsHost => {
+    const host = new ExecutionContextHost([]);
+    host.setType(type);
+    return host;
+  };
+  const caught = (type: string): unknown => {
+    try {
+      return new SluiceExceptionFilter().catch(busy, hostOf(type));
+    } catch (error) {
+      return { thrown: error };
+    }
+  };
+
+  it('returns the failure to an RPC caller, who would wait for ever for one that is thrown', async () => {
+    const answer = caught('rpc') as Observable<never>;
+    await expect(lastValueFrom(answer)).rejects.toEqual({
+      status: 'error',
+      code: 'SLUICE_LOCK_TIMEOUT',
+      message: 'Busy with another request for the same resource, try again',
+    });
+  });
+
+  it('tells a GraphQL client nothing of who holds the lock', () => {
+    const { thrown } = caught('graphql') as { thrown: HttpException };
+    expect(thrown.getStatus()).toBe(409);
+    expect(thrown.message).not.toMatch(/till|host:1/);
+    expect(thrown.getResponse()).toMatchObject({ code: 'SLUICE_LOCK_TIMEOUT' });
+    expect(thrown.cause).toBe(busy);
+  });
+
+  it.each(['ws', 'sluice'])('throws the very error again: %s', (type) => {
+    expect(caught(type)).toEqual({ thrown: busy });
   });
 });

@@ -11,6 +11,7 @@ import {
   type ArgumentsHost,
 } from '@nestjs/common';
 import { BaseExceptionFilter } from '@nestjs/core';
+import { throwError, type Observable } from 'rxjs';
 import { SluiceError, isSluiceError, type SluiceErrorCode } from '../weave/index.js';
 
 interface Answer {
@@ -73,19 +74,28 @@ abstract class AnySluiceError extends SluiceError {
  * The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. What is answered with 500 is logged, as
  * Nest does with every error that it does not know.
  *
- * On request only: provide it, for the whole app or on a controller. Errors of others go to other filters, as without it; under
- * other transports than HTTP it throws again what it caught.
+ * GraphQL clients get the same answer as an error of the field. RPC callers (microservices) get `{ status: 'error', code,
+ * message }`. Under other transports the filter throws the error again.
+ *
+ * On request only: provide it, for the whole app or on a controller. Other errors go to other filters, as without it.
  *
  * @example
  * providers: [{ provide: APP_FILTER, useClass: SluiceExceptionFilter }]
  */
 @Catch(AnySluiceError)
 export class SluiceExceptionFilter extends BaseExceptionFilter {
-  override catch(error: unknown, host: ArgumentsHost): void {
-    if (!isSluiceError(error) || host.getType() !== 'http') throw error;
+  override catch(error: unknown, host: ArgumentsHost): Observable<never> | undefined {
+    const transport = host.getType<'http' | 'rpc' | 'ws' | 'graphql'>();
+    if (!isSluiceError(error) || !(transport === 'http' || transport === 'rpc' || transport === 'graphql')) throw error;
+    const { code } = error;
     const { as: HttpError, message } = ANSWERS[error.code] ?? FAULT;
     if (HttpError === InternalServerErrorException) logger.error(error);
     const answer = new HttpError(message, { cause: error });
-    super.catch(new HttpError({ ...(answer.getResponse() as object), code: error.code }, { cause: error }), host);
+    // A filter of an RPC handler has to return the failure: what it throws is logged, and the caller waits for ever.
+    if (transport === 'rpc') return throwError(() => ({ status: 'error', code, message }));
+    const coded = new HttpError({ ...(answer.getResponse() as object), code }, { cause: error });
+    if (transport === 'graphql') throw coded;
+    super.catch(coded, host);
+    return undefined;
   }
 }

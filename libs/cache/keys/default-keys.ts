@@ -1,11 +1,5 @@
-import { SluiceError, type Class, type WovenCall, type WovenSite } from '../../weave/index.js';
+import { SluiceError, isInventedName, type Class, type WovenCall, type WovenSite } from '../../weave/index.js';
 import { hashArguments } from './hash-arguments.js';
-
-/** Minifiers give class names of up to so many characters. */
-const MINIFIED_MAX = 3;
-
-/** What compilers call classes that have no name. */
-const GENERATED = /^(?:default|class|_class)[_\d]*$/;
 
 /**
  * Keys for decorated methods that bring none: `Class.method:hash of the arguments`, in the namespace. Refused at boot
@@ -37,9 +31,9 @@ export class DefaultKeys {
       );
     }
     if (className === '') throw refuse('its class has no name to tell it from others');
-    if (className.length <= MINIFIED_MAX || GENERATED.test(className)) {
+    if (isInventedName(className)) {
       throw refuse(
-        `a minifier or a compiler may have made the class name '${className}', and another build may give it to another class ` +
+        `a minifier, a compiler or a mixin may have made the class name '${className}', and another build may give it to another class ` +
           '(or keep names: esbuild --keep-names, terser keep_classnames)',
       );
     }

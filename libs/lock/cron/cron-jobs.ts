@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { REDIS_CONNECTIONS, type Clock, type RedisConnections } from '../../redis/index.js';
-import { SluiceError, type WovenCall } from '../../weave/index.js';
+import { SluiceError, isInventedName, type Class, type WovenCall, type WovenSite } from '../../weave/index.js';
 import { scheduledInstant, type CronTime } from './cron-instants.js';
 import type { Tick } from '../store/lock.store.js';
 
@@ -23,7 +23,7 @@ export interface CronTick extends Tick {
   readonly periodMs: number;
 }
 
-interface CronMetadata {
+export interface CronMetadata {
   readonly name?: string;
   readonly cronTime: unknown;
   readonly timeZone?: string;
@@ -38,7 +38,7 @@ interface CronJob {
 /**
  * Finds out for which scheduled instant a `@Cron` method is being called.
  *
- * The schedule is read from the app's running jobs, found by their shape through Nest's own discovery: no import to
+ * The schedule is read from the app's running jobs, found through Nest's own discovery: no import to
  * resolve, so it works for every version and copy of @nestjs/schedule, in both module formats and any layout of
  * `node_modules`, and a job whose time was changed while it runs is read as it is now.
  */
@@ -49,7 +49,9 @@ export class CronJobs {
   readonly #logger: RedisConnections['logger'];
   /** When the job fired whose call has come. */
   readonly #called = new WeakMap<CronJob, number>();
-  #registry: { getCronJobs(): Map<string, CronJob> } | undefined;
+  #registry: Registry | undefined;
+  /** By lock and identity of the method, the class that uses them. */
+  readonly #known = new Map<string, Class>();
 
   constructor(
     @Inject(DiscoveryService) discovery: DiscoveryService,
@@ -67,13 +69,34 @@ export class CronJobs {
    * @throws SluiceError `SLUICE_CRON_UNKNOWN` when that cannot be told: running twice must not be the guess
    */
   tickOf(call: WovenCall): CronTick | 'by hand' | 'missed' {
-    const method = `${call.className}.${call.method}`;
+    const method = identityOf(call.className, call.method, call.metadata(CRON_METADATA) as CronMetadata);
     const nowMs = this.#clock.wallMs();
     const job = this.#firedJob(call.metadata(CRON_METADATA) as CronMetadata, method, nowMs);
     if (job === undefined) return 'by hand';
     this.#called.set(job, firedAtMs(job));
     const instant = scheduledInstant(job.cronTime, nowMs);
     return instant === undefined ? this.#missed(method) : { method, ...instant };
+  }
+
+  /**
+   * Checks a `@Cron` method at boot, so that a problem is seen there and not at the first tick.
+   *
+   * @param lock its name, if the decorator has it as a string
+   * @throws SluiceError `SLUICE_CRON_UNKNOWN`; `SLUICE_BAD_OPTION` if two classes would share their ticks
+   */
+  check({ targetClass, className, method }: WovenSite, cron: CronMetadata, lock: string | undefined): void {
+    this.#jobs(`${className}.${method}`);
+    if (lock === undefined) return;
+    const identity = identityOf(className, method, cron);
+    const other = this.#known.get(`${lock} ${identity}`);
+    if (other !== undefined && other !== targetClass) {
+      throw new SluiceError(
+        'SLUICE_BAD_OPTION',
+        `two classes have a method '${identity}' with @Cron and @WithLock('${lock}'), and only one of them would run per tick. ` +
+          "Give each its own lock, or a class name (not one of a minifier or a mixin) or job name of its own: @Cron(time, { name: '…' })",
+      );
+    }
+    this.#known.set(`${lock} ${identity}`, targetClass);
   }
 
   #missed(method: string): 'missed' {
@@ -108,13 +131,20 @@ export class CronJobs {
     return this.#registry?.getCronJobs() ?? new Map<string, CronJob>();
   }
 
-  #findRegistry(method: string): { getCronJobs(): Map<string, CronJob> } | undefined {
+  /**
+   * By its class or its token, and no other provider is touched: many apps have providers that throw for an unknown property
+   * (the proxies of nestjs-cls) or that answer every property (mocks).
+   */
+  #findRegistry(method: string): Registry | undefined {
     const providers = this.#discovery.getProviders();
-    for (const { instance } of providers as { instance: unknown }[]) {
-      if (isRegistry(instance)) return instance;
+    const found = providers.find(isRegistry);
+    if (found === undefined) {
+      if (!providers.some(({ token }) => token === SCHEDULE_OPTIONS)) return undefined;
+      throw unknown(method, 'this version of @nestjs/schedule keeps its jobs where they are not found');
     }
-    if (!providers.some(({ token }) => token === SCHEDULE_OPTIONS)) return undefined;
-    throw unknown(method, 'this version of @nestjs/schedule keeps its jobs where they are not found');
+    const registry = found.instance as Registry;
+    if (registry.getCronJobs() instanceof Map) return registry;
+    throw unknown(method, 'what this app provides as SchedulerRegistry has no jobs (a mock?)');
   }
 }
 
@@ -123,10 +153,24 @@ function firedAtMs(job: CronJob): number {
   return job.lastDate()?.getTime() ?? -Infinity;
 }
 
-function isRegistry(candidate: unknown): candidate is { getCronJobs(): Map<string, CronJob> } {
-  if (typeof candidate !== 'object' || candidate === null) return false;
-  const methods = candidate as Record<string, unknown>;
-  return ['getCronJobs', 'addCronJob', 'doesExist'].every((name) => typeof methods[name] === 'function');
+type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
+
+interface Registry {
+  getCronJobs(): Map<string, CronJob>;
+}
+
+/** A class with the methods of SchedulerRegistry (a minifier may have renamed it), or a provider under its name. */
+function isRegistry({ isNotMetatype, isAlias, metatype, name }: ProviderWrapper): boolean {
+  if (isAlias) return false;
+  if (isNotMetatype || typeof metatype !== 'function') return name === 'SchedulerRegistry';
+  const methods = (metatype.prototype ?? {}) as Record<string, unknown>;
+  return ['getCronJobs', 'addCronJob', 'doesExist'].every((each) => typeof methods[each] === 'function');
+}
+
+/** The name of a method in Redis, the same in every process and build. A class name that nobody gave is no part of it. */
+function identityOf(className: string, method: string, { name }: CronMetadata): string {
+  if (!isInventedName(className)) return `${className}.${method}`;
+  return name === undefined ? `.${method}` : `#${name}`;
 }
 
 /** Whether a job runs at what the decorator says. */

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Cron, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
 import { CronTime } from 'cron';
 import { LockBed } from '../../../test/support/lock-bed.js';
-import { lockMember, type LockMember } from '../../../test/support/lock-member.js';
+import { type LockMember } from '../../../test/support/lock-member.js';
 import { until } from '../../../test/support/until.js';
 import { WithLock } from '../index.js';
 
@@ -19,7 +19,7 @@ describe('@Cron', () => {
 
   it('runs a job that is over in no time once per tick', async () => {
     @Injectable()
-    class Job {
+    class Settlement {
       runs = 0;
 
       @Cron('* * * * * *')
@@ -29,11 +29,15 @@ describe('@Cron', () => {
       }
     }
     const began = Math.floor(Date.now() / 1_000);
-    const jobs = [await bed.boot(Job, schedule), await bed.boot(Job, schedule), await bed.boot(Job, schedule)];
+    const jobs = [
+      await bed.boot(Settlement, schedule),
+      await bed.boot(Settlement, schedule),
+      await bed.boot(Settlement, schedule),
+    ];
     const runs = (): number => jobs.reduce((sum, job) => sum + job.runs, 0);
     await until(() => runs() >= 3, { what: 'three ticks ran' });
     expect(runs()).toBeLessThanOrEqual(Math.floor(Date.now() / 1_000) - began);
-    const mark = await bed.admin.pttl('{lock:job}:~tick:Job.run');
+    const mark = await bed.admin.pttl('{lock:job}:~tick:Settlement.run');
     // Ten seconds, less what this process took to ask.
     expect(mark).toBeGreaterThan(0);
     expect(mark).toBeLessThanOrEqual(11_000);
@@ -155,22 +159,6 @@ describe('@Cron', () => {
     expect(errors[0]).toMatchObject({ code: 'SLUICE_CRON_UNKNOWN' });
     expect(String(errors[0])).toContain('Give it a name');
     expect(changed.ran).toBe(0);
-  });
-
-  it('refuses to guess when the jobs cannot be found', async () => {
-    @Injectable()
-    class Unknown {
-      @Cron('* * * * * *')
-      @WithLock('unknown')
-      async run(): Promise<string> {
-        return 'ran';
-      }
-    }
-    const joined = await lockMember(bed.redis.url, {
-      module: { providers: [Unknown, { provide: 'SCHEDULE_MODULE_OPTIONS', useValue: {} }] },
-    });
-    bed.members.push(joined);
-    await expect(joined.app.get(Unknown).run()).rejects.toMatchObject({ code: 'SLUICE_CRON_UNKNOWN' });
   });
 
   it('skips a run that comes more than a day late', async () => {

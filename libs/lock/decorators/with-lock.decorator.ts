@@ -8,7 +8,7 @@ import {
   type WovenCall,
   type WovenSite,
 } from '../../weave/index.js';
-import { CRON_METADATA } from '../cron/cron-jobs.js';
+import { CRON_METADATA, type CronMetadata } from '../cron/cron-jobs.js';
 import { isLockTimeout, type LockTimeoutError } from '../lock.errors.js';
 import type { LockService } from '../lock.service.js';
 import { LOCK_SERVICE } from '../lock.tokens.js';
@@ -71,8 +71,8 @@ export function WithLock(name: string | KeyFunction<object, unknown[]>, given?: 
     decorator: '@WithLock',
     token: LOCK_SERVICE,
     holdsResults: true,
-    check: (site) => {
-      checkSite(site, options);
+    check: (site, service) => {
+      checkSite(site, options, service, typeof name === 'string' ? name : undefined);
     },
   };
   return weaveMethod(weaver, (service, call) => {
@@ -132,12 +132,21 @@ class LockedCall {
   }
 }
 
-function checkSite({ declaredBy, className, method }: WovenSite, { oncePerTick }: ResolvedWithLock): void {
-  if (oncePerTick !== true) return;
+function checkSite(
+  site: WovenSite,
+  { oncePerTick }: ResolvedWithLock,
+  service: LockService,
+  lock: string | undefined,
+): void {
+  const { declaredBy, className, method } = site;
   const decorated: unknown = (declaredBy.prototype as Record<string, unknown>)[method];
-  if (typeof decorated === 'function' && Reflect.hasMetadata(CRON_METADATA, decorated)) return;
-  throw new SluiceError(
-    'SLUICE_BAD_OPTION',
-    `@WithLock on ${className}.${method}: oncePerTick is for methods with @Cron, which this one is not`,
-  );
+  const cron: unknown = typeof decorated === 'function' ? Reflect.getMetadata(CRON_METADATA, decorated) : undefined;
+  if (cron !== undefined) {
+    if (oncePerTick !== false) service.checkTicks(site, cron as CronMetadata, lock);
+  } else if (oncePerTick === true) {
+    throw new SluiceError(
+      'SLUICE_BAD_OPTION',
+      `@WithLock on ${className}.${method}: oncePerTick is for methods with @Cron, which this one is not`,
+    );
+  }
 }

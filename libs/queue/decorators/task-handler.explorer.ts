@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { SluiceError } from '../../weave/index.js';
+import { SluiceError, classPrototypeOf } from '../../weave/index.js';
 import { HandlerCalls, type ProviderWrapper } from '../handlers/handler-calls.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import { declaredHandlers } from './task-handler.decorator.js';
@@ -40,7 +40,9 @@ export class TaskHandlerExplorer implements OnModuleInit {
     if (typeof instance !== 'object' || instance === null || seen.has(instance)) return;
     seen.add(instance);
     // A value or a factory's result has a class of its own, whatever its provider is called.
-    const prototype = Reflect.getPrototypeOf(instance);
+    const prototype = wrapper.isNotMetatype
+      ? classPrototypeOf(instance)
+      : ((wrapper.metatype as abstract new () => object).prototype as object);
     for (const declared of declaredHandlers(prototype)) {
       this.#registry.add(instance.constructor.name, declared, (enhancers) =>
         this.#calls.of(instance, declared.key, enhancers),

@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
 import { WorkerPool } from './worker-pool.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
@@ -10,7 +10,7 @@ const OPEN_MS = 2_000;
 
 /** Starts the workers once the app has booted, and drains them when it stops. */
 @Injectable()
-export class QueueConsumers implements OnApplicationBootstrap {
+export class QueueConsumers {
   readonly #connections: RedisConnections;
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
@@ -25,7 +25,8 @@ export class QueueConsumers implements OnApplicationBootstrap {
     this.#registry = registry;
   }
 
-  async onApplicationBootstrap(): Promise<void> {
+  /** To be called when all hooks of the boot have succeeded. */
+  async start(): Promise<void> {
     const { shutdown, logger } = this.#connections;
     const unmatched = this.#registry.unmatched();
     if (unmatched !== undefined) logger.warn(unmatched);

@@ -38,7 +38,8 @@ function explorerOf(app: ProviderLookup): AppBinder {
 }
 
 function onlyApp(): AppBinder {
-  const [app, ...others] = processState.apps;
+  const booted = [...processState.apps].filter(({ hasBooted }) => hasBooted);
+  const [app, ...others] = booted.length > 0 ? booted : processState.apps;
   if (!app) {
     throw new SluiceError(
       'SLUICE_NOT_BOUND',

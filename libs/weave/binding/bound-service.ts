@@ -52,10 +52,10 @@ export function openForInjection(prototype: object, token: string): void {
   });
 }
 
-/** The value that is bound to the object under `token`, `undefined` if there is none. */
-export function serviceOf(object: object, token: string): unknown {
+/** The place of the value that is bound to the object under `token`, `undefined` if there is none. */
+export function holderOf(object: object, token: string): Holder | undefined {
   const key = bindingKey(token);
-  return ((object as Bindings)[key] ?? processState.frozen.get(object)?.get(key))?.service;
+  return (object as Bindings)[key] ?? processState.frozen.get(object)?.get(key);
 }
 
 /**
@@ -63,16 +63,21 @@ export function serviceOf(object: object, token: string): unknown {
  * could not tell which app's service to use. The binding of a closed app is replaced.
  */
 export function bindService(object: object, token: string, service: object): void {
-  const current = serviceOf(object, token);
+  const current = holderOf(object, token)?.service;
   if (current === service) return;
-  if (isService(current, token) && !processState.retired.has(current)) {
-    throw new SluiceError(
-      'SLUICE_BOUND_TWICE',
-      `One ${nameOfClass(object)} object is bound by two running apps, and a call could not tell whose '${token}' to use. ` +
-        'Give each app an object of its own (useFactory), or close the first app (await app.close()) before the second starts.',
-    );
+  if (isService(current, token) && processState.booted.has(current) && !processState.retired.has(current)) {
+    throw boundTwice(object, token);
   }
   keep(object, token, service);
+}
+
+/** The error for an object that two running apps want to bind. */
+export function boundTwice(object: object, token: string): SluiceError {
+  return new SluiceError(
+    'SLUICE_BOUND_TWICE',
+    `One ${nameOfClass(object)} object is bound by two running apps, and a call could not tell whose '${token}' to use. ` +
+      'Give each app an object of its own (useFactory), or close the first app (await app.close()) before the second starts.',
+  );
 }
 
 function keep(object: object, token: string, service: unknown): void {
@@ -80,9 +85,10 @@ function keep(object: object, token: string, service: unknown): void {
   const own = Object.hasOwn(object, key) ? (object as Bindings)[key] : undefined;
   if (own) {
     own.service = service;
+    own.isChecked = false;
     return;
   }
-  const holder: Holder = { service };
+  const holder: Holder = { service, isChecked: false };
   // Configurable: with a fixed property, a Proxy that wraps every value it returns would break the rules of its `get` trap.
   if (Reflect.defineProperty(object, key, { value: holder, configurable: true })) return;
   // A frozen object. With a Proxy around it (as @nestjs/observe makes), a method may get the object or the Proxy as `this`.

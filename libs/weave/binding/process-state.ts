@@ -1,7 +1,12 @@
 /** The state that all apps of a process, and all copies of this package (ESM, CommonJS), share. */
 interface ProcessState {
-  /** The running apps: from their first init hook to the end of their shutdown. */
+  /**
+   * The running apps: from their first init hook to the end of their shutdown. An app whose boot failed elsewhere is never
+   * closed. It leaves the set when another app has booted.
+   */
   readonly apps: Set<AppBinder>;
+  /** Services of apps that have booted. A binding to another service may be replaced: its app may never run. */
+  readonly booted: WeakSet<object>;
   /** The bindings of frozen objects, which accept no new property. */
   readonly frozen: WeakMap<object, Map<symbol, Holder>>;
   /** Services of closed apps: an object that is bound to one of them may be bound by another app. */
@@ -11,12 +16,23 @@ interface ProcessState {
 /** Keeps one service of one object. Mutable, so that an object that was frozen after its binding can be bound again. */
 export interface Holder {
   service: unknown;
+  /** The options of the object's decorated methods were checked, at boot or at the first call. */
+  isChecked: boolean;
 }
 
 /** One running app, as `bindSluice` sees it. */
 export interface AppBinder {
+  /** True once all init hooks of the app have succeeded. */
+  readonly hasBooted: boolean;
   /** Binds every service that the object's decorated methods need. */
   bind(instance: object): void;
+  /**
+   * Checks the methods of an object that the app did not know when it booted. False if the service is of another app, or
+   * if the app has not looked at its providers yet.
+   *
+   * @throws SluiceError as the check at boot
+   */
+  checkLate(instance: object, token: string, service: object): boolean;
 }
 
 const KEY = Symbol.for('sluice:weave');
@@ -25,6 +41,7 @@ const shared = globalThis as unknown as Record<symbol, ProcessState | undefined>
 /** One per process, however many copies (ESM, CommonJS) of the package were loaded. */
 export const processState: ProcessState = (shared[KEY] ??= {
   apps: new Set(),
+  booted: new WeakSet(),
   frozen: new WeakMap(),
   retired: new WeakSet(),
 });

@@ -1,6 +1,13 @@
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { DiscoveryService, ModuleRef } from '@nestjs/core';
-import { bindService, isService } from './bound-service.js';
+import { bindService, boundTwice, holderOf, isService } from './bound-service.js';
+import { classPrototypeOf } from './class-prototype.js';
 import { type AppBinder, processState } from './process-state.js';
 import { SluiceError } from '../sluice.error.js';
 import { type Class, type ProviderScope, type WovenMethod, wovenMethods } from '../methods/woven-methods.js';
@@ -13,8 +20,14 @@ type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
  * of every method. When the app is closed, the bound objects are free for other apps.
  */
 @Injectable()
-export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShutdown {
+export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
+  hasBooted = false;
   private readonly services = new Map<string, object>();
+  /** The objects that the explorer has bound while the app boots, with the token of each service. */
+  private readonly bound: [instance: object, token: string][] = [];
+  /** Classes with decorated methods that have passed their checks, by the lifetime of their objects. */
+  private readonly checked = new Map<Class, ProviderScope>();
+  private hasExplored = false;
 
   constructor(
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
@@ -30,11 +43,28 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
         if (wrapper.isNotMetatype) this.exploreMade(wrapper, seen);
         else this.exploreClass(wrapper, seen);
       }
+      this.hasExplored = true;
     } catch (error) {
       // An app that fails to boot is rarely closed. Its objects must be free for the next app.
       this.onApplicationShutdown();
       throw error;
     }
+  }
+
+  /** From now on the app keeps its objects. An app that was still booting may have taken them meanwhile. */
+  onApplicationBootstrap(): void {
+    for (const [instance, token] of this.bound) {
+      if (holderOf(instance, token)?.service !== this.services.get(token)) {
+        this.onApplicationShutdown();
+        throw boundTwice(instance, token);
+      }
+    }
+    this.bound.length = 0;
+    this.hasBooted = true;
+    for (const service of this.services.values()) processState.booted.add(service);
+    // Such an app may have failed in a hook of its own, and is never closed. One that goes on booting comes back here.
+    for (const app of processState.apps) if (!app.hasBooted) processState.apps.delete(app);
+    processState.apps.add(this);
   }
 
   onApplicationShutdown(): void {
@@ -44,6 +74,28 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
 
   bind(instance: object): void {
     this.adopt(instance, 'transient');
+  }
+
+  checkLate(instance: object, token: string, service: object): boolean {
+    if (!this.hasExplored) return false;
+    const methods = wovenMethods(classPrototypeOf(instance)).filter(({ weaver }) => weaver.token === token);
+    const [method] = methods;
+    if (method === undefined || this.findService(method) !== service) return false;
+    const targetClass = instance.constructor as Class;
+    const known = this.checked.get(targetClass);
+    if (known === 'request' || known === 'transient') return true;
+    // A class that was met at boot has its object. This is another one, which `ModuleRef.create` made, for instance.
+    const scope = known === undefined && this.isProvided(instance) ? 'singleton' : 'transient';
+    for (const each of methods) this.check(each, targetClass, scope, scope === 'singleton' ? instance : undefined);
+    if (scope === 'transient' && known === undefined) this.checked.set(targetClass, scope);
+    return true;
+  }
+
+  /** Whether the object is a provider of a module that was loaded after the boot. */
+  private isProvided(instance: object): boolean {
+    return [...this.discovery.getControllers(), ...this.discovery.getProviders()].some(
+      (wrapper) => wrapper.isDependencyTreeStatic() && !wrapper.isTransient && wrapper.instance === instance,
+    );
   }
 
   /** A value, or the result of a factory. A request-scoped factory has no result yet. */
@@ -69,13 +121,18 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
     }
     for (const method of wovenMethods(targetClass.prototype as object)) {
       this.check(method, targetClass, scope, instance);
+      this.checked.set(targetClass, scope);
+      if (instance) markChecked(instance, method.weaver.token);
     }
   }
 
   private adopt(instance: object, scope: ProviderScope): void {
-    for (const method of wovenMethods(Reflect.getPrototypeOf(instance))) {
-      bindService(instance, method.weaver.token, this.service(method));
+    for (const method of wovenMethods(classPrototypeOf(instance))) {
+      const { token } = method.weaver;
+      bindService(instance, token, this.service(method));
+      if (!this.hasBooted) this.bound.push([instance, token]);
       this.check(method, instance.constructor as Class, scope, instance);
+      markChecked(instance, token);
     }
   }
 
@@ -91,6 +148,14 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
       },
       this.service(method),
     );
+  }
+
+  private findService(method: WovenMethod): object | undefined {
+    try {
+      return this.service(method);
+    } catch {
+      return undefined; // this app has no such service, so the object is bound to another app
+    }
   }
 
   private service({ weaver, key, declaredBy }: WovenMethod): object {
@@ -115,8 +180,14 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationShut
       );
     }
     this.services.set(weaver.token, service);
+    if (this.hasBooted) processState.booted.add(service);
     return service;
   }
+}
+
+function markChecked(instance: object, token: string): void {
+  const holder = holderOf(instance, token);
+  if (holder) holder.isChecked = true;
 }
 
 function scopeOf(wrapper: ProviderWrapper): ProviderScope {

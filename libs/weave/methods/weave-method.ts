@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { asPromise } from './as-promise.js';
-import { injectionKey, isService, nameOfClass, openForInjection, serviceOf } from '../binding/bound-service.js';
+import { injectionKey, isService, nameOfClass, openForInjection, holderOf } from '../binding/bound-service.js';
+import { processState, type Holder } from '../binding/process-state.js';
 import { copyMethodMetadata } from './copy-method-metadata.js';
 import { returnedShape } from './returned-shape.js';
 import { SluiceError } from '../sluice.error.js';
@@ -85,8 +86,12 @@ function boundService<S extends object>(weaver: Weaver<S>, woven: WovenFunction,
       'the method was called without its object. Call it as object.method(), or bind it',
     );
   }
-  const service = serviceOf(self, token);
-  if (isService(service, token)) return service as S;
+  const holder = holderOf(self, token);
+  const service = holder?.service;
+  if (holder !== undefined && isService(service, token)) {
+    if (!holder.isChecked) checkLate(self, holder, token, service);
+    return service as S;
+  }
   throw notBound(
     weaver,
     woven,
@@ -97,6 +102,15 @@ function boundService<S extends object>(weaver: Weaver<S>, woven: WovenFunction,
       : `what stands in for its '${token}' service is not one (a mock, as useMocker puts there?). ` +
           'Import SluiceTestingModule, which needs no Redis',
   );
+}
+
+/** An object that was made after the boot passes the checks of the boot at its first call. */
+function checkLate(self: object, holder: Holder, token: string, service: object): void {
+  for (const app of processState.apps) {
+    if (!app.checkLate(self, token, service)) continue;
+    holder.isChecked = true;
+    return;
+  }
 }
 
 function notBound(weaver: Weaver<never>, woven: WovenFunction, object: object, why: string): SluiceError {
