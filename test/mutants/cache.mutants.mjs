@@ -893,9 +893,9 @@ export default [
   },
   {
     name: 'a class name of a minifier is a key',
-    file: 'libs/cache/keys/default-keys.ts',
+    file: 'libs/weave/methods/invented-names.ts',
     specs: ['libs/cache/keys/default-keys.spec'],
-    find: 'className.length <= MINIFIED_MAX || ',
+    find: 'name.length <= MINIFIED_MAX || ',
     replace: '',
   },
   {
