@@ -2,6 +2,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
 import { commandDelta } from '../../../test/support/command-delta.js';
+import { until } from '../../../test/support/until.js';
 import type { BatchLoader } from './batch-load.js';
 
 const bed = new CacheBed();
@@ -151,5 +152,27 @@ describe('warm', () => {
     const { cache } = await bed.member();
     await expect(cache.warm([], { concurrency: 0 })).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
     await expect(cache.warm(7 as never)).rejects.toBeInstanceOf(TypeError);
+  });
+});
+
+describe('keys that a batch gets to load later', () => {
+  it('are one further call of its loader', async () => {
+    const [a, b] = [await bed.member(), await bed.member()];
+    const keys = Array.from({ length: 40 }, (_, i) => `late ${i}`);
+    const held = new HeldLoader<string[]>();
+    const first = a.cache.getOrLoadMany(keys, (asked) => held.load({ key: asked[0]!, signal: AbortSignal.abort() }));
+    await held.run();
+    const calls: number[] = [];
+    const second = b.cache.getOrLoadMany(keys, (asked) => {
+      calls.push(asked.length);
+      return asked.map(() => 'second');
+    });
+    await until(async () => (await bed.waitersOf('{cache}~lease:late 39')) === 1, { what: 'they wait' });
+    await a.cache.clear();
+    await a.close();
+    expect(await second).toEqual(keys.map(() => 'second'));
+    expect(calls.length).toBeLessThan(10);
+    held.runs[0]!.succeed(keys);
+    await first.catch(() => {});
   });
 });

@@ -42,6 +42,8 @@ class Batch {
   readonly undecided: Set<string>;
   readonly #load: BatchLoader<unknown>;
   #wanted: Wanted[] = [];
+  #began = false;
+  #gathering = false;
 
   constructor(load: BatchLoader<unknown>, keys: Set<string>) {
     this.#load = load;
@@ -69,8 +71,17 @@ class Batch {
   #decide(key: string): void {
     this.undecided.delete(key);
     if (this.undecided.size > 0 || this.#wanted.length === 0) return;
-    const wanted = this.#wanted.splice(0);
-    void this.#run(wanted);
+    if (!this.#began) {
+      this.#began = true;
+      void this.#run(this.#wanted.splice(0));
+    } else if (!this.#gathering) {
+      // Keys that become this call's own later do so together: they are one further batch, not a call for each.
+      this.#gathering = true;
+      setImmediate(() => {
+        this.#gathering = false;
+        void this.#run(this.#wanted.splice(0));
+      });
+    }
   }
 
   async #run(wanted: readonly Wanted[]): Promise<void> {

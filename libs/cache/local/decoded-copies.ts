@@ -1,3 +1,4 @@
+import { badOption } from '../../weave/index.js';
 import { decode } from '../codec/codec.js';
 import { unpack } from '../store/compression.js';
 import { CloneableValue } from './cloneable-value.js';
@@ -31,5 +32,12 @@ export class DecodedCopies {
 }
 
 function revived(data: unknown, revive: Revive | undefined): unknown {
-  return revive ? revive(data) : data;
+  if (revive === undefined) return data;
+  const made = revive(data);
+  if (made instanceof Promise) {
+    // Its rejection would end the process.
+    made.catch(() => {});
+    throw badOption('revive', 'a function that returns at once, not a promise', made);
+  }
+  return made;
 }

@@ -92,7 +92,7 @@ export class CacheStore {
     this.timing = timing;
     this.invalidationChannel = connection.channel('cache');
     this.serverClock = new ServerClock(clock);
-    this.#breaker = new CircuitBreaker(clock);
+    this.#breaker = new CircuitBreaker(clock, timing.readTimeoutMs);
     this.#leaseReleases = new LeaseReleases(connection, keys, timing.readTimeoutMs);
     this.#gets = new GetBatcher({
       connection,

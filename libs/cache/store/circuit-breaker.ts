@@ -12,9 +12,13 @@ export class CircuitBreaker {
   #cause: unknown;
   #retryAtMs = -Infinity;
   #open = false;
+  readonly #silenceMs: number;
+  #repliedAtMs = -Infinity;
 
-  constructor(clock: Clock) {
+  /** @param silenceMs how long Redis has answered nothing at all when it counts as hanging */
+  constructor(clock: Clock, silenceMs = 0) {
     this.#clock = clock;
+    this.#silenceMs = silenceMs;
   }
 
   /** Runs a read, unless Redis is known to hang. */
@@ -49,13 +53,17 @@ export class CircuitBreaker {
     }
   }
 
+  /** Redis has answered something. */
   close(): void {
+    this.#repliedAtMs = this.#clock.monoMs();
     this.#open = false;
   }
 
   #trip(error: RedisUnavailableError): void {
     // One that was not sent was refused at once: nobody waited.
     if (error.outcome === 'not-sent') return;
+    // One late reply is no outage: a large batch, a large value or a busy processor delays it while others arrive.
+    if (this.#clock.monoMs() - this.#repliedAtMs < this.#silenceMs) return;
     this.#open = true;
     this.#cause = error;
     this.#retryAtMs = this.#clock.monoMs() + RETRY_MS;
