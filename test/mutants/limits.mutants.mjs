@@ -222,13 +222,6 @@ export default [
   },
   {
     ...hostile,
-    name: 'the last token is whatever number stands there',
-    file: 'libs/lock/store/scripts/grant.fragment.ts',
-    find: "#text <= 16 and not string.find(text, '%D') and tonumber(text) or 0",
-    replace: 'tonumber(text) or 0',
-  },
-  {
-    ...hostile,
     name: 'tokens rise beyond what a double holds',
     file: 'libs/lock/store/scripts/grant.fragment.ts',
     find: ' and seen < 9007199254740991 then',
@@ -254,13 +247,6 @@ export default [
     file: 'libs/lock/store/scripts/fenced.scripts.ts',
     find: "if seen and (#seen > 16 or string.find(seen, '%D')) then",
     replace: 'if false then',
-  },
-  {
-    ...hostile,
-    name: 'a lock is granted by a message without a token',
-    file: 'libs/lock/store/lock.store.ts',
-    find: 'if (token === undefined || ',
-    replace: 'if (token === null || ',
   },
   {
     ...hostile,
