@@ -4,6 +4,7 @@ import type { Delivery } from '../task/delivery.js';
 import { describeError } from '../task/describe-error.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { channels } from '../observe/queue.channels.js';
+import { debug } from '../observe/queue.debug.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedHandlerOptions } from '../queue.options.js';
 import { settleFailureScript } from '../store/scripts/settle-failure.script.js';
@@ -91,6 +92,7 @@ export class FailureSettler {
         keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
         args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what, ...outcome },
       });
+      debug?.('%s: task %s settled as %s %s', stream, handle, settlement, reason ?? '');
       const { retried, deadLettered } = channels;
       const about = { queue, group, id: handle };
       if (settlement === 'dead') {

@@ -1,4 +1,5 @@
 import type { Link } from '../../redis/index.js';
+import { debug } from '../observe/queue.debug.js';
 import { RELEASED } from '../store/queue.keys.js';
 import { returnTasksScript } from '../store/scripts/return-tasks.script.js';
 import type { Worker } from './worker.js';
@@ -21,11 +22,13 @@ export class TaskReturner {
   /** Those that the worker no longer holds; without ids, all that is pending with this process. */
   async return({ keys, handler }: Worker, ids: readonly string[] = [], surplus = false): Promise<string[]> {
     const { link, consumer, inboxes } = this.#options;
-    return returnTasksScript.run(link, {
+    const returned = await returnTasksScript.run(link, {
       keys: { stream: keys.stream, alive: keys.alive },
       args: { group: handler.options.group, consumer, released: RELEASED, inboxes, surplus: surplus ? 1 : 0 },
       rest: ids,
     });
+    debug?.('%s: returned %j%s', keys.stream, returned, surplus ? ', other processes are idle' : '');
+    return returned;
   }
 
   /** What has waited here for too long, because its neighbours turned slow: idle processes may have it. */

@@ -6,6 +6,7 @@ import { LeaseRenewer } from './loops/lease-renewer.js';
 import { DelayedPromoter } from './loops/delayed-promoter.js';
 import { StreamReader } from './loops/stream-reader.js';
 import { RetryUntilConfirmed } from './retry-until-confirmed.js';
+import { debug } from '../observe/queue.debug.js';
 import { consumerName, queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
@@ -159,6 +160,7 @@ export class WorkerPool implements WorkerListener<Worker> {
 
   #pauseChanged(worker: Worker, paused: boolean): void {
     const { logger } = this.#connections;
+    debug?.('%s: %s', worker.keys.stream, paused ? 'paused' : 'resumed');
     if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
     if (!paused) this.#readerOf(worker)?.resume();
     else {

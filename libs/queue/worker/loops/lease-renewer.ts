@@ -1,4 +1,5 @@
 import { Loop, isUnavailable, type Clock } from '../../../redis/index.js';
+import { debug } from '../../observe/queue.debug.js';
 import type { Worker } from '../worker.js';
 
 export interface LeaseRenewerOptions {
@@ -64,6 +65,7 @@ export class LeaseRenewer {
         worker.pump();
         return;
       }
+      debug?.('%s: the lease had lapsed; nothing starts until Redis has told what is still ours', worker.keys.stream);
       worker.doubt();
       onLapse(worker);
     } catch (error) {

@@ -4,6 +4,7 @@ import type { DeadRetention } from '../../queue.options.js';
 import type { TaskReturner } from '../task-returner.js';
 import { Janitor } from './janitor.js';
 import { channels } from '../../observe/queue.channels.js';
+import { debug } from '../../observe/queue.debug.js';
 import { CONSUMER_PREFIX, RELEASED } from '../../store/queue.keys.js';
 import { REAP_MOST, reapScript } from '../../store/scripts/reap.script.js';
 import type { Worker } from '../worker.js';
@@ -143,6 +144,12 @@ export class Maintenance {
         prefix: CONSUMER_PREFIX,
       },
     });
+    if (claimed.length > 0)
+      debug?.(
+        '%s: took over %j',
+        keys.stream,
+        claimed.map(({ id }) => id),
+      );
     const { reaped, deadLettered } = channels;
     if (more || claimed.length >= Math.min(credit, REAP_MOST)) this.#capped.add(worker);
     const { queue } = handler;

@@ -1,4 +1,5 @@
 import { Loop, isUnavailable, type Clock, type Link, type RedisConnection } from '../../../redis/index.js';
+import { debug } from '../../observe/queue.debug.js';
 import { batches } from '../../store/stream-reply.js';
 import type { Maintenance } from './maintenance.js';
 import { ReadCounts } from './read-counts.js';
@@ -187,7 +188,10 @@ export class StreamReader {
     } catch (error) {
       if (!isUnavailable(error)) {
         // One stream may fail the read of all: each is opened again by itself, and the one that fails stays out.
-        for (const worker of workers) worker.lostGroup();
+        for (const worker of workers) {
+          debug?.('%s: closed, a read was refused: %s', worker.keys.stream, error);
+          worker.lostGroup();
+        }
         throw error;
       }
       // No answer long after BLOCK was over: the socket is half-open.
@@ -204,6 +208,7 @@ export class StreamReader {
       const credit = room.get(worker.window) ?? 0;
       this.#counts.saw(worker, { count, credit, tasks: entries.length });
       if (entries.length === 0) continue;
+      debug?.('%s: %d tasks delivered, %d asked for, credit %d', worker.keys.stream, entries.length, count, credit);
       const taken = entries.slice(0, credit);
       room.set(worker.window, credit - taken.length);
       worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
