@@ -173,7 +173,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'one sick stream stops all',
-    find: 'for (const worker of workers) worker.lostGroup();',
+    find: 'worker.lostGroup();',
     replace: '',
     specs: outage,
   },

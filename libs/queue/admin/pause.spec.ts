@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout } from 'node:timers/promises';
 import { gate } from '../../../test/support/gate.js';
@@ -148,6 +148,35 @@ describe('pause', () => {
       await queue.resume('tasks');
       await until(() => runs.length === round + 1, { what: 'it runs after the resume' });
     }
+  });
+
+  it('holds before it is confirmed, however late the next renewal of a lease is', async () => {
+    const runs: unknown[] = [];
+    const worker = await start((task) => void runs.push(task));
+    const { queue } = await bed.start({ queue: { consumers: false } });
+    await until(async () => (await blocked()) === 1, { what: 'it reads' });
+    const { commands } = worker.connections.get();
+    const { opened, open } = gate();
+    const send = commands.send.bind(commands);
+    const renewals = jest.spyOn(commands, 'send').mockImplementation(async (command, args, options) => {
+      if (String(args?.[2]).endsWith(':~alive')) await opened;
+      return send(command, args, options);
+    });
+    try {
+      expect(await queue.pause('tasks')).toEqual({ changed: true, unconfirmed: [] });
+      await queue.publish('tasks', 1);
+      const returned = async (): Promise<number> =>
+        (await bed.admin.xpending('tasks', 'sluice', '-', '+', 1, RELEASED)).length;
+      const left = async (): Promise<boolean> => (await blocked()) === 0 && (await queue.counts('tasks')).running === 0;
+      await until(async () => runs.length > 0 || (await returned()) === 1 || (await left()), { what: 'it is decided' });
+      expect(runs).toEqual([]);
+    } finally {
+      // Or the app could not be closed.
+      open();
+      renewals.mockRestore();
+    }
+    await queue.resume('tasks');
+    await until(() => runs.length === 1, { what: 'it runs after the resume' });
   });
 
   it('names the processes that did not confirm within a third of a lease', async () => {
