@@ -65,11 +65,12 @@ export class DeadLetterTask extends SluiceError {
 }
 
 const REASON_CHARS = 1_024;
+const toText: (value: unknown) => string = String;
 
 /** A dead letter's reason as text. In plain JavaScript, and from an `any`, everything is passed: an error, a list, nothing. */
 export function reasonText(reason: unknown): string {
   try {
-    const text = types.isNativeError(reason) ? reason.message : String(reason ?? '');
+    const text = types.isNativeError(reason) ? reason.message : toText(reason ?? '');
     return text.trim() === '' ? 'dead-letter' : text.slice(0, REASON_CHARS);
   } catch {
     return 'dead-letter';

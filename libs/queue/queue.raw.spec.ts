@@ -6,7 +6,6 @@ import { redisCli, type RedisCli } from '../../test/support/redis-cli.js';
 import { until } from '../../test/support/until.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
-import { QueueService } from './index.js';
 import type { RawQueue } from './queue.raw.js';
 import { fieldsOf } from './store/stream-reply.js';
 

@@ -22,7 +22,9 @@ async function withoutChannels(handler: () => void): Promise<QueueApp> {
 describe('a user of Redis without rights on channels', () => {
   it('publishes, pauses and resumes: what was written is not reported as refused', async () => {
     let runs = 0;
-    const { queue } = await withoutChannels(() => void runs++);
+    const { queue } = await withoutChannels(() => {
+      runs++;
+    });
     await queue.publish('tasks', 1, { delayMs: 100 });
     await until(() => runs === 1, { what: 'the delayed task runs' });
     await until(async () => (await queue.workers('tasks')).length === 1, { what: 'it holds a lease' });

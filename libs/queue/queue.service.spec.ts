@@ -4,7 +4,7 @@ import { newQueueService } from '../../test/support/new-queue-service.js';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
-import { QueueService, defineQueue, type PublishUnconfirmedError } from './index.js';
+import { defineQueue, type PublishUnconfirmedError, type QueueService } from './index.js';
 
 let redis: RedisServer;
 let admin: Redis;

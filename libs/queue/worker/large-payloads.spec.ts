@@ -100,7 +100,7 @@ describe('a worker', () => {
     await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0');
     await bed.admin.xreadgroup('GROUP', 'sluice', RELEASED, 'COUNT', 20, 'STREAMS', 'tasks', '>');
     let runs = 0;
-    await bed.start({ handlers: { tasks: { run: () => void runs++, options: { concurrency: 100 } } } });
+    await bed.start({ handlers: { tasks: { run: () => runs++, options: { concurrency: 100 } } } });
     await until(() => runs === COUNT, { what: 'all have run', deadlineMs: 30_000 });
   });
 });

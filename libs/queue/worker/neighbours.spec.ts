@@ -16,7 +16,7 @@ describe('two queues in one process', () => {
     let done = 0;
     const { queue } = await bed.start({
       handlers: {
-        tasks: { run: () => void done++, options: { concurrency: 50 } },
+        tasks: { run: () => done++, options: { concurrency: 50 } },
         report: { run: () => {}, options: { concurrency: 1 } },
       },
     });

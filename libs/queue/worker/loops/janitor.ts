@@ -1,4 +1,3 @@
-import type { Link } from '../../../redis/index.js';
 import type { DeadRetention } from '../../queue.options.js';
 import { janitorScript } from '../../store/scripts/janitor.script.js';
 import { trimDeadScript } from '../../store/scripts/trim-dead.script.js';
