@@ -133,11 +133,11 @@ export default [
     replace: '',
   },
   {
-    ...secrets,
     file: 'libs/redis/connection/link.ts',
     name: 'a socket error keeps the command with the payload',
     find: 'const cause = cleanError(error);',
     replace: 'const cause = error;',
+    specs: ['libs/redis/connection/link.spec'],
   },
   {
     ...secrets,

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { until } from '../../../test/support/until.js';
@@ -55,6 +56,24 @@ describe('send', () => {
     expect(stream.writableCorked).toBe(1);
     expect(await Promise.all([first, second])).toEqual(['PONG', 'PONG']);
     expect(stream.writableCorked).toBe(0);
+  });
+
+  it('tells what happened to the socket, without what was sent', async () => {
+    const failed = Object.assign(new Error('write EPIPE'), {
+      code: 'EPIPE',
+      command: { name: 'set', args: ['SECRET'] },
+    });
+    const send = jest.spyOn(link.client, 'sendCommand').mockImplementationOnce((command) => {
+      command.reject(failed);
+      return command.promise;
+    });
+    try {
+      const error = await link.send('set', ['k', 'SECRET']).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE', outcome: 'unknown', cause: { code: 'EPIPE' } });
+      expect(inspect(error, { depth: 10 })).not.toContain('SECRET');
+    } finally {
+      send.mockRestore();
+    }
   });
 
   it('tells what the server refuses for good', async () => {
