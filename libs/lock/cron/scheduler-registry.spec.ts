@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Injectable, mixin, type DynamicModule, type Type } from '@nestjs/common';
+import { Injectable, Module, mixin, type DynamicModule, type Type } from '@nestjs/common';
 import { Cron, ScheduleModule } from '@nestjs/schedule';
 import { Test } from '@nestjs/testing';
 import { LockBed } from '../../../test/support/lock-bed.js';
@@ -26,10 +26,11 @@ const throwing = (): unknown =>
 const answering = (): unknown =>
   new Proxy({}, { get: (_target, key) => (isOfNest(key) ? undefined : () => undefined) });
 
+@Module({})
+class Neighbour {}
+
 /** A module with one provider, to be imported before or after the scheduler's. */
 const moduleOf = (name: string, useFactory: () => unknown): DynamicModule => {
-  class Neighbour {}
-  Object.defineProperty(Neighbour, 'name', { value: name });
   return { module: Neighbour, providers: [{ provide: name, useFactory }] };
 };
 
@@ -77,7 +78,8 @@ describe('the jobs of the scheduler', () => {
   });
 
   it('fail the boot when they cannot be found', async () => {
-    const unknown = { module: class Schedule {}, providers: [{ provide: 'SCHEDULE_MODULE_OPTIONS', useValue: {} }] };
+    const providers = [{ provide: 'SCHEDULE_MODULE_OPTIONS', useValue: {} }];
+    const unknown = { module: Neighbour, providers };
     expect(await failureOf([unknown], [EverySecond])).toMatchObject({ code: 'SLUICE_CRON_UNKNOWN' });
   });
 });
