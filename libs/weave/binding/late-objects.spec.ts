@@ -13,6 +13,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { bootApp, closeApps, compileApp, tallyOf } from '../../../test/support/tallied.app.js';
 import { Tallied, TallyModule } from '../../../test/support/tallied.decorator.js';
 import { bindSluice, SluiceError, type WovenSite } from '../index.js';
+import { processState } from './process-state.js';
 
 afterEach(closeApps);
 
@@ -110,6 +111,8 @@ describe('an app whose boot failed elsewhere', () => {
     await ledger.entry();
     expect(tallyOf(app).calls).toHaveLength(1);
     expect(await bindSluice(new Ledger()).entry()).toBe('entry');
+    // The failed apps are not kept in memory either.
+    expect(processState.apps.size).toBe(1);
     expect(tallyOf(app).calls).toHaveLength(2);
   });
 
