@@ -1,13 +1,21 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { newQueueService } from '../../test/support/new-queue-service.js';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { redisCli, type RedisCli } from '../../test/support/redis-cli.js';
 import { until } from '../../test/support/until.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
+import { HandlerRegistry } from './handlers/handler.registry.js';
+import { QueueService, type SluiceQueueModuleOptions } from './index.js';
+import { resolveQueueOptions } from './queue.options.js';
 import type { RawQueue } from './queue.raw.js';
 import { fieldsOf } from './store/stream-reply.js';
+
+/** A queue service without an app around it, and so without handlers. */
+function newQueueService(connections: RedisConnections, options: SluiceQueueModuleOptions = {}): QueueService {
+  const resolved = resolveQueueOptions(options);
+  return new QueueService(connections, resolved, new HandlerRegistry(resolved, connections));
+}
 
 let redis: RedisServer;
 let admin: Redis;

@@ -1,10 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { newQueueService } from '../../test/support/new-queue-service.js';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
-import { defineQueue, type PublishUnconfirmedError, type QueueService } from './index.js';
+import { HandlerRegistry } from './handlers/handler.registry.js';
+import { QueueService, defineQueue, type PublishUnconfirmedError, type SluiceQueueModuleOptions } from './index.js';
+import { resolveQueueOptions } from './queue.options.js';
+
+/** A queue service without an app around it, and so without handlers. */
+function newQueueService(connections: RedisConnections, options: SluiceQueueModuleOptions = {}): QueueService {
+  const resolved = resolveQueueOptions(options);
+  return new QueueService(connections, resolved, new HandlerRegistry(resolved, connections));
+}
 
 let redis: RedisServer;
 let admin: Redis;

@@ -8,7 +8,9 @@ const refused = (message: string): unknown =>
 
 /** Decorates a method of a class as the compiler does. */
 function decorate(method: (...args: never[]) => unknown, options: { key: string }): void {
-  class Users {}
+  class Users {
+    declare user: unknown;
+  }
   const descriptor = { value: method, configurable: true, writable: true };
   (CacheStampedeSafe(options) as MethodDecorator)(Users.prototype, 'user', descriptor as never);
 }

@@ -103,7 +103,8 @@ describe('a loader that asks for its own key', () => {
     const cross = (source: HeldLoader, own: string, other: string): Promise<unknown> =>
       cache.getOrLoad(
         own,
-        async (context) => `${await source.load(context)} ${await cache.getOrLoad(other, never, options)}`,
+        async (context) =>
+          `${String(await source.load(context))} ${String(await cache.getOrLoad(other, never, options))}`,
         options,
       );
     const reads = [cross(p, 'p', 'q'), cross(q, 'q', 'p')];

@@ -323,7 +323,7 @@ export class Flight implements WaitNode {
     } finally {
       scopes.end(scope);
       meter.load(key, clock.monoMs() - sinceMs);
-      if (load.timedOut && limit > 0) void load.settled.then(() => this.#reportOverdue(load));
+      if (load.timedOut && limit > 0) void load.settled.then(() => { this.#reportOverdue(load); });
     }
   }
 

@@ -1,12 +1,19 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { newQueueService } from '../../../test/support/new-queue-service.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { RedisConnections } from '../../redis/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
-import type { DeadLetters, QueueService } from '../index.js';
+import { HandlerRegistry } from '../handlers/handler.registry.js';
+import { QueueService, type DeadLetters, type SluiceQueueModuleOptions } from '../index.js';
+import { resolveQueueOptions } from '../queue.options.js';
 import { fieldsOf } from '../store/stream-reply.js';
+
+/** A queue service without an app around it, and so without handlers. */
+function newQueueService(connections: RedisConnections, options: SluiceQueueModuleOptions = {}): QueueService {
+  const resolved = resolveQueueOptions(options);
+  return new QueueService(connections, resolved, new HandlerRegistry(resolved, connections));
+}
 
 let redis: RedisServer;
 let admin: Redis;
