@@ -1,7 +1,7 @@
 import { BriefMap, type Clock, type Random } from '../redis/index.js';
 import type { CacheStore } from './store/cache.store.js';
 import { Flight } from './loading/flight.js';
-import { Flights } from './loading/flights.js';
+import { Flights } from './flights.js';
 import { LoadScopes, waitWithin } from './loading/load-scopes.js';
 import type { LoadLease } from './loading/load-lease.js';
 import type { ReadContext, ReadRequest } from './loading/read-context.js';

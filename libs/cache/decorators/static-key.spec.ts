@@ -9,7 +9,7 @@ const refused = (message: string): unknown =>
 /** Decorates a method of a class as the compiler does. */
 function decorate(method: (...args: never[]) => unknown, options: { key: string }): void {
   class Users {
-    declare user: unknown;
+    readonly name = 'users';
   }
   const descriptor = { value: method, configurable: true, writable: true };
   (CacheStampedeSafe(options) as MethodDecorator)(Users.prototype, 'user', descriptor as never);

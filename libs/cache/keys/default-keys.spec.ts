@@ -4,7 +4,7 @@ import { DefaultKeys } from './default-keys.js';
 
 const keys = new DefaultKeys('shop');
 const check = (className: string, method = 'find'): (() => void) => {
-  const site = { targetClass: class extends Object {}, className, method, scope: 'singleton', instance: {} };
+  const site = { targetClass: Object, className, method, scope: 'singleton', instance: {} };
   return () => {
     keys.check(site as unknown as WovenSite);
   };

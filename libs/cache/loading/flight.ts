@@ -323,12 +323,13 @@ export class Flight implements WaitNode {
     } finally {
       scopes.end(scope);
       meter.load(key, clock.monoMs() - sinceMs);
-      if (load.timedOut && limit > 0) void load.settled.then(() => { this.#reportOverdue(load); });
+      if (load.timedOut && limit > 0) void this.#reportOverdue(load);
     }
   }
 
-  #reportOverdue({ overdue }: LoaderRun): void {
-    if (!overdue) return;
+  async #reportOverdue(load: LoaderRun): Promise<void> {
+    await load.settled;
+    if (!load.overdue) return;
     const { loaderTimeoutMs, source } = this.request.options;
     this.#context.report(
       `it has not ended ${2 * loaderTimeoutMs} ms after its start, and no longer counts at its source '${source}'`,
