@@ -121,7 +121,7 @@ export default [
     replace: '',
   },
   {
-    ...blocked,
+    ...waiting,
     name: 'a pushed grant lasts two seconds',
     file: handOver,
     find: 'int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS})',
@@ -616,7 +616,7 @@ export default [
     name: 'a body begins under a lost lock',
     file: 'libs/lock/held/current-lock.ts',
     find: 'lock.assertHeld();\n    lock.outer',
-    replace: 'const result',
+    replace: 'lock.outer',
   },
   {
     ...races,
