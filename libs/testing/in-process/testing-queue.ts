@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { checkName, SLUICE_CLOCK, type Clock } from '../../redis/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../../queue/define-queue.js';
 import { toEnd } from '../../queue/handlers/handler-run.js';
@@ -27,6 +27,7 @@ import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked } from '../../queue/task/standard-schema.js';
 import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../weave/index.js';
+import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 
 /** A task as it was published. */
@@ -63,7 +64,8 @@ interface Waiting extends PublishedTask {
  * expect(await queue.drain()).toEqual({ completed: 1, dead: 0 });
  */
 @Injectable()
-export class TestingQueue implements Pick<QueueService, keyof QueueService> {
+export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnModuleInit {
+  #isInitialised = false;
   readonly #registry: HandlerRegistry;
   readonly #clock: Clock;
   readonly #published = new Map<string, PublishedTask[]>();
@@ -196,13 +198,15 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
 
   /**
    * Runs what waits, one after the other and each up to its handler's `maxAttempts`, until nothing is left, also of what
-   * the handlers publish. Where several groups handle a queue, each gets every task. Tasks of a queue without a handler
-   * go on waiting.
+   * the handlers publish. Where several groups handle a queue, each gets every task.
    *
-   * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. What is delayed (by `delayMs`, or
-   * because a backend was busy) runs once `advance` has made it due; a retry does not wait for its `backoff`.
+   * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. A delayed task runs once `advance` has made
+   * it due. A retry does not wait for its `backoff`.
+   *
+   * @throws SluiceError `SLUICE_APP_NOT_INITIALISED`; `SLUICE_QUEUE_NO_HANDLER`, when all others have run, if tasks of other queues are due
    */
   async drain(): Promise<{ completed: number; dead: number }> {
+    refuseBeforeInit(this.#isInitialised);
     const handlers = this.#registry.enabled();
     const counts = { completed: 0, dead: 0 };
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
@@ -217,7 +221,13 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService> {
         if (kind === 'dead') counts.dead++;
       }
     }
+    const left = this.#waiting.filter((task) => this.#isDue(task) && !this.#paused.has(task.queue));
+    refuseUnhandled(left, handlers);
     return counts;
+  }
+
+  onModuleInit(): void {
+    this.#isInitialised = true;
   }
 
   /** Uses the rules of the real queue. */
