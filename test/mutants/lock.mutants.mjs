@@ -245,7 +245,7 @@ export default [
     file: 'libs/lock/store/scripts/begin-tick.script.ts',
     find: 'if by ~= nonce or not holds(nonce, owner) then return 0 end',
     replace: '',
-    specs: ['libs/lock/store/lock-store', 'libs/testing/in-process/lock-store'],
+    specs: ['libs/testing/in-process/lock-store'],
   },
   {
     name: 'a run begins without its mark',

@@ -3,6 +3,7 @@ import { debug } from '../../observe/queue.debug.js';
 import { batches } from '../../store/stream-reply.js';
 import type { Maintenance } from './maintenance.js';
 import { ReadCounts } from './read-counts.js';
+import type { ConcurrencyWindow } from '../concurrency-window.js';
 import type { Worker } from '../worker.js';
 
 export interface StreamReaderOptions {
@@ -178,13 +179,15 @@ export class StreamReader {
     const { group, consumer } = this.#options;
     const count = this.#counts.of(workers, ready);
     const streams = workers.map((worker) => worker.keys.stream);
+    // Of the moment of asking: what comes within it is not a surplus, though the prefetch has fallen by then.
+    const room = new Map(workers.map(({ window, credit }) => [window, credit]));
     const block = blockMs === undefined ? [] : ['BLOCK', blockMs];
     const args = ['GROUP', group, consumer, 'COUNT', count, ...block, 'STREAMS', ...streams];
     const deadlineMs = (blockMs ?? 0) + READ_GRACE_MS;
     try {
       const reading = this.#link.send('xreadgroup', [...args, ...streams.map(() => '>')], { deadlineMs });
       const [reply] = await Promise.all([reading, this.#counts.look(this.#link, workers, deadlineMs)]);
-      this.#accept(workers, count, reply);
+      this.#accept(workers, room, count, reply);
     } catch (error) {
       if (!isUnavailable(error)) {
         // One stream may fail the read of all: each is opened again by itself, and the one that fails stays out.
@@ -199,9 +202,8 @@ export class StreamReader {
     }
   }
 
-  #accept(workers: readonly Worker[], count: number, reply: unknown): void {
+  #accept(workers: readonly Worker[], room: Map<ConcurrencyWindow, number>, count: number, reply: unknown): void {
     const { maintenance } = this.#options;
-    const room = new Map(workers.map(({ window, credit }) => [window, credit]));
     const brought = new Map(batches(reply));
     for (const worker of workers) {
       const entries = brought.get(worker.keys.stream) ?? [];
