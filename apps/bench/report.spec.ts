@@ -21,7 +21,7 @@ it('shows figures with their ranges, verdicts, settings and plots', () => {
   const page = report({ rows, on: ['this machine', 'other 1.2: fast'], timesMet: ['3 of 4 runs met x.y'], curves });
   expect(page).toContain('| `x.y`, ms | 2 (1 – 3) | 1 | 2.00 | other 6,000 | ≤ 2 × raw | met |\n');
   expect(page).toContain('| `x.z`, ms | 2 |  |  | other 6,000 | ≤ 2 × raw |  |\n');
-  expect(page).toContain('Of this machine.');
+  expect(page).toContain('\nthis machine.');
   expect(page).toContain('- other 1.2: fast\n');
   expect(page).toContain('- 3 of 4 runs met x.y\n');
   expect(page).toContain('![A curve](benchmarks/a-curve.svg)\n');
