@@ -108,8 +108,7 @@ export class CacheReader {
 
   // No await between the search and the insertion: two callers of one turn must find one another.
   #start(request: ReadRequest, loader: Loader<unknown>): Flight {
-    const before = request.options.consistency === 'strict' ? this.#flights.latest(request.entry) : undefined;
-    const flight = new Flight(this.#context, request, loader, this.#leave, before);
+    const flight = new Flight(this.#context, request, loader, this.#leave);
     this.#flights.add(flight);
     return flight;
   }

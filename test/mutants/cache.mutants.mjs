@@ -948,13 +948,6 @@ export default [
     replace: 'staleMs, tags: resultTags })',
   },
   {
-    name: 'each strict reader asks for itself',
-    file: 'libs/cache/cache-reader.ts',
-    specs: ['libs/cache/loading/joined-reads.spec'],
-    find: "request.options.consistency === 'strict' ? this.#flights.latest(request.entry) : undefined",
-    replace: 'undefined',
-  },
-  {
     name: 'a caller gets the class that the first caller asked for',
     file: 'libs/cache/cache-reader.ts',
     specs: ['libs/cache/loading/joined-reads.spec'],

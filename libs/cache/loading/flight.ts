@@ -24,9 +24,6 @@ export type Outcome =
  */
 const JOINABLE_MS = 1_000;
 
-/** So long after a question that was answered by "wait", another read under `strict` asks again. */
-const ASK_AGAIN_MS = 50;
-
 /** Waiters of a lease that expired ask again within this, not all in one moment. */
 const SPREAD_MS = 10;
 
@@ -47,9 +44,8 @@ export class Flight implements WaitNode {
   readonly #leave: (flight: Flight) => void;
   /** Of the early refresh. */
   readonly #earlyRefreshDraw: number;
-  /** The turn of the event loop in which it first asks; NaN before. */
-  #turn = NaN;
-  readonly #firstAnswer: FirstAnswer | undefined;
+  /** The turn of the event loop in which it first asks. */
+  readonly #turn: number;
   readonly #startedAtMs: number;
   /** What it asks Redis, once it does. */
   #inquiry: Inquiry | undefined = undefined;
@@ -61,14 +57,7 @@ export class Flight implements WaitNode {
   #alone = false;
   #mustFinish = false;
 
-  /** @param before under `strict`, a flight of the same entry: this one asks when that one has its first answer */
-  constructor(
-    context: ReadContext,
-    request: ReadRequest,
-    loader: Loader<unknown>,
-    leave: (flight: Flight) => void,
-    before?: Flight,
-  ) {
+  constructor(context: ReadContext, request: ReadRequest, loader: Loader<unknown>, leave: (flight: Flight) => void) {
     this.request = request;
     this.#context = context;
     this.#loader = loader;
@@ -76,17 +65,8 @@ export class Flight implements WaitNode {
     this.#startedAtMs = context.clock.monoMs();
     const { earlyRefresh } = request.options;
     this.#earlyRefreshDraw = earlyRefresh === 0 ? 0 : -Math.log(1 - context.random()) * earlyRefresh;
-    this.#firstAnswer = request.options.consistency === 'strict' ? new FirstAnswer() : undefined;
-    const first = before?.firstAnswer;
-    if (first === undefined) {
-      this.#turn = context.turn.number;
-      this.outcome = this.#run();
-    } else {
-      this.outcome = first.then(() => {
-        this.#turn = context.turn.number;
-        return this.#run();
-      });
-    }
+    this.#turn = context.turn.number;
+    this.outcome = this.#run();
   }
 
   /**
@@ -104,11 +84,6 @@ export class Flight implements WaitNode {
 
   get key(): string {
     return this.request.key;
-  }
-
-  /** Resolves when Redis has answered its first question, under `strict`. */
-  get firstAnswer(): Promise<void> | undefined {
-    return this.#firstAnswer?.given;
   }
 
   /** This request gets from it what it would get alone. */
@@ -135,7 +110,7 @@ export class Flight implements WaitNode {
   /** Under `strict`, a request may join only what asks no earlier than the request is made: a reply on its way may be older. */
   #joinable(strict: boolean): boolean {
     // What one turn of the event loop sends leaves when the turn ends: all that join in it ask at that time.
-    if (strict) return Number.isNaN(this.#turn) || this.#turn === this.#context.turn.number;
+    if (strict) return this.#turn === this.#context.turn.number;
     return this.#loading || this.#waitsForSlot || this.#young;
   }
 
@@ -165,7 +140,6 @@ export class Flight implements WaitNode {
       try {
         for (;;) {
           const step = await inquiry.next();
-          this.#answered(step);
           let outcome: Outcome | undefined;
           if (step.kind === 'wait') {
             const sinceMs = this.#context.clock.monoMs();
@@ -182,7 +156,6 @@ export class Flight implements WaitNode {
       this.request.meter.error(this.request.key, error);
       throw error;
     } finally {
-      this.#firstAnswer?.give();
       this.#leave(this);
     }
   }
@@ -233,18 +206,6 @@ export class Flight implements WaitNode {
     } catch (error) {
       this.#context.report(error, `refresh of '${this.request.key}'`);
       return undefined;
-    }
-  }
-
-  /** A flight that waits for a load lets the next one ask after a while: what it waits for may have been invalidated unnoticed. */
-  #answered({ kind }: Step): void {
-    const first = this.#firstAnswer;
-    if (first === undefined) return;
-    if (kind !== 'wait') first.give();
-    else {
-      this.#context.clock.timer(ASK_AGAIN_MS, () => {
-        first.give();
-      });
     }
   }
 
@@ -336,12 +297,4 @@ export class Flight implements WaitNode {
       `loader of '${this.request.key}'`,
     );
   }
-}
-
-/** The moment at which a flight has its first answer. */
-class FirstAnswer {
-  give!: () => void;
-  readonly given = new Promise<void>((resolve) => {
-    this.give = resolve;
-  });
 }

@@ -70,25 +70,6 @@ describe('a read that meets another of the same key', () => {
 });
 
 describe('strict reads of one key in one process', () => {
-  it('share the next question while a load of another process runs', async () => {
-    const [loader, reader] = [await bed.member(), await bed.member()];
-    const source = new HeldLoader<string>();
-    const loading = loader.cache.getOrLoad('k', source.load);
-    await source.run();
-    const reads: Promise<string>[] = [];
-    for (let i = 0; i < 500; i++) {
-      reads.push(reader.cache.getOrLoad('k', source.load, { consistency: 'strict' }));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    await until(async () => (await bed.waitersOf('{cache}~lease:k')) > 0, { what: 'they wait' });
-    const registered = await bed.waitersOf('{cache}~lease:k');
-    source.runs[0]!.succeed('v');
-    expect(await Promise.all(reads)).toEqual(Array(500).fill('v'));
-    expect(await loading).toBe('v');
-    expect(registered).toBeLessThan(100);
-    expect(source.runs).toHaveLength(1);
-  });
-
   it('that begin after an invalidation never get what was loaded before', async () => {
     const [loader, reader] = [await bed.member(), await bed.member()];
     const source = new HeldLoader<string>();
