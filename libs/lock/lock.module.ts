@@ -1,6 +1,6 @@
-import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
-import { DiscoveryModule } from '@nestjs/core';
-import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
+import { ConfigurableModuleBuilder, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
+import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
+import { REDIS_CONNECTIONS, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
 import { WeaveModule } from '../weave/index.js';
 import { CronJobs } from './cron/cron-jobs.js';
 import { resolveLockOptions, type SluiceLockModuleOptions } from './lock.options.js';
@@ -18,6 +18,9 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
 
 /**
  * Locks alone: `LockService` and `@WithLock`. `SluiceModule` brings it along.
+ *
+ * When the app stops, this module is destroyed first, wherever it is imported: work under locks ends (`lock.drainMs`) while the
+ * providers that it uses are still alive.
  *
  * @example
  * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLockModule.forRoot({})]
@@ -37,4 +40,19 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
   ],
   exports: [LOCK_SERVICE, LockService],
 })
-export class SluiceLockModule extends ConfigurableModuleClass {}
+export class SluiceLockModule extends ConfigurableModuleClass implements OnModuleDestroy {
+  readonly #connections: RedisConnections;
+
+  constructor(
+    @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
+    super();
+    this.#connections = connections;
+    destroyModuleFirst(modules, SluiceLockModule);
+  }
+
+  onModuleDestroy(): Promise<void> {
+    return this.#connections.shutdown.drain();
+  }
+}

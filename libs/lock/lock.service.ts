@@ -72,15 +72,17 @@ export class LockService {
     this.#noncePrefix = noncePrefix(processId, randomBytes(4).toString('hex'));
     this.#cronJobs = cronJobs;
     this.#store = store;
-    this.#events = new LockEvents((message) => {
+    const warn = (message: string): void => {
       logger.warn(message);
-    });
+    };
+    this.#events = new LockEvents(warn);
     const manager = new LockManager(clock, this.#store, this.#events, (error, name) => {
       logger.error(`${name}: ${String(error)}`);
     });
     this.#manager = manager;
     this.raw = new RawLock(keyspace, store);
     this.fenced = new FencedKeys(keyspace, store);
+    shutdown.onDrain(() => manager.drain(this.#options.drainMs, warn));
     shutdown.onClose(() => manager.close());
     brandService(this, LOCK_SERVICE);
   }

@@ -85,7 +85,8 @@ export class SluiceTestingModule implements OnModuleDestroy {
 function lockProviders(options: SluiceLockModuleOptions = {}): NonNullable<DynamicModule['providers']> {
   return [
     CronJobs,
-    { provide: LOCK_OPTIONS, useValue: options },
+    // Tests hold locks when they end, and nobody wants to wait for them.
+    { provide: LOCK_OPTIONS, useValue: { drainMs: 0, ...options } },
     {
       provide: LOCK_STORE,
       inject: [REDIS_CONNECTIONS],

@@ -4,6 +4,7 @@ const outage = { specs: ['libs/lock/acquiring/waiting-room.outage'] };
 const service = { specs: ['libs/lock/(lock.service|held/held-lock).spec'] };
 const late = { specs: ['libs/lock/acquiring/late-requests'] };
 const minHold = { specs: ['libs/lock/held/min-hold'] };
+const drain = { file: 'libs/lock/acquiring/lock-manager.ts', specs: ['libs/lock/held/drain'] };
 const blocked = { specs: ['libs/lock/acquiring/blocked-loop'] };
 const races = { specs: ['libs/lock/acquiring/races'] };
 const known = { specs: ['libs/lock/store/lock-key-cache'] };
@@ -225,6 +226,32 @@ export default [
     find: '2 * (tick.periodMs ?? Infinity)',
     replace: 'Infinity',
     specs: ['libs/lock/held/overdue'],
+  },
+  {
+    ...drain,
+    name: 'a shutdown takes locks away at once',
+    find: 'if (withinMs > 0) await this.#drain.wait(this.#running);',
+    replace: '',
+  },
+  {
+    ...drain,
+    name: 'a shutdown waits for bodies alone',
+    file: 'libs/lock/held/drain.ts',
+    find: 'if (this.#held.size === 0) this.#released?.();',
+    replace: 'this.#released?.();',
+  },
+  {
+    ...drain,
+    name: 'a shutdown is not told that a lock has ended',
+    find: 'this.#drain?.ended(lock);',
+    replace: '',
+  },
+  {
+    ...drain,
+    name: 'work under locks goes down after the providers that it uses',
+    file: 'libs/lock/lock.module.ts',
+    find: 'destroyModuleFirst(modules, SluiceLockModule);',
+    replace: '',
   },
   {
     name: 'an overdue lock is kept under abort',

@@ -1,5 +1,6 @@
 import { DeadlineQueue, type Clock } from '../../redis/index.js';
 import { runUnder } from '../held/current-lock.js';
+import { Drain, settledWithin } from '../held/drain.js';
 import type { LeaseGrant } from '../held/lease.js';
 import { Lock, type LockPort } from '../held/lock.js';
 import { LockTimeoutError, type LockLostError } from '../lock.errors.js';
@@ -46,6 +47,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   /** Releases that a shutdown has sent. */
   readonly #leaving: Promise<unknown>[] = [];
   #closed = false;
+  #drain: Drain | undefined;
 
   constructor(clock: Clock, store: LockStore, events: LockEvents, reportError: (error: unknown, name: string) => void) {
     this.clock = clock;
@@ -71,6 +73,11 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   /** How many locks are held here. */
   get held(): number {
     return this.#held.size;
+  }
+
+  /** Whether the app shuts down: whoever else can do the work of a scheduler should do it. */
+  get shutsDown(): boolean {
+    return this.#drain !== undefined || this.#closed;
   }
 
   /** How many calls wait for a lock. */
@@ -105,6 +112,12 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     }
   }
 
+  /** The locks that are held at this moment may be released by their holders for `withinMs`. Other calls go on as before. */
+  async drain(withinMs: number, warn: (message: string) => void): Promise<void> {
+    this.#drain = new Drain({ clock: this.clock, withinMs, warn }, this.#held.values());
+    if (withinMs > 0) await this.#drain.wait(this.#running);
+  }
+
   /** Waiters are failed. The signals of held locks abort, and their bodies have a moment to end. Then all locks are released. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -115,7 +128,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     const stopped = this.#room.stop();
     const held = [...this.#held.values()];
     for (const lock of held) lock.close();
-    if (this.#running.size > 0) await this.#grace();
+    if (this.#running.size > 0) await settledWithin(this.clock, CLOSE_GRACE_MS, Promise.allSettled(this.#running));
     await Promise.all([stopped, this.#attempts.close(), ...held.map((lock) => lock.release().catch(() => {}))]);
     await Promise.all(this.#leaving);
     await this.#releaseRetries.stop();
@@ -212,6 +225,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
 
   ended(request: LockRequest, lock: Lock, heldMs: number, lost: LockLostError | undefined): void {
     this.#held.delete(request.nonce);
+    this.#drain?.ended(lock);
     // A shutdown releases its locks right away.
     if (lost === undefined || lost.reason === 'closed') this.#events.released(lock, heldMs);
     else this.#events.lost(lock, heldMs, lost);
@@ -265,17 +279,6 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   #handOn({ keys }: LockIdentity, answer: Released): boolean {
     if (answer.released && answer.unsettled) void this.#room.handOn(keys);
     return answer.released;
-  }
-
-  async #grace(): Promise<void> {
-    const ended = Promise.allSettled(this.#running);
-    await new Promise<void>((resolve) => {
-      const cancel = this.clock.timer(CLOSE_GRACE_MS, resolve);
-      void ended.then(() => {
-        cancel();
-        resolve();
-      });
-    });
   }
 
   #refuseWhenClosed(name: string): void {
