@@ -19,6 +19,7 @@ import {
 import { Reflector } from '@nestjs/core';
 import { Cron, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
 import { expect } from '@jest/globals';
+import { type Server } from 'node:http';
 import { map, type Observable } from 'rxjs';
 import { type MatrixKit, type MatrixRow, PROBE, type Scenario } from './decorator-matrix.kit.js';
 
@@ -53,7 +54,9 @@ function routeScenario({ woven, word }: MatrixKit, scope: Scope): Scenario {
     }
   }
 
-  @Controller({ path: 'shop', scope })
+  const path = scope === Scope.REQUEST ? 'shop-of-the-request' : 'shop';
+
+  @Controller({ path, scope })
   class ShopController {
     readonly greeting = 'hello';
 
@@ -76,9 +79,9 @@ function routeScenario({ woven, word }: MatrixKit, scope: Scope): Scenario {
   return {
     metadata: () => ({ controllers: [ShopController] }),
     async exercise(app) {
-      await app.listen(0, '127.0.0.1');
-      const get = async (path: string): Promise<[number, string]> => {
-        const response = await fetch(`${await app.getUrl()}/shop/${path}`);
+      if (!(app.getHttpServer() as Server).listening) await app.listen(0, '127.0.0.1');
+      const get = async (route: string): Promise<[number, string]> => {
+        const response = await fetch(`${await app.getUrl()}/${path}/${route}`);
         return [response.status, await response.text()];
       };
       const name = word();

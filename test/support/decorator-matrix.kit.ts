@@ -30,7 +30,7 @@ export interface MatrixKit {
 
 /** The classes of one row, the same for both apps. */
 export interface Scenario {
-  /** What one app is made of; called once per app, so that each has values of its own. */
+  /** The row's module in one app; called once per app, so that each has values of its own. */
   metadata(): ModuleMetadata;
   /** Calls decorated methods, asserts their results, answers how many calls the service must have taken. */
   exercise(app: INestApplication): Promise<number>;

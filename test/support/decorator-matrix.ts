@@ -1,8 +1,20 @@
 import 'reflect-metadata';
-import { type INestApplication, Module, type NestApplicationOptions, SetMetadata } from '@nestjs/common';
+import {
+  type DynamicModule,
+  type INestApplication,
+  Module,
+  type NestApplicationOptions,
+  SetMetadata,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { describe, expect, it } from '@jest/globals';
-import { type DecoratorUnderTest, type MatrixKit, PROBE, type Scenario } from './decorator-matrix.kit.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  type DecoratorUnderTest,
+  type MatrixKit,
+  type MatrixRow,
+  PROBE,
+  type Scenario,
+} from './decorator-matrix.kit.js';
 import { entryRows } from './decorator-matrix.entries.js';
 import { providerRows } from './decorator-matrix.providers.js';
 
@@ -11,23 +23,31 @@ const rows = [...entryRows, ...providerRows];
 /**
  * Runs one decorator through every way in which Nest code reaches a method, with other decorators above and below it,
  * with and without the Proxies of an `instanceDecorator`, in two apps of one process. Each call must go through the
- * service of its own app, and through it alone.
+ * service of its own app, and through it alone. The rows share the two apps: each row is a module of its own in them.
  */
 export function describeDecoratorMatrix(subject: DecoratorUnderTest): void {
   describe.each(['below the others', 'above the others'] as const)(`${subject.name} %s`, (place) => {
     describe.each(instanceDecorators)('%s', (_title, observe) => {
-      it.each(rows.map((row) => [row.title, row] as const))('%s', async (_row, row) => {
+      const apps: INestApplication[] = [];
+      const scenarios = new Map<MatrixRow, Scenario>();
+
+      beforeAll(async () => {
         const woven = new Set<object>();
-        const scenario = row.build(kitOf(subject, place, woven));
-        const start = () => startApp({ subject, scenario, observe: (object) => observe(object, woven) });
-        const apps: [INestApplication, INestApplication] = [await start(), await start()];
-        try {
-          const [first, second] = apps;
-          await expectOwnCalls(subject, scenario, first, second);
-          await expectOwnCalls(subject, scenario, second, first);
-        } finally {
-          for (const app of apps) await app.close();
+        for (const row of rows) scenarios.set(row, row.build(kitOf(subject, place, woven)));
+        const setting = { subject, scenarios: [...scenarios.values()] };
+        for (let app = 1; app <= 2; app++) {
+          apps.push(await startApp({ ...setting, observe: (object) => observe(object, woven) }));
         }
+      });
+      afterAll(async () => {
+        for (const app of apps) await app.close();
+      });
+
+      it.each(rows.map((row) => [row.title, row] as const))('%s', async (_row, row) => {
+        const [first, second] = apps as [INestApplication, INestApplication];
+        const scenario = scenarios.get(row) as Scenario;
+        await expectOwnCalls(subject, scenario, first, second);
+        await expectOwnCalls(subject, scenario, second, first);
       });
     });
   });
@@ -70,14 +90,13 @@ function kitOf(
 
 interface AppToStart {
   subject: DecoratorUnderTest;
-  scenario: Scenario;
+  scenarios: readonly Scenario[];
   observe(object: object): object;
 }
 
-async function startApp({ subject, scenario, observe }: AppToStart): Promise<INestApplication> {
+async function startApp({ subject, scenarios, observe }: AppToStart): Promise<INestApplication> {
   @Module({})
   class MatrixModule {}
-  const { imports = [], ...metadata } = scenario.metadata();
   const instanceDecorator = (instance: unknown): unknown =>
     typeof instance === 'object' && instance !== null ? observe(instance) : instance;
   const options: Readonly<NestApplicationOptions> = {
@@ -85,8 +104,14 @@ async function startApp({ subject, scenario, observe }: AppToStart): Promise<INe
     abortOnError: false,
     instrument: { instanceDecorator },
   };
-  const root = { module: MatrixModule, imports: [...subject.imports(), ...imports], ...metadata };
+  const root = { module: MatrixModule, imports: [...subject.imports(), ...scenarios.map(moduleOf)] };
   return (await NestFactory.create(root, options)).init();
+}
+
+function moduleOf(scenario: Scenario): DynamicModule {
+  @Module({})
+  class RowModule {}
+  return { module: RowModule, ...scenario.metadata() };
 }
 
 type Observe = (object: object, woven: ReadonlySet<object>) => object;
