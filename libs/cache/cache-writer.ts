@@ -1,4 +1,5 @@
 import type { CacheStore, NewValue } from './store/cache.store.js';
+import type { StoredValue } from './store/stored-value.js';
 import type { LocalTier } from './local/local-tier.js';
 import { debug } from './observe/cache.debug.js';
 import type { CacheReader } from './cache-reader.js';
@@ -37,6 +38,18 @@ export class CacheWriter {
       },
       () => this.#store.delete(entry),
       'delete of',
+      entry,
+    );
+  }
+
+  /** The value that was there; no other call gets it. */
+  take(entry: string): Promise<StoredValue | undefined> {
+    return this.#changing(
+      () => {
+        this.#forget(entry);
+      },
+      () => this.#store.take(entry),
+      'take of',
       entry,
     );
   }

@@ -19,17 +19,18 @@ import {
 import { loadOptions, ttlOf, type Layer, type LoadOptions } from './load-options.js';
 import { CacheStore } from './store/cache.store.js';
 import { loadMany, type BatchLoader } from './loading/batch-load.js';
+import { CacheLookups } from './cache-lookups.js';
 import { CacheWriter } from './cache-writer.js';
 import { Meters, type CacheStats, type Meter } from './observe/cache.stats.js';
-import { decode, encode } from './codec/codec.js';
+import { encode } from './codec/codec.js';
 import { DefaultKeys } from './keys/default-keys.js';
 import { RawCache } from './cache.raw.js';
 import { holdsSlot } from './loading/load-scopes.js';
 import type { ReadRequest } from './loading/read-context.js';
 import type { Loader } from './loading/loader-run.js';
-import { LocalTier, type Kept } from './local/local-tier.js';
+import { LocalReads } from './local/local-reads.js';
+import { LocalTier } from './local/local-tier.js';
 import { CacheReader } from './cache-reader.js';
-import type { StoredValue } from './store/stored-value.js';
 import { encodeTags } from './store/tags.js';
 import { PushRouter } from './loading/push-router.js';
 import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './loading/warm.js';
@@ -51,6 +52,8 @@ export class CacheService implements OnApplicationBootstrap {
   readonly #reader: CacheReader;
   readonly #writer: CacheWriter;
   readonly #local: LocalTier | undefined;
+  readonly #localReads: LocalReads;
+  readonly #lookups: CacheLookups;
   readonly #meters = new Meters();
   readonly #random = Math.random;
   readonly #connections: RedisConnections;
@@ -87,6 +90,15 @@ export class CacheService implements OnApplicationBootstrap {
       report,
     });
     this.#writer = new CacheWriter(this.#store, this.#reader, this.#local);
+    this.#localReads = new LocalReads(this.#local, this.#moduleWide);
+    this.#lookups = new CacheLookups({
+      store: this.#store,
+      writer: this.#writer,
+      local: this.#local,
+      localReads: this.#localReads,
+      moduleWide: this.#moduleWide,
+      meters: this.#meters,
+    });
     shutdown.onClose(() => this.#reader.close());
   }
 
@@ -107,7 +119,7 @@ export class CacheService implements OnApplicationBootstrap {
    */
   async getOrLoad<T>(key: string, loader: Loader<T>, options?: CacheOptions<NoInfer<T>>): Promise<T> {
     const meter = this.#meters.of('getOrLoad');
-    const found = this.#readLocal(key, options ?? this.#moduleWide, meter);
+    const found = this.#localReads.read(key, options ?? this.#moduleWide, meter);
     if (found) return found.value as T;
     const request = this.#requestOf(key, this.#resolve('getOrLoad options', options), meter);
     return (await this.#reader.read(request, loader)) as T;
@@ -116,7 +128,7 @@ export class CacheService implements OnApplicationBootstrap {
   /** {@link getOrLoad} with options that were checked before, on behalf of a decorated method. */
   async load<T>(key: string, loader: Loader<T>, options: LoadOptions, method: string): Promise<T> {
     const meter = this.#meters.of(method);
-    const found = this.#readLocal(key, options, meter);
+    const found = this.#localReads.read(key, options, meter);
     return (found ? found.value : await this.#reader.read(this.#requestOf(key, options, meter), loader)) as T;
   }
 
@@ -140,7 +152,7 @@ export class CacheService implements OnApplicationBootstrap {
     const resolved = this.#resolve('getOrLoadMany options', options);
     const meter = this.#meters.of('getOrLoadMany');
     const values = await loadMany(keys, batchLoader, (key, loader, onWait) => {
-      const found = this.#readLocal(key, resolved, meter);
+      const found = this.#localReads.read(key, resolved, meter);
       return found
         ? Promise.resolve(found.value)
         : this.#reader.read(this.#requestOf(key, resolved, meter, onWait), loader);
@@ -199,39 +211,37 @@ export class CacheService implements OnApplicationBootstrap {
     const layer = options === undefined ? {} : resolveLeaseLayer('lease options', options);
     const meter = this.#meters.of('lease');
     const resolved = loadOptions(this.#options.loads, layer);
-    const found = this.#readLocal(key, resolved, meter);
+    const found = this.#localReads.read(key, resolved, meter);
     if (found) return { state: 'hit', value: found.value as T, ...NOTHING_HELD };
     return takeLease<T>(this.#reader.context, this.#requestOf(key, resolved, meter));
   }
 
   /** The value of a key, `undefined` if there is none that is fresh, or no Redis that answers. */
-  async get<T>(key: string, options?: KeyOptions): Promise<T | undefined> {
-    const meter = this.#meters.of('get');
-    const entry = this.#entry('get options', key, options);
-    const local = this.#moduleWide.local ? this.#local : undefined;
-    const found = this.#readLocal(key, { ...this.#moduleWide, version: this.#version('get options', options) }, meter);
-    if (found) return found.value as T;
-    const keptOf = (given: StoredValue | undefined): Kept | undefined =>
-      given && { value: given, leftMs: given.freshUntilMs - this.#store.serverClock.latestMs() };
-    const ask = (): Promise<StoredValue | undefined> => this.#store.get(entry).catch(() => undefined);
-    const value = await (local?.keeping(entry, ask, keptOf) ?? ask());
-    if (value === undefined) {
-      meter.miss(key);
-      return undefined;
-    }
-    try {
-      const decoded = decode(value.text) as T;
-      meter.hit(key, 'redis');
-      return decoded;
-    } catch {
-      meter.broken(key);
-      return undefined;
-    }
+  get<T>(key: string, options?: KeyOptions): Promise<T | undefined> {
+    return this.#lookups.get(key, options) as Promise<T | undefined>;
   }
 
   /** The values of several keys, in their order, `undefined` where {@link get} would answer that; asked for in one write. */
   getMany<T>(keys: readonly string[], options?: KeyOptions): Promise<(T | undefined)[]> {
     return Promise.all(keys.map((key) => this.get<T>(key, options)));
+  }
+
+  /**
+   * The value of a key, which is removed in the same step; `undefined` if there is none that is fresh. For one-time codes and
+   * states: however many processes call it for one key, at most one call gets the value. It always asks Redis.
+   *
+   * A call that rejects with `outcome: 'unknown'` may have removed the value: nobody has it then, and a repeated call answers
+   * `undefined`. Treat that as a code that has been used, and issue a new one. At most once does not hold across a failover of
+   * Redis that loses the removal.
+   *
+   * @throws RedisUnavailableError when Redis did not answer: it never falls back to a copy, or to no check at all
+   * @example
+   * await cache.set(`login:${code}`, { userId }, { ttlMs: 600_000, jitter: 0 });
+   * const login = await cache.take<{ userId: string }>(`login:${code}`);
+   * if (!login) throw new UnauthorizedException();
+   */
+  take<T>(key: string, options?: KeyOptions): Promise<T | undefined> {
+    return this.#lookups.take(key, options) as Promise<T | undefined>;
   }
 
   /**
@@ -286,31 +296,6 @@ export class CacheService implements OnApplicationBootstrap {
   /** What was counted in this process since it started. */
   stats(): CacheStats {
     return { ...this.#meters.read(), local: this.#local?.size };
-  }
-
-  /** A copy of this process, if one may be used. Written for the path that is taken a million times a second. */
-  #readLocal(key: string, options: CacheOptions<never> | LoadOptions, meter: Meter): { value: unknown } | undefined {
-    const tier = this.#local;
-    // What is no key must not find what is kept for its name.
-    if (tier === undefined || typeof key !== 'string' || !(options.local ?? this.#localBy(options.consistency)))
-      return undefined;
-    const entry = entryOf(key, options.version ?? this.#moduleWide.version);
-    const copy = tier.read(entry);
-    if (copy === undefined) return undefined;
-    try {
-      const value = copy.take();
-      const revived = options.revive ? options.revive(value) : value;
-      meter.hit(key, 'local');
-      return { value: revived };
-    } catch {
-      // Broken in Redis as well: there it is counted, and put out of the way.
-      tier.drop(entry);
-      return undefined;
-    }
-  }
-
-  #localBy(consistency: LoadOptions['consistency'] | undefined): boolean {
-    return consistency === undefined ? this.#moduleWide.local : consistency === 'bounded';
   }
 
   #version(path: string, options: KeyOptions | undefined): string | undefined {

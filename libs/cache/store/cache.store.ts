@@ -17,6 +17,7 @@ import { peekScript } from './scripts/peek.script.js';
 import { renewSlotScript } from './scripts/renew-slot.script.js';
 import { renewScript } from './scripts/renew.script.js';
 import { setScript } from './scripts/set.script.js';
+import { takeScript } from './scripts/take.script.js';
 import { ServerClock } from './server-clock.js';
 import type { StoredValue } from './stored-value.js';
 
@@ -272,6 +273,15 @@ export class CacheStore {
     const { tagPrefix, epoch, sequence } = this.#keys;
     return deleteScript.run(this.#connection.commands, {
       keys: { value: this.#keys.value(entry), lease: this.#keys.lease(entry), sequence, epoch },
+      args: { channel: this.invalidationChannel, entry, tagPrefix },
+    });
+  }
+
+  /** The value if there is one that is fresh, which is then removed. */
+  take(entry: string): Promise<StoredValue | undefined> {
+    const { tagPrefix, epoch, sequence } = this.#keys;
+    return takeScript.run(this.#connection.commands, {
+      keys: { value: this.#keys.value(entry), sequence, epoch },
       args: { channel: this.invalidationChannel, entry, tagPrefix },
     });
   }

@@ -154,6 +154,18 @@ function describeCacheStore(name: string, make: () => Promise<Made>): void {
       expect([await stored(), await store.delete(E)]).toEqual([undefined, false]);
     });
 
+    it('gives a value that is taken to one call', async () => {
+      await set('"v"', { tags: ['t'] });
+      const taken = await Promise.all([store.take(E), store.take(E), store.take(E)]);
+      expect(taken.map((value) => value?.text).sort()).toEqual(['"v"', undefined, undefined]);
+      expect(await stored()).toBe(undefined);
+      await set('"v"', { tags: ['t'] });
+      await store.invalidateTags(['t']);
+      expect(await store.take(E)).toBe(undefined);
+      await stale();
+      expect(await store.take(E)).toBe(undefined);
+    });
+
     it('pushes a value that is set to those who wait for a load', async () => {
       await granted();
       const other = await waiting();

@@ -162,8 +162,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   }
 
   get(key: string): Promise<StoredValue | undefined> {
-    const value = this.#entry(key)?.value;
-    return Promise.resolve(value && value.freshUntilMs > this.#now() ? value : undefined);
+    return Promise.resolve(this.#fresh(key));
   }
 
   set(key: string, value: NewValue): Promise<void> {
@@ -176,6 +175,12 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     this.#entries.delete(key);
     this.#void(key, 'again', '');
     return Promise.resolve(existed);
+  }
+
+  take(key: string): Promise<StoredValue | undefined> {
+    const value = this.#fresh(key);
+    if (value) this.#entries.delete(key);
+    return Promise.resolve(value);
   }
 
   invalidateTags(tags: readonly string[]): Promise<void> {
@@ -216,6 +221,11 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     if (entry.untilMs > this.#now() && this.#current(entry.since, entry.value.tags)) return entry;
     this.#entries.delete(key);
     return undefined;
+  }
+
+  #fresh(key: string): StoredValue | undefined {
+    const value = this.#entry(key)?.value;
+    return value && value.freshUntilMs > this.#now() ? value : undefined;
   }
 
   #lease(key: string): Lease | undefined {

@@ -1,0 +1,36 @@
+import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
+import { parseStored, type StoredValue } from '../stored-value.js';
+import { CURRENT_LUA, NOW_LUA, PARSE_LUA } from './epoch.fragment.js';
+import { INVALIDATION_LUA } from './invalidation.fragment.js';
+
+/**
+ * Reads a value and removes it, in one step: no two calls get the same value.
+ *
+ * KEYS   value, sequence, epoch
+ * ARGV   channel (of invalidations), entry, tagPrefix
+ * Reply  the value | nil: there is none that is fresh and of the epochs of now; nothing changed
+ *
+ * Crash, lost reply: the value is gone and no caller has it. Duplicate: the second finds nothing. Pause, reorder: each value goes
+ * to whichever call runs first. A load that runs is left alone, because it stores a new value. A call that finds nothing
+ * writes nothing: guesses cost no messages. Works while Redis is full: it frees before it notes.
+ */
+export const takeScript = defineScript({
+  name: 'cache:take',
+  keys: ['value', 'sequence', 'epoch'],
+  args: { channel: 'text', entry: 'text', tagPrefix: 'text' },
+  lua: lua`
+${NOW_LUA}
+${FRAME_LUA}
+${INVALIDATION_LUA}
+${CURRENT_LUA}
+${PARSE_LUA}
+local stored = redis.call('GET', value)
+if not stored then return nil end
+local named, untilMs, _, tags = parse(stored)
+if not named or untilMs <= nowMs or not current(named, tags) then return nil end
+redis.call('UNLINK', value)
+announce(sequence, channel, 'key', entry)
+return stored
+`,
+  decode: (reply): StoredValue | undefined => (reply === null ? undefined : parseStored(reply as string)),
+});
