@@ -19,7 +19,7 @@ export { RedisConnections } from './connection/connections.js';
 export { debugLog, type DebugLog } from './debug-log.js';
 export { destroyModuleFirst } from './destroy-module-first.js';
 export { Deadline, DeadlineQueue } from './time/deadline-queue.js';
-export { FRAME_LUA, frame, unframe } from './inbox/frame.js';
+export { FRAME, frame, unframe } from './inbox/frame.js';
 export { INBOX_MAX_BYTES, Inbox, type InboxHandler, type Instants } from './inbox/inbox.js';
 export { Keyspace, checkKey, checkName } from './keyspace.js';
 export { Link, type CommandArg, type SendOptions } from './connection/link.js';
@@ -41,7 +41,8 @@ export {
   type SluiceRedisModuleOptions,
 } from './redis.module.js';
 export type { ConnectionOptions, RedisOptions } from './redis.options.js';
-export { defineScript, lua, type Script, type ScriptCall } from './script/script.js';
+export { defineFragment, lua, type Fragment, type LuaText } from './script/fragment.js';
+export { defineScript, type Script, type ScriptCall } from './script/script.js';
 export {
   REDIS_CHANNELS,
   type RedisAcceptingMessage,

@@ -49,8 +49,8 @@ export default [
     ...service,
     name: 'what somebody wrote into the fence becomes a token',
     file: grant,
-    find: '  if least >= tonumber(token) then\n    token',
-    replace: '  do\n    token',
+    find: '    if least >= tonumber(token) then\n      token',
+    replace: '    do\n      token',
   },
   {
     ...service,
@@ -118,7 +118,7 @@ export default [
     ...waiting,
     name: 'a grant needs no claim',
     file: handOver,
-    find: 'if tonumber(ttl) > ${WHOLE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end',
+    find: 'if tonumber(ttl) > ${FULL_LEASE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end',
     replace: '',
   },
   {

@@ -1,7 +1,7 @@
 /** Faults in what keeps tasks from being lost, doubled or settled twice. */
 const scripts = ['libs/queue/store/scripts/scripts', 'libs/queue/store/scripts/settle-failure'];
 const settle = { file: 'libs/queue/store/scripts/settle-failure.script.ts', specs: scripts };
-const fragments = { file: 'libs/queue/store/scripts/fragments.ts', specs: ['libs/queue/store/scripts/'] };
+const forget = { file: 'libs/queue/store/scripts/forget.fragment.ts', specs: scripts };
 const reap = { file: 'libs/queue/store/scripts/reap.script.ts', specs: ['libs/queue/store/scripts/reap'] };
 const reconcile = { file: 'libs/queue/store/scripts/reconcile.script.ts', specs: scripts };
 const janitor = { file: 'libs/queue/store/scripts/janitor.script.ts', specs: ['libs/queue/store/scripts/janitor'] };
@@ -18,7 +18,7 @@ const letters = ['libs/queue/admin/dead-letters'];
 const operations = ['libs/queue/admin/queue.operations'];
 const pause = ['libs/queue/admin/pause'];
 const delaying = ['libs/queue/store/scripts/delays'];
-const putOff = { file: 'libs/queue/store/scripts/fragments.ts', specs: delaying };
+const delay = { file: 'libs/queue/store/scripts/delay.fragment.ts', specs: delaying };
 const promote = { file: 'libs/queue/store/scripts/promote.script.ts', specs: delaying };
 const promoter = { file: 'libs/queue/worker/loops/delayed-promoter.ts', specs: ['libs/queue/worker/delays.spec'] };
 const verdict = { file: 'libs/queue/worker/retry-policy.ts', specs: ['libs/queue/worker/retry-policy'] };
@@ -45,10 +45,11 @@ export default [
     find: "redis.call('XACK', stream, group, id)\nforget(id)",
     replace: "redis.call('XADD', stream, '*', 'payload', '1')\nredis.call('XACK', stream, group, id)\nforget(id)",
   },
-  { ...fragments, name: 'a second group loses its entries', find: '#groups == 1 and', replace: '#groups >= 1 and' },
+  { ...forget, name: 'a second group loses its entries', find: '#groups == 1 and', replace: '#groups >= 1 and' },
   {
-    ...fragments,
-    name: 'a task is lost when it cannot be buried',
+    file: 'libs/queue/store/scripts/key-type.fragment.ts',
+    specs: ['libs/queue/store/scripts/'],
+    name: 'a task is lost when it cannot become a dead letter',
     find: "is == kind or is == 'none'",
     replace: 'true',
   },
@@ -332,13 +333,13 @@ export default [
     replace: 'if false then',
   },
   {
-    ...putOff,
-    name: 'a task that is put off replaces another one',
+    ...delay,
+    name: 'a delayed task replaces another one',
     find: "    handle = handle .. '/' .. other",
     replace: '    break',
   },
-  { ...putOff, name: 'nobody is told of an earlier task', find: '[1] == handle then', replace: '[1] == 1 then' },
-  { ...putOff, name: 'everybody is told of each task', find: '[1] == handle then', replace: '[1] then' },
+  { ...delay, name: 'nobody is told of an earlier task', find: '[1] == handle then', replace: '[1] == 1 then' },
+  { ...delay, name: 'everybody is told of each task', find: '[1] == handle then', replace: '[1] then' },
   { ...promote, name: 'what is not due runs', find: 'if nextMs > 0 then return { 0, nextMs, {} } end', replace: '' },
   {
     ...promote,
@@ -534,14 +535,14 @@ export default [
     specs: ['libs/queue/worker/groups'],
   },
   {
-    ...fragments,
+    ...forget,
     name: "what another group waits for is deleted when one's own was destroyed",
     find: ' and groups[1][2] == group',
     replace: '',
-    specs: scripts,
   },
   {
-    ...fragments,
+    file: 'libs/queue/store/scripts/task-id.fragment.ts',
+    specs: ['libs/queue/store/scripts/'],
     name: "an id inside a producer's meta is taken for the task's",
     find: "type(object) == 'table' and object.id",
     replace: `string.match(meta, '"id":"([^"]+)"')`,
@@ -554,9 +555,9 @@ export default [
   },
   {
     ...reap,
-    name: 'who was buried is told by an id that nobody knows',
-    find: 'buried[#buried + 1] = bury(',
-    replace: 'buried[#buried + 1] = id\n        bury(',
+    name: 'a dead letter is told by an id that nobody knows',
+    find: 'deadLetters[#deadLetters + 1] = deadLetter(',
+    replace: 'deadLetters[#deadLetters + 1] = id\n        deadLetter(',
   },
   {
     file: 'libs/queue/admin/dead-letters.ts',
@@ -724,7 +725,7 @@ export default [
     replace: 'return this.#capped.has(worker) && worker.waiting < 0;',
   },
   {
-    ...fragments,
+    file: 'libs/queue/store/scripts/tell.fragment.ts',
     name: 'a task that was delayed is reported as refused to a user without channels',
     specs: ['libs/queue/queue.rights'],
     find: "redis.pcall('PUBLISH'",

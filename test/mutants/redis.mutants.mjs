@@ -6,6 +6,7 @@ const options = { file: 'libs/redis/redis.options.ts', specs: ['libs/redis/redis
 const module = { specs: ['libs/redis/redis.module'] };
 const secrets = { specs: ['libs/sluice/secrets'] };
 const statement = { file: 'libs/redis/observe/redis-statement.ts', specs: ['libs/redis/observe/redis-statement'] };
+const fragment = { file: 'libs/redis/script/fragment.ts', specs: ['libs/redis/script/fragment'] };
 const link = 'libs/redis/connection/link.ts';
 
 export default [
@@ -59,6 +60,61 @@ export default [
     find: "if (options.unknownScript !== undefined && error.message.startsWith('NOSCRIPT'))",
     replace: "if (options.unknownScript !== undefined && error.name === 'ReplyError')",
     specs: ['libs/redis/script/script'],
+  },
+  {
+    ...fragment,
+    name: 'a fragment uses what it does not name',
+    find: 'without(free, [...given, ...locals])',
+    replace: '[]',
+  },
+  {
+    ...fragment,
+    name: 'a fragment declares what it does not use',
+    find: 'without(locals, free)',
+    replace: '[]',
+  },
+  {
+    ...fragment,
+    name: 'a fragment needs what it does not use',
+    find: 'unused.map(nameOf)',
+    replace: '[]',
+  },
+  {
+    ...fragment,
+    name: 'a local of one fragment is as good as one of the script',
+    find: 'joined.push(fragment);',
+    replace: 'joined.push(fragment);\n    own.push(...fragment.exported);',
+  },
+  {
+    ...fragment,
+    name: 'a fragment may come before its locals',
+    find: 'without(fragment.locals, own)',
+    replace: '[]',
+  },
+  {
+    ...fragment,
+    name: 'a script may come before its fragments',
+    find: 'without(free, [...visible, ...exported])',
+    replace: '[]',
+  },
+  {
+    ...fragment,
+    name: 'a need of a fragment need not be named',
+    find: 'visible.push(...part.exported);',
+    replace: 'visible.push(...joined.flatMap((each) => each.exported));',
+  },
+  {
+    ...fragment,
+    name: 'a name may be declared twice',
+    find: 'repeated([...own, ...joined.flatMap((each) => each.exported)])',
+    replace: '[]',
+  },
+  {
+    ...fragment,
+    name: 'the locals of a function are seen behind it',
+    file: 'libs/redis/script/lua-names.ts',
+    find: 'if (depth === 0) exported',
+    replace: 'exported',
   },
   {
     ...health,

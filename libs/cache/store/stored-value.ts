@@ -1,4 +1,4 @@
-/** A value as Redis keeps it: one line of header, then the codec's text. Written by `HEADER_LUA`. */
+/** A value as Redis keeps it: one line of header, then the codec's text. Written by `HEADER`. */
 export interface StoredValue {
   /** What the codec wrote. */
   readonly text: string;

@@ -1,6 +1,6 @@
 import type { Keyspace } from '../../redis/index.js';
 
-/** The keys of one lock. All share a Cluster slot. Two more stand beside them at times, see `BESIDE_LUA`. */
+/** The keys of one lock. All share a Cluster slot. Scripts make the names of two more from `queue`, see the fragment `BESIDE`. */
 export interface LockKeys {
   /** The lock itself, a plain string: its owner. Exists exactly while somebody holds it. */
   readonly lock: string;
@@ -19,9 +19,12 @@ export function lockKeys(keyspace: Keyspace, name: unknown): LockKeys {
   return keysBeside(keyspace, keyspace.main('lock', 'lock:', name));
 }
 
+/** The end of the name of `queue`. */
+export const QUEUE_SUFFIX = 'queue';
+
 /** The same, from the main key: what a push carries. */
 export function keysBeside(keyspace: Keyspace, lock: string): LockKeys {
-  return { lock, fence: keyspace.side(lock, 'fence'), queue: keyspace.side(lock, 'queue') };
+  return { lock, fence: keyspace.side(lock, 'fence'), queue: keyspace.side(lock, QUEUE_SUFFIX) };
 }
 
 /**

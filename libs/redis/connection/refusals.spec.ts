@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Redis } from 'ioredis';
 import { until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
+import { lua } from '../script/fragment.js';
 import { defineScript } from '../script/script.js';
 import { RedisConnections } from './connections.js';
 
@@ -28,7 +29,7 @@ const writing = defineScript({
   name: 'writing',
   keys: ['key'],
   args: { value: 'text' },
-  lua: `redis.call('SET', key, value) redis.call('PUBLISH', 'c', value) return 1`,
+  lua: lua`redis.call('SET', key, value) redis.call('PUBLISH', 'c', value) return 1`,
   decode: Number,
 });
 

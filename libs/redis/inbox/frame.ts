@@ -1,3 +1,5 @@
+import { defineFragment, lua } from '../script/fragment.js';
+
 /**
  * Inbox messages: a sequence of texts, each as a netstring without its comma, `<length in bytes>:<bytes>`.
  * The first is the kind, the rest its parts. Any text may be a part, and Lua can write it without a library.
@@ -5,10 +7,10 @@
  * @see https://cr.yp.to/proto/netstrings.txt
  */
 
-/**
- * Lua: `frame(kind, part, …)` makes a message. `#s` prints exactly: `%.14g` holds any length below 10^14.
- */
-export const FRAME_LUA = `
+/** `frame(kind, part, …)` makes a message. `#part` prints exactly: `%.14g` holds any length below 10^14. */
+export const FRAME = defineFragment({
+  name: 'frame',
+  lua: lua`
 local function frame(...)
   local out = {}
   for i = 1, select('#', ...) do
@@ -17,7 +19,8 @@ local function frame(...)
   end
   return table.concat(out)
 end
-`;
+`,
+});
 
 /** The same in TypeScript, for messages that are not sent by a script. */
 export function frame(...parts: string[]): Buffer {

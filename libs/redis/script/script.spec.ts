@@ -3,9 +3,10 @@ import { Redis } from 'ioredis';
 import { commandDelta } from '../../../test/support/command-delta.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import { RedisConnections } from '../connection/connections.js';
-import { FRAME_LUA, unframe } from '../inbox/frame.js';
+import { FRAME, unframe } from '../inbox/frame.js';
 import type { Link } from '../connection/link.js';
-import { defineScript, lua } from './script.js';
+import { lua } from './fragment.js';
+import { defineScript } from './script.js';
 
 let redis: RedisServer;
 let admin: Redis;
@@ -84,7 +85,7 @@ describe('defineScript', () => {
       name: 'failing',
       keys: [],
       args: {},
-      lua: "return redis.error_reply('OOPS asked for')",
+      lua: lua`return redis.error_reply('OOPS asked for')`,
       decode: () => undefined,
     });
     await expect(failing.run(link, { keys: {}, args: {} })).rejects.toMatchObject({
@@ -105,7 +106,7 @@ describe('defineScript', () => {
       return command.promise;
     });
     try {
-      const answering = defineScript({ name: 'answering', keys: [], args: {}, lua: 'return 7', decode: Number });
+      const answering = defineScript({ name: 'answering', keys: [], args: {}, lua: lua`return 7`, decode: Number });
       expect(await answering.run(link, { keys: {}, args: {} })).toBe(7);
       expect(send.mock.calls.map(([command]) => command.name)).toEqual(['evalsha', 'eval']);
     } finally {
@@ -118,7 +119,7 @@ describe('defineScript', () => {
       name: 'framing',
       keys: [],
       args: { part: 'text', n: 'number' },
-      lua: lua`${FRAME_LUA}
+      lua: lua`${FRAME}
 return frame('kind', part, '', n, 12345678901234)`,
       buffers: true,
       decode: (reply) => unframe(reply as Buffer),

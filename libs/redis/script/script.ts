@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { CommandArg, Link, SendOptions, Sent } from '../connection/link.js';
+import { joinLua, type LuaText } from './fragment.js';
 
 /** How an argument travels and what Lua sees: text and bytes arrive as strings, numbers through `tonumber`. */
 export type ArgType = 'text' | 'bytes' | 'number';
@@ -7,14 +8,14 @@ export type ArgType = 'text' | 'bytes' | 'number';
 type ArgValue<T extends ArgType> = T extends 'number' ? number : T extends 'bytes' ? string | Buffer : string;
 
 export interface ScriptDefinition<K extends string, A extends Record<string, ArgType>, R> {
-  /** Who it is, in errors and `SLOWLOG`: the first line of the text. */
+  /** For errors and `SLOWLOG`: the first line of the text. */
   name: string;
   /** The keys the script touches, in order; each is a Lua local of that name. Further ones (`restKeys`) are the rest of `KEYS`. */
   keys: readonly K[];
   /** The arguments, in order; each is a Lua local of that name, a number where declared so. */
   args: A;
   /** The body. Further arguments (`rest`) are `ARGV[rest + 1]`, `ARGV[rest + 2]`, … */
-  lua: string;
+  lua: LuaText;
   /** Replies arrive as Buffers. Default false: strings. */
   buffers?: boolean;
   decode: (reply: unknown) => R;
@@ -44,15 +45,14 @@ export interface RunOptions<R> {
   late?: (reply: R) => void;
 }
 
-/** Marks Lua text for editors; joins it with shared fragments. */
-export const lua = String.raw;
-
 /**
  * Declares a Lua script: names for KEYS and ARGV instead of positions, checked by the compiler.
  *
- * It runs by its hash; a server that does not know it (restarted, failed over, flushed) answers NOSCRIPT and gets
- * the text. Nothing ran before that answer, so the repeat is safe. Calls made in one turn of the event loop leave
- * as one pipeline.
+ * A call sends the hash of the text. A server that does not know the script (it restarted, failed over, or was flushed) answers
+ * NOSCRIPT and gets the text. Nothing ran before that answer, so the repeat is safe. Calls made in one turn of the event loop
+ * leave as one pipeline.
+ *
+ * @throws TypeError naming the script, if its Lua uses a name that is not declared, or declares a name twice
  *
  * @example
  * const release = defineScript({
@@ -76,7 +76,7 @@ export function defineScript<const K extends string, const A extends Record<stri
       (arg, i) => `local ${arg} = ${args[arg] === 'number' ? `tonumber(ARGV[${i + 1}])` : `ARGV[${i + 1}]`}`,
     ),
     `local rest = ${argNames.length}`,
-    definition.lua,
+    joinLua(name, definition.lua, [...keys, ...argNames, 'rest']),
   ].join('\n');
   const sha = createHash('sha1').update(text).digest('hex');
 

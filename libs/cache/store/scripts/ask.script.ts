@@ -1,8 +1,8 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { parseStored, type StoredValue } from '../stored-value.js';
-import { CURRENT_LUA, MINT_LUA, NOW_LUA, PARSE_LUA } from './epoch.fragment.js';
-import { LEASE_LUA } from './lease.fragment.js';
-import { SLOT_LUA } from './slot.fragment.js';
+import { CURRENT, MINT, NOW, PARSE } from './epoch.fragment.js';
+import { LEASE } from './lease.fragment.js';
+import { SLOT } from './slot.fragment.js';
 
 /** What a reader is told. `serverMs`: the server's clock. */
 export type Answer = { readonly serverMs: number } & (
@@ -58,12 +58,12 @@ export const askScript = defineScript({
     retryForSlot: 'number',
   },
   lua: lua`
-${NOW_LUA}
-${CURRENT_LUA}
-${PARSE_LUA}
-${MINT_LUA}
-${LEASE_LUA}
-${SLOT_LUA}
+${NOW}
+${CURRENT}
+${PARSE}
+${MINT}
+${LEASE}
+${SLOT}
 -- Who was woken for a slot and needs none leaves it to the next.
 local function answer(...)
   if retryForSlot == 1 then
@@ -121,8 +121,8 @@ if limit > 0 then
 end
 
 local tags = {}
-for i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
-redis.call('HSET', lease, 'token', token, 'owner', inbox, 'epoch', mint(epoch), 'tags', table.concat(tags))
+for i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end
+redis.call('HSET', lease, 'token', token, 'owner', inbox, 'epoch', mint(epoch, keepMs), 'tags', table.concat(tags))
 if hasResultTags == 1 then
   local guard = redis.call('ZRANGE', recent, 0, 0)[1]
   if not guard then

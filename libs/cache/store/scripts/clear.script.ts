@@ -1,5 +1,5 @@
-import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
-import { INVALIDATION_LUA } from './invalidation.fragment.js';
+import { defineScript, lua } from '../../../redis/index.js';
+import { INVALIDATION } from './invalidation.fragment.js';
 
 /**
  * Ends the epoch of everything: every value is gone, every load that runs is void.
@@ -16,8 +16,7 @@ export const clearScript = defineScript({
   keys: ['epoch', 'sequence'],
   args: { channel: 'text' },
   lua: lua`
-${FRAME_LUA}
-${INVALIDATION_LUA}
+${INVALIDATION}
 redis.call('DEL', epoch)
 announce(sequence, channel, 'all')
 return 'OK'

@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CURRENT_LUA, PARSE_LUA } from './epoch.fragment.js';
-import { INVALIDATION_LUA } from './invalidation.fragment.js';
-import { LEASE_LUA } from './lease.fragment.js';
+import { CURRENT, PARSE } from './epoch.fragment.js';
+import { INVALIDATION } from './invalidation.fragment.js';
+import { LEASE } from './lease.fragment.js';
 
 /**
  * Removes a value. A load that runs is void, an error's back-off ends, and who waits asks again.
@@ -18,10 +18,10 @@ export const deleteScript = defineScript({
   keys: ['value', 'lease', 'sequence', 'epoch'],
   args: { channel: 'text', entry: 'text', tagPrefix: 'text' },
   lua: lua`
-${LEASE_LUA}
-${INVALIDATION_LUA}
-${CURRENT_LUA}
-${PARSE_LUA}
+${LEASE}
+${INVALIDATION}
+${CURRENT}
+${PARSE}
 local stored = redis.call('GET', value)
 local named, _, _, tags = parse(stored)
 local existed = named and current(named, tags)

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { LEASE_LUA } from './lease.fragment.js';
+import { LEASE } from './lease.fragment.js';
 
 /**
  * Ends a load with an error: who waits gets it, and so does everybody who asks during the back-off.
@@ -15,7 +15,7 @@ export const failScript = defineScript({
   keys: ['lease'],
   args: { token: 'text', failure: 'text', backoffMs: 'number' },
   lua: lua`
-${LEASE_LUA}
+${LEASE}
 if redis.call('HGET', lease, 'token') ~= token then return 0 end
 tell(lease, 'error', failure)
 redis.call('DEL', lease)

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CURRENT_LUA, HEADER_LUA, MINT_LUA, NOW_LUA } from './epoch.fragment.js';
-import { LEASE_LUA } from './lease.fragment.js';
+import { CURRENT, HEADER, MINT, NOW } from './epoch.fragment.js';
+import { LEASE } from './lease.fragment.js';
 
 /**
  * Ends a load with its value: stores it and pushes it to who waits, if the lease is still this load's own and no epoch that it
@@ -29,14 +29,14 @@ export const fillScript = defineScript({
     tagPrefix: 'text',
   },
   lua: lua`
-${NOW_LUA}
-${CURRENT_LUA}
-local keepMs = ttlMs + staleMs
-${MINT_LUA}
-${HEADER_LUA}
-${LEASE_LUA}
+${NOW}
+${CURRENT}
+${MINT}
+${HEADER}
+${LEASE}
 local held = redis.call('HMGET', lease, 'token', 'epoch', 'tags', 'late')
 if held[1] ~= token then return 0 end
+local keepMs = ttlMs + staleMs
 
 local function unknownSince(late)
   local guard, since = string.match(late, '^(%S+) (%d+)$')
@@ -56,9 +56,9 @@ if not current(held[2], held[3]) or (#ARGV > rest and (not held[4] or unknownSin
   return 0
 end
 local tags = { held[3] }
-for i = rest + 1, #ARGV do tags[#tags + 1] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
+for i = rest + 1, #ARGV do tags[#tags + 1] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end
 local stored = header(held[2], nowMs + ttlMs, loadMs, table.concat(tags)) .. text
-if share == 0 then redis.call('SET', value, stored, 'PX', ttlMs + staleMs) end
+if share == 0 then redis.call('SET', value, stored, 'PX', keepMs) end
 tellValue(lease, stored)
 redis.call('DEL', lease)
 return nowMs

@@ -1,6 +1,6 @@
-import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
+import { defineScript, lua } from '../../../redis/index.js';
 import { RECENT_MAX } from './epoch.fragment.js';
-import { INVALIDATION_LUA } from './invalidation.fragment.js';
+import { INVALIDATION } from './invalidation.fragment.js';
 
 /**
  * Ends the epochs of tags: every value that names one is gone, every load that began in one is void.
@@ -18,8 +18,7 @@ export const invalidateTagsScript = defineScript({
   keys: ['recent', 'sequence'],
   args: { channel: 'text', tagPrefix: 'text' },
   lua: lua`
-${FRAME_LUA}
-${INVALIDATION_LUA}
+${INVALIDATION}
 for i = rest + 1, #ARGV do redis.call('DEL', tagPrefix .. ARGV[i]) end
 local guard = redis.call('ZRANGE', recent, 0, 0)[1]
 if guard then

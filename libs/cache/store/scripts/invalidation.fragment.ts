@@ -1,22 +1,26 @@
-import { lua } from '../../../redis/index.js';
+import { FRAME, defineFragment, lua } from '../../../redis/index.js';
 
 /**
- * Tells every process that something in the cache is not what it was, so that copies in local tiers go. Stands after
- * `LEASE_LUA`, whose `frame` it uses; called by whatever invalidates, in the same step.
+ * Tells every process that something in the cache was invalidated, so that copies in local tiers go. Each script that invalidates
+ * calls it, in the same step.
  *
  *   announce(sequence, channel, what, …names)
  *
  *   sequence  key of the lane's counter             channel  the lane's channel, which every process hears
  *   what      'key' | 'tag' | 'all'                  names    the keys, or tags; none for 'all'
  *
- * Inbox messages are of kind `cache:invalidated`: number, what, names. Numbers grow by one: who hears another has missed something
- * and drops everything. So does a counter that starts anew (evicted, flushed); and where it cannot be written (Redis is
- * full, and then a delete must still work) the number is `?`, which is never the next one.
+ * Inbox messages are of kind `cache:invalidated`: number, what, names. Numbers grow by one. A process that hears another number than
+ * the next one has missed a message, and drops all its copies. A counter that starts anew (evicted, flushed) has the same effect.
+ * A full Redis refuses to count, and a delete must work even then: the number is `?`, which is never the next one.
  */
-export const INVALIDATION_LUA = lua`
+export const INVALIDATION = defineFragment({
+  name: 'invalidation',
+  needs: [FRAME],
+  lua: lua`
 local function announce(sequence, channel, what, ...)
   local number = redis.pcall('INCR', sequence)
   if type(number) ~= 'number' then number = '?' end
   redis.call('PUBLISH', channel, frame('cache:invalidated', number, what, ...))
 end
-`;
+`,
+});

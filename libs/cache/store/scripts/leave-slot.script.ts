@@ -1,6 +1,5 @@
-import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
-import { NOW_LUA } from './epoch.fragment.js';
-import { SLOT_LUA } from './slot.fragment.js';
+import { defineScript, lua } from '../../../redis/index.js';
+import { SLOT } from './slot.fragment.js';
 
 /**
  * Gives back what a request has at a source: the slot of a loader that has ended, or the place of one that waits no more. If there
@@ -17,9 +16,7 @@ export const leaveSlotScript = defineScript({
   keys: ['slots', 'queue'],
   args: { token: 'text', inbox: 'text', limit: 'number' },
   lua: lua`
-${NOW_LUA}
-${FRAME_LUA}
-${SLOT_LUA}
+${SLOT}
 redis.call('ZREM', slots, token)
 redis.call('ZREM', queue, token .. ' ' .. inbox)
 if freeSlots() > 0 then wakeQueued(1) end

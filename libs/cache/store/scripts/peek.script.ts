@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { parseStored, type StoredValue } from '../stored-value.js';
-import { CURRENT_LUA, NOW_LUA, PARSE_LUA } from './epoch.fragment.js';
+import { CURRENT, NOW, PARSE } from './epoch.fragment.js';
 
 /**
  * Reads a value and nothing else.
@@ -14,9 +14,9 @@ export const peekScript = defineScript({
   keys: ['value', 'epoch'],
   args: { tagPrefix: 'text' },
   lua: lua`
-${NOW_LUA}
-${CURRENT_LUA}
-${PARSE_LUA}
+${NOW}
+${CURRENT}
+${PARSE}
 local stored = redis.call('GET', value)
 if not stored then return nil end
 local named, untilMs, _, tags = parse(stored)

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { LEASE_LUA } from './lease.fragment.js';
+import { LEASE } from './lease.fragment.js';
 
 /**
  * Gives a lease back without a value: whoever waits asks again, and one of them gets it.
@@ -15,7 +15,7 @@ export const releaseScript = defineScript({
   keys: ['lease'],
   args: { token: 'text' },
   lua: lua`
-${LEASE_LUA}
+${LEASE}
 if redis.call('HGET', lease, 'token') ~= token then return 0 end
 tell(lease, 'again', '')
 return redis.call('DEL', lease)

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { NOW_LUA } from './epoch.fragment.js';
+import { NOW } from './epoch.fragment.js';
 
 /**
  * Extends the slot of a loader that runs; one that was lost meanwhile is noted again, because the loader does run.
@@ -15,7 +15,7 @@ export const renewSlotScript = defineScript({
   keys: ['slots'],
   args: { token: 'text', leaseMs: 'number' },
   lua: lua`
-${NOW_LUA}
+${NOW}
 redis.call('ZADD', slots, nowMs + leaseMs, token)
 redis.call('PEXPIRE', slots, leaseMs)
 return 'OK'

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CURRENT_LUA } from './epoch.fragment.js';
-import { LEASE_LUA } from './lease.fragment.js';
+import { CURRENT } from './epoch.fragment.js';
+import { LEASE } from './lease.fragment.js';
 
 /**
  * Extends the lease of a load that runs, unless an epoch that it began in has ended: then nothing of it would be stored, and
@@ -17,8 +17,8 @@ export const renewScript = defineScript({
   keys: ['lease', 'epoch'],
   args: { token: 'text', leaseMs: 'number', tagPrefix: 'text' },
   lua: lua`
-${CURRENT_LUA}
-${LEASE_LUA}
+${CURRENT}
+${LEASE}
 local held = redis.call('HMGET', lease, 'token', 'epoch', 'tags')
 if held[1] ~= token then return 0 end
 if not current(held[2], held[3]) then

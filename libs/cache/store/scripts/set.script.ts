@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { HEADER_LUA, MINT_LUA, NOW_LUA } from './epoch.fragment.js';
-import { INVALIDATION_LUA } from './invalidation.fragment.js';
-import { LEASE_LUA } from './lease.fragment.js';
+import { HEADER, MINT, NOW } from './epoch.fragment.js';
+import { INVALIDATION } from './invalidation.fragment.js';
+import { LEASE } from './lease.fragment.js';
 
 /**
  * Stores a value, whatever was there. A load that runs is void, and who waits for it gets this value.
@@ -26,16 +26,16 @@ export const setScript = defineScript({
     tagPrefix: 'text',
   },
   lua: lua`
-${NOW_LUA}
+${NOW}
+${MINT}
+${HEADER}
+${LEASE}
+${INVALIDATION}
 local keepMs = ttlMs + staleMs
-${MINT_LUA}
-${HEADER_LUA}
-${LEASE_LUA}
-${INVALIDATION_LUA}
 local tags = {}
-for i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i]) end
-local stored = header(mint(epoch), nowMs + ttlMs, 0, table.concat(tags)) .. text
-redis.call('SET', value, stored, 'PX', ttlMs + staleMs)
+for i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end
+local stored = header(mint(epoch, keepMs), nowMs + ttlMs, 0, table.concat(tags)) .. text
+redis.call('SET', value, stored, 'PX', keepMs)
 tellValue(lease, stored)
 void(lease)
 announce(sequence, channel, 'key', entry)

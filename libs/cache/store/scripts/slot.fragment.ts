@@ -1,21 +1,25 @@
-import { lua } from '../../../redis/index.js';
+import { FRAME, defineFragment, lua } from '../../../redis/index.js';
+import { NOW } from './epoch.fragment.js';
 
 /**
- * Slots at a source that takes only so many loads at once.
+ * Slots at a source that takes a limited number of loads at once.
  *
  *   slots  zset: the tokens of loads that run there, by the end of their slots' leases
- *   queue  zset: `<token> <inbox>` of requests that wait for one, in the order they came
+ *   queue  zset: `<token> <inbox>` of requests that wait for a slot, in the order they came
  *
- * A slot is held by a loader that runs, not by a lease of a key: who waits for one holds nothing. Needs `frame`, and the
- * locals `slots`, `queue`, `limit`, `nowMs`.
+ * A loader that runs holds a slot. A request that waits for a slot holds nothing.
  */
-export const SLOT_LUA = lua`
+export const SLOT = defineFragment({
+  name: 'slot',
+  needs: [FRAME, NOW],
+  locals: ['slots', 'queue', 'limit'],
+  lua: lua`
 local function freeSlots()
   redis.call('ZREMRANGEBYSCORE', slots, '-inf', nowMs)
   return limit - redis.call('ZCARD', slots)
 end
 
--- Tells up to so many of those who wait, the first first, to ask again. Dead processes are passed over.
+-- Tells at most that many waiting requests to ask again, in their order. Requests of dead processes are skipped. 1: that many were told.
 local function wakeQueued(most)
   while most > 0 do
     local head = redis.call('ZPOPMIN', queue)
@@ -25,4 +29,5 @@ local function wakeQueued(most)
   end
   return 1
 end
-`;
+`,
+});

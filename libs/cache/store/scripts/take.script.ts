@@ -1,7 +1,7 @@
-import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
+import { defineScript, lua } from '../../../redis/index.js';
 import { parseStored, type StoredValue } from '../stored-value.js';
-import { CURRENT_LUA, NOW_LUA, PARSE_LUA } from './epoch.fragment.js';
-import { INVALIDATION_LUA } from './invalidation.fragment.js';
+import { CURRENT, NOW, PARSE } from './epoch.fragment.js';
+import { INVALIDATION } from './invalidation.fragment.js';
 
 /**
  * Reads a value and removes it, in one step: no two calls get the same value.
@@ -19,11 +19,10 @@ export const takeScript = defineScript({
   keys: ['value', 'sequence', 'epoch'],
   args: { channel: 'text', entry: 'text', tagPrefix: 'text' },
   lua: lua`
-${NOW_LUA}
-${FRAME_LUA}
-${INVALIDATION_LUA}
-${CURRENT_LUA}
-${PARSE_LUA}
+${NOW}
+${INVALIDATION}
+${CURRENT}
+${PARSE}
 local stored = redis.call('GET', value)
 if not stored then return nil end
 local named, untilMs, _, tags = parse(stored)

@@ -1,8 +1,8 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { decodeAcquiredTick } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
-import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
-import { HAND_OVER_LUA } from './hand-over.fragment.js';
+import { BESIDE, GRANT, HOLD } from './grant.fragment.js';
+import { HAND_OVER } from './hand-over.fragment.js';
 
 /** A grant for a tick lasts this long until its run begins, or its lease if that is shorter, in milliseconds. */
 const TO_BEGIN_MS = 2_000;
@@ -30,9 +30,10 @@ export const acquireTickScript = defineScript({
   args: { nonce: 'text', ttl: 'text', floor: 'text', instant: 'number', keep: 'text' },
   lua: lua`
 local owner = ARGV[rest + 1] or nonce
-${GRANT_LUA}
-${HOLD_LUA}
-${HAND_OVER_LUA}
+${BESIDE}
+${GRANT}
+${HOLD}
+${HAND_OVER}
 local brief = tonumber(ttl) < ${TO_BEGIN_MS} and ttl or '${TO_BEGIN_MS}'
 local marked, state, by = string.match(redis.call('GET', tick) or '', '^(%d+) (%a+) (.*)$')
 if holds(nonce, owner) then

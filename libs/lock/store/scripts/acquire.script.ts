@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { decodeAcquired } from './acquire.reply.js';
-import { GRANT_LUA, HOLD_LUA, TAKE_FREE_LUA } from './grant.fragment.js';
-import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.fragment.js';
+import { BESIDE, GRANT, HOLD, TAKE_FREE } from './grant.fragment.js';
+import { ENQUEUE, HAND_OVER } from './hand-over.fragment.js';
 
 /** The lock's keys, as every script that may grant it declares them. */
 export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
@@ -27,11 +27,12 @@ export const acquireScript = defineScript({
   args: { nonce: 'text', ttl: 'text', floor: 'text', inbox: 'text' },
   lua: lua`
 local owner = ARGV[rest + 1] or nonce
-${TAKE_FREE_LUA}
-${GRANT_LUA}
-${HOLD_LUA}
-${HAND_OVER_LUA}
-${ENQUEUE_LUA}
+${TAKE_FREE}
+${BESIDE}
+${GRANT}
+${HOLD}
+${HAND_OVER}
+${ENQUEUE}
 if redis.call('EXISTS', lock) == 0 then settle({}) end
 if holds(nonce, owner) then return resume(nonce, ttl, floor) end
 if redis.call('EXISTS', lock, queue) == 0 then

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { LOCK_KEYS } from './acquire.script.js';
-import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
+import { HOLD } from './grant.fragment.js';
 
 /**
  * Begins the run of a tick that was granted: marks its instant as done, and makes the lease whole. A run begins only after
@@ -20,8 +20,7 @@ export const beginTickScript = defineScript({
   args: { nonce: 'text', ttl: 'text' },
   lua: lua`
 local owner = ARGV[rest + 1] or nonce
-${GRANT_LUA}
-${HOLD_LUA}
+${HOLD}
 local marked, by = string.match(redis.call('GET', tick) or '', '^(%d+) %a+ (.*)$')
 if by ~= nonce or not holds(nonce, owner) then return 0 end
 redis.call('SET', tick, marked .. ' begun ' .. nonce, 'KEEPTTL')

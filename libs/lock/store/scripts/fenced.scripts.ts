@@ -1,4 +1,4 @@
-import { defineScript, lua } from '../../../redis/index.js';
+import { defineFragment, defineScript, lua } from '../../../redis/index.js';
 
 /** The token that wrote last, if this write is refused because of it. */
 export type Seen = number | undefined;
@@ -6,12 +6,14 @@ export type Seen = number | undefined;
 const decode = (reply: unknown): Seen => (reply === null ? undefined : Number(reply));
 
 /**
- * Lets nobody write whose token is older than one that has written before. It expects the key `fenced` and the arguments
- * `token` and `keep` as locals.
+ * Refuses a write whose token is older than a token that has written before.
  *
- * Tokens are µs since the epoch, exact in a double until 2255; `token` stays the text that it came as.
+ * Tokens are µs since the epoch, exact in a double until 2255. `token` stays the text that it came as.
  */
-const GUARD_LUA = lua`
+const GUARD = defineFragment({
+  name: 'guard',
+  locals: ['key', 'fenced', 'token', 'keep'],
+  lua: lua`
 local kind = redis.call('TYPE', key).ok
 if kind ~= 'string' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. key .. ' is no string') end
 local seen = redis.call('GET', fenced)
@@ -20,7 +22,8 @@ if seen and (#seen > 16 or string.find(seen, '%D')) then
 end
 if seen and tonumber(token) < tonumber(seen) then return seen end
 redis.call('SET', fenced, token, 'PX', keep)
-`;
+`,
+});
 
 /**
  * Writes a key for the holder of a lock, unless a later holder has written it before.
@@ -40,7 +43,7 @@ export const fencedSetScript = defineScript({
   keys: ['key', 'fenced'],
   args: { token: 'text', value: 'bytes', ttl: 'text', keep: 'text' },
   lua: lua`
-${GUARD_LUA}
+${GUARD}
 if ttl == '' then redis.call('SET', key, value) else redis.call('SET', key, value, 'PX', ttl) end
 return false
 `,
@@ -59,7 +62,7 @@ export const fencedDeleteScript = defineScript({
   keys: ['key', 'fenced'],
   args: { token: 'text', keep: 'text' },
   lua: lua`
-${GUARD_LUA}
+${GUARD}
 redis.call('DEL', key)
 return false
 `,

@@ -1,9 +1,9 @@
-import { defineScript, lua } from '../../../redis/index.js';
+import { FRAME, defineScript, lua } from '../../../redis/index.js';
 import type { LockHolder } from '../../lock.inspection.js';
 import { decodeHolder, type HolderReply } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
-import { GRANT_LUA } from './grant.fragment.js';
-import { HAND_OVER_LUA } from './hand-over.fragment.js';
+import { BESIDE } from './grant.fragment.js';
+import { HAND_OVER } from './hand-over.fragment.js';
 
 /**
  * Takes a lock away from whoever holds it, tells the holder's process, and hands it to the first live waiter, in one step.
@@ -24,8 +24,9 @@ export const forceReleaseScript = defineScript({
   keys: LOCK_KEYS,
   args: { inboxes: 'text' },
   lua: lua`
-${GRANT_LUA}
-${HAND_OVER_LUA}
+${FRAME}
+${BESIDE}
+${HAND_OVER}
 local owner = redis.call('GET', lock)
 if not owner then return false end
 local token, record = redis.call('GET', fence), redis.call('GET', beside('holder'))

@@ -1,63 +1,83 @@
-import { lua } from '../../../redis/index.js';
+import { defineFragment, lua } from '../../../redis/index.js';
+import { QUEUE_SUFFIX } from '../lock.keys.js';
 
 /**
- * Raises `token`, the server's time in µs as text, to what is granted: max(last + 1, server µs), and above `floor`, the
- * highest token that the asking process has seen. So tokens strictly increase, and stay above every earlier one
- * even when the fence key was lost, as long as the clock is not behind the last token. µs since the epoch are
- * exact in a double until 2255; `%.0f`, because Lua's `..` keeps 14 digits. They have 16 digits until 2286, so the usual
- * case is told by comparing text, and whatever else stands there is looked at as a number. The fence lives for an hour, or an hour
- * beyond a lease of 1 000 s and more.
+ * Raises `token`, the server's time in µs as text, to the fencing token that is granted: max(last + 1, server µs), and above
+ * `floor`, the highest token that the asking process has seen. So tokens strictly increase. They stay above every earlier one
+ * even when the fence key was lost, as long as the clock is not behind the last token.
+ *
+ * µs since the epoch are exact in a double until 2255. They have 16 digits until 2286, so comparing text is enough in the usual
+ * case; anything else in the fence is compared as a number. `%.0f`, because Lua's `..` keeps 14 digits. The fence lives for an hour,
+ * or an hour beyond a lease of 1 000 s and more.
  */
-const RAISE_LUA = lua`
-local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)
-local last = call('SET', fence, token, 'PX', keep, 'GET')
-if floor >= token or (last and last >= token) then
-  local least = 0
-  for _, text in ipairs({ last or '0', floor }) do
-    -- What is no token of ours ('inf', '1e309', a hundred digits) would stop all that follow from rising.
-    local seen = #text <= 16 and not string.find(text, '%D') and tonumber(text) or 0
-    if seen > least and seen < 9007199254740991 then least = seen end
+const RAISE = `
+  local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)
+  local last = call('SET', fence, token, 'PX', keep, 'GET')
+  if floor >= token or (last and last >= token) then
+    local least = 0
+    for _, text in ipairs({ last or '0', floor }) do
+      -- A text that is no token ('inf', '1e309', a hundred digits) would stop all later tokens from rising.
+      local seen = #text <= 16 and not string.find(text, '%D') and tonumber(text) or 0
+      if seen > least and seen < 9007199254740991 then least = seen end
+    end
+    if least >= tonumber(token) then
+      token = string.format('%.0f', least + 1)
+      call('SET', fence, token, 'PX', keep)
+    end
   end
-  if least >= tonumber(token) then
-    token = string.format('%.0f', least + 1)
-    call('SET', fence, token, 'PX', keep)
-  end
-end
 `;
 
 /**
- * Takes the lock in the way that nearly all go: it is free, nobody waits, and the nonce is the owner, so nothing stands beside it.
- * It comes before any function is made, which costs as much as a command, and expects all that a grant needs as locals.
+ * Takes the lock in the usual case: the lock is free, nobody waits, and the nonce is the owner, so no other key is written.
+ * A script names this fragment before all others, because making a function costs as much as a command.
  */
-export const TAKE_FREE_LUA = lua`
+export const TAKE_FREE = defineFragment({
+  name: 'take-free',
+  locals: ['owner', 'nonce', 'ttl', 'floor', 'lock', 'fence', 'queue'],
+  lua: lua`
 local call = redis.call
 if owner == nonce and call('EXISTS', lock, queue) == 0 then
   local time = call('TIME')
   local us = time[2]
   if #us < 6 then us = string.sub('00000' .. us, -6) end
   local token = time[1] .. us
-${RAISE_LUA}
+${RAISE}
   call('SET', lock, nonce, 'PX', ttl)
   return token
 end
-`;
+`,
+});
 
 /**
- * How a lock is granted. It expects the keys `lock`, `fence`, `queue` as locals. Every microsecond here is one of the
- * hand-over, so numbers stay the text that they came as (`ttl` too): Redis prints a Lua number slowly; and the
- * keys that only contention needs are not sent.
- *
- * - `beside(name)`: another key of the lock, as `Keyspace.side` builds it: what stands before the name is the same as
- *   in `queue`, so it is in the same Cluster slot, which is what declared keys are for.
- * - `now()`: the server's time in µs, as text. `mint(ttl, floor)` makes the fencing token.
- * - `grant(nonce, owner, ttl)` writes the lock, then, unless the owner is the nonce, the holder's record of the same
- *   lifetime: written second, it may outlive the lock by a millisecond, never the lock it, which would be nobody's.
- * - `note(nonce, owner, generation, ttl)` writes that record: `<nonce> <generation>`, and the owner, if it is not the nonce: what the
- *   lock's key must still hold for the record to be about its holder.
+ * `beside(name)`: another key of the lock, as `Keyspace.side` builds it. The text before the name is the same as in `queue`, so the
+ * key is in the same Cluster slot. Keys that only contention needs are not sent with each call.
  */
-export const GRANT_LUA = lua`
+export const BESIDE = defineFragment({
+  name: 'beside',
+  locals: ['queue'],
+  lua: lua`
+local function beside(name) return string.sub(queue, 1, ${-1 - QUEUE_SUFFIX.length}) .. name end
+`,
+});
+
+/**
+ * How a lock is granted. The time of this code is part of every hand-over. So numbers stay the text that they came as (`ttl` too):
+ * Redis prints a Lua number slowly.
+ *
+ * - `now()`: the server's time in µs, as text.
+ * - `mint(ttl, floor)`: a new fencing token.
+ * - `grant(nonce, owner, ttl)` writes the lock and then, unless the owner is the nonce, the holder's record with the same
+ *   lifetime. The record is written second, so it may outlive the lock by a millisecond. The lock never outlives the record: such a
+ *   lock would be nobody's.
+ * - `note(nonce, owner, generation, ttl)` writes that record: `<nonce> <generation>`, and the owner if it is not the nonce. The record
+ *   is about the holder only while the lock's key has that owner.
+ */
+export const GRANT = defineFragment({
+  name: 'grant',
+  needs: [BESIDE],
+  locals: ['lock', 'fence'],
+  lua: lua`
 local function int(n) return string.format('%.0f', n) end
-local function beside(name) return string.sub(queue, 1, -6) .. name end
 
 local timeUs
 local function now()
@@ -70,7 +90,7 @@ end
 
 local function mint(ttl, floor)
   local token, call = now(), redis.call
-${RAISE_LUA}
+${RAISE}
   return token
 end
 
@@ -84,18 +104,24 @@ local function grant(nonce, owner, ttl)
   redis.call('SET', lock, owner, 'PX', ttl)
   if owner ~= nonce then note(nonce, owner, '0', ttl) end
 end
-`;
+`,
+});
 
 /**
- * Who holds it. It stands behind `GRANT_LUA`.
+ * Which acquisition holds the lock.
  *
- * - `holds(nonce, owner)`: whether this very acquisition does. An owner that is the nonce is proof; a given one is not:
+ * - `holds(nonce, owner)`: whether this very acquisition does. An owner that is the nonce proves it. A given owner does not:
  *   two acquisitions may be given one owner, and a client of another kind may have taken the lock since.
- * - `generation(nonce)`: of the last extension of its lease. Requests of an older one are executed late and change nothing.
- * - `resume(nonce, ttl, floor)`: it holds the lock and asks again: its token, and a lease that is whole again, unless
- *   it was extended since, or let go of.
+ * - `generation(nonce)`: the number of the last extension of its lease. Requests of an older generation are executed late and
+ *   change nothing.
+ * - `resume(nonce, ttl, floor)`: for an acquisition that holds the lock and asks again: its token, and its full lease again, unless
+ *   the lease was extended or the lock was released since.
  */
-export const HOLD_LUA = lua`
+export const HOLD = defineFragment({
+  name: 'hold',
+  needs: [BESIDE, GRANT],
+  locals: ['lock', 'fence'],
+  lua: lua`
 local function holds(nonce, owner)
   if redis.call('GET', lock) ~= owner then return false end
   if owner == nonce then return true end
@@ -117,4 +143,5 @@ local function resume(nonce, ttl, floor)
   if last and #last <= 16 and not string.find(last, '%D') then return last end
   return mint(ttl, floor)
 end
-`;
+`,
+});

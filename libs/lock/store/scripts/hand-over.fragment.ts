@@ -1,32 +1,38 @@
-import { FRAME_LUA, lua } from '../../../redis/index.js';
+import { FRAME, defineFragment, lua } from '../../../redis/index.js';
+import { BESIDE, GRANT } from './grant.fragment.js';
 
 /**
- * A grant that was pushed to a waiter lasts two thirds of its lease and this long, or its lease if that is shorter, until
- * it is claimed. Its process counts from its last heartbeat, which is up to a second old and was read a moment later. So
- * two thirds are left when the push arrives: what a lock that was free has left when its renewal is due (ADR 20).
+ * A grant that was pushed to a waiter lasts for two thirds of its lease plus this time, or for its lease if that is shorter, until
+ * its process claims it. The process counts from its last heartbeat, which is up to a second old and was read a moment later. So
+ * two thirds are left when the push arrives: as much as a lock that was free has left when its renewal is due (ADR 20).
  */
 export const HEARTBEAT_AGE_MS = 2_000;
-/** A lease of at most this length is granted whole. */
-const WHOLE_MS = 3 * HEARTBEAT_AGE_MS;
+/** A lease of at most this length is granted in full. */
+const FULL_LEASE_MS = 3 * HEARTBEAT_AGE_MS;
 
-/** A waiter not heard of for this long (three heartbeats) is passed over: its process is dead, hung or paused. */
+/** A waiter without a heartbeat for this long (three heartbeats) is skipped: its process is dead, hung or paused. */
 export const WAITER_SILENT_MS = 3_000;
 
-/** How many waiters one call looks at, so that the server is never held up for longer than a fraction of a millisecond. */
+/** How many waiters one call looks at, so that it never blocks the server for longer than a fraction of a millisecond. */
 const LOOKED_AT = 64;
 
 /**
- * `settle(mine)`: passes a **free** lock to the first live waiter. It stands behind `GRANT_LUA`.
+ * `settle(mine)`: passes a **free** lock to the first live waiter. `unsettled()`, after it: the lock is free and has waiters still,
+ * because more waiters are dead than one call looks at. Then the caller asks again.
  *
- * A waiter is passed over, and forgotten until its next heartbeat, when it has been silent for too long or when nobody
- * listens at its inbox (PUBLISH counts the receivers; on a Cluster it counts those of one node only, so this is for a
- * single server). A call looks at a limited number of them: whoever calls asks again if `unsettled()`. A waiter that
- * the caller speaks for (`mine`, a set of nonces) needs no message: the reply tells it, so its lease is whole, and its
- * nonce and token are returned. Any other grant is provisional and pushed. What is known of a waiter is one text: when it was heard of
- * (ms), ttl, floor, the length of its inbox' name, and, behind one another, that name and its owner.
+ * A waiter is skipped, and forgotten until its next heartbeat, when it has been silent for too long or when no process
+ * listens at its inbox. (PUBLISH counts the receivers. On a Cluster it counts those of one node only, so this is for a
+ * single server.) A waiter that the caller speaks for (`mine`, a set of nonces) needs no message, because the reply tells it.
+ * So its lease is granted in full, and its nonce and token are returned. Any other grant is provisional and pushed.
+ *
+ * The record of a waiter is one text: the time of its last heartbeat (ms), ttl, floor, the length of its inbox's name, and then
+ * that name and its owner without a separator.
  */
-export const HAND_OVER_LUA = lua`
-${FRAME_LUA}
+export const HAND_OVER = defineFragment({
+  name: 'hand-over',
+  needs: [FRAME, BESIDE, GRANT],
+  locals: ['lock', 'queue'],
+  lua: lua`
 local looks = ${LOOKED_AT}
 local function settle(mine)
   local waiters = beside('waiters')
@@ -46,7 +52,7 @@ local function settle(mine)
       end
       if now() / 1000 - seen <= ${WAITER_SILENT_MS} then
         local token, provisional = mint(ttl, floor), ttl
-        if tonumber(ttl) > ${WHOLE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end
+        if tonumber(ttl) > ${FULL_LEASE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end
         if redis.call('PUBLISH', inbox, frame('lock:granted', lock, nonce, owner, token, provisional)) > 0 then
           grant(nonce, owner, provisional)
           return
@@ -57,17 +63,22 @@ local function settle(mine)
 end
 
 local function unsettled()
-  return redis.call('EXISTS', lock) == 0 and redis.call('EXISTS', queue) == 1
+  return looks == 0 and redis.call('EXISTS', lock) == 0 and redis.call('EXISTS', queue) == 1
 end
-`;
+`,
+});
 
 /**
- * `enqueue(nonce, owner, ttl, floor, inbox, place)`: notes a waiter as alive now, and gives it a place behind the last
- * one, or back the `place` it was given before ('0': none yet). Places are server µs, raised above the last: they order
- * by arrival, and a waiter that was passed over returns to where it stood. Repeating it changes nothing but the
- * sign of life. `linger()`: both keys expire a minute later; without any living waiter nobody would delete them.
+ * - `enqueue(nonce, owner, ttl, floor, inbox, place)`: notes a waiter as alive now, and returns its place: the `place` that it was
+ *   given before, or with '0' a place behind the last one. Places are the server's time in µs, raised above the last place. So they
+ *   order by arrival, and a waiter that was skipped returns to its old place. A repeat changes nothing but the time of the heartbeat.
+ * - `linger()`: both keys expire a minute from now, because without any living waiter nobody would delete them.
  */
-export const ENQUEUE_LUA = lua`
+export const ENQUEUE = defineFragment({
+  name: 'enqueue',
+  needs: [BESIDE, GRANT],
+  locals: ['queue'],
+  lua: lua`
 local function enqueue(nonce, owner, ttl, floor, inbox, place)
   if place == '0' then
     place = redis.call('ZSCORE', queue, nonce)
@@ -86,4 +97,5 @@ local function linger()
   redis.call('PEXPIRE', queue, 60000)
   redis.call('PEXPIRE', beside('waiters'), 60000)
 end
-`;
+`,
+});

@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { tokenIn } from './acquire.reply.js';
-import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
-import { ENQUEUE_LUA, HAND_OVER_LUA } from './hand-over.fragment.js';
+import { GRANT, HOLD } from './grant.fragment.js';
+import { ENQUEUE, HAND_OVER } from './hand-over.fragment.js';
 
 /** What a heartbeat tells of one lock. */
 export interface Heartbeat {
@@ -38,10 +38,10 @@ export const heartbeatScript = defineScript({
   args: { inbox: 'text' },
   lua: lua`
 local lock, fence, queue
-${GRANT_LUA}
-${HOLD_LUA}
-${HAND_OVER_LUA}
-${ENQUEUE_LUA}
+${GRANT}
+${HOLD}
+${HAND_OVER}
+${ENQUEUE}
 local at = rest + 1
 local function beat(count)
   local free = redis.call('EXISTS', lock) == 0

@@ -1,8 +1,8 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { LockHolder } from '../../lock.inspection.js';
 import { decodeHolder, type HolderReply } from './acquire.reply.js';
-import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
-import { HAND_OVER_LUA } from './hand-over.fragment.js';
+import { BESIDE, GRANT, HOLD } from './grant.fragment.js';
+import { HAND_OVER } from './hand-over.fragment.js';
 
 /** `unsettled`: more waiters are dead than one call looks at: the lock is free, and the next of them to be found. */
 export type Released = { released: true; unsettled: boolean } | { released: false; holder: LockHolder | undefined };
@@ -43,9 +43,10 @@ if had then
   if call('EXISTS', queue) == 0 then return 1 end
 end
 local owner = ARGV[rest + 2] or nonce
-local fence = string.sub(queue, 1, -6) .. 'fence'
-${GRANT_LUA}
-${HOLD_LUA}
+${BESIDE}
+local fence = beside('fence')
+${GRANT}
+${HOLD}
 if not had and holds(nonce, owner) then
   had = true
   if minHold ~= '0' then
@@ -60,10 +61,10 @@ if not had and holds(nonce, owner) then
   end
   redis.call('DEL', lock, beside('holder'))
 end
-${HAND_OVER_LUA}
+${HAND_OVER}
 if had then
   settle({})
-  return looks == 0 and unsettled() and 2 or 1
+  return unsettled() and 2 or 1
 end
 redis.call('ZREM', queue, nonce)
 redis.call('HDEL', beside('waiters'), nonce)

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { LOCK_KEYS } from './acquire.script.js';
-import { GRANT_LUA, HOLD_LUA } from './grant.fragment.js';
+import { BESIDE, GRANT, HOLD } from './grant.fragment.js';
 
 /**
  * Makes a held lock last `ttl` from now: a renewal, an extension (or a shortening), or the claim of a provisional grant.
@@ -22,8 +22,9 @@ export const renewScript = defineScript({
   args: { nonce: 'text', ttl: 'text', asked: 'number' },
   lua: lua`
 local owner = ARGV[rest + 1] or nonce
-${GRANT_LUA}
-${HOLD_LUA}
+${BESIDE}
+${GRANT}
+${HOLD}
 if not holds(nonce, owner) then return 0 end
 local known = generation(nonce)
 if asked < known then return 1 end

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { FORGET_LUA } from './fragments.js';
+import { FORGET } from './forget.fragment.js';
 
 /**
  * Acknowledges and deletes finished tasks of one stream.
@@ -16,7 +16,7 @@ export const ackScript = defineScript({
   keys: ['stream'],
   args: { group: 'text' },
   lua: lua`
-${FORGET_LUA}
+${FORGET}
 local acked = redis.call('XACK', stream, group, unpack(ARGV, rest + 1))
 if redis.call('EXISTS', stream) == 1 then forget(unpack(ARGV, rest + 1)) end
 return acked`,

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { NOW_LUA } from './fragments.js';
-import { GROUP_LUA } from './group.fragment.js';
+import { NOW } from './now.fragment.js';
+import { GROUP } from './group.fragment.js';
 
 export interface Counts {
   readonly waiting: number;
@@ -28,7 +28,8 @@ export const countsScript = defineScript({
   keys: ['stream', 'delayed', 'dead', 'paused', 'retryStream', 'retryDelayed'],
   args: { group: 'text', released: 'text' },
   lua: lua`
-${NOW_LUA}${GROUP_LUA}
+${NOW}
+${GROUP}
 local waiting, running, oldest = 0, 0, nil
 
 local function seen(id)

@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { DELAY_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
+import { DELAY } from './delay.fragment.js';
+import { NOW } from './now.fragment.js';
 
 /**
  * Publishes tasks that are due later, all or none.
@@ -17,12 +18,13 @@ export const delayScript = defineScript({
   keys: ['stream', 'delayed', 'bodies', 'alive'],
   args: { delayMs: 'number', runAtMs: 'number', inboxes: 'text', timestamp: 'text' },
   lua: lua`
-${NOW_LUA}${IS_OF_LUA}${DELAY_LUA}
+${NOW}
+${DELAY}
 if not mayDelay() then return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else') end
 if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
 local fresh = 0
 for i = rest + 1, #ARGV, 3 do
-  if putOff(stream, ARGV[i], nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2] }) then fresh = fresh + 1 end
+  if delayTask(stream, ARGV[i], nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2] }) then fresh = fresh + 1 end
 end
 return fresh`,
   decode: (reply) => reply as number,

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { ID_IN_LUA } from './fragments.js';
-import { GROUP_LUA } from './group.fragment.js';
+import { ID_IN } from './task-id.fragment.js';
+import { GROUP } from './group.fragment.js';
 import { listed, type ListedEntry, type ListedRow } from './list-stream.script.js';
 
 export interface Found {
@@ -35,7 +35,8 @@ export const findScript = defineScript({
     count: 'number',
   },
   lua: lua`
-${GROUP_LUA}${ID_IN_LUA}
+${GROUP}
+${ID_IN}
 local bytes = 0
 local function isIt(row)
   local carried, original

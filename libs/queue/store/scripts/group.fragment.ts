@@ -1,10 +1,13 @@
-import { lua } from '../../../redis/index.js';
+import { defineFragment, lua } from '../../../redis/index.js';
 
 /**
- * `theGroup(wanted)`: what Redis says of a group of `stream`, by name, and how many groups there are. If there is only
- * one, it is that one, whatever it is called: operators need not know. Nothing, if there is none of that name.
+ * `theGroup(wanted)`: what Redis says of a group of `stream`, by name, and how many groups the stream has. If there is only
+ * one, it is that one, under any name, so that operators need not know the name. Nil if there is none of that name.
  */
-export const GROUP_LUA = lua`
+export const GROUP = defineFragment({
+  name: 'group',
+  locals: ['stream'],
+  lua: lua`
 local function theGroup(wanted)
   if redis.call('EXISTS', stream) == 0 then return nil, 0 end
   local groups = redis.call('XINFO', 'GROUPS', stream)
@@ -15,4 +18,5 @@ local function theGroup(wanted)
   end
   return nil, #groups
 end
-`;
+`,
+});

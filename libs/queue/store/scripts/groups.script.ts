@@ -1,6 +1,6 @@
-import { defineScript, lua } from '../../../redis/index.js';
+import { defineFragment, defineScript, lua } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED } from '../queue.keys.js';
-import { NOW_LUA } from './fragments.js';
+import { NOW } from './now.fragment.js';
 
 /** A consumer of other software holds no lease: it counts as living for so long after its last command, in milliseconds. */
 const FOREIGN_LIVES_MS = 300_000;
@@ -16,8 +16,12 @@ export interface GroupState {
   readonly living: readonly string[];
 }
 
-/** Needs `alive`, `now`: whether a consumer of a group lives. */
-const LIVES_LUA = lua`
+/** `livingOf(group)`: the names of its consumers that live. */
+const LIVING = defineFragment({
+  name: 'living',
+  needs: [NOW],
+  locals: ['stream', 'alive'],
+  lua: lua`
 local function lives(name, idleMs)
   if name == '${RELEASED}' then return false end
   if string.sub(name, 1, ${CONSUMER_PREFIX.length}) ~= '${CONSUMER_PREFIX}' then return idleMs < ${FOREIGN_LIVES_MS} end
@@ -31,7 +35,8 @@ local function livingOf(group)
   end
   return living
 end
-`;
+`,
+});
 
 /**
  * The groups of a stream, with what each has left to do and the consumers that live.
@@ -43,7 +48,7 @@ export const groupsScript = defineScript({
   keys: ['stream', 'alive'],
   args: {},
   lua: lua`
-${NOW_LUA}${LIVES_LUA}
+${LIVING}
 local out = {}
 if redis.call('EXISTS', stream) == 0 then return out end
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -77,7 +82,7 @@ export const dropGroupScript = defineScript({
   keys: ['stream', 'alive', 'retryStream', 'retryDelayed', 'retryBodies'],
   args: { group: 'text' },
   lua: lua`
-${NOW_LUA}${LIVES_LUA}
+${LIVING}
 local there = false
 if redis.call('EXISTS', stream) == 1 then
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do there = there or flat[2] == group end

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { GROUP_LUA } from './group.fragment.js';
+import { GROUP } from './group.fragment.js';
 
 /** An entry of a queue's stream, as an operator sees it. */
 export interface ListedEntry {
@@ -22,7 +22,7 @@ export const listStreamScript = defineScript({
   keys: ['stream'],
   args: { group: 'text', released: 'text', state: 'text', after: 'text', count: 'number' },
   lua: lua`
-${GROUP_LUA}
+${GROUP}
 local info = theGroup(group)
 local page = {}
 local from = after == '' and '-' or '(' .. after

@@ -1,6 +1,6 @@
-import { FRAME_LUA, defineScript, lua } from '../../../redis/index.js';
+import { FRAME, defineScript, lua } from '../../../redis/index.js';
 import { CONSUMER_PREFIX } from '../queue.keys.js';
-import { NOW_LUA } from './fragments.js';
+import { NOW } from './now.fragment.js';
 
 export interface PauseSet {
   /** False: it was paused already, or was not. */
@@ -24,7 +24,8 @@ export const pauseScript = defineScript({
   keys: ['paused', 'alive'],
   args: { on: 'number', inboxes: 'text', replyTo: 'text', token: 'text' },
   lua: lua`
-${NOW_LUA}${FRAME_LUA}
+${NOW}
+${FRAME}
 local was = redis.call('EXISTS', paused)
 if on == 1 and was == 0 then redis.call('SET', paused, string.format('%.0f', now)) end
 if on == 0 then redis.call('DEL', paused) end

@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { IS_OF_LUA, NOW_LUA } from './fragments.js';
+import { IS_OF } from './key-type.fragment.js';
+import { NOW } from './now.fragment.js';
 
 export interface Promoted {
   readonly count: number;
@@ -25,7 +26,8 @@ export const promoteScript = defineScript({
   keys: ['stream', 'delayed', 'bodies', 'dead'],
   args: { limit: 'number' },
   lua: lua`
-${NOW_LUA}${IS_OF_LUA}
+${NOW}
+${IS_OF}
 local head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 if #head == 0 then return { 0, -1, {} } end
 local nextMs = math.ceil(tonumber(head[2]) - now)

@@ -22,15 +22,17 @@ describe('reap', () => {
     endsMs?: number;
   }
   /** By a caller whose lease has been unbroken for long, and stands. */
-  const reap = async (over: Over = {}): Promise<{ claimed: [string, number][]; buried: string[]; more: boolean }> => {
+  const reap = async (
+    over: Over = {},
+  ): Promise<{ claimed: [string, number][]; deadLetters: string[]; more: boolean }> => {
     await lease(ME, LEASE_MS);
     return reapAlone(over);
   };
   const reapAlone = async (
     over: Over = {},
-  ): Promise<{ claimed: [string, number][]; buried: string[]; more: boolean }> => {
+  ): Promise<{ claimed: [string, number][]; deadLetters: string[]; more: boolean }> => {
     const now = await serverMs();
-    const { claimed, buried, more } = await reapScript.run(bed.link, {
+    const { claimed, deadLetters, more } = await reapScript.run(bed.link, {
       keys,
       args: {
         group: GROUP,
@@ -47,7 +49,7 @@ describe('reap', () => {
         ...over,
       },
     });
-    return { claimed: claimed.map(({ id, deliveries }) => [id, deliveries]), buried, more };
+    return { claimed: claimed.map(({ id, deliveries }) => [id, deliveries]), deadLetters, more };
   };
   const lease = async (consumer: string, ms: number): Promise<void> =>
     bed.admin.zadd(keys.alive, (await serverMs()) + ms, consumer).then(() => {});
@@ -107,7 +109,7 @@ describe('reap', () => {
   it('lets those alone who live, who are not of ours, and itself', async () => {
     await lease(OTHER, 1_000);
     const before = [await pendingTask(OTHER), await pendingTask(FOREIGN), await pendingTask(ME)];
-    expect(await reap()).toMatchObject({ claimed: [], buried: [] });
+    expect(await reap()).toMatchObject({ claimed: [], deadLetters: [] });
     expect(await pending()).toEqual({ [before[0]!]: [OTHER, 1], [before[1]!]: [FOREIGN, 1], [before[2]!]: [ME, 1] });
     expect(await consumers()).toHaveLength(3);
   });
@@ -152,7 +154,7 @@ describe('reap', () => {
 
   it('buries what was delivered too often, also without room', async () => {
     const [often, once] = [await pendingTask(OTHER, { deliveries: 3 }), await pendingTask(OTHER, { deliveries: 2 })];
-    expect(await reap({ capacity: 0, maxDeliveries: 3 })).toMatchObject({ claimed: [], buried: [often] });
+    expect(await reap({ capacity: 0, maxDeliveries: 3 })).toMatchObject({ claimed: [], deadLetters: [often] });
     expect(await pending()).toEqual({ [once]: [OTHER, 2] });
     expect(await entries(keys.dead)).toEqual([
       expect.objectContaining({
@@ -205,7 +207,7 @@ describe('reap', () => {
 
   it('buries under the id of the first publish, and tells it', async () => {
     await pendingTask(OTHER, { deliveries: 5, fields: task('1', '1', '{"id":"42-0"}') });
-    expect((await reap()).buried).toEqual(['42-0']);
+    expect((await reap()).deadLetters).toEqual(['42-0']);
     expect(await entries(keys.dead)).toMatchObject([{ original_id: '42-0' }]);
   });
 
@@ -213,7 +215,7 @@ describe('reap', () => {
     'buries under the id of the entry where meta tells no other: %s',
     async (meta) => {
       const id = await pendingTask(OTHER, { deliveries: 5, fields: task('1', '1', meta) });
-      expect((await reap()).buried).toEqual([id]);
+      expect((await reap()).deadLetters).toEqual([id]);
       expect(await entries(keys.dead)).toMatchObject([{ original_id: id, meta }]);
     },
   );

@@ -1,12 +1,14 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { Entry } from '../stream-reply.js';
-import { BURY_LUA, FORGET_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
+import { DEAD_LETTER } from './dead-letter.fragment.js';
+import { IS_OF } from './key-type.fragment.js';
+import { NOW } from './now.fragment.js';
 
 export interface Reaped {
   /** Now pending with the caller, who must run them. */
   readonly claimed: Entry[];
   /** Task ids that were given up, because they were delivered too often. */
-  readonly buried: string[];
+  readonly deadLetters: string[];
   /** There is more, which would have made the reply too large. */
   readonly more: boolean;
 }
@@ -63,7 +65,9 @@ export const reapScript = defineScript({
     prefix: 'text',
   },
   lua: lua`
-${NOW_LUA}${IS_OF_LUA}${FORGET_LUA}${BURY_LUA}
+${NOW}
+${IS_OF}
+${DEAD_LETTER}
 local function lives(name)
   local ends = redis.call('ZSCORE', alive, name)
   return ends and tonumber(ends) > now
@@ -72,7 +76,7 @@ local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
 local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
 local room = math.min(capacity, ${REAP_MOST})
 local bytes, more = 0, 0
-local claimed, buried = {}, {}
+local claimed, deadLetters = {}, {}
 
 local function isDead(name)
   if name == released then return true end
@@ -98,7 +102,7 @@ local function takeFrom(name, rows)
         for _, field in ipairs(entry[2]) do bytes = bytes + #field end
         if isolated then alone = 1 end
       elseif isOf(dead, 'stream') then
-        buried[#buried + 1] = bury(id, entry[2], {
+        deadLetters[#deadLetters + 1] = deadLetter(id, entry[2], {
           reason = 'max-deliveries', stack = '', deliveries = tostring(count),
           failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
         })
@@ -126,12 +130,12 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   end
 end
 redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)
-return { claimed, buried, more }`,
+return { claimed, deadLetters, more }`,
   decode: (reply): Reaped => {
-    const [claimed, buried, more] = reply as [[string, number, string[]][], string[], number];
+    const [claimed, deadLetters, more] = reply as [[string, number, string[]][], string[], number];
     return {
       claimed: claimed.map(([id, deliveries, fields]) => ({ id, deliveries, fields })),
-      buried,
+      deadLetters,
       more: more === 1,
     };
   },

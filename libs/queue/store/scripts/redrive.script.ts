@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CARRIED_LUA } from './fragments.js';
+import { CARRIED } from './further-fields.fragment.js';
 
 export interface Redriven {
   /** How many went back. */
@@ -28,7 +28,7 @@ export const redriveScript = defineScript({
   keys: ['dead', 'stream', 'retryStream'],
   args: { group: 'text' },
   lua: lua`
-${CARRIED_LUA}
+${CARRIED}
 local readers = {}
 local reads = group == ''
 if redis.call('EXISTS', stream) == 1 then

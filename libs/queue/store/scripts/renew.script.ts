@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { NOW_LUA } from './fragments.js';
+import { NOW } from './now.fragment.js';
 
 export interface Renewal {
   /** False: the lease had ended, or never was. Others may have taken over what was ours. */
@@ -27,7 +27,7 @@ export const renewScript = defineScript({
   keys: ['alive', 'paused'],
   args: { consumer: 'text', leaseMs: 'number' },
   lua: lua`
-${NOW_LUA}
+${NOW}
 local ends = redis.call('ZSCORE', alive, consumer)
 redis.call('ZREM', alive, consumer)
 redis.call('ZADD', alive, string.format('%.0f', now + leaseMs), consumer)

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { TELL_LUA } from './fragments.js';
+import { TELL } from './tell.fragment.js';
 
 /**
  * Returns entries that this process will not finish: any process may take them at once, and no delivery is counted.
@@ -19,7 +19,7 @@ export const returnTasksScript = defineScript({
   keys: ['stream', 'alive'],
   args: { group: 'text', consumer: 'text', released: 'text', inboxes: 'text', surplus: 'number' },
   lua: lua`
-${TELL_LUA}
+${TELL}
 local returned = {}
 local function waits()
   for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do

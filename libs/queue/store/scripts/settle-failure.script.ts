@@ -1,5 +1,9 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { BURY_LUA, DELAY_LUA, FORGET_LUA, IS_OF_LUA, NOW_LUA } from './fragments.js';
+import { DEAD_LETTER } from './dead-letter.fragment.js';
+import { DELAY } from './delay.fragment.js';
+import { FORGET } from './forget.fragment.js';
+import { IS_OF } from './key-type.fragment.js';
+import { CARRIED } from './further-fields.fragment.js';
 
 /** Where a failed task went; `fenced` and `stale`: it was not ours to settle any more, and nothing was done. */
 export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
@@ -39,7 +43,11 @@ export const settleFailureScript = defineScript({
     inboxes: 'text',
   },
   lua: lua`
-${NOW_LUA}${IS_OF_LUA}${FORGET_LUA}${BURY_LUA}${DELAY_LUA}
+${IS_OF}
+${FORGET}
+${CARRIED}
+${DEAD_LETTER}
+${DELAY}
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
 if not pending then return 'stale' end
 if pending[2] ~= consumer or pending[4] ~= deliveries then return 'fenced' end
@@ -52,7 +60,7 @@ end
 
 if isDead == 1 then
   if not isOf(dead, 'stream') then return redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream') end
-  bury(id, entry[2], {
+  deadLetter(id, entry[2], {
     task = handle, meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack,
     deliveries = tostring(deliveries),
   })
@@ -78,7 +86,7 @@ end
 redis.call('XACK', stream, group, id)
 forget(id)
 if delayMs > 0 then
-  putOff(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
+  delayTask(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
   return 'delayed'
 end
 redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { NOW_LUA } from './fragments.js';
+import { NOW } from './now.fragment.js';
 
 /**
  * Deletes the oldest dead letters: all but the newest `keep`, and those that are older than `keepMs`.
@@ -14,7 +14,7 @@ export const trimDeadScript = defineScript({
   keys: ['dead'],
   args: { keep: 'number', keepMs: 'number' },
   lua: lua`
-${NOW_LUA}
+${NOW}
 local deleted = 0
 if keepMs >= 0 then
   deleted = redis.call('XTRIM', dead, 'MINID', string.format('%.0f', math.max(0, now - keepMs)) .. '-0')

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { NOW_LUA } from './fragments.js';
+import { NOW } from './now.fragment.js';
 
 export interface LivingConsumer {
   readonly consumer: string;
@@ -20,7 +20,7 @@ export const workersScript = defineScript({
   keys: ['stream', 'alive'],
   args: {},
   lua: lua`
-${NOW_LUA}
+${NOW}
 local found = {}
 local function count(key)
   if redis.call('EXISTS', key) == 0 then return end

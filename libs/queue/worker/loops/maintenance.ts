@@ -128,7 +128,7 @@ export class Maintenance {
     const { keys, handler, lease, credit } = worker;
     // If this fails, the next sweep comes when it is due.
     this.#capped.delete(worker);
-    const { claimed, buried, more } = await reapScript.run(link, {
+    const { claimed, deadLetters, more } = await reapScript.run(link, {
       keys: { stream: keys.stream, alive: keys.alive, dead: keys.dead },
       args: {
         group,
@@ -155,9 +155,9 @@ export class Maintenance {
     const { queue } = handler;
     if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
     if (deadLettered.hasSubscribers) {
-      for (const id of buried) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
+      for (const id of deadLetters) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
     }
-    for (const id of buried) {
+    for (const id of deadLetters) {
       this.#options.log.error(
         `task ${id} of queue '${handler.queue}' is a dead letter: the process died with it ` +
           `${handler.options.maxDeliveries} times`,
