@@ -8,7 +8,6 @@ import type { ReadContext, ReadRequest } from './loading/read-context.js';
 import { RecentlySeen } from './store/recently-seen.js';
 import type { Loader } from './loading/loader-run.js';
 import type { LocalTier } from './local/local-tier.js';
-import { EventLoopTurn } from './loading/event-loop-turn.js';
 import { LocalLoadLimiter } from './loading/local-load-limiter.js';
 import type { PushRouter } from './loading/push-router.js';
 
@@ -34,7 +33,6 @@ export class CacheReader {
       ...options,
       loadLeases: new BriefMap<string, LoadLease>(),
       recentlySeen: new RecentlySeen(),
-      turn: new EventLoopTurn(),
       scopes: new LoadScopes(),
       loadLimiter: new LocalLoadLimiter(),
       closed: false,
@@ -108,7 +106,8 @@ export class CacheReader {
 
   // No await between the search and the insertion: two callers of one turn must find one another.
   #start(request: ReadRequest, loader: Loader<unknown>): Flight {
-    const flight = new Flight(this.#context, request, loader, this.#leave);
+    const before = request.options.consistency === 'strict' ? this.#flights.latest(request.entry) : undefined;
+    const flight = new Flight(this.#context, request, loader, this.#leave, before);
     this.#flights.add(flight);
     return flight;
   }

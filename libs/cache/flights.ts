@@ -14,6 +14,11 @@ export class Flights {
     return undefined;
   }
 
+  /** The flight that was started last. */
+  latest(entry: string): Flight | undefined {
+    return this.#byEntry.get(entry);
+  }
+
   /** Those that were started before stay only if they serve other options. */
   add(flight: Flight): void {
     const { entry } = flight.request;

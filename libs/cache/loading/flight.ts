@@ -1,6 +1,7 @@
 import { tryGet, type FoundOutcome } from './ask.js';
 import { encode } from '../codec/codec.js';
 import { DecodedCopies } from '../local/decoded-copies.js';
+import { FirstAnswer } from './first-answer.js';
 import { Inquiry, type Step } from './inquiry.js';
 import type { LoadScope, WaitNode } from './load-scopes.js';
 import { LoadLease } from './load-lease.js';
@@ -24,6 +25,9 @@ export type Outcome =
  */
 const JOINABLE_MS = 1_000;
 
+/** So long after a flight under `strict` was told to wait for a load, the next one of the same key asks Redis. */
+const ASK_AGAIN_MS = 50;
+
 /** Waiters of a lease that expired ask again within this, not all in one moment. */
 const SPREAD_MS = 10;
 
@@ -44,8 +48,10 @@ export class Flight implements WaitNode {
   readonly #leave: (flight: Flight) => void;
   /** Of the early refresh. */
   readonly #earlyRefreshDraw: number;
-  /** The turn of the event loop in which it first asks. */
-  readonly #turn: number;
+  /** Under `strict`: the next flight of this key asks Redis after it. */
+  readonly #firstAnswer: FirstAnswer | undefined;
+  /** It has begun to ask Redis, or the source. */
+  #asks = false;
   readonly #startedAtMs: number;
   /** What it asks Redis, once it does. */
   #inquiry: Inquiry | undefined = undefined;
@@ -57,16 +63,24 @@ export class Flight implements WaitNode {
   #alone = false;
   #mustFinish = false;
 
-  constructor(context: ReadContext, request: ReadRequest, loader: Loader<unknown>, leave: (flight: Flight) => void) {
+  /** @param before under `strict`, the latest flight of the same entry: this one asks when that one has its first answer */
+  constructor(
+    context: ReadContext,
+    request: ReadRequest,
+    loader: Loader<unknown>,
+    leave: (flight: Flight) => void,
+    before?: Flight,
+  ) {
     this.request = request;
     this.#context = context;
     this.#loader = loader;
     this.#leave = leave;
     this.#startedAtMs = context.clock.monoMs();
-    const { earlyRefresh } = request.options;
+    const { earlyRefresh, consistency } = request.options;
     this.#earlyRefreshDraw = earlyRefresh === 0 ? 0 : -Math.log(1 - context.random()) * earlyRefresh;
-    this.#turn = context.turn.number;
-    this.outcome = this.#run();
+    const strict = consistency === 'strict';
+    this.#firstAnswer = strict ? new FirstAnswer() : undefined;
+    this.outcome = strict ? (before?.firstAnswer ?? Promise.resolve()).then(() => this.#run()) : this.#run();
   }
 
   /**
@@ -84,6 +98,11 @@ export class Flight implements WaitNode {
 
   get key(): string {
     return this.request.key;
+  }
+
+  /** Under `strict`: resolves when Redis has answered its first question. */
+  get firstAnswer(): Promise<void> | undefined {
+    return this.#firstAnswer?.given;
   }
 
   /** This request gets from it what it would get alone. */
@@ -107,11 +126,13 @@ export class Flight implements WaitNode {
     );
   }
 
-  /** Under `strict`, a request may join only what asks no earlier than the request is made: a reply on its way may be older. */
+  /**
+   * Under `strict`, a request joins only a flight that asks Redis later than the request is made. One turn of the event loop is no
+   * measure of that: a question can leave, and be answered, before the turn ends, and meanwhile another process invalidates.
+   */
   #joinable(strict: boolean): boolean {
-    // What one turn of the event loop sends leaves when the turn ends: all that join in it ask at that time.
-    if (strict) return this.#turn === this.#context.turn.number;
-    return this.#loading || this.#waitsForSlot || this.#young;
+    if (this.#waitsForSlot) return true;
+    return strict ? !this.#asks : this.#loading || this.#young;
   }
 
   /** Whatever it gets, it will have asked for later. */
@@ -130,6 +151,7 @@ export class Flight implements WaitNode {
 
   /** One function from the question to the outcome: each further one would cost every caller a promise job (ADR 18). */
   async #run(): Promise<Outcome> {
+    this.#asks = true;
     const { recentlySeen, closed, random } = this.#context;
     try {
       const seen = closed ? undefined : recentlySeen.find(this.request.entry);
@@ -140,6 +162,7 @@ export class Flight implements WaitNode {
       try {
         for (;;) {
           const step = await inquiry.next();
+          this.#answered(step);
           let outcome: Outcome | undefined;
           if (step.kind === 'wait') {
             const sinceMs = this.#context.clock.monoMs();
@@ -156,8 +179,17 @@ export class Flight implements WaitNode {
       this.request.meter.error(this.request.key, error);
       throw error;
     } finally {
+      this.#firstAnswer?.give();
       this.#leave(this);
     }
+  }
+
+  /** A flight that waits for a load lets the next one ask after a while: that load may have been invalidated meanwhile. */
+  #answered({ kind }: Step): void {
+    const first = this.#firstAnswer;
+    if (first === undefined) return;
+    if (kind === 'wait') this.#context.clock.timer(ASK_AGAIN_MS, first.give);
+    else first.give();
   }
 
   /** Reads what had a value a moment ago; `undefined` decides nothing. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
+import { blockWhileSending } from '../../../test/support/block-while-sending.js';
 import { until } from '../../../test/support/until.js';
 
 const bed = new CacheBed();
@@ -70,6 +71,55 @@ describe('a read that meets another of the same key', () => {
 });
 
 describe('strict reads of one key in one process', () => {
+  it('share the next question while a load of another process runs', async () => {
+    const [loader, reader] = [await bed.member(), await bed.member()];
+    const source = new HeldLoader<string>();
+    const loading = loader.cache.getOrLoad('k', source.load);
+    await source.run();
+    const reads: Promise<string>[] = [];
+    for (let i = 0; i < 500; i++) {
+      reads.push(reader.cache.getOrLoad('k', source.load, { consistency: 'strict' }));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until(async () => (await bed.waitersOf('{cache}~lease:k')) > 0, { what: 'they wait' });
+    const registered = await bed.waitersOf('{cache}~lease:k');
+    source.runs[0]!.succeed('v');
+    expect(await Promise.all(reads)).toEqual(Array(500).fill('v'));
+    expect(await loading).toBe('v');
+    expect(registered).toBeLessThan(100);
+    expect(source.runs).toHaveLength(1);
+  });
+
+  it('ask anew in one turn of the event loop, if the question has left', async () => {
+    const [writer, reader] = [await bed.member(), await bed.member()];
+    await writer.cache.set('k', 'old');
+    const read = (): Promise<string> => reader.cache.getOrLoad('k', () => 'new', { consistency: 'strict' });
+    const first = read();
+    // The promise jobs in which the first read asks. This turn does not end before the next one.
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    expect(blockWhileSending(bed.redis.port, 'DEL {cache}:k')).toBe(':1');
+    const second = read();
+    expect(await first).toBe('old');
+    expect(await second).toBe('new');
+  });
+
+  it('ask Redis although an older one waits for a load, and nobody told it that the load is void', async () => {
+    const options = { leaseMs: 600_000, loaderTimeoutMs: 600_000 };
+    const [loader, reader] = [await bed.member(options), await bed.member(options)];
+    const source = new HeldLoader<string>();
+    const loading = loader.cache.getOrLoad('k', source.load);
+    await source.run();
+    const before = reader.cache.getOrLoad('k', () => 'new', { consistency: 'strict' });
+    await bed.waiters(1);
+    // As an eviction would.
+    await bed.admin.del('{cache}~lease:k');
+    expect(await reader.cache.getOrLoad('k', () => 'new', { consistency: 'strict' })).toBe('new');
+    source.runs[0]!.succeed('old');
+    await loading;
+    await reader.close();
+    await before;
+  });
+
   it('that begin after an invalidation never get what was loaded before', async () => {
     const [loader, reader] = [await bed.member(), await bed.member()];
     const source = new HeldLoader<string>();

@@ -4,7 +4,6 @@ import type { LocalTier } from '../local/local-tier.js';
 import type { Meter } from '../observe/cache.stats.js';
 import type { CacheStore } from '../store/cache.store.js';
 import type { RecentlySeen } from '../store/recently-seen.js';
-import type { EventLoopTurn } from './event-loop-turn.js';
 import type { LoadScope, LoadScopes } from './load-scopes.js';
 import type { LocalLoadLimiter } from './local-load-limiter.js';
 import type { PushRouter } from './push-router.js';
@@ -27,7 +26,6 @@ export interface ReadContext {
   /** Loaders that run at sources that take only so many. */
   readonly loadLimiter: LocalLoadLimiter;
   readonly local: LocalTier | undefined;
-  readonly turn: EventLoopTurn;
   readonly scopes: LoadScopes;
   /** By token: the loads that this process was granted. */
   readonly loadLeases: BriefMap<string, RunningLoad>;
