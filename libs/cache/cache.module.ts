@@ -1,12 +1,12 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
-import { WeaveModule } from '../weave/index.js';
+import { WeaveModule, injectedProvider } from '../weave/index.js';
 import type { SluiceCacheModuleOptions } from './cache.options.js';
 import { CacheService } from './cache.service.js';
-import { CACHE_SERVICE } from './cache.tokens.js';
+import { CACHE_OPTIONS, CACHE_SERVICE } from './cache.tokens.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceCacheModuleOptions>({
-  optionsInjectionToken: 'sluice:cache-options',
+  optionsInjectionToken: CACHE_OPTIONS,
 })
   .setClassMethodName('forRoot')
   .setFactoryMethodName('createCacheOptions')
@@ -29,7 +29,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
         new CacheService(connections, options),
     },
     { provide: CacheService, useExisting: CACHE_SERVICE },
+    injectedProvider(CACHE_SERVICE),
   ],
-  exports: [CACHE_SERVICE, CacheService],
+  exports: [CACHE_SERVICE, CacheService, injectedProvider(CACHE_SERVICE)],
 })
 export class SluiceCacheModule extends ConfigurableModuleClass {}

@@ -1,7 +1,7 @@
 import { ConfigurableModuleBuilder, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
-import { WeaveModule } from '../weave/index.js';
+import { WeaveModule, injectedProvider } from '../weave/index.js';
 import { CronJobs } from './cron/cron-jobs.js';
 import { resolveLockOptions, type SluiceLockModuleOptions } from './lock.options.js';
 import { LockService } from './lock.service.js';
@@ -37,8 +37,9 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
     },
     { provide: LOCK_SERVICE, useClass: LockService },
     { provide: LockService, useExisting: LOCK_SERVICE },
+    injectedProvider(LOCK_SERVICE),
   ],
-  exports: [LOCK_SERVICE, LockService],
+  exports: [LOCK_SERVICE, LockService, injectedProvider(LOCK_SERVICE)],
 })
 export class SluiceLockModule extends ConfigurableModuleClass implements OnModuleDestroy {
   readonly #connections: RedisConnections;

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describeQueue } from '../../test/support/describe-queue.js';
 import { handlerProvider, startQueueApp } from '../../test/support/queue-app.js';
 import { until } from '../../test/support/until.js';
-import { SluiceTestingModule, TestingQueue, startRedis, type RedisServer } from '../testing/index.js';
+import { SluiceTestingModule, TestingClock, TestingQueue, startRedis, type RedisServer } from '../testing/index.js';
 
 describe('on Redis', () => {
   let redis: RedisServer;
@@ -23,8 +23,9 @@ describe('on Redis', () => {
       run: async () => {
         await until(
           async () => {
-            const { waiting, running } = await queue.counts('tasks');
+            // In this order: a task goes from the delayed ones to the waiting ones.
             const due = await admin.zcount('{tasks}:~delayed', 0, Date.now());
+            const { waiting, running } = await queue.counts('tasks');
             return waiting + running + due === 0;
           },
           { what: 'nothing that is due is left' },
@@ -52,10 +53,7 @@ describe('in a test', () => {
       run: async () => {
         await queue.drain();
       },
-      pass: (ms) => {
-        queue.advance(ms);
-        return Promise.resolve();
-      },
+      pass: (ms) => app.get(TestingClock).advance(ms),
       close: () => app.close(),
     };
   });

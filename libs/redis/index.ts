@@ -54,5 +54,6 @@ export {
 } from './observe/redis.channels.js';
 export type { ConnectionStats } from './observe/connection-health.js';
 export { redisStatement } from './observe/redis-statement.js';
+export { checkShutdownHooksLater } from './shutdown-hooks.js';
 export { Transition, type TransitionOptions } from './transition.js';
 export { Shutdown, type ShutdownStep } from './shutdown.js';

@@ -2,6 +2,7 @@ import { ConfigurableModuleBuilder, Inject, Module } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { initModuleFirst } from '../weave/index.js';
 import { systemClock, type Clock } from './time/clock.js';
+import { BootHolds, BootModule } from './boot.module.js';
 import { RedisConnections } from './connection/connections.js';
 import type { RedisOptions } from './redis.options.js';
 import { SluiceError, resolveOptions } from '../weave/index.js';
@@ -12,6 +13,9 @@ export const REDIS_CONNECTIONS = 'sluice:redis-connections';
 /** Nest provider token of the {@link Clock}: override it to own time in a test. */
 export const SLUICE_CLOCK = 'sluice:clock';
 
+/** Nest provider token of the module's options, as given. */
+export const REDIS_OPTIONS = 'sluice:redis-options';
+
 export interface SluiceRedisModuleOptions {
   /** Prefixes every key and channel, so that apps can share a Redis. No braces. Default: none. */
   namespace?: string;
@@ -19,8 +23,8 @@ export interface SluiceRedisModuleOptions {
   redis?: RedisOptions;
 }
 
-const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<SluiceRedisModuleOptions>({
-  optionsInjectionToken: 'sluice:redis-options',
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceRedisModuleOptions>({
+  optionsInjectionToken: REDIS_OPTIONS,
 })
   .setClassMethodName('forRoot')
   .setFactoryMethodName('createRedisOptions')
@@ -28,7 +32,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .build();
 
 /** @throws SluiceError `SLUICE_BAD_OPTION` */
-function resolveModuleOptions(given: SluiceRedisModuleOptions | undefined): SluiceRedisModuleOptions {
+export function resolveRedisModuleOptions(given: SluiceRedisModuleOptions | undefined): SluiceRedisModuleOptions {
   const asGiven = (value: unknown): never => value as never;
   if (given === undefined) throw noOptions('SluiceRedisModule');
   return resolveOptions<SluiceRedisModuleOptions>('SluiceRedisModule', given, { namespace: asGiven, redis: asGiven });
@@ -50,13 +54,14 @@ export function noOptions(module: string): SluiceError {
  * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLockModule.forRoot()]
  */
 @Module({
+  imports: [BootModule],
   providers: [
     { provide: SLUICE_CLOCK, useValue: systemClock },
     {
       provide: REDIS_CONNECTIONS,
-      inject: [MODULE_OPTIONS_TOKEN, SLUICE_CLOCK],
-      useFactory: (options: SluiceRedisModuleOptions | undefined, clock: Clock) =>
-        new RedisConnections({ ...resolveModuleOptions(options), clock }),
+      inject: [REDIS_OPTIONS, SLUICE_CLOCK, BootHolds],
+      useFactory: (options: SluiceRedisModuleOptions | undefined, clock: Clock, holds: BootHolds) =>
+        new RedisConnections({ ...resolveRedisModuleOptions(options), clock, bootHold: holds.add(clock) }),
     },
   ],
   exports: [REDIS_CONNECTIONS],

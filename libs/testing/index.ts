@@ -1,5 +1,6 @@
 /**
- * What users test their apps with: `SluiceTestingModule` without Redis, `TestingQueue`, and `startRedis` for a private server.
+ * What users test their apps with: `SluiceTestingModule` without Redis, `TestingQueue`, `TestingClock`, `unprotected` for a body
+ * alone, and `startRedis` for a private server.
  *
  * - `in-process/` the stores and the queue of `SluiceTestingModule`
  * - `servers/` real `redis-server` processes that end with the test
@@ -10,4 +11,6 @@
 
 export { startRedis, type RedisServer, type StartRedisOptions } from './servers/redis-server.js';
 export { SluiceTestingModule, type SluiceTestingOptions } from './sluice-testing.module.js';
+export { TestingClock } from './in-process/testing-clock.js';
+export { unprotected } from '../weave/index.js';
 export { TestingQueue, type DeadTask, type PublishedTask } from './in-process/testing-queue.js';

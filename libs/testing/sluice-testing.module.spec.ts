@@ -23,6 +23,7 @@ import {
 } from '../sluice/index.js';
 import { until } from '../../test/support/until.js';
 import { SluiceTestingModule } from './sluice-testing.module.js';
+import { TestingClock } from './in-process/testing-clock.js';
 import { TestingQueue } from './in-process/testing-queue.js';
 
 interface Order {
@@ -294,7 +295,7 @@ describe('SluiceTestingModule', () => {
       await queue.publish('steps', payload, options);
       const first = await queue.drain();
       const { delayed } = await queue.counts('steps');
-      queue.advance(1_000);
+      await steps.get(TestingClock).advance(1_000);
       return [first, { delayed }, await queue.drain(), [...runs]];
     };
     const done = { completed: 1, dead: 0 };
@@ -306,7 +307,7 @@ describe('SluiceTestingModule', () => {
     expect(await play('dead')).toEqual([dead, { delayed: 0 }, none, ['dead 1']]);
     expect(await play('fail', { maxAttempts: 2 })).toEqual([dead, { delayed: 0 }, none, ['fail 1', 'fail 2']]);
     expect(await play('snooze')).toEqual([none, { delayed: 1 }, none, ['snooze 1', 'snooze 1']]);
-    queue.advance(1_000);
+    await steps.get(TestingClock).advance(1_000);
     expect(await queue.drain()).toEqual(done);
     expect((await queue.dead('steps').list()).tasks.map((letter) => letter.reason)).toEqual(['no use', 'max-attempts']);
     await steps.close();

@@ -1,6 +1,5 @@
 import { Module, type DynamicModule, type OnModuleDestroy, Inject } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import type { CacheStore } from '../cache/store/cache.store.js';
 import { CACHE_SERVICE, CacheService, type SluiceCacheModuleOptions } from '../cache/index.js';
 import { CronJobs } from '../lock/cron/cron-jobs.js';
 import { LockService, LOCK_SERVICE, type SluiceLockModuleOptions } from '../lock/index.js';
@@ -11,11 +10,13 @@ import { QUEUE_OPTIONS } from '../queue/queue.tokens.js';
 import { QUEUE_SERVICE, QueueService, type SluiceQueueModuleOptions } from '../queue/index.js';
 import { resolveQueueOptions } from '../queue/queue.options.js';
 import { TaskHandlerExplorer } from '../queue/decorators/task-handler.explorer.js';
-import { REDIS_CONNECTIONS, RedisConnections, SLUICE_CLOCK, systemClock, type Clock } from '../redis/index.js';
-import { SluiceError, WeaveModule } from '../weave/index.js';
-import { InProcessCacheStore } from './in-process/in-process-cache.store.js';
-import { InProcessLockStore } from './in-process/in-process-lock.store.js';
+import { REDIS_CONNECTIONS, SLUICE_CLOCK, type Clock, type RedisConnections } from '../redis/index.js';
+import { WeaveModule, injectedProvider } from '../weave/index.js';
+import { NoRedis } from './in-process/no-redis.js';
+import { TestingClock } from './in-process/testing-clock.js';
 import { TestingQueue } from './in-process/testing-queue.js';
+import { inProcessCache, inProcessLocks } from './in-process/in-process-services.js';
+import { overrideWithoutRedis, type OverridableModule } from './override-without-redis.js';
 
 export interface SluiceTestingOptions {
   /** As the app's own. Default `'test'`. */
@@ -25,23 +26,14 @@ export interface SluiceTestingOptions {
   queue?: SluiceQueueModuleOptions;
 }
 
-/** The shared parts of the features, without a Redis. It never connects. */
-class NoRedis extends RedisConnections {
-  override get(): never {
-    throw new SluiceError('SLUICE_NO_REDIS', 'SluiceTestingModule has no Redis; use SluiceModule with startRedis()');
-  }
-
-  override onModuleInit(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
 /**
  * Sluice without Redis, for tests of an app: the same decorators and services, within this process.
  *
  * Locks exclude, wait in order, renew and have growing fencing tokens. The cache loads once, keeps values and shares
- * errors, with the same codec. `publish` records tasks and `TestingQueue.drain()` runs the handlers. To test several
- * processes, or a Redis that fails, use a real server: `startRedis()`.
+ * errors, with the same codec. `publish` records tasks and `TestingQueue.drain()` runs the handlers. `TestingClock.advance()` lets
+ * time pass. To test several processes, or a Redis that fails, use a real server: `startRedis()`.
+ *
+ * If the tested module imports `SluiceModule` itself, use {@link SluiceTestingModule.override}.
  *
  * @example
  * const app = await Test.createTestingModule({ imports: [ShopModule, SluiceTestingModule.forRoot()] }).compile();
@@ -63,18 +55,38 @@ export class SluiceTestingModule implements OnModuleDestroy {
       global: true,
       imports: [WeaveModule, DiscoveryModule],
       providers: [
-        { provide: SLUICE_CLOCK, useValue: systemClock },
+        TestingClock,
+        { provide: SLUICE_CLOCK, useExisting: TestingClock },
         {
           provide: REDIS_CONNECTIONS,
           inject: [SLUICE_CLOCK],
-          useFactory: (clock: Clock) => new NoRedis({ namespace: options.namespace ?? 'test', clock }),
+          useFactory: (clock: Clock) => new NoRedis(options.namespace ?? 'test', clock),
         },
         ...lockProviders(options.lock),
         ...cacheProviders(options.cache),
         ...queueProviders(options.queue),
       ],
-      exports: [LOCK_SERVICE, LockService, CACHE_SERVICE, CacheService, QUEUE_SERVICE, QueueService, TestingQueue],
+      exports: [
+        ...[LOCK_SERVICE, LockService, injectedProvider(LOCK_SERVICE)],
+        ...[CACHE_SERVICE, CacheService, injectedProvider(CACHE_SERVICE)],
+        ...[QUEUE_SERVICE, QueueService, TestingQueue, TestingClock],
+      ],
     };
+  }
+
+  /**
+   * Takes the Redis out of an app that imports `SluiceModule` (or the feature modules): the app runs as it is, with its own options
+   * of locks, cache and queues, and never connects. Returns the builder, to go on with.
+   *
+   * `app.get(TestingQueue)` and `app.get(TestingClock)` work as with `forRoot`. Factories of options run: what they read from the
+   * environment must be set. `redis` is checked and not used.
+   *
+   * @example
+   * const app = await SluiceTestingModule.override(Test.createTestingModule({ imports: [AppModule] })).compile();
+   * await app.init();
+   */
+  static override<B extends OverridableModule<B>>(builder: B): B {
+    return overrideWithoutRedis(builder);
   }
 
   async onModuleDestroy(): Promise<void> {
@@ -87,13 +99,10 @@ function lockProviders(options: SluiceLockModuleOptions = {}): NonNullable<Dynam
     CronJobs,
     // Tests hold locks when they end, and nobody wants to wait for them.
     { provide: LOCK_OPTIONS, useValue: { drainMs: 0, ...options } },
-    {
-      provide: LOCK_STORE,
-      inject: [REDIS_CONNECTIONS],
-      useFactory: ({ clock, processId }: RedisConnections) => new InProcessLockStore(clock, processId),
-    },
+    { provide: LOCK_STORE, inject: [REDIS_CONNECTIONS], useFactory: inProcessLocks },
     { provide: LOCK_SERVICE, useClass: LockService },
     { provide: LockService, useExisting: LOCK_SERVICE },
+    injectedProvider(LOCK_SERVICE),
   ];
 }
 
@@ -102,13 +111,10 @@ function cacheProviders(options: SluiceCacheModuleOptions = {}): NonNullable<Dyn
     {
       provide: CACHE_SERVICE,
       inject: [REDIS_CONNECTIONS],
-      useFactory: (connections: RedisConnections) => {
-        // It has every public member of a CacheStore and needs none of the private ones.
-        const store = new InProcessCacheStore(connections.clock) as unknown as CacheStore;
-        return new CacheService(connections, options, store);
-      },
+      useFactory: (connections: RedisConnections) => inProcessCache(connections, options),
     },
     { provide: CacheService, useExisting: CACHE_SERVICE },
+    injectedProvider(CACHE_SERVICE),
   ];
 }
 

@@ -38,7 +38,8 @@ export {
 } from './options.js';
 export { bindSluice, type ProviderLookup } from './binding/bind-sluice.js';
 export { copyMethodMetadata } from './methods/copy-method-metadata.js';
-export { brandService } from './binding/bound-service.js';
+export { brandService, injectedProvider } from './binding/bound-service.js';
+export { unprotected } from './binding/unprotected.js';
 export { type AsyncMethodDecorator, type AsyncMethodDecoratorOf, type KeyFunction } from './methods/method-types.js';
 export { weaveMethod, type WeaveDecorator } from './methods/weave-method.js';
 export { holdUntilEnd, discardResult } from './results/hold-until-end.js';

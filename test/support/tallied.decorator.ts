@@ -2,6 +2,7 @@ import { Global, Injectable, Module } from '@nestjs/common';
 import {
   type AsyncMethodDecorator,
   brandService,
+  injectedProvider,
   type KeyFunction,
   weaveMethod,
   WeaveModule,
@@ -45,5 +46,9 @@ export function Tallied<T extends object, A extends unknown[]>(
 }
 
 @Global()
-@Module({ imports: [WeaveModule], providers: [{ provide: TALLY, useClass: TallyService }], exports: [TALLY] })
+@Module({
+  imports: [WeaveModule],
+  providers: [{ provide: TALLY, useClass: TallyService }, injectedProvider(TALLY)],
+  exports: [TALLY, injectedProvider(TALLY)],
+})
 export class TallyModule {}

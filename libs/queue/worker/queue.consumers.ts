@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
+import { REDIS_CONNECTIONS, checkShutdownHooksLater, type RedisConnections } from '../../redis/index.js';
 import { WorkerPool } from './worker-pool.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
@@ -27,17 +27,12 @@ export class QueueConsumers {
 
   /** To be called when all hooks of the boot have succeeded. */
   async start(): Promise<void> {
-    const { shutdown, logger } = this.#connections;
+    const { shutdown, logger, clock } = this.#connections;
     const unmatched = this.#registry.unmatched();
     if (unmatched !== undefined) logger.warn(unmatched);
     const handlers = this.#registry.enabled();
     if (handlers.length === 0) return;
-    if (process.listenerCount('SIGTERM') === 0) {
-      logger.warn(
-        'Tasks are handled, but shutdown hooks are off: a SIGTERM ends the process in the middle of tasks, which then run again elsewhere. ' +
-          'Call app.enableShutdownHooks() in main.ts',
-      );
-    }
+    shutdown.onDrain(checkShutdownHooksLater(clock, logger));
     for (const { queue, site, options } of handlers) {
       const { group, concurrency, maxAttempts } = options;
       logger.log(

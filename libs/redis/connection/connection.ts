@@ -2,6 +2,7 @@ import { Redis } from 'ioredis';
 import { SluiceError } from '../../weave/index.js';
 import type { Clock } from '../time/clock.js';
 import { Inbox } from '../inbox/inbox.js';
+import type { BootHold } from './boot-hold.js';
 import type { Keyspace } from '../keyspace.js';
 import { Link, reconnectDelayMs } from './link.js';
 import { ConnectionHealth, type ConnectionStats } from '../observe/connection-health.js';
@@ -15,6 +16,8 @@ export interface ConnectionContext {
   clock: Clock;
   /** Of this start of this process. */
   processId: string;
+  /** Missing where no app boots: the sockets then keep the process alive from the first. */
+  bootHold?: BootHold | undefined;
   onError: (error: unknown, what: string) => void;
   onWarning: (message: string) => void;
   /** Good news, for the log. */
@@ -248,8 +251,9 @@ export class RedisConnection {
   }
 
   #link(client: Redis, purpose: string, owned: boolean): Link {
-    const { clock } = this.#context;
+    const { clock, bootHold } = this.#context;
     const { commandTimeoutMs } = this.#config;
+    if (owned) bootHold?.add(client);
     const onRefused = (refusal: RedisRefusal, reply: string, command: string): void => {
       this.#health.refused({ refusal, reply, command });
       if (OF_A_REPLICA.has(refusal) || (refusal === 'NOREPLICAS' && this.#hasSentinels())) this.#leaveReplica();
@@ -257,7 +261,9 @@ export class RedisConnection {
     // Whoever blocks has deadlines of its own, and a user's client is the user's.
     const silenceMs = owned && purpose === 'commands' ? commandTimeoutMs * 2 : undefined;
     const label = `'${this.name}' (${purpose})`;
-    return new Link(client, { label, clock, commandTimeoutMs, owned, silenceMs, onRefused });
+    // Other sockets send something every second, whether it is needed or not.
+    const heldBy = purpose === 'commands' ? bootHold : undefined;
+    return new Link(client, { label, clock, commandTimeoutMs, owned, silenceMs, bootHold: heldBy, onRefused });
   }
 
   /**

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { SluiceError } from '../../weave/index.js';
 import { systemClock, type Clock } from '../time/clock.js';
+import type { BootHold } from './boot-hold.js';
 import { RedisConnection } from './connection.js';
 import { Keyspace } from '../keyspace.js';
 import { resolveRedisOptions, type RedisOptions } from '../redis.options.js';
@@ -25,7 +26,16 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly logger = new SafeLogger('Sluice');
   readonly #connections = new Map<string, RedisConnection>();
 
-  constructor(options: { namespace?: string | undefined; redis?: RedisOptions | undefined; clock?: Clock }) {
+  readonly #bootHold: BootHold | undefined;
+
+  /** @param options.bootHold for connections of an app that boots: see {@link BootHold} */
+  constructor(options: {
+    namespace?: string | undefined;
+    redis?: RedisOptions | undefined;
+    clock?: Clock;
+    bootHold?: BootHold;
+  }) {
+    this.#bootHold = options.bootHold;
     this.keyspace = new Keyspace(options.namespace);
     this.clock = options.clock ?? systemClock;
     const onError = (error: unknown, what?: string): void => {
@@ -43,6 +53,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
         keyspace: this.keyspace,
         clock: this.clock,
         processId: this.processId,
+        bootHold: this.#bootHold,
         onError,
         onWarning,
         onNote,
@@ -87,6 +98,7 @@ export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   }
 
   async #closeAll(): Promise<void> {
+    this.#bootHold?.end();
     await Promise.all([...this.#connections.values()].map((connection) => connection.close()));
   }
 }

@@ -1,6 +1,7 @@
 import { Command, type Redis } from 'ioredis';
 import { backoffMs } from '../time/backoff.js';
 import type { Clock } from '../time/clock.js';
+import type { BootHold } from './boot-hold.js';
 import { InFlight } from './in-flight.js';
 import { RedisRefusedError, RedisUnavailableError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
 import { cleanError, isDenied, isServerError, refusalOf, replyText } from './server-errors.js';
@@ -41,6 +42,8 @@ export interface LinkOptions {
   owned: boolean;
   /** The socket is given up when nothing came on it for so long although something was due. Default: never. */
   silenceMs?: number | undefined;
+  /** Told of each command until the app has booted. */
+  bootHold?: BootHold | undefined;
   /** Called when the server refused a command for the moment. */
   onRefused: (refusal: RedisRefusal, reply: string, command: string) => void;
 }
@@ -64,6 +67,7 @@ export class Link {
   readonly #downListeners = new Set<(reason: string) => void>();
   readonly #detach: () => void;
   readonly #guard: StalledSocketGuard | undefined;
+  #bootHold: BootHold | undefined;
   #lastError: Error | undefined;
   /** Until the first attempt to connect has ended, well or not. */
   #trying: Promise<void> | undefined;
@@ -75,6 +79,7 @@ export class Link {
     this.client = client;
     this.#options = options;
     this.#inFlight = new InFlight(options.clock);
+    this.#bootHold = options.bootHold;
     let tried = (): void => {};
     if (client.status !== 'ready') {
       this.#trying = new Promise<void>((resolve) => {
@@ -166,6 +171,7 @@ export class Link {
         return this.send<T>(command, args, options);
       });
     }
+    if (this.#bootHold !== undefined) this.#noteUse(this.#bootHold);
     const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
     // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
     // of a pipeline: that it rejects when the socket closes.
@@ -259,6 +265,11 @@ export class Link {
       stream.cork();
     }
     this.#corked++;
+  }
+
+  #noteUse(hold: BootHold): void {
+    if (hold.isOver) this.#bootHold = undefined;
+    else hold.used();
   }
 
   /** Every error that leaves here is one of ours. None carries what was sent. */

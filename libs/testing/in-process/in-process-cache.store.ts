@@ -205,7 +205,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
 
   /** Returns the value as Redis would keep it: the content of the push. */
   #store(key: string, { text, ttlMs, staleMs, tags, share }: NewValue, loadMs: number, since: number): string {
-    const freshUntilMs = Math.ceil(this.#now() + ttlMs);
+    const freshUntilMs = Math.floor(this.#now() + ttlMs);
     const value = { text, epoch: '-', freshUntilMs, loadMs, tags, tagEpochs: tags.map(() => '-') };
     if (share !== true) this.#entries.set(key, { value, untilMs: freshUntilMs + staleMs, since });
     return `^1 - ${freshUntilMs} ${loadMs}${tags.map((tag) => ` ${tag}=-`).join('')}\n${text}`;

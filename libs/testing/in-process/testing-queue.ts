@@ -55,7 +55,8 @@ interface Waiting extends PublishedTask {
 }
 
 /**
- * The queue of a test: `publish` records, `drain` runs the handlers, `advance` lets time pass. No task runs by itself.
+ * The queue of a test: `publish` records, `drain` runs the handlers. No task runs by itself. `TestingClock.advance` makes delayed
+ * tasks due.
  *
  * @example
  * const queue = app.get(TestingQueue);
@@ -72,7 +73,6 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   readonly #dead = new Map<string, TestLetter[]>();
   readonly #paused = new Set<string>();
   readonly #maxBytes: number;
-  #aheadMs = 0;
   #waiting: Waiting[] = [];
   #tasks = 0;
 
@@ -101,11 +101,6 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   publishMany(stream: string, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]>;
   publishMany(queue: QueueRef<unknown>, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]> {
     return this.#publish(queue, payloads, (i) => `payloads[${i}]`, options);
-  }
-
-  /** Lets so many milliseconds pass, for this queue alone: the next `drain` runs what is due by then. */
-  advance(ms: number): void {
-    this.#aheadMs += ms;
   }
 
   /** The raw protocol needs a Redis. */
@@ -200,8 +195,8 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
    * Runs what waits, one after the other and each up to its handler's `maxAttempts`, until nothing is left, also of what
    * the handlers publish. Where several groups handle a queue, each gets every task.
    *
-   * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. A delayed task runs once `advance` has made
-   * it due. A retry does not wait for its `backoff`.
+   * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. A delayed task runs once
+   * `TestingClock.advance` has made it due. A retry does not wait for its `backoff`.
    *
    * @throws SluiceError `SLUICE_APP_NOT_INITIALISED`; `SLUICE_QUEUE_NO_HANDLER`, when all others have run, if tasks of other queues are due
    */
@@ -254,7 +249,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   }
 
   #nowMs(): number {
-    return this.#clock.wallMs() + this.#aheadMs;
+    return this.#clock.wallMs();
   }
 
   #isDue({ dueMs }: Waiting): boolean {

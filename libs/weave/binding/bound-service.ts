@@ -1,14 +1,46 @@
-import { type Holder, processState } from './process-state.js';
+import type { ExistingProvider } from '@nestjs/common';
+import { type Holder, type InjectedClass, processState } from './process-state.js';
 import { SluiceError } from '../sluice.error.js';
 
 const BRAND = Symbol.for('sluice:service');
 
 type Bindings = Record<symbol, Holder | undefined>;
 
-/** Where Nest assigns the service: an accessor on the prototype of a class with decorated methods. */
-export const injectionKey = (token: string): symbol => Symbol.for(`sluice:inject:${token}`);
+/**
+ * Where Nest assigns the service: an accessor on the prototype of a class with decorated methods. Nest shows this text when it
+ * does not find the service.
+ */
+export const injectionKey = (token: string): symbol =>
+  Symbol.for(`${token} of a decorated method: import SluiceModule, in tests SluiceTestingModule`);
 /** The hidden property of an object that keeps the service. */
 const bindingKey = (token: string): symbol => Symbol.for(`sluice:bound:${token}`);
+
+/** In place of a service: the body of a decorated method runs alone. */
+export const UNPROTECTED = Symbol.for('sluice:unprotected');
+
+/**
+ * The class by which Nest injects the service behind `token` into objects with decorated methods. A class, since what makes
+ * mocks (`useMocker`) takes classes: it takes a text for the mock itself, or makes none. One per process, as `token` is.
+ */
+export function injectedClass(token: string): InjectedClass {
+  const known = processState.injected.get(token);
+  if (known) return known;
+  const made = class SluiceServiceOfDecorators {
+    readonly token = token;
+  };
+  processState.injected.set(token, made);
+  return made;
+}
+
+/**
+ * The provider that every module with the service behind `token` has, and exports, beside it.
+ *
+ * @example
+ * providers: [{ provide: LOCK_SERVICE, useClass: LockService }, injectedProvider(LOCK_SERVICE)]
+ */
+export function injectedProvider(token: string): ExistingProvider<object> {
+  return { provide: injectedClass(token), useExisting: token };
+}
 
 /**
  * Marks an object as the genuine service behind `token`; decorated methods accept no other.
@@ -69,6 +101,22 @@ export function bindService(object: object, token: string, service: object): voi
     throw boundTwice(object, token);
   }
   keep(object, token, service);
+}
+
+/**
+ * Has the bodies of the object's methods that are decorated with `token` run alone.
+ *
+ * @throws SluiceError `SLUICE_BOUND_TWICE` for an object of a running app
+ */
+export function unprotect(object: object, token: string): void {
+  const current = holderOf(object, token)?.service;
+  if (isService(current, token) && !processState.retired.has(current)) {
+    throw new SluiceError(
+      'SLUICE_BOUND_TWICE',
+      `unprotected: this ${nameOfClass(object)} object belongs to an app. Make one of your own, with new ${nameOfClass(object)}(…)`,
+    );
+  }
+  keep(object, token, UNPROTECTED);
 }
 
 /** The error for an object that two running apps want to bind. */

@@ -11,7 +11,12 @@ interface ProcessState {
   readonly frozen: WeakMap<object, Map<symbol, Holder>>;
   /** Services of closed apps: an object that is bound to one of them may be bound by another app. */
   readonly retired: WeakSet<object>;
+  /** By token, the class that stands for the token in Nest's injection. */
+  readonly injected: Map<string, InjectedClass>;
 }
+
+/** A class that is only a token: nothing makes an object of it. */
+export type InjectedClass = new () => object;
 
 /** Keeps one service of one object. Mutable, so that an object that was frozen after its binding can be bound again. */
 export interface Holder {
@@ -44,4 +49,5 @@ export const processState: ProcessState = (shared[KEY] ??= {
   booted: new WeakSet(),
   frozen: new WeakMap(),
   retired: new WeakSet(),
+  injected: new Map(),
 });

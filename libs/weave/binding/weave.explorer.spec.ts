@@ -15,7 +15,7 @@ import { Test } from '@nestjs/testing';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { bootApp, closeApps, compileApp, tallyOf } from '../../../test/support/tallied.app.js';
 import { TALLY, Tallied, TallyModule, type TallyService } from '../../../test/support/tallied.decorator.js';
-import { brandService, SluiceError, weaveMethod, WeaveModule, type WovenSite } from '../index.js';
+import { brandService, injectedProvider, SluiceError, weaveMethod, WeaveModule, type WovenSite } from '../index.js';
 
 afterEach(closeApps);
 
@@ -72,6 +72,7 @@ describe('objects that Nest did not construct', () => {
     const app = await bootApp({
       providers: [
         { provide: OTHER, useValue: brandService({}, OTHER) },
+        injectedProvider(OTHER),
         { provide: Book, useValue: Object.freeze(new Book('x')) },
       ],
     });
@@ -256,5 +257,24 @@ describe('the check of a decorated method', () => {
     }
     const app = await compileApp({ providers: [Wrong as Type] });
     await expect(app.init()).rejects.toBe(refusal);
+  });
+
+  it('refuses a method whose decorator was called without its result being written back', async () => {
+    class Forgetful {
+      async entry(): Promise<string> {
+        return Promise.resolve('unprotected');
+      }
+    }
+    const decorate = Tallied() as MethodDecorator;
+    const descriptor = Object.getOwnPropertyDescriptor(Forgetful.prototype, 'entry')!;
+    decorate(Forgetful.prototype, 'entry', descriptor);
+    await expect(bootApp({ providers: [Forgetful] })).rejects.toMatchObject({
+      code: 'SLUICE_BAD_DECORATION',
+      message: expect.stringContaining('@Tallied on Forgetful.entry protects nothing') as unknown,
+    });
+    Object.defineProperty(Forgetful.prototype, 'entry', descriptor);
+    const app = await bootApp({ providers: [Forgetful] });
+    await app.get(Forgetful).entry();
+    expect(tallyOf(app).calls).toHaveLength(1);
   });
 });

@@ -137,6 +137,7 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationBoot
   }
 
   private check(method: WovenMethod, targetClass: Class, scope: ProviderScope, instance: object | undefined): void {
+    checkInstalled(method);
     method.weaver.check?.(
       {
         targetClass,
@@ -183,6 +184,17 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationBoot
     if (this.hasBooted) processState.booted.add(service);
     return service;
   }
+}
+
+/** The decorators of a class body are applied by the compiler. Code that calls one itself may forget the second half. */
+function checkInstalled({ weaver, key, declaredBy, original }: WovenMethod): void {
+  const installed = Reflect.getOwnPropertyDescriptor(declaredBy.prototype as object, key)?.value as unknown;
+  if (installed !== original) return;
+  throw new SluiceError(
+    'SLUICE_BAD_DECORATION',
+    `${weaver.decorator} on ${declaredBy.name}.${String(key)} protects nothing: the descriptor that it changed was not written back. ` +
+      'Call Object.defineProperty(prototype, key, descriptor) after it',
+  );
 }
 
 function markChecked(instance: object, token: string): void {

@@ -1,6 +1,14 @@
 import { Inject } from '@nestjs/common';
 import { asPromise } from './as-promise.js';
-import { injectionKey, isService, nameOfClass, openForInjection, holderOf } from '../binding/bound-service.js';
+import {
+  UNPROTECTED,
+  holderOf,
+  injectedClass,
+  injectionKey,
+  isService,
+  nameOfClass,
+  openForInjection,
+} from '../binding/bound-service.js';
 import { processState, type Holder } from '../binding/process-state.js';
 import { copyMethodMetadata } from './copy-method-metadata.js';
 import { returnedShape } from './returned-shape.js';
@@ -29,7 +37,11 @@ export function weaveMethod<S extends object>(
   return (target, key, descriptor) => {
     const original = methodToWeave(weaver, target, key, descriptor);
     const start = (self: unknown, args: unknown[]): Promise<unknown> =>
-      asPromise(() => around(boundService(weaver, woven, self), new WovenCall(woven, self as object, args)));
+      asPromise(() => {
+        const service = boundService(weaver, woven, self);
+        const call = new WovenCall(woven, self as object, args);
+        return service === UNPROTECTED ? call.proceed() : around(service, call);
+      });
     const shape = weaver.holdsResults === true ? returnedShape(target, key, original) : undefined;
     const wrapper: AnyMethod = new Proxy(original, {
       apply:
@@ -42,8 +54,8 @@ export function weaveMethod<S extends object>(
     descriptor.value = wrapper;
 
     openForInjection(target, weaver.token);
-    Inject(weaver.token)(target, injectionKey(weaver.token));
-    noteWovenMethod(target, { weaver, key, declaredBy: target.constructor as Class });
+    Inject(injectedClass(weaver.token))(target, injectionKey(weaver.token));
+    noteWovenMethod(target, { weaver, key, declaredBy: target.constructor as Class, original });
   };
 }
 
@@ -75,8 +87,12 @@ function where(target: object, key: unknown): string {
   return typeof key === 'string' || typeof key === 'symbol' ? `${owner}.${String(key)}` : owner;
 }
 
-/** The genuine service bound to the object, or an error: a body must never run unprotected. */
-function boundService<S extends object>(weaver: Weaver<S>, woven: WovenFunction, self: unknown): S {
+/** The genuine service bound to the object, or an error: a body runs unprotected only where a test asks for that. */
+function boundService<S extends object>(
+  weaver: Weaver<S>,
+  woven: WovenFunction,
+  self: unknown,
+): S | typeof UNPROTECTED {
   const { token } = weaver;
   if (typeof self !== 'object' || self === null) {
     throw notBound(
@@ -92,17 +108,21 @@ function boundService<S extends object>(weaver: Weaver<S>, woven: WovenFunction,
     if (!holder.isChecked) checkLate(self, holder, token, service);
     return service as S;
   }
+  if (service === UNPROTECTED) return UNPROTECTED;
   throw notBound(
     weaver,
     woven,
     self,
     service === undefined
       ? `its object has no '${token}' service. Let Nest provide it in an app that imports SluiceModule ` +
-          '(in tests: SluiceTestingModule) and was initialised; an object that you made yourself needs bindSluice(object)'
+          '(in tests: SluiceTestingModule) and was initialised; an object that you made yourself needs bindSluice(object). ' +
+          UNIT_TEST
       : `what stands in for its '${token}' service is not one (a mock, as useMocker puts there?). ` +
-          'Import SluiceTestingModule, which needs no Redis',
+          `Import SluiceTestingModule, which needs no Redis. ${UNIT_TEST}`,
   );
 }
+
+const UNIT_TEST = "A test of the body alone calls unprotected(object), of 'nestjs-sluice/testing'";
 
 /** An object that was made after the boot passes the checks of the boot at its first call. */
 function checkLate(self: object, holder: Holder, token: string, service: object): void {

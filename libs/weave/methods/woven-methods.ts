@@ -43,6 +43,8 @@ export interface WovenMethod {
   readonly weaver: Weaver<object>;
   readonly key: string | symbol;
   readonly declaredBy: Class;
+  /** The method as it was before. */
+  readonly original: unknown;
 }
 
 const WOVEN = Symbol.for('sluice:woven');

@@ -1,0 +1,20 @@
+import { CacheService, type SluiceCacheModuleOptions } from '../../cache/index.js';
+import type { CacheStore } from '../../cache/store/cache.store.js';
+import type { RedisConnections } from '../../redis/index.js';
+import { InProcessCacheStore } from './in-process-cache.store.js';
+import { InProcessLockStore } from './in-process-lock.store.js';
+
+/** Locks within this process. */
+export function inProcessLocks({ clock, processId }: RedisConnections): InProcessLockStore {
+  return new InProcessLockStore(clock, processId);
+}
+
+/** The cache of an app, within this process. */
+export function inProcessCache(
+  connections: RedisConnections,
+  options: SluiceCacheModuleOptions | undefined,
+): CacheService {
+  // It has every public member of a CacheStore and needs none of the private ones.
+  const store = new InProcessCacheStore(connections.clock) as unknown as CacheStore;
+  return new CacheService(connections, options, store);
+}
