@@ -92,8 +92,7 @@ describe('publishMany', () => {
   it('keeps the order', async () => {
     const payloads = Array.from({ length: 1_000 }, (_, n) => n);
     const { result: ids, calls } = await commandDelta(admin, () => queue.publishMany('tasks', payloads));
-    // A PING of the inbox may fall into it.
-    expect({ ...calls, ping: 0 }).toEqual({ xadd: 1_000, ping: 0 });
+    expect(calls).toEqual({ xadd: 1_000 });
     const entries = await admin.xrange('shop:tasks', '-', '+');
     expect(entries.map(([id, fields]) => [id, Number(fields[1])])).toEqual(ids.map((id, n) => [id, n]));
     expect(await queue.publishMany('tasks', [])).toEqual([]);

@@ -19,11 +19,12 @@ it('counts nothing when nothing runs', async () => {
   expect(await commandDelta(client, () => 'done')).toEqual({ result: 'done', calls: {}, usec: {}, total: 0 });
 });
 
-it('counts what runs between, the inner calls of a script and INFO included', async () => {
+it('counts what runs between, the inner calls of a script and INFO included, PING left out', async () => {
   const delta = await commandDelta(client, async () => {
     await client.set('a', '2');
     await client.eval("redis.call('get', 'a') return redis.call('get', 'a')", 0);
     await client.info('server');
+    await client.ping();
     return client.config('GET', 'port');
   });
   expect(delta.calls).toEqual({ set: 1, eval: 1, get: 2, info: 1, 'config|get': 1 });

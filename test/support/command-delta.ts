@@ -12,8 +12,9 @@ export interface CommandDelta<T> {
 }
 
 /**
- * What `INFO commandstats` of the whole server grew by while `fn` ran, without the two INFO of its own.
- * Everything that the server does meanwhile is counted: let nothing else run.
+ * What `INFO commandstats` of the whole server grew by while `fn` ran, without the two INFO of its own, and without
+ * PING: open connections send it when they are silent, so it may fall into any measurement.
+ * Everything else that the server does meanwhile is counted: let nothing else run.
  */
 export async function commandDelta<T>(client: Redis, fn: () => T | Promise<T>): Promise<CommandDelta<T>> {
   const before = await commandStats(client);
@@ -22,6 +23,7 @@ export async function commandDelta<T>(client: Redis, fn: () => T | Promise<T>): 
   // The first INFO was counted after it had answered, the second one is not counted yet.
   const info = after.get('info');
   if (info) info.calls -= 1;
+  after.delete('ping');
 
   const delta: CommandDelta<T> = { result, calls: {}, usec: {}, total: 0 };
   for (const [command, now] of after) {
