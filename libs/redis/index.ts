@@ -5,7 +5,7 @@
  * - `script/` Lua scripts with named, typed keys and arguments
  * - `inbox/` messages to one process, by pub/sub
  * - `time/` clocks, loops, deadlines, back-off
- * - `collections/` maps that make no garbage
+ * - `collections/` maps that make no garbage, and one that forgets what is not used
  *
  * @see ARCHITECTURE.md#the-base-layer
  * @packageDocumentation
@@ -13,6 +13,7 @@
 
 export { backoffMs, type Random } from './time/backoff.js';
 export { BriefMap } from './collections/brief-map.js';
+export { GenerationalMap, type GenerationalMapOptions } from './collections/generational-map.js';
 export { systemClock, type CancelTimer, type Clock } from './time/clock.js';
 export { RedisConnection } from './connection/connection.js';
 export { RedisConnections } from './connection/connections.js';
@@ -20,10 +21,12 @@ export { debugLog, type DebugLog } from './debug-log.js';
 export { destroyModuleFirst } from './destroy-module-first.js';
 export { Deadline, DeadlineQueue } from './time/deadline-queue.js';
 export { FRAME, frame, unframe } from './inbox/frame.js';
-export { INBOX_MAX_BYTES, Inbox, type InboxHandler, type Instants } from './inbox/inbox.js';
+export { certainMs, instantOf, remainingMs, type Instant } from './time/instant.js';
+export { INBOX_MAX_BYTES, Inbox, type InboxHandler } from './inbox/inbox.js';
 export { Keyspace, checkKey, checkName } from './keyspace.js';
 export { Link, type CommandArg, type SendOptions } from './connection/link.js';
 export { Loop, type LoopOptions } from './time/loop.js';
+export { PROCESS_ID_PATTERN, parseProcessId, type ProcessId } from './process-id.js';
 export {
   REDIS_REFUSALS,
   RedisRefusedError,

@@ -713,8 +713,8 @@ export default [
   {
     ...tier,
     name: 'time left counts from the answer',
-    find: 'keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {',
-    replace: 'keep(watch: Watch, _asked: Instants, { value, leftMs }: Kept): void {\n    const asked = this.now();',
+    find: 'keep(watch: Watch, asked: Instant, { value, leftMs }: Kept): void {',
+    replace: 'keep(watch: Watch, _asked: Instant, { value, leftMs }: Kept): void {\n    const asked = this.now();',
   },
   {
     ...tier,

@@ -388,8 +388,8 @@ export default [
     ...stats,
     name: 'every name is remembered',
     file: 'libs/lock/observe/lock.stats.ts',
-    find: 'if (this.#young.size >= this.#size)',
-    replace: 'if (this.#young.size >= Infinity)',
+    find: 'new GenerationalMap({ size })',
+    replace: 'new GenerationalMap({ size: Infinity })',
   },
   {
     ...stats,
@@ -572,8 +572,8 @@ export default [
     ...known,
     name: 'every name is known for ever',
     file: 'libs/lock/store/lock-key-cache.ts',
-    find: 'this.#young.size >= this.#size',
-    replace: 'false',
+    find: 'size: size / 2',
+    replace: 'size: Infinity',
   },
   {
     ...known,

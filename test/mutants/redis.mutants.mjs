@@ -7,6 +7,10 @@ const module = { specs: ['libs/redis/redis.module'] };
 const secrets = { specs: ['libs/sluice/secrets'] };
 const statement = { file: 'libs/redis/observe/redis-statement.ts', specs: ['libs/redis/observe/redis-statement'] };
 const fragment = { file: 'libs/redis/script/fragment.ts', specs: ['libs/redis/script/fragment'] };
+const generations = {
+  file: 'libs/redis/collections/generational-map.ts',
+  specs: ['libs/redis/collections/generational-map'],
+};
 const link = 'libs/redis/connection/link.ts';
 
 export default [
@@ -115,6 +119,37 @@ export default [
     file: 'libs/redis/script/lua-names.ts',
     find: 'if (depth === 0) exported',
     replace: 'exported',
+  },
+  {
+    ...generations,
+    name: 'a generation never ends',
+    find: 'this.#young.size >= this.#size || ',
+    replace: '',
+  },
+  {
+    ...generations,
+    name: 'a generation weighs nothing',
+    find: ' || this.#youngWeight >= this.#weightMax',
+    replace: '',
+  },
+  {
+    ...generations,
+    name: 'an entry in use dies with its generation',
+    find: 'if (old !== undefined) this.#enter(key, old);',
+    replace: '',
+  },
+  {
+    ...generations,
+    name: 'an entry that moved is in both generations',
+    find: '    this.#old.delete(key);\n    if',
+    replace: '    if',
+  },
+  {
+    file: 'libs/redis/process-id.ts',
+    specs: ['libs/redis/process-id'],
+    name: 'any text of three parts is the id of a process',
+    find: '-[0-9a-f]{12}$',
+    replace: '.*$',
   },
   {
     ...health,

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ManualClock } from '../../../test/support/manual-clock.js';
-import type { InboxHandler, Instants } from '../../redis/index.js';
+import type { InboxHandler, Instant } from '../../redis/index.js';
 import { encode } from '../codec/codec.js';
 import { LocalTier } from './local-tier.js';
 
 /** An inbox whose messages and whose health are the test's. */
 class FakeInbox {
-  proven: Instants = { monoMs: 0, wallMs: 0 };
+  proven: Instant = { monoMs: 0, wallMs: 0 };
   readonly channels: string[] = [];
   #handler: InboxHandler = () => {};
   #resync = (): void => {};

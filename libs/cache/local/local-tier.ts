@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { BriefMap, type Clock, type Inbox, type Instants } from '../../redis/index.js';
+import { BriefMap, type Clock, type Inbox, type Instant } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
 import { CloneableValue } from './cloneable-value.js';
 import { unpack } from '../store/compression.js';
@@ -46,7 +46,7 @@ export interface Kept {
 
 interface LocalEntry {
   readonly copy: CloneableValue;
-  readonly until: Instants;
+  readonly until: Instant;
   readonly tags: readonly string[];
   readonly bytes: number;
 }
@@ -150,7 +150,7 @@ export class LocalTier {
   }
 
   /** The instant from which an answer's remaining time counts: that of the question, which came before it. */
-  now(): Instants {
+  now(): Instant {
     return { monoMs: this.#clock.monoMs(), wallMs: this.#clock.wallMs() };
   }
 
@@ -158,7 +158,7 @@ export class LocalTier {
    * Keeps what Redis answered to a question that was asked at `asked` under this watch, unless it may be older than an
    * invalidation that was announced since.
    */
-  keep(watch: Watch, asked: Instants, { value, leftMs }: Kept): void {
+  keep(watch: Watch, asked: Instant, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
     this.#startProving();
     const tags = detached(value.tags);

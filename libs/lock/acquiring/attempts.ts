@@ -1,5 +1,4 @@
-import { isUnavailable, type Clock } from '../../redis/index.js';
-import { instantOf, remainingMs } from '../../redis/time/instant.js';
+import { instantOf, isUnavailable, remainingMs, type Clock } from '../../redis/index.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { Lock } from '../held/lock.js';
 import { LockLostError } from '../lock.errors.js';

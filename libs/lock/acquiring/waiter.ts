@@ -1,5 +1,4 @@
-import { type CancelTimer, type Clock } from '../../redis/index.js';
-import { certainMs, instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
+import { certainMs, instantOf, remainingMs, type CancelTimer, type Clock, type Instant } from '../../redis/index.js';
 import type { LockRequest } from '../store/lock-request.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { Lock } from '../held/lock.js';

@@ -1,5 +1,4 @@
-import { Loop, isUnavailable, type Clock } from '../../redis/index.js';
-import { instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
+import { Loop, instantOf, isUnavailable, remainingMs, type Clock, type Instant } from '../../redis/index.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { LockIdentity, LockRequest } from '../store/lock-request.js';
 import type { Lock } from '../held/lock.js';

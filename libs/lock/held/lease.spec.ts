@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../../test/support/manual-clock.js';
-import { DeadlineQueue } from '../../redis/index.js';
+import { DeadlineQueue, instantOf } from '../../redis/index.js';
 import { Lease, type LeaseGrant, type LeaseTerms } from './lease.js';
-import { instantOf } from '../../redis/time/instant.js';
 
 interface Request {
   atMs: number;

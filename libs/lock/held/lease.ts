@@ -1,5 +1,12 @@
-import { Deadline, type Clock, type DeadlineQueue } from '../../redis/index.js';
-import { certainMs, instantOf, remainingMs, type Instant } from '../../redis/time/instant.js';
+import {
+  Deadline,
+  certainMs,
+  instantOf,
+  remainingMs,
+  type Clock,
+  type DeadlineQueue,
+  type Instant,
+} from '../../redis/index.js';
 
 /** A lock granted: its token, and from when on how much of it is certain. */
 export interface LeaseGrant {

@@ -1,3 +1,4 @@
+import { parseProcessId } from '../../redis/index.js';
 import type { LockInspection, LockWaiter } from '../lock.inspection.js';
 import type { Inspected, InspectedWaiter } from '../store/scripts/inspect.script.js';
 
@@ -22,10 +23,9 @@ function waiterOf({ owner, process, sinceMs, seenMs }: InspectedWaiter, nowMs: n
   return { owner, ...placeOf(process), since, ageMs: ageOf(nowMs, sinceMs), silentMs: ageOf(nowMs, seenMs) };
 }
 
-/** Of `host:pid:nonce`, which names a start of a process. */
 function placeOf(process: string): { host: string; pid: number } {
-  const [, host = process, pid] = /^(.*):(\d+):[^:]*$/s.exec(process) ?? [];
-  return { host, pid: Number(pid ?? 0) };
+  const { host, pid } = parseProcessId(process) ?? { host: process, pid: 0 };
+  return { host, pid };
 }
 
 /** A place in the queue may lie a little ahead of the clock: places are kept apart by a microsecond. */

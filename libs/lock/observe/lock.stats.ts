@@ -1,3 +1,5 @@
+import { GenerationalMap } from '../../redis/index.js';
+
 /** What one process has done with its locks, since it started. */
 export interface LockCounts {
   /** Locks that were granted to this process. */
@@ -39,18 +41,15 @@ export interface LockStatsOptions {
 const none = (): LockCounts => ({ acquired: 0, contended: 0, waitedMs: 0, heldMs: 0, lost: 0, timeouts: 0 });
 
 /**
- * Counts in total and by name. Totals are exact; of the names, those used last are remembered, at most twice `size`: two
- * generations, the older one is dropped when the younger is full. So a name in constant use keeps its counts, however many
- * others (`order:1`, `order:2`, …) pass by once.
+ * Counts in total and by name. The totals are exact. Of the names, those used lately are remembered, at most twice `size`. So a name
+ * in constant use keeps its counts, however many others (`order:1`, `order:2`, …) are used once.
  */
 export class LockTally {
   readonly totals = none();
-  readonly #size: number;
-  #young = new Map<string, LockCounts>();
-  #old = new Map<string, LockCounts>();
+  readonly #names: GenerationalMap<string, LockCounts>;
 
   constructor(size = 1_000) {
-    this.#size = size;
+    this.#names = new GenerationalMap({ size });
   }
 
   add(name: string, count: keyof LockCounts, by = 1): void {
@@ -69,20 +68,13 @@ export class LockTally {
   }
 
   top(limit: number, by: keyof LockCounts): NamedLockCounts[] {
-    const all = [...this.#old, ...this.#young].map(([name, counts]) => ({ name, ...counts }));
+    const all = this.#names.entries().map(([name, counts]) => ({ name, ...counts }));
     return all.sort((a, b) => b[by] - a[by]).slice(0, limit);
   }
 
   #of(name: string): LockCounts {
-    const young = this.#young.get(name);
-    if (young) return young;
-    if (this.#young.size >= this.#size) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    const counts = this.#old.get(name) ?? none();
-    this.#old.delete(name);
-    this.#young.set(name, counts);
+    let counts = this.#names.get(name);
+    if (counts === undefined) this.#names.set(name, (counts = none()));
     return counts;
   }
 }

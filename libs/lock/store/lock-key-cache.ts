@@ -1,4 +1,4 @@
-import type { Keyspace } from '../../redis/index.js';
+import { GenerationalMap, type Keyspace } from '../../redis/index.js';
 import { lockKeys, type LockKeys } from './lock.keys.js';
 
 /** How many names are remembered, at most and at least half of that. */
@@ -18,35 +18,22 @@ export interface CachedLockKeys extends LockKeys {
   floor: string;
 }
 
-/**
- * The locks that a process has used lately: their keys, built and checked once, and their highest tokens.
- *
- * Two generations, the older of which is dropped when the younger is full: bounded without a list of who was used when.
- */
+/** The locks that a process has used lately: their keys, built and checked once, and their highest tokens. */
 export class LockKeyCache {
   readonly #keyspace: Keyspace;
-  readonly #size: number;
-  #young = new Map<string, CachedLockKeys>();
-  #youngChars = 0;
-  #old = new Map<string, CachedLockKeys>();
+  readonly #known: GenerationalMap<string, CachedLockKeys>;
 
   constructor(keyspace: Keyspace, size = REMEMBERED) {
     this.#keyspace = keyspace;
-    this.#size = size / 2;
+    this.#known = new GenerationalMap({ size: size / 2, weightMax: CHARS_MAX, weigh: (name) => name.length });
   }
 
   /** @throws SluiceError `SLUICE_BAD_NAME` */
   get(name: string): CachedLockKeys {
-    const known = this.#young.get(name);
+    const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const found = this.#old.get(name) ?? { ...lockKeys(this.#keyspace, name), highest: 0, floor: '0' };
-    if (this.#young.size >= this.#size || this.#youngChars >= CHARS_MAX) {
-      this.#old = this.#young;
-      this.#young = new Map();
-      this.#youngChars = 0;
-    }
-    this.#young.set(name, found);
-    this.#youngChars += name.length;
-    return found;
+    const made = { ...lockKeys(this.#keyspace, name), highest: 0, floor: '0' };
+    this.#known.set(name, made);
+    return made;
   }
 }

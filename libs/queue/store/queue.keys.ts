@@ -1,4 +1,4 @@
-import type { Keyspace } from '../../redis/index.js';
+import { parseProcessId, type Keyspace, type ProcessId } from '../../redis/index.js';
 
 /** The keys of one queue. All lie in one Cluster slot. */
 export interface QueueKeys {
@@ -55,8 +55,6 @@ export function consumerName(processId: string): string {
 }
 
 /** What the name of a Sluice consumer tells; undefined for other names. */
-export function consumerParts(name: string): { host: string; pid: number; startedMs: number } | undefined {
-  const [, host, pid, started] = /^sluice:(.+):(\d+):([0-9a-z]+)-[^:]+$/.exec(name) ?? [];
-  if (host === undefined || pid === undefined || started === undefined) return undefined;
-  return { host, pid: Number(pid), startedMs: parseInt(started, 36) };
+export function consumerParts(name: string): ProcessId | undefined {
+  return name.startsWith(CONSUMER_PREFIX) ? parseProcessId(name.slice(CONSUMER_PREFIX.length)) : undefined;
 }

@@ -1,11 +1,10 @@
-import { hostname } from 'node:os';
-import { randomBytes } from 'node:crypto';
 import { type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { SluiceError } from '../../weave/index.js';
 import { systemClock, type Clock } from '../time/clock.js';
 import type { BootHold } from './boot-hold.js';
 import { RedisConnection } from './connection.js';
 import { Keyspace } from '../keyspace.js';
+import { makeProcessId } from '../process-id.js';
 import { resolveRedisOptions, type RedisOptions } from '../redis.options.js';
 import { SafeLogger } from '../safe-logger.js';
 import { Shutdown } from '../shutdown.js';
@@ -20,8 +19,8 @@ import { Shutdown } from '../shutdown.js';
 export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly keyspace: Keyspace;
   readonly clock: Clock;
-  /** `host:pid:nonce`: names this start of this process to people and to other processes. The nonce begins with when. */
-  readonly processId = `${hostname()}:${process.pid}:${Date.now().toString(36)}-${randomBytes(6).toString('hex')}`;
+  /** `host:pid:start`: names this start of this process to people and to other processes. */
+  readonly processId = makeProcessId();
   readonly shutdown: Shutdown;
   readonly logger = new SafeLogger('Sluice');
   readonly #connections = new Map<string, RedisConnection>();

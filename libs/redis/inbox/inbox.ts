@@ -1,4 +1,5 @@
 import type { Clock } from '../time/clock.js';
+import type { Instant } from '../time/instant.js';
 import { unframe } from './frame.js';
 import type { Link } from '../connection/link.js';
 import { Loop } from '../time/loop.js';
@@ -6,12 +7,6 @@ import { SluiceError } from '../../weave/index.js';
 
 /** Receives the parts of one message, in the order they were framed. */
 export type InboxHandler = (parts: string[]) => void;
-
-/** One instant, on a clock that never steps and on one that counts the machine's sleep. */
-export interface Instants {
-  readonly monoMs: number;
-  readonly wallMs: number;
-}
 
 export interface InboxOptions {
   link: Link;
@@ -36,7 +31,7 @@ export const INBOX_MAX_BYTES = 64 * 1024;
 const PING_EVERY_MS = 1_000;
 const PING_DEADLINE_MS = 3_000;
 
-const NEVER: Instants = { monoMs: -Infinity, wallMs: -Infinity };
+const NEVER: Instant = { monoMs: -Infinity, wallMs: -Infinity };
 
 /**
  * What other processes tell this one: **one** pub/sub channel per process and Redis, for all features.
@@ -139,7 +134,7 @@ export class Inbox {
   }
 
   /** When the newest question that this subscription has answered was sent, on both clocks; long ago if there is none. */
-  get proven(): Instants {
+  get proven(): Instant {
     return this.#proven;
   }
 

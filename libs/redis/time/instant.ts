@@ -1,4 +1,4 @@
-import type { Clock } from '../index.js';
+import type { Clock } from './clock.js';
 
 /** One moment on both of a process' clocks. */
 export interface Instant {

@@ -58,7 +58,7 @@ export function tokenIn(text: string | undefined): number | undefined {
 export function decodeHolder(...[owner, fence, record]: HolderReply): LockHolder | undefined {
   if (owner === null) return undefined;
   const [, nonce = '', named] = /^(\S+) \d+ (.*)$/s.exec(record ?? '') ?? [];
-  const process = (processOf(owner) ?? (named === owner ? processOf(nonce) : undefined))?.process;
+  const process = (processOf(owner) ?? (named === owner ? processOf(nonce) : undefined))?.id;
   if (process === undefined) return { owner };
   const fencingToken = fence === null ? undefined : tokenIn(fence);
   if (fencingToken === undefined) return { owner, process };

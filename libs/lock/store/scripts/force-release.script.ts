@@ -1,4 +1,5 @@
 import { FRAME, defineScript, lua } from '../../../redis/index.js';
+import { NONCE_PATTERN } from '../owner.js';
 import type { LockHolder } from '../../lock.inspection.js';
 import { decodeHolder, type HolderReply } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
@@ -33,7 +34,7 @@ local token, record = redis.call('GET', fence), redis.call('GET', beside('holder
 redis.call('DEL', lock, beside('holder'))
 local nonce, named = string.match(record or '', '^(%S+) %d+ (.*)$')
 if named ~= owner then nonce = owner end
-local process = string.match(nonce, '^(.*:%d+:%w+%-%x+)%.%w+%-%w+$')
+local process = string.match(nonce, '${NONCE_PATTERN}')
 if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock:forced', nonce, token)) end
 settle({})
 return { owner, token, record }

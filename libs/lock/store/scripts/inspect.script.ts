@@ -74,7 +74,7 @@ function decodeWaiter([nonce = '', place, record = '']: string[]): InspectedWait
   const owner = Buffer.from(names).subarray(Number(size)).toString();
   return {
     owner,
-    process: processOf(nonce)?.process ?? '',
+    process: processOf(nonce)?.id ?? '',
     sinceMs: instantIn(Number(place) / 1_000),
     seenMs: instantIn(Number(seen)),
   };
