@@ -3,6 +3,7 @@ import { taskMemoryCurve } from './memory.curves.js';
 import { QUEUE_OPTIONS } from './peers/queues.js';
 import { bytes, commands } from './queue.costs.js';
 import { payloadCurve, processesCurve } from './queue.curves.js';
+import { inspectAbsent } from './queue.inspect.js';
 import { lateness } from './queue.lateness.js';
 import { consume, publish } from './queue.rates.js';
 import { recovery } from './queue.recovery.js';
@@ -97,6 +98,19 @@ export default defineBench({
       rounds: 3,
       warmUp: false,
       measure: recovery,
+    },
+    {
+      figures: [
+        {
+          name: 'queue.inspectAbsent',
+          unit: 'polls/s of a task that is done, 100,000 dead letters',
+          better: 'higher',
+          target: '≥ 0.3 × raw (a look at one entry)',
+          met: ({ sluice, raw }) => sluice >= 0.3 * (raw ?? Infinity),
+        },
+      ],
+      rounds: 3,
+      measure: inspectAbsent,
     },
   ],
 });

@@ -34,6 +34,11 @@ const FOR_EVER = 9_000_000_000_000;
 const nothing: Rule = () => false;
 const one = <T>(of: readonly T[], pick: Pick): T | undefined => of[pick(Math.max(1, of.length))];
 const key = ({ group, task }: Handed): string => `${group} ${task}`;
+/** The id that a task keeps in its entries, once it has been settled or delayed. */
+const identity = (task: string): { handle: string; meta: string } => {
+  const handle = `task ${task}`;
+  return { handle, meta: JSON.stringify({ id: handle }) };
+};
 /** A reader reads the queue or its group's retries. */
 const streamFor = (world: World, group: string, pick: Pick): QueueKeys =>
   pick(3) === 0 ? world.retryKeysOf(group) : world.keys;
@@ -86,11 +91,11 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
   const now = world.last.pending.find((each) => each.keys === keys && each.group === group && each.id === id);
   const mine = now?.consumer === consumer && now.deliveries === deliveries;
   const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
-  const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = world.retryKeysOf(group);
+  const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = world.retryKeysOf(group);
   const settlement = await settleFailureScript.run(world.link, {
-    keys: { ...keys, retry, retryDelayed, retryBodies },
+    keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex },
     args: {
-      ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), meta: '', handle: `task ${task}` },
+      ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), ...identity(task) },
       ...{
         isDead: fate === 'dead' ? 1 : 0,
         reason: fate === 'dead' ? 'max-attempts' : '',
@@ -112,7 +117,7 @@ async function publishLater(world: World): Promise<Rule> {
   await delayScript.run(world.link, {
     keys: world.keys,
     args: { delayMs: LATER_MS, runAtMs: -1, inboxes: INBOXES, timestamp: '1' },
-    rest: [`task ${payload}`, payload, ''],
+    rest: [identity(payload).handle, payload, identity(payload).meta],
   });
   return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'delayed:0';
 }
@@ -133,7 +138,8 @@ async function promote(world: World, pick: Pick): Promise<Rule> {
 async function reap(world: World, pick: Pick): Promise<Rule> {
   const consumer = one([...world.alive], pick);
   const group = one(world.groups, pick) ?? '';
-  const { stream, alive, dead } = streamFor(world, group, pick);
+  const keys = streamFor(world, group, pick);
+  const { stream } = keys;
   if (consumer === undefined || !(await open(world, stream, group))) return nothing;
   const mine = world.last.pending.filter(
     (each) => each.group === group && each.consumer === consumer && each.keys.stream === stream,
@@ -142,7 +148,7 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
   const capacity = pick(5);
   const foreignIdleMs = pick(2);
   const { claimed } = await reapScript.run(world.link, {
-    keys: { stream, alive, dead },
+    keys,
     args: {
       ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: MAX_DELIVERIES },
       ...{ alone: alone ? 1 : 0, foreignIdleMs, released: RELEASED, prefix: CONSUMER_PREFIX },
@@ -213,11 +219,12 @@ async function redrive(world: World, pick: Pick): Promise<Rule> {
     pick,
   );
   if (letter === undefined) return nothing;
-  const { stream, dead } = world.keys;
+  const { stream: retryStream, index: retryIndex } = world.retryKeysOf(letter.group);
+  const { handle, meta } = identity(letter.task);
   const { moved } = await redriveScript.run(world.link, {
-    keys: { dead, stream, retryStream: world.retryKeysOf(letter.group).stream },
+    keys: { ...world.keys, retryStream, retryIndex },
     args: { group: letter.group },
-    rest: [letter.id, ''],
+    rest: [letter.id, handle, meta],
   });
   if (moved !== 1) throw new Error(`the redrive of ${letter.id} moved ${moved}`);
   return (of, _, to) => of === `${letter.group} ${letter.task}` && to === 'waiting:0';
@@ -232,13 +239,15 @@ async function remove(world: World, pick: Pick): Promise<Rule> {
   if (row === undefined) return nothing;
   const same = world.last.rows.filter(({ key: at, id }) => at === row.key && id === row.id);
   const worked = same.some(({ place }) => place.startsWith('pending:') && !place.startsWith(`pending:${RELEASED}:`));
-  const keys = [world.keys, ...world.retries.values()].find(({ delayed }) => delayed === row.key);
-  const removed = keys
-    ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id } })
-    : await removeWaitingScript.run(world.link, {
-        keys: { stream: row.key },
-        args: { released: RELEASED, id: row.id },
-      });
+  const all = [world.keys, ...world.retries.values()];
+  const keys = all.find(({ stream, delayed }) => stream === row.key || delayed === row.key) ?? world.keys;
+  const removed =
+    keys.delayed === row.key
+      ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id } })
+      : await removeWaitingScript.run(world.link, {
+          keys,
+          args: { released: RELEASED, id: row.id, task: identity(row.task).handle },
+        });
   if (removed === worked) throw new Error(`the removal of ${row.id}, ${row.place}, answered ${removed}`);
   const gone = new Set(removed ? same.map(({ group, task }) => `${group} ${task}`) : []);
   for (const of of gone) world.done.add(of);
@@ -249,10 +258,10 @@ async function remove(world: World, pick: Pick): Promise<Rule> {
 async function clean(world: World, pick: Pick): Promise<Rule> {
   const slice = 1 + pick(4);
   for (const group of world.groups) {
-    const retry = world.retryKeysOf(group).stream;
-    for (const stream of [world.keys.stream, retry]) {
+    const { stream: retry, delayed: retryDelayed } = world.retryKeysOf(group);
+    for (const { stream, index } of [world.keys, world.retryKeysOf(group)]) {
       let cursor = '';
-      const keys = { stream, retry, retryDelayed: world.retryKeysOf(group).delayed };
+      const keys = { stream, index, retry, retryDelayed };
       do ({ cursor } = await janitorScript.run(world.link, { keys, args: { cursor, slice } }));
       while (cursor !== '');
     }
@@ -269,8 +278,8 @@ async function live(world: World, consumer: string, lives: boolean): Promise<Rul
 
 const ackOf =
   (world: World) =>
-  ({ group, keys, id }: Handed): Promise<number> =>
-    ackScript.run(world.link, { keys: { stream: keys.stream }, args: { group }, rest: [id] });
+  ({ group, keys, id, task }: Handed): Promise<number> =>
+    ackScript.run(world.link, { keys, args: { group, count: 1 }, rest: [id, id, identity(task).handle] });
 
 /** By name, each with how often it comes among the others. */
 export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {

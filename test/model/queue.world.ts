@@ -1,5 +1,7 @@
 import { defineScript, Keyspace, lua, type Link } from '../../libs/redis/index.js';
 import { queueKeys, retryKeys, type QueueKeys } from '../../libs/queue/store/queue.keys.js';
+import { ID_IN } from '../../libs/queue/store/scripts/task-id.fragment.js';
+import { INDEX } from '../../libs/queue/store/scripts/index.fragment.js';
 
 /** An entry that was, or is, pending: what a settlement of it has to name. */
 export interface Handed {
@@ -40,14 +42,16 @@ export interface Snapshot {
 }
 
 /**
- * KEYS the queue's · ARGV for each group: its name, and of its retries stream, delayed, bodies · returns rows of group,
- * stream, id, task, attempts, place.
+ * KEYS the queue's · ARGV for each group: its name, and of its retries stream, delayed, bodies, index · returns rows of group,
+ * stream, id, task, attempts, place. A row also tells of each index that does not lead to the entries that are there.
  */
 const lookScript = defineScript({
   name: 'model.look',
-  keys: ['stream', 'delayed', 'bodies', 'dead'],
+  keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex'],
   args: {},
   lua: lua`
+${ID_IN}
+${INDEX}
 local rows = {}
 local function field(fields, name)
   for i = 1, #fields, 2 do if fields[i] == name then return fields[i + 1] end end
@@ -87,8 +91,26 @@ local function lookDelayed(zset, hash, group)
     rows[#rows + 1] = { group, hash, '', '', '', 'bodies without a due time' }
   end
 end
-for i = 1, #ARGV, 4 do
+local function checkIndex(key, places)
+  local carrying = 0
+  for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
+    local task = idIn(field(entry[2], 'meta'))
+    if task and task ~= entry[1] then
+      carrying = carrying + 1
+      local leads = false
+      for _, range in ipairs(indexed(places, task)) do leads = leads or range[1] == entry[1] end
+      if not leads then rows[#rows + 1] = { '', places, entry[1], task, '', 'not in the index' } end
+    end
+  end
+  if redis.call('ZCARD', places) ~= carrying then
+    rows[#rows + 1] = { '', places, '', '', '', 'an index of ' .. redis.call('ZCARD', places) .. ' for ' .. carrying }
+  end
+end
+checkIndex(stream, index)
+checkIndex(dead, deadIndex)
+for i = 1, #ARGV, 5 do
   local group = ARGV[i]
+  checkIndex(ARGV[i + 1], ARGV[i + 4])
   look(stream, group)
   lookDelayed(delayed, bodies, group)
   look(ARGV[i + 1], group)
@@ -144,10 +166,11 @@ export class World {
   }
 
   async look(): Promise<Snapshot> {
-    const { stream, delayed, bodies, dead } = this.keys;
     const keysOf = new Map([this.keys, ...this.retries.values()].map((keys) => [keys.stream, keys]));
-    const rest = [...this.retries].flatMap(([group, keys]) => [group, keys.stream, keys.delayed, keys.bodies]);
-    const rows = await lookScript.run(this.link, { keys: { stream, delayed, bodies, dead }, args: {}, rest });
+    const rest = [...this.retries].flatMap(([group, keys]) => [
+      ...[group, keys.stream, keys.delayed, keys.bodies, keys.index],
+    ]);
+    const rows = await lookScript.run(this.link, { keys: this.keys, args: {}, rest });
     const places = new Map<string, Place[]>();
     const found: Row[] = [];
     const pending: Handed[] = [];

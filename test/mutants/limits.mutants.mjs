@@ -256,27 +256,6 @@ export default [
     replace: 'ms',
   },
   {
-    name: 'a task that is done is looked for among all that is older',
-    file: 'libs/queue/store/scripts/find.script.ts',
-    specs: ['libs/queue/admin/queue.operations.spec'],
-    find: "if since > 0 then from = string.format('%.0f', since) end",
-    replace: '',
-  },
-  {
-    name: 'a retry is younger than its task by any clock',
-    file: 'libs/queue/store/scripts/find.script.ts',
-    specs: ['libs/queue/admin/queue.operations.spec'],
-    find: ' - ${CLOCK_STEP_MS}\n',
-    replace: '\n',
-  },
-  {
-    name: 'each caller searches for itself',
-    file: 'libs/queue/admin/task-search.ts',
-    specs: ['libs/queue/admin/queue.operations.spec'],
-    find: 'this.#searches.set(search, found);',
-    replace: '',
-  },
-  {
     name: 'names of locks are counted, not their characters',
     file: 'libs/lock/store/lock-key-cache.ts',
     specs: ['libs/lock/store/lock-key-cache.spec'],

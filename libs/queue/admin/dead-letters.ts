@@ -4,7 +4,7 @@ import { queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ListOptions, TaskPage } from './queue.operations.js';
 import { parseMeta } from '../task/delivery.js';
 import { bytesOf, PAGE_BYTES, PageSize } from './page-size.js';
-import { purgeScript, redriveScript, type Redriven } from '../store/scripts/redrive.script.js';
+import { deleteLettersScript, purgeScript, redriveScript, type Redriven } from '../store/scripts/redrive.script.js';
 import { fieldsOf } from '../store/stream-reply.js';
 import { letterInfo, type DeadLetter } from './task-info.js';
 
@@ -116,11 +116,12 @@ export class DeadLetters<T = unknown> {
 
   /** Deletes them; resolves with how many. Without a `filter`: all there are, at once. */
   async purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
-    const { dead } = this.#keys;
-    if (filter === undefined) return purgeScript.run(this.#link, { keys: { dead }, args: {} });
+    const { dead, deadIndex } = this.#keys;
+    if (filter === undefined) return purgeScript.run(this.#link, { keys: { dead, deadIndex }, args: {} });
     let purged = 0;
     for await (const chunk of chunks(this.#read(), CHUNK, filter)) {
-      purged += await this.#link.send<number>('xdel', [dead, ...chunk.map(({ letter }) => letter.entryId)]);
+      const rest = chunk.flatMap(({ letter }) => [letter.entryId, letter.id]);
+      purged += await deleteLettersScript.run(this.#link, { keys: { dead, deadIndex }, args: {}, rest });
     }
     return purged;
   }
@@ -147,11 +148,11 @@ export class DeadLetters<T = unknown> {
   }
 
   #redrive(letters: readonly Readied<T>[], group: string): Promise<Redriven> {
-    const { dead, stream } = this.#keys;
     // What never came to a group is for all of them.
-    const { stream: retryStream } = group === '' ? this.#keys : retryKeys(this.#keyspace, this.#queue, group);
-    const rest = letters.flatMap(({ letter, meta }) => [letter.entryId, meta]);
-    return redriveScript.run(this.#link, { keys: { dead, stream, retryStream }, args: { group }, rest });
+    const retries = group === '' ? this.#keys : retryKeys(this.#keyspace, this.#queue, group);
+    const rest = letters.flatMap(({ letter, meta }) => [letter.entryId, letter.id, meta]);
+    const keys = { ...this.#keys, retryStream: retries.stream, retryIndex: retries.index };
+    return redriveScript.run(this.#link, { keys, args: { group }, rest });
   }
 
   async #rest(untilMs: number, signal: AbortSignal | undefined): Promise<void> {

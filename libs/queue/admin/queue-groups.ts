@@ -55,6 +55,7 @@ export class QueueGroups {
         retryStream: retries.stream,
         retryDelayed: retries.delayed,
         retryBodies: retries.bodies,
+        retryIndex: retries.index,
       },
       args: { group },
     });

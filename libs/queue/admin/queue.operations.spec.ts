@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { commandDelta } from '../../../test/support/command-delta.js';
 import { gate } from '../../../test/support/gate.js';
 import type { QueueApp } from '../../../test/support/queue-app.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
@@ -164,113 +163,6 @@ describe('list', () => {
     await expect(queue.list('tasks', { after: 'x' })).rejects.toMatchObject(bad);
     await expect(queue.list('tasks', { state: 'done' as 'dead' })).rejects.toMatchObject(bad);
     await expect(queue.list('{', {})).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
-  });
-});
-
-describe('one task', () => {
-  it('is found by the id that publish returned, wherever it is', async () => {
-    const queue = await producer();
-    await newGroup();
-    const [running, waiting] = (await queue.publishMany('tasks', [1, 2])) as [string, string];
-    await read(1);
-    await queue.publishMany('tasks', [...new Array(1_200).keys()]);
-    await bed.admin.xadd('tasks', '*', 'payload', '3', 'meta', '{"a":1,"id":"retried"}');
-    await bed.admin.xadd('{tasks}:~retry:sluice', '*', 'payload', '3', 'meta', '{"id":"own retry"}');
-    await bed.admin.xadd('{tasks}:~dead', '*', 'payload', '4', 'meta', '', 'original_id', 'dead', 'reason', 'why');
-    await delay('later', 60_000);
-    const stateOf = async (id: string): Promise<unknown> => (await queue.inspect('tasks', id))?.state;
-    expect(await stateOf(running)).toBe('running');
-    expect(await stateOf(waiting)).toBe('waiting');
-    expect(await queue.inspect('tasks', 'retried')).toMatchObject({ id: 'retried', state: 'waiting', payload: 3 });
-    expect(await stateOf('own retry')).toBe('waiting');
-    expect(await stateOf('later')).toBe('delayed');
-    expect(await queue.inspect('tasks', 'dead')).toMatchObject({ id: 'dead', state: 'dead', reason: 'why' });
-    expect(await stateOf('nothing')).toBeUndefined();
-    expect(await stateOf('0-1')).toBeUndefined();
-  });
-
-  it('is not looked for among what is older, and is searched for once at a time', async () => {
-    const queue = await producer();
-    await newGroup();
-    const old = Date.now() - 3_600_000;
-    const pipeline = bed.admin.pipeline();
-    for (let n = 0; n < 3_000; n++) {
-      pipeline.xadd('{tasks}:~dead', `${old}-${n}`, 'payload', '1', 'original_id', `${old}-${n}`);
-      pipeline.xadd('tasks', `${old}-${n + 1}`, 'payload', '1');
-    }
-    await pipeline.exec();
-    const done = await queue.publish('tasks', 1);
-    await bed.admin.xdel('tasks', done);
-    const { calls } = await commandDelta(bed.admin, async () => {
-      expect(await queue.inspect('tasks', done)).toBeUndefined();
-    });
-    // Each place is looked at twice: five of them.
-    expect(calls['evalsha'] ?? 0).toBeLessThanOrEqual(10);
-    expect(calls['xrange']).toBeLessThanOrEqual(12);
-    const shared = await commandDelta(bed.admin, () =>
-      Promise.all(Array.from({ length: 20 }, () => queue.inspect('tasks', done))),
-    );
-    expect(shared.calls['evalsha']).toBeLessThanOrEqual(10);
-    expect(await queue.inspect('tasks', '1-99999999999999999999')).toBeUndefined();
-    expect(await queue.inspect('tasks', 'i'.repeat(1 << 20))).toBeUndefined();
-    expect(await queue.remove('tasks', 'i'.repeat(1 << 20))).toBe(false);
-  });
-
-  it('is found behind its own id, also if the clock was set back a little', async () => {
-    const queue = await producer();
-    const id = await queue.publish('tasks', 1);
-    await bed.admin.del('tasks');
-    await bed.admin.xadd('tasks', `${parseInt(id, 10) - 30_000}-0`, 'payload', '3', 'meta', JSON.stringify({ id }));
-    expect(await queue.inspect('tasks', id)).toMatchObject({ id, state: 'waiting' });
-    // An id of another's making may be ahead of the clock.
-    await bed.admin.xadd('{tasks}:~dead', '*', 'payload', '4', 'original_id', '9999999999999-1');
-    expect(await queue.inspect('tasks', '9999999999999-1')).toMatchObject({ state: 'dead' });
-  });
-
-  it('is not mistaken for the task whose retry has its id', async () => {
-    const queue = await producer();
-    const entry = await bed.admin.xadd('tasks', '*', 'payload', '3', 'meta', '{"id":"1-1"}');
-    expect(await queue.inspect('tasks', entry!)).toBeUndefined();
-    expect(await queue.inspect('tasks', '1-1')).toMatchObject({ id: '1-1', entryId: entry });
-  });
-
-  it('is not mistaken for another one in whose meta a producer has such an id', async () => {
-    const queue = await producer();
-    const entry = await bed.admin.xadd('tasks', '*', 'payload', '3', 'meta', '{"user":{"id":"42"}}');
-    expect(await queue.inspect('tasks', '42')).toBeUndefined();
-    expect(await queue.remove('tasks', '42')).toBe(false);
-    expect(await queue.inspect('tasks', entry!)).toMatchObject({ id: entry, state: 'waiting' });
-  });
-
-  it('is not mistaken for a dead letter whose entry has its id', async () => {
-    const queue = await producer();
-    await bed.admin.xadd('{tasks}:~dead', '7-7', 'payload', '4', 'meta', '', 'original_id', 'dead');
-    await bed.admin.xadd('{tasks}:~dead', '7-8', 'payload', '4');
-    expect(await queue.inspect('tasks', '7-7')).toBeUndefined();
-    expect(await queue.inspect('tasks', '7-8')).toMatchObject({ id: '7-8', state: 'dead' });
-  });
-
-  it('can be removed wherever it waits, and not from a worker', async () => {
-    const queue = await producer();
-    await newGroup();
-    await newGroup('other');
-    const [handedBack, running, waiting] = (await queue.publishMany('tasks', [1, 2, 3])) as [string, string, string];
-    await read(1, RELEASED);
-    await read(1);
-    await delay('later', 60_000);
-    await bed.admin.xadd('{tasks}:~dead', '*', 'payload', '4', 'original_id', 'dead');
-    const remove = (id: string): Promise<boolean> => queue.remove('tasks', id);
-    expect(await remove(running)).toBe(false);
-    await read(1, 'them', 'other');
-    expect(await remove(handedBack)).toBe(false);
-    await bed.admin.xack('tasks', 'other', handedBack);
-    for (const id of [handedBack, waiting, 'later', 'dead']) {
-      expect([id, await remove(id), await remove(id)]).toEqual([id, true, false]);
-    }
-    expect((await bed.admin.xrange('tasks', '-', '+')).map(([id]) => id)).toEqual([running]);
-    expect(await bed.admin.xpending('tasks', 'sluice')).toMatchObject([1, running, running, [['foreign', '1']]]);
-    expect(await bed.admin.exists('{tasks}:~delayed', '{tasks}:~bodies')).toBe(0);
-    expect(await bed.admin.xlen('{tasks}:~dead')).toBe(0);
   });
 });
 

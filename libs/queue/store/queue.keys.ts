@@ -8,8 +8,12 @@ export interface QueueKeys {
   readonly delayed: string;
   /** Hash: handle → the framed entry that a delayed task will be. */
   readonly bodies: string;
+  /** Sorted set: the id of a task whose entry has another id (a retry, a task that was delayed) → where that entry is. */
+  readonly index: string;
   /** Stream: dead letters, with the reason. */
   readonly dead: string;
+  /** Sorted set: as `index`, of dead letters. */
+  readonly deadIndex: string;
   /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
   readonly alive: string;
   /** String: set while the queue is paused, to since when. */
@@ -29,7 +33,9 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     stream,
     delayed: side('delayed'),
     bodies: side('bodies'),
+    index: side('index'),
     dead: side('dead'),
+    deadIndex: side('dead-index'),
     alive: side('alive'),
     paused: side('paused'),
     large: side('large'),
@@ -40,7 +46,8 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
 export function retryKeys(keyspace: Keyspace, name: unknown, group: string): QueueKeys {
   const { stream, ...shared } = queueKeys(keyspace, name);
   const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
-  return { ...shared, stream: side('retry'), delayed: side('delayed'), bodies: side('bodies') };
+  const [delayed, bodies, index] = [side('delayed'), side('bodies'), side('index')];
+  return { ...shared, stream: side('retry'), delayed, bodies, index };
 }
 
 /** What the names of Sluice's consumers begin with. Consumers of other software in the group are left alone. */

@@ -2,11 +2,12 @@ import type { Link } from '../../redis/index.js';
 import type { Delivery } from '../task/delivery.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
+import type { QueueKeys } from '../store/queue.keys.js';
 import { ackScript } from '../store/scripts/ack.script.js';
 
 export interface AckBatcherOptions {
   link: Link;
-  stream: string;
+  keys: Pick<QueueKeys, 'stream' | 'index'>;
   group: string;
   retryUntilConfirmed: RetryUntilConfirmed;
   /** Told before the acknowledgement is sent that tasks have finished in this turn of the event loop. */
@@ -52,17 +53,20 @@ export class AckBatcher {
   }
 
   async #flush(): Promise<void> {
-    const { retryUntilConfirmed, stream, onAcked } = this.#options;
+    const { retryUntilConfirmed, keys, onAcked } = this.#options;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, BATCH);
-      if (!(await retryUntilConfirmed.run(`acknowledging in '${stream}'`, () => this.#send(batch)))) return;
+      if (!(await retryUntilConfirmed.run(`acknowledging in '${keys.stream}'`, () => this.#send(batch)))) return;
       onAcked(batch);
     }
     this.#flushing = false;
   }
 
   #send(batch: readonly Delivery[]): Promise<unknown> {
-    const { link, stream, group } = this.#options;
-    return ackScript.run(link, { keys: { stream }, args: { group }, rest: batch.map(({ id }) => id) });
+    const { link, keys, group } = this.#options;
+    const rest = batch.map(({ id }) => id);
+    for (const { id, taskId } of batch) if (taskId !== id) rest.push(id, taskId);
+    const { stream, index } = keys;
+    return ackScript.run(link, { keys: { stream, index }, args: { group, count: batch.length }, rest });
   }
 }

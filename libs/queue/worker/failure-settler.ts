@@ -80,8 +80,7 @@ export class FailureSettler {
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
     const { link, keys, retryKeys, queue, group, consumer, inboxes, retryUntilConfirmed, listener } = this.#options;
-    const { stream, delayed, bodies, dead, alive } = keys;
-    const { stream: retry, delayed: retryDelayed, bodies: retryBodies } = retryKeys;
+    const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = retryKeys;
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), failure: error, stack };
     const outcome = { isDead: reason === undefined ? 0 : 1, reason: reason ?? '' };
@@ -89,10 +88,10 @@ export class FailureSettler {
       // Read again each time: another delivery of the task may have come since.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
-        keys: { stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive },
+        keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex },
         args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what, ...outcome },
       });
-      debug?.('%s: task %s settled as %s %s', stream, handle, settlement, reason ?? '');
+      debug?.('%s: task %s settled as %s %s', keys.stream, handle, settlement, reason ?? '');
       const { retried, deadLettered } = channels;
       const about = { queue, group, id: handle };
       if (settlement === 'dead') {
@@ -100,7 +99,7 @@ export class FailureSettler {
       } else if (settlement === 'retried' || settlement === 'delayed') {
         if (retried.hasSubscribers) retried.publish({ ...about, delayMs });
       }
-      if (settlement === 'delayed') for (const each of new Set([stream, retry])) listener.delayed(each, delayMs);
+      if (settlement === 'delayed') for (const each of new Set([keys.stream, retry])) listener.delayed(each, delayMs);
     });
   }
 }

@@ -107,7 +107,7 @@ export class Worker {
       this.#next();
       window.offerCredit();
     };
-    this.#acks = new AckBatcher({ link, stream: keys.stream, group, retryUntilConfirmed, window, onAcked });
+    this.#acks = new AckBatcher({ link, keys, group, retryUntilConfirmed, window, onAcked });
     this.#failures = new FailureSettler({
       ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
       ...{ options: handler.options, inboxes, clock, listener, retryUntilConfirmed, log },

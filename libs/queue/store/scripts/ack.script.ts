@@ -1,10 +1,12 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { FORGET } from './forget.fragment.js';
+import { INDEX } from './index.fragment.js';
 
 /**
  * Acknowledges and deletes finished tasks of one stream.
  *
- * KEYS stream · ARGV group, then the ids · returns how many were still pending.
+ * KEYS stream, index · ARGV group, count, then so many ids of entries, then entry and task in turn for those whose task has
+ * another id · returns how many were still pending.
  *
  * Crash, resend: repeating it changes nothing, XACK and XDEL of what is gone are no-ops. Pause: whoever owns the
  * entry by now, its work is done, so success is not fenced: at worst the new owner does it again and its own
@@ -13,12 +15,15 @@ import { FORGET } from './forget.fragment.js';
  */
 export const ackScript = defineScript({
   name: 'queue:ack',
-  keys: ['stream'],
-  args: { group: 'text' },
+  keys: ['stream', 'index'],
+  args: { group: 'text', count: 'number' },
   lua: lua`
 ${FORGET}
-local acked = redis.call('XACK', stream, group, unpack(ARGV, rest + 1))
-if redis.call('EXISTS', stream) == 1 then forget(unpack(ARGV, rest + 1)) end
+${INDEX}
+local acked = redis.call('XACK', stream, group, unpack(ARGV, rest + 1, rest + count))
+if redis.call('EXISTS', stream) == 1 and forget(unpack(ARGV, rest + 1, rest + count)) then
+  for i = rest + count + 1, #ARGV, 2 do unindex(index, ARGV[i + 1], ARGV[i]) end
+end
 return acked`,
   decode: (reply) => reply as number,
 });

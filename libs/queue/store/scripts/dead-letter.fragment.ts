@@ -1,6 +1,7 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 import { FORGET } from './forget.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
+import { INDEX } from './index.fragment.js';
 import { NOW } from './now.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 
@@ -17,8 +18,8 @@ import { ID_IN } from './task-id.fragment.js';
  */
 export const DEAD_LETTER = defineFragment({
   name: 'dead-letter',
-  needs: [NOW, FORGET, CARRIED, ID_IN],
-  locals: ['stream', 'group', 'dead'],
+  needs: [NOW, FORGET, CARRIED, ID_IN, INDEX],
+  locals: ['stream', 'group', 'dead', 'index', 'deadIndex'],
   lua: lua`
 local function deadLetter(id, fields, letter)
   local kept = { payload = '', timestamp = '', retry_count = '0', meta = '' }
@@ -50,8 +51,8 @@ local function deadLetter(id, fields, letter)
     'failed_at', string.format('%.0f', math.floor(now / 1000)),
   }) do out[#out + 1] = own end
   redis.call('XACK', stream, group, id)
-  forget(id)
-  redis.call('XADD', dead, '*', unpack(out))
+  if forget(id) then unindex(index, original, id) end
+  indexEntry(deadIndex, original, redis.call('XADD', dead, '*', unpack(out)))
   return original
 end
 `,

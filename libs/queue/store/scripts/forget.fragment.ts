@@ -1,7 +1,7 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 
 /**
- * `forget(…ids)`: deletes settled entries. They stay while the stream has a second group, which may not have run them yet. They
+ * `forget(…ids)`: deletes settled entries, and answers whether it did. They stay while the stream has a second group, which may not have run them yet. They
  * also stay if the only group is another one: ours was destroyed, and the other may not have seen them yet.
  */
 export const FORGET = defineFragment({
@@ -10,7 +10,9 @@ export const FORGET = defineFragment({
   lua: lua`
 local function forget(...)
   local groups = redis.call('XINFO', 'GROUPS', stream)
-  if #groups == 1 and groups[1][2] == group then redis.call('XDEL', stream, ...) end
+  if #groups ~= 1 or groups[1][2] ~= group then return false end
+  redis.call('XDEL', stream, ...)
+  return true
 end
 `,
 });

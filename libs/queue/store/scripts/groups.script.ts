@@ -72,14 +72,14 @@ return out`,
  * Deletes a group with its retries, unless a consumer of it lives: that one would create the group again, at the beginning
  * of the stream, and run what is there once more.
  *
- * KEYS stream, alive, and of the group's own retries: retryStream, retryDelayed, retryBodies · ARGV group · returns whether it
- * was there, or the consumers that live.
+ * KEYS stream, alive, and of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex · ARGV group · returns
+ * whether it was there, or the consumers that live.
  *
  * Looked up in the same step, so no process comes in between. Crash, repeat: one script, and what is gone is no more.
  */
 export const dropGroupScript = defineScript({
   name: 'queue:drop-group',
-  keys: ['stream', 'alive', 'retryStream', 'retryDelayed', 'retryBodies'],
+  keys: ['stream', 'alive', 'retryStream', 'retryDelayed', 'retryBodies', 'retryIndex'],
   args: { group: 'text' },
   lua: lua`
 ${LIVING}
@@ -92,7 +92,7 @@ if there then
   if #living > 0 then return living end
   redis.call('XGROUP', 'DESTROY', stream, group)
 end
-local retries = redis.call('UNLINK', retryStream, retryDelayed, retryBodies)
+local retries = redis.call('UNLINK', retryStream, retryDelayed, retryBodies, retryIndex)
 return (there or retries > 0) and 1 or 0`,
   decode: (reply): boolean | readonly string[] => (Array.isArray(reply) ? (reply as string[]) : reply === 1),
 });

@@ -10,7 +10,7 @@ const { stream: retry, delayed: retryDelayed } = retryKeys(new Keyspace(), 'task
 const bed = new QueueScriptBed(keys.stream);
 
 const clean = (cursor = '', slice = 100): Promise<Cleaned> =>
-  janitorScript.run(bed.link, { keys: { stream: keys.stream, retry, retryDelayed }, args: { cursor, slice } });
+  janitorScript.run(bed.link, { keys: { ...keys, retry, retryDelayed }, args: { cursor, slice } });
 const add = async (count: number): Promise<string[]> => {
   const pipeline = bed.admin.pipeline();
   for (let n = 0; n < count; n++) pipeline.xadd(keys.stream, '*', ...task(String(n)));

@@ -1,4 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { ID_IN } from './task-id.fragment.js';
+import { INDEX } from './index.fragment.js';
 
 export interface Cleaned {
   /** How many groups read the stream. */
@@ -17,7 +19,7 @@ export interface Cleaned {
  * Deletes what all groups are done with: whatever was acknowledged and stayed, because another group had not seen it yet,
  * or because its consumer (of other software) acknowledges and does not delete.
  *
- * KEYS stream, retry, retryDelayed · ARGV cursor ('' or where the last walk ended), slice (entries per walk) · returns {@link Cleaned}.
+ * KEYS stream, index, retry, retryDelayed · ARGV cursor ('' or where the last walk ended), slice (entries per walk) · returns {@link Cleaned}.
  *
  * A group is done with an entry that was delivered to it and is not pending. So everything below the lowest pending id
  * of all groups, and not beyond what the slowest of them has been handed, goes at once: whole blocks of a hundred
@@ -32,9 +34,11 @@ export interface Cleaned {
  */
 export const janitorScript = defineScript({
   name: 'queue:janitor',
-  keys: ['stream', 'retry', 'retryDelayed'],
+  keys: ['stream', 'index', 'retry', 'retryDelayed'],
   args: { cursor: 'text', slice: 'number' },
   lua: lua`
+${ID_IN}
+${INDEX}
 local most = 10000
 local function digitsBelow(a, b) return #a < #b or (#a == #b and a < b) end
 local function below(a, b)
@@ -67,6 +71,8 @@ if redis.call('EXISTS', stream) == 1 then
   end
 end
 local hasRetries = math.min(1, redis.call('EXISTS', retry, retryDelayed))
+-- What was deleted by hand left its place in the index, and so does what is trimmed here.
+if low or redis.call('EXISTS', stream) == 0 then trimIndex(index, low) end
 -- Each entry that pends is there: so nothing else is, or it waits.
 if not low or (#groups == 1 and redis.call('XLEN', stream) <= pendings) then
   return { #groups, hasRetries, 0, 0, '' }
@@ -92,9 +98,16 @@ for _, group in ipairs(groups) do
     ended = false
   end
 end
+local function metaOf(fields)
+  for i = 1, #fields, 2 do if fields[i] == 'meta' then return fields[i + 1] end end
+  return ''
+end
 local done = {}
 for _, entry in ipairs(entries) do
-  if not below(last, entry[1]) and not pends[entry[1]] then done[#done + 1] = entry[1] end
+  if not below(last, entry[1]) and not pends[entry[1]] then
+    done[#done + 1] = entry[1]
+    unindex(index, idIn(metaOf(entry[2])) or entry[1], entry[1])
+  end
 end
 if #done > 0 then freed = freed + redis.call('XDEL', stream, unpack(done)) end
 return { #groups, hasRetries, freed, #done == slice and 1 or 0, ended and '' or last }`,

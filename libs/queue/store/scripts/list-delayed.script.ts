@@ -37,24 +37,8 @@ return page`,
   decode: (reply) => (reply as DelayedRow[]).map(delayedRow),
 });
 
-/**
- * One delayed task.
- *
- * KEYS delayed, bodies · ARGV handle · returns a {@link ListedDelayed}, or nothing if it is not (any more) delayed.
- */
-export const lookDelayedScript = defineScript({
-  name: 'queue:look-delayed',
-  keys: ['delayed', 'bodies'],
-  args: { handle: 'text' },
-  buffers: true,
-  lua: lua`
-local due = redis.call('ZSCORE', delayed, handle)
-return due and { handle, due, redis.call('HGET', bodies, handle) or '' }`,
-  decode: (reply) => (reply === null ? undefined : delayedRow(reply as DelayedRow)),
-});
+export type DelayedRow = [handle: Buffer, due: Buffer, body: Buffer];
 
-type DelayedRow = [handle: Buffer, due: Buffer, body: Buffer];
-
-function delayedRow([handle, due, body]: DelayedRow): ListedDelayed {
+export function delayedRow([handle, due, body]: DelayedRow): ListedDelayed {
   return { handle: handle.toString(), dueMs: Number(due.toString()), body };
 }

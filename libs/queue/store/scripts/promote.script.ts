@@ -1,6 +1,8 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { IS_OF } from './key-type.fragment.js';
 import { NOW } from './now.fragment.js';
+import { INDEX } from './index.fragment.js';
+import { ID_IN } from './task-id.fragment.js';
 
 export interface Promoted {
   readonly count: number;
@@ -13,7 +15,7 @@ export interface Promoted {
 /**
  * Moves tasks that are due from the delayed ones to the stream, at most `limit`, the earliest first.
  *
- * KEYS stream, delayed, bodies, dead · ARGV limit · returns {@link Promoted}.
+ * KEYS stream, delayed, bodies, dead, index, deadIndex · ARGV limit · returns {@link Promoted}.
  *
  * Duplicate, two callers at once: one after the other, and what the first moved is not there any more. Crash, resend:
  * one script, a task is in one place before and after; a repeat moves the next ones, which are due as well. Reorder:
@@ -23,11 +25,13 @@ export interface Promoted {
  */
 export const promoteScript = defineScript({
   name: 'queue:promote',
-  keys: ['stream', 'delayed', 'bodies', 'dead'],
+  keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex'],
   args: { limit: 'number' },
   lua: lua`
 ${NOW}
 ${IS_OF}
+${ID_IN}
+${INDEX}
 local head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 if #head == 0 then return { 0, -1, {} } end
 local nextMs = math.ceil(tonumber(head[2]) - now)
@@ -63,13 +67,15 @@ local broken = {}
 for i, handle in ipairs(handles) do
   local values = entries[i]
   if values then
-    redis.call('XADD', stream, '*', 'payload', values[1], 'timestamp', values[2],
+    local id = redis.call('XADD', stream, '*', 'payload', values[1], 'timestamp', values[2],
       'retry_count', values[3], 'meta', values[4], unpack(values, 5))
+    indexEntry(index, idIn(values[4]) or id, id)
   else
     broken[#broken + 1] = handle
-    redis.call('XADD', dead, '*', 'payload', found[i] or '', 'timestamp', '', 'retry_count', '0', 'meta', '',
+    indexEntry(deadIndex, handle, redis.call('XADD', dead, '*', 'payload', found[i] or '', 'timestamp', '',
+      'retry_count', '0', 'meta', '',
       'original_id', handle, 'reason', 'bad-body', 'error', 'no readable entry in ' .. bodies, 'stack', '',
-      'attempts', '0', 'deliveries', '0', 'group', '', 'failed_at', string.format('%.0f', math.floor(now / 1000)))
+      'attempts', '0', 'deliveries', '0', 'group', '', 'failed_at', string.format('%.0f', math.floor(now / 1000))))
   end
 end
 

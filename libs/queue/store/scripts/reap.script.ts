@@ -21,7 +21,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
- * KEYS stream, alive, dead · ARGV group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease
+ * KEYS stream, alive, dead, index, deadIndex · ARGV group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease
  * is known to be unbroken, on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated
  * entry already: 1 or 0), foreignIdleMs (0: never), released, prefix · returns {@link Reaped}.
  *
@@ -50,7 +50,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  */
 export const reapScript = defineScript({
   name: 'queue:reap',
-  keys: ['stream', 'alive', 'dead'],
+  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex'],
   args: {
     group: 'text',
     consumer: 'text',

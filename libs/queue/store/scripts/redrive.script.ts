@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { CARRIED } from './further-fields.fragment.js';
+import { INDEX } from './index.fragment.js';
 
 export interface Redriven {
   /** How many went back. */
@@ -11,8 +12,9 @@ export interface Redriven {
 /**
  * Brings dead letters back to work.
  *
- * KEYS dead, stream, retryStream (of that group: its own retries, where the stream has several groups) · ARGV group (who is
- * to run them; '': all groups), then a letter's id and the `meta` of its next entry, in turn · returns {@link Redriven}.
+ * KEYS dead, deadIndex, stream, index, and of that group's own retries, where the stream has several groups: retryStream,
+ * retryIndex · ARGV group (which is to run them; '': all groups), then for each letter its id, its task's id and the `meta` of
+ * its next entry · returns {@link Redriven}.
  *
  * A group that does not read the stream gets nothing, and nothing is changed: in its retries they would lie unread, and in
  * the stream they would run in groups that have settled them. Looked up in the same step, for groups come and go. Where
@@ -25,10 +27,11 @@ export interface Redriven {
  */
 export const redriveScript = defineScript({
   name: 'queue:redrive',
-  keys: ['dead', 'stream', 'retryStream'],
+  keys: ['dead', 'deadIndex', 'stream', 'index', 'retryStream', 'retryIndex'],
   args: { group: 'text' },
   lua: lua`
 ${CARRIED}
+${INDEX}
 local readers = {}
 local reads = group == ''
 if redis.call('EXISTS', stream) == 1 then
@@ -39,10 +42,11 @@ if redis.call('EXISTS', stream) == 1 then
 end
 if #readers > 0 and not reads then return { 0, readers } end
 local target = #readers > 1 and retryStream or stream
+local targetIndex = #readers > 1 and retryIndex or index
 local kind = redis.call('TYPE', target).ok
 if kind ~= 'stream' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. target .. ' is not a stream') end
 local moved = 0
-for i = rest + 1, #ARGV, 2 do
+for i = rest + 1, #ARGV, 3 do
   local letter = redis.call('XRANGE', dead, ARGV[i], ARGV[i])[1]
   if letter and redis.call('XDEL', dead, ARGV[i]) == 1 then
     local kept = { payload = '', timestamp = '', retry_count = '', meta = '' }
@@ -62,8 +66,9 @@ for i = rest + 1, #ARGV, 2 do
         others[#others + 1] = letter[2][at + 1]
       end
     end
-    redis.call('XADD', target, '*', 'payload', kept.payload, 'timestamp', kept.timestamp, 'retry_count', '0',
-      'meta', ARGV[i + 1], unpack(carried(others)))
+    unindex(deadIndex, ARGV[i + 1], ARGV[i])
+    indexEntry(targetIndex, ARGV[i + 1], redis.call('XADD', target, '*', 'payload', kept.payload,
+      'timestamp', kept.timestamp, 'retry_count', '0', 'meta', ARGV[i + 2], unpack(carried(others))))
     moved = moved + 1
   end
 end
@@ -77,15 +82,35 @@ return { moved }`,
 /**
  * Deletes all dead letters of a queue.
  *
- * KEYS dead · returns how many there were. One that comes at the same time is either counted and gone, or stays.
+ * KEYS dead, deadIndex · returns how many there were. One that comes at the same time is either counted and gone, or stays.
  */
 export const purgeScript = defineScript({
   name: 'queue:purge',
-  keys: ['dead'],
+  keys: ['dead', 'deadIndex'],
   args: {},
   lua: lua`
 local letters = redis.call('XLEN', dead)
-redis.call('UNLINK', dead)
+redis.call('UNLINK', dead, deadIndex)
 return letters`,
+  decode: (reply) => reply as number,
+});
+
+/**
+ * Deletes single dead letters.
+ *
+ * KEYS dead, deadIndex · ARGV for each its id and its task's id · returns how many were there. Repeat: what is gone is gone.
+ */
+export const deleteLettersScript = defineScript({
+  name: 'queue:delete-letters',
+  keys: ['dead', 'deadIndex'],
+  args: {},
+  lua: lua`
+${INDEX}
+local deleted = 0
+for i = rest + 1, #ARGV, 2 do
+  deleted = deleted + redis.call('XDEL', dead, ARGV[i])
+  unindex(deadIndex, ARGV[i + 1], ARGV[i])
+end
+return deleted`,
   decode: (reply) => reply as number,
 });

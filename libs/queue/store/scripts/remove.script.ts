@@ -1,9 +1,10 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { INDEX } from './index.fragment.js';
 
 /**
  * Takes a task that waits out of its stream, unless a worker has it.
  *
- * KEYS stream · ARGV released, id (of the entry) · returns 1 if it was removed, else 0.
+ * KEYS stream, index · ARGV released, id (of the entry), task (its id) · returns 1 if it was removed, else 0.
  *
  * Every group is asked: one that has it with a worker is running it, and its settlement must find it. What was handed
  * back is acknowledged on its owner's behalf, who is nobody. One script, so it is not delivered in between. Repeat:
@@ -11,9 +12,10 @@ import { defineScript, lua } from '../../../redis/index.js';
  */
 export const removeWaitingScript = defineScript({
   name: 'queue:remove-waiting',
-  keys: ['stream'],
-  args: { released: 'text', id: 'text' },
+  keys: ['stream', 'index'],
+  args: { released: 'text', id: 'text', task: 'text' },
   lua: lua`
+${INDEX}
 if redis.call('EXISTS', stream) == 0 then return 0 end
 local groups = {}
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -24,6 +26,7 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   end
 end
 for _, name in ipairs(groups) do redis.call('XACK', stream, name, id) end
+unindex(index, task, id)
 return redis.call('XDEL', stream, id)`,
   decode: (reply) => reply === 1,
 });

@@ -54,7 +54,7 @@ describe('reconcile', () => {
 
 describe('ack', () => {
   const ack = (...ids: string[]): Promise<number> =>
-    ackScript.run(bed.link, { keys: { stream: keys.stream }, args: { group: GROUP }, rest: ids });
+    ackScript.run(bed.link, { keys, args: { group: GROUP, count: ids.length }, rest: ids });
 
   it('acknowledges and deletes, whoever has the task by now', async () => {
     const [mine, taken, waiting] = [await pendingTask(ME), await pendingTask(OTHER), await pendingTask(ME)];

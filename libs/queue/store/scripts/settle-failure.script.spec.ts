@@ -13,8 +13,8 @@ const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, entries, serverMs } = bed;
 
 const KEYS = {
-  ...{ stream: keys.stream, retry: RETRY.stream, delayed: keys.delayed, bodies: keys.bodies },
-  ...{ retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, dead: keys.dead, alive: keys.alive },
+  ...keys,
+  ...{ retry: RETRY.stream, retryDelayed: RETRY.delayed, retryBodies: RETRY.bodies, retryIndex: RETRY.index },
 };
 
 describe('settle-failure', () => {

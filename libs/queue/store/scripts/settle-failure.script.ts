@@ -4,6 +4,7 @@ import { DELAY } from './delay.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
+import { INDEX } from './index.fragment.js';
 
 /** Where a failed task went; `fenced` and `stale`: it was not ours to settle any more, and nothing was done. */
 export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
@@ -13,7 +14,7 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
  * While several groups read the queue, each has a stream of its own for retries: the others are not to run what they
  * have done.
  *
- * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive · ARGV group, consumer, id, deliveries,
+ * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex · ARGV group, consumer, id, deliveries,
  * attempts (failed so far), meta (of the entry that follows), isDead (1: it becomes a dead letter; 0: it runs again), reason
  * (of a dead letter), delayMs (0 = now), handle (the task's id), failure, stack, inboxes · returns a {@link Settlement}.
  *
@@ -26,7 +27,19 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
  */
 export const settleFailureScript = defineScript({
   name: 'queue:settle-failure',
-  keys: ['stream', 'retry', 'delayed', 'bodies', 'retryDelayed', 'retryBodies', 'dead', 'alive'],
+  keys: [
+    'stream',
+    'retry',
+    'delayed',
+    'bodies',
+    'retryDelayed',
+    'retryBodies',
+    'dead',
+    'alive',
+    'index',
+    'retryIndex',
+    'deadIndex',
+  ],
   args: {
     group: 'text',
     consumer: 'text',
@@ -48,6 +61,7 @@ ${FORGET}
 ${CARRIED}
 ${DEAD_LETTER}
 ${DELAY}
+${INDEX}
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
 if not pending then return 'stale' end
 if pending[2] ~= consumer or pending[4] ~= deliveries then return 'fenced' end
@@ -77,20 +91,22 @@ for i = 1, #entry[2], 2 do
     others[#others + 1] = value
   end
 end
-local home = stream
-if #redis.call('XINFO', 'GROUPS', stream) > 1 then home, delayed, bodies = retry, retryDelayed, retryBodies end
+local home, homeIndex = stream, index
+if #redis.call('XINFO', 'GROUPS', stream) > 1 then
+  home, homeIndex, delayed, bodies = retry, retryIndex, retryDelayed, retryBodies
+end
 if not isOf(home, 'stream') then return redis.error_reply('WRONGTYPE ' .. home .. ' is no stream') end
 if delayMs > 0 and not mayDelay() then
   return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else')
 end
 redis.call('XACK', stream, group, id)
-forget(id)
+if forget(id) then unindex(index, handle, id) end
 if delayMs > 0 then
   delayTask(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
   return 'delayed'
 end
-redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
-  'retry_count', attempts, 'meta', meta, unpack(carried(others)))
+indexEntry(homeIndex, handle, redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
+  'retry_count', attempts, 'meta', meta, unpack(carried(others))))
 return 'retried'`,
   decode: (reply) => reply as Settlement,
 });

@@ -1,25 +1,31 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { NOW } from './now.fragment.js';
+import { INDEX } from './index.fragment.js';
 
 /**
  * Deletes the oldest dead letters: all but the newest `keep`, and those that are older than `keepMs`.
  *
- * KEYS dead · ARGV keep and keepMs (-1: any number, any age) · returns how many were deleted.
+ * KEYS dead, deadIndex · ARGV keep and keepMs (-1: any number, any age) · returns how many were deleted.
  *
  * Crash, repeat, two callers: what is gone is gone, and a repeat deletes what has become too old or too many meanwhile. A letter
  * that is brought back at the same time is either gone before, or no dead letter any more.
  */
 export const trimDeadScript = defineScript({
   name: 'queue:trim-dead',
-  keys: ['dead'],
+  keys: ['dead', 'deadIndex'],
   args: { keep: 'number', keepMs: 'number' },
   lua: lua`
 ${NOW}
+${INDEX}
 local deleted = 0
 if keepMs >= 0 then
   deleted = redis.call('XTRIM', dead, 'MINID', string.format('%.0f', math.max(0, now - keepMs)) .. '-0')
 end
 if keep >= 0 then deleted = deleted + redis.call('XTRIM', dead, 'MAXLEN', string.format('%.0f', keep)) end
+if deleted > 0 then
+  local first = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+  trimIndex(deadIndex, first and first[1])
+end
 return deleted`,
   decode: (reply) => reply as number,
 });

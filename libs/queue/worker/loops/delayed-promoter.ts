@@ -91,9 +91,8 @@ export class DelayedPromoter {
     const { link, worker, log } = this.#options;
     // The group's own retries: there are none.
     if (!worker.needed) return LOOK_MS;
-    const { stream, delayed, bodies, dead } = worker.keys;
     const { count, nextMs, broken } = await promoteScript.run(link, {
-      keys: { stream, delayed, bodies, dead },
+      keys: worker.keys,
       args: { limit: BATCH },
     });
     for (const handle of broken) {

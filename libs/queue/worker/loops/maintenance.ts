@@ -129,7 +129,7 @@ export class Maintenance {
     // If this fails, the next sweep comes when it is due.
     this.#capped.delete(worker);
     const { claimed, deadLetters, more } = await reapScript.run(link, {
-      keys: { stream: keys.stream, alive: keys.alive, dead: keys.dead },
+      keys,
       args: {
         group,
         consumer,
