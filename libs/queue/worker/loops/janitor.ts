@@ -56,7 +56,10 @@ export class Janitor {
   async #trim({ keys, handler }: Worker, { keep, keepMs }: DeadRetention): Promise<void> {
     const { link, log } = this.#options;
     if (keep === undefined && keepMs === undefined) return;
-    const call = { keys: { dead: keys.dead, deadIndex: keys.deadIndex }, args: { keep: keep ?? -1, keepMs: keepMs ?? -1 } };
+    const call = {
+      keys: { dead: keys.dead, deadIndex: keys.deadIndex },
+      args: { keep: keep ?? -1, keepMs: keepMs ?? -1 },
+    };
     const trimmed = await trimDeadScript.run(link, call);
     if (trimmed > 0)
       log.warn(`${trimmed} dead letters of queue '${handler.queue}' were deleted: queue.dead says how many to keep`);
