@@ -5,6 +5,7 @@ import { decode } from './codec/codec.js';
 import type { LoadOptions } from './load-options.js';
 import type { LocalReads } from './local/local-reads.js';
 import type { Kept, LocalTier } from './local/local-tier.js';
+import type { CacheAvailability } from './observe/cache-availability.js';
 import type { Meter, Meters } from './observe/cache.stats.js';
 import { entryOf } from './store/cache.keys.js';
 import type { CacheStore } from './store/cache.store.js';
@@ -17,6 +18,7 @@ export interface CacheLookupsOptions {
   localReads: LocalReads;
   moduleWide: LoadOptions;
   meters: Meters;
+  availability: CacheAvailability;
 }
 
 /** Reads of what is stored, which never load: `get`, `getMany`, `take`. */
@@ -27,14 +29,16 @@ export class CacheLookups {
   readonly #localReads: LocalReads;
   readonly #moduleWide: LoadOptions;
   readonly #meters: Meters;
+  readonly #availability: CacheAvailability;
 
-  constructor({ store, writer, local, localReads, moduleWide, meters }: CacheLookupsOptions) {
+  constructor({ store, writer, local, localReads, moduleWide, meters, availability }: CacheLookupsOptions) {
     this.#store = store;
     this.#writer = writer;
     this.#local = moduleWide.local ? local : undefined;
     this.#localReads = localReads;
     this.#moduleWide = moduleWide;
     this.#meters = meters;
+    this.#availability = availability;
   }
 
   /** The value of a key, from a copy of this process or from Redis. */
@@ -46,8 +50,15 @@ export class CacheLookups {
     if (found) return found.value;
     const keptOf = (given: StoredValue | undefined): Kept | undefined =>
       given && { value: given, leftMs: given.freshUntilMs - this.#store.serverClock.latestMs() };
-    const ask = (): Promise<StoredValue | undefined> => this.#store.get(entry).catch(() => undefined);
-    return this.#decoded(key, await (this.#local?.keeping(entry, ask, keptOf) ?? ask()), meter);
+    const ask = (): Promise<StoredValue | undefined> => this.#store.get(entry);
+    try {
+      const value = await (this.#local?.keeping(entry, ask, keptOf) ?? ask());
+      this.#availability.answered();
+      return this.#decoded(key, value, meter);
+    } catch (error) {
+      meter.bypassed(key, this.#availability.bypassed(error));
+      return undefined;
+    }
   }
 
   /** The value of a key, which no other call gets. Copies of this process are not asked. */

@@ -1,4 +1,5 @@
 import { BriefMap, type Clock, type Random } from '../redis/index.js';
+import type { CacheAvailability } from './observe/cache-availability.js';
 import type { CacheStore } from './store/cache.store.js';
 import { Flight } from './loading/flight.js';
 import { Flights } from './flights.js';
@@ -17,6 +18,7 @@ export interface CacheReaderOptions {
   local: LocalTier | undefined;
   clock: Clock;
   random: Random;
+  availability: CacheAvailability;
   report: (error: unknown, what: string) => void;
 }
 

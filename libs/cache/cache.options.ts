@@ -112,7 +112,10 @@ export interface SluiceCacheModuleOptions extends Omit<
    * three times in this; a process whose event loop stands still for longer loses it. Default 3 000.
    */
   leaseMs?: number;
-  /** Milliseconds that a read waits for Redis before it goes to the source by itself. Default 250. */
+  /**
+   * Milliseconds that Redis may send nothing at all before a read that waits for it goes to the source by itself. While Redis answers
+   * other commands of this process, the read waits for its reply, up to the connection's `commandTimeoutMs`. Default 250.
+   */
   readTimeoutMs?: number;
   /**
    * How many copies this process keeps; false: none, of anything. Default `{ maxEntries: 10 000, maxBytes: 32 MiB }`; bytes are

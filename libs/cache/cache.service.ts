@@ -21,6 +21,7 @@ import { CacheStore } from './store/cache.store.js';
 import { loadMany, type BatchLoader } from './loading/batch-load.js';
 import { CacheLookups } from './cache-lookups.js';
 import { CacheWriter } from './cache-writer.js';
+import { CacheAvailability } from './observe/cache-availability.js';
 import { Meters, type CacheStats, type Meter } from './observe/cache.stats.js';
 import { encode } from './codec/codec.js';
 import { DefaultKeys } from './keys/default-keys.js';
@@ -55,6 +56,7 @@ export class CacheService implements OnApplicationBootstrap {
   readonly #localReads: LocalReads;
   readonly #lookups: CacheLookups;
   readonly #meters = new Meters();
+  readonly #availability: CacheAvailability;
   readonly #random = Math.random;
   readonly #connections: RedisConnections;
   readonly #methods = new Set<string>();
@@ -71,6 +73,20 @@ export class CacheService implements OnApplicationBootstrap {
     this.#store =
       store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options, clock);
     const pushRouter = new PushRouter(this.#store.inbox, clock);
+    this.#store.onDown(() => {
+      pushRouter.wakeAll();
+    });
+    const { logger } = connections;
+    const availability = new CacheAvailability({
+      clock,
+      warn: (message) => {
+        logger.warn(message);
+      },
+      note: (message) => {
+        logger.log(message);
+      },
+    });
+    this.#availability = availability;
     const report = (error: unknown, what: string): void => {
       connections.logger.warn(`${what}: ${String(error)}`);
     };
@@ -87,6 +103,7 @@ export class CacheService implements OnApplicationBootstrap {
       local: this.#local,
       clock,
       random: this.#random,
+      availability,
       report,
     });
     this.#writer = new CacheWriter(this.#store, this.#reader, this.#local);
@@ -98,8 +115,12 @@ export class CacheService implements OnApplicationBootstrap {
       localReads: this.#localReads,
       moduleWide: this.#moduleWide,
       meters: this.#meters,
+      availability,
     });
-    shutdown.onClose(() => this.#reader.close());
+    shutdown.onClose(() => {
+      availability.close();
+      return this.#reader.close();
+    });
   }
 
   /**
@@ -295,7 +316,7 @@ export class CacheService implements OnApplicationBootstrap {
 
   /** What was counted in this process since it started. */
   stats(): CacheStats {
-    return { ...this.#meters.read(), local: this.#local?.size };
+    return { ...this.#meters.read(), local: this.#local?.size, availability: this.#availability.stats };
   }
 
   #version(path: string, options: KeyOptions | undefined): string | undefined {

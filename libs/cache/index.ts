@@ -31,12 +31,17 @@ export { CacheStampedeSafe, type StampedeSafeOptions } from './decorators/cache-
 export type { Loader, LoaderContext } from './loading/loader-run.js';
 export {
   CACHE_CHANNELS,
+  type CacheBackMessage,
+  type CacheBypassedMessage,
+  type CacheBypassReason,
   type CacheErrorMessage,
   type CacheMessage,
   type CacheMessages,
   type CacheHitMessage,
+  type CacheOffMessage,
   type CacheTimedMessage,
 } from './observe/cache.channels.js';
+export type { CacheAvailabilityStats } from './observe/cache-availability.js';
 export type { CacheCounts, CacheStats } from './observe/cache.stats.js';
 export type { RawCache } from './cache.raw.js';
 export { CacheEvict, type EvictOptions } from './decorators/cache-evict.decorator.js';

@@ -464,8 +464,8 @@ export default [
     ...silence,
     name: 'no greeting at all is waited for',
     file: 'libs/redis/connection/link.ts',
-    find: 'guard?.watch();\n    client.on',
-    replace: '{};\n    client.on',
+    find: '      hear();\n      guard?.watch();\n',
+    replace: '      hear();\n',
   },
   {
     name: 'a command alone waits for the end of its turn',

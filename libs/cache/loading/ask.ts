@@ -1,5 +1,6 @@
 import { keepOf } from '../load-options.js';
 import type { AskRequest } from '../store/cache.store.js';
+import type { FoundValue } from '../store/get-batcher.js';
 import type { SeenEntry } from '../store/recently-seen.js';
 import type { Answer } from '../store/scripts/ask.script.js';
 import type { StoredValue } from '../store/stored-value.js';
@@ -26,16 +27,24 @@ export async function tryGet(
   seen: SeenEntry,
   earlyRefreshDraw: number,
 ): Promise<FoundOutcome | undefined> {
-  const { store, recentlySeen } = context;
+  const { store, recentlySeen, availability } = context;
   const { entry } = request;
   const local = localTierOf(context, request);
-  const { value, leftMs } = await (local
-    ? local.keeping(
-        entry,
-        () => store.tryGet(entry, seen),
-        (found) => found.value && keptCopy(found.value, found.leftMs, earlyRefreshDraw),
-      )
-    : store.tryGet(entry, seen));
+  let found: FoundValue;
+  try {
+    found = await (local
+      ? local.keeping(
+          entry,
+          () => store.tryGet(entry, seen),
+          (given) => given.value && keptCopy(given.value, given.leftMs, earlyRefreshDraw),
+        )
+      : store.tryGet(entry, seen));
+  } catch (error) {
+    request.meter.bypassed(request.key, availability.bypassed(error));
+    throw error;
+  }
+  availability.answered();
+  const { value, leftMs } = found;
   if (!value) recentlySeen.delete(entry);
   return value && earlyRefreshDraw * value.loadMs < leftMs ? foundOutcome(context, request, value) : undefined;
 }

@@ -117,16 +117,19 @@ export class Inquiry {
   }
 
   async #ask(retryForSlot: boolean): Promise<Answer | Unavailable> {
-    const { closed, clock } = this.#context;
+    const { closed, clock, availability } = this.#context;
     this.#askedAtMs = clock.monoMs();
     if (closed) return { kind: 'unavailable', error: undefined };
     try {
-      return await askFor(this.#context, this.#request, {
+      const answer = await askFor(this.#context, this.#request, {
         token: this.ticket.token,
         earlyRefreshDraw: this.#earlyRefreshDraw,
         retryForSlot,
       });
+      availability.answered();
+      return answer;
     } catch (error) {
+      this.#request.meter.bypassed(this.#request.key, availability.bypassed(error));
       debug?.("'%s' read without Redis: %s", this.#request.key, error);
       return { kind: 'unavailable', error };
     }

@@ -52,6 +52,43 @@ describe('without Redis', () => {
     expect(await cache.get('k')).toBe(undefined);
   });
 
+  it('callers that wait for the load of another process go to the source as soon as the connection is lost', async () => {
+    const options = { redis: { url: own.url }, leaseMs: 600_000, loaderTimeoutMs: 600_000 };
+    const [loader, reader] = [await bed.member(options), await bed.member(options)];
+    const source = new HeldLoader<string>();
+    const loading = loader.cache.getOrLoad('k', source.load);
+    await source.run();
+    const waiting = reader.cache.getOrLoad('k', () => 'alone');
+    const byHand = await reader.cache.lease<string>('k');
+    if (byHand.state !== 'wait') throw new Error(`it is ${byHand.state}`);
+    await until(async () => (await client.hkeys(LEASE)).filter((field) => field.startsWith('w:')).length === 2, {
+      what: 'both wait',
+    });
+    await own.kill();
+    expect(await waiting).toBe('alone');
+    await expect(byHand.wait()).rejects.toEqual(code('SLUICE_REDIS_UNAVAILABLE'));
+    source.runs[0]!.succeed('v');
+    expect(await loading).toBe('v');
+  });
+
+  it('callers that wait for the load of another process go to the source when Redis is found to hang', async () => {
+    const options = { redis: { url: own.url }, leaseMs: 600_000, loaderTimeoutMs: 600_000, readTimeoutMs: 100 };
+    const [loader, reader] = [await bed.member(options), await bed.member(options)];
+    const source = new HeldLoader<string>();
+    const loading = loader.cache.getOrLoad('k', source.load);
+    await source.run();
+    const waiting = reader.cache.getOrLoad('k', () => 'alone');
+    await until(async () => (await client.hkeys(LEASE)).some((field) => field.startsWith('w:')), { what: 'it waits' });
+    own.pause();
+    expect(await reader.cache.getOrLoad('other', () => 'source')).toBe('source');
+    expect(await waiting).toBe('alone');
+    // A socket that is given up for its silence, seconds later, would have told them as well.
+    expect(reader.connections.get().commands.up).toBe(true);
+    source.runs[0]!.succeed('v');
+    expect(await loading).toBe('v');
+    own.resume();
+  });
+
   it('a load that ends meanwhile serves its callers', async () => {
     const { cache } = await bed.member({ redis: { url: own.url }, readTimeoutMs: 100 });
     const source = new HeldLoader();

@@ -1,6 +1,7 @@
 import type { BriefMap, Clock, Random } from '../../redis/index.js';
 import type { LoadOptions } from '../load-options.js';
 import type { LocalTier } from '../local/local-tier.js';
+import type { CacheAvailability } from '../observe/cache-availability.js';
 import type { Meter } from '../observe/cache.stats.js';
 import type { CacheStore } from '../store/cache.store.js';
 import type { RecentlySeen } from '../store/recently-seen.js';
@@ -26,6 +27,7 @@ export interface ReadContext {
   /** Loaders that run at sources that take only so many. */
   readonly loadLimiter: LocalLoadLimiter;
   readonly local: LocalTier | undefined;
+  readonly availability: CacheAvailability;
   readonly scopes: LoadScopes;
   /** By token: the loads that this process was granted. */
   readonly loadLeases: BriefMap<string, RunningLoad>;

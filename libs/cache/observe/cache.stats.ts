@@ -1,5 +1,8 @@
+import type { CacheAvailabilityStats } from './cache-availability.js';
 import {
   channels,
+  type CacheBypassedMessage,
+  type CacheBypassReason,
   type CacheErrorMessage,
   type CacheMessage,
   type CacheHitMessage,
@@ -26,6 +29,11 @@ export interface CacheCounts {
   readonly broken: number;
   /** Reads that ended with an error. */
   readonly errors: number;
+  /**
+   * Reads that Redis did not answer, by why: no connection, no reply in time, not asked because none came a moment ago, refused.
+   * Such a read gets its value from its source, uncached, or does what `onBackendDown` says.
+   */
+  readonly bypassed: Readonly<Record<CacheBypassReason, number>>;
 }
 
 /** Answer of `CacheService.stats()`. */
@@ -35,13 +43,15 @@ export interface CacheStats {
   readonly methods: Readonly<Record<string, CacheCounts>>;
   /** The local tier's content, if there is one; bytes are estimated. */
   readonly local: { readonly entries: number; readonly bytes: number } | undefined;
+  /** Whether Redis answers reads, and how often it stopped. */
+  readonly availability: CacheAvailabilityStats;
 }
 
 /** Names of which counts are kept apart; the rest is counted as {@link OTHERS}. Code has fewer. */
 const METHODS_MAX = 1_000;
 const OTHERS = '(others)';
 
-type Name = Exclude<keyof CacheCounts, 'hits'>;
+type Name = Exclude<keyof CacheCounts, 'hits' | 'bypassed'>;
 
 const NAMES: readonly Name[] = [
   'misses',
@@ -59,6 +69,7 @@ const NAMES: readonly Name[] = [
 export class Meter {
   readonly #method: string;
   readonly #hits = { local: 0, redis: 0, stale: 0 };
+  readonly #bypassed = { down: 0, timeout: 0, breaker: 0, refused: 0 };
   readonly #counts: Record<Name, number> = {
     misses: 0,
     loads: 0,
@@ -119,12 +130,19 @@ export class Meter {
     this.#tell('error', key, { error });
   }
 
+  bypassed(key: string, reason: CacheBypassReason): void {
+    this.#bypassed[reason]++;
+    if (channels.bypassed.hasSubscribers) {
+      channels.bypassed.publish({ key, method: this.#method, reason } satisfies CacheBypassedMessage);
+    }
+  }
+
   read(): CacheCounts {
-    return { hits: { ...this.#hits }, ...this.#counts };
+    return { hits: { ...this.#hits }, ...this.#counts, bypassed: { ...this.#bypassed } };
   }
 
   #tell(
-    what: keyof typeof channels,
+    what: Exclude<keyof typeof channels, 'hit' | 'bypassed' | 'off' | 'back'>,
     key: string,
     more: Omit<CacheTimedMessage, keyof CacheMessage> | Omit<CacheErrorMessage, keyof CacheMessage> | object = {},
   ): void {
@@ -160,5 +178,11 @@ function sum(one: CacheCounts, other: CacheCounts): CacheCounts {
     stale: one.hits.stale + other.hits.stale,
   };
   const counts = Object.fromEntries(NAMES.map((name) => [name, one[name] + other[name]])) as Record<Name, number>;
-  return { hits, ...counts };
+  const bypassed = {
+    down: one.bypassed.down + other.bypassed.down,
+    timeout: one.bypassed.timeout + other.bypassed.timeout,
+    breaker: one.bypassed.breaker + other.bypassed.breaker,
+    refused: one.bypassed.refused + other.bypassed.refused,
+  };
+  return { hits, ...counts, bypassed };
 }

@@ -24,7 +24,7 @@ import type { StoredValue } from './stored-value.js';
 export interface StoreTiming {
   /** How long a lease lasts unless renewed. */
   readonly leaseMs: number;
-  /** How long a reader waits for Redis. */
+  /** How long Redis may be silent while a reader waits for it. */
   readonly readTimeoutMs: number;
   /** Texts of this length and more are packed. */
   readonly packFrom: number;
@@ -69,7 +69,7 @@ const TAGS_AT_ONCE = 1_000;
 /**
  * The cache as Redis keeps it: values, leases and epochs, one method per step. Keys are entries (`entryOf`).
  *
- * What a reader waits for settles within `readTimeoutMs`; what changes the cache on a user's order takes the
+ * What a reader waits for settles once Redis has been silent for `readTimeoutMs`; what changes the cache on a user's order takes the
  * connection's own time and rejects if Redis did not confirm it.
  *
  * Keys and arguments are written out, not spread: a spread before further keys makes new hidden classes on each call (see ADR 19).
@@ -85,6 +85,7 @@ export class CacheStore {
   readonly #leaseReleases: LeaseReleases;
   readonly #gets: GetBatcher;
   readonly #nonce = randomBytes(9).toString('base64url');
+  readonly #downListeners = new Set<() => void>();
   #requests = 0;
 
   constructor(connection: RedisConnection, keys: CacheKeys, timing: StoreTiming, clock: Clock) {
@@ -93,7 +94,10 @@ export class CacheStore {
     this.timing = timing;
     this.invalidationChannel = connection.channel('cache');
     this.serverClock = new ServerClock(clock);
-    this.#breaker = new CircuitBreaker(clock, timing.readTimeoutMs);
+    const failOpen = (): void => {
+      for (const listener of this.#downListeners) listener();
+    };
+    this.#breaker = new CircuitBreaker(clock, timing.readTimeoutMs, failOpen);
     this.#leaseReleases = new LeaseReleases(connection, keys, timing.readTimeoutMs);
     this.#gets = new GetBatcher({
       connection,
@@ -106,6 +110,12 @@ export class CacheStore {
       this.#breaker.close();
       this.serverClock.reset();
     });
+    connection.commands.onDown(failOpen);
+  }
+
+  /** Called when it becomes known that Redis does not answer: its socket died, or it hangs. What is waited for may never come. */
+  onDown(listener: () => void): void {
+    this.#downListeners.add(listener);
   }
 
   /** Where messages for this process arrive. */
@@ -167,6 +177,7 @@ export class CacheStore {
         },
         {
           deadlineMs: readTimeoutMs,
+          whileSilent: true,
           late: (late) => {
             this.#breaker.close();
             this.#leaseReleases.answeredLate(entry, question, late);
@@ -204,7 +215,7 @@ export class CacheStore {
         },
         rest: tags,
       },
-      { deadlineMs: this.timing.readTimeoutMs },
+      { deadlineMs: this.timing.readTimeoutMs, whileSilent: true },
     );
     if (serverMs === 0) return false;
     this.serverClock.heard(serverMs, sentAtMs);
@@ -214,7 +225,10 @@ export class CacheStore {
   fail(entry: string, token: string, failure: NotedFailure): Promise<boolean> {
     const args = { token, failure: JSON.stringify(failure), backoffMs: failure.backoffMs };
     const call = { keys: { lease: this.#keys.lease(entry) }, args };
-    return failScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs });
+    return failScript.run(this.#connection.commands, call, {
+      deadlineMs: this.timing.readTimeoutMs,
+      whileSilent: true,
+    });
   }
 
   /** False: the lease is lost, or what is loaded under it was invalidated. */
@@ -246,7 +260,7 @@ export class CacheStore {
     const { tagPrefix, epoch } = this.#keys;
     const call = { keys: { value: this.#keys.value(entry), epoch }, args: { tagPrefix } };
     return this.#breaker.guard(() =>
-      peekScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs }),
+      peekScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs, whileSilent: true }),
     );
   }
 

@@ -41,6 +41,22 @@ describe('the breaker', () => {
     expect(await asked(over, hangs)).toBe(true);
   });
 
+  it('stays closed while anything was answered within the time that counts as silence', async () => {
+    let opened = 0;
+    const over = new CircuitBreaker({ ...systemClock, monoMs: () => nowMs }, 250, () => opened++);
+    await over.guard(() => Promise.resolve(1));
+    nowMs += 249;
+    expect(await asked(over, hangs)).toBe(true);
+    expect(await asked(over, hangs)).toBe(true);
+    expect(opened).toBe(0);
+    nowMs += 1;
+    expect(await asked(over, hangs)).toBe(true);
+    expect(await asked(over, hangs)).toBe(false);
+    nowMs += 401;
+    expect(await asked(over, hangs)).toBe(true);
+    expect(opened).toBe(1);
+  });
+
   it('takes a refusal for an answer, and a connection that is down for no reason to wait', async () => {
     const over = breaker();
     for (const error of [new Error('OOM'), new RedisUnavailableError('is not connected', 'not-sent')]) {
@@ -80,6 +96,27 @@ describe('a Redis in trouble', () => {
       everyMs: 5,
     });
     await until(async () => (await keysLeft(client)).join() === '{cache}:hot,{cache}:k0', { what: 'no lease is left' });
+  });
+
+  it('that answers slowly is no outage: one late reply makes no reader go to the source', async () => {
+    const { cache, connections } = await bed.member({ redis: { url: own.url }, readTimeoutMs: 150 });
+    await cache.set('hot', 'cached');
+    const source = jest.fn(() => 'source');
+    // Each keeps the server busy for less than the timeout, all of them for longer. They are so long that it reads one at a time.
+    const script = `
+      local from = redis.call('TIME')
+      repeat local now = redis.call('TIME') until (now[1] - from[1]) * 1000000 + now[2] - from[2] > 50000
+      return 1`;
+    const busy = Array.from({ length: 8 }, () =>
+      connections.get().commands.send('eval', [script, 0, 'x'.repeat(50_000)], { deadlineMs: 60_000 }),
+    );
+    expect(await Promise.all([cache.getOrLoad('hot', source), cache.get('hot'), cache.getOrLoad('k', source)])).toEqual(
+      ['cached', 'cached', 'source'],
+    );
+    await Promise.all(busy);
+    expect(source).toHaveBeenCalledTimes(1);
+    expect(await cache.get('k')).toBe('source');
+    expect(cache.stats().total.bypassed).toEqual({ down: 0, timeout: 0, breaker: 0, refused: 0 });
   });
 
   it('that is gone and comes back is used within a second', async () => {

@@ -52,7 +52,7 @@ export class GetBatcher {
     const late = (): void => {
       breaker.close();
     };
-    this.#sendOptions = { deadlineMs, late };
+    this.#sendOptions = { deadlineMs, whileSilent: true, late };
   }
 
   /** @throws RedisUnavailableError when the circuit is open */

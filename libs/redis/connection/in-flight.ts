@@ -1,12 +1,13 @@
 import type { CancelTimer, Clock } from '../time/clock.js';
 
-type Fail = (why: 'deadline' | 'closed') => void;
+/** Fails a command. One whose deadline has passed may answer for how many milliseconds more it waits, and is then not failed. */
+type Fail = (why: 'deadline' | 'closed') => number | undefined;
 
 /**
  * Stands at the end of each queue. Not made where places are: a function keeps alive whatever the functions beside it
  * refer to, which there is a command with its reply.
  */
-const nobody: Fail = () => {};
+const nobody: Fail = () => undefined;
 
 /**
  * A place in a queue. A queue is a ring that begins and ends with a place of nobody.
@@ -19,7 +20,7 @@ class Place {
   next: Place = this;
 
   constructor(
-    readonly dueMs: number,
+    public dueMs: number,
     readonly fail: Fail,
   ) {}
 
@@ -65,11 +66,8 @@ export class InFlight {
 
   /** Registers a command. The answer takes it out again; false from it means: too late, already failed. */
   add(deadlineMs: number, fail: Fail): () => boolean {
-    let end = this.#queues.get(deadlineMs);
-    if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, nobody)));
     const place = new Place(this.#clock.monoMs() + deadlineMs, fail);
-    place.enter(end);
-    this.#size++;
+    this.#enter(place, deadlineMs);
     if (place.dueMs < this.#armedForMs) this.#arm(place.dueMs);
     return () => this.#leave(place);
   }
@@ -86,6 +84,13 @@ export class InFlight {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#armedForMs = Infinity;
+  }
+
+  #enter(place: Place, deadlineMs: number): void {
+    let end = this.#queues.get(deadlineMs);
+    if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, nobody)));
+    place.enter(end);
+    this.#size++;
   }
 
   #leave(place: Place): boolean {
@@ -112,7 +117,13 @@ export class InFlight {
     const now = this.#clock.monoMs();
     let nextMs = Infinity;
     for (const [deadlineMs, end] of this.#queues) {
-      for (const place of [...entered(end, now)]) if (this.#leave(place)) place.fail('deadline');
+      for (const place of [...entered(end, now)]) {
+        const moreMs = this.#leave(place) ? place.fail('deadline') : undefined;
+        if (moreMs === undefined) continue;
+        place.dueMs = now + moreMs;
+        this.#enter(place, moreMs);
+        nextMs = Math.min(nextMs, place.dueMs);
+      }
       nextMs = Math.min(nextMs, end.next.dueMs);
       // Callers may use computed deadlines (what is left of a lease): an empty queue is not kept.
       if (end.next === end) this.#queues.delete(deadlineMs);

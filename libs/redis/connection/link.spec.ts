@@ -25,6 +25,12 @@ afterEach(async () => {
   admin.disconnect();
 });
 
+/** Keeps the server busy for 50 ms. So long that it reads one at a time: it answers nothing before it has run all that it has read. */
+const BUSY_50_MS = `
+local from = redis.call('TIME')
+repeat local now = redis.call('TIME') until (now[1] - from[1]) * 1000000 + now[2] - from[2] > 50000
+return 1`;
+
 const unavailable = (outcome: 'not-sent' | 'unknown') =>
   expect.objectContaining({ code: 'SLUICE_REDIS_UNAVAILABLE', outcome });
 
@@ -90,6 +96,44 @@ describe('send', () => {
       while (performance.now() < end);
     });
     expect(await sent).toBe('PONG');
+  });
+
+  it('waits past its deadline while the server answers something else, if it is told to, and no longer than commandTimeoutMs', async () => {
+    const own = await new RedisConnections({ redis: { url: redis.url, commandTimeoutMs: 2_000 } }).open();
+    const { commands } = own.get();
+    try {
+      // The server is busy for a while again and again, and answers in between.
+      const busy = (): Promise<unknown> =>
+        commands.send('eval', [BUSY_50_MS, 0, 'x'.repeat(50_000)], { deadlineMs: 60_000 });
+      const before = Array.from({ length: 8 }, busy);
+      const [patient, strict] = await Promise.allSettled([
+        commands.send('ping', [], { deadlineMs: 120, whileSilent: true }),
+        commands.send('ping', [], { deadlineMs: 120 }),
+      ]);
+      expect(patient).toEqual({ status: 'fulfilled', value: 'PONG' });
+      expect(strict).toMatchObject({ status: 'rejected', reason: unavailable('unknown') });
+      await Promise.all(before);
+      redis.pause();
+      await expect(commands.send('ping', [], { deadlineMs: 120, whileSilent: true })).rejects.toEqual(
+        unavailable('unknown'),
+      );
+      redis.resume();
+      await until(
+        () =>
+          commands.send('ping').then(
+            () => true,
+            () => false,
+          ),
+        { what: 'the server answers' },
+      );
+      const endless = Array.from({ length: 80 }, busy);
+      await expect(commands.send('ping', [], { deadlineMs: 1_000, whileSilent: true })).rejects.toEqual(
+        unavailable('unknown'),
+      );
+      await Promise.all(endless);
+    } finally {
+      await own.onApplicationShutdown();
+    }
   });
 
   it('rejects at the deadline, each command at its own, and hands over the late reply', async () => {

@@ -12,6 +12,11 @@ export type CommandArg = string | number | Buffer;
 export interface SendOptions {
   /** Milliseconds until the command rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
   deadlineMs?: number;
+  /**
+   * `deadlineMs` counts from the last byte that the server sent: while it answers something, the reply is on its way. A command
+   * then waits `commandTimeoutMs` at most. Default false: it counts from the sending.
+   */
+  whileSilent?: boolean;
   /** Replies as Buffers instead of strings. Default false. */
   buffers?: boolean;
   /** Makes of the reply what the call resolves to. Default: nothing. */
@@ -48,6 +53,9 @@ export interface LinkOptions {
   onRefused: (refusal: RedisRefusal, reply: string, command: string) => void;
 }
 
+/** By how much a command that waits on for its reply may overstay. */
+const WAIT_STEP_MS = 5;
+
 /** Commands in one write. More make a system call no cheaper per command. */
 const CORKED = 128;
 
@@ -74,6 +82,8 @@ export class Link {
   /** How many commands the corked socket holds; 0: it is not corked. */
   #corked = 0;
   #closing: Promise<void> | undefined;
+  /** When the server sent something last. */
+  #heardAtMs = -Infinity;
 
   constructor(client: Redis, options: LinkOptions) {
     this.client = client;
@@ -118,10 +128,22 @@ export class Link {
         ? undefined
         : new StalledSocketGuard(client, options.clock, silenceMs, () => !this.#inFlight.isEmpty);
     this.#guard = guard;
+    const onData = (): void => {
+      this.#heardAtMs = options.clock.monoMs();
+    };
+    let heard: Redis['stream'] | undefined;
+    const hear = (): void => {
+      heard = client.stream.on('data', onData);
+    };
     // The handshake is under way.
-    const onConnect = (): void => guard?.watch();
+    const onConnect = (): void => {
+      hear();
+      guard?.watch();
+    };
     client.on('connect', onConnect);
+    if (wasUp || client.status === 'connect') hear();
     this.#detach = () => {
+      heard?.off('data', onData);
       client.off('close', onClose).off('ready', onReady).off('connect', onConnect);
       guard?.stop();
       // The error listener stays on a client of ours: a socket may still report while it closes.
@@ -179,10 +201,16 @@ export class Link {
     this.#cork();
     this.client.sendCommand(sent);
     this.#guard?.watch();
+    const sentAtMs = options.whileSilent === true ? this.#options.clock.monoMs() : undefined;
     const settle = this.#inFlight.add(deadlineMs, (why) => {
-      if (why === 'deadline') this.#guard?.missed();
+      if (why === 'deadline') {
+        const moreMs = sentAtMs === undefined ? 0 : this.#waitsOn(sentAtMs, deadlineMs);
+        if (moreMs > 0) return moreMs;
+        this.#guard?.missed();
+      }
       const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
       sent.reject(this.#unavailable(`${what} during ${options.title ?? command}`, 'unknown'));
+      return undefined;
     });
     if (options.late !== undefined) tellLate(sent, settle, options.late);
     const { decode } = options;
@@ -285,6 +313,15 @@ export class Link {
     if (passing === undefined) return new RedisRefusedError(message, reply);
     if (!quiet) this.#options.onRefused(passing.refusal, reply, title);
     return new RedisUnavailableError(message, passing.outcome, { refusal: passing.refusal });
+  }
+
+  /** For how much longer a command waits, because the server has sent something since. */
+  #waitsOn(sentAtMs: number, silenceMs: number): number {
+    const now = this.#options.clock.monoMs();
+    const silentSinceMs = Math.max(sentAtMs, this.#heardAtMs);
+    const leftMs = Math.min(silentSinceMs + silenceMs, sentAtMs + this.#options.commandTimeoutMs) - now;
+    // In steps: commands of one deadline share a queue.
+    return leftMs <= 0 ? 0 : Math.ceil(leftMs / WAIT_STEP_MS) * WAIT_STEP_MS;
   }
 
   #unavailable(what: string, outcome: RedisOutcome, cause: unknown = this.#lastError): RedisUnavailableError {

@@ -41,6 +41,8 @@ export interface Script<K extends string, A extends Record<string, ArgType>, R> 
 export interface RunOptions<R> {
   /** Milliseconds until the call rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
   deadlineMs?: number;
+  /** As in {@link SendOptions}: `deadlineMs` counts from the last byte that the server sent. */
+  whileSilent?: boolean;
   /** Gets a reply that came after the deadline: what it granted can still be given back. */
   late?: (reply: R) => void;
 }
@@ -104,13 +106,14 @@ export function defineScript<const K extends string, const A extends Record<stri
     name,
     lua: text,
     sha,
-    run(link, call, { deadlineMs, late }: RunOptions<R> = {}) {
+    run(link, call, { deadlineMs, whileSilent, late }: RunOptions<R> = {}) {
       // Written for the path that is taken 100,000 times a second: no copies of options, one promise.
       const argv = encode(call);
       if (argv instanceof Error) return Promise.reject(argv);
       if (deadlineMs === undefined && late === undefined) return link.send<R>('evalsha', argv, usual);
       const send: SendOptions = { buffers, decode, unknownScript, title };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
+      if (whileSilent !== undefined) send.whileSilent = whileSilent;
       if (late !== undefined) {
         // Named first: see ADR 19.
         const decoded = (reply: unknown): void => {

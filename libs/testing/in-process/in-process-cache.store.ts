@@ -69,6 +69,10 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     return this.inbox;
   }
 
+  onDown(): void {
+    // It always answers.
+  }
+
   newToken(): string {
     return (this.#requests++).toString(36);
   }
