@@ -4,7 +4,7 @@ import { injected, type Propagation } from '../task/propagation.js';
 import type { PublishOptions } from './publish.options.js';
 import { channels } from '../observe/queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
-import { LARGE_CHARS, type QueueKeys } from '../store/queue.keys.js';
+import type { QueueKeys } from '../store/queue.keys.js';
 import { delayScript } from '../store/scripts/delay.script.js';
 
 export interface PublisherOptions {
@@ -35,7 +35,6 @@ export class Publisher {
   /** One task, from its payload as JSON. Resolves with its id. */
   async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
     try {
-      this.#markLarge(keys, [payload]);
       const id = isDelayed(options)
         ? ((await this.#delay(keys, [payload], options))[0] ?? '')
         : await this.#add(keys, payload, this.#meta(options));
@@ -55,7 +54,6 @@ export class Publisher {
     const outcomes: PublishOutcome[] = [];
     for (let from = 0; from < payloads.length; from = outcomes.length) {
       const chunk = chunkOf(payloads, from, isDelayed(options) ? CHUNK_DELAYED : CHUNK_TASKS);
-      this.#markLarge(keys, chunk);
       const sent = isDelayed(options)
         ? await this.#delay(keys, chunk, options).then(
             (ids) => ids.map((id) => ({ status: 'fulfilled' as const, value: id })),
@@ -70,15 +68,6 @@ export class Publisher {
       if (failed) throw this.#interrupted(queue, outcomes, payloads.length, failed.reason);
     }
     return outcomes.map((outcome) => (outcome.state === 'published' ? outcome.id : ''));
-  }
-
-  /**
-   * Tells workers that there are large payloads, before the first one is there. A hint: if it fails, so does the publish behind it,
-   * or else workers notice the size by themselves, once they have read some.
-   */
-  #markLarge({ large }: QueueKeys, payloads: readonly string[]): void {
-    if (!payloads.some(({ length }) => length > LARGE_CHARS)) return;
-    void this.#options.link.send('set', [large, '1']).catch(() => {});
   }
 
   #interrupted(queue: string, outcomes: PublishOutcome[], total: number, cause: unknown): unknown {

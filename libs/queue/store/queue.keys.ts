@@ -18,12 +18,7 @@ export interface QueueKeys {
   readonly alive: string;
   /** String: set while the queue is paused, to since when. */
   readonly paused: string;
-  /** String: a payload of more than {@link LARGE_CHARS} was published once. */
-  readonly large: string;
 }
-
-/** Payloads of more characters than this are large: workers read fewer of them at a time. */
-export const LARGE_CHARS = 64 * 1024;
 
 /** @throws SluiceError `SLUICE_BAD_NAME` */
 export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
@@ -38,7 +33,6 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     deadIndex: side('dead-index'),
     alive: side('alive'),
     paused: side('paused'),
-    large: side('large'),
   };
 }
 

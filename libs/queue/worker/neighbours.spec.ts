@@ -31,11 +31,12 @@ describe('two queues in one process', () => {
 });
 
 describe('the counts of reads', () => {
-  const worker = (credit: number, large: string): Worker =>
-    ({ credit, window: new ConcurrencyWindow(credit, new ManualClock()), keys: { large } }) as Worker;
+  const clock = new ManualClock();
+  const worker = (credit: number, stream: string): Worker =>
+    ({ credit, window: new ConcurrencyWindow(credit, clock), keys: { stream } }) as Worker;
 
   it('keep a busy queue with little credit apart, and a quiet one with the others', () => {
-    const counts = new ReadCounts(2 ** 20);
+    const counts = new ReadCounts(2 ** 20, clock);
     const [big, small] = [worker(50, 'a'), worker(1, 'b')];
     expect(counts.apart([big, small])).toEqual([small]);
     expect(counts.of([small], [big, small])).toBe(1);
@@ -47,15 +48,32 @@ describe('the counts of reads', () => {
     expect(counts.apart([big, small])).toEqual([small]);
   });
 
-  it('stay where a reply fits into memory until the queue is known to be without large payloads', async () => {
-    const counts = new ReadCounts(2 ** 20);
+  it('stay where a reply fits into memory until it is known how much there is, and soon again', async () => {
+    const counts = new ReadCounts(2 ** 20, clock);
     const [first, second] = [worker(500, 'a'), worker(500, 'b')];
-    const link = (marks: (string | null)[]): Link => ({ send: async () => marks }) as unknown as Link;
+    let asked = 0;
+    const measure = async (bytes: number, ...workers: Worker[]): Promise<number> => {
+      const link = { send: async () => (asked++, bytes) } as unknown as Link;
+      await counts.measure(link, workers, 1_000);
+      return counts.of(workers);
+    };
     expect(counts.of([first, second])).toBe(64);
-    await counts.look(link([null, null]), [first, second], 1_000);
-    expect(counts.of([first, second])).toBe(500);
-    await counts.look(link([null, '1']), [first, second], 1_000);
+    expect(await measure(2 ** 20, first, second)).toBe(500);
+    expect(counts.of([first])).toBe(64);
+    // Not again so soon.
+    expect(await measure(2 ** 30, first, second)).toBe(500);
+    expect(asked).toBe(1);
+    clock.jump(50);
+    expect(await measure(2 ** 20, first, second)).toBe(500);
+    clock.jump(100);
     expect(counts.of([first, second])).toBe(64);
-    expect(counts.of([first])).toBe(500);
+    expect(await measure(2 ** 30, first, second)).toBe(64);
+    clock.jump(500);
+    expect(await measure(2 ** 20, first, second)).toBe(64);
+    clock.jump(500);
+    expect(await measure(2 ** 20, first, second)).toBe(500);
+    clock.jump(50);
+    // Unknown, for want of a right.
+    expect(await measure(-1, first, second)).toBe(64);
   });
 });

@@ -104,6 +104,21 @@ describe('delay', () => {
   });
 });
 
+describe('a promotion', () => {
+  it('moves some megabytes at a time, and comes again at once for the rest', async () => {
+    const handles = ['a', 'b', 'c', 'd', 'e', 'f'];
+    await delayScript.run(bed.link, {
+      keys,
+      args: { delayMs: 0, runAtMs: 0, inboxes: INBOXES, timestamp: '1700000000' },
+      rest: handles.flatMap((handle) => [handle, 'x'.repeat(2 ** 20), `{"id":"${handle}"}`]),
+    });
+    expect(await promote()).toEqual({ count: 4, nextMs: 0, broken: [] });
+    expect(await promote()).toEqual({ count: 2, nextMs: undefined, broken: [] });
+    expect((await entries(keys.stream)).map(({ meta }) => meta)).toEqual(handles.map((id) => `{"id":"${id}"}`));
+    expect(await bed.admin.exists(keys.delayed, keys.bodies)).toBe(0);
+  });
+});
+
 describe('a failure that is settled with a delay', () => {
   it('leaves the stream and waits, with all its fields, in one step', async () => {
     const id = await pendingTask(ME, { fields: ['x', '1', ...task('{"n":1}', '0', 'm').slice(0, 6), 'y', ''] });

@@ -4,6 +4,9 @@ import { NOW } from './now.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 
+/** How many bytes one call moves, at most, and one task: a reader that waits for the stream gets all of them in one reply. */
+const BODY_BYTES = 4 * 2 ** 20;
+
 export interface Promoted {
   readonly count: number;
   /** Milliseconds until the next one is due, 0 if it is already; undefined: there is none. */
@@ -13,7 +16,7 @@ export interface Promoted {
 }
 
 /**
- * Moves tasks that are due from the delayed ones to the stream, at most `limit`, the earliest first.
+ * Moves tasks that are due from the delayed ones to the stream, at most `limit`, and some megabytes, the earliest first.
  *
  * KEYS stream, delayed, bodies, dead, index, deadIndex · ARGV limit · returns {@link Promoted}.
  *
@@ -41,7 +44,13 @@ for _, key in ipairs({ stream, dead }) do
   if not isOf(key, 'stream') then return redis.error_reply('WRONGTYPE ' .. key .. ' is not a stream') end
 end
 local handles = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, limit)
-local found = redis.call('HMGET', bodies, unpack(handles))
+local found, bytes = {}, 0
+for i = 1, #handles do
+  if bytes < ${BODY_BYTES} then
+    found[i] = redis.call('HGET', bodies, handles[i])
+    bytes = bytes + #(found[i] or '')
+  else handles[i] = nil end
+end
 
 -- The frame's values; nil if it is none.
 local function read(body)

@@ -36,9 +36,9 @@ const UNBLOCK_TRIES = 10;
 /**
  * Reads for all queues of one group, on its own socket: one blocking XREADGROUP over those that have credit.
  *
- * {@link ReadCounts} says how many tasks it asks for, and which queues need a call of their own. Queues without credit are left out. When one of them gains credit while the others' read blocks, CLIENT
- * UNBLOCK ends that read: a read that blocks has delivered nothing yet. The next read includes the queue. A task of an
- * idle queue arrives one round trip after its XADD.
+ * {@link ReadCounts} says how many tasks it asks for, and which queues need a call of their own. Queues without credit are left
+ * out. When one of them gains credit while the others' read blocks, CLIENT UNBLOCK ends that read: a read that blocks has
+ * delivered nothing yet. The next read includes the queue. A task of an idle queue arrives one round trip after its XADD.
  *
  * @see docs/internals/queue.md#recovery
  */
@@ -58,7 +58,7 @@ export class StreamReader {
     this.#options = options;
     const { connection, clock, group, log } = options;
     this.#link = connection.openLink('queue');
-    this.#counts = new ReadCounts(options.maxPayloadBytes);
+    this.#counts = new ReadCounts(options.maxPayloadBytes, clock);
     this.#loop = new Loop({
       name: 'queue reader',
       clock,
@@ -186,7 +186,7 @@ export class StreamReader {
     const deadlineMs = (blockMs ?? 0) + READ_GRACE_MS;
     try {
       const reading = this.#link.send('xreadgroup', [...args, ...streams.map(() => '>')], { deadlineMs });
-      const [reply] = await Promise.all([reading, this.#counts.look(this.#link, workers, deadlineMs)]);
+      const [reply] = await Promise.all([reading, this.#counts.measure(this.#link, workers, deadlineMs)]);
       this.#accept(workers, room, count, reply);
     } catch (error) {
       if (!isUnavailable(error)) {

@@ -1,0 +1,27 @@
+import { defineScript, lua } from '../../../redis/index.js';
+
+/** Blocks of entries that are measured. They are the oldest, which is what is read next; about two milliseconds for all. */
+const BLOCKS = 20_000;
+
+/**
+ * How many bytes some streams have, all together.
+ *
+ * KEYS the streams · ARGV none · returns the bytes, or -1 if they are unknown, for want of the right to `MEMORY USAGE`.
+ *
+ * Exact up to 20,000 blocks of a stream, each of up to 100 entries or 4 KB; a larger entry has a block of its own. What lies behind
+ * them is counted by their mean. Read-only.
+ */
+export const backlogBytesScript = defineScript({
+  name: 'queue:backlog-bytes',
+  keys: [],
+  args: {},
+  lua: lua`
+local bytes = 0
+for _, key in ipairs(KEYS) do
+  local used = redis.pcall('MEMORY', 'USAGE', key, 'SAMPLES', ${BLOCKS})
+  if type(used) == 'table' then return -1 end
+  bytes = bytes + (used or 0)
+end
+return bytes`,
+  decode: (reply) => reply as number,
+});
