@@ -23,6 +23,8 @@ export {
   type LockMessage,
   type LockMessages,
   type LockReleasedMessage,
+  type LockSkipReason,
+  type LockSkippedMessage,
   type LockTimeoutMessage,
 } from './observe/lock.channels.js';
 export {

@@ -12,7 +12,7 @@ export class LockTimeoutError extends SluiceError {
     /** Who held it at the end; undefined if it was just between two holders. */
     readonly holder: LockHolder | undefined,
   ) {
-    super('SLUICE_LOCK_TIMEOUT', `lock ${show(lock)} was not free within ${waitedMs} ms: ${describe(holder)}`);
+    super('SLUICE_LOCK_TIMEOUT', `lock ${show(lock)} was not free within ${waitedMs} ms: ${describeHolder(holder)}`);
   }
 }
 
@@ -90,7 +90,8 @@ const LOST: Record<LockLossReason, string> = {
   closed: 'the app is shutting down',
 };
 
-function describe(holder: LockHolder | undefined): string {
+/** Who holds a lock, in the words of a message. */
+export function describeHolder(holder: LockHolder | undefined): string {
   if (holder === undefined) return 'it is passing between holders';
   const since = holder.since === undefined ? '' : ` since ${holder.since.toISOString()}`;
   return holder.process === undefined

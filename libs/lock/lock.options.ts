@@ -1,4 +1,5 @@
 import {
+  AGE_MAX_MS,
   badOption,
   count,
   durationMs,
@@ -16,10 +17,11 @@ import { processOf } from './store/owner.js';
 export interface LockTimes {
   /**
    * The lease, in milliseconds: the lock is free again this long after its holder was last heard of. With `renew` it
-   * is no limit to the work, only to how long a dead holder blocks the others. Default 30 000.
+   * is no limit to the work, only to how long a dead holder blocks the others. At least 10, at most 2 147 483 647 (24.8 days).
+   * Default 30 000.
    */
   ttlMs?: number;
-  /** How long to wait for a lock that is held, in milliseconds; 0: not at all. Default 10 000. */
+  /** How long to wait for a lock that is held, in milliseconds; 0: not at all. At most 24.8 days. Default 10 000. */
   waitMs?: number;
   /** Renew the lease, at a third of it, until the lock is released. Default true. */
   renew?: boolean;
@@ -78,12 +80,17 @@ const DEFAULTS = {
 
 const DRAIN_MS = 10_000;
 
+/** A shorter lease is over before the answer of its grant is read, in milliseconds. */
+const SHORTEST_LEASE_MS = 10;
+
+const lease = durationMs(DEFAULTS.ttlMs, { min: SHORTEST_LEASE_MS });
+
 const TIMES = {
-  ttlMs: optional(durationMs(DEFAULTS.ttlMs)),
+  ttlMs: optional(lease),
   waitMs: optional(durationMs(DEFAULTS.waitMs, { min: 0 })),
   renew: optional(flag(DEFAULTS.renew)),
-  minHoldMs: optional(durationMs(DEFAULTS.minHoldMs, { min: 0 })),
-  maxHoldMs: optional(durationMs(DEFAULTS.maxHoldMs)),
+  minHoldMs: optional(durationMs(DEFAULTS.minHoldMs, { min: 0, max: AGE_MAX_MS })),
+  maxHoldMs: optional(durationMs(DEFAULTS.maxHoldMs, { max: AGE_MAX_MS })),
   onOverdue: optional(oneOf(['warn', 'abort'], DEFAULTS.onOverdue)),
 };
 
@@ -141,17 +148,18 @@ export function resolveAcquire(
   const { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, names } = defaults;
   const byName = names !== NO_NAMES && Object.hasOwn(names, name) ? names[name] : undefined;
   if (given === undefined && byName === undefined) return defaults;
+  if (typeof given === 'number') throw badOption(`${call}: options`, 'an object, such as { ttlMs: 5000 }', given);
   const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
   return { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, ...options, ...byName };
 }
 
-/** Checks a lease that is given on its own. */
+/** Checks the length of a lease that is given on its own. */
 export function checkTtl(ttlMs: unknown, path: string): number {
   if (ttlMs === undefined) throw badOption(path, 'a number of milliseconds', ttlMs);
-  return durationMs(DEFAULTS.ttlMs)(ttlMs, path);
+  return lease(ttlMs, path);
 }
 
-const COUNTS = ['acquired', 'contended', 'waitedMs', 'heldMs', 'lost', 'timeouts'] as const;
+const COUNTS = ['acquired', 'contended', 'waitedMs', 'heldMs', 'lost', 'timeouts', 'skipped', 'overdue'] as const;
 
 /** Checks what `stats` is asked for. */
 export function resolveStats(given: LockStatsOptions | undefined): Readonly<Required<LockStatsOptions>> {

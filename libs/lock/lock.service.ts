@@ -1,31 +1,28 @@
-import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
-import { SluiceError, badOption, brandService, type WovenCall, type WovenSite } from '../weave/index.js';
+import { badOption, brandService, type WovenCall, type WovenSite } from '../weave/index.js';
 import { LONGEST_MARK_MS } from './cron/cron-instants.js';
 import { CronJobs, type CronMetadata, type CronTick } from './cron/cron-jobs.js';
-import { currentLock } from './held/current-lock.js';
-import type { AcquiredTick } from './store/scripts/acquire.reply.js';
+import { ScheduledCalls, type ScheduledCall } from './cron/scheduled-calls.js';
 import { FencedKeys } from './fenced-keys.js';
+import { DeclaredLocks, type Schedule } from './observe/declared-locks.js';
 import { LockEvents } from './observe/lock.events.js';
-import type { LockHolder, LockInspection } from './lock.inspection.js';
+import type { LockInspection } from './lock.inspection.js';
 import { inspectionOf } from './observe/inspection-of.js';
-import { LockKeyCache } from './store/lock-key-cache.js';
 import { lockKeys } from './store/lock.keys.js';
 import { LockManager } from './acquiring/lock-manager.js';
-import { LockTimeoutError, isLockTimeout } from './lock.errors.js';
+import { LockRequests } from './acquiring/lock-requests.js';
+import { LockTimeoutError } from './lock.errors.js';
 import {
   resolveAcquire,
   resolveLockOptions,
   resolveStats,
   type AcquireOptions,
   type SluiceLockModuleOptions,
-  type ResolvedAcquire,
   type ResolvedLockOptions,
   type TryAcquireOptions,
 } from './lock.options.js';
 import type { LockRequest } from './store/lock-request.js';
-import { noncePrefix } from './store/owner.js';
 import type { LockStats, LockStatsOptions } from './observe/lock.stats.js';
 import { RawLock } from './lock.raw.js';
 import { Lock } from './held/lock.js';
@@ -50,13 +47,13 @@ export class LockService {
   readonly fenced: FencedKeys;
   readonly #options: ResolvedLockOptions;
   readonly #keyspace: Keyspace;
-  readonly #known: LockKeyCache;
-  readonly #noncePrefix: string;
+  readonly #requests: LockRequests;
   readonly #store: LockStore;
   readonly #events: LockEvents;
   readonly #manager: LockManager;
   readonly #cronJobs: CronJobs;
-  #acquisitions = 0;
+  readonly #scheduled: ScheduledCalls;
+  readonly #declared: DeclaredLocks;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
@@ -67,22 +64,27 @@ export class LockService {
     const { keyspace, clock, processId, logger, shutdown } = connections;
     this.#options = resolveLockOptions(options);
     this.#keyspace = keyspace;
-    this.#known = new LockKeyCache(keyspace);
-    // The random part tells two services of one process apart.
-    this.#noncePrefix = noncePrefix(processId, randomBytes(4).toString('hex'));
     this.#cronJobs = cronJobs;
+    this.#declared = new DeclaredLocks((line) => {
+      logger.log(line);
+    });
     this.#store = store;
-    const warn = (message: string): void => {
-      logger.warn(message);
-    };
-    this.#events = new LockEvents(warn);
+    this.#events = new LockEvents(clock, logger);
     const manager = new LockManager(clock, this.#store, this.#events, (error, name) => {
       logger.error(`${name}: ${String(error)}`);
     });
     this.#manager = manager;
+    this.#requests = new LockRequests(keyspace, processId, manager);
+    this.#scheduled = new ScheduledCalls({
+      options: this.#options,
+      requests: this.#requests,
+      store,
+      manager,
+      events: this.#events,
+    });
     this.raw = new RawLock(keyspace, store);
     this.fenced = new FencedKeys(keyspace, store);
-    shutdown.onDrain(() => manager.drain(this.#options.drainMs, warn));
+    shutdown.onDrain(() => manager.drain(this.#options.drainMs));
     shutdown.onClose(() => manager.close());
     brandService(this, LOCK_SERVICE);
   }
@@ -99,9 +101,8 @@ export class LockService {
   acquire(name: string, options?: AcquireOptions): Promise<Lock> {
     try {
       const resolved = resolveAcquire(this.#options, name, 'acquire', options);
-      const request = this.#request(name, resolved);
+      const request = this.#requests.make(name, resolved);
       const { waitMs, signal } = resolved;
-      refuseNested(request, this.#manager);
       signal?.throwIfAborted();
       return waitMs > 0 ? this.#manager.wait(request, waitMs, signal) : this.#now(request, signal);
     } catch (error) {
@@ -112,7 +113,9 @@ export class LockService {
   async #now(request: LockRequest, signal: AbortSignal | undefined): Promise<Lock> {
     const answer = await this.#attempt(request, signal);
     if (answer instanceof Lock) return answer;
-    throw this.#busy(request.name, answer.holder);
+    const timeout = new LockTimeoutError(request.name, 0, answer.holder);
+    this.#events.timedOut(timeout);
+    throw timeout;
   }
 
   /**
@@ -123,8 +126,7 @@ export class LockService {
    */
   async tryAcquire(name: string, options?: TryAcquireOptions): Promise<Lock | null> {
     const resolved = resolveAcquire(this.#options, name, 'tryAcquire', options);
-    const request = this.#request(name, resolved);
-    refuseNested(request, this.#manager);
+    const request = this.#requests.make(name, resolved);
     resolved.signal?.throwIfAborted();
     const answer = await this.#attempt(request, resolved.signal);
     return answer instanceof Lock ? answer : null;
@@ -240,20 +242,15 @@ export class LockService {
     const [options, body] = rest.length === 1 ? [undefined, rest[0]] : rest;
     checkBody(body, 'oncePerTick');
     const tick = { method: 'oncePerTick', instantMs: checkInstant(instant), keepMs: LONGEST_MARK_MS };
-    let lock: Lock | null;
-    try {
-      lock = await this.acquireTick(name, tick, options);
-    } catch (error) {
-      if (isLockTimeout(error)) return undefined;
-      throw error;
-    }
-    return lock === null
-      ? undefined
-      : this.run(
-          lock,
-          () => body(lock),
-          () => `oncePerTick('${name}')`,
-        );
+    const lock = await this.#scheduled.acquire({ name, method: undefined, tick }, options, true);
+    return (
+      lock &&
+      this.run(
+        lock,
+        () => body(lock),
+        () => `oncePerTick('${name}')`,
+      )
+    );
   }
 
   /** @internal Checks a `@Cron` method when the app boots; see `CronJobs.check`. */
@@ -261,64 +258,37 @@ export class LockService {
     this.#cronJobs.check(site, cron, lock);
   }
 
+  /** @internal A method takes this lock, as the app finds when it boots. */
+  declare(method: string, lock: string | undefined, schedule: Schedule): void {
+    this.#declared.say(method, lock, schedule);
+  }
+
   /** @internal For which scheduled instant a `@Cron` method is being called. */
   tickOf(call: WovenCall): CronTick | 'by hand' | 'missed' {
     return this.#cronJobs.tickOf(call);
   }
 
-  /**
-   * @internal Takes the lock for one scheduled instant; null if that is done already. It never waits for a holder, but
-   * up to `waitMs` for Redis: every instance comes at the same moment, and if Redis is away just then, none would run.
-   * @throws LockTimeoutError if the lock is held
-   */
-  async acquireTick(
-    name: string,
-    tick: Tick & Partial<CronTick>,
+  /** @internal See `ScheduledCalls.acquire`. */
+  acquireScheduled(
+    call: ScheduledCall,
     options: AcquireOptions | undefined,
-  ): Promise<Lock | null> {
-    const resolved = resolveAcquire(this.#options, name, 'acquireTick', options);
-    // A run that outlives two ticks hangs: it ends the job in the whole fleet, and must not do so silently.
-    const maxHoldMs = resolved.maxHoldMs === Infinity ? 2 * (tick.periodMs ?? Infinity) : resolved.maxHoldMs;
-    const request = this.#request(name, { ...resolved, maxHoldMs });
-    refuseNested(request, this.#manager);
-    const send = async (): Promise<AcquiredTick> => {
-      const answer = await this.#store.attemptTick(request, tick);
-      if (answer.state !== 'granted' || (await this.#store.beginTick(request, tick))) return answer;
-      return { state: 'pending' };
-    };
-    const answer = await this.#manager.attempt(request, { send, patienceMs: resolved.waitMs });
-    if (answer instanceof Lock) return answer;
-    if (answer.state === 'busy') throw this.#busy(name, answer.holder);
-    return null;
+    skipsBusy: boolean,
+  ): Promise<Lock | undefined> {
+    return this.#scheduled.acquire(call, options, skipsBusy);
   }
 
-  #busy(name: string, holder: LockHolder | undefined): LockTimeoutError {
-    const timeout = new LockTimeoutError(name, 0, holder);
-    this.#events.timedOut(timeout);
-    return timeout;
+  /** @internal A tick that came more than a day late: see `CronJobs.tickOf`. */
+  skipMissed(call: ScheduledCall): void {
+    this.#scheduled.skip(call, 'missed');
+  }
+
+  /** @internal See `ScheduledCalls.acquireTick`. */
+  acquireTick(name: string, tick: Tick & Partial<CronTick>, options: AcquireOptions | undefined): Promise<Lock | null> {
+    return this.#scheduled.acquireTick(name, tick, options);
   }
 
   #attempt(request: LockRequest, signal: AbortSignal | undefined) {
     return this.#manager.attempt(request, { send: () => this.#store.attempt(request), patienceMs: 0, signal });
-  }
-
-  #request(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs, onOverdue }: ResolvedAcquire): LockRequest {
-    const nonce = this.#noncePrefix + String(++this.#acquisitions);
-    const keys = this.#known.get(name);
-    const abortsOverdue = onOverdue === 'abort';
-    return { name, keys, nonce, owner: owner ?? nonce, ttlMs, renew, minHoldMs, maxHoldMs, abortsOverdue };
-  }
-}
-
-/** Locks are not reentrant: to wait for a lock that the caller holds would be to wait for itself. */
-function refuseNested({ name, keys }: LockRequest, manager: LockManager): void {
-  for (let outer = currentLock(); outer !== undefined; outer = outer.outer) {
-    if (!outer.isHeldBy(manager, keys.lock)) continue;
-    throw new SluiceError(
-      'SLUICE_LOCK_HELD_BY_CALLER',
-      `lock '${name}' is held by this very call: locks are not reentrant. Call the inner work without the lock, ` +
-        'or give it a lock of another name',
-    );
   }
 }
 

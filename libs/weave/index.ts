@@ -23,6 +23,7 @@ export {
   show,
 } from './limits.js';
 export {
+  AGE_MAX_MS,
   badOption,
   checkText,
   count,

@@ -36,12 +36,21 @@ export function resolveOptions<T extends object>(path: string, given: unknown, c
   return Object.freeze(resolved) as Readonly<T>;
 }
 
-/** A duration in milliseconds: a finite number ≥ `min` (default 1), at most 2^31 − 1 (what Node's timers hold). */
-export function durationMs(fallback: number, { min = 1 }: { min?: number } = {}): Check<number> {
+/** The longest time that Node's timers hold, in milliseconds: 24.8 days. */
+const TIMER_MAX_MS = 2_147_483_647;
+
+/** The longest time of an option that no timer depends on, in milliseconds: 100 years. */
+export const AGE_MAX_MS = 3_155_760_000_000;
+
+/** A duration in milliseconds: a finite number from `min` (default 1) to `max` (default 2^31 − 1, what Node's timers hold). */
+export function durationMs(
+  fallback: number,
+  { min = 1, max = TIMER_MAX_MS }: { min?: number; max?: number } = {},
+): Check<number> {
   return (value, path) => {
     if (value === undefined) return fallback;
-    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > 2_147_483_647) {
-      throw badOption(path, `a number of milliseconds from ${min} to 2147483647`, value);
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
+      throw badOption(path, `a number of milliseconds from ${min} to ${max}`, value);
     }
     return Math.ceil(value);
   };

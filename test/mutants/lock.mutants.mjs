@@ -5,6 +5,11 @@ const service = { specs: ['libs/lock/(lock.service|held/held-lock).spec'] };
 const late = { specs: ['libs/lock/acquiring/late-requests'] };
 const minHold = { specs: ['libs/lock/held/min-hold'] };
 const drain = { file: 'libs/lock/acquiring/lock-manager.ts', specs: ['libs/lock/held/drain'] };
+const skipped = { file: 'libs/lock/observe/lock.events.ts', specs: ['libs/lock/cron/skipped-ticks'] };
+const aborted = { file: 'libs/lock/acquiring/attempts.ts', specs: ['libs/lock/acquiring/aborted-attempts'] };
+const listeners = { file: 'libs/lock/acquiring/abort-listeners.ts', specs: ['libs/lock/acquiring/abort-listeners'] };
+const names = { specs: ['libs/lock/lock.names'] };
+const declared = { file: 'libs/lock/cron/cron-jobs.ts', specs: ['libs/lock/decorators/declared-locks'] };
 const blocked = { specs: ['libs/lock/acquiring/blocked-loop'] };
 const races = { specs: ['libs/lock/acquiring/races'] };
 const known = { specs: ['libs/lock/store/lock-key-cache'] };
@@ -222,7 +227,7 @@ export default [
   },
   {
     name: 'a hung run of a tick is silent',
-    file: 'libs/lock/lock.service.ts',
+    file: 'libs/lock/cron/scheduled-calls.ts',
     find: '2 * (tick.periodMs ?? Infinity)',
     replace: 'Infinity',
     specs: ['libs/lock/held/overdue'],
@@ -254,6 +259,151 @@ export default [
     replace: '',
   },
   {
+    name: 'a hung run is reported as overdue and never as ended',
+    file: 'libs/lock/observe/lock.events.ts',
+    find: 'this.#overdue.add(lock);',
+    replace: '',
+    specs: ['libs/lock/held/overdue'],
+  },
+  {
+    ...skipped,
+    name: 'a busy tick is a timeout',
+    file: 'libs/lock/cron/scheduled-calls.ts',
+    find: "this.skip(call, 'busy', error.holder);",
+    replace: 'events.timedOut(error);',
+  },
+  {
+    ...skipped,
+    name: 'the timeout of a scheduled call that waited is counted twice',
+    file: 'libs/lock/cron/scheduled-calls.ts',
+    find: 'if (error.waitedMs === 0) events',
+    replace: 'events',
+  },
+  {
+    ...skipped,
+    name: 'each tick that is skipped has a line of its own',
+    file: 'libs/lock/observe/stuck-jobs.ts',
+    find: 'let stuck = this.#stuck.get(id);',
+    replace: 'let stuck;',
+  },
+  {
+    ...skipped,
+    name: 'a tick of another process is no end of the trouble',
+    find: "if (reason === 'done') this.#stuckJobs.ran(message);",
+    replace: '',
+  },
+  {
+    ...skipped,
+    name: 'a tick that was done elsewhere is trouble',
+    find: "if (reason === 'busy' && message.instant !== undefined)",
+    replace: 'if (message.instant !== undefined)',
+  },
+  {
+    ...skipped,
+    name: 'a call of an interval that finds the lock busy is trouble',
+    find: "if (reason === 'busy' && message.instant !== undefined)",
+    replace: "if (reason === 'busy')",
+  },
+  {
+    ...skipped,
+    name: 'a process that shuts down takes ticks',
+    file: 'libs/lock/cron/scheduled-calls.ts',
+    find: 'if (manager.shutsDown) {',
+    replace: 'if (manager.shutsDown && false) {',
+  },
+  {
+    ...aborted,
+    name: 'an abort is heard when Redis has answered',
+    find: 'return attempt.signal === undefined ? outcome : unlessAborted(outcome, attempt.signal);',
+    replace: 'return outcome;',
+  },
+  {
+    ...aborted,
+    name: 'a lock is kept that was granted in the turn of the abort',
+    find: 'if (aborted && answer instanceof Lock) void',
+    replace: 'if (false) void',
+  },
+  {
+    ...aborted,
+    name: 'a tick that was aborted is begun',
+    file: 'libs/lock/cron/scheduled-calls.ts',
+    find: "if (answer.state !== 'granted') return answer;\n      // From the next step on the tick belongs to this process.\n      signal?.throwIfAborted();",
+    replace: "if (answer.state !== 'granted') return answer;",
+  },
+  {
+    ...listeners,
+    name: 'each call listens to the signal',
+    find: 'if (listeners === undefined) listenersOf.set(signal, (listeners = new AbortListeners(signal)));',
+    replace: 'listeners = new AbortListeners(signal);',
+  },
+  {
+    ...listeners,
+    name: 'a call that was granted listens on',
+    find: 'this.#signal.removeEventListener',
+    replace: 'void this.#signal.removeEventListener; false && this.#signal.removeEventListener',
+  },
+  {
+    ...listeners,
+    name: 'Node warns of work that listens to the signal of its lock',
+    file: 'libs/lock/held/lock.ts',
+    find: 'setMaxListeners(0, this.#abort.signal);',
+    replace: '',
+  },
+  {
+    ...names,
+    name: 'a name may be made of a missing value',
+    file: 'libs/lock/store/lock-key-cache.ts',
+    find: 'refuseMissingParts(name);',
+    replace: '',
+  },
+  {
+    ...names,
+    name: 'a static name may be made of a missing value',
+    file: 'libs/lock/decorators/with-lock.options.ts',
+    find: "refuseMissingParts(checkName('lock', name))",
+    replace: "checkName('lock', name)",
+  },
+  {
+    ...names,
+    name: 'any name with such a word in it is refused',
+    file: 'libs/lock/store/lock.keys.ts',
+    find: '(?:^|[:{}])(undefined|null|NaN)(?=[:{}]|$)',
+    replace: '(undefined|null|NaN)',
+  },
+  {
+    ...names,
+    name: 'a bad name does not tell which method made it',
+    file: 'libs/lock/decorators/with-lock.decorator.ts',
+    find: "if (typeof this.#name !== 'function' || !isSluiceError(error, 'SLUICE_BAD_NAME')) throw error;",
+    replace: 'throw error;',
+  },
+  {
+    ...names,
+    name: 'a lease of a millisecond is accepted',
+    file: 'libs/lock/lock.options.ts',
+    find: 'const SHORTEST_LEASE_MS = 10;',
+    replace: 'const SHORTEST_LEASE_MS = 1;',
+  },
+  {
+    ...declared,
+    name: 'methods that starve each other are not told of',
+    find: 'if (rival !== undefined) {',
+    replace: 'if (rival !== undefined && false) {',
+  },
+  {
+    ...declared,
+    name: 'all methods of a lock are taken for rivals',
+    find: 'const rival = known.find((each) => runsWith(each.cron, cron));',
+    replace: 'const rival = known[0];',
+  },
+  {
+    ...declared,
+    name: 'a locked method is not told of at boot',
+    file: 'libs/lock/lock.service.ts',
+    find: 'this.#declared.say(method, lock, schedule);',
+    replace: '',
+  },
+  {
     name: 'an overdue lock is kept under abort',
     file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (abortsOverdue) lock.overdue();',
@@ -276,9 +426,9 @@ export default [
   },
   {
     name: 'a run begins without its mark',
-    file: 'libs/lock/lock.service.ts',
-    find: "answer.state !== 'granted' || (await this.#store.beginTick(request, tick))",
-    replace: 'true',
+    file: 'libs/lock/cron/scheduled-calls.ts',
+    find: '(await store.beginTick(request, tick)) ? answer',
+    replace: 'true ? answer',
     specs: ['libs/lock/cron/once-per-tick'],
   },
   {
@@ -290,14 +440,14 @@ export default [
   },
   {
     name: 'a call waits for the lock that it holds',
-    file: 'libs/lock/lock.service.ts',
-    find: 'if (!outer.isHeldBy(manager, keys.lock)) continue;',
+    file: 'libs/lock/acquiring/lock-requests.ts',
+    find: 'if (!outer.isHeldBy(port, key)) continue;',
     replace: 'continue;',
     specs: ['libs/lock/held/nested'],
   },
   {
     name: 'only the innermost lock counts as held by the caller',
-    file: 'libs/lock/lock.service.ts',
+    file: 'libs/lock/acquiring/lock-requests.ts',
     find: 'outer = outer.outer',
     replace: 'outer = undefined',
     specs: ['libs/lock/held/nested'],
@@ -441,9 +591,9 @@ export default [
     ...errors,
     name: "a nested lock's timeout is taken for one's own",
     file: 'libs/lock/decorators/with-lock.decorator.ts',
-    find: "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);",
+    find: 'lock = await this.#take(name);',
     replace:
-      "lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);\n      if (lock) return await this.#service.run(lock, () => this.#call.proceed());",
+      'lock = await this.#take(name);\n      if (lock) return await this.#service.run(lock, () => call.proceed());',
   },
   {
     ...silence,

@@ -113,7 +113,10 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   }
 
   /** The locks that are held at this moment may be released by their holders for `withinMs`. Other calls go on as before. */
-  async drain(withinMs: number, warn: (message: string) => void): Promise<void> {
+  async drain(withinMs: number): Promise<void> {
+    const warn = (message: string): void => {
+      this.#events.warn(message);
+    };
     this.#drain = new Drain({ clock: this.clock, withinMs, warn }, this.#held.values());
     if (withinMs > 0) await this.#drain.wait(this.#running);
   }

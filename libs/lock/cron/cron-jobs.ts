@@ -30,6 +30,12 @@ export interface CronMetadata {
   readonly utcOffset?: number;
 }
 
+interface KnownMethod {
+  readonly identity: string;
+  readonly targetClass: Class;
+  readonly cron: CronMetadata;
+}
+
 interface CronJob {
   readonly cronTime: CronTime;
   lastDate(): Date | null;
@@ -50,8 +56,8 @@ export class CronJobs {
   /** When the job fired whose call has come. */
   readonly #called = new WeakMap<CronJob, number>();
   #registry: Registry | undefined;
-  /** By lock and identity of the method, the class that uses them. */
-  readonly #known = new Map<string, Class>();
+  /** By lock, the methods that take it at their ticks. */
+  readonly #known = new Map<string, KnownMethod[]>();
 
   constructor(
     @Inject(DiscoveryService) discovery: DiscoveryService,
@@ -88,15 +94,25 @@ export class CronJobs {
     this.#jobs(`${className}.${method}`);
     if (lock === undefined) return;
     const identity = identityOf(className, method, cron);
-    const other = this.#known.get(`${lock} ${identity}`);
-    if (other !== undefined && other !== targetClass) {
+    const known = this.#known.get(lock) ?? [];
+    const other = known.find((each) => each.identity === identity);
+    if (other?.targetClass === targetClass) return;
+    if (other !== undefined) {
       throw new SluiceError(
         'SLUICE_BAD_OPTION',
         `two classes have a method '${identity}' with @Cron and @WithLock('${lock}'), and only one of them would run per tick. ` +
           "Give each its own lock, or a class name (not one of a minifier or a mixin) or job name of its own: @Cron(time, { name: '…' })",
       );
     }
-    this.#known.set(`${lock} ${identity}`, targetClass);
+    const rival = known.find((each) => runsWith(each.cron, cron));
+    if (rival !== undefined) {
+      this.#logger.warn(
+        `${identity} and ${rival.identity} share lock '${lock}' and run at the same instants (${inspect(cron.cronTime)}): ` +
+          'at each of them one runs, and the other one skips its tick. Give each a lock of its own. Where both inherit the ' +
+          'method, a function can do that: @WithLock(function () { return `sync:${this.constructor.name}`; })',
+      );
+    }
+    this.#known.set(lock, [...known, { identity, targetClass, cron }]);
   }
 
   #missed(method: string): 'missed' {
@@ -115,8 +131,9 @@ export class CronJobs {
     const withinMs = own.length === 1 ? JUST_NOW_OF_ONE_MS : JUST_NOW_MS;
     const fired = (job: CronJob, ms: number): boolean =>
       Math.abs(nowMs - firedAtMs(job)) < ms && this.#called.get(job) !== firedAtMs(job);
-    // Without a name, a job whose time was changed is not found again.
-    if (own.length === 0 && cron.name === undefined && all.some((job) => fired(job, JUST_NOW_MS))) {
+    // Without a name, a job whose time was changed is not found again. It is not one that has a name.
+    const nameless = [...jobs].filter(([name]) => GENERATED_NAME.test(name));
+    if (own.length === 0 && cron.name === undefined && nameless.some(([, job]) => fired(job, JUST_NOW_MS))) {
       throw unknown(
         method,
         `no job runs at ${inspect(cron.cronTime)}, but one of another time just fired, and it may be this method's, ` +
@@ -146,6 +163,18 @@ export class CronJobs {
     if (registry.getCronJobs() instanceof Map) return registry;
     throw unknown(method, 'what this app provides as SchedulerRegistry has no jobs (a mock?)');
   }
+}
+
+/** What @nestjs/schedule calls a job to which its decorator gives no name. */
+const GENERATED_NAME = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+/** Whether two methods run at the same instants. */
+function runsWith(one: CronMetadata, other: CronMetadata): boolean {
+  return (
+    String(one.cronTime) === String(other.cronTime) &&
+    one.timeZone === other.timeZone &&
+    one.utcOffset === other.utcOffset
+  );
 }
 
 /** On this machine's clock; -Infinity: never yet. */

@@ -49,13 +49,13 @@ describe('@Cron', () => {
       ran: string[] = [];
 
       @WithLock('shared', { oncePerTick: true })
-      @Cron('* * * * * *', { disabled: true })
+      @Cron('0 0 0 * * *', { disabled: true, name: 'first' })
       async first(): Promise<void> {
         this.ran.push('first');
       }
 
       @WithLock('shared')
-      @Cron('* * * * * *', { disabled: true })
+      @Cron('0 0 0 * * *', { disabled: true, name: 'second' })
       async second(): Promise<void> {
         this.ran.push('second');
       }

@@ -1,6 +1,8 @@
 import 'reflect-metadata';
+import { inspect } from 'node:util';
 import {
   SluiceError,
+  isSluiceError,
   weaveMethod,
   type AsyncMethodDecorator,
   type KeyFunction,
@@ -8,11 +10,11 @@ import {
   type WovenCall,
   type WovenSite,
 } from '../../weave/index.js';
-import { CRON_METADATA, type CronMetadata } from '../cron/cron-jobs.js';
+import { CRON_METADATA, type CronMetadata, type CronTick } from '../cron/cron-jobs.js';
 import { isLockTimeout, type LockTimeoutError } from '../lock.errors.js';
+import type { AcquireOptions } from '../lock.options.js';
 import type { LockService } from '../lock.service.js';
 import { LOCK_SERVICE } from '../lock.tokens.js';
-import type { Tick } from '../store/lock.store.js';
 import type { Lock } from '../held/lock.js';
 import { resolveWithLock, type ResolvedWithLock, type WithLockOptions } from './with-lock.options.js';
 
@@ -75,20 +77,22 @@ export function WithLock(name: string | KeyFunction<object, unknown[]>, given?: 
       checkSite(site, options, service, typeof name === 'string' ? name : undefined);
     },
   };
-  return weaveMethod(weaver, (service, call) => {
-    const lock = typeof name === 'string' ? name : Reflect.apply(name, call.self, call.args);
-    return new LockedCall(service, call, lock, options).run();
-  });
+  return weaveMethod(weaver, (service, call) => new LockedCall(service, call, name, options).run());
 }
 
 /** One call of a locked method. */
 class LockedCall {
   readonly #service: LockService;
   readonly #call: WovenCall;
-  readonly #name: string;
+  readonly #name: string | KeyFunction<object, unknown[]>;
   readonly #options: ResolvedWithLock;
 
-  constructor(service: LockService, call: WovenCall, name: string, options: ResolvedWithLock) {
+  constructor(
+    service: LockService,
+    call: WovenCall,
+    name: string | KeyFunction<object, unknown[]>,
+    options: ResolvedWithLock,
+  ) {
     this.#service = service;
     this.#call = call;
     this.#name = name;
@@ -96,34 +100,52 @@ class LockedCall {
   }
 
   async run(): Promise<unknown> {
-    const { onBusy, oncePerTick = true } = this.#options;
-    const tick =
-      this.#call.metadata(CRON_METADATA) !== undefined && oncePerTick ? this.#service.tickOf(this.#call) : undefined;
-    if (tick === 'missed') return undefined;
-    const scheduled = tick === undefined ? this.#call.metadata(SCHEDULER_TYPE) !== undefined : tick !== 'by hand';
-
-    let lock: Lock | null;
+    const call = this.#call;
+    const name = typeof this.#name === 'string' ? this.#name : Reflect.apply(this.#name, call.self, call.args);
+    let lock: Lock | undefined;
     // Only taking the lock stands in here: a LockTimeoutError of the body's own locks is the body's error.
     try {
-      lock = await this.#take(typeof tick === 'object' ? tick : undefined, scheduled);
+      lock = await this.#take(name);
     } catch (error) {
-      if (!isLockTimeout(error)) throw error;
-      const policy = onBusy ?? (scheduled ? 'skip' : 'throw');
-      if (policy === 'throw') throw error;
-      return policy === 'skip' ? undefined : policy(error);
+      if (isLockTimeout(error)) {
+        const { onBusy = 'throw' } = this.#options;
+        if (onBusy === 'throw') throw error;
+        return onBusy === 'skip' ? undefined : onBusy(error);
+      }
+      if (typeof this.#name !== 'function' || !isSluiceError(error, 'SLUICE_BAD_NAME')) throw error;
+      throw new SluiceError('SLUICE_BAD_NAME', `${call.site}: its function made a bad name: ${error.message}`);
     }
-    if (lock === null) return undefined;
-    return this.#service.run(
-      lock,
-      () => this.#call.proceed(),
-      () => this.#call.site,
+    return (
+      lock &&
+      this.#service.run(
+        lock,
+        () => call.proceed(),
+        () => call.site,
+      )
     );
   }
 
-  #take(tick: Tick | undefined, scheduled: boolean): Promise<Lock | null> {
-    const { acquire } = this.#options;
-    if (tick) return this.#service.acquireTick(this.#name, tick, acquire);
-    return this.#service.acquire(this.#name, scheduled ? { waitMs: 0, ...this.#pace(), ...acquire } : acquire);
+  /** Undefined: a scheduler called, and the call is skipped. */
+  #take(name: string): Promise<Lock | undefined> | undefined {
+    const { acquire, oncePerTick = true } = this.#options;
+    if (oncePerTick && this.#call.metadata(CRON_METADATA) !== undefined) {
+      const tick = this.#service.tickOf(this.#call);
+      if (tick === 'by hand') return this.#service.acquire(name, acquire);
+      if (tick !== 'missed') return this.#scheduled(name, acquire, tick);
+      this.#service.skipMissed({ name, method: this.#site, tick: undefined });
+      return undefined;
+    }
+    if (this.#call.metadata(SCHEDULER_TYPE) === undefined) return this.#service.acquire(name, acquire);
+    return this.#scheduled(name, { ...this.#pace(), ...acquire }, undefined);
+  }
+
+  #scheduled(name: string, acquire: AcquireOptions, tick: CronTick | undefined): Promise<Lock | undefined> {
+    const { onBusy = 'skip' } = this.#options;
+    return this.#service.acquireScheduled({ name, method: this.#site, tick }, acquire, onBusy === 'skip');
+  }
+
+  get #site(): string {
+    return `${this.#call.className}.${this.#call.method}`;
   }
 
   #pace(): { minHoldMs?: number } {
@@ -140,13 +162,20 @@ function checkSite(
 ): void {
   const { declaredBy, className, method } = site;
   const decorated: unknown = (declaredBy.prototype as Record<string, unknown>)[method];
-  const cron: unknown = typeof decorated === 'function' ? Reflect.getMetadata(CRON_METADATA, decorated) : undefined;
-  if (cron !== undefined) {
-    if (oncePerTick !== false) service.checkTicks(site, cron as CronMetadata, lock);
-  } else if (oncePerTick === true) {
+  const metadata = (key: string): unknown =>
+    typeof decorated === 'function' ? Reflect.getMetadata(key, decorated) : undefined;
+  const cron = metadata(CRON_METADATA) as CronMetadata | undefined;
+  const interval = metadata(INTERVAL_METADATA) as { timeout: number } | undefined;
+  if (cron === undefined && oncePerTick === true) {
     throw new SluiceError(
       'SLUICE_BAD_OPTION',
       `@WithLock on ${className}.${method}: oncePerTick is for methods with @Cron, which this one is not`,
     );
   }
+  const ticks = cron !== undefined && oncePerTick !== false;
+  if (ticks) service.checkTicks(site, cron, lock);
+  service.declare(`${className}.${method}`, lock, {
+    ...(ticks && { oncePerTickOf: inspect(cron.cronTime) }),
+    ...(interval && { everyMs: interval.timeout }),
+  });
 }

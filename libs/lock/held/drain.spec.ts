@@ -3,7 +3,7 @@ import { Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { gate } from '../../../test/support/gate.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
-import { until } from '../../../test/support/until.js';
+import { SOON_MS, until } from '../../../test/support/until.js';
 import { REDIS_CONNECTIONS, systemClock, type RedisConnections } from '../../redis/index.js';
 import { SluiceTestingModule } from '../../testing/index.js';
 import { LockService, WithLock } from '../index.js';
@@ -11,7 +11,14 @@ import { Drain } from './drain.js';
 
 const bed = new LockBed();
 /** No spec waits for so long. */
-const LONG = { lock: { drainMs: 600_000 } };
+const LONG = { lock: { drainMs: 2 * SOON_MS } };
+
+/** It goes down as soon as the locks are released, and not only after `drainMs`. */
+async function soon(closed: Promise<void>): Promise<void> {
+  let isClosed = false;
+  void closed.then(() => (isClosed = true));
+  await until(() => isClosed, { what: 'the app is closed', deadlineMs: SOON_MS });
+}
 
 @Injectable()
 class Database implements OnModuleDestroy {
@@ -52,7 +59,7 @@ describe('an app that shuts down', () => {
     expect(await other.tryAcquire('job')).toBeNull();
     job.mayEnd.open();
     expect(await run).toBe(true);
-    await closed;
+    await soon(closed);
     expect(await other.tryAcquire('job')).not.toBeNull();
   });
 
@@ -66,7 +73,7 @@ describe('an app that shuts down', () => {
     expect(await other.tryAcquire('x')).toBeNull();
     expect([lock.held, lock.signal.aborted]).toEqual([true, false]);
     await lock.release();
-    await closed;
+    await soon(closed);
     expect(later.signal.reason).toMatchObject({ reason: 'closed' });
     expect(await bed.admin.exists('lock:x', 'lock:y', 'lock:z')).toBe(0);
   });
@@ -84,7 +91,7 @@ describe('an app that shuts down', () => {
   it('goes down at once if no lock is held', async () => {
     const closing = await bed.member(LONG);
     await (await closing.locks.acquire('x')).release();
-    await closing.app.close();
+    await soon(closing.app.close());
     await expect(closing.locks.acquire('x')).rejects.toMatchObject({ code: 'SLUICE_CLOSED' });
   });
 
@@ -93,7 +100,7 @@ describe('an app that shuts down', () => {
     const lock = await closing.locks.acquire('x');
     const closed = closing.app.close();
     await other.forceRelease('x');
-    await closed;
+    await soon(closed);
     expect(lock.signal.reason).toMatchObject({ reason: 'forced' });
   });
 
@@ -110,14 +117,14 @@ describe('without Redis', () => {
   };
 
   it('is the same, but by default a test is not kept waiting', async () => {
-    const [quick, patient] = [await boot({}), await boot({ drainMs: 600_000 })];
+    const [quick, patient] = [await boot({}), await boot(LONG.lock)];
     const [held, lock] = [await quick.get(LockService).acquire('x'), await patient.get(LockService).acquire('x')];
     await quick.close();
     expect(held.signal.reason).toMatchObject({ reason: 'closed' });
     const closed = patient.close();
     expect(lock.held).toBe(true);
     await lock.release();
-    await closed;
+    await soon(closed);
     expect(lock.signal.aborted).toBe(false);
   });
 

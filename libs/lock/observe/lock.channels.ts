@@ -28,9 +28,28 @@ export interface LockLostMessage extends LockReleasedMessage {
   readonly reason: LockLossReason;
 }
 
-/** On `sluice:lock:overdue`: it is held for longer than `maxHoldMs`, and goes on being held. */
+/** On `sluice:lock:overdue`: it is held for longer than `maxHoldMs`. With `onOverdue: 'abort'` it is lost right after this. */
 export interface LockOverdueMessage extends LockMessage {
   readonly maxHoldMs: number;
+}
+
+/**
+ * Why a call of a scheduler was skipped. `'done'`: another process has run this tick, or a later one. `'busy'`: the lock was
+ * held, or others waited for it. `'missed'`: the tick was more than a day ago. `'closing'`: this process shuts down.
+ */
+export type LockSkipReason = 'done' | 'busy' | 'missed' | 'closing';
+
+/** On `sluice:lock:skipped`: a scheduler called a method with `@WithLock` (or `locks.oncePerTick` was called), and it did not run. */
+export interface LockSkippedMessage {
+  /** The lock's name, without the namespace. */
+  readonly name: string;
+  /** `Class.method`; undefined for `locks.oncePerTick`. */
+  readonly method: string | undefined;
+  /** The scheduled instant; undefined for methods without instants, such as those with `@Interval`, and for `'missed'`. */
+  readonly instant: Date | undefined;
+  readonly reason: LockSkipReason;
+  /** Who held the lock, if it was busy. */
+  readonly holder: LockHolder | undefined;
 }
 
 /** On `sluice:lock:timeout`: an acquisition of this process ended with a `LockTimeoutError`. */
@@ -53,6 +72,7 @@ export interface LockMessages {
   'sluice:lock:released': LockReleasedMessage;
   'sluice:lock:lost': LockLostMessage;
   'sluice:lock:overdue': LockOverdueMessage;
+  'sluice:lock:skipped': LockSkippedMessage;
   'sluice:lock:timeout': LockTimeoutMessage;
   'sluice:lock:forced': LockForcedMessage;
 }
@@ -72,6 +92,7 @@ export const LOCK_CHANNELS = {
   released: 'sluice:lock:released',
   lost: 'sluice:lock:lost',
   overdue: 'sluice:lock:overdue',
+  skipped: 'sluice:lock:skipped',
   timeout: 'sluice:lock:timeout',
   forced: 'sluice:lock:forced',
 } as const satisfies Record<string, keyof LockMessages>;
@@ -82,6 +103,7 @@ export const channels = {
   released: channel(LOCK_CHANNELS.released),
   lost: channel(LOCK_CHANNELS.lost),
   overdue: channel(LOCK_CHANNELS.overdue),
+  skipped: channel(LOCK_CHANNELS.skipped),
   timeout: channel(LOCK_CHANNELS.timeout),
   forced: channel(LOCK_CHANNELS.forced),
 };

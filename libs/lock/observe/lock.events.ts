@@ -1,7 +1,8 @@
-import { debugLog } from '../../redis/index.js';
-import { channels, type LockMessage } from './lock.channels.js';
+import { debugLog, type Clock } from '../../redis/index.js';
+import { channels, type LockMessage, type LockSkippedMessage } from './lock.channels.js';
 import type { LockLostError, LockTimeoutError } from '../lock.errors.js';
 import { LockTally } from './lock.stats.js';
+import { StuckJobs, type LockLogger } from './stuck-jobs.js';
 import type { LockHolder } from '../lock.inspection.js';
 
 /** On with `NODE_DEBUG=sluice:lock`. */
@@ -10,10 +11,18 @@ const debug = debugLog('lock');
 /** What happens to the locks of one service: counted, published on channels, and written to the debug log. */
 export class LockEvents {
   readonly tally = new LockTally();
-  readonly #warn: (message: string) => void;
+  readonly #logger: LockLogger;
+  readonly #stuckJobs: StuckJobs;
+  /** Locks that were reported as overdue, and are still held. */
+  readonly #overdue = new Set<LockMessage>();
 
-  constructor(warn: (message: string) => void) {
-    this.#warn = warn;
+  constructor(clock: Clock, logger: LockLogger) {
+    this.#logger = logger;
+    this.#stuckJobs = new StuckJobs(clock, logger);
+  }
+
+  warn(message: string): void {
+    this.#logger.warn(message);
   }
 
   /** The lock is held, or other calls wait for it, and this call joins its queue. */
@@ -52,6 +61,7 @@ export class LockEvents {
 
   released(lock: LockMessage, heldMs: number): void {
     this.tally.add(lock.name, 'heldMs', heldMs);
+    this.#ended(lock, heldMs, 'released');
     debug?.("'%s' is released by %s after %d ms", lock.name, lock.owner, Math.round(heldMs));
     if (channels.released.hasSubscribers) channels.released.publish({ ...about(lock), heldMs });
   }
@@ -59,15 +69,18 @@ export class LockEvents {
   lost(lock: LockMessage, heldMs: number, error: LockLostError): void {
     const { reason } = error;
     // No consumer will ever get this error.
-    if (reason === 'abandoned') this.#warn(error.message);
+    if (reason === 'abandoned') this.warn(error.message);
     this.tally.add(lock.name, 'heldMs', heldMs);
     this.tally.add(lock.name, 'lost');
+    this.#ended(lock, heldMs, 'lost');
     debug?.("'%s' is lost by %s after %d ms: %s", lock.name, lock.owner, Math.round(heldMs), reason);
     if (channels.lost.hasSubscribers) channels.lost.publish({ ...about(lock), heldMs, reason });
   }
 
   heldTooLong(lock: LockMessage, maxHoldMs: number): void {
-    this.#warn(`lock '${lock.name}' is still held after ${maxHoldMs} ms (maxHoldMs)`);
+    this.tally.add(lock.name, 'overdue');
+    this.#overdue.add(lock);
+    this.warn(`lock '${lock.name}' is still held after ${maxHoldMs} ms (maxHoldMs)`);
     if (channels.overdue.hasSubscribers) channels.overdue.publish({ ...about(lock), maxHoldMs });
   }
 
@@ -78,6 +91,21 @@ export class LockEvents {
     if (channels.timeout.hasSubscribers) channels.timeout.publish({ name, waitedMs, holder });
   }
 
+  /** A call of a scheduler did not run its method. */
+  skipped(message: LockSkippedMessage): void {
+    const { name, reason } = message;
+    this.tally.add(name, 'skipped');
+    debug?.("'%s': a call of %s is skipped: %s", name, message.method ?? 'oncePerTick', reason);
+    if (reason === 'busy' && message.instant !== undefined) this.#stuckJobs.skipped(message);
+    if (reason === 'done') this.#stuckJobs.ran(message);
+    if (channels.skipped.hasSubscribers) channels.skipped.publish(message);
+  }
+
+  /** A tick runs in this process. */
+  ticked(name: string, method: string | undefined): void {
+    this.#stuckJobs.ran({ name, method });
+  }
+
   /** A release, or a request that Redis may have granted, failed: it is repeated. `lock`: the key. */
   releaseRetried(lock: string, nonce: string): void {
     debug?.('%s: the release by %s is repeated until Redis confirms it, or the lease is over', lock, nonce);
@@ -86,6 +114,11 @@ export class LockEvents {
   forced(name: string, holder: LockHolder): void {
     debug?.("'%s' is taken away from %s by forceRelease()", name, holder.owner);
     if (channels.forced.hasSubscribers) channels.forced.publish({ name, holder });
+  }
+
+  #ended(lock: LockMessage, heldMs: number, how: 'released' | 'lost'): void {
+    if (this.#overdue.size === 0 || !this.#overdue.delete(lock)) return;
+    this.#logger.log(`lock '${lock.name}', which was overdue, is ${how} after ${Math.round(heldMs)} ms`);
   }
 }
 

@@ -14,6 +14,10 @@ export interface LockCounts {
   lost: number;
   /** Calls that ended with a `LockTimeoutError`. */
   timeouts: number;
+  /** Calls of a scheduler that did not run the method: see `LockSkipReason`. */
+  skipped: number;
+  /** Locks that were held for longer than `maxHoldMs`. */
+  overdue: number;
 }
 
 /** The same of one lock. */
@@ -38,7 +42,9 @@ export interface LockStatsOptions {
   by?: keyof LockCounts;
 }
 
-const none = (): LockCounts => ({ acquired: 0, contended: 0, waitedMs: 0, heldMs: 0, lost: 0, timeouts: 0 });
+const none = (): LockCounts => {
+  return { acquired: 0, contended: 0, waitedMs: 0, heldMs: 0, lost: 0, timeouts: 0, skipped: 0, overdue: 0 };
+};
 
 /**
  * Counts in total and by name. The totals are exact. Of the names, those used lately are remembered, at most twice `size`. So a name
