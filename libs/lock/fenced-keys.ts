@@ -1,10 +1,12 @@
 import type { Keyspace } from '../redis/index.js';
-import { badOption, durationMs, optional, resolveOptions } from '../weave/index.js';
+import { AGE_MAX_MS, badOption, durationMs, optional, resolveOptions } from '../weave/index.js';
 import { StaleTokenError } from './lock.errors.js';
 import type { LockStore } from './store/lock.store.js';
 
 /** A week: a process that comes back later than that is not refused. */
 const REMEMBER_MS = 7 * 86_400_000;
+/** No timer depends on these times. */
+const AGE = { max: AGE_MAX_MS };
 
 export interface FencedOptions {
   /**
@@ -57,8 +59,8 @@ export class FencedKeys {
     if (typeof value !== 'string' && !Buffer.isBuffer(value))
       throw badOption('fenced.set: value', 'a string or a Buffer', value);
     const { ttlMs, rememberMs } = resolveOptions<FencedSetOptions>('fenced.set', options, {
-      ttlMs: optional(durationMs(0)),
-      rememberMs: durationMs(REMEMBER_MS),
+      ttlMs: optional(durationMs(0, AGE)),
+      rememberMs: durationMs(REMEMBER_MS, AGE),
     });
     const keepMs = Math.max(rememberMs ?? REMEMBER_MS, ttlMs ?? 0);
     const keys = this.#keys(key);
@@ -69,7 +71,7 @@ export class FencedKeys {
   async delete(key: string, fencingToken: number, options?: FencedOptions): Promise<void> {
     const token = checkToken(fencingToken);
     const { rememberMs = REMEMBER_MS } = resolveOptions<FencedOptions>('fenced.delete', options, {
-      rememberMs: durationMs(REMEMBER_MS),
+      rememberMs: durationMs(REMEMBER_MS, AGE),
     });
     const keys = this.#keys(key);
     refuse(key, token, await this.#store.fencedDelete(keys, { token, keepMs: rememberMs }));

@@ -1,7 +1,6 @@
 import type { Keyspace } from '../redis/index.js';
-import { badOption } from '../weave/index.js';
+import { AGE_MAX_MS, badOption, durationMs } from '../weave/index.js';
 import { lockKeys } from './store/lock.keys.js';
-import { checkTtl } from './lock.options.js';
 import type { LockStore } from './store/lock.store.js';
 
 /**
@@ -50,6 +49,12 @@ export class RawLock {
     const { lock } = lockKeys(this.#keyspace, name);
     return bit(await this.#store.rawExtend(lock, checkOwner(owner, 'extend'), checkTtl(ttlMs, 'raw.extend: ttlMs')));
   }
+}
+
+/** No timer depends on a lease of the plain recipe. */
+function checkTtl(ttlMs: unknown, path: string): number {
+  if (ttlMs === undefined) throw badOption(path, 'a number of milliseconds', ttlMs);
+  return durationMs(0, { max: AGE_MAX_MS })(ttlMs, path);
 }
 
 function bit(done: boolean): 1 | 0 {

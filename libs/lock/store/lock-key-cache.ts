@@ -1,5 +1,5 @@
 import { GenerationalMap, type Keyspace } from '../../redis/index.js';
-import { lockKeys, type LockKeys } from './lock.keys.js';
+import { lockKeys, refuseMissingParts, type LockKeys } from './lock.keys.js';
 
 /** How many names are remembered, at most and at least half of that. */
 const REMEMBERED = 20_000;
@@ -32,8 +32,14 @@ export class LockKeyCache {
   get(name: string): CachedLockKeys {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const made = { ...lockKeys(this.#keyspace, name), highest: 0, floor: '0' };
+    const made = this.#checked(name);
     this.#known.set(name, made);
     return made;
+  }
+
+  #checked(name: string): CachedLockKeys {
+    const keys = lockKeys(this.#keyspace, name);
+    refuseMissingParts(name);
+    return { ...keys, highest: 0, floor: '0' };
   }
 }

@@ -1,4 +1,5 @@
 import type { Keyspace } from '../../redis/index.js';
+import { SluiceError, show } from '../../weave/index.js';
 
 /** The keys of one lock. All share a Cluster slot. Scripts make the names of two more from `queue`, see the fragment `BESIDE`. */
 export interface LockKeys {
@@ -17,6 +18,23 @@ export interface LockKeys {
  */
 export function lockKeys(keyspace: Keyspace, name: unknown): LockKeys {
   return keysBeside(keyspace, keyspace.main('lock', 'lock:', name));
+}
+
+/** What a template string makes of a missing value, and of an object. */
+const MISSING = /(?:^|[:{}])(undefined|null|NaN)(?=[:{}]|$)|(\[object \w+\])/;
+
+/**
+ * Refuses a name that was made of a missing value, such as `order:undefined`: all calls with that fault would share one lock.
+ *
+ * @throws SluiceError `SLUICE_BAD_NAME`
+ */
+export function refuseMissingParts(name: string): void {
+  const [, missing, object] = MISSING.exec(name) ?? [];
+  if (missing === undefined && object === undefined) return;
+  throw new SluiceError(
+    'SLUICE_BAD_NAME',
+    `lock name ${show(name)} has the part '${missing ?? object ?? ''}': a value that the name is made of is missing, or is an object`,
+  );
 }
 
 /** The end of the name of `queue`. */

@@ -1,0 +1,134 @@
+import { describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { LockBed } from '../../test/support/lock-bed.js';
+import { WithLock } from './index.js';
+
+const bed = new LockBed();
+
+@Injectable()
+class Orders {
+  @WithLock((id?: unknown) => `order:${id as string}`)
+  async ship(_id?: unknown): Promise<string> {
+    return Promise.resolve('shipped');
+  }
+
+  @WithLock((name: string) => name)
+  async named(_name: string): Promise<string> {
+    return Promise.resolve('named');
+  }
+
+  @WithLock(() => {
+    throw new TypeError('no order');
+  })
+  async broken(): Promise<number> {
+    return 0;
+  }
+}
+
+describe('the name of a lock', () => {
+  it.each([
+    ['order:undefined', 'undefined'],
+    ['undefined', 'undefined'],
+    ['order:null:eu', 'null'],
+    ['null:order', 'null'],
+    ['order:NaN', 'NaN'],
+    ['{undefined}:order', 'undefined'],
+    ['order:[object Object]', '[object Object]'],
+    ['[object Promise]', '[object Promise]'],
+  ])('is refused where a part of it is missing: %s', async (name, part) => {
+    const locks = await bed.service();
+    const refused = { code: 'SLUICE_BAD_NAME', message: expect.stringContaining(`has the part '${part}'`) };
+    await expect(locks.acquire(name)).rejects.toMatchObject(refused);
+    await expect(locks.tryAcquire(name)).rejects.toMatchObject(refused);
+    await expect(locks.withLock(name, () => 0)).rejects.toMatchObject(refused);
+    await expect(locks.oncePerTick(name, 1, () => 0)).rejects.toMatchObject(refused);
+    expect(() => WithLock(name)).toThrow(expect.objectContaining(refused));
+    expect(await bed.admin.dbsize()).toBe(0);
+    // An operator may look at any key.
+    expect(await locks.inspect(name)).toBeNull();
+    expect(await locks.forceRelease(name)).toBe(false);
+  });
+
+  it.each([
+    'undefined-behaviour',
+    'nullable',
+    'user:nullify',
+    'is:not null',
+    'order:',
+    'a::b',
+    'Null',
+    '[object]',
+    '0',
+  ])('may have such a word in it: %s', async (name) => {
+    const locks = await bed.service();
+    expect(await locks.withLock(name, () => 'ran')).toBe('ran');
+  });
+
+  it('is refused with the method whose function made it', async () => {
+    const orders = await bed.boot(Orders);
+    expect(await orders.ship('7')).toBe('shipped');
+    const bad = (why: string) => ({ code: 'SLUICE_BAD_NAME', message: expect.stringContaining(why) });
+    const made = 'its function made a bad name: lock name';
+    await expect(orders.ship()).rejects.toMatchObject(bad(`Orders.ship (@WithLock): ${made} 'order:undefined' has`));
+    for (const [name, shown] of [
+      [undefined, 'undefined'],
+      ['', "''"],
+      [7, '7'],
+      [Promise.resolve('x'), 'Promise'],
+    ] as const) {
+      await expect(orders.named(name as string)).rejects.toMatchObject(bad(`Orders.named (@WithLock): ${made}`));
+      await expect(orders.named(name as string)).rejects.toMatchObject(bad(`non-empty string, got ${shown}`));
+    }
+    await expect(orders.broken()).rejects.toThrow(new TypeError('no order'));
+  });
+
+  it('is one name', async () => {
+    const locks = await bed.service();
+    const several = ['a', 'b'] as unknown as string;
+    const refused = { code: 'SLUICE_BAD_NAME', message: expect.stringContaining('a lock has one name, got') };
+    await expect(locks.acquire(several)).rejects.toMatchObject(refused);
+    await expect(locks.withLock(several, () => 0)).rejects.toMatchObject(refused);
+  });
+});
+
+describe('options', () => {
+  it.each([5_000, 0, Number.NaN])('are an object, and not %p milliseconds', async (given) => {
+    const ms = given as unknown as object;
+    const locks = await bed.service();
+    const refused = { code: 'SLUICE_BAD_OPTION', message: expect.stringContaining('such as { ttlMs: 5000 }') };
+    await expect(locks.acquire('x', ms)).rejects.toMatchObject(refused);
+    await expect(locks.tryAcquire('x', ms)).rejects.toMatchObject(refused);
+    await expect(locks.withLock('x', ms, () => 0)).rejects.toMatchObject(refused);
+    await expect(locks.oncePerTick('x', 1, ms, () => 0)).rejects.toMatchObject(refused);
+  });
+
+  it.each([
+    [{ ttlMs: 9 }, 'ttlMs must be a number of milliseconds from 10 to 2147483647'],
+    [{ ttlMs: 2_147_483_648 }, 'ttlMs must be a number of milliseconds from 10 to 2147483647'],
+    [{ ttlMs: Infinity }, 'ttlMs'],
+    [{ waitMs: 2_147_483_648 }, 'waitMs must be a number of milliseconds from 0 to 2147483647'],
+    [{ minHoldMs: 3_155_760_000_001 }, 'minHoldMs must be a number of milliseconds from 0 to 3155760000000'],
+    [{ maxHoldMs: 0 }, 'maxHoldMs must be a number of milliseconds from 1 to 3155760000000'],
+    [{ onOverdue: 'kill' }, 'onOverdue'],
+  ])('refuse the time %j', async (options, message) => {
+    const locks = await bed.service();
+    await expect(locks.acquire('x', options as object)).rejects.toThrow(message);
+    expect(() => WithLock('x', options as object)).toThrow(message);
+    await expect(bed.member({ lock: options as object })).rejects.toThrow(message);
+    await expect(bed.member({ lock: { names: { x: options as object } } })).rejects.toThrow(message);
+  });
+
+  it('refuse a lease of a few milliseconds in extend, and long ones where a timer depends on them', async () => {
+    const locks = await bed.service();
+    const lock = await locks.acquire('x');
+    await expect(lock.extend(9)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+    await expect(lock.extend(2_147_483_648)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+    const year = 366 * 86_400_000;
+    expect(await locks.raw.acquire('y', 'me', year)).toBe(1);
+    expect(await locks.raw.extend('y', 'me', 2 * year)).toBe(1);
+    expect(await bed.admin.pttl('lock:y')).toBeGreaterThan(year);
+    await locks.fenced.set('k', 'v', lock.fencingToken, { ttlMs: year, rememberMs: year });
+    expect(await bed.admin.pttl('k')).toBeGreaterThan(year - 600_000);
+    expect(await bed.admin.pttl('{k}:~fenced')).toBeGreaterThan(year - 600_000);
+  });
+});
