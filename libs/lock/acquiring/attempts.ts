@@ -1,6 +1,7 @@
 import { instantOf, isUnavailable, remainingMs, type Clock } from '../../redis/index.js';
 import type { LeaseGrant } from '../held/lease.js';
-import type { Lock } from '../held/lock.js';
+import { Lock } from '../held/lock.js';
+import { onAbort } from './abort-listeners.js';
 import { LockLostError } from '../lock.errors.js';
 import type { LockRequest } from '../store/lock-request.js';
 import type { AcquiredTick } from '../store/scripts/acquire.reply.js';
@@ -42,8 +43,13 @@ export class Attempts {
     this.#listener = listener;
   }
 
-  /** Takes the lock, or answers why not. */
-  async run<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+  /** Takes the lock, or answers why not. Rejects with the reason of the signal as soon as that aborts. */
+  run<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
+    const outcome = this.#run(request, attempt);
+    return attempt.signal === undefined ? outcome : unlessAborted(outcome, attempt.signal);
+  }
+
+  async #run<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     this.#running++;
     try {
       return await this.#retry(request, attempt);
@@ -58,13 +64,14 @@ export class Attempts {
     if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
-  /** Tries until there is an answer, or patience is over. */
+  /** Tries until there is an answer, patience is over, or the signal aborts. */
   async #retry<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     const fromMs = this.#clock.monoMs();
     const untilMs = fromMs + attempt.patienceMs;
     let sent = false;
     for (;;) {
       try {
+        attempt.signal?.throwIfAborted();
         const answer = await this.#try(request, attempt, fromMs);
         if (!('state' in answer) || answer.state !== 'pending' || this.#closed) return answer;
       } catch (error) {
@@ -97,4 +104,23 @@ export class Attempts {
     }
     return this.#listener.granted(request, { token: answer.token, from, validMs: ttlMs, at, claimed: true }, fromMs);
   }
+}
+
+/**
+ * The outcome, unless the signal aborts before: an answer may take as long as Redis hangs. A lock that is granted after that is
+ * released, in `#try` or, if the signal aborts between the grant and this, here.
+ */
+function unlessAborted<A>(outcome: Promise<Lock | A>, signal: AbortSignal): Promise<Lock | A> {
+  return new Promise((resolve, reject) => {
+    let aborted = false;
+    const stop = onAbort(signal, () => {
+      aborted = true;
+      reject(signal.reason as Error);
+    });
+    outcome.finally(stop).then((answer) => {
+      resolve(answer);
+      // Nobody hears of a release that fails: it is repeated in the background.
+      if (aborted && answer instanceof Lock) void answer.release().catch(() => {});
+    }, reject);
+  });
 }

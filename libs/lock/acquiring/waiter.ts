@@ -1,4 +1,5 @@
 import { certainMs, instantOf, remainingMs, type CancelTimer, type Clock, type Instant } from '../../redis/index.js';
+import { onAbort } from './abort-listeners.js';
 import type { LockRequest } from '../store/lock-request.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { Lock } from '../held/lock.js';
@@ -84,13 +85,11 @@ export class Waiter {
       cancel();
     });
     if (signal === undefined) return;
-    const onAbort = (): void => {
-      giveUp({ because: 'abort', reason: signal.reason });
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#endings.push(() => {
-      signal.removeEventListener('abort', onAbort);
-    });
+    this.#endings.push(
+      onAbort(signal, () => {
+        giveUp({ because: 'abort', reason: signal.reason });
+      }),
+    );
   }
 
   /**

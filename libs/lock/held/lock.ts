@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { CancelTimer, Clock, DeadlineQueue } from '../../redis/index.js';
 import { Lease, type LeaseGrant } from './lease.js';
 import type { LockRequest } from '../store/lock-request.js';
@@ -70,6 +71,8 @@ export class Lock {
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
+      // Work under a lock may pass the signal to any number of calls: Node would warn of a leak at the eleventh.
+      setMaxListeners(0, this.#abort.signal);
       if (this.#lost) this.#abort.abort(this.#lost);
     }
     return this.#abort.signal;
