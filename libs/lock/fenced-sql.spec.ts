@@ -16,7 +16,7 @@ beforeAll(async () => {
     "CREATE TABLE accounts (id text PRIMARY KEY, balance bigint NOT NULL); INSERT INTO accounts VALUES ('a', 100)",
   );
   await db.exec(addFence);
-}, 120_000);
+});
 afterAll(() => db.close());
 
 /** How many rows were written. */

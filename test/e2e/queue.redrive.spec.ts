@@ -38,5 +38,5 @@ describe('a redrive whose process is killed', () => {
     expect(await queue.dead('tasks').redrive()).toBe(rest);
     expect(await idsIn('tasks')).toEqual(ids);
     expect(await bed.admin.xlen('{tasks}:~dead')).toBe(0);
-  }, 30_000);
+  });
 });

@@ -16,7 +16,7 @@ describe('the queue as a model', () => {
     expect(await runQueueModel({ url: redis.url, seed: randomInt(2 ** 31), steps: 20_000 })).toBeGreaterThanOrEqual(
       20_000,
     );
-  }, 120_000);
+  });
 
   it.each<[string, RegExp, Parameters<typeof runQueueModel>[0]['planted']]>([
     [

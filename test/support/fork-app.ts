@@ -136,10 +136,10 @@ export class ForkedApp {
   }
 
   /**
-   * Stops the app gracefully: its `stop` runs, and then it must exit by itself within the deadline (10 s). One that
+   * Stops the app gracefully: its `stop` runs, and then it must exit by itself within the deadline (30 s). One that
    * does not (a socket, a timer left over) is killed and reported.
    */
-  async stop(deadlineMs = 10_000): Promise<void> {
+  async stop(deadlineMs = 30_000): Promise<void> {
     if (this.#ended !== '') return;
     this.#send({ stop: true });
     const timer = setTimeout(() => {

@@ -57,10 +57,12 @@ describe('a lock that was handed over survives a blocked event loop', () => {
       await bed.waiting(1);
       // The age of the last heartbeat differs from round to round.
       await new Promise((resolve) => setTimeout(resolve, 450 + i * 100));
+      const from = performance.now();
       await lock.release();
       const granted = await next;
       const leftMs = granted.expiresAt - Date.now();
-      expect(leftMs).toBeGreaterThan(500);
+      // Less what this machine took to hand it over.
+      expect(leftMs).toBeGreaterThan(500 - (performance.now() - from));
       await granted.release();
     }
   });

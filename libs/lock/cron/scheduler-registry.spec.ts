@@ -73,7 +73,7 @@ describe('the jobs of the scheduler', () => {
     const imports = order === 'before' ? [neighbour, ...schedule] : [...schedule, neighbour];
     const fleet = [await bed.boot(EverySecond, imports), await bed.boot(EverySecond, imports)];
     const runs = (): number[] => fleet.flatMap((each) => each.runs);
-    await until(() => runs().length >= 2, { what: 'two ticks ran', deadlineMs: 20_000 });
+    await until(() => runs().length >= 2, { what: 'two ticks ran' });
     expect(new Set(runs()).size).toBe(runs().length);
   });
 
@@ -90,7 +90,7 @@ describe('a class whose name nobody gave', () => {
   it('runs once per tick, although the class has another name in each process', async () => {
     const fleet = [await bed.boot(mixed(), schedule), await bed.boot(mixed(), schedule)];
     const runs = (): number[] => fleet.flatMap((each) => each.runs);
-    await until(() => runs().length >= 2, { what: 'two ticks ran', deadlineMs: 20_000 });
+    await until(() => runs().length >= 2, { what: 'two ticks ran' });
     expect(new Set(runs()).size).toBe(runs().length);
     expect(await bed.admin.keys('*:~tick:*')).toEqual(['{lock:every-second}:~tick:.run']);
   });

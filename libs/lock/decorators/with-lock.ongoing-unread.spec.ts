@@ -1,6 +1,5 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, StreamableFile } from '@nestjs/common';
 import { describe, expect, it, jest } from '@jest/globals';
 import { lastValueFrom, NEVER, type Observable } from 'rxjs';
@@ -10,10 +9,18 @@ import { WithLock } from '../index.js';
 
 const bed = new LockBed();
 
+const UNREAD_MS = 1_500;
+
 @Injectable()
 class Feed {
   @WithLock('x', { waitMs: 0, ttlMs: 300 })
   async short(value: unknown): Promise<unknown> {
+    return value;
+  }
+
+  /** For what must keep the lock: a lease that ends only if a renewal is late by a second. */
+  @WithLock('x', { waitMs: 0, ttlMs: UNREAD_MS })
+  async long(value: unknown): Promise<unknown> {
     return value;
   }
 }
@@ -61,9 +68,10 @@ describe('a result that nothing reads within ttlMs', () => {
     const svc = await bed.boot(Feed);
     const stream = new PassThrough();
     const chunks = stream.write('a') && stream;
-    await svc.short(chunks);
+    await svc.long(chunks);
+    const from = performance.now();
     stream.once('data', () => stream.pause());
-    await sleep(900);
+    await until(() => performance.now() - from > UNREAD_MS + 500, { what: 'what is not read is given up' });
     expect(await isHeld()).toBe(true);
     stream.destroy();
     await free();

@@ -45,12 +45,12 @@ describe('groups', () => {
       });
       await bed.admin.xgroup('CREATE', 'tasks', 'v1', '0');
       await queue.publish('tasks', 1);
-      await until(() => messages.length === 1, { what: 'it is reported', deadlineMs: 30_000 });
+      await until(() => messages.length === 1, { what: 'it is reported' });
       expect(messages).toEqual([{ queue: 'tasks', group: 'v1', waiting: 1, running: 0 }]);
       expect(lines.filter((line) => line.includes("queue.groups('tasks').drop('v1')"))).toHaveLength(1);
       expect(await queue.groups('tasks').drop('v1')).toBe(true);
       await bed.admin.xgroup('CREATE', 'tasks', 'v3', '$');
-      await until(() => messages.length === 2, { what: 'it is over', deadlineMs: 30_000 });
+      await until(() => messages.length === 2, { what: 'it is over' });
       expect(messages[1]).toMatchObject({ queue: 'tasks', group: 'v1' });
     } finally {
       unsubscribe(QUEUE_CHANNELS.groupUnread, onMessage);

@@ -81,7 +81,8 @@ describe('a worker goes on', () => {
     } finally {
       await bed.admin.config('SET', 'min-replicas-to-write', '0');
     }
-    await until(alive, { what: 'its lease runs', deadlineMs: leaseMs });
+    // Before the next of those attempts.
+    await until(alive, { what: 'its lease runs', deadlineMs: 2_000 });
     open();
     await untilSettled();
   });

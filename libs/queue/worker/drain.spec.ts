@@ -98,10 +98,11 @@ describe('a graceful stop', () => {
       what: 'the second has taken the others',
     });
 
-    const closed = first.app.close();
-    const { calls } = await commandDelta(bed.admin, () =>
-      until(() => runs.length === ids.length, { what: 'the second runs what was returned' }),
-    );
+    let closed: Promise<void> | undefined;
+    const { calls } = await commandDelta(bed.admin, () => {
+      closed = first.app.close();
+      return until(() => runs.length === ids.length, { what: 'the second runs what was returned' });
+    });
     // Told, not found by the next look.
     expect(calls['publish']).toBeGreaterThan(0);
     hold?.open();

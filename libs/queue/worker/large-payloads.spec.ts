@@ -80,7 +80,7 @@ describe('a worker', () => {
       },
     });
     const { queue } = await bed.start({ queue: { consumers: false } });
-    await until(() => large === 10, { what: 'all places have large ones', deadlineMs: 30_000 });
+    await until(() => large === 10, { what: 'all places have large ones' });
     // Of 700 it holds those that run, what is prefetched by size, and what the one read brought that met them first.
     expect((await queue.counts('tasks')).running).toBeLessThan(100);
     open();
@@ -108,7 +108,7 @@ describe('a worker', () => {
     await bed.admin.xreadgroup('GROUP', 'sluice', RELEASED, 'COUNT', 20, 'STREAMS', 'tasks', '>');
     let runs = 0;
     await bed.start({ handlers: { tasks: { run: () => runs++, options: { concurrency: 100 } } } });
-    await until(() => runs === COUNT, { what: 'all have run', deadlineMs: 30_000 });
+    await until(() => runs === COUNT, { what: 'all have run' });
   });
 });
 
