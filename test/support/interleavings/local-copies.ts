@@ -59,6 +59,7 @@ export const missedMessage: Scenario = {
   right: 'The process soon reads what the source says now.',
   needs: 'local copies that hear of changes',
   processes: 2,
+  spoils: true,
   async play(stage, { tells }) {
     const [reader, other] = stage.members as [Member, Member];
     await reader.ask('k');

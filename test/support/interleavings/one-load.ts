@@ -64,6 +64,7 @@ export const deadLoader: Scenario = {
   right: 'One of the others takes over: two loads in all; everybody gets the value.',
   needs: 'one load for all processes',
   processes: 3,
+  spoils: true,
   async play(stage) {
     stage.source = 'held';
     const [loading, ...others] = stage.members as [Member, ...Member[]];

@@ -12,6 +12,8 @@ export interface Scenario {
   /** Without this, the question does not arise. */
   needs?: Feature;
   processes: number;
+  /** It leaves a process dead, or one that cannot hear. */
+  spoils?: boolean;
   play(stage: Stage, claims: Claims): Promise<Finding>;
 }
 

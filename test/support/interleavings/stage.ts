@@ -23,31 +23,49 @@ export interface SeenLoad {
 
 /** One process, and its way to Redis. */
 export class Member {
+  /** The stage that it is on. */
+  stage: Stage | undefined;
+
   constructor(
     readonly app: ForkedApp,
     readonly link: FaultProxy,
-  ) {}
+  ) {
+    app.on('load', (event: LoadEvent) => {
+      this.stage?.began(app, event);
+    });
+  }
 
   ask(key: string, tag = 'tag'): Promise<unknown> {
-    return this.app.call('ask', key, tag);
+    return this.app.call('ask', this.#ours(key), this.#ours(tag));
   }
 
   askOften(key: string, times: number): Promise<Outcome[]> {
-    return this.app.call<Outcome[]>('askOften', key, 'tag', times);
+    return this.app.call<Outcome[]>('askOften', this.#ours(key), this.#ours('tag'), times);
   }
 
   delete(key: string): Promise<unknown> {
-    return this.app.call('delete', key);
+    return this.app.call('delete', this.#ours(key));
   }
 
   invalidateTag(tag: string): Promise<unknown> {
-    return this.app.call('invalidateTag', tag);
+    return this.app.call('invalidateTag', this.#ours(tag));
   }
 
   turn(): Promise<unknown> {
     return this.app.call('turn');
   }
+
+  async close(): Promise<void> {
+    await this.app.kill();
+    await this.link.close();
+  }
+
+  #ours(name: string): string {
+    return `${this.stage?.prefix ?? ''}${name}`;
+  }
 }
+
+let stages = 0;
 
 /** A fleet with one source, whose answers are held back at will. */
 export class Stage {
@@ -58,25 +76,28 @@ export class Stage {
   version = 1;
   /** What loads get: an answer at once, an answer when told to, an error at once. */
   source: 'open' | 'held' | 'failing' = 'open';
+  /** Before the names of its keys and tags: what an earlier stage left, in Redis or in a process, is never asked for. */
+  readonly prefix = `${++stages}:`;
   readonly #url: string;
+  readonly #spares: Member[];
 
+  /** @param spares processes of the same program and Redis, which are taken before another one is started */
   constructor(
     redisUrl: string,
     readonly patience: Patience,
+    spares: Member[] = [],
   ) {
     this.#url = redisUrl;
+    this.#spares = spares;
   }
 
   /** Starts so many processes of this program, whose Redis is named in REDIS_URL, and has each read something once. */
   async start(processes: number, program: string | URL, env: Record<string, string>): Promise<void> {
     await Promise.all(
       Array.from({ length: processes }, async () => {
-        const link = await FaultProxy.to(Number(new URL(this.#url).port));
-        const app = await forkApp(program, { env: { ...env, REDIS_URL: link.url } });
-        app.on('load', (event: LoadEvent) => {
-          this.#began(app, event);
-        });
-        this.members.push(new Member(app, link));
+        const member = this.#spares.pop() ?? (await this.#fork(program, env));
+        member.stage = this;
+        this.members.push(member);
       }),
     );
     // Connections, subscriptions and scripts are there: a miss, and a hit in Redis. A deletion is known to all.
@@ -88,13 +109,14 @@ export class Stage {
     this.loads.length = 0;
   }
 
+  /** Its processes become spares. */
+  spare(): void {
+    for (const member of this.members) member.stage = undefined;
+    this.#spares.push(...this.members.splice(0));
+  }
+
   async close(): Promise<void> {
-    await Promise.all(
-      this.members.splice(0).map(async ({ app, link }) => {
-        await app.kill();
-        await link.close();
-      }),
-    );
+    await Promise.all(this.members.splice(0).map((member) => member.close()));
   }
 
   /** What the source says. */
@@ -124,7 +146,9 @@ export class Stage {
     return got;
   }
 
-  #began(app: ForkedApp, { key, load }: LoadEvent): void {
+  began(app: ForkedApp, event: LoadEvent): void {
+    const { load } = event;
+    const key = event.key.slice(this.prefix.length);
     const said = this.says;
     // Its process may have been killed meanwhile.
     const tell = (op: string, text: string): Promise<void> => app.call<undefined>(op, load, text).catch(() => {});
@@ -132,6 +156,11 @@ export class Stage {
     this.loads.push(seen);
     if (this.source === 'open') void seen.answer();
     if (this.source === 'failing') void seen.fail('the source is down');
+  }
+
+  async #fork(program: string | URL, env: Record<string, string>): Promise<Member> {
+    const link = await FaultProxy.to(Number(new URL(this.#url).port));
+    return new Member(await forkApp(program, { env: { ...env, REDIS_URL: link.url } }), link);
   }
 }
 
