@@ -1,8 +1,8 @@
-/** What the harness' own specs ask of a forked app: good and bad manners of a child process. */
+/**
+ * What the harness' own specs ask of a forked app: good and bad manners of a child process. Most of them need no library,
+ * which takes a process ten times as long to load as to start: an op that needs one loads it.
+ */
 import { spawn } from 'node:child_process';
-import { Redis } from 'ioredis';
-import { SluiceError } from 'nestjs-sluice/weave';
-import { startRedis } from 'nestjs-sluice/testing';
 import { emit, serve } from '../support/app-host.js';
 import { forkApp } from '../support/fork-app.js';
 
@@ -10,7 +10,8 @@ serve({
   ops: {
     echo: (...values: unknown[]) => values,
     env: (name: string) => process.env[name],
-    fail: () => {
+    fail: async () => {
+      const { SluiceError } = await import('nestjs-sluice/weave');
       throw new SluiceError('SLUICE_BAD_OPTION', 'as asked');
     },
     hang: () => new Promise(() => {}),
@@ -25,6 +26,7 @@ serve({
       setInterval(() => {}, 1_000);
     },
     startRedis: async () => {
+      const [{ Redis }, { startRedis }] = await Promise.all([import('ioredis'), import('nestjs-sluice/testing')]);
       const redis = await startRedis();
       const client = new Redis(redis.url);
       const [, dir] = (await client.config('GET', 'dir')) as [string, string];
