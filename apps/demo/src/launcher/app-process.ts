@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import type { Serving } from './follow.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
-const READY_WITHIN_MS = 30_000;
+/** A few seconds, unless the machine is busy. */
+const READY_WITHIN_MS = 120_000;
 /** Longer than the drain of the queue's handlers. */
 const STOP_WITHIN_MS = 25_000;
 

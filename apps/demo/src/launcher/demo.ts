@@ -39,6 +39,7 @@ export class Demo {
   }
 
   async open(): Promise<void> {
+    this.#report.line('   Redis and Postgres start …');
     const redis = (this.#redis = await openRedis(this.#options.redis, this.#namespace));
     const postgres = (this.#postgres = await openPostgres(this.#options.databaseUrl, this.#namespace));
     this.#interrupted.throwIfAborted();
@@ -55,6 +56,7 @@ export class Demo {
     };
     this.#interrupted.throwIfAborted();
     this.#interrupted.addEventListener('abort', () => void fleet.stop());
+    this.#report.line(`   ${APPS.length} processes of the app start …`);
     await fleet.start();
     this.#controlRoom = new ControlRoom(this.#stage(), this.#options.port);
     await this.#controlRoom.open();
@@ -102,7 +104,7 @@ export class Demo {
   }
 
   async #fill({ client }: DemoPostgres): Promise<void> {
-    const progress = this.#report.progress('a year of sales');
+    const progress = this.#report.progress('Postgres is filled with a year of sales');
     await seed(client, (done) => {
       this.#interrupted.throwIfAborted();
       progress.at(done);

@@ -52,6 +52,12 @@ export const coldKey: Step<ColdKeyFigures> = {
 };
 
 async function queries(fleet: Fleet): Promise<number> {
-  const stats = await Promise.all(fleet.apps.map(async ({ url }) => (await get(`${url}/stats`)).body as Stats));
+  const stats = await Promise.all(
+    fleet.apps.map(async ({ name, url }) => {
+      const { status, body } = await get(`${url}/stats`);
+      if (status !== 200) throw new Error(`${name} does not tell its figures: status ${status}, ${String(body)}`);
+      return body as Stats;
+    }),
+  );
   return stats.reduce((sum, each) => sum + (each.queries['bestsellers'] ?? 0), 0);
 }
