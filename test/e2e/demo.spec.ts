@@ -78,30 +78,21 @@ describe('the demo', () => {
     expect(outcome.processes).toHaveLength(3);
     await launcher.gone(outcome.processes.map(({ pid }) => pid));
     await expect(ask(`redis://${outcome.redis.host}`, (client) => client.ping())).rejects.toThrow();
-  }, 90_000);
+  });
 
   it('borrows a Redis without touching what is in it, and takes its own keys away when it is interrupted', async () => {
     redis = await startRedis();
     await ask(redis.url, (client) => client.mset('tasks', 'mine', '{cache}:product', 'mine'));
     launcher = new Launcher([], { SLUICE_REDIS_URL: redis.url });
     const pids = await launcher.pids();
-    await until(() => launcher?.stdout.includes('accepted'), { what: 'orders are placed', deadlineMs: 20_000 });
+    await until(() => launcher?.stdout.includes('accepted'), { what: 'orders are placed' });
     expect(await ask(redis.url, (client) => client.dbsize())).toBeGreaterThan(2);
 
     launcher.signal('SIGINT');
     expect(await launcher.exit()).toBe(0);
     await launcher.gone(pids);
     expect((await ask(redis.url, (client) => client.keys('*'))).sort()).toEqual(['tasks', '{cache}:product']);
-  }, 60_000);
-
-  it('leaves no process behind when it is killed', async () => {
-    redis = await startRedis();
-    launcher = new Launcher(['--once'], { SLUICE_REDIS_URL: redis.url });
-    const pids = await launcher.pids();
-    launcher.signal('SIGKILL');
-    expect(await launcher.exit()).toBeNull();
-    await launcher.gone(pids);
-  }, 60_000);
+  });
 
   it('fails with the reason when there is no Redis, and names no password', async () => {
     launcher = new Launcher(['--once', '--json'], { SLUICE_REDIS_URL: 'redis://me:secret@127.0.0.1:1' });
@@ -109,5 +100,5 @@ describe('the demo', () => {
     expect(launcher.stdout).toBe('');
     expect(launcher.stderr).toContain('no Redis at 127.0.0.1:1: connect ECONNREFUSED');
     expect(launcher.stderr).not.toContain('secret');
-  }, 60_000);
+  });
 });

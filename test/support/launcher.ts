@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { alive } from './alive.js';
 import { until } from './until.js';
 
+/** A Postgres is set up, filled with a year of sales, and three apps load: seconds, or minutes on a loaded machine. */
+const STARTS_WITHIN_MS = 150_000;
+
 /** The built launcher, as `npm run demo` runs it. */
 export class Launcher {
   stdout = '';
@@ -34,15 +37,21 @@ export class Launcher {
   /** The processes of its fleet, as it printed them. */
   async pids(): Promise<number[]> {
     const pids = (): number[] => [...this.stdout.matchAll(/pid (\d+)$/gm)].map(([, pid]) => Number(pid));
-    await until(() => pids().length >= 3, { what: 'the processes serve', deadlineMs: 60_000 });
+    await until(() => pids().length >= 3, { what: 'the processes serve', deadlineMs: STARTS_WITHIN_MS });
     return pids();
   }
 
   /** Where the page is. */
   async page(): Promise<string> {
     const url = (): string | undefined => /live at (\S+)/.exec(this.stdout)?.[1];
-    await until(() => url() !== undefined, { what: 'the page is served', deadlineMs: 60_000 });
+    await until(() => url() !== undefined, { what: 'the page is served', deadlineMs: STARTS_WITHIN_MS });
     return url() ?? '';
+  }
+
+  /** The guided scenario is over, in which it kills a process itself. */
+  async staysUp(): Promise<void> {
+    const invited = (): boolean => this.stdout.includes('It stays up until Ctrl-C');
+    await until(invited, { what: 'the scenario is over', deadlineMs: STARTS_WITHIN_MS });
   }
 
   async gone(pids: readonly number[]): Promise<void> {
