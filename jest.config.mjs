@@ -1,6 +1,7 @@
 /** Jest 30 in ESM mode (NODE_OPTIONS=--experimental-vm-modules): Nest 12 is ESM-only. */
 export default {
   globalSetup: './scripts/jest-setup.mjs',
+  testSequencer: './scripts/jest-sequencer.mjs',
   testEnvironment: 'node',
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
