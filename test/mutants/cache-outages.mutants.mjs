@@ -48,13 +48,6 @@ export default [
     replace: 'silentSinceMs + silenceMs - now',
   },
   {
-    name: 'what a command waits longer for has no timer',
-    file: 'libs/redis/connection/in-flight.ts',
-    specs: link,
-    find: '        nextMs = Math.min(nextMs, place.dueMs);\n',
-    replace: '',
-  },
-  {
     name: 'nobody is told that the cache is off',
     file: 'libs/cache/loading/inquiry.ts',
     specs: availability,

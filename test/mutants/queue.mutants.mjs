@@ -589,9 +589,9 @@ export default [
   },
   {
     file: 'libs/redis/connection/in-flight.ts',
-    name: 'for each length of a blocking read, one reply is kept',
-    find: 'new Place(Infinity, nobody)',
-    replace: 'new Place(Infinity, () => {})',
+    name: 'for each length of a blocking read, replies are kept',
+    find: 'pending.unlink()',
+    replace: 'true',
     specs: ['libs/redis/connection/in-flight'],
   },
   {

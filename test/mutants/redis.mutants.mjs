@@ -145,6 +145,13 @@ export default [
     replace: '    if',
   },
   {
+    file: 'libs/redis/collections/ring.ts',
+    specs: ['libs/redis/collections/ring'],
+    name: 'an element leaves its ring twice',
+    find: 'if (next === this) return false;',
+    replace: '',
+  },
+  {
     file: 'libs/redis/process-id.ts',
     specs: ['libs/redis/process-id'],
     name: 'any text of three parts is the id of a process',

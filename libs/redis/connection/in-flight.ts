@@ -1,55 +1,28 @@
+import { Ring, RingNode } from '../collections/ring.js';
 import type { CancelTimer, Clock } from '../time/clock.js';
 
 /** Fails a command. One whose deadline has passed may answer for how many milliseconds more it waits, and is then not failed. */
 type Fail = (why: 'deadline' | 'closed') => number | undefined;
 
-/**
- * Stands at the end of each queue. Not made where places are: a function keeps alive whatever the functions beside it
- * refer to, which there is a command with its reply.
- */
-const nobody: Fail = () => undefined;
-
-/**
- * A place in a queue. A queue is a ring that begins and ends with a place of nobody.
- *
- * Not a Set: entered and left 100,000 times a second, a Set's table is replaced all the time, V8 links each dead table to the
- * next one, and once one of them has grown old, all that was ever in them survives until the next full collection.
- */
-class Place {
-  prev: Place = this;
-  next: Place = this;
-
+/** A command that was sent and is not yet answered. */
+class Pending extends RingNode {
   constructor(
     public dueMs: number,
     readonly fail: Fail,
-  ) {}
-
-  enter(end: Place): void {
-    this.prev = end.prev;
-    this.next = end;
-    end.prev.next = this;
-    end.prev = this;
-  }
-
-  /** False if it was left before. */
-  leave(): boolean {
-    if (this.next === this) return false;
-    this.prev.next = this.next;
-    this.next.prev = this.prev;
-    this.prev = this.next = this;
-    return true;
+  ) {
+    super();
   }
 }
 
 /**
- * What was sent and not yet answered. Settles every entry: by its deadline, or when the socket dies.
+ * The commands that were sent and are not yet answered. Settles each of them: by its deadline, or when the socket dies.
  *
- * One timer for all, none while idle. Entries of one deadline are due in the order they were added, so each
- * deadline keeps its own queue and only the heads are looked at: adding and settling are O(1).
+ * One timer for all, none while idle. Commands of one deadline are due in the order they were sent. So each
+ * deadline has its own queue, and only the heads are looked at: adding and settling are O(1).
  */
 export class InFlight {
-  /** By deadline, the place of nobody. */
-  readonly #queues = new Map<number, Place>();
+  /** By deadline, in milliseconds. */
+  readonly #queues = new Map<number, Ring<Pending>>();
   readonly #clock: Clock;
   #cancel: CancelTimer | undefined;
   #armedForMs = Infinity;
@@ -66,16 +39,16 @@ export class InFlight {
 
   /** Registers a command. The answer takes it out again; false from it means: too late, already failed. */
   add(deadlineMs: number, fail: Fail): () => boolean {
-    const place = new Place(this.#clock.monoMs() + deadlineMs, fail);
-    this.#enter(place, deadlineMs);
-    if (place.dueMs < this.#armedForMs) this.#arm(place.dueMs);
-    return () => this.#leave(place);
+    const pending = new Pending(this.#clock.monoMs() + deadlineMs, fail);
+    this.#enter(pending, deadlineMs);
+    if (pending.dueMs < this.#armedForMs) this.#arm(pending.dueMs);
+    return () => this.#leave(pending);
   }
 
   /** Fails everything: the socket died, no reply can come any more. */
   failAll(): void {
-    const waiting = [...this.#queues.values()].flatMap((end) => [...entered(end)]);
-    for (const place of waiting) if (this.#leave(place)) place.fail('closed');
+    const all = [...this.#queues.values()].flatMap((queue) => queue.elements());
+    for (const pending of all) if (this.#leave(pending)) pending.fail('closed');
   }
 
   /** Fails everything and drops the timer. */
@@ -86,17 +59,17 @@ export class InFlight {
     this.#armedForMs = Infinity;
   }
 
-  #enter(place: Place, deadlineMs: number): void {
-    let end = this.#queues.get(deadlineMs);
-    if (end === undefined) this.#queues.set(deadlineMs, (end = new Place(Infinity, nobody)));
-    place.enter(end);
+  #enter(pending: Pending, deadlineMs: number): void {
+    let queue = this.#queues.get(deadlineMs);
+    if (queue === undefined) this.#queues.set(deadlineMs, (queue = new Ring()));
+    queue.push(pending);
     this.#size++;
   }
 
-  #leave(place: Place): boolean {
-    const stood = place.leave();
-    if (stood) this.#size--;
-    return stood;
+  #leave(pending: Pending): boolean {
+    const wasPending = pending.unlink();
+    if (wasPending) this.#size--;
+    return wasPending;
   }
 
   #arm(dueMs: number): void {
@@ -116,23 +89,20 @@ export class InFlight {
     this.#armedForMs = Infinity;
     const now = this.#clock.monoMs();
     let nextMs = Infinity;
-    for (const [deadlineMs, end] of this.#queues) {
-      for (const place of [...entered(end, now)]) {
-        const moreMs = this.#leave(place) ? place.fail('deadline') : undefined;
+    for (const [deadlineMs, queue] of this.#queues) {
+      let first = queue.first;
+      for (; first !== undefined && first.dueMs <= now; first = queue.first) {
+        this.#leave(first);
+        const moreMs = first.fail('deadline');
         if (moreMs === undefined) continue;
-        place.dueMs = now + moreMs;
-        this.#enter(place, moreMs);
-        nextMs = Math.min(nextMs, place.dueMs);
+        first.dueMs = now + moreMs;
+        // Behind one that is due earlier and was looked at, or in a queue that this loop comes to yet.
+        this.#enter(first, moreMs);
       }
-      nextMs = Math.min(nextMs, end.next.dueMs);
       // Callers may use computed deadlines (what is left of a lease): an empty queue is not kept.
-      if (end.next === end) this.#queues.delete(deadlineMs);
+      if (first === undefined) this.#queues.delete(deadlineMs);
+      else nextMs = Math.min(nextMs, first.dueMs);
     }
     if (nextMs < this.#armedForMs) this.#arm(nextMs);
   }
-}
-
-/** Who stands in a queue, in order; with `dueMs`, only those who are due by then. */
-function* entered(end: Place, dueMs = Infinity): Generator<Place> {
-  for (let place = end.next; place !== end && place.dueMs <= dueMs; place = place.next) yield place;
 }

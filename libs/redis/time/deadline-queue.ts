@@ -1,3 +1,4 @@
+import { Ring, RingNode } from '../collections/ring.js';
 import type { CancelTimer, Clock } from './clock.js';
 
 /** How often, at least, both clocks are looked at: a timer sleeps through a suspended machine. */
@@ -5,33 +6,27 @@ const LOOK_EVERY_MS = 1_000;
 /** By more than this, and the wall clock has not just been read a little later: it counts whole milliseconds. */
 const STEPPED_MS = 2;
 
-/** A place in a ring of those that wait equally long; one of nobody's is where a ring begins and ends. */
-class Place {
-  /** Its neighbours; itself: it is in no ring. */
-  prev: Place = this;
-  next: Place = this;
-  atMs = 0;
-}
-
 /** Something that is due at a time. */
-export abstract class Deadline extends Place {
-  /** Its time has come. */
+export abstract class Deadline extends RingNode {
+  /** When it is due, on the monotonic clock. The queue sets it. */
+  atMs = 0;
+  /** Called when it is due. */
   abstract onDue(): void;
-  /** The wall clock has moved: what is counted on it may be over. */
+  /** Called when the wall clock was set: a time that is counted on it may be over. */
   abstract onClockStep(): void;
 }
 
 /**
- * Many things that are due some time, on one timer.
+ * Many deadlines on one timer.
  *
- * Those that wait equally long are due in the order in which they began, so each length has a ring of its own, of which only
- * the first is looked at: beginning and ending is O(1), a hundred thousand times a second, and allocates nothing. (What
- * Node's own timers do, but for a timer object, a closure and a cancellation each.) The timer is not stopped
- * when nothing is left; it runs out.
+ * Deadlines of one length are due in the order in which they were set. So each length has a ring of its own, of which only
+ * the first is looked at: setting and unsetting is O(1), a hundred thousand times a second, and allocates nothing. (Node's own timers
+ * do the same, but with a timer object, a closure and a cancellation each.) The timer is not stopped when no deadline is left; it
+ * runs out.
  */
 export class DeadlineQueue {
   readonly #clock: Clock;
-  readonly #rings = new Map<number, Place>();
+  readonly #rings = new Map<number, Ring<Deadline>>();
   #cancel: CancelTimer | undefined;
   #timerAtMs = Infinity;
   /** How far the wall clock was ahead when everything was looked at. */
@@ -44,22 +39,17 @@ export class DeadlineQueue {
 
   /** `entry` is due `inMs` after `now`, and at no other time. */
   set(entry: Deadline, inMs: number, now: number): void {
-    this.unset(entry);
+    entry.unlink();
     const ms = Math.max(1, Math.ceil(inMs));
-    let end = this.#rings.get(ms);
-    if (end === undefined) this.#rings.set(ms, (end = new Place()));
+    let ring = this.#rings.get(ms);
+    if (ring === undefined) this.#rings.set(ms, (ring = new Ring()));
     entry.atMs = now + ms;
-    entry.prev = end.prev;
-    entry.next = end;
-    end.prev.next = entry;
-    end.prev = entry;
+    ring.push(entry);
     this.#arm(now, entry.atMs);
   }
 
   unset(entry: Deadline): void {
-    entry.prev.next = entry.next;
-    entry.next.prev = entry.prev;
-    entry.prev = entry.next = entry;
+    entry.unlink();
   }
 
   stop(): void {
@@ -83,23 +73,18 @@ export class DeadlineQueue {
     const aheadMs = this.#clock.wallMs() - now;
     if (Math.abs(aheadMs - this.#aheadMs) > STEPPED_MS) {
       this.#aheadMs = aheadMs;
-      for (const end of this.#rings.values()) for (const entry of entries(end)) entry.onClockStep();
+      for (const ring of this.#rings.values()) for (const entry of ring.elements()) entry.onClockStep();
     }
     let firstMs = Infinity;
-    for (const [ms, end] of this.#rings) {
-      for (let first = end.next; first instanceof Deadline && first.atMs <= now; first = end.next) {
-        this.unset(first);
+    for (const [ms, ring] of this.#rings) {
+      let first = ring.first;
+      for (; first !== undefined && first.atMs <= now; first = ring.first) {
+        first.unlink();
         first.onDue();
       }
-      if (end.next === end) this.#rings.delete(ms);
-      else firstMs = Math.min(firstMs, end.next.atMs);
+      if (first === undefined) this.#rings.delete(ms);
+      else firstMs = Math.min(firstMs, first.atMs);
     }
     if (firstMs < Infinity) this.#arm(now, firstMs);
   }
-}
-
-function entries(end: Place): Deadline[] {
-  const found: Deadline[] = [];
-  for (let entry = end.next; entry instanceof Deadline; entry = entry.next) found.push(entry);
-  return found;
 }
