@@ -1,10 +1,10 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import type { CacheMember } from '../../../test/support/cache-member.js';
 import { until } from '../../../test/support/until.js';
 import { systemClock, RedisUnavailableError } from '../../redis/index.js';
-import { subscribeSluice } from '../../sluice/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import { CacheAvailability } from './cache-availability.js';
 
@@ -22,7 +22,11 @@ describe('a cache that is off', () => {
     client.on('error', () => {});
     [lines, events, stops] = [[], [], []];
     for (const channel of ['sluice:cache:off', 'sluice:cache:back', 'sluice:cache:bypassed'] as const) {
-      stops.push(subscribeSluice(channel, (message) => events.push([channel, message.reason])));
+      const listener = (message: unknown): void => {
+        events.push([channel, (message as { reason: string }).reason]);
+      };
+      subscribe(channel, listener);
+      stops.push(() => unsubscribe(channel, listener));
     }
   });
   afterEach(async () => {
