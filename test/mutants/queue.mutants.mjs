@@ -368,8 +368,8 @@ export default [
   {
     ...verdict,
     name: 'snoozing costs an attempt',
-    find: "kind: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs",
-    replace: "kind: 'again', retryCount: retryCount + 1, delayMs: (thrown as SnoozeTask).delayMs",
+    find: "if (delayMs !== undefined) return { kind: 'again', retryCount, delayMs",
+    replace: "if (delayMs !== undefined) return { kind: 'again', retryCount: retryCount + 1, delayMs",
   },
   {
     ...verdict,
@@ -849,10 +849,10 @@ export default [
     replace: '',
   },
   {
-    ...worker,
+    file: 'libs/queue/worker/task-runner.ts',
     name: 'a task whose handler returned an Observable is done without running',
     specs: ['libs/queue/handlers/ongoing-results'],
-    find: 'if (returned !== undefined) await toEnd(returned, this.handler.site, task);',
+    find: 'if (returned !== undefined) await toEnd(returned, handler.site, task);',
     replace: 'void returned;',
   },
   {
@@ -994,5 +994,33 @@ export default [
     specs: ['libs/queue/admin/task-search'],
     find: 'unindex(index, task, id)\n',
     replace: '',
+  },
+  {
+    name: 'a snooze of no time holds its place for ever',
+    file: 'libs/queue/worker/retry-policy.ts',
+    specs: ['libs/queue/worker/retry-policy'],
+    find: 'return isDelay(delayMs) ? delayMs : undefined;',
+    replace: 'return delayMs as number;',
+  },
+  {
+    name: 'a thrown object is shown with its values',
+    file: 'libs/queue/task/describe-error.ts',
+    specs: ['libs/queue/task/describe-error'],
+    find: '? factsOf(thrown) : show(thrown);',
+    replace: '? JSON.stringify(thrown) : show(thrown);',
+  },
+  {
+    name: 'all publishes are sent at once',
+    file: 'libs/queue/publish/send-window.ts',
+    specs: ['libs/queue/publish/send-window'],
+    find: 'if (this.#sent >= MOST) return false;',
+    replace: '',
+  },
+  {
+    name: 'a publish that waits for its turn is forgotten',
+    file: 'libs/queue/publish/send-window.ts',
+    specs: ['libs/queue/publish/send-window'],
+    find: '    next();\n',
+    replace: '    if (this.#first !== 7) next();\n',
   },
 ];

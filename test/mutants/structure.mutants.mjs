@@ -17,7 +17,7 @@ export default [
     specs,
   },
   {
-    file: 'libs/queue/worker/worker.ts',
+    file: 'libs/queue/worker/task-runner.ts',
     name: 'a timer per task',
     find: '    this.#running++;',
     replace: '    this.#running++;\n    clearTimeout(setTimeout(() => {}, 60_000));',

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { isUnavailable, type Clock, type Link } from '../../redis/index.js';
 import { injected, type Propagation } from '../task/propagation.js';
 import type { PublishOptions } from './publish.options.js';
+import { SendWindow } from './send-window.js';
 import { channels } from '../observe/queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
@@ -24,6 +25,7 @@ const CHUNK_DELAYED = 200;
 /** Brings tasks into Redis, and tells what is known when that was interrupted. */
 export class Publisher {
   readonly #options: PublisherOptions;
+  readonly #window = new SendWindow();
   /** Ids of tasks that have no entry yet are ours to make: unique, and never of an entry's form, `<digits>-<digits>`. */
   readonly #idPrefix = `${randomBytes(9).toString('base64url')}.`;
   #ids = 0;
@@ -34,6 +36,7 @@ export class Publisher {
 
   /** One task, from its payload as JSON. Resolves with its id. */
   async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
+    if (!this.#window.enter()) await this.#window.turn();
     try {
       const id = isDelayed(options)
         ? ((await this.#delay(keys, [payload], options))[0] ?? '')
@@ -43,6 +46,8 @@ export class Publisher {
     } catch (error) {
       if (!isUnknown(error)) throw error;
       throw new PublishUnconfirmedError(queue, [{ state: 'unknown' }], { cause: error });
+    } finally {
+      this.#window.leave();
     }
   }
 

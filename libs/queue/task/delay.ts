@@ -5,9 +5,14 @@ export const MAX_DELAY_MS = 3_155_760_000_000;
 
 /** Checks how long a task is delayed, in milliseconds: 0 to 100 years, rounded up. */
 export const delay: Check<number> = (value, path) => {
-  if (typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MS) return Math.ceil(value);
+  if (isDelay(value)) return Math.ceil(value);
   throw badOption(path, `a number of milliseconds from 0 to ${MAX_DELAY_MS} (100 years)`, value);
 };
+
+/** Whether a task can be delayed by that. Also asked of what handlers throw: another copy of the package may have made it. */
+export function isDelay(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MS;
+}
 
 /** Checks when a task is due. */
 export const dueDate: Check<Date> = (value, path) => {

@@ -38,4 +38,35 @@ describe('describeError', () => {
     revoke();
     expect(text(proxy)).toBe('something that cannot be shown was thrown');
   });
+
+  it('tells a few facts of what is no error, and never its values', () => {
+    const http = {
+      status: 401,
+      code: 'EAUTH',
+      config: { headers: { Authorization: 'Bearer SECRET' } },
+      data: 'SECRET',
+    };
+    expect(text(http)).toBe(
+      "an object that is no error (code: 'EAUTH'; status: 401; keys: status, code, config, data)",
+    );
+    expect(text(new Error('failed', { cause: http }))).toBe(`Error: failed; [cause] ${text(http)}`);
+    expect(text({ message: { nested: 'SECRET' }, toString: () => 'SECRET' })).not.toContain('SECRET');
+    expect(text(['SECRET', 'SECRET'])).toBe('an array of 2');
+    expect(text(Buffer.from('SECRET'))).not.toContain('SECRET');
+    expect(text(new Map([['key', 'SECRET']]))).not.toContain('SECRET');
+    const odd = {
+      get status(): number {
+        throw new Error('SECRET');
+      },
+    };
+    expect(text(odd)).toBe('something that cannot be shown was thrown');
+    const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`k${n}`, 'SECRET']));
+    expect(text(many)).toMatch(/k19, 99980 more\)$/);
+    expect([text(7), text(undefined), text(null), text(() => 'SECRET')]).toEqual([
+      '7',
+      'undefined',
+      'null',
+      'a function',
+    ]);
+  });
 });

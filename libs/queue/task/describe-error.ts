@@ -1,4 +1,5 @@
-import { inspect, types } from 'node:util';
+import { types } from 'node:util';
+import { clip, show } from '../../weave/index.js';
 
 const ERROR_BYTES = 1_024;
 const STACK_BYTES = 4_096;
@@ -6,27 +7,49 @@ const STACK_BYTES = 4_096;
 const CAUSES = 5;
 /** How many errors of an `AggregateError` are named. */
 const AGGREGATED = 3;
+/** What is told of a thrown object that is no error, where it is text or a number. */
+const FACTS = ['name', 'message', 'code', 'status', 'statusCode'];
+/** How many of its other keys are named. */
+const KEYS = 20;
 const UNREADABLE = 'something that cannot be shown was thrown';
 
 /**
- * Anything thrown, as text: at most 1 KB for the error with its causes, and 4 KB for its stack. Never throws.
+ * Anything thrown, as text: at most 1 KB for the error with its causes, and 4 KB for its stack. Never throws. Of an object that is
+ * no error only a few facts are told, never its values.
  *
  * Causes belong to it: of a refused connection, `fetch` says only `fetch failed`, and its cause says `ECONNREFUSED`.
  */
 export function describeError(thrown: unknown): { error: Buffer; stack: Buffer } {
   const error = attempt(() => [named(thrown), ...causes(thrown)].join('; [cause] '), UNREADABLE);
   const stack = attempt(() => (isError(thrown) && typeof thrown.stack === 'string' ? thrown.stack : ''), '');
-  return { error: clip(error, ERROR_BYTES), stack: clip(stack, STACK_BYTES) };
+  return { error: cut(error, ERROR_BYTES), stack: cut(stack, STACK_BYTES) };
 }
 
 function named(thrown: unknown): string {
   if (typeof thrown === 'string') return thrown;
-  if (!isError(thrown)) return inspect(thrown);
+  if (!isError(thrown)) return typeof thrown === 'object' && thrown !== null ? factsOf(thrown) : show(thrown);
   const { name, message } = thrown;
   const code = attempt(() => codeOf(thrown), '');
   const parts = attempt(() => aggregated(thrown), '');
   const text = `${name}: ${message}`;
   return `${text}${code !== '' && !text.includes(code) ? ` (${code})` : ''}${parts}`;
+}
+
+/**
+ * A thrown object that is no error: a few facts, and the names of its keys. HTTP clients throw objects with headers and bodies in
+ * them, and what stands here stays in Redis and in logs. Its values are nobody's business.
+ */
+function factsOf(thrown: object): string {
+  if (types.isProxy(thrown)) return UNREADABLE;
+  if (Array.isArray(thrown)) return `an array of ${thrown.length}`;
+  const facts = FACTS.flatMap((fact) => {
+    const value = (thrown as Record<string, unknown>)[fact];
+    return typeof value === 'string' || typeof value === 'number' ? [`${fact}: ${show(value)}`] : [];
+  });
+  const keys = Object.keys(thrown);
+  const named = keys.slice(0, KEYS).map((key) => clip(key, 50));
+  if (keys.length > KEYS) named.push(`${keys.length - KEYS} more`);
+  return `an object that is no error (${[...facts, `keys: ${named.join(', ')}`].join('; ')})`;
 }
 
 /** Those of other realms, as of a vm context in a test runner, are no instances of this one's class. */
@@ -69,7 +92,7 @@ function attempt(read: () => string, otherwise: string): string {
 }
 
 /** At most so many bytes of UTF-8, whole characters only. */
-function clip(text: string, bytes: number): Buffer {
+function cut(text: string, bytes: number): Buffer {
   const whole = Buffer.from(text.slice(0, bytes));
   if (whole.length <= bytes) return whole;
   let end = bytes;

@@ -49,6 +49,16 @@ describe('the reason of a dead letter', () => {
   });
 });
 
+describe('a delay that a handler asks for', () => {
+  it.each([undefined, null, NaN, -5, '5000', Infinity, 1e22, {}])('of %p is none: the run has failed', (delayMs) => {
+    for (const code of ['SLUICE_TASK_SNOOZE', 'SLUICE_TASK_RETRY'] as const) {
+      const thrown = Object.assign(new SluiceError(code, ''), { delayMs });
+      expect(disposition(thrown)).toEqual({ kind: 'again', retryCount: 1, delayMs: 100 });
+      expect(disposition(thrown, { retryCount: 2 })).toMatchObject({ kind: 'dead', reason: 'max-attempts' });
+    }
+  });
+});
+
 describe('backoff', () => {
   it.each<[string, Backoff, number[]]>([
     ['a number', 50, [50, 50, 50, 50]],

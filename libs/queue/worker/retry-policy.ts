@@ -1,6 +1,7 @@
 import { isSluiceError, type SluiceErrorCode } from '../../weave/index.js';
 import { defaultBackoff, exponentially } from '../task/backoff.js';
-import { reasonText, type DeadLetterTask, type RetryTask, type SnoozeTask } from '../control-flow.js';
+import { isDelay } from '../task/delay.js';
+import { reasonText, type DeadLetterTask } from '../control-flow.js';
 import type { ResolvedHandlerOptions } from '../queue.options.js';
 import type { FailedRun } from '../task/delivery.js';
 
@@ -33,7 +34,8 @@ export function decide(run: FailedRun, context: RetryPolicyContext): Disposition
   const { thrown, retryCount } = run;
   if (isSluiceError(thrown, 'SLUICE_TASK_DROP')) return { kind: 'done' };
   if (isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) {
-    return { kind: 'again', retryCount, delayMs: (thrown as SnoozeTask).delayMs };
+    const delayMs = delayOf(thrown);
+    if (delayMs !== undefined) return { kind: 'again', retryCount, delayMs };
   }
   if (isSluiceError(thrown, 'SLUICE_TASK_DEAD_LETTER')) {
     return { kind: 'dead', retryCount: retryCount + 1, reason: reasonText((thrown as DeadLetterTask).reason) };
@@ -68,11 +70,17 @@ function countAttempt(run: FailedRun, { options, random }: RetryPolicyContext): 
   const retryCount = run.retryCount + 1;
   const { maxAttempts = options.maxAttempts } = run;
   if (retryCount >= maxAttempts) return { kind: 'dead', retryCount, reason: 'max-attempts' };
-  const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') ? (thrown as RetryTask).delayMs : undefined;
+  const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') ? delayOf(thrown) : undefined;
   if (asked !== undefined) return { kind: 'again', retryCount, delayMs: asked };
   try {
     return { kind: 'again', retryCount, delayMs: options.backoff(retryCount, thrown, random) };
   } catch (backoffError) {
     return { kind: 'again', retryCount, delayMs: defaultBackoff(retryCount, thrown, random), backoffError };
   }
+}
+
+/** What a handler asks for; undefined: nothing that can be done. It counts as a failure then, or the task would never be settled. */
+function delayOf(thrown: unknown): number | undefined {
+  const { delayMs } = thrown as { delayMs?: unknown };
+  return isDelay(delayMs) ? delayMs : undefined;
 }

@@ -4,15 +4,12 @@ import { ChangeSignal } from './change-signal.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
 import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
-import { toEnd } from '../handlers/handler-run.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { Isolation } from './isolation.js';
 import type { WorkerLease } from './worker-lease.js';
-import { runStarted } from '../observe/run-messages.js';
 import type { QueueKeys } from '../store/queue.keys.js';
-import type { Task } from '../task/task.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
-import { withinTime } from './time-limit.js';
+import { TaskRunner } from './task-runner.js';
 import type { WorkerListener } from './worker-listener.js';
 
 export interface WorkerOptions extends Pick<
@@ -65,16 +62,13 @@ export class Worker {
   readonly #clock: Clock;
   readonly #listener: WorkerListener<Worker>;
   readonly #held = new Map<string, Delivery>();
-  readonly #acks: AckBatcher;
-  readonly #failures: FailureSettler;
+  readonly #runner: TaskRunner;
   readonly #isolation: Isolation;
   readonly #changes = new ChangeSignal();
   #state: WorkerState = 'closed';
   #needed: boolean;
   #prefetched: Delivery[] = [];
-  #running = 0;
   #draining = false;
-  #aborted = false;
 
   constructor(options: WorkerOptions) {
     const {
@@ -107,11 +101,18 @@ export class Worker {
       this.#next();
       window.offerCredit();
     };
-    this.#acks = new AckBatcher({ link, keys, group, retryUntilConfirmed, window, onAcked });
-    this.#failures = new FailureSettler({
+    const acks = new AckBatcher({ link, keys, group, retryUntilConfirmed, window, onAcked });
+    const failures = new FailureSettler({
       ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
       ...{ options: handler.options, inboxes, clock, listener, retryUntilConfirmed, log },
     });
+    const onEnded = (): void => {
+      this.#next();
+    };
+    const onSettled = (delivery: Delivery): void => {
+      onAcked([delivery]);
+    };
+    this.#runner = new TaskRunner({ handler, window, clock, acks, failures, onEnded, onSettled });
   }
 
   get state(): WorkerState {
@@ -206,7 +207,7 @@ export class Worker {
       this.#held.set(delivery.id, delivery);
       this.window.hold();
       if (delivery.task) this.#prefetched.push(delivery);
-      else void this.#settle(delivery, this.#failures.unreadable(delivery));
+      else void this.#runner.deadLetter(delivery);
     }
     if (entries.length > 0) this.window.delivered(entries.length, chars);
     this.#startOrReturn();
@@ -217,7 +218,7 @@ export class Worker {
     while (this.#prefetched.length > 0 && this.window.free) {
       if (!this.mayStart) return;
       const delivery = this.#prefetched.shift();
-      if (delivery) void this.#run(delivery);
+      if (delivery) void this.#runner.run(delivery);
     }
   }
 
@@ -268,55 +269,17 @@ export class Worker {
 
   /** Resolves when nothing runs any more. */
   finished(): Promise<void> {
-    return this.#changes.until(() => this.#running === 0);
+    return this.#changes.until(() => this.#runner.running === 0);
   }
 
   /** Resolves when Redis has confirmed all that was finished. */
   settled(): Promise<void> {
-    return this.#changes.until(() => this.#held.size <= this.#running);
+    return this.#changes.until(() => this.#held.size <= this.#runner.running);
   }
 
   /** Aborts what still runs, and does not settle it. */
   abort(): void {
-    this.#aborted = true;
-    const reason = new DOMException('The app shuts down; another process takes this task over', 'AbortError');
-    for (const delivery of this.#held.values()) if (delivery.started) delivery.abort(reason);
-  }
-
-  async #run(delivery: Delivery): Promise<void> {
-    const { task } = delivery;
-    if (task === undefined) return;
-    this.#running++;
-    this.window.begin();
-    delivery.started = true;
-    // One async function and one await per task: this is the path of 100,000 tasks a second.
-    const ended = runStarted(this.#clock, this.handler, task);
-    try {
-      const returned = await this.#call(delivery, task);
-      if (returned !== undefined) await toEnd(returned, this.handler.site, task);
-    } catch (thrown) {
-      this.#ran();
-      ended?.('failed', { error: thrown });
-      if (!this.#aborted) this.#failed(delivery, thrown);
-      this.#next();
-      return;
-    }
-    this.#ran();
-    ended?.('completed', {});
-    if (!this.#aborted) this.#acks.add(delivery);
-    this.#next();
-  }
-
-  #call(delivery: Delivery, task: Task): unknown {
-    const { run, options, site } = this.handler;
-    if (options.timeoutMs === undefined) return run(task);
-    return withinTime(this.#clock, options.timeoutMs, delivery, async () => toEnd(await run(task), site, task));
-  }
-
-  #failed(delivery: Delivery, thrown: unknown): void {
-    const disposition = this.#failures.decide(delivery, thrown);
-    if (disposition.kind === 'done') this.#acks.add(delivery);
-    else void this.#settle(delivery, this.#failures.settleFailure(this.handler.site, delivery, thrown, disposition));
+    this.#runner.abort(this.#held.values());
   }
 
   /** Tasks have come. Those of a read that was under way when the queue was paused must not stay. */
@@ -325,21 +288,9 @@ export class Worker {
     if (this.lease.paused && this.#prefetched.length > 0) this.#listener.bufferedWhilePaused(this);
   }
 
-  #ran(): void {
-    this.#running--;
-    this.window.end();
-  }
-
   #next(): void {
     this.window.pump(this);
     this.#changes.notify();
-  }
-
-  async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
-    if (!(await settlement)) return;
-    this.#release(delivery);
-    this.#next();
-    this.window.offerCredit();
   }
 
   #release(delivery: Delivery): void {

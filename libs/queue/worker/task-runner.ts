@@ -1,0 +1,99 @@
+import type { Clock } from '../../redis/index.js';
+import { toEnd } from '../handlers/handler-run.js';
+import type { Handler } from '../handlers/handler.registry.js';
+import { runStarted } from '../observe/run-messages.js';
+import type { Delivery } from '../task/delivery.js';
+import type { Task } from '../task/task.js';
+import type { AckBatcher } from './ack-batcher.js';
+import type { ConcurrencyWindow } from './concurrency-window.js';
+import type { FailureSettler } from './failure-settler.js';
+import { withinTime } from './time-limit.js';
+
+export interface TaskRunnerOptions {
+  handler: Handler;
+  window: ConcurrencyWindow;
+  clock: Clock;
+  acks: AckBatcher;
+  failures: FailureSettler;
+  /** A run has ended: there is room for the next one. */
+  onEnded: () => void;
+  /** Redis has confirmed that the task is settled, after a failure. */
+  onSettled: (delivery: Delivery) => void;
+}
+
+/** Calls the handler for each task of a worker, and settles how the run has ended. */
+export class TaskRunner {
+  readonly #options: TaskRunnerOptions;
+  #running = 0;
+  #aborted = false;
+
+  constructor(options: TaskRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** How many tasks run. */
+  get running(): number {
+    return this.#running;
+  }
+
+  async run(delivery: Delivery): Promise<void> {
+    const { task } = delivery;
+    if (task === undefined) return;
+    const { handler, window, clock, acks, onEnded } = this.#options;
+    this.#running++;
+    window.begin();
+    delivery.started = true;
+    // One async function and one await per task: this is the path of 100,000 tasks a second.
+    const ended = runStarted(clock, handler, task);
+    try {
+      const returned = await this.#call(delivery, task);
+      if (returned !== undefined) await toEnd(returned, handler.site, task);
+    } catch (thrown) {
+      this.#ran();
+      ended?.('failed', { error: thrown });
+      if (!this.#aborted) this.#failed(delivery, thrown);
+      onEnded();
+      return;
+    }
+    this.#ran();
+    ended?.('completed', {});
+    if (!this.#aborted) acks.add(delivery);
+    onEnded();
+  }
+
+  /** An entry that is no task: it becomes a dead letter. */
+  async deadLetter(delivery: Delivery): Promise<void> {
+    await this.#settle(delivery, this.#options.failures.unreadable(delivery));
+  }
+
+  /** Aborts those that run, and settles none of them. */
+  abort(held: Iterable<Delivery>): void {
+    this.#aborted = true;
+    const reason = new DOMException('The app shuts down; another process takes this task over', 'AbortError');
+    for (const delivery of held) if (delivery.started) delivery.abort(reason);
+  }
+
+  #call(delivery: Delivery, task: Task): unknown {
+    const { handler, clock } = this.#options;
+    const { run, options, site } = handler;
+    if (options.timeoutMs === undefined) return run(task);
+    return withinTime(clock, options.timeoutMs, delivery, async () => toEnd(await run(task), site, task));
+  }
+
+  #ran(): void {
+    this.#running--;
+    this.#options.window.end();
+  }
+
+  #failed(delivery: Delivery, thrown: unknown): void {
+    const { acks, failures, handler } = this.#options;
+    const disposition = failures.decide(delivery, thrown);
+    if (disposition.kind === 'done') acks.add(delivery);
+    else void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
+  }
+
+  /** Settled: the task is no longer held, unless the app stopped first. */
+  async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
+    if (await settlement) this.#options.onSettled(delivery);
+  }
+}
