@@ -8,6 +8,7 @@ import { QueueGroups } from './admin/queue-groups.js';
 import { PauseSwitch, type PauseResult } from './admin/pause-switch.js';
 import { encodePayload } from './task/payload.js';
 import { checkPublishOptions, type PublishOptions } from './publish/publish.options.js';
+import { DelayedWatch } from './publish/delayed-watch.js';
 import { Publisher } from './publish/publisher.js';
 import { queueKeys, type QueueKeys } from './store/queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
@@ -52,12 +53,18 @@ export class QueueService {
     this.#settings = settings;
     this.#registry = registry;
     this.#link = connection.commands;
-    this.#publisher = new Publisher({ link: this.#link, clock, inboxes, propagation: settings.propagation });
+    const watch = new DelayedWatch({ link: this.#link, clock, log: connections.logger });
+    const onDelayed = (queue: string, keys: QueueKeys, delayMs: number): void => {
+      if (!registry.worksOn(queue)) watch.expect(queue, keys, delayMs);
+    };
+    const { propagation } = settings;
+    this.#publisher = new Publisher({ link: this.#link, clock, inboxes, propagation, onDelayed });
     this.#operations = new QueueOperations(connection, keyspace, (queue) => registry.groupOf(queue));
     this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs: settings.leaseMs });
     this.#search = new TaskSearch(this.#link, keyspace);
     this.raw = new RawQueue(connection, keyspace, clock);
     shutdown.onDrain(() => this.raw.close());
+    shutdown.onClose(() => watch.stop());
   }
 
   /**

@@ -82,6 +82,13 @@ export class HandlerRegistry {
     });
   }
 
+  /** Whether this process works on that queue: then its worker moves the queue's delayed tasks. */
+  worksOn(queue: string): boolean {
+    const { consumers } = this.#settings;
+    if (consumers === false || consumers?.includes(queue) === false) return false;
+    return this.#of(queue).length > 0;
+  }
+
   /**
    * A warning about entries of `queue.handlers` without a handler: a typo must not be silent. In a process that only
    * publishes, such entries say which group its operations mean.

@@ -14,6 +14,8 @@ export interface PublisherOptions {
   /** What the names of inboxes begin with. */
   inboxes: string;
   propagation: Propagation | undefined;
+  /** Tasks were published that are due in so many milliseconds. */
+  onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
 }
 
 /** What is on its way at one time: some milliseconds of Redis' time, far below any deadline. */
@@ -39,7 +41,7 @@ export class Publisher {
     if (!this.#window.enter()) await this.#window.turn();
     try {
       const id = isDelayed(options)
-        ? ((await this.#delay(keys, [payload], options))[0] ?? '')
+        ? ((await this.#delay(queue, keys, [payload], options))[0] ?? '')
         : await this.#add(keys, payload, this.#meta(options));
       if (channels.published.hasSubscribers) tell(queue, id, options);
       return id;
@@ -60,7 +62,7 @@ export class Publisher {
     for (let from = 0; from < payloads.length; from = outcomes.length) {
       const chunk = chunkOf(payloads, from, isDelayed(options) ? CHUNK_DELAYED : CHUNK_TASKS);
       const sent = isDelayed(options)
-        ? await this.#delay(keys, chunk, options).then(
+        ? await this.#delay(queue, keys, chunk, options).then(
             (ids) => ids.map((id) => ({ status: 'fulfilled' as const, value: id })),
             (reason: unknown) => chunk.map(() => ({ status: 'rejected' as const, reason })),
           )
@@ -87,8 +89,13 @@ export class Publisher {
     return this.#options.link.send<string>('xadd', [stream, '*', ...fields]);
   }
 
-  async #delay(keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
-    const { link, inboxes } = this.#options;
+  async #delay(
+    queue: string,
+    keys: QueueKeys,
+    payloads: readonly string[],
+    options: PublishOptions,
+  ): Promise<string[]> {
+    const { link, inboxes, clock, onDelayed } = this.#options;
     const { delayMs = 0, runAt } = options;
     const { stream, delayed, bodies, alive } = keys;
     const ids = payloads.map(() => this.#idPrefix + (this.#ids++).toString(36));
@@ -97,6 +104,7 @@ export class Publisher {
       args: { delayMs, runAtMs: runAt?.getTime() ?? -1, inboxes, timestamp: String(this.#seconds()) },
       rest: payloads.flatMap((payload, i) => [ids[i] ?? '', payload, this.#meta(options, ids[i])]),
     });
+    onDelayed(queue, keys, runAt === undefined ? delayMs : Math.max(0, runAt.getTime() - clock.wallMs()));
     return ids;
   }
 

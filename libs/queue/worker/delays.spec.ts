@@ -109,9 +109,10 @@ describe('a delayed task', () => {
     await untilSettled();
   });
 
-  it('waits where nobody consumes, and runs when somebody comes', async () => {
+  it('comes due where nobody consumes, costs nothing more, and runs when somebody comes', async () => {
     const producer = await start({ queue: { consumers: false } });
     const id = await producer.queue.publish('tasks', 1, { delayMs: 1 });
+    await until(async () => (await producer.queue.counts('tasks')).waiting === 1, { what: 'it is due' });
     const { calls } = await commandDelta(bed.admin, () => pause(50));
     expect(calls).toEqual({});
     const runs: Run[] = [];

@@ -13,12 +13,15 @@ export interface Promoted {
   readonly nextMs: number | undefined;
   /** Handles whose body was missing or unreadable: dead letters now. */
   readonly broken: string[];
+  /** Nothing was moved, because a worker of ours lives, which does it. */
+  readonly isWorkedOn: boolean;
 }
 
 /**
  * Moves tasks that are due from the delayed ones to the stream, at most `limit`, and some megabytes, the earliest first.
  *
- * KEYS stream, delayed, bodies, dead, index, deadIndex · ARGV limit · returns {@link Promoted}.
+ * KEYS stream, delayed, bodies, dead, index, deadIndex, alive · ARGV limit, unworked (1: only if no consumer of ours lives) ·
+ * returns {@link Promoted}.
  *
  * Duplicate, two callers at once: one after the other, and what the first moved is not there any more. Crash, resend:
  * one script, a task is in one place before and after; a repeat moves the next ones, which are due as well. Reorder:
@@ -28,8 +31,8 @@ export interface Promoted {
  */
 export const promoteScript = defineScript({
   name: 'queue:promote',
-  keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex'],
-  args: { limit: 'number' },
+  keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex', 'alive'],
+  args: { limit: 'number', unworked: 'number' },
   lua: lua`
 ${NOW}
 ${IS_OF}
@@ -37,6 +40,9 @@ ${ID_IN}
 ${INDEX}
 local head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 if #head == 0 then return { 0, -1, {} } end
+if unworked == 1 and redis.call('ZCOUNT', alive, '(' .. string.format('%.0f', now), '+inf') > 0 then
+  return { 0, -1, {}, 1 }
+end
 local nextMs = math.ceil(tonumber(head[2]) - now)
 if nextMs > 0 then return { 0, nextMs, {} } end
 
@@ -92,7 +98,7 @@ head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 nextMs = #head == 0 and -1 or math.max(0, math.ceil(tonumber(head[2]) - now))
 return { #handles - #broken, nextMs, broken }`,
   decode: (reply): Promoted => {
-    const [count, nextMs, broken] = reply as [number, number, string[]];
-    return { count, nextMs: nextMs < 0 ? undefined : nextMs, broken };
+    const [count, nextMs, broken, isWorkedOn] = reply as [number, number, string[], 1?];
+    return { count, nextMs: nextMs < 0 ? undefined : nextMs, broken, isWorkedOn: isWorkedOn === 1 };
   },
 });

@@ -93,7 +93,7 @@ export class DelayedPromoter {
     if (!worker.needed) return LOOK_MS;
     const { count, nextMs, broken } = await promoteScript.run(link, {
       keys: worker.keys,
-      args: { limit: BATCH },
+      args: { limit: BATCH, unworked: 0 },
     });
     for (const handle of broken) {
       log.error(`delayed task ${handle} of queue '${worker.handler.queue}' is a dead letter: it has no readable body`);
