@@ -105,7 +105,8 @@ describe('without Redis', () => {
   });
 
   it('reads wait for a hung Redis no longer than told, and give back the lease that comes late', async () => {
-    const { cache } = await bed.member({ redis: { url: own.url }, readTimeoutMs: 100, leaseMs: 120_000 });
+    const redis = { url: own.url, commandTimeoutMs: 60_000 };
+    const { cache } = await bed.member({ redis, readTimeoutMs: 100, leaseMs: 120_000 });
     await cache.getOrLoad('known', () => 'so that the script is known');
     await cache.delete('known');
     await cache.getOrLoad('hot', () => 'cached');
@@ -115,7 +116,7 @@ describe('without Redis', () => {
     // Known by now not to answer: nobody else waits.
     expect(await cache.getOrLoad('hot', () => 'source')).toBe('source');
     expect(await cache.get('k')).toBe(undefined);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
     own.resume();
     await until(async () => (await client.info('commandstats')).includes('cmdstat_hset:calls=3'), {
       what: 'the lease is granted',
@@ -269,7 +270,8 @@ describe('shutdown', () => {
   });
 
   it('does not wait for a Redis that hangs longer than a reader does', async () => {
-    const { cache, close } = await cacheMember({ redis: { url: bed.redis.url }, readTimeoutMs: 100 });
+    const redis = { url: bed.redis.url, commandTimeoutMs: 60_000 };
+    const { cache, close } = await cacheMember({ redis, readTimeoutMs: 100 });
     const source = new HeldLoader();
     const call = cache.getOrLoad('k', source.load);
     const run = await source.run();
@@ -277,8 +279,8 @@ describe('shutdown', () => {
     try {
       const from = performance.now();
       await close();
-      // By the commands' own deadline it would be 5 s.
-      expect(performance.now() - from).toBeLessThan(3_000);
+      // By the commands' own deadline it would be a minute.
+      expect(performance.now() - from).toBeLessThan(20_000);
     } finally {
       bed.redis.resume();
     }
