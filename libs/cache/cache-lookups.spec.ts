@@ -128,3 +128,25 @@ describe('take', () => {
     await expect(cache.take(...(args as [string]))).rejects.toEqual(code(name));
   });
 });
+
+describe('a value that lives for long', () => {
+  it.each([
+    ['a month', 30 * 86_400_000],
+    ['until it is invalidated', Infinity],
+  ])('is there: %s', async (_, ttlMs) => {
+    const [a, b] = [await bed.member({ local: true }), await bed.member()];
+    const options = { ttlMs, staleMs: ttlMs, tags: ['t'], resultTags: () => ['r'], jitter: 0 };
+    await a.cache.set('set', 'v', { ttlMs, tags: ['t'] });
+    for (const { cache } of [a, b]) {
+      expect(await cache.getOrLoad('k', () => 'v', options)).toBe('v');
+      expect(await cache.getMany(['k', 'set'])).toEqual(['v', 'v']);
+    }
+    expect(await bed.admin.pttl('{cache}:k')).toBeGreaterThan(29 * 86_400_000);
+    expect(await bed.admin.pttl('{cache}~tag:t')).toBeGreaterThan(29 * 86_400_000);
+    await a.cache.invalidateTags('t');
+    for (const key of ['k', 'set']) expect(await b.cache.get(key)).toBe(undefined);
+    await a.cache.raw.set('raw', 'text', ttlMs);
+    expect(await a.cache.raw.get('raw')).toBe('text');
+    expect(await a.cache.raw.lock('raw', ttlMs, 1_000)).toBe('LOAD');
+  });
+});

@@ -3,6 +3,7 @@ import type { CacheAvailability } from './observe/cache-availability.js';
 import type { CacheStore } from './store/cache.store.js';
 import { Flight } from './loading/flight.js';
 import { Flights } from './flights.js';
+import { OwnErrors } from './loader-failures.js';
 import { LoadScopes, waitWithin } from './loading/load-scopes.js';
 import type { LoadLease } from './loading/load-lease.js';
 import type { ReadContext, ReadRequest } from './loading/read-context.js';
@@ -35,6 +36,7 @@ export class CacheReader {
       ...options,
       loadLeases: new BriefMap<string, LoadLease>(),
       recentlySeen: new RecentlySeen(),
+      ownErrors: new OwnErrors(options.clock),
       scopes: new LoadScopes(),
       loadLimiter: new LocalLoadLimiter(),
       closed: false,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { resolveCacheOptions, resolveLayer, resolveLeaseLayer, resolveSetLayer } from './cache.options.js';
+import { FOREVER_MS } from './lifetime.js';
 import { loadOptions, ttlOf } from './load-options.js';
 
 const bad = (path: string) =>
@@ -133,5 +134,51 @@ describe('cache options', () => {
     expect(resolveCacheOptions({ compression: true }).packFrom).toBe(4_096);
     expect(resolveCacheOptions({ compression: { threshold: 100 } }).packFrom).toBe(100);
     expect(resolveCacheOptions({ compression: false }).packFrom).toBe(Infinity);
+  });
+});
+
+describe('lifetimes', () => {
+  it.each(['ttlMs', 'staleMs', 'negativeTtlMs'])('%s takes a year, and Infinity', (name) => {
+    expect(resolveLayer('o', { [name]: 31_536_000_000 })).toMatchObject({ [name]: 31_536_000_000 });
+    expect(resolveLayer('o', { [name]: Infinity })).toMatchObject({ [name]: FOREVER_MS });
+    for (const value of [-1, NaN, -Infinity, FOREVER_MS + 1, '5', null, 5n]) {
+      expect(() => resolveLayer('o', { [name]: value })).toThrow(bad(`o.${name}`));
+    }
+  });
+
+  it('are drawn as numbers, however long', () => {
+    const forever = loadOptions(resolveLayer('o', { ttlMs: Infinity, staleMs: Infinity }));
+    expect(ttlOf('v', forever, () => 1)).toBe(Math.round(FOREVER_MS * 0.9));
+  });
+});
+
+describe('onBackendDown', () => {
+  const copies = { onBackendDown: { local: { maxAgeMs: 5_000 } } };
+
+  it('takes an age of copies', () => {
+    expect(loadOptions(resolveCacheOptions(copies).loads).onBackendDown).toBe(5_000);
+    expect(loadOptions(resolveLayer('o', copies), { onBackendDown: 'throw' }).onBackendDown).toBe('throw');
+    for (const given of [
+      {},
+      { local: {} },
+      { local: { maxAgeMs: -1 } },
+      { local: true },
+      { local: { maxAgeMs: 1, x: 1 } },
+      'local',
+      5,
+      null,
+    ]) {
+      expect(() => resolveLayer('o', { onBackendDown: given })).toThrow(bad('o.onBackendDown'));
+    }
+  });
+
+  it('asks for copies only where there are some', () => {
+    for (const off of [{ local: false }, { consistency: 'strict' }] as const) {
+      expect(() => resolveLayer('o', { ...off, ...copies })).toThrow(bad('o.onBackendDown'));
+      expect(() => resolveCacheOptions({ ...off, ...copies })).toThrow(bad('cache.onBackendDown'));
+      const asked = resolveLayer('o', copies);
+      expect(loadOptions(asked, off).onBackendDown).toBe('load');
+      expect(() => loadOptions(off, asked)).toThrow(bad('cache.onBackendDown'));
+    }
   });
 });

@@ -9,20 +9,22 @@ import {
   optional,
   resolveOptions,
   text,
+  type Check,
   type OptionChecks,
 } from '../weave/index.js';
 import type { Revive } from './local/decoded-copies.js';
-import { localAndStrict, type Layer } from './load-options.js';
+import { lifetimeMs } from './lifetime.js';
+import { localAndStrict, outageCopiesOff, type Layer, type OutagePolicy } from './load-options.js';
 import { localTier, type LocalOptions, type ResolvedLocal } from './local/local.options.js';
 import { encodeTags } from './store/tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
 export interface CacheOptions<T = unknown> {
-  /** Milliseconds that a value is fresh, less the jitter. Default 60 000. */
+  /** Milliseconds that a value is fresh, less the jitter; `Infinity`: until it is invalidated, or evicted by Redis. Default 60 000. */
   ttlMs?: number;
   /**
    * Milliseconds past `ttlMs` that a value may still be returned: while one process refreshes it, and when its loader
-   * fails. It covers expiry, never an invalidation. Default 0.
+   * fails. It covers expiry, never an invalidation. `Infinity`: for as long as Redis keeps it. Default 0.
    */
   staleMs?: number;
   /**
@@ -39,13 +41,21 @@ export interface CacheOptions<T = unknown> {
    * @see Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015
    */
   earlyRefresh?: number;
-  /** Milliseconds that a result of null or undefined is fresh. Default: as `ttlMs`. */
+  /** Milliseconds that a result of null or undefined is fresh, or `Infinity`. Default: as `ttlMs`. */
   negativeTtlMs?: number;
   /**
    * Milliseconds after a loader's error during which nobody in the fleet tries again: who asks gets a stale value if
    * `staleMs` allows, else a CacheLoaderError at once. 0: the next to ask tries. Default 1 000.
    */
   errorBackoffMs?: number;
+  /**
+   * Which errors of the loader are answers ("there is no such user") and no failures of the source. Nobody backs off after an
+   * answer, and it keeps its HTTP status: callers in other processes get an HttpException with the same status and response.
+   * Default: an HttpException with a status below 500.
+   *
+   * @example answers: (error) => error instanceof NoSuchUser
+   */
+  answers?(error: unknown): boolean;
   /**
    * Milliseconds that a loader may take; then its signal aborts, its callers get `SLUICE_CACHE_LOADER_TIMEOUT`, and
    * another caller may load. Default 60 000.
@@ -88,8 +98,19 @@ export interface CacheOptions<T = unknown> {
   revive?(data: unknown): unknown;
   /** Does not store what this is true of: its callers get it, and whoever asks next loads again. */
   unless?(value: T): boolean;
-  /** `'throw'`: a reader gets the error if Redis does not answer or refuses. Default `'load'`: its value from the source, uncached. */
-  onBackendDown?: 'load' | 'throw';
+  /**
+   * What a reader gets if Redis does not answer or refuses. `'load'` (default): its value from the source, uncached. `'throw'`: the error.
+   * `{ local: { maxAgeMs } }`: a copy of this process that is no older than `maxAgeMs` and not past its `ttlMs`; if there is none,
+   * the value from the source, which this process then keeps as such a copy. Invalidations by other processes do not reach copies
+   * while Redis is away. All such copies go when the connection is back.
+   */
+  onBackendDown?: 'load' | 'throw' | { local: OutageCopies };
+}
+
+/** Copies of this process that are used while Redis is away. */
+export interface OutageCopies {
+  /** How old a copy may be, in milliseconds since Redis, or the source, was asked for it. */
+  maxAgeMs: number;
 }
 
 /** Options of `CacheService.set`, which may be given all that its readers are given; the others mean nothing to it. */
@@ -150,18 +171,19 @@ export interface ResolvedCacheOptions {
 }
 
 const everywhere = {
-  ttlMs: optional(durationMs(60_000)),
-  staleMs: optional(durationMs(0, { min: 0 })),
+  ttlMs: optional(lifetimeMs(60_000)),
+  staleMs: optional(lifetimeMs(0, { min: 0 })),
   softTimeoutMs: optional(durationMs(0, { min: 0 })),
   jitter: optional(fraction),
   earlyRefresh: optional(factor),
-  negativeTtlMs: optional(durationMs(60_000)),
+  negativeTtlMs: optional(lifetimeMs(60_000)),
   errorBackoffMs: optional(durationMs(1_000, { min: 0 })),
   loaderTimeoutMs: optional(durationMs(60_000)),
   maxConcurrentLoads: optional(count(1)),
   consistency: optional(oneOf(['bounded', 'strict'], 'bounded')),
   version: optional(checkText),
-  onBackendDown: optional(oneOf(['load', 'throw'], 'load')),
+  onBackendDown: optional(outagePolicy),
+  answers: fn<(error: unknown) => boolean>(),
 };
 
 /** What makes sense of one kind of value only is no option of the module. */
@@ -192,6 +214,7 @@ const LEASE_OPTIONS = [
   'revive',
   'unless',
   'onBackendDown',
+  'answers',
 ] as const satisfies (keyof CacheOptions)[];
 
 const SET_OPTIONS = [
@@ -208,6 +231,7 @@ const SET_OPTIONS = [
 export function resolveLayer(path: string, given: unknown): Layer {
   const resolved = resolveOptions(path, given, layer);
   if (resolved.local === true && resolved.consistency === 'strict') throw localAndStrict(path);
+  if (resolved.local === false || resolved.consistency === 'strict') refuseOutageCopies(path, resolved);
   return resolved;
 }
 
@@ -248,6 +272,7 @@ export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined)
     methods: methodLayers,
   });
   if (local.asked && loads.consistency === 'strict') throw localAndStrict('cache');
+  if (!local.limits || loads.consistency === 'strict') refuseOutageCopies('cache', loads);
   const off = local.limits ? {} : { local: false };
   return {
     connection,
@@ -258,6 +283,26 @@ export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined)
     methods,
     loads: { ...loads, ...off },
   };
+}
+
+function outagePolicy(given: unknown, path: string): OutagePolicy {
+  if (given === 'load' || given === 'throw') return given;
+  if (typeof given !== 'object' || given === null) {
+    throw badOption(path, "'load', 'throw' or { local: { maxAgeMs } }", given);
+  }
+  const { local } = resolveOptions<{ local: number }>(path, given, {
+    local: (copies, at) => resolveOptions<OutageCopies>(at, copies, { maxAgeMs: required(lifetimeMs(0)) }).maxAgeMs,
+  });
+  return local;
+}
+
+/** There is no default. */
+function required<T>(check: Check<T>): Check<T> {
+  return (value, path) => check(value ?? null, path);
+}
+
+function refuseOutageCopies(path: string, { onBackendDown }: Layer): void {
+  if (typeof onBackendDown === 'number') throw outageCopiesOff(path, onBackendDown);
 }
 
 function compressionFrom(given: unknown, path: string): number {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, Keyspace, RedisConnection } from '../redis/index.js';
-import { durationMs, SluiceError } from '../weave/index.js';
+import { durationMs, SluiceError, type Check } from '../weave/index.js';
+import { lifetimeMs } from './lifetime.js';
 import { rawLockScript } from './store/scripts/raw-lock.script.js';
 import { rawSetScript } from './store/scripts/raw-set.script.js';
 
@@ -38,7 +39,7 @@ export class RawCache {
    */
   async lock(key: string, ttlMs: number, loaderTimeoutMs: number): Promise<'LOAD' | 'WAIT'> {
     const { load } = this.#keys(key);
-    const lastsMs = Math.min(duration(ttlMs, 'ttlMs'), duration(loaderTimeoutMs, 'loaderTimeoutMs'));
+    const lastsMs = Math.min(lifetime(ttlMs, 'ttlMs'), duration(loaderTimeoutMs, 'loaderTimeoutMs'));
     const held = { token: randomUUID(), untilMs: this.#clock.monoMs() + lastsMs };
     const call = { keys: { load }, args: { token: held.token, ttlMs: lastsMs } };
     const answer = await rawLockScript.run(this.#connection().commands, call);
@@ -47,7 +48,7 @@ export class RawCache {
   }
 
   /**
-   * Stores a string for `ttlMs`. After a `LOAD` of this process: only while that lock is still its own, and releases it. Without
+   * Stores a string for `ttlMs` (`Infinity`: until it is replaced). After a `LOAD` of this process: only while that lock is still its own, and releases it. Without
    * one it is a plain write, after which no load that ran can store anything.
    *
    * @throws SluiceError `SLUICE_CACHE_LEASE_LOST` when the lock was lost: nothing was stored
@@ -57,7 +58,7 @@ export class RawCache {
     const keys = this.#keys(key);
     const token = this.#held.get(key)?.token ?? '';
     this.#held.delete(key);
-    const call = { keys, args: { token, text: value, ttlMs: duration(ttlMs, 'ttlMs') } };
+    const call = { keys, args: { token, text: value, ttlMs: lifetime(ttlMs, 'ttlMs') } };
     if (await rawSetScript.run(this.#connection().commands, call)) return 'OK';
     throw new SluiceError(
       'SLUICE_CACHE_LEASE_LOST',
@@ -95,6 +96,14 @@ const REMEMBERED_MS = 600_000;
 const HELD_MAX = 100_000;
 
 function duration(value: unknown, name: string): number {
-  // Not left out: there is no default.
-  return durationMs(1)(value ?? null, `cache.raw: ${name}`);
+  return given(durationMs(1), value, name);
+}
+
+function lifetime(value: unknown, name: string): number {
+  return given(lifetimeMs(1), value, name);
+}
+
+/** It must be given: there is no default. */
+function given(check: Check<number>, value: unknown, name: string): number {
+  return check(value ?? null, `cache.raw: ${name}`);
 }

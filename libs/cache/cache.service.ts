@@ -34,7 +34,7 @@ import { LocalTier } from './local/local-tier.js';
 import { CacheReader } from './cache-reader.js';
 import { encodeTags } from './store/tags.js';
 import { PushRouter } from './loading/push-router.js';
-import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './loading/warm.js';
+import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './warm.js';
 
 /**
  * A cache that all processes of an app share, in which a missing value is loaded once.
@@ -295,13 +295,15 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * Removes every value that has one of these tags, in every version, whatever their number: the work is that of the tags.
+   * Removes every value that has one of these tags (as arguments, or as one list, which may be of any length), in every version, whatever their number: the work is that of the tags.
    * Resolved: as for {@link delete}, for all of them.
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */
-  async invalidateTags(...tags: string[]): Promise<void> {
-    await this.#writer.invalidateTags(encodeTags('invalidateTags', tags, Infinity));
+  async invalidateTags(...tags: readonly string[] | [readonly string[]]): Promise<void> {
+    const [first] = tags;
+    const named = tags.length === 1 && Array.isArray(first) ? first : tags;
+    await this.#writer.invalidateTags(encodeTags('invalidateTags', named, Infinity));
   }
 
   /**

@@ -22,6 +22,7 @@ export type {
   CompressionOptions,
   KeyOptions,
   LeaseOptions,
+  OutageCopies,
   SetOptions,
   SluiceCacheModuleOptions,
 } from './cache.options.js';
@@ -47,5 +48,5 @@ export type { RawCache } from './cache.raw.js';
 export { CacheEvict, type EvictOptions } from './decorators/cache-evict.decorator.js';
 export { CachePut, type PutOptions } from './decorators/cache-put.decorator.js';
 export type { BatchContext, BatchLoader } from './loading/batch-load.js';
-export type { WarmEntry, WarmFailure, WarmOptions, WarmProgress } from './loading/warm.js';
+export type { WarmEntry, WarmFailure, WarmOptions, WarmProgress } from './warm.js';
 export type { LocalOptions } from './local/local.options.js';

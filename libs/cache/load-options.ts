@@ -1,6 +1,9 @@
 import { badOption, type SluiceError } from '../weave/index.js';
 import type { Revive } from './local/decoded-copies.js';
 
+/** What a read does that Redis does not answer. A number: it may take a copy of this process of at most this age, in milliseconds. */
+export type OutagePolicy = 'load' | 'throw' | number;
+
 /** Options of one load, complete. Tags are encoded. */
 export interface LoadOptions {
   readonly ttlMs: number;
@@ -21,7 +24,8 @@ export interface LoadOptions {
   readonly local: boolean;
   readonly revive: Revive | undefined;
   readonly unless: ((value: never) => boolean) | undefined;
-  readonly onBackendDown: 'load' | 'throw';
+  readonly onBackendDown: OutagePolicy;
+  readonly answers: ((error: unknown) => boolean) | undefined;
 }
 
 /** What one place says about loads: what it leaves out, the next lower place decides. */
@@ -44,12 +48,31 @@ const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
   revive: undefined,
   unless: undefined,
   onBackendDown: 'load',
+  answers: undefined,
 };
 
 /** Puts layers on the defaults, the strongest last. */
 export function loadOptions(...layers: readonly Layer[]): LoadOptions {
   const merged = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS & Layer;
-  return { ...merged, negativeTtlMs: merged.negativeTtlMs ?? merged.ttlMs, local: localOf(layers) };
+  const local = localOf(layers);
+  const negativeTtlMs = merged.negativeTtlMs ?? merged.ttlMs;
+  const { onBackendDown: wanted } = merged;
+  const onBackendDown = typeof wanted === 'number' && !local ? withoutCopies(layers, wanted) : wanted;
+  return { ...merged, negativeTtlMs, local, onBackendDown };
+}
+
+/** A read that uses no copies uses none in an outage either; but a place that asks for them must not be ignored. */
+function withoutCopies(layers: readonly Layer[], maxAgeMs: number): 'load' {
+  const off = layers.findLastIndex(({ local, consistency }) => local === false || consistency === 'strict');
+  if (layers.findLastIndex(({ onBackendDown }) => onBackendDown === maxAgeMs) >= off)
+    throw outageCopiesOff('cache', maxAgeMs);
+  return 'load';
+}
+
+/** Copies that are used while Redis is away are local copies. */
+export function outageCopiesOff(path: string, maxAgeMs: number): SluiceError {
+  const wanted = "'load' or 'throw' where there are no local copies (local: false, or consistency: 'strict')";
+  return badOption(`${path}.onBackendDown`, wanted, { local: { maxAgeMs } });
 }
 
 /** The strongest word counts; `strict` is one, against copies. */
@@ -63,6 +86,18 @@ function localOf(layers: readonly Layer[]): boolean {
     if (strict && wanted === true) throw localAndStrict('cache');
   }
   return wanted ?? !strict;
+}
+
+/**
+ * What a user's condition answered. A promise is always truthy, whatever it resolves to.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION` if it is neither true nor false
+ */
+export function isTrue(path: string, answer: unknown): boolean {
+  if (typeof answer === 'boolean') return answer;
+  // Its rejection would end the process.
+  if (answer instanceof Promise) answer.catch(() => {});
+  throw badOption(path, 'true or false (not a promise)', answer);
 }
 
 /** How long a value is fresh, this time. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { types } from 'node:util';
 import fc from 'fast-check';
-import { noted } from '../../libs/cache/cache.errors.js';
+import type { CacheLoaderError } from '../../libs/cache/cache.errors.js';
+import { errorOf, readNote } from '../../libs/cache/loader-failures.js';
 import { decode, encode } from '../../libs/cache/codec/codec.js';
 import { parseStored, textOf } from '../../libs/cache/store/stored-value.js';
 import { inspectionOf } from '../../libs/lock/observe/inspection-of.js';
@@ -183,9 +184,9 @@ describe('whatever stands in Redis, within a budget', () => {
       fc.property(text, (stored) => {
         isSound(read(() => parseStored(stored)));
         isSound(read(() => textOf(stored)));
-        const error = read(() => noted('k', stored));
+        const error = read(() => errorOf('k', readNote(stored)));
         expect(error?.message.length).toBeLessThan(1_500);
-        isSound(error?.retryAfterMs);
+        isSound((error as CacheLoaderError | undefined)?.retryAfterMs);
       }),
       { numRuns: RUNS },
     );

@@ -2,6 +2,7 @@
 const outage = ['libs/cache/loading/outage.spec'];
 const breaker = ['libs/cache/store/circuit-breaker.spec'];
 const availability = ['libs/cache/observe/cache-availability.spec'];
+const copies = ['libs/cache/loading/outage-copies.spec'];
 const link = ['libs/redis/connection/link.spec'];
 
 export default [
@@ -73,6 +74,55 @@ export default [
     file: 'libs/cache/loading/inquiry.ts',
     specs: availability,
     find: '      availability.answered();\n',
+    replace: '',
+  },
+  {
+    name: 'copies are served in an outage to those who did not ask for it',
+    file: 'libs/cache/loading/outage-copies.ts',
+    specs: copies,
+    find: "const copy = typeof onBackendDown === 'number' ? local?.readInOutage(entry, onBackendDown) : undefined;",
+    replace: 'const copy = local?.readInOutage(entry, Infinity);',
+  },
+  {
+    name: 'copies are served in an outage however old they are',
+    file: 'libs/cache/local/local-tier.ts',
+    specs: copies,
+    find: 'monoMs - asked.monoMs <= maxAgeMs && wallMs - asked.wallMs <= maxAgeMs',
+    replace: 'maxAgeMs >= 0',
+  },
+  {
+    name: 'copies are served in an outage past their time',
+    file: 'libs/cache/local/local-tier.ts',
+    specs: copies,
+    find: 'return fresh && monoMs',
+    replace: 'return monoMs',
+  },
+  {
+    name: 'what is loaded without Redis is not kept',
+    file: 'libs/cache/loading/outage-copies.ts',
+    specs: copies,
+    find: 'if (kept && watch && asked && keeps) {',
+    replace: 'if (kept && watch && asked && keeps && !asked) {',
+  },
+  {
+    name: 'what is loaded without Redis is kept though unless says no',
+    file: 'libs/cache/loading/outage-copies.ts',
+    specs: copies,
+    find: 'if (kept && watch && asked && keeps) {',
+    replace: 'if (kept && watch && asked) {',
+  },
+  {
+    name: 'what is loaded without Redis is kept without the tags of its result',
+    file: 'libs/cache/loading/outage-copies.ts',
+    specs: copies,
+    find: 'tags: [...tags, ...resultTagsOf(options, value)]',
+    replace: 'tags: [...tags]',
+  },
+  {
+    name: 'a module may ask for copies in an outage and have none',
+    file: 'libs/cache/cache.options.ts',
+    specs: ['libs/cache/cache.options.spec'],
+    find: "  if (!local.limits || loads.consistency === 'strict') refuseOutageCopies('cache', loads);\n",
     replace: '',
   },
 ];

@@ -216,7 +216,7 @@ export default [
   {
     ...hostile,
     name: 'a note of an error is taken for one of ours',
-    file: 'libs/cache/cache.errors.ts',
+    file: 'libs/cache/loader-failures.ts',
     find: "typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}",
     replace: 'value as Record<string, unknown>',
   },

@@ -14,7 +14,7 @@ import {
 import type { KeyOptions } from '../cache.options.js';
 import type { CacheService } from '../cache.service.js';
 import { CACHE_SERVICE } from '../cache.tokens.js';
-import { fromCall, keyOption, type FromCall } from './decorator-functions.js';
+import { type FromCall, fromCall, holds, keyOption } from './decorator-functions.js';
 import { encodeTags } from '../store/tags.js';
 
 /** Options of {@link CacheEvict}: a key, tags, or both. */
@@ -71,14 +71,14 @@ export function CacheEvict<
     },
   };
   return weaveMethod(weaver, async (service, call) => {
-    if (fromCall(eviction.when, call, call.args) === false) return call.proceed();
+    if (holds(eviction.when, 'when', call, call.args) === false) return call.proceed();
     const { version } = service.methodOptions(`${call.className}.${call.method}`, declared);
     if (eviction.before) {
       await evict(service, keysOf(eviction, call), version, tagsOf(eviction, call));
       return call.proceed();
     }
     const result = await call.proceed();
-    if (fromCall(eviction.unless, call, [result])) return result;
+    if (holds(eviction.unless, 'unless', call, [result]) === true) return result;
     const tags = eviction.resultTags ? listOf(fromCall(eviction.resultTags, call, [result]), 'resultTags', call) : [];
     await evict(service, keysOf(eviction, call), version, [...tagsOf(eviction, call), ...tags]);
     return result;

@@ -11,7 +11,7 @@ import {
 import { resolveSetLayer, type SetOptions } from '../cache.options.js';
 import type { CacheService } from '../cache.service.js';
 import { CACHE_SERVICE } from '../cache.tokens.js';
-import { fromCall, keyOption, type FromCall } from './decorator-functions.js';
+import { type FromCall, fromCall, holds, keyOption } from './decorator-functions.js';
 
 /** Options of {@link CachePut}. */
 export interface PutOptions<T extends object, A extends unknown[], W extends unknown[], V> extends Omit<
@@ -62,9 +62,9 @@ export function CachePut<T extends object = object, A extends unknown[] = [], W 
   };
   return weaveMethod(weaver, async (service, call) => {
     const loads = service.methodOptions(`${call.className}.${call.method}`, declared);
-    if (fromCall(functions.when, call, call.args) === false) return call.proceed();
+    if (holds(functions.when, 'when', call, call.args) === false) return call.proceed();
     const result = await call.proceed();
-    if (fromCall(functions.unless, call, [result])) return result;
+    if (holds(functions.unless, 'unless', call, [result]) === true) return result;
     // Not before: what is stored for the first time may get its id by that.
     const cacheKey = checkKey(fromCall(functions.key, call, call.args));
     const tags = fromCall(functions.resultTags, call, [result]) ?? [];

@@ -10,7 +10,7 @@ import { resolveLayer, type CacheOptions } from '../cache.options.js';
 import type { LoadOptions } from '../load-options.js';
 import type { CacheService } from '../cache.service.js';
 import { CACHE_SERVICE } from '../cache.tokens.js';
-import { fromCall, keyOption, refuseStaticKey, type FromCall } from './decorator-functions.js';
+import { type FromCall, holds, keyOption, refuseStaticKey } from './decorator-functions.js';
 import { encodeTags } from '../store/tags.js';
 
 /** Options of {@link CacheStampedeSafe}. */
@@ -83,7 +83,7 @@ export function CacheStampedeSafe<
       },
     },
     (service, call) => {
-      if (fromCall(condition, call, call.args) === false) return call.proceed();
+      if (holds(condition, 'when', call, call.args) === false) return call.proceed();
       const cacheKey = keyFunction
         ? checkKey(Reflect.apply(keyFunction, call.self, call.args))
         : service.defaultKeys.keyOf(call);

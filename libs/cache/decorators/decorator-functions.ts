@@ -1,5 +1,6 @@
 import { checkKey } from '../../redis/index.js';
 import { badOption, type WovenCall } from '../../weave/index.js';
+import { isTrue } from '../load-options.js';
 
 /** A function in a decorator's options, as it is called: on the method's object. */
 export type FromCall<R> = (this: object, ...args: unknown[]) => R;
@@ -7,6 +8,21 @@ export type FromCall<R> = (this: object, ...args: unknown[]) => R;
 /** What such a function, if there is one, says of a call. */
 export function fromCall<R>(f: FromCall<R> | undefined, call: WovenCall, args: readonly unknown[]): R | undefined {
   return f && Reflect.apply<object, unknown[], R>(f, call.self, [...args]);
+}
+
+/**
+ * Whether a decorator's `when` or `unless` holds for a call; `undefined` if there is none.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION` if it answers neither true nor false: a promise would count as true
+ */
+export function holds(
+  condition: FromCall<unknown> | undefined,
+  name: 'when' | 'unless',
+  call: WovenCall,
+  args: readonly unknown[],
+): boolean | undefined {
+  if (condition === undefined) return undefined;
+  return isTrue(`${name} of ${call.className}.${call.method}`, fromCall(condition, call, args));
 }
 
 /** A decorator's `key`, if it has one: a function of the call, or a text that is the key of every call. */

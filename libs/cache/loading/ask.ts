@@ -4,7 +4,7 @@ import type { FoundValue } from '../store/get-batcher.js';
 import type { SeenEntry } from '../store/recently-seen.js';
 import type { Answer } from '../store/scripts/ask.script.js';
 import type { StoredValue } from '../store/stored-value.js';
-import { DecodedCopies } from '../local/decoded-copies.js';
+import { DecodedCopies, type Copies } from '../local/decoded-copies.js';
 import type { Kept, LocalTier } from '../local/local-tier.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 
@@ -14,7 +14,7 @@ type AskOverrides = Pick<AskRequest, 'token' | 'earlyRefreshDraw' | 'retryForSlo
 /** A value that was found. */
 export interface FoundOutcome {
   readonly kind: 'value';
-  readonly copies: DecodedCopies;
+  readonly copies: Copies;
 }
 
 /**

@@ -1,21 +1,21 @@
 import { tryGet, type FoundOutcome } from './ask.js';
-import { encode } from '../codec/codec.js';
-import { DecodedCopies } from '../local/decoded-copies.js';
+import type { Copies } from '../local/decoded-copies.js';
 import { FirstAnswer } from './first-answer.js';
 import { Inquiry, type Step } from './inquiry.js';
-import type { LoadScope, WaitNode } from './load-scopes.js';
+import type { WaitNode } from './load-scopes.js';
 import { LoadLease } from './load-lease.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 import type { SeenEntry } from '../store/recently-seen.js';
 import { CacheLoaderTimeoutError } from '../cache.errors.js';
-import { LoaderRun, type Loader } from './loader-run.js';
+import { LoaderRun, runInScope, type Loader } from './loader-run.js';
+import { copyInOutage, keepInOutage } from './outage-copies.js';
 import type { WaitTicket } from './wait-ticket.js';
 
 /** How a flight ended, if not with an error. */
 export type Outcome =
   | FoundOutcome
   /** Not known to be loaded under a lease that lasted: right for those who asked before the loader ran. */
-  | { readonly kind: 'superseded'; readonly copies: DecodedCopies }
+  | { readonly kind: 'superseded'; readonly copies: Copies }
   /** The load was called off, because of an invalidation: everybody asks again. */
   | { readonly kind: 'retry' };
 
@@ -277,13 +277,14 @@ export class Flight implements WaitNode {
     }
   }
 
-  /** Whatever keeps Redis from answering, readers get their value from the source, unless they rather get the error. */
-  #withoutRedis(error: unknown): Promise<Outcome> {
+  /** Whatever keeps Redis from answering, `onBackendDown` says what readers get: an error, a copy, or the value from its source. */
+  async #withoutRedis(error: unknown): Promise<Outcome> {
     if (this.request.options.onBackendDown === 'throw') throw error;
-    return this.#loadAlone();
+    const copies = copyInOutage(this.#context, this.request);
+    return copies ? { kind: 'value', copies } : this.#loadAlone();
   }
 
-  /** Without Redis: one load for this process, stored nowhere; as many at once at one source as the fleet may run. */
+  /** Without Redis: one load for this process, not stored; as many at once at one source as the fleet may run. */
   async #loadAlone(): Promise<Outcome> {
     const { loadLimiter, clock } = this.#context;
     const { options, limit, key } = this.request;
@@ -296,37 +297,15 @@ export class Flight implements WaitNode {
     }
     this.#loading = this.#alone = true;
     const load = new LoaderRun();
-    const value = await this.#runLoader(load).finally(() => {
-      loadLimiter.leave(options.source, limit, load.settled);
-    });
-    return {
-      kind: 'superseded',
-      copies: new DecodedCopies(encode(value, { instances: options.revive !== undefined }), options.revive),
-    };
-  }
-
-  async #runLoader(load: LoaderRun): Promise<unknown> {
-    const { key, entry, options, meter, limit, scope: outer } = this.request;
-    const { clock, scopes } = this.#context;
-    const sinceMs = clock.monoMs();
-    const source = limit > 0 ? options.source : undefined;
-    const scope: LoadScope = { node: this, entry, source, outer, ended: false };
-    try {
-      return await scopes.run(scope, () => load.run(key, this.#loader, options.loaderTimeoutMs, clock));
-    } finally {
-      scopes.end(scope);
-      meter.load(key, clock.monoMs() - sinceMs);
-      if (load.timedOut && limit > 0) void this.#reportOverdue(load);
-    }
-  }
-
-  async #reportOverdue(load: LoaderRun): Promise<void> {
-    await load.settled;
-    if (!load.overdue) return;
-    const { loaderTimeoutMs, source } = this.request.options;
-    this.#context.report(
-      `it has not ended ${2 * loaderTimeoutMs} ms after its start, and no longer counts at its source '${source}'`,
-      `loader of '${this.request.key}'`,
+    const copies = await keepInOutage(this.#context, this.request, () =>
+      this.#runLoader(load).finally(() => {
+        loadLimiter.leave(options.source, limit, load.settled);
+      }),
     );
+    return { kind: 'superseded', copies };
+  }
+
+  #runLoader(load: LoaderRun): Promise<unknown> {
+    return runInScope(this.#context, this.request, this, load, this.#loader);
   }
 }

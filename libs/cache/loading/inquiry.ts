@@ -1,4 +1,4 @@
-import { CacheLoaderTimeoutError, noted } from '../cache.errors.js';
+import { CacheLoaderTimeoutError } from '../cache.errors.js';
 import type { Answer } from '../store/scripts/ask.script.js';
 import { textOf } from '../store/stored-value.js';
 import { debug } from '../observe/cache.debug.js';
@@ -103,7 +103,7 @@ export class Inquiry {
 
   /** What was pushed to the ticket; `undefined`: ask again. Throws the error of the load that it waited for. */
   read(pushed: PushedOutcome): FoundOutcome | undefined {
-    if (pushed.verb === 'error') throw noted(this.#request.key, pushed.failure);
+    if (pushed.verb === 'error') throw this.#errorFor(pushed.failure);
     if (pushed.verb === 'again') return undefined;
     // Nothing of the header is needed.
     const text = textOf(pushed.text);
@@ -153,7 +153,7 @@ export class Inquiry {
     switch (answer.kind) {
       case 'error':
         debug?.("'%s' refused for %d ms: its loader failed", key, answer.remainingMs);
-        return { kind: 'failed', error: noted(key, answer.failure, answer.remainingMs) };
+        return { kind: 'failed', error: this.#errorFor(answer.failure, answer.remainingMs) };
       case 'wait':
         if (loads(this.#request.scope, this.#request.entry)) return { kind: 'failed', error: circular(key) };
         if (this.#leftMs() <= 0) return this.#timedOut('another load');
@@ -195,6 +195,11 @@ export class Inquiry {
     this.#cameTooLate = true;
     this.giveUp();
     return false;
+  }
+
+  /** The error itself, if this process ran the loader. */
+  #errorFor(failure: string, remainingMs?: number): unknown {
+    return this.#context.ownErrors.errorFor(this.#request.entry, this.#request.key, failure, remainingMs);
   }
 
   /** How long it may still wait. */

@@ -1,6 +1,6 @@
-import { failureOf } from '../cache.errors.js';
+import { failureOf, isClientError } from '../loader-failures.js';
 import { encode } from '../codec/codec.js';
-import { ttlOf } from '../load-options.js';
+import { isTrue, ttlOf, type LoadOptions } from '../load-options.js';
 import { DecodedCopies } from '../local/decoded-copies.js';
 import { encodeTags } from '../store/tags.js';
 import { debug } from '../observe/cache.debug.js';
@@ -56,12 +56,13 @@ export class LoadLease implements RunningLoad {
   async fill(value: unknown): Promise<FillOutcome> {
     const { store, clock, recentlySeen, random } = this.#context;
     const { entry, options } = this.#request;
-    const resultTags = this.#resultTags(value);
+    const resultTags = resultTagsOf(options, value);
     const text = encode(value, { instances: options.revive !== undefined });
     // What cannot be revived is not stored. All else reads back, and need not before it is sent: who waits is waiting for that.
     const revived = options.revive && new DecodedCopies(text, options.revive);
     this.#lease.end();
-    const share = (options.unless as ((value: unknown) => boolean) | undefined)?.(value) === true;
+    const unless = options.unless as ((value: unknown) => unknown) | undefined;
+    const share = unless !== undefined && isTrue('unless()', unless(value));
     if (this.#ticket.invalidated) return this.#superseded(revived ?? new DecodedCopies(text));
     const { token } = this.#ticket;
     const { staleMs } = options;
@@ -91,10 +92,26 @@ export class LoadLease implements RunningLoad {
     this.#lease.end();
     debug?.("'%s' load of %s failed: %s", this.#request.key, this.#ticket.token, error);
     if (this.#ticket.invalidated) return;
-    const failure = { ...failureOf(error), backoffMs: this.#request.options.errorBackoffMs };
-    await this.#context.store.fail(this.#request.entry, this.#ticket.token, failure).catch(() => {
+    const { entry, options } = this.#request;
+    const { token: id } = this.#ticket;
+    const answer = this.#isAnswer(error);
+    const backoffMs = answer ? 0 : options.errorBackoffMs;
+    this.#context.ownErrors.keep(entry, id, error, backoffMs);
+    const failure = { ...failureOf(error), backoffMs, id, ...(answer ? { answer } : {}) };
+    await this.#context.store.fail(entry, id, failure).catch(() => {
       this.release();
     });
+  }
+
+  #isAnswer(error: unknown): boolean {
+    const { answers = isClientError } = this.#request.options;
+    try {
+      return isTrue('answers()', answers(error));
+    } catch (reason) {
+      // The caller gets the loader's error, not this one.
+      this.#context.report(reason, `answers of '${this.#request.key}'`);
+      return false;
+    }
   }
 
   /** Gives the lease up. Nobody waits for it to be confirmed: the store sees to that. */
@@ -124,11 +141,11 @@ export class LoadLease implements RunningLoad {
     this.#context.loadLeases.delete(this.#ticket.token);
     void loaderEnded.then(() => this.#slot?.leave());
   }
+}
 
-  #resultTags(value: unknown): readonly string[] {
-    const { resultTags, tags } = this.#request.options;
-    if (resultTags === undefined) return [];
-    const named = encodeTags('resultTags()', (resultTags as (value: unknown) => unknown)(value));
-    return named.filter((tag) => !tags.includes(tag));
-  }
+/** Tags that only the result names, and that are not among those named before. */
+export function resultTagsOf({ resultTags, tags }: LoadOptions, value: unknown): readonly string[] {
+  if (resultTags === undefined) return [];
+  const named = encodeTags('resultTags()', (resultTags as (value: unknown) => unknown)(value));
+  return named.filter((tag) => !tags.includes(tag));
 }

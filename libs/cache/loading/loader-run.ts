@@ -1,6 +1,8 @@
 import type { Clock } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import { CacheLoaderTimeoutError } from '../cache.errors.js';
+import type { LoadScope, WaitNode } from './load-scopes.js';
+import type { ReadContext, ReadRequest } from './read-context.js';
 
 /** What a loader gets. */
 export interface LoaderContext {
@@ -95,4 +97,36 @@ export class LoaderRun {
   async #call(context: LoaderContext, loader: Loader<unknown>): Promise<unknown> {
     return await loader(context);
   }
+}
+
+/** Runs a loader within its time, so that the reads that it makes know which loader waits for them. Counts the load. */
+export async function runInScope(
+  context: ReadContext,
+  request: ReadRequest,
+  node: WaitNode,
+  load: LoaderRun,
+  loader: Loader<unknown>,
+): Promise<unknown> {
+  const { key, entry, options, meter, limit, scope: outer } = request;
+  const { clock, scopes } = context;
+  const sinceMs = clock.monoMs();
+  const source = limit > 0 ? options.source : undefined;
+  const scope: LoadScope = { node, entry, source, outer, ended: false };
+  try {
+    return await scopes.run(scope, () => load.run(key, loader, options.loaderTimeoutMs, clock));
+  } finally {
+    scopes.end(scope);
+    meter.load(key, clock.monoMs() - sinceMs);
+    if (load.timedOut && limit > 0) void reportOverdue(context, request, load);
+  }
+}
+
+async function reportOverdue(context: ReadContext, { key, options }: ReadRequest, load: LoaderRun): Promise<void> {
+  await load.settled;
+  if (!load.overdue) return;
+  const { loaderTimeoutMs, source } = options;
+  context.report(
+    `it has not ended ${2 * loaderTimeoutMs} ms after its start, and no longer counts at its source '${source}'`,
+    `loader of '${key}'`,
+  );
 }

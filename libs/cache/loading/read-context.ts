@@ -1,5 +1,6 @@
 import type { BriefMap, Clock, Random } from '../../redis/index.js';
 import type { LoadOptions } from '../load-options.js';
+import type { OwnErrors } from '../loader-failures.js';
 import type { LocalTier } from '../local/local-tier.js';
 import type { CacheAvailability } from '../observe/cache-availability.js';
 import type { Meter } from '../observe/cache.stats.js';
@@ -28,6 +29,7 @@ export interface ReadContext {
   readonly loadLimiter: LocalLoadLimiter;
   readonly local: LocalTier | undefined;
   readonly availability: CacheAvailability;
+  readonly ownErrors: OwnErrors;
   readonly scopes: LoadScopes;
   /** By token: the loads that this process was granted. */
   readonly loadLeases: BriefMap<string, RunningLoad>;

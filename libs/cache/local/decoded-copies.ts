@@ -6,8 +6,19 @@ import { CloneableValue } from './cloneable-value.js';
 /** Makes of data what it was before it was stored: an instance of a class. */
 export type Revive = (data: unknown) => unknown;
 
+/** One value, of which each caller takes a copy of its own. */
+export interface Copies {
+  /** @param revive of the caller, who gets its own class whatever the first caller asked for */
+  take(revive?: Revive): unknown;
+}
+
+/** A copy that this process keeps, for callers of a read. */
+export function copiesOf(copy: CloneableValue, revive: Revive | undefined): Copies {
+  return { take: (own = revive) => revived(copy.take(), own) };
+}
+
 /** One value, as many times over as there are callers: none can change what another got. */
-export class DecodedCopies {
+export class DecodedCopies implements Copies {
   readonly #text: string;
   readonly #revive: Revive | undefined;
   #first: unknown;
@@ -21,7 +32,6 @@ export class DecodedCopies {
     this.#first = revived(decode(this.#text), revive);
   }
 
-  /** @param revive of the caller, who gets its own class whatever the first caller asked for */
   take(revive = this.#revive): unknown {
     if (this.#taken || revive !== this.#revive) {
       return revived((this.#others ??= new CloneableValue(this.#text)).take(), revive);
@@ -34,10 +44,15 @@ export class DecodedCopies {
 function revived(data: unknown, revive: Revive | undefined): unknown {
   if (revive === undefined) return data;
   const made = revive(data);
-  if (made instanceof Promise) {
+  if (isThenable(made)) {
     // Its rejection would end the process.
-    made.catch(() => {});
+    made.then(undefined, () => {});
     throw badOption('revive', 'a function that returns at once, not a promise', made);
   }
   return made;
+}
+
+/** A promise of any library: who gets it would await it. */
+function isThenable(made: unknown): made is { then(resolved: undefined, rejected: () => void): unknown } {
+  return typeof made === 'object' && made !== null && typeof (made as { then?: unknown }).then === 'function';
 }

@@ -47,6 +47,8 @@ export interface Kept {
 interface LocalEntry {
   readonly copy: CloneableValue;
   readonly until: Instant;
+  /** When Redis, or the source, was asked for it. */
+  readonly asked: Instant;
   readonly tags: readonly string[];
   readonly bytes: number;
 }
@@ -118,6 +120,16 @@ export class LocalTier {
     return entry.copy;
   }
 
+  /** While Redis is away: a copy that is not past its time and at most so old, though it may have been invalidated elsewhere. */
+  readInOutage(key: string, maxAgeMs: number): CloneableValue | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    const { monoMs, wallMs } = this.now();
+    const { until, asked, copy } = entry;
+    const fresh = monoMs < until.monoMs && wallMs < until.wallMs;
+    return fresh && monoMs - asked.monoMs <= maxAgeMs && wallMs - asked.wallMs <= maxAgeMs ? copy : undefined;
+  }
+
   /**
    * Has Redis asked, and keeps what it answers. The time that is left counts from before the question.
    *
@@ -167,7 +179,7 @@ export class LocalTier {
     const { key } = watch;
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
     const bytes = ENTRY_BYTES + 2 * (text.length + key.length) + tags.reduce(tagBytes, 0);
-    this.#entries.set(key, { copy: new CloneableValue(text), until, tags, bytes });
+    this.#entries.set(key, { copy: new CloneableValue(text), until, asked, tags, bytes });
     // What is larger than all may be is not kept, and must leave no trace.
     if (this.#entries.has(key)) for (const tag of tags) this.#tag(tag, key);
   }

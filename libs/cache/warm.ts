@@ -1,6 +1,6 @@
-import { count, fn, resolveOptions } from '../../weave/index.js';
-import type { CacheOptions } from '../cache.options.js';
-import type { Loader } from './loader-run.js';
+import { count, fn, resolveOptions } from '../weave/index.js';
+import type { CacheOptions } from './cache.options.js';
+import type { Loader } from './loading/loader-run.js';
 
 /** One value that should be there. */
 export interface WarmEntry<T = unknown> {

@@ -1,0 +1,43 @@
+import { encode } from '../codec/codec.js';
+import { isTrue, ttlOf } from '../load-options.js';
+import { copiesOf, DecodedCopies, type Copies } from '../local/decoded-copies.js';
+import { resultTagsOf } from './load-lease.js';
+import type { ReadContext, ReadRequest } from './read-context.js';
+
+/** A copy of this process that `onBackendDown` allows while Redis does not answer. */
+export function copyInOutage({ local }: ReadContext, { key, entry, options, meter }: ReadRequest): Copies | undefined {
+  const { onBackendDown, revive } = options;
+  const copy = typeof onBackendDown === 'number' ? local?.readInOutage(entry, onBackendDown) : undefined;
+  if (copy === undefined) return undefined;
+  meter.hit(key, 'local');
+  return copiesOf(copy, revive);
+}
+
+/**
+ * Loads without Redis, and keeps the value in this process if `onBackendDown` says so. An invalidation by this process removes it, as any
+ * other copy; so does the connection when it is back.
+ */
+export async function keepInOutage(
+  { local, random }: ReadContext,
+  { entry, options }: ReadRequest,
+  load: () => Promise<unknown>,
+): Promise<Copies> {
+  const { onBackendDown, revive, tags } = options;
+  const kept = typeof onBackendDown === 'number' ? local : undefined;
+  const asked = kept?.now();
+  const watch = kept?.watch(entry);
+  try {
+    const value = await load();
+    const text = encode(value, { instances: revive !== undefined });
+    const copies = new DecodedCopies(text, revive);
+    const unless = options.unless as ((value: unknown) => unknown) | undefined;
+    const keeps = unless === undefined || !isTrue('unless()', unless(value));
+    if (kept && watch && asked && keeps) {
+      const leftMs = Math.min(ttlOf(value, options, random), onBackendDown as number);
+      kept.keep(watch, asked, { value: { text, tags: [...tags, ...resultTagsOf(options, value)] }, leftMs });
+    }
+    return copies;
+  } finally {
+    if (watch) kept?.unwatch(watch);
+  }
+}
