@@ -16,6 +16,7 @@ export { BriefMap } from './collections/brief-map.js';
 export { GenerationalMap, type GenerationalMapOptions } from './collections/generational-map.js';
 export { systemClock, type CancelTimer, type Clock } from './time/clock.js';
 export { RedisConnection } from './connection/connection.js';
+export type { Right } from './connection/rights.js';
 export { RedisConnections } from './connection/connections.js';
 export { debugLog, type DebugLog } from './debug-log.js';
 export { destroyModuleFirst } from './destroy-module-first.js';

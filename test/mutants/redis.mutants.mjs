@@ -7,6 +7,7 @@ const module = { specs: ['libs/redis/redis.module'] };
 const secrets = { specs: ['libs/sluice/secrets'] };
 const statement = { file: 'libs/redis/observe/redis-statement.ts', specs: ['libs/redis/observe/redis-statement'] };
 const fragment = { file: 'libs/redis/script/fragment.ts', specs: ['libs/redis/script/fragment'] };
+const rights = { specs: ['libs/sluice/rights'] };
 const generations = {
   file: 'libs/redis/collections/generational-map.ts',
   specs: ['libs/redis/collections/generational-map'],
@@ -143,6 +144,41 @@ export default [
     name: 'an entry that moved is in both generations',
     find: '    this.#old.delete(key);\n    if',
     replace: '    if',
+  },
+  {
+    ...rights,
+    name: 'a user without rights is not told at boot',
+    file: 'libs/redis/connection/connection.ts',
+    find: 'if (missing !== undefined) faults.push(missing);',
+    replace: '',
+  },
+  {
+    ...rights,
+    name: 'a user who may not run scripts has all rights',
+    file: 'libs/redis/connection/rights.ts',
+    find: "isReplyError(error, 'NOPERM')",
+    replace: 'false',
+  },
+  {
+    ...rights,
+    name: 'only the first words of what needs rights are looked at',
+    file: 'libs/redis/connection/rights.ts',
+    find: 'at = at + count + 1',
+    replace: 'at = #ARGV + 1',
+  },
+  {
+    ...rights,
+    name: 'the rights of locks are not looked at',
+    file: 'libs/lock/store/lock.store.ts',
+    find: '    connection.requireRights(lockRights(keyspace));\n',
+    replace: '',
+  },
+  {
+    ...rights,
+    name: 'the rights of the cache are not looked at',
+    file: 'libs/cache/store/cache.store.ts',
+    find: '    connection.requireRights(keys.rights(this.invalidationChannel));\n',
+    replace: '',
   },
   {
     file: 'libs/redis/collections/ring.ts',

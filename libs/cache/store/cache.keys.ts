@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Keyspace } from '../../redis/index.js';
+import type { Keyspace, Right } from '../../redis/index.js';
 import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
 
 /**
@@ -57,5 +57,23 @@ export class CacheKeys {
 
   queue(source: string): string {
     return `${this.#lane}~queue:${source}`;
+  }
+
+  /** What a user needs to run every script of the cache. */
+  rights(invalidationChannel: string): Right[] {
+    const [value, lease] = [this.value(':any'), this.lease(':any')];
+    return [
+      ...['get', 'mget', 'unlink', 'del'].map((command): Right => [command, value]),
+      ['set', value, ''],
+      ['pexpire', value, '1'],
+      ['hset', lease, '', ''],
+      ['hmget', lease, ''],
+      ['hgetall', lease],
+      ['incr', this.sequence],
+      ['zadd', this.recent, '1', ''],
+      ['zrange', this.recent, '0', '-1'],
+      ['publish', invalidationChannel, ''],
+      ['subscribe', invalidationChannel],
+    ];
   }
 }

@@ -93,6 +93,7 @@ export class CacheStore {
     this.#keys = keys;
     this.timing = timing;
     this.invalidationChannel = connection.channel('cache');
+    connection.requireRights(keys.rights(this.invalidationChannel));
     this.serverClock = new ServerClock(clock);
     const failOpen = (): void => {
       for (const listener of this.#downListeners) listener();

@@ -1,4 +1,4 @@
-import type { Keyspace } from '../../redis/index.js';
+import type { Keyspace, Right } from '../../redis/index.js';
 import { SluiceError, show } from '../../weave/index.js';
 
 /** The keys of one lock. All share a Cluster slot. Scripts make the names of two more from `queue`, see the fragment `BESIDE`. */
@@ -61,4 +61,24 @@ export function waitersKey(keyspace: Keyspace, keys: LockKeys): string {
 /** Remembers the last scheduled instant that was taken for a method, by which acquisition, and whether its run began. */
 export function tickKey(keyspace: Keyspace, keys: LockKeys, method: string): string {
   return keyspace.side(keys.lock, `tick:${method}`);
+}
+
+/** What a user needs to run every script of locks, on the keys of any lock. */
+export function lockRights(keyspace: Keyspace): Right[] {
+  const keys = lockKeys(keyspace, 'any');
+  const { lock, fence, queue } = keys;
+  const waiters = waitersKey(keyspace, keys);
+  return [
+    ...['get', 'del', 'exists', 'pttl'].map((command): Right => [command, lock]),
+    ['set', lock, ''],
+    ['pexpire', lock, '1'],
+    ['set', fence, ''],
+    ['zadd', queue, '1', ''],
+    ['zpopmin', queue],
+    ['zrange', queue, '0', '-1'],
+    ['zrem', queue, ''],
+    ['hset', waiters, '', ''],
+    ['hget', waiters, ''],
+    ['hdel', waiters, ''],
+  ];
 }

@@ -1,5 +1,5 @@
 import type { Keyspace, RedisConnection } from '../../redis/index.js';
-import { holderKey, keysBeside, tickKey, waitersKey, type LockKeys } from './lock.keys.js';
+import { holderKey, keysBeside, lockRights, tickKey, waitersKey, type LockKeys } from './lock.keys.js';
 import type { LockIdentity, LockRequest } from './lock-request.js';
 import { acquireTickScript } from './scripts/acquire-tick.script.js';
 import type { LockHolder } from '../lock.inspection.js';
@@ -67,6 +67,7 @@ export class LockStore {
   constructor(connection: RedisConnection, keyspace: Keyspace) {
     this.#connection = connection;
     connection.requireNoEviction('locks');
+    connection.requireRights(lockRights(keyspace));
     this.#keyspace = keyspace;
   }
 

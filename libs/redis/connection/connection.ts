@@ -8,6 +8,7 @@ import { Link, reconnectDelayMs } from './link.js';
 import { ConnectionHealth, type ConnectionStats } from '../observe/connection-health.js';
 import { isReplyError, type RedisRefusal } from '../redis.errors.js';
 import { shown, type ResolvedConnection } from '../redis.options.js';
+import { missingRights, type Right } from './rights.js';
 import { faultsOf, parseServerInfo } from './server-check.js';
 import { isDenied } from './server-errors.js';
 
@@ -52,6 +53,7 @@ export class RedisConnection {
   readonly #subscriber: Link;
   readonly #opened = new Set<Link>();
   readonly #kept: string[] = [];
+  readonly #rights: Right[] = [];
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
   #leftReplicaMs = -Infinity;
 
@@ -75,6 +77,10 @@ export class RedisConnection {
       clock: context.clock,
       onError: context.onError,
     });
+    this.requireRights([
+      ['subscribe', this.inbox.channel],
+      ['publish', this.inbox.channel, ''],
+    ]);
     for (const link of [this.commands, this.#subscriber]) {
       link.onDown((reason) => {
         this.#lost(reason);
@@ -101,6 +107,11 @@ export class RedisConnection {
    */
   requireNoEviction(what: string): void {
     this.#kept.push(what);
+  }
+
+  /** A feature runs these commands here. Say so before the connection is opened; the rights of the user are looked at then. */
+  requireRights(rights: readonly Right[]): void {
+    this.#rights.push(...rights);
   }
 
   /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
@@ -222,6 +233,8 @@ export class RedisConnection {
 
   async #check(): Promise<void> {
     const faults = await this.#faults();
+    const missing = await missingRights(this.commands, this.#rights);
+    if (missing !== undefined) faults.push(missing);
     for (const fault of faults) {
       const message = `Redis connection '${this.name}' (${this.#address()}): ${fault}`;
       if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);
