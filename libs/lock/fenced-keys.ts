@@ -3,34 +3,34 @@ import { AGE_MAX_MS, badOption, durationMs, optional, resolveOptions } from '../
 import { StaleTokenError } from './lock.errors.js';
 import type { LockStore } from './store/lock.store.js';
 
-/** A week: a process that comes back later than that is not refused. */
+/** A week. A process that comes back later than that is not refused. */
 const REMEMBER_MS = 7 * 86_400_000;
 /** No timer depends on these times. */
 const AGE = { max: AGE_MAX_MS };
 
 export interface FencedOptions {
   /**
-   * How long the token of the last write is remembered, in milliseconds: a holder that comes later than that is not
-   * refused any more. Never shorter than `ttlMs`. Default 604 800 000 (a week).
+   * How long the token of the last write is remembered, in milliseconds. A holder that comes later is not refused any more. It is
+   * at least `ttlMs`. Default 604 800 000 (a week).
    */
   rememberMs?: number;
 }
 
 export interface FencedSetOptions extends FencedOptions {
-  /** The value's time to live, in milliseconds. Default: it stays. */
+  /** The value's time to live, in milliseconds. Default: the value stays. */
   ttlMs?: number;
 }
 
 type FencedStore = Pick<LockStore, 'fencedSet' | 'fencedDelete'>;
 
 /**
- * Writes to keys of yours that only the newest holder of a lock may make: what exclusion by leases alone cannot promise, for
- * a process that was paused may write after its lock was lost. Each write carries the lock's `fencingToken`; one whose token is
- * older than that of an earlier write is refused.
+ * Writes to your own keys that only the newest holder of a lock may make. A lease alone cannot promise that: a process that was
+ * paused may write after it has lost its lock. Each write carries the lock's `fencingToken`. A write is refused if a newer
+ * token has written before.
  *
- * Keys are taken literally, without the namespace; the token lies beside each, in `{key}:~fenced`. All writers of a key must
- * come this way, under the same lock: tokens of different locks say nothing about each other. The keys live on the
- * connection of the locks.
+ * Keys are used as they are, without the namespace. The token is kept beside each key, in `{key}:~fenced`. All writers of a key
+ * must write through here, under the same lock: tokens of different locks cannot be compared. The keys are on the Redis of the
+ * locks.
  */
 export class FencedKeys {
   readonly #keyspace: Keyspace;
@@ -43,10 +43,10 @@ export class FencedKeys {
   }
 
   /**
-   * Sets the key, unless a holder with a newer token has written it.
+   * Sets the key, unless a holder with a newer token has written it before.
    *
    * @throws StaleTokenError nothing was written: the lock was lost to a newer holder
-   * @throws RedisUnavailableError if Redis did not answer; it may have been written
+   * @throws RedisUnavailableError if Redis did not answer; the value may have been written
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
    * @example
    * await locks.withLock(`account:${id}`, async ({ fencingToken }) => {
@@ -67,7 +67,7 @@ export class FencedKeys {
     refuse(key, token, await this.#store.fencedSet(keys, { token, value, ttlMs, keepMs }));
   }
 
-  /** Deletes the key, under the same condition; throws as {@link set}. A late holder cannot write it anew. */
+  /** Deletes the key under the same condition, and throws as {@link set}. A late holder cannot write the key again. */
   async delete(key: string, fencingToken: number, options?: FencedOptions): Promise<void> {
     const token = checkToken(fencingToken);
     const { rememberMs = REMEMBER_MS } = resolveOptions<FencedOptions>('fenced.delete', options, {

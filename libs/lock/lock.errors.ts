@@ -16,16 +16,17 @@ export class LockTimeoutError extends SluiceError {
   }
 }
 
-/** By its code: the service may come from another copy of this package than the decorator. */
+/** By its code, because the service may come from another copy of this package than the decorator. */
 export function isLockTimeout(error: unknown): error is LockTimeoutError {
   return isSluiceError(error, 'SLUICE_LOCK_TIMEOUT');
 }
 
 /**
- * Redis did not answer, so it is not known who holds the lock: nobody was asked to wait, nothing ran. Its code is that of every
- * `RedisUnavailableError`, `SLUICE_REDIS_UNAVAILABLE`; its `cause` is what the connection or the server said.
+ * Redis did not answer, so the holder of the lock is unknown, and no work was run. Its code is that of every
+ * `RedisUnavailableError`, `SLUICE_REDIS_UNAVAILABLE`. Its `cause` is the error of the connection or the server.
  *
- * `outcome` `'unknown'`: Redis may have done it. What was acquired that way is given back in the background.
+ * With `outcome` `'unknown'` Redis may have done what was asked. A lock that was acquired in this way is released in the
+ * background.
  */
 export class LockUnavailableError extends RedisUnavailableError {
   constructor(
@@ -39,7 +40,7 @@ export class LockUnavailableError extends RedisUnavailableError {
   }
 }
 
-/** How an acquisition that ended was known to others. */
+/** What other clients could see of an acquisition that has ended. */
 export interface EndedHold {
   readonly owner: string;
   /** When it was granted, on this machine's clock. */
@@ -47,12 +48,12 @@ export interface EndedHold {
 }
 
 /**
- * The lock was lost while it was counted on: its lease ended unrenewed (Redis out of reach, a blocked event loop, a
- * paused process), or its key was deleted or taken. Somebody else may have held it since; only the fencing token
- * protects what was written after that.
+ * The lock was lost while it was held: its lease ended without a renewal (Redis out of reach, a blocked event loop, a paused
+ * process), or its key was deleted or taken. Another process may have held it since. Only the fencing token protects what was
+ * written after the loss.
  */
 export class LockLostError extends SluiceError {
-  /** Who held it: the value that the lock's key had. */
+  /** The value that the lock's key had. */
   readonly owner: string;
   /** Since when, on this machine's clock. */
   readonly since: Date;
@@ -74,9 +75,15 @@ export class LockLostError extends SluiceError {
 }
 
 /**
- * `'overdue'`: it was held for longer than `maxHoldMs`, under `onOverdue: 'abort'`. `'expired'`: its validity ended. `'taken'`: Redis says that it belongs to this acquisition no more. `'forced'`: somebody
- * called `forceRelease`. `'released'`: by its own holder. `'abandoned'`: the method returned an Observable, an async iterable or
- * a stream, and nothing read it within `ttlMs`. `'closed'`: the app shuts down.
+ * Why a lock is not held any more:
+ *
+ * - `'expired'`: its lease ended before it could be renewed
+ * - `'taken'`: Redis says that this acquisition does not hold it
+ * - `'forced'`: somebody called `forceRelease`
+ * - `'overdue'`: it was held for longer than `maxHoldMs`, with `onOverdue: 'abort'`
+ * - `'released'`: its own holder released it
+ * - `'abandoned'`: the method returned an Observable, an async iterable or a stream, and nothing read it within `ttlMs`
+ * - `'closed'`: the app shuts down
  */
 export type LockLossReason = 'overdue' | 'expired' | 'taken' | 'forced' | 'released' | 'abandoned' | 'closed';
 
@@ -100,16 +107,16 @@ export function describeHolder(holder: LockHolder | undefined): string {
 }
 
 /**
- * A fenced write was refused: a newer holder of the lock has written there before. Nothing was changed; this process lost its
- * lock, whether or not it has noticed.
+ * A fenced write was refused, because a newer holder of the lock has written the key before. Nothing was changed. This process
+ * has lost its lock, even if it has not noticed.
  */
 export class StaleTokenError extends SluiceError {
   constructor(
-    /** Which key was to be written. */
+    /** The key. */
     readonly key: string,
-    /** With which token. */
+    /** The token of the refused write. */
     readonly fencingToken: number,
-    /** The newer one, that wrote it last. */
+    /** The newer token, which wrote the key last. */
     readonly seenToken: number,
   ) {
     super(

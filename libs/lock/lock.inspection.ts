@@ -1,45 +1,45 @@
-/** Who holds a lock, and who waits for it, as it stood in Redis at one moment. */
+/** The holder of a lock and the calls that wait for it, as Redis had them at one moment. */
 export interface LockInspection {
   /** The value of the lock's key. */
   readonly owner: string;
-  /** `'ours'`: held through a `LockService`. `'foreign'`: by a client of the plain recipe, of which no more is known. */
+  /** `'ours'`: held through a `LockService`. `'foreign'`: held by a client of the plain recipe; only `owner` and `ttlMs` are known. */
   readonly kind: 'ours' | 'foreign';
-  /** Where the holder runs. */
+  /** The machine of the holder. */
   readonly host?: string;
   readonly pid?: number;
   /** When it was granted, on the Redis server's clock. */
   readonly since?: Date;
   /** How long ago that was, in milliseconds. */
   readonly ageMs?: number;
-  /** What is left of its lease, in milliseconds; Infinity for a foreign lock that never expires. */
+  /** The rest of its lease, in milliseconds; Infinity for a foreign lock that never expires. */
   readonly ttlMs: number;
   readonly fencingToken?: number;
-  /** How many wait; `waiters` are the first 100 of them, in the order in which they will be served. */
+  /** How many calls wait. `waiters` are the first 100 of them, in the order in which they will be served. */
   readonly waiting: number;
   readonly waiters: readonly LockWaiter[];
 }
 
 /** One acquisition in the queue of a lock. */
 export interface LockWaiter {
-  /** What the lock's key will hold when it is granted. */
+  /** The value that the lock's key will have when it is granted. */
   readonly owner: string;
-  /** Where it runs. */
+  /** The machine that it runs on. */
   readonly host: string;
   readonly pid: number;
-  /** Since when it waits, on the Redis server's clock, and how long that is. */
+  /** When it began to wait, on the Redis server's clock, and how long ago that is, in milliseconds. */
   readonly since: Date;
   readonly ageMs: number;
-  /** How long ago its process was last heard of; past 3 000 it is passed over. */
+  /** How long ago its process sent the last heartbeat, in milliseconds. Above 3 000 it is skipped. */
   readonly silentMs: number;
 }
 
-/** Who holds a lock, as far as Redis knows. */
+/** The holder of a lock, as far as Redis knows it. */
 export interface LockHolder {
   /** The value of the lock's key. */
   owner: string;
   /** `host:pid:nonce` of the process, unless a client of another kind holds the lock. */
   process?: string;
-  /** Since when, on the Redis server's clock; unknown of clients of another kind. */
+  /** When the lock was granted, on the Redis server's clock; unknown for clients of another kind. */
   since?: Date;
   /** Its token; clients of another kind have none. */
   fencingToken?: number;

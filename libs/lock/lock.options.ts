@@ -16,38 +16,40 @@ import { processOf } from './store/owner.js';
 /** How long a lock is held and waited for. */
 export interface LockTimes {
   /**
-   * The lease, in milliseconds: the lock is free again this long after its holder was last heard of. With `renew` it
-   * is no limit to the work, only to how long a dead holder blocks the others. At least 10, at most 2 147 483 647 (24.8 days).
+   * The lease, in milliseconds: if the holder dies, the lock is free after this time. With `renew` the work itself may take
+   * longer. At least 10, at most 2 147 483 647 (24.8 days).
    * Default 30 000.
    */
   ttlMs?: number;
-  /** How long to wait for a lock that is held, in milliseconds; 0: not at all. At most 24.8 days. Default 10 000. */
+  /** How long to wait for a lock that is held, in milliseconds. 0: do not wait. At most 24.8 days. Default 10 000. */
   waitMs?: number;
   /** Renew the lease, at a third of it, until the lock is released. Default true. */
   renew?: boolean;
   /**
-   * Others get the lock no sooner than this long after it was granted, in milliseconds, although it was released before (`held`
-   * is false from then on). For work that must not be repeated at once. It counts on the server's clock, from a release on: a
-   * holder that dies frees the lock after its lease. Default 0; on `@Interval` methods 90 % of the interval.
+   * Others get the lock no sooner than this time after the grant, in milliseconds, even if it was released earlier (`held` is
+   * false from the release on). For work that must not be repeated at once. It is measured on the server's clock and holds only
+   * after a release: the lock of a holder that dies is free after its lease. At most 100 years. Default 0; on `@Interval`
+   * methods 90 % of the interval.
    */
   minHoldMs?: number;
   /**
-   * A lock that is held for longer than this, in milliseconds, is reported: a warning in the log, and on the channel
-   * `sluice:lock:overdue`. Default: none; on `@Cron` methods two periods of the schedule.
+   * A lock that is held for longer than this, in milliseconds, is reported: in the log, on the channel `sluice:lock:overdue`, and
+   * as `overdue` in `stats()`. At most 100 years. Default: none; on `@Cron` methods two periods of the schedule.
    */
   maxHoldMs?: number;
   /**
-   * What else happens after `maxHoldMs`. `'warn'`: nothing, the lock stays held. `'abort'`: it is lost, with the reason
-   * `'overdue'`: its `signal` aborts, and it is renewed no more, so others get it when its lease ends. Default `'warn'`.
+   * What happens after `maxHoldMs` besides the report. `'warn'`: nothing, the lock stays held. `'abort'`: the lock is lost, with the
+   * reason `'overdue'`. Its `signal` aborts, and it is not renewed any more, so others get it when its lease ends.
+   * Default `'warn'`.
    */
   onOverdue?: 'warn' | 'abort';
 }
 
 /** Options of `tryAcquire`, which never waits. */
 export interface TryAcquireOptions extends Omit<LockTimes, 'waitMs'> {
-  /** Who holds it, as other clients see it: the value of the lock's key. Default: unique per acquisition. */
+  /** The value of the lock's key, for other clients to read. Default: unique per acquisition. */
   owner?: string;
-  /** Gives up acquiring; the call rejects with the signal's reason. Has no effect once the lock is held. */
+  /** Cancels the acquisition: the call rejects with the signal's reason. It has no effect once the lock is held. */
   signal?: AbortSignal;
 }
 
@@ -55,7 +57,7 @@ export interface TryAcquireOptions extends Omit<LockTimes, 'waitMs'> {
 export interface AcquireOptions extends LockTimes, TryAcquireOptions {}
 
 export interface SluiceLockModuleOptions extends LockTimes {
-  /** Overrides by lock name: stronger than what a call or a decorator says, so that configuration can tune both. */
+  /** Options per lock name. They outrank those of a call or a decorator, so that configuration can tune both. */
   names?: Record<string, LockTimes>;
   /** Which of `redis.connections`. Default: the default one. */
   connection?: string;
@@ -68,7 +70,7 @@ export interface SluiceLockModuleOptions extends LockTimes {
   drainMs?: number;
 }
 
-/** What a lock uses where nothing else is said. */
+/** The options of a lock for which nothing else is given. */
 const DEFAULTS = {
   ttlMs: 30_000,
   waitMs: 10_000,
@@ -99,7 +101,7 @@ const signal: Check<AbortSignal | undefined> = (value, path) => {
   throw badOption(path, 'an AbortSignal', value);
 };
 
-/** Not one that Sluice makes: of such a one it is known that nobody else can have it. */
+/** An owner that Sluice made is refused: its holder relies on being the only one with that owner. */
 export const ownerCheck: Check<string | undefined> = (value, path) => {
   const owner = text()(value, path);
   if (owner !== undefined && processOf(owner))
@@ -109,7 +111,7 @@ export const ownerCheck: Check<string | undefined> = (value, path) => {
 
 const times = (value: unknown, path: string): LockTimes => resolveOptions<LockTimes>(path, value, TIMES);
 
-/** What a decorator or call may say about times; a typo is refused. */
+/** The checks of the options that a decorator and a call have in common. */
 export const LOCK_TIMES_CHECKS = TIMES;
 
 export interface ResolvedLockOptions extends Readonly<Required<LockTimes>> {
@@ -135,7 +137,7 @@ export function resolveLockOptions(given: SluiceLockModuleOptions | undefined): 
   return { ...DEFAULTS, connection: undefined, names: NO_NAMES, drainMs: DRAIN_MS, ...options };
 }
 
-/** What one acquisition uses. */
+/** The options of one acquisition. */
 export type ResolvedAcquire = Readonly<Required<LockTimes>> & Pick<AcquireOptions, 'owner' | 'signal'>;
 
 /** Checks one call's options and puts them between the module's and those of the lock's name. */

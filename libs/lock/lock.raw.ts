@@ -4,11 +4,11 @@ import { lockKeys } from './store/lock.keys.js';
 import type { LockStore } from './store/lock.store.js';
 
 /**
- * Redis' own lock recipe at the key of a lock, and nothing else: no waiting, no renewal, no fencing token, no news of a
- * loss. For scripts and programs that speak the recipe themselves, in any language: they and `LockService` exclude each
- * other, because the key is the same, `lock:<name>` behind the namespace.
+ * Redis' own lock recipe, and nothing else: it does not wait or renew, has no fencing token and reports no loss. It is for
+ * scripts and programs in other languages that use the same recipe. They and `LockService` exclude each other, because they use
+ * the same key: `lock:<name>`, behind the namespace.
  *
- * Not under `withLock` or `@WithLock`: use {@link LockService} wherever the lock's end matters.
+ * Use {@link LockService} wherever the end of the lock matters.
  *
  * @example
  * if ((await locks.raw.acquire('import', 'job-7', 30_000)) === 1) {
@@ -27,8 +27,8 @@ export class RawLock {
   }
 
   /**
-   * `SET lock:<name> owner NX PX ttlMs`: 1 if the lock is `owner`'s now, for `ttlMs`; 0 if it is held, also by the same
-   * owner.
+   * `SET lock:<name> owner NX PX ttlMs`. Resolves to 1 if `owner` holds the lock now, for `ttlMs` milliseconds (1 to 100 years).
+   * Resolves to 0 if the lock is held, also if the same owner holds it.
    *
    * @throws RedisUnavailableError if Redis did not answer: the lock may have been taken
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
@@ -38,13 +38,13 @@ export class RawLock {
     return bit(await this.#store.rawAcquire(lock, checkOwner(owner, 'acquire'), checkTtl(ttlMs, 'raw.acquire: ttlMs')));
   }
 
-  /** Deletes the lock if it is `owner`'s: 1; else 0. Throws as `acquire`. */
+  /** Deletes the lock if `owner` holds it, and resolves to 1; else resolves to 0. Throws as `acquire`. */
   async release(name: string, owner: string): Promise<1 | 0> {
     const { lock } = lockKeys(this.#keyspace, name);
     return bit(await this.#store.rawRelease(lock, checkOwner(owner, 'release')));
   }
 
-  /** Makes the lock last `ttlMs` from now if it is `owner`'s: 1; else 0. Throws as `acquire`. */
+  /** Makes the lock last `ttlMs` from now if `owner` holds it, and resolves to 1; else resolves to 0. Throws as `acquire`. */
   async extend(name: string, owner: string, ttlMs: number): Promise<1 | 0> {
     const { lock } = lockKeys(this.#keyspace, name);
     return bit(await this.#store.rawExtend(lock, checkOwner(owner, 'extend'), checkTtl(ttlMs, 'raw.extend: ttlMs')));

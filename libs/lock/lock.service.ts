@@ -41,9 +41,9 @@ import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
  */
 @Injectable()
 export class LockService {
-  /** Redis' plain recipe at the lock's key, for those who speak it themselves. */
+  /** Redis' plain lock recipe on the lock's key, for use beside clients in other languages. */
   readonly raw: RawLock;
-  /** Writes to keys of yours that only the newest holder of a lock may make. */
+  /** Writes to your own keys that only the newest holder of a lock may make. */
   readonly fenced: FencedKeys;
   readonly #options: ResolvedLockOptions;
   readonly #keyspace: Keyspace;
@@ -92,7 +92,7 @@ export class LockService {
   /**
    * Takes the lock, waiting for it at most `waitMs` (default 10 s) in the order of arrival.
    *
-   * @throws LockTimeoutError who holds it, since when
+   * @throws LockTimeoutError if the lock was not free in time; it names the holder, and since when it holds the lock
    * @throws RedisUnavailableError if Redis did not answer at the end of the wait
    * @throws the signal's reason, if `options.signal` aborts first
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`; `SLUICE_LOCK_HELD_BY_CALLER` inside a body that
@@ -157,8 +157,8 @@ export class LockService {
   }
 
   /**
-   * Who holds the lock, since when, where, with which token, and who waits for it; null if it is free. A look from
-   * outside: it changes nothing, and is out of date when it arrives.
+   * The holder of the lock, since when, where and with which token it holds the lock, and the calls that wait. Resolves to null if
+   * the lock is free. It changes nothing, and may be out of date when it arrives.
    *
    * @throws RedisUnavailableError if Redis did not answer
    * @throws SluiceError `SLUICE_BAD_NAME`
@@ -172,8 +172,8 @@ export class LockService {
   }
 
   /**
-   * Takes the lock away from whoever holds it, and hands it to the first waiter in the same step. Resolves to false if it
-   * was free. For an operator who knows that its holder is stuck: **exclusion ends here**, the holder may be at work.
+   * Takes the lock away from its holder, and hands it to the first waiter in the same step. Resolves to false if it was free. For
+   * an operator who knows that the holder is stuck: **exclusion ends here**, the holder may be at work.
    *
    * The holder's `signal` aborts at once (`LockLostError`, `reason: 'forced'`), or at its next renewal if that message is lost;
    * what it renews or releases later changes nothing. Tokens go on rising, so a resource that checks them

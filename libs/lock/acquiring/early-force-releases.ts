@@ -23,7 +23,7 @@ export class EarlyForceReleases {
     this.#early.set(nonce, { token, atMs: now });
   }
 
-  /** The token counts: who was put out may go on waiting, and be granted the lock anew. */
+  /** The token is compared, because a waiter that lost a grant by force goes on waiting and may be granted the lock again. */
   has(nonce: string, token: number): boolean {
     return this.#early.get(nonce)?.token === token;
   }

@@ -75,7 +75,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return this.#held.size;
   }
 
-  /** Whether the app shuts down: whoever else can do the work of a scheduler should do it. */
+  /** Whether the app shuts down. Then another process should do what a scheduler calls for. */
   get shutsDown(): boolean {
     return this.#drain !== undefined || this.#closed;
   }

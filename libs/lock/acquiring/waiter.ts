@@ -7,27 +7,27 @@ import type { Lock } from '../held/lock.js';
 /** How much longer than `waitMs` the first answer may take. */
 export const ANSWER_MS = 1_000;
 
-/** How one wait ended, when not by a grant. */
+/** How a wait ended without a grant. */
 export type GaveUp = { because: 'timeout' } | { because: 'abort'; reason: unknown };
 
 /**
- * One acquisition that may have to wait. Settles once: by a grant, or, from the moment it leaves, by an error.
+ * One acquisition that may have to wait. It settles once: by a grant or, after it has left, by an error.
  *
- * **What a push is worth.** A push does not say when its grant was made; the message may have lain in a socket while
- * this process was blocked, and the grant may have expired and gone to another since. What is certain: it was made
- * after `bound.from`, the sending of the last request that was answered "still waiting", if its token is higher than
- * the last one minted at that answer (`bound.fence`). So its lease ends after `bound.from` plus its length; and
- * a push with a lower token tells of a grant that was over by then.
+ * **What a push proves.** A push does not say when its grant was made. The message may have been in a socket while this process
+ * was blocked, and the grant may have expired since. `bound.from` is when the last request was sent that was answered "still
+ * waiting", and `bound.fence` is the last token at that answer. If the pushed token is higher, the grant was made after
+ * `bound.from`, so that its lease ends no sooner than its length after `bound.from`. A lower token belongs to a grant that was
+ * over by then.
  *
  * @see docs/internals/lock.md#a-waiter
  */
 export class Waiter {
   readonly request: LockRequest;
-  /** The place in the queue; '0' until Redis told. */
+  /** The place in the queue; '0' until Redis has answered. */
   place = '0';
-  /** How long it waits, in milliseconds, from its first sending on. */
+  /** How long it waits, in milliseconds, from its first request on. */
   readonly waitMs: number;
-  /** What `hold` makes of the grant, in the step that takes it: from then on it is known as held, and not as waiting. */
+  /** The lock that `hold` makes of the grant, in the same step: the manager never sees it as neither waiting nor held. */
   readonly granted: Promise<Lock>;
   readonly #hold: (grant: LeaseGrant) => Lock;
   readonly #untilMs: number;
@@ -55,7 +55,7 @@ export class Waiter {
     });
   }
 
-  /** False once it was granted, failed or left: a grant that comes now is not its own. */
+  /** False once it was granted, has failed or has left: it takes no grant any more. */
   get waiting(): boolean {
     return this.#state === 'waiting';
   }
@@ -66,8 +66,8 @@ export class Waiter {
   }
 
   /**
-   * Calls `giveUp` when the time is over, or when the signal aborts. The time is for waiting in the queue: the
-   * first answer may take longer (at most `ANSWER_MS`), for the lock may well be free.
+   * Calls `giveUp` when the time is over, or when the signal aborts. The time is for the wait in the queue. The first answer may
+   * take longer, at most by `ANSWER_MS`: the lock may be free.
    */
   limit(signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
     const timeout = (): void => {
@@ -93,8 +93,8 @@ export class Waiter {
   }
 
   /**
-   * An answer: at some time after `from` it was still waiting, and no token above `fence` had been minted. False if its
-   * time was over already, and it has left.
+   * Redis has answered a request that was sent at `from`: still waiting, and the last token is `fence`. False if the time of the
+   * wait was over already, and it has left.
    */
   stillWaiting(from: Instant, fence: number): boolean {
     this.#bound = { from, fence };
@@ -102,21 +102,21 @@ export class Waiter {
     return this.#heardOf();
   }
 
-  /** A request failed in a way that may pass. False if its time was over already, and it has left. */
+  /** A request failed in a way that may pass. False if the time of the wait was over already, and it has left. */
   troubled(error: unknown): boolean {
     this.#trouble = error;
     return this.#heardOf();
   }
 
-  /** The answer to a request sent at `from` was: granted. False if that was too long ago to count on it. */
+  /** Redis has answered a request that was sent at `from`: granted. False if that lease may be over. */
   answered(token: number, from: Instant): boolean {
     return this.#take({ token, from, validMs: this.request.ttlMs, claimed: true }, 0);
   }
 
   /**
-   * A provisional grant was pushed. False if less than two thirds of a lease are certain, or the message is out of date:
-   * then Redis must be asked, and its answer is a full lease. So a lock that was handed over survives the same block of
-   * the event loop, by its body or by other code of this process, as one that was free.
+   * A provisional grant was pushed. False if less than two thirds of a lease are certain, or if the message is out of date. Then
+   * Redis must be asked, and its answer is a full lease. So a lock that was handed over survives the same block of the event
+   * loop as a lock that was free.
    */
   pushed(token: number, validMs: number): boolean {
     const { from, fence } = this.#bound;
@@ -124,7 +124,7 @@ export class Waiter {
     return token > fence && this.#take({ token, from, validMs, claimed: false }, atLeastMs);
   }
 
-  /** Takes no grant any more. Whoever calls this fails it, and gives back what it may have in Redis. */
+  /** It takes no grant any more. The caller of this method fails it, and releases what it may have in Redis. */
   leave(): void {
     if (this.#state === 'waiting') this.#end('leaving');
   }

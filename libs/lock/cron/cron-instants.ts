@@ -85,8 +85,8 @@ function nextDate(time: CronTime, afterMs: number): ZonedDate {
 const HOUR_MS = 3_600_000;
 
 /**
- * The instant itself, unless its local time came before, when the clocks were not put back yet, and who walks on from there never
- * comes to it: then the last one before the clocks were put back.
+ * The instant itself. But if its local time has come before, when the clocks were not yet put back, the schedule that is walked
+ * from there never comes to this instant. Then the result is the last instant before the clocks were put back.
  */
 function ofFirstComing(time: CronTime, instantMs: number): number {
   const { offset } = nextDate(time, instantMs - 1);

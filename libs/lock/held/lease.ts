@@ -8,20 +8,20 @@ import {
   type Instant,
 } from '../../redis/index.js';
 
-/** A lock granted: its token, and from when on how much of it is certain. */
+/** A grant: its token, and the instant from which on its lease is certain, for `validMs`. */
 export interface LeaseGrant {
   readonly token: number;
-  /** The same as Redis wrote it, where that is at hand. */
+  /** The token as Redis wrote it, where that is known. */
   readonly text?: string | undefined;
   readonly from: Instant;
   readonly validMs: number;
   /** When this process learned of it. */
   readonly at: Instant;
-  /** False after a push: provisional until the full lease is claimed. */
+  /** False after a push: the grant is provisional until the full lease is claimed. */
   readonly claimed: boolean;
 }
 
-/** What was agreed on when the lock was taken. */
+/** What the acquisition asked for. */
 export interface LeaseTerms {
   readonly ttlMs: number;
   readonly renew: boolean;
@@ -29,24 +29,24 @@ export interface LeaseTerms {
   readonly maxHoldMs: number;
 }
 
-/** Whose lease it is. */
+/** The lock of a lease. */
 export interface Leaseholder {
   /**
-   * Asks Redis for a full lease from now. False: this acquisition holds the lock no more.
+   * Asks Redis for a full lease from now on. False: this acquisition does not hold the lock any more.
    *
-   * @param generation how many extensions were asked for before or by this: what arrives after a later one changes nothing
+   * @param generation the number of extensions so far. A request that arrives after one of a later generation changes nothing
    */
   renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
   lost(reason: 'expired' | 'taken'): void;
-  /** It is held for longer than was meant. */
+  /** It is held for longer than `maxHoldMs`. */
   heldTooLong(): void;
 }
 
 /**
- * How long a held lock may be counted on, and the renewals that move that on.
+ * The validity of a held lock, and the renewals that prolong it.
  *
- * `held` is computed, so it is right even while the event loop was blocked; the timer only brings the news. A lease
- * that was over once is never valid again, whatever reply comes late.
+ * Whether the lock is held is computed from the clocks when it is asked, so the answer is right also after the event loop was
+ * blocked. The timer only reports the end. A lease that has ended is never valid again, whatever reply comes late.
  *
  * @see docs/internals/lock.md#why-it-is-safe
  */
@@ -60,9 +60,9 @@ export class Lease extends Deadline {
   #from: Instant;
   #validMs: number;
   #over = false;
-  /** Counts extensions: the reply to a renewal sent before one says nothing about the lease after it. */
+  /** Counts extensions. The reply to a renewal that was sent before an extension says nothing about the lease after it. */
   #generation = 0;
-  /** When the next request is due, on the monotonic clock; and when it is held too long. */
+  /** On the monotonic clock: when the next renewal is due, and when the lock is overdue. */
   #renewAtMs: number;
   #tooLongAtMs: number;
 
@@ -77,7 +77,7 @@ export class Lease extends Deadline {
     this.#validMs = grant.validMs;
     const now = grant.at.monoMs;
     this.#tooLongAtMs = now + terms.maxHoldMs;
-    // A provisional grant is claimed by the next timer: whoever was waiting for it starts first, and may be done by then.
+    // A provisional grant is claimed by the next timer. The work starts before that, and may have ended by then.
     this.#renewAtMs = grant.claimed ? this.#nextRenewal(now) : now;
     this.#arm(now, remainingMs(grant.at, grant.from, grant.validMs));
   }
@@ -86,30 +86,30 @@ export class Lease extends Deadline {
     return this.#over ? 0 : remainingMs(instantOf(this.#clock), this.#from, this.#validMs);
   }
 
-  /** Whether another length was ever asked for: then Redis keeps a record of it beside the lock. */
+  /** Whether the lease was ever extended: then Redis keeps a record of the generation beside the lock. */
   get isExtended(): boolean {
     return this.#generation > 0;
   }
 
-  /** On the wall clock: for people, not for decisions. */
+  /** On the wall clock. For people to read: no decision depends on it. */
   get expiresAtMs(): number {
     return Math.floor(this.#from.wallMs + certainMs(this.#validMs));
   }
 
-  /** The end of counting on it: renewals stop, replies are ignored, nothing is reported. */
+  /** The lock is released or lost: renewals stop, replies are ignored, nothing is reported. */
   end(): void {
     this.#over = true;
     this.#times.unset(this);
   }
 
-  /** Makes the lease `ttlMs`, from now. False: lost. */
+  /** Makes the lease `ttlMs` long, from now on. False: the lock is lost. */
   async extend(ttlMs: number): Promise<boolean> {
     this.#generation++;
     this.#ttlMs = ttlMs;
     const from = instantOf(this.#clock);
-    // If it gets shorter, it may be so from the moment of sending on.
+    // A shorter lease may hold from the moment when the request is sent.
     if (ttlMs < this.remainingMs) this.#count(from, ttlMs);
-    // Not later than planned: a claim that is still due goes on being asked for.
+    // Not later than planned: a claim that Redis has not answered is repeated.
     this.#renewAtMs = Math.min(this.#renewAtMs, this.#nextRenewal(from.monoMs));
     this.#arm(from.monoMs);
     return this.#request(from);
@@ -131,7 +131,7 @@ export class Lease extends Deadline {
       if (this.#over) return;
     }
     if (now >= this.#renewAtMs) {
-      // Asked again until an answer comes; earlier answers count as well, so requests may overlap.
+      // It is repeated until an answer comes. The answer to an earlier request counts as well, so requests may overlap.
       // A claim has less time than the lease that it asks for.
       this.#renewAtMs = now + Math.max(10, Math.min(this.#ttlMs, this.#validMs) / 15);
       this.#request(instantOf(this.#clock)).catch(() => {});
@@ -155,7 +155,7 @@ export class Lease extends Deadline {
   async #request(from: Instant): Promise<boolean> {
     const generation = this.#generation;
     const ttlMs = this.#ttlMs;
-    // An answer after the end of the validity is of no use.
+    // An answer after the end of the validity is useless.
     const held = await this.#holder.renew(ttlMs, generation, Math.max(1, Math.ceil(this.remainingMs)));
     if (this.#over) return false;
     if (!held) this.#lose('taken');

@@ -78,12 +78,12 @@ export class Lock {
     return this.#abort.signal;
   }
 
-  /** Until when it can be counted on if no renewal succeeds, in Unix milliseconds on this machine's clock. */
+  /** When the lease ends if no renewal succeeds, in Unix milliseconds on this machine's clock. */
   get expiresAt(): number {
     return this.#lease.expiresAtMs;
   }
 
-  /** Whether it can be counted on, at this very moment. Once false, it stays false. */
+  /** Whether the lock is held, computed at this moment. Once false, it stays false. */
   get held(): boolean {
     if (this.#lease.remainingMs > 0) return true;
     // The timer that would tell may still wait for this turn of the event loop to end.
@@ -109,8 +109,8 @@ export class Lock {
   }
 
   /**
-   * Gives the lock back; it goes to the first waiter in the same step. Resolves to true if it was still held in Redis,
-   * to false if it had been lost. From the call on it counts as not held. Again: the same promise.
+   * Releases the lock, and hands it to the first waiter in the same step. Resolves to true if it was still held in Redis, to false
+   * if it had been lost. From the call on `held` is false. A second call returns the same promise.
    *
    * @throws RedisUnavailableError if Redis did not answer. It is tried again in the background until the lease is over
    */
@@ -128,17 +128,17 @@ export class Lock {
     return this.#port === port && this.#request.keys.lock === key && this.held;
   }
 
-  /** @internal What its lease needs. */
+  /** @internal For its lease. */
   renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
     return this.#port.renew(this.#request, ttlMs, generation, deadlineMs);
   }
 
-  /** @internal What its lease has to tell. */
+  /** @internal Its lease has ended. */
   lost(reason: 'expired' | 'taken'): void {
     this.#lose(reason);
   }
 
-  /** @internal What its lease has to tell. */
+  /** @internal Its lease is longer than `maxHoldMs`. */
   heldTooLong(): void {
     this.#port.heldTooLong(this.#request, this);
   }
@@ -148,7 +148,7 @@ export class Lock {
     if (this.held) this.#lose('overdue');
   }
 
-  /** @internal The app is closing: tells whoever still works under the lock. */
+  /** @internal The app is closing: the work under the lock is told by its signal. */
   close(): void {
     if (this.held) this.#lose('closed');
   }
@@ -174,7 +174,7 @@ export class Lock {
   }
 
   #release(): Promise<boolean> {
-    // What is to be noted here is noted while Redis is being woken.
+    // The bookkeeping below runs while the request is on its way.
     const released = this.#port.release(this.#request, this.#lease.isExtended);
     this.#lease.end();
     if (this.#lost === undefined) this.#port.ended(this.#request, this, this.#heldMs(), undefined);

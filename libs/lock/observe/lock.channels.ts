@@ -97,7 +97,7 @@ export const LOCK_CHANNELS = {
   forced: 'sluice:lock:forced',
 } as const satisfies Record<string, keyof LockMessages>;
 
-/** The channels themselves: who holds them spares the look-up by name. */
+/** The channel objects: with them, publishing needs no look-up by name. */
 export const channels = {
   acquired: channel(LOCK_CHANNELS.acquired),
   released: channel(LOCK_CHANNELS.released),

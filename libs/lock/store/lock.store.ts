@@ -146,14 +146,14 @@ export class LockStore {
     return releaseScript.run(this.#connection.commands, { keys, args: { nonce }, rest }, timing);
   }
 
-  /** Who holds the lock and who waits for it; null if it is free. */
+  /** The holder of the lock and the waiters; null if the lock is free. */
   inspect(keys: LockKeys): Promise<Inspected | null> {
     const holder = holderKey(this.#keyspace, keys);
     const waiters = waitersKey(this.#keyspace, keys);
     return inspectScript.run(this.#connection.commands, { keys: { ...keys, holder, waiters }, args: {} });
   }
 
-  /** Takes the lock away from whoever holds it: answers who that was, undefined if it was free. */
+  /** Takes the lock away from its holder. Resolves to that holder; to undefined if the lock was free. */
   forceRelease(keys: LockKeys): Promise<LockHolder | undefined> {
     const { commands, inbox } = this.#connection;
     return forceReleaseScript.run(commands, { keys, args: { inboxes: inbox.prefix } });
