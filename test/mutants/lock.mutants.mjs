@@ -404,6 +404,20 @@ export default [
     replace: '',
   },
   {
+    name: 'the end of work waits for the release of a lost lock',
+    file: 'libs/lock/held/current-lock.ts',
+    find: 'if (!lock.isGone) await released;',
+    replace: 'await released;',
+    specs: ['libs/lock/held/lost-release'],
+  },
+  {
+    name: 'the end of a block waits for the release of a lost lock',
+    file: 'libs/lock/held/lock.ts',
+    find: 'if (!this.isGone) await released;',
+    replace: 'await released;',
+    specs: ['libs/lock/held/lost-release'],
+  },
+  {
     name: 'an overdue lock is kept under abort',
     file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (abortsOverdue) lock.overdue();',

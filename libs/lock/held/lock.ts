@@ -120,7 +120,14 @@ export class Lock {
 
   /** For `await using`: as {@link release}, but a release that fails does not hide how the block ended. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.release().catch(() => {});
+    const released = this.release().catch(() => {});
+    if (!this.isGone) await released;
+  }
+
+  /** @internal Whether the lock was lost in such a way that Redis has nothing to release any more. */
+  get isGone(): boolean {
+    const reason = this.#lost?.reason;
+    return reason === 'expired' || reason === 'taken' || reason === 'forced';
   }
 
   /** @internal Whether it is held, and has this key. */
