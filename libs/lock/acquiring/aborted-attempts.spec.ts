@@ -6,7 +6,12 @@ import { acquireTickScript } from '../store/scripts/acquire-tick.script.js';
 import { beginTickScript } from '../store/scripts/begin-tick.script.js';
 import type { LockService } from '../index.js';
 
-const bed = new LockBed();
+// Before the hooks of the bed: those close the apps, and need a Redis that answers.
+afterEach(() => {
+  bed.redis.resume();
+});
+
+const bed: LockBed = new LockBed();
 const REASON = new Error('the client went away');
 
 type Call = (locks: LockService, signal: AbortSignal) => Promise<unknown>;
@@ -18,10 +23,6 @@ const CALLS: readonly [name: string, call: Call][] = [
   ['withLock', (locks, signal) => locks.withLock('x', { signal, waitMs: 0, ttlMs: 600_000 }, () => 0)],
   ['oncePerTick', (locks, signal) => locks.oncePerTick('x', 1, { signal, ttlMs: 600_000 }, () => 0)],
 ];
-
-afterEach(() => {
-  bed.redis.resume();
-});
 
 describe('an acquisition whose signal aborts while Redis hangs', () => {
   it.each(CALLS)('rejects with the reason at once, and leaves nothing held: %s', async (_name, call) => {

@@ -3,11 +3,12 @@ import { LockBed } from '../../../test/support/lock-bed.js';
 import { until } from '../../../test/support/until.js';
 import type { LockService } from '../index.js';
 
-const bed = new LockBed();
-
+// Before the hooks of the bed: those close the apps, and need a Redis that answers.
 afterEach(() => {
   bed.redis.resume();
 });
+
+const bed: LockBed = new LockBed();
 
 /** Work that Redis leaves without an answer, until its lock is lost. */
 const WORKS: readonly [name: string, work: (locks: LockService) => Promise<unknown>][] = [
