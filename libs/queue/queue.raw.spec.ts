@@ -203,3 +203,17 @@ it('refuses what the protocol cannot carry', async () => {
 it('reads an entry by name, whatever the order', () => {
   expect(fieldsOf(['b', '1', 'a', '2', 'b', '3', 'odd'])).toEqual({ b: '3', a: '2', odd: '' });
 });
+
+describe('what is too large for the bare protocol', () => {
+  it('is refused where it comes in', async () => {
+    const { raw } = newQueueService(connections, { maxPayloadBytes: 100 });
+    const tooLarge = { code: 'SLUICE_QUEUE_PAYLOAD_TOO_LARGE', bytes: 102, maxBytes: 100 };
+    await expect(raw.publish('tasks', 'ä'.repeat(51))).rejects.toMatchObject(tooLarge);
+    await expect(raw.publish('tasks', Buffer.alloc(102))).rejects.toMatchObject(tooLarge);
+    await expect(raw.retry('tasks', '1-1', 'ä'.repeat(51), 0, 'tasks', 'dead', 3)).rejects.toMatchObject(tooLarge);
+    await raw.publish('tasks', 'ä'.repeat(50));
+    const long = 'g'.repeat(1_025);
+    await expect(raw.consume(long, 'me', 'tasks')).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+    await expect(raw.ack('tasks', 'g', long)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+  });
+});

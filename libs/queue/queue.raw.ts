@@ -1,6 +1,7 @@
 import type { Clock, Keyspace, Link, RedisConnection } from '../redis/index.js';
-import { badOption } from '../weave/index.js';
+import { badOption, checkText } from '../weave/index.js';
 import { BlockingReads } from './blocking-reads.js';
+import { PayloadTooLargeError } from './queue.errors.js';
 import { queueKeys } from './store/queue.keys.js';
 import { rawRetryScript } from './store/scripts/raw-retry.script.js';
 import { batches, fieldsOf } from './store/stream-reply.js';
@@ -24,8 +25,10 @@ export class RawQueue {
   readonly #clock: Clock;
   readonly #link: Link;
   readonly #reads: BlockingReads;
+  readonly #maxPayloadBytes: number;
 
-  constructor(connection: RedisConnection, keyspace: Keyspace, clock: Clock) {
+  constructor(connection: RedisConnection, keyspace: Keyspace, clock: Clock, maxPayloadBytes: number) {
+    this.#maxPayloadBytes = maxPayloadBytes;
     this.#keyspace = keyspace;
     this.#clock = clock;
     this.#link = connection.commands;
@@ -35,10 +38,11 @@ export class RawQueue {
   /**
    * Adds one entry with the fields `payload`, `timestamp` (unix seconds) and `retry_count`; resolves with its id.
    *
-   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_REDIS_UNAVAILABLE`
+   * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_PAYLOAD_TOO_LARGE` (more than
+   * `queue.maxPayloadBytes`), `SLUICE_REDIS_UNAVAILABLE`
    */
   async publish(stream: string, payload: string | Buffer, retryCount = 0): Promise<string> {
-    checkPayload('publish', payload);
+    checkPayload('publish', payload, this.#maxPayloadBytes);
     checkCount('publish', 'retryCount', retryCount);
     const seconds = Math.floor(this.#clock.wallMs() / 1_000);
     const fields = ['payload', payload, 'timestamp', seconds, 'retry_count', retryCount];
@@ -53,8 +57,8 @@ export class RawQueue {
    * `SLUICE_QUEUE_CLOSED`.
    */
   async consume(group: string, consumer: string, stream: string, count = 1, blockMs = 0): Promise<RawEntry[]> {
-    checkText('consume', 'group', group);
-    checkText('consume', 'consumer', consumer);
+    checkText(group, 'queue.raw.consume: group');
+    checkText(consumer, 'queue.raw.consume: consumer');
     checkCount('consume', 'count', count, 1);
     checkCount('consume', 'blockMs', blockMs);
     const key = this.#key(stream);
@@ -69,8 +73,8 @@ export class RawQueue {
 
   /** Acknowledges one entry; resolves with how many were: 1, or 0 if it was not pending. The entry stays in the stream. */
   async ack(stream: string, group: string, id: string): Promise<number> {
-    checkText('ack', 'group', group);
-    checkText('ack', 'id', id);
+    checkText(group, 'queue.raw.ack: group');
+    checkText(id, 'queue.raw.ack: id');
     return this.#link.send<number>('xack', [this.#key(stream), group, id]);
   }
 
@@ -92,9 +96,9 @@ export class RawQueue {
     maxRetries: number,
     { group }: { group?: string } = {},
   ): Promise<'OK' | null> {
-    if (group !== undefined) checkText('retry', 'group', group);
-    checkText('retry', 'id', id);
-    checkPayload('retry', payload);
+    if (group !== undefined) checkText(group, 'queue.raw.retry: group');
+    checkText(id, 'queue.raw.retry: id');
+    checkPayload('retry', payload, this.#maxPayloadBytes);
     checkCount('retry', 'retryCount', retryCount);
     checkCount('retry', 'maxRetries', maxRetries);
     return rawRetryScript.run(this.#link, {
@@ -117,15 +121,12 @@ export class RawQueue {
   }
 }
 
-function checkText(method: string, name: string, value: unknown): void {
-  if (typeof value !== 'string' || value === '')
-    throw badOption(`queue.raw.${method}: ${name}`, 'a non-empty string', value);
-}
-
-function checkPayload(method: string, value: unknown): void {
+function checkPayload(method: string, value: unknown, maxBytes: number): void {
   if (typeof value !== 'string' && !Buffer.isBuffer(value)) {
     throw badOption(`queue.raw.${method}: payload`, 'text or a Buffer (raw entries are not encoded)', value);
   }
+  const bytes = Buffer.byteLength(value);
+  if (bytes > maxBytes) throw new PayloadTooLargeError('payload', bytes, maxBytes);
 }
 
 function checkCount(method: string, name: string, value: unknown, min = 0): void {

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
+import { badOption, text } from '../weave/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
 import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from './queue.tokens.js';
@@ -62,7 +63,7 @@ export class QueueService {
     this.#operations = new QueueOperations(connection, keyspace, (queue) => registry.groupOf(queue));
     this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs: settings.leaseMs });
     this.#search = new TaskSearch(this.#link, keyspace);
-    this.raw = new RawQueue(connection, keyspace, clock);
+    this.raw = new RawQueue(connection, keyspace, clock, settings.maxPayloadBytes);
     shutdown.onDrain(() => this.raw.close());
     shutdown.onClose(() => watch.stop());
   }
@@ -158,7 +159,7 @@ export class QueueService {
    */
   async inspect(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
     const name = nameOf(queue);
-    return this.#search.inspect(name, id, choice.group ?? this.#registry.groupOf(name));
+    return this.#search.inspect(name, idOf(id, 'inspect'), this.#groupOf(name, choice, 'inspect'));
   }
 
   /**
@@ -169,7 +170,7 @@ export class QueueService {
    */
   async remove(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<boolean> {
     const name = nameOf(queue);
-    return this.#search.remove(name, id, choice.group ?? this.#registry.groupOf(name));
+    return this.#search.remove(name, idOf(id, 'remove'), this.#groupOf(name, choice, 'remove'));
   }
 
   /**
@@ -208,6 +209,10 @@ export class QueueService {
     return new DeadLetters<T>(this.#link, clock, keyspace, nameOf(queue));
   }
 
+  #groupOf(queue: string, { group }: GroupChoice, operation: string): string {
+    return text()(group, `${operation}: group`) ?? this.#registry.groupOf(queue);
+  }
+
   #keysOf(queue: string): QueueKeys {
     return queueKeys(this.#connections.keyspace, queue);
   }
@@ -216,4 +221,9 @@ export class QueueService {
 /** Checked here, for an operation names the queue before it looks. */
 function nameOf(queue: QueueRef<unknown>): string {
   return checkName('queue', queueName(queue));
+}
+
+function idOf(id: unknown, operation: string): string {
+  if (typeof id === 'string') return id;
+  throw badOption(`${operation}: id`, 'the id that publish returned', id);
 }

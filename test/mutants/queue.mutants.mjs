@@ -1044,4 +1044,11 @@ export default [
     find: '    watched.loop.wake();\n',
     replace: '',
   },
+  {
+    name: 'the bare protocol takes payloads of any size',
+    file: 'libs/queue/queue.raw.ts',
+    specs: ['libs/queue/queue.raw'],
+    find: 'if (bytes > maxBytes) throw',
+    replace: 'if (bytes < 0) throw',
+  },
 ];

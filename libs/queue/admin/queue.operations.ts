@@ -1,5 +1,5 @@
 import { isReplyError, type Keyspace, type Link, type RedisConnection } from '../../redis/index.js';
-import { badOption, oneOf } from '../../weave/index.js';
+import { badOption, oneOf, text } from '../../weave/index.js';
 import { bytesOf, PageSize } from './page-size.js';
 import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import { countsScript, type Counts } from '../store/scripts/counts.script.js';
@@ -112,7 +112,7 @@ export class QueueOperations {
 
   #keysOf(queue: string, choice: GroupChoice): { group: string; keys: QueueKeys; retries: QueueKeys } {
     const keys = queueKeys(this.#keyspace, queue);
-    const group = choice.group ?? this.#groupOf(queue);
+    const group = text()(choice.group, 'group') ?? this.#groupOf(queue);
     return { group, keys, retries: retryKeys(this.#keyspace, queue, group) };
   }
 

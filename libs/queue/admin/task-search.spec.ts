@@ -125,6 +125,20 @@ describe('one task', () => {
     expect(await queue.remove('tasks', 'gone')).toBe(false);
   });
 
+  it('is asked for by an id, in a group, and by nothing else', async () => {
+    const queue = await producer();
+    const bad = { code: 'SLUICE_BAD_OPTION' };
+    for (const id of [undefined, null, 7, {}, ['1-1']] as unknown as string[]) {
+      await expect(queue.inspect('tasks', id)).rejects.toMatchObject(bad);
+      await expect(queue.remove('tasks', id)).rejects.toMatchObject(bad);
+    }
+    for (const group of [7, '', 'g'.repeat(1_025)] as string[]) {
+      await expect(queue.inspect('tasks', '1-1', { group })).rejects.toMatchObject(bad);
+      await expect(queue.counts('tasks', { group })).rejects.toMatchObject(bad);
+      await expect(queue.list('tasks', { group })).rejects.toMatchObject(bad);
+    }
+  });
+
   it('can be removed wherever it waits, and not from a worker', async () => {
     const queue = await producer();
     await newGroup();
