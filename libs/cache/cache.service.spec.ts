@@ -54,8 +54,9 @@ describe('getOrLoad', () => {
   it('loads once again for all when a value that everybody reads has expired', async () => {
     const fleet = [await bed.member(), await bed.member()];
     const source = new HeldLoader();
-    await fleet[0]!.cache.set('k', 'old', { ttlMs: 100 });
+    await fleet[0]!.cache.set('k', 'old');
     for (const { cache } of fleet) expect(await cache.getOrLoad('k', source.load)).toBe('old');
+    await bed.admin.pexpire('{cache}:k', 1);
     await until(async () => (await bed.admin.exists('{cache}:k')) === 0, { what: 'it expires', everyMs: 5 });
     const calls = fleet.flatMap(({ cache }) => [cache.getOrLoad('k', source.load), cache.getOrLoad('k', source.load)]);
     await bed.waiters(1);
