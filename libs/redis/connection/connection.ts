@@ -38,7 +38,7 @@ const OF_A_REPLICA: ReadonlySet<RedisRefusal> = new Set(['READONLY', 'MASTERDOWN
 const TRACKING = 'tracking';
 
 /**
- * One Redis: a link for commands, one subscriber, and further links for whoever blocks.
+ * One Redis: a link for commands, one subscriber, and further links for commands that block.
  *
  * Sockets are ours unless the user gave a client: that one carries the commands and is never closed; the others
  * are duplicates of it.
@@ -120,7 +120,7 @@ export class RedisConnection {
   }
 
   /**
-   * Hears of every change of keys with these prefixes, whoever makes it and however: a client of any language, expiry, eviction.
+   * Hears of every change of keys with these prefixes, by any client, by expiry or by eviction.
    * `changed` gets the keys; `undefined` when all are gone (a flush).
    *
    * Redis' own client tracking, on a socket of its own that speaks protocol 2: there invalidations are messages, and tracking ends
@@ -246,7 +246,7 @@ export class RedisConnection {
     try {
       return faultsOf(parseServerInfo(await this.commands.send<string>('info', [], { quiet: true })), this.#kept);
     } catch (error) {
-      // Gone again, or closing: whoever uses it will say so.
+      // Gone again, or closing: the next command reports it.
       if (!isReplyError(error, '') && !this.#config.strict) return [];
       return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
     }
@@ -271,7 +271,7 @@ export class RedisConnection {
       this.#health.refused({ refusal, reply, command });
       if (OF_A_REPLICA.has(refusal) || (refusal === 'NOREPLICAS' && this.#hasSentinels())) this.#leaveReplica();
     };
-    // Whoever blocks has deadlines of its own, and a user's client is the user's.
+    // Links that block have deadlines of their own, and a user's client belongs to the user.
     const silenceMs = owned && purpose === 'commands' ? commandTimeoutMs * 2 : undefined;
     const label = `'${this.name}' (${purpose})`;
     // Other sockets send something every second, whether it is needed or not.
@@ -282,7 +282,7 @@ export class RedisConnection {
   /**
    * A master that a failover made a replica may keep its sockets, and refuse all writes on them for ever. Connecting anew
    * leads to wherever the address points by now: with all sockets, for a subscriber is told of no refusal. What is a
-   * replica for good loses its readers no more often than this. Who gave a client decides by its `reconnectOnError`.
+   * replica for good loses its readers no more often than this. A client that the user gave decides by its own `reconnectOnError`.
    */
   #leaveReplica(): void {
     const nowMs = this.#context.clock.monoMs();

@@ -13,8 +13,8 @@ import { Shutdown } from '../shutdown.js';
  * Every Redis of an app, by name, and what all features share: the namespace's keys, the clock, the identity of
  * this process start, the shutdown order.
  *
- * It connects when the app is initialised, not when it is put together: an app that cannot be assembled is never
- * closed by Nest, and must not leave sockets. Whoever sends something earlier connects there and then.
+ * It connects when the app is initialised, not when Nest assembles it: Nest never closes an app that could not be assembled, and
+ * such an app must not leave sockets. A command that is sent earlier connects at once.
  */
 export class RedisConnections implements OnModuleInit, OnApplicationShutdown {
   readonly keyspace: Keyspace;

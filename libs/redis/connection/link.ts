@@ -31,7 +31,7 @@ export interface SendOptions {
   late?: (reply: unknown) => void;
 }
 
-/** What was sent, for who has to send something else instead. */
+/** A command that was sent, for a caller that has to send another one instead. */
 export interface Sent {
   readonly link: Link;
   readonly args: readonly CommandArg[];

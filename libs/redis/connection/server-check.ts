@@ -1,4 +1,4 @@
-/** What a server says of itself that matters to whoever keeps something in it. */
+/** The parts of INFO that matter to an app that keeps data in this server. */
 export interface ServerInfo {
   /** `Redis`, `Valkey`: as people call it. */
   readonly product: string;
@@ -13,7 +13,7 @@ export interface ServerInfo {
 /** The oldest Redis that everything here is tested on. */
 const OLDEST = 7;
 
-/** Reads the reply of INFO. What a server does not tell (an embedded one) is taken for harmless. */
+/** Reads the reply of INFO. A field that a server leaves out (an embedded one) counts as harmless. */
 export function parseServerInfo(info: string): ServerInfo {
   const fields = new Map([...info.matchAll(/^([a-z_]+):(.*?)\r?$/gm)].map(([, name, value]) => [name, value ?? '']));
   const redisVersion = fields.get('redis_version') ?? '';

@@ -36,10 +36,10 @@ const NEVER: Instant = { monoMs: -Infinity, wallMs: -Infinity };
 /**
  * What other processes tell this one: **one** pub/sub channel per process and Redis, for all features.
  *
- * Pub/sub may lose messages (a dead socket, a full output buffer), so an inbox only ever saves time: whoever
- * waits for a message also holds a timer, and after every (re)subscribe `onResync` tells it to ask again. A
+ * Pub/sub may lose messages (a dead socket, a full output buffer), so an inbox only saves time. A feature that
+ * waits for a message also holds a timer, and `onResync` tells it after every (re)subscribe to ask again. A
  * half-open socket is found by an unanswered PING. A message may arrive before the reply of the command that
- * caused it: register locally before sending.
+ * caused it, so a feature registers locally before it sends.
  *
  * Redis answers a socket in order: when a PING is answered, every message that was published before it was *sent* has been
  * handled. That instant is {@link proven}.
@@ -122,7 +122,7 @@ export class Inbox {
   /** Hears a channel besides the own, which others may hear as well; its messages go to the same handlers. */
   join(channel: string): void {
     this.#joined.add(channel);
-    // Those who join later than the first subscription are subscribed with all else, and told to ask again.
+    // A channel that is joined after the first subscription is subscribed with all others, and all features ask again.
     this.#subscribed = false;
     this.#keeper.wake();
   }

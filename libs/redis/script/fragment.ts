@@ -15,7 +15,7 @@ export interface Fragment {
   readonly name: string;
   readonly needs: readonly Fragment[];
   readonly locals: readonly string[];
-  /** The names that it declares for those who name it. */
+  /** The names that it declares for the scripts and fragments that name it. */
   readonly exported: readonly string[];
   readonly text: string;
 }

@@ -21,7 +21,7 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),
   timer(ms, fire) {
-    // A longer one would fire at once, again and again; who waits for an instant looks at the clock when it fires.
+    // A longer timer would fire at once, again and again. A caller that waits for an instant looks at the clock when it fires.
     const handle = setTimeout(fire, Math.min(ms, TIMER_MAX_MS));
     handle.unref();
     return () => {

@@ -10,7 +10,7 @@ export type Answer = { readonly serverMs: number } & (
       /** Stale: past its time, but within what the caller accepts. */
       readonly kind: 'hit' | 'stale';
       readonly value: StoredValue;
-      /** `load`: with the lease to refresh it; `wait`: registered for the outcome of who does. */
+      /** `load`: with the lease to refresh it; `wait`: registered for the outcome of the refresh that runs. */
       readonly then: 'load' | 'wait' | undefined;
     }
   | { readonly kind: 'load' }
@@ -21,8 +21,8 @@ export type Answer = { readonly serverMs: number } & (
 );
 
 /**
- * Reads a value, or takes the lease to load it, or registers for the outcome of who has it: in one step, so that
- * nobody can miss a value that was stored between a read and a lease, nor a push between a lease and a registration.
+ * Reads a value, or takes the lease to load it, or registers for the outcome of the load that runs. All this is one step, so no
+ * request can miss a value that was stored between a read and a lease, nor a push between a lease and a registration.
  *
  * KEYS   value, lease, epoch, recent, slots, queue
  * ARGV   token (of this request alone), inbox (of this process), leaseMs, tagPrefix, keepMs (that the value may live),
@@ -64,7 +64,7 @@ ${PARSE}
 ${MINT}
 ${LEASE}
 ${SLOT}
--- Who was woken for a slot and needs none leaves it to the next.
+-- A request that was woken for a slot and needs none leaves the slot to the next request.
 local function answer(...)
   if retryForSlot == 1 then
     redis.call('ZREM', queue, token .. ' ' .. inbox)
@@ -107,7 +107,7 @@ end
 if limit > 0 then
   local queued = token .. ' ' .. inbox
   local free = freeSlots()
-  -- Those who came before are served before.
+  -- Requests that came earlier are served earlier.
   if retryForSlot == 0 and free > 0 and wakeQueued(free) == 1 then free = 0 end
   if free <= 0 and not redis.call('ZSCORE', slots, token) then
     if kind then return answer(kind, nowMs, stored) end

@@ -4,7 +4,7 @@ import { INVALIDATION } from './invalidation.fragment.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Removes a value. A load that runs is void, an error's back-off ends, and who waits asks again.
+ * Removes a value. A load that runs is void, the back-off of an error ends, and the requests that wait ask again.
  *
  * KEYS   value, lease, sequence, epoch
  * ARGV   channel (of invalidations), entry, tagPrefix

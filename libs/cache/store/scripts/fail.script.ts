@@ -2,7 +2,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Ends a load with an error: who waits gets it, and so does everybody who asks during the back-off.
+ * Ends a load with an error. Requests that wait get the error, and so do requests that come during the back-off.
  *
  * KEYS   lease
  * ARGV   token, failure (JSON), backoffMs (0: the next to ask loads)

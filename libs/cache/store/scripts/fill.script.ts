@@ -3,8 +3,8 @@ import { CURRENT, HEADER, MINT, NOW } from './epoch.fragment.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Ends a load with its value: stores it and pushes it to who waits, if the lease is still this load's own and no epoch that it
- * began in has ended.
+ * Ends a load with its value: stores the value and pushes it to the requests that wait, if the lease still belongs to this load and no
+ * epoch that the load began in has ended.
  *
  * KEYS   value, lease, epoch, recent
  * ARGV   token, text, ttlMs, staleMs, loadMs (how long the load took), share (1: pushed, not stored), tagPrefix, …tags that only the result names

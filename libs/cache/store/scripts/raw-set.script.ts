@@ -9,7 +9,7 @@ import { defineScript, lua } from '../../../redis/index.js';
  *
  * Nothing but a string is replaced: a SET would take any key's place, a queue's with all its tasks.
  *
- * Without a token it is a plain write, and voids the load of whoever runs one. Pause, reorder: fenced by the token. Duplicate: with
+ * Without a token it is a plain write, and voids a load that runs. Pause, reorder: fenced by the token. Duplicate: with
  * a token the second finds no lock and changes nothing, without it writes the same again.
  */
 export const rawSetScript = defineScript({

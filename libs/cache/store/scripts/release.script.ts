@@ -2,7 +2,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Gives a lease back without a value: whoever waits asks again, and one of them gets it.
+ * Gives a lease back without a value. The requests that wait ask again, and one of them gets the lease.
  *
  * KEYS   lease
  * ARGV   token

@@ -4,7 +4,7 @@ import { INVALIDATION } from './invalidation.fragment.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Stores a value, whatever was there. A load that runs is void, and who waits for it gets this value.
+ * Stores a value in place of any other. A load that runs is void, and the requests that wait for it get this value.
  *
  * KEYS   value, lease, sequence, epoch
  * ARGV   channel (of invalidations), entry, token (of this request alone), text, ttlMs, staleMs, tagPrefix, …tags

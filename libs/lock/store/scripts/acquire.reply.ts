@@ -13,7 +13,7 @@ export interface Busy {
   place: string;
 }
 
-/** The lock is held by who asked. */
+/** The caller holds the lock. */
 export interface Granted {
   state: 'granted';
   token: number;

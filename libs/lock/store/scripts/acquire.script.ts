@@ -7,7 +7,7 @@ import { ENQUEUE, HAND_OVER } from './hand-over.fragment.js';
 export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
 
 /**
- * Takes the lock if it is free, or joins the queue (with an inbox), or says who holds it (without).
+ * Takes the lock if it is free. Otherwise it joins the queue (with an inbox), or answers with the holder (without one).
  *
  * KEYS  the lock's
  * ARGV  nonce, ttl (ms), floor (the highest token this process knows of), inbox (channel; '': do not wait); then the
@@ -18,7 +18,7 @@ export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
  *   release by a client of another kind, or when the heads are dead.) What `settle` could not finish stays busy.
  * - Duplicate, resend: the nonce that holds the lock gets its own token again, and a lease that is whole if it was never
  *   extended; the nonce that waits keeps its place.
- * - Crash of the caller: the lease ends by itself; its place in the queue is passed over.
+ * - Crash of the caller: the lease ends by itself; its place in the queue is skipped.
  * - A foreign client that wrote the key with `SET NX PX` excludes us by the EXISTS, and is excluded by our SET.
  */
 export const acquireScript = defineScript({

@@ -32,7 +32,7 @@ redis.call('SET', fenced, token, 'PX', keep)
  * ARGV  token, value, ttl (ms; '' for none), keep (ms that the token is remembered)
  * Reply nil: written. Else the token that wrote last: nothing was changed.
  *
- * - Pause, delay: a holder that lost its lock and comes late is refused from the moment on when its successor has written.
+ * - Pause, delay: a holder that lost its lock and writes late is refused once its successor has written.
  *   Before that its write is still the newest there is.
  * - The same token writes as often as it likes; tokens of one lock are never used twice.
  * - Duplicate: the same again, or refused because of a later one. Check and write are one step, so nothing comes between.
@@ -51,7 +51,7 @@ return false
 });
 
 /**
- * The same, deleting the key. Its token stays, or whoever comes late would write it anew.
+ * The same, deleting the key. The token stays, because otherwise a late holder would write the key again.
  *
  * KEYS  key, fenced
  * ARGV  token, keep (ms)

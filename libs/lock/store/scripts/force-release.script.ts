@@ -7,18 +7,18 @@ import { BESIDE } from './grant.fragment.js';
 import { HAND_OVER } from './hand-over.fragment.js';
 
 /**
- * Takes a lock away from whoever holds it, tells the holder's process, and hands it to the first live waiter, in one step.
+ * Takes a lock away from its holder, tells the holder's process, and hands the lock to the first live waiter, in one step.
  *
  * KEYS  the lock's
  * ARGV  inboxes: what the names of inboxes begin with; a process' id follows
- * Reply nil: it was free. {owner, fence, record}: who held it.
+ * Reply nil: it was free. {owner, fence, record}: its holder until now.
  *
- * - Its renewals and its release find nothing of their own any more, however late.
- * - The fence stays: the next token is higher, and a resource that looks at it refuses the one who was put out.
+ * - Later renewals and a later release of that holder find nothing that is theirs.
+ * - The fence stays: the next token is higher, so a resource that compares tokens refuses the former holder.
  * - The message may be lost or early. It only saves time: the next renewal tells the same; and it names nonce and token, so it
  *   can never end a later grant.
  * - Repeated: it may hit the next holder. So the caller does not repeat it on its own.
- * - A holder of another kind has no inbox: it learns nothing, its next compare-and-delete fails.
+ * - A client of another kind has no inbox and is not told. Its next compare-and-delete fails.
  */
 export const forceReleaseScript = defineScript({
   name: 'lock:force-release',

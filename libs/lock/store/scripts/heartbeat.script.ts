@@ -26,8 +26,8 @@ type Reply = [number, string, string, string, number, string[]];
  * ARGV  inbox; then per lock: how many waiters; and per waiter: nonce, owner, ttl (ms), floor, place ('0': not known)
  * Reply per lock {ttl, fence, granted nonce or '', token, unsettled, {place, …}}
  *
- * It is what all else falls back on, so every step is repeatable:
- * - a waiter unknown to the queue (the request never arrived, it was passed over, data was lost) gets its place back;
+ * All other paths rely on it when they fail, so every step is repeatable:
+ * - a waiter unknown to the queue (the request never arrived, the waiter was skipped, data was lost) gets its place back;
  * - one that holds the lock already (the push was lost or is stale) learns it here, and claims the full lease thereby;
  * - a free lock (expired, deleted, released by a client of another kind) goes to the first waiter: one of
  *   these by this reply, another by a push.

@@ -30,7 +30,7 @@ export interface InspectedWaiter {
 type Reply = [HolderReply, ttlMs: number, now: [string, string], waiting: number, string[]];
 
 /**
- * Reads who holds a lock and who waits for it, in one step, changing nothing.
+ * Reads the holder of a lock and its waiters, in one step, changing nothing.
  *
  * KEYS  lock, fence, holder, queue, waiters
  * Reply nil: free. {{owner, fence, record}, ttl, {seconds, µs}, waiting, {nonce, place, waiter, …}}: the first 100 in the order of service.

@@ -10,18 +10,18 @@ export type Released = { released: true; unsettled: boolean } | { released: fals
 const RELEASED: Released = { released: true, unsettled: false };
 const UNSETTLED: Released = { released: true, unsettled: true };
 
-/** Above every generation: what was let go of is extended by nobody. */
+/** Above every generation, so that no request extends a lock that was released. */
 const LET_GO = '9007199254740991';
 
 /**
- * Lets go of whatever an acquisition has: the lock, which goes to the first live waiter in the same step (it is never
- * free while one lives); or its place in the queue.
+ * Gives up what an acquisition has: the lock, which goes to the first live waiter in the same step (the lock is never
+ * free while a waiter lives), or its place in the queue.
  *
  * KEYS  lock, queue
- * ARGV  nonce; then minHold (ms; '0': none; '': as was said before, if it was let go of before), if there is one or the lease
+ * ARGV  nonce; then minHold (ms; '0': none; '': as an earlier release of it said), if there is one or the lease
  *       was ever extended; then the owner, if it is not the nonce
- * Reply 1: it held the lock. 2: so too, and the next waiter is still to be found. {0, owner, fence, record}: it did not;
- *       who does.
+ * Reply 1: it held the lock. 2: it held the lock, and the next waiter is still to be found. {0, owner, fence, record}: it did not
+ *       hold the lock; the holder.
  *
  * - Nothing stands beside a lock whose owner is its nonce and whose lease was never extended, so there is nothing else to delete.
  * - Only the holder's own nonce releases, so a late or repeated release, or one after an expiry, never touches the next

@@ -5,7 +5,7 @@ import { IS_OF } from './key-type.fragment.js';
 import { NOW } from './now.fragment.js';
 
 export interface Reaped {
-  /** Now pending with the caller, who must run them. */
+  /** Now pending with the caller, which must run them. */
   readonly claimed: Entry[];
   /** Task ids that were given up, because they were delivered too often. */
   readonly deadLetters: string[];
@@ -30,8 +30,8 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  * swept away, and they would be lost to everyone. A consumer of other software holds no lease: of it is taken, entry by
  * entry, what was delivered longer than foreignIdleMs ago, and the consumer itself is left as it is.
  *
- * Isolation: an entry on its third delivery (or its last, if that is earlier) has seen two processes die. Which of all
- * those that were in hand killed them, nobody knows; so the caller gets one of these at a time, and whoever dies with
+ * Isolation: an entry on its third delivery (or its last, if that is earlier) has seen two processes die. It is not known which of
+ * the entries that a process had killed it. So the caller gets one such entry at a time, and a process that dies with
  * it blames it alone among them. A task that kills every process spoils two deliveries of its neighbours at most: the
  * two before it is isolated. From then on a neighbour that was spoiled twice is never in hand together with it.
  *
@@ -39,8 +39,8 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  * leases have ended, and each process has that long to come back and say that it lives. The proof is what the caller
  * was told, and not what stands in `alive` now: a script that waited out the outage in a socket's buffer would find a
  * lease there that was taken anew a moment ago. Yet what it was told must stand there as well: if it does not, Redis
- * was restored from an older copy or lost that key, and with it the leases of those who live. What a stopping process
- * returned belongs to the consumer `released`, who never lives: anyone takes from it, without a proof.
+ * was restored from an older copy or lost that key, and with it the leases of live processes. What a stopping process
+ * returned belongs to the consumer `released`, which never lives: any process takes from it, without a proof.
  *
  * Crash of the caller: what it claimed is pending with it, and reaped in its turn. Resend: the entries already belong
  * to the caller, so a repeat does not return them (its audit finds them). Two callers at once: one after the other;

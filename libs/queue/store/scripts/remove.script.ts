@@ -7,7 +7,7 @@ import { INDEX } from './index.fragment.js';
  * KEYS stream, index · ARGV released, id (of the entry), task (its id) · returns 1 if it was removed, else 0.
  *
  * Every group is asked: one that has it with a worker is running it, and its settlement must find it. What was handed
- * back is acknowledged on its owner's behalf, who is nobody. One script, so it is not delivered in between. Repeat:
+ * back is acknowledged for its owner, which is no process. One script, so it is not delivered in between. Repeat:
  * finds nothing.
  */
 export const removeWaitingScript = defineScript({

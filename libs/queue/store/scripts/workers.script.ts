@@ -6,12 +6,12 @@ export interface LivingConsumer {
   /** When its lease ends unless renewed, in milliseconds from now. */
   readonly leaseMs: number;
   readonly group: string | undefined;
-  /** Entries that it has: running, or at hand. */
+  /** Entries that it has: running, or prefetched. */
   readonly pending: number;
 }
 
 /**
- * Who works on a queue: every consumer with a running lease.
+ * Lists the workers of a queue: every consumer with a running lease.
  *
  * KEYS stream, alive, then the stream of each group's own retries · returns {@link LivingConsumer}s. Read-only.
  */
