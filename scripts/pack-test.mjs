@@ -1,6 +1,7 @@
 /**
- * `npm run test:pack`: the package as its users get it. Packs it, and in a temporary folder installs the tarball into an
- * app for each of the two worlds, compiles that against the packed types, and runs it against a private Redis.
+ * `npm run test:pack`: the package as its users get it. Packs it, and in a temporary folder installs the tarball into apps
+ * of Nest 12 (ESM) and Nest 11 (CommonJS): a small one, and one with the packages that are used beside it. Compiles them against
+ * the packed types, and runs them against a private Redis.
  */
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,10 +11,24 @@ import { requireRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
 import { main, root, run, step, StepFailed } from './step.mjs';
 
-/** What proves each app once it is compiled. */
+/** What the app with the neighbouring packages does on each Nest: its checks run from the sources and from two bundles. */
+const NEIGHBOURS = {
+  run: ['dist/main.js'],
+  'bundle, minified by esbuild': ['bundle.mjs', 'esbuild'],
+  'run that bundle': ['dist/esbuild.cjs'],
+  'bundle, production of webpack': ['bundle.mjs', 'webpack'],
+  'run this bundle': ['dist/webpack.cjs'],
+};
+
+/** What proves each app once it is compiled. Its files are those of its folder in test/pack, and of the folder `with`. */
 const APPS = {
-  'nest12-esm': ['dist/main.js'],
-  'nest11-cjs': ['node_modules/jest/bin/jest.js', '--ci'],
+  'nest12-esm': { proofs: { run: ['dist/main.js'] } },
+  'nest11-cjs': { proofs: { run: ['node_modules/jest/bin/jest.js', '--ci'] } },
+  'neighbours-nest12-esm': { with: 'neighbours', proofs: NEIGHBOURS },
+  'neighbours-nest11-cjs': {
+    with: 'neighbours',
+    proofs: { ...NEIGHBOURS, 'spans of OpenTelemetry': ['dist/telemetry.js'] },
+  },
 };
 
 const tally = { passed: 0, failed: 0 };
@@ -43,16 +58,17 @@ async function packTest(dir, url) {
   await counted('types resolve in every way (attw)', () =>
     run('npx', ['--yes', '@arethetypeswrong/cli@0.18', tarball], { cwd: dir }),
   );
-  for (const [name, proof] of Object.entries(APPS)) {
+  for (const [name, { with: shared, proofs }] of Object.entries(APPS)) {
     const cwd = join(dir, name);
-    cpSync(join(root, 'test/pack', name), cwd, { recursive: true });
+    for (const folder of shared ? [shared, name] : [name])
+      cpSync(join(root, 'test/pack', folder), cwd, { recursive: true });
     const install = ['install', '--no-audit', '--no-fund', '--no-package-lock', tarball];
     const ok =
       (await counted(`${name}: install`, () => run('npm', install, { cwd }))) &&
       (await counted(`${name}: compile`, () => run(process.execPath, ['node_modules/typescript/bin/tsc'], { cwd })));
-    if (ok) {
-      const how = { cwd, env: { SLUICE_REDIS_URL: url }, withinMs: 120_000 };
-      await counted(`${name}: run`, () => run(process.execPath, proof, how));
+    const how = { cwd, env: { SLUICE_REDIS_URL: url }, withinMs: 240_000 };
+    for (const [what, proof] of ok ? Object.entries(proofs) : []) {
+      await counted(`${name}: ${what}`, () => run(process.execPath, proof, how));
     }
   }
 }
