@@ -2,14 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Clock, Keyspace, RedisConnection } from '../redis/index.js';
 import { durationMs, SluiceError, type Check } from '../weave/index.js';
 import { lifetimeMs } from './lifetime.js';
+import { RawLocks } from './raw-locks.js';
 import { rawLockScript } from './store/scripts/raw-lock.script.js';
 import { rawSetScript } from './store/scripts/raw-set.script.js';
-
-/** A load lock that this process was given. */
-interface Held {
-  readonly token: string;
-  readonly untilMs: number;
-}
 
 /**
  * Plain strings under literal keys: what a client in any language reads with GET and writes with SET.
@@ -21,7 +16,7 @@ export class RawCache {
   readonly #connection: () => RedisConnection;
   readonly #keyspace: Keyspace;
   readonly #clock: Clock;
-  readonly #held = new Map<string, Held>();
+  readonly #held = new RawLocks();
 
   constructor(connection: () => RedisConnection, keyspace: Keyspace, clock: Clock) {
     this.#connection = connection;
@@ -43,7 +38,7 @@ export class RawCache {
     const held = { token: randomUUID(), untilMs: this.#clock.monoMs() + lastsMs };
     const call = { keys: { load }, args: { token: held.token, ttlMs: lastsMs } };
     const answer = await rawLockScript.run(this.#connection().commands, call);
-    if (answer === 'LOAD') this.#hold(key, held);
+    if (answer === 'LOAD') this.#held.add(key, held, this.#clock.monoMs());
     return answer;
   }
 
@@ -56,8 +51,7 @@ export class RawCache {
    */
   async set(key: string, value: string, ttlMs: number): Promise<'OK'> {
     const keys = this.#keys(key);
-    const token = this.#held.get(key)?.token ?? '';
-    this.#held.delete(key);
+    const token = this.#held.take(key) ?? '';
     const call = { keys, args: { token, text: value, ttlMs: lifetime(ttlMs, 'ttlMs') } };
     if (await rawSetScript.run(this.#connection().commands, call)) return 'OK';
     throw new SluiceError(
@@ -71,29 +65,11 @@ export class RawCache {
     return this.#connection().commands.send('get', [this.#keys(key).value]);
   }
 
-  /**
-   * A lock that was not used is kept in mind for a while after its end: a `set` that comes too late must be refused, not
-   * taken for a plain write.
-   */
-  #hold(key: string, held: Held): void {
-    this.#held.delete(key);
-    this.#held.set(key, held);
-    const now = this.#clock.monoMs();
-    for (const [other, { untilMs }] of this.#held) {
-      if (this.#held.size <= HELD_MAX && untilMs + REMEMBERED_MS > now) break;
-      this.#held.delete(other);
-    }
-  }
-
   #keys(key: string): { value: string; load: string } {
     const value = this.#keyspace.main('cache', '', key);
     return { value, load: this.#keyspace.side(value, 'load') };
   }
 }
-
-/** Ten minutes past its end, whoever loads is taken for dead. */
-const REMEMBERED_MS = 600_000;
-const HELD_MAX = 100_000;
 
 function duration(value: unknown, name: string): number {
   return given(durationMs(1), value, name);

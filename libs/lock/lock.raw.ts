@@ -1,5 +1,5 @@
 import type { Keyspace } from '../redis/index.js';
-import { AGE_MAX_MS, badOption, durationMs } from '../weave/index.js';
+import { AGE_MAX_MS, badOption, checkText, durationMs } from '../weave/index.js';
 import { lockKeys } from './store/lock.keys.js';
 import type { LockStore } from './store/lock.store.js';
 
@@ -62,6 +62,5 @@ function bit(done: boolean): 1 | 0 {
 }
 
 function checkOwner(owner: unknown, method: string): string {
-  if (typeof owner !== 'string' || owner === '') throw badOption(`raw.${method}: owner`, 'a non-empty string', owner);
-  return owner;
+  return checkText(owner, `raw.${method}: owner`);
 }

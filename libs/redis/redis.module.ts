@@ -56,7 +56,8 @@ export function noOptions(module: string): SluiceError {
 @Module({
   imports: [BootModule],
   providers: [
-    { provide: SLUICE_CLOCK, useValue: systemClock },
+    // A factory: Nest 11 keeps a value whose provider a test overrides by a factory.
+    { provide: SLUICE_CLOCK, useFactory: () => systemClock },
     {
       provide: REDIS_CONNECTIONS,
       inject: [REDIS_OPTIONS, SLUICE_CLOCK, BootHolds],

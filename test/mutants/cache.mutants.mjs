@@ -592,7 +592,7 @@ export default [
     name: 'versions share a value',
     file: 'libs/cache/store/cache.keys.ts',
     specs: freshness,
-    find: 'version === undefined ? `:${key}` : `~v:${encodeURIComponent(version)}:${key}`',
+    find: 'version === undefined ? `:${key}` : `~v:${encodeVersion(version)}:${key}`',
     replace: '`:${key}${version === undefined ? "" : ""}`',
   },
 

@@ -82,8 +82,8 @@ export default [
   {
     file: 'libs/testing/in-process/testing-clock.ts',
     name: 'timers fire when all of the time has passed',
-    find: '      this.#aheadMs += Math.max(0, next.atMs - this.monoMs());',
-    replace: '',
+    find: 'Math.max(0, next.atMs - this.monoMs())',
+    replace: 'Math.max(0, untilMs - this.monoMs())',
     specs: ['libs/testing/in-process/testing-clock'],
   },
   {

@@ -121,8 +121,9 @@ function resolveEviction(options: unknown): Eviction {
 
 function listOrFunction(value: unknown, path: string): Eviction['tags'] {
   if (value === undefined || typeof value === 'function') return value as Eviction['tags'];
-  if (Array.isArray(value) && value.every((tag) => typeof tag === 'string' && tag !== '')) return value as string[];
-  throw badOption(path, 'a list of non-empty strings, or a function that returns one', value);
+  if (!Array.isArray(value)) throw badOption(path, 'a list of tags, or a function that returns one', value);
+  for (const tag of value) checkText(tag, path);
+  return value as string[];
 }
 
 /** Checked: an eviction of nothing would go unnoticed. */

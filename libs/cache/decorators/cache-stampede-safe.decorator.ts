@@ -94,7 +94,7 @@ export function CacheStampedeSafe<
   );
   return (target, name, descriptor) => {
     // Before the method is wrapped: a wrapper does not show its source.
-    const method: unknown = descriptor.value;
+    const method: unknown = (descriptor as PropertyDescriptor | undefined)?.value;
     weave(target, name, descriptor);
     refuseStaticKey(key, `@CacheStampedeSafe options.key of ${target.constructor.name}.${String(name)}`, method);
   };

@@ -47,3 +47,16 @@ describe('a static key', () => {
     expect(() => CachePut({ key })).toThrow(placeholders);
   });
 });
+
+describe('a standard (TC39) decorator', () => {
+  it.each([
+    ['@CacheStampedeSafe', CacheStampedeSafe({ key: 'k' })],
+    ['@CacheEvict', CacheEvict({ key: 'k' })],
+    ['@CachePut', CachePut({ key: 'k' })],
+  ])('is refused by %s with what to compile with', (_name, decorator) => {
+    const method = async (): Promise<void> => Promise.resolve();
+    expect(() => {
+      Reflect.apply(decorator as (...args: unknown[]) => void, undefined, [method, { kind: 'method', name: 'user' }]);
+    }).toThrow(/: compile with TypeScript's experimentalDecorators/);
+  });
+});

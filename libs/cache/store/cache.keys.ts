@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Keyspace, Right } from '../../redis/index.js';
-import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
+import { checkText, NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
 
 /**
  * What a user's key is called inside of the cache: the key, within a version of the app if one is given. Two versions never
@@ -8,8 +8,9 @@ import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
  * others carry it many times.
  */
 export function entryOf(key: string, version?: string): string {
-  if (isLongerThan(key, NAME_MAX_BYTES)) return `~h:${encodeURIComponent(version ?? '')}:${hashOf(key)}`;
-  return version === undefined ? `:${key}` : `~v:${encodeURIComponent(version)}:${key}`;
+  if (isLongerThan(key, NAME_MAX_BYTES))
+    return `~h:${version === undefined ? '' : encodeVersion(version)}:${hashOf(key)}`;
+  return version === undefined ? `:${key}` : `~v:${encodeVersion(version)}:${key}`;
 }
 
 /** What entries begin with: names of keys that a client tracks are filtered by it. */
@@ -76,4 +77,9 @@ export class CacheKeys {
       ['subscribe', invalidationChannel],
     ];
   }
+}
+
+/** A local hit is looked for before the options of the call are checked. */
+function encodeVersion(version: string): string {
+  return encodeURIComponent(checkText(version, 'version'));
 }

@@ -199,6 +199,9 @@ describe('@TaskHandler is refused', () => {
     expect(() => {
       decorate({}, 'run');
     }).toThrow(bad('SLUICE_BAD_DECORATION'));
+    expect(() => {
+      Reflect.apply(decorate, undefined, [() => {}, { kind: 'method', name: 'run' }]);
+    }).toThrow(/^@TaskHandler\('x'\): compile with TypeScript's experimentalDecorators/);
     for (const name of ['', '{x', 'a:~b', undefined, null, 7]) {
       expect(() => TaskHandler(name as string)).toThrow(bad('SLUICE_BAD_NAME'));
       expect(() => defineQueue(name as string)).toThrow(bad('SLUICE_BAD_NAME'));

@@ -47,6 +47,12 @@ export function TaskHandler(
   const name = checkName('queue', queueName(queue));
   const schema = queueSchema(queue);
   return (target, key, descriptor: PropertyDescriptor | undefined) => {
+    if (typeof key === 'object') {
+      throw new SluiceError(
+        'SLUICE_BAD_DECORATION',
+        `@TaskHandler('${name}'): compile with TypeScript's experimentalDecorators, as Nest does`,
+      );
+    }
     if (typeof target === 'function' || typeof descriptor?.value !== 'function') {
       throw new SluiceError(
         'SLUICE_BAD_DECORATION',

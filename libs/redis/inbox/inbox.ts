@@ -108,7 +108,8 @@ export class Inbox {
       throw new SluiceError(
         'SLUICE_BAD_OPTION',
         `the ${feature} module of Sluice is imported twice in one app. SluiceModule and the modules of its features are global: ` +
-          'import each of them once, in the root module',
+          'import each of them once, in the root module. With isGlobal: false, import one dynamic module, kept in a constant, in all places. ' +
+          'One app has one namespace',
       );
     }
     this.#handlers.set(kind, handler);
