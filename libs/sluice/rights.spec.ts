@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
+import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { SluiceModule, type SluiceFeature } from './index.js';
 
@@ -56,6 +57,16 @@ describe('a boot whose user lacks rights', () => {
     const warnings = (await boot(rule)).filter((line) => line.includes('the user may not'));
     expect(warnings).toEqual(expected === undefined ? [] : [expect.stringMatching(expected)]);
     expect(warnings.join()).not.toContain('secret');
+  });
+
+  it('does not fill the log while its inbox tries again', async () => {
+    const warnings = await boot('~* resetchannels +@all', { features: ['lock'] });
+    const denied = async (): Promise<number> =>
+      Number(/cmdstat_subscribe:.*rejected_calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0);
+    const before = await denied();
+    await until(async () => (await denied()) > before + 2, { what: 'the inbox has tried three times more' });
+    const about = warnings.filter((line) => /NOPERM|may not/.test(line));
+    expect(about).toHaveLength(2);
   });
 
   it('fails if the connection is strict', async () => {

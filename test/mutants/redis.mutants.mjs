@@ -154,6 +154,13 @@ export default [
   },
   {
     ...rights,
+    name: 'an inbox without rights fills the log',
+    file: 'libs/redis/inbox/inbox.ts',
+    find: ' && !isUnavailable(error)',
+    replace: '',
+  },
+  {
+    ...rights,
     name: 'a user who may not run scripts has all rights',
     file: 'libs/redis/connection/rights.ts',
     find: "isReplyError(error, 'NOPERM')",

@@ -3,6 +3,7 @@ import type { Instant } from '../time/instant.js';
 import { unframe } from './frame.js';
 import type { Link } from '../connection/link.js';
 import { Loop } from '../time/loop.js';
+import { isUnavailable } from '../redis.errors.js';
 import { SluiceError } from '../../weave/index.js';
 
 /** Receives the parts of one message, in the order they were framed. */
@@ -79,7 +80,8 @@ export class Inbox {
       onError: (error, what) => {
         // A PING without an answer: the socket is half-open. One that closed is being replaced already.
         if (this.#subscribed) this.#link.reset();
-        else if (this.#link.up) options.onError(error, what);
+        // A refusal that may pass, as for a user without rights on channels, is the connection's to report, once.
+        else if (this.#link.up && !isUnavailable(error)) options.onError(error, what);
       },
     });
   }
