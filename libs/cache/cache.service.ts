@@ -154,11 +154,11 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * The values of several keys, in their order; what is missing is loaded in one call of `batchLoader`, which gets the keys that nobody
+   * The values of several keys, in their order; what is missing is loaded by `batchLoader`, which gets the keys that nobody
    * else loads, and answers their values in that order (an `Error` in place of one fails that key alone).
    *
-   * Each key has its own lease: one load for the fleet per key, as for {@link getOrLoad}. All keys are asked for in one write;
-   * what others load is waited for while the own batch runs, never before. A process that died while it loaded leaves its
+   * Each key has its own lease: one load for the fleet per key, as for {@link getOrLoad}. More than
+   * 500 keys are read in parts, each with a call of its own. A key that is named twice has one value at both places. What others load is waited for while the own batch runs, never before. A process that died while it loaded leaves its
    * keys to a further call.
    *
    * @throws the error of the first key in order that failed, once all have ended

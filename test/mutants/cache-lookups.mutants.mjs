@@ -118,4 +118,18 @@ export default [
     find: 'return JSON.stringify(response).length <= RESPONSE_MAX;',
     replace: 'return JSON.stringify(response).length > 0;',
   },
+  {
+    name: 'a batch of any size is one part',
+    file: 'libs/cache/loading/batch-load.ts',
+    specs: ['libs/cache/loading/large-batches.spec'],
+    find: 'const KEYS_AT_ONCE = 500;',
+    replace: 'const KEYS_AT_ONCE = Infinity;',
+  },
+  {
+    name: 'each read of a turn is a script of its own',
+    file: 'libs/cache/store/peek-batcher.ts',
+    specs: ['libs/cache/loading/large-batches.spec'],
+    find: 'const KEYS_AT_ONCE = 100;',
+    replace: 'const KEYS_AT_ONCE = 1;',
+  },
 ];

@@ -18,18 +18,31 @@ type Read = (key: string, loader: Loader<unknown>, onWait: () => void) => Promis
 
 /**
  * Reads several keys at once, and loads those that are this call's to load in one batch: when it is known of each key what becomes of
- * it. Keys that become its own later (their loader died, a slot is free) are loaded in further batches.
+ * it. More than 500 keys are read in parts, one after the other. Keys that become its own later (their loader died, a slot is free) are loaded in further batches.
  *
  * Nothing is held while something is waited for: the batch waits for answers of Redis alone, never for a load of others.
  */
 export async function loadMany(keys: readonly string[], load: BatchLoader<unknown>, read: Read): Promise<unknown[]> {
-  const batch = new Batch(load, new Set(keys));
-  const reads = new Map<string, Promise<unknown>>();
-  for (const key of [...batch.undecided]) reads.set(key, batch.read(key, read));
-  const settled = await Promise.allSettled(reads.values());
-  for (const each of settled) if (each.status === 'rejected') throw each.reason;
-  return Promise.all(keys.map(async (key) => reads.get(key)));
+  const distinct = [...new Set(keys)];
+  const settled = new Map<string, PromiseSettledResult<unknown>>();
+  for (let from = 0; from < distinct.length; from += KEYS_AT_ONCE) {
+    const part = distinct.slice(from, from + KEYS_AT_ONCE);
+    const batch = new Batch(load, new Set(part));
+    const ends = await Promise.allSettled(part.map((key) => batch.read(key, read)));
+    for (const [i, key] of part.entries()) settled.set(key, ends[i] as PromiseSettledResult<unknown>);
+  }
+  return keys.map((key) => {
+    const end = settled.get(key) as PromiseSettledResult<unknown>;
+    if (end.status === 'rejected') throw end.reason;
+    return end.value;
+  });
 }
+
+/**
+ * So many keys at once. Each key that is loaded has a lease that is renewed, so a part must not take long: with 20,000 keys on a busy
+ * machine, leases of the first keys ended before the last key had been asked for, and nothing was stored.
+ */
+const KEYS_AT_ONCE = 500;
 
 interface Wanted {
   readonly context: LoaderContext;

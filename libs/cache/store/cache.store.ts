@@ -13,7 +13,7 @@ import { deleteScript } from './scripts/delete.script.js';
 import { failScript } from './scripts/fail.script.js';
 import { fillScript } from './scripts/fill.script.js';
 import { invalidateTagsScript } from './scripts/invalidate-tags.script.js';
-import { peekScript } from './scripts/peek.script.js';
+import { PeekBatcher } from './peek-batcher.js';
 import { renewSlotScript } from './scripts/renew-slot.script.js';
 import { renewScript } from './scripts/renew.script.js';
 import { setScript } from './scripts/set.script.js';
@@ -84,6 +84,7 @@ export class CacheStore {
   readonly #breaker: CircuitBreaker;
   readonly #leaseReleases: LeaseReleases;
   readonly #gets: GetBatcher;
+  readonly #peeks: PeekBatcher;
   readonly #nonce = randomBytes(9).toString('base64url');
   readonly #downListeners = new Set<() => void>();
   #requests = 0;
@@ -100,6 +101,12 @@ export class CacheStore {
     };
     this.#breaker = new CircuitBreaker(clock, timing.readTimeoutMs, failOpen);
     this.#leaseReleases = new LeaseReleases(connection, keys, timing.readTimeoutMs);
+    this.#peeks = new PeekBatcher({
+      connection,
+      keys,
+      breaker: this.#breaker,
+      deadlineMs: timing.readTimeoutMs,
+    });
     this.#gets = new GetBatcher({
       connection,
       keys,
@@ -256,13 +263,9 @@ export class CacheStore {
     return this.#leaseReleases.leaveSlot(source, token, limit);
   }
 
-  /** The value if there is one that is fresh. */
+  /** The value if there is one that is fresh; read in one script with the others of this turn. */
   get(entry: string): Promise<StoredValue | undefined> {
-    const { tagPrefix, epoch } = this.#keys;
-    const call = { keys: { value: this.#keys.value(entry), epoch }, args: { tagPrefix } };
-    return this.#breaker.guard(() =>
-      peekScript.run(this.#connection.commands, call, { deadlineMs: this.timing.readTimeoutMs, whileSilent: true }),
-    );
+    return this.#peeks.get(entry);
   }
 
   async set(entry: string, { text, ttlMs, staleMs, tags }: NewValue): Promise<void> {

@@ -3,25 +3,32 @@ import { parseStored, type StoredValue } from '../stored-value.js';
 import { CURRENT, NOW, PARSE } from './epoch.fragment.js';
 
 /**
- * Reads a value and nothing else.
+ * Reads values and nothing else.
  *
- * KEYS   value, epoch
+ * KEYS   epoch, …values
  * ARGV   tagPrefix
- * Reply  the value | nil: there is none that is fresh and of the epochs of now
+ * Reply  per value: the value | nil: there is none that is fresh and of the epochs of now
+ *
+ * It writes nothing: repeated, late or reordered it tells what is there when it runs. A key that holds no string is a miss for
+ * itself alone.
  */
 export const peekScript = defineScript({
   name: 'cache:peek',
-  keys: ['value', 'epoch'],
+  keys: ['epoch'],
   args: { tagPrefix: 'text' },
   lua: lua`
 ${NOW}
 ${CURRENT}
 ${PARSE}
-local stored = redis.call('GET', value)
-if not stored then return nil end
-local named, untilMs, _, tags = parse(stored)
-if named and untilMs > nowMs and current(named, tags) then return stored end
-return nil
+local found = redis.call('MGET', unpack(KEYS, 2))
+for i, stored in ipairs(found) do
+  local named, untilMs, _, tags = parse(stored)
+  if not (named and untilMs > nowMs and current(named, tags)) then found[i] = false end
+end
+return found
 `,
-  decode: (reply): StoredValue | undefined => (reply === null ? undefined : parseStored(reply as string)),
+  decode: (reply) =>
+    (reply as (string | null)[]).map((stored): StoredValue | undefined =>
+      stored === null ? undefined : parseStored(stored),
+    ),
 });
