@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
-import { badOption, text } from '../weave/index.js';
+import { text } from '../weave/index.js';
 import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
 import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from './queue.tokens.js';
@@ -17,7 +17,7 @@ import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } fr
 import { RawQueue } from './queue.raw.js';
 import type { Counts } from './store/scripts/counts.script.js';
 import { checked } from './task/standard-schema.js';
-import type { TaskInfo } from './admin/task-info.js';
+import { checkTaskId, type TaskInfo } from './admin/task-info.js';
 import { TaskSearch } from './admin/task-search.js';
 import type { QueueWorker } from './admin/worker-info.js';
 
@@ -159,7 +159,7 @@ export class QueueService {
    */
   async inspect(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
     const name = nameOf(queue);
-    return this.#search.inspect(name, idOf(id, 'inspect'), this.#groupOf(name, choice, 'inspect'));
+    return this.#search.inspect(name, checkTaskId(id, 'inspect'), this.#groupOf(name, choice, 'inspect'));
   }
 
   /**
@@ -170,7 +170,7 @@ export class QueueService {
    */
   async remove(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<boolean> {
     const name = nameOf(queue);
-    return this.#search.remove(name, idOf(id, 'remove'), this.#groupOf(name, choice, 'remove'));
+    return this.#search.remove(name, checkTaskId(id, 'remove'), this.#groupOf(name, choice, 'remove'));
   }
 
   /**
@@ -221,9 +221,4 @@ export class QueueService {
 /** Checked here, for an operation names the queue before it looks. */
 function nameOf(queue: QueueRef<unknown>): string {
   return checkName('queue', queueName(queue));
-}
-
-function idOf(id: unknown, operation: string): string {
-  if (typeof id === 'string') return id;
-  throw badOption(`${operation}: id`, 'the id that publish returned', id);
 }

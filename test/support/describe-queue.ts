@@ -117,6 +117,11 @@ export function describeQueue(name: string, make: MakeQueue): void {
       expect(await queue.inspect('tasks', later)).toMatchObject({ id: later, state: 'delayed' });
       expect((await queue.list('tasks', { state: 'delayed' })).tasks).toMatchObject([{ id: later, payload: 0 }]);
       expect(await queue.remove('tasks', later)).toBe(true);
+      expect(await queue.remove('tasks', later)).toBe(false);
+      expect(await queue.inspect('tasks', later)).toBeUndefined();
+      const bad = { code: 'SLUICE_BAD_OPTION' };
+      await expect(queue.inspect('tasks', 7 as unknown as string)).rejects.toMatchObject(bad);
+      await expect(queue.remove('tasks', undefined as unknown as string)).rejects.toMatchObject(bad);
       const id = await queue.publish('tasks', 1, { delayMs: 60 });
       await pass(70);
       await run();

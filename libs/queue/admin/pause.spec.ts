@@ -201,7 +201,7 @@ describe('pause', () => {
 
   it('starts nothing that comes after it is known, and hands it back', async () => {
     const runs: unknown[] = [];
-    const { queue, connections } = await start((task) => void runs.push(task));
+    const { queue, connections } = await start((task) => void runs.push(task), 1_500);
     await until(async () => (await blocked()) === 1, { what: 'it reads' });
     await queue.pause('tasks');
     await until(async () => (await blocked()) === 0, { what: 'it reads no more' });

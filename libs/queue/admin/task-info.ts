@@ -1,5 +1,5 @@
 import { unframe } from '../../redis/index.js';
-import { countIn, instantIn } from '../../weave/index.js';
+import { badOption, countIn, instantIn } from '../../weave/index.js';
 import { Delivery } from '../task/delivery.js';
 import type { ListedDelayed } from '../store/scripts/list-delayed.script.js';
 import type { ListedEntry } from '../store/scripts/list-stream.script.js';
@@ -46,6 +46,12 @@ export interface DeadLetter<T = unknown> extends TaskInfo<T> {
   readonly group: string;
   readonly deliveries: number;
   readonly failedAt: Date;
+}
+
+/** @throws SluiceError `SLUICE_BAD_OPTION` naming the operation, if the id is no text */
+export function checkTaskId(id: unknown, operation: string): string {
+  if (typeof id === 'string') return id;
+  throw badOption(`${operation}: id`, 'the id that publish returned', id);
 }
 
 /** A task in its stream. */

@@ -17,6 +17,8 @@ describe('a delayed task of a queue that only other software reads', () => {
     await queue.publishMany('tasks', ['a', 'b'], { runAt: new Date(Date.now() + 300) });
     await until(async () => (await waiting()) === 3, { what: 'three have come' });
     expect(Date.now() - publishedMs).toBeGreaterThanOrEqual(299);
+    // Told of it: by itself it looks after ten seconds.
+    expect(Date.now() - publishedMs).toBeLessThan(9_000);
     const [entry] = await queue.raw.consume('go', 'gopher', 'tasks', 10);
     expect(entry?.fields['payload']).toMatch(/soon|a|b/);
     expect((await queue.counts('tasks')).delayed).toBe(1);

@@ -19,6 +19,7 @@ import {
   type TaskInfo,
   type TaskPage,
 } from '../../queue/index.js';
+import { checkTaskId } from '../../queue/admin/task-info.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import { testingGroups } from './testing-groups.js';
 import { encodePayload } from '../../queue/task/payload.js';
@@ -154,12 +155,14 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     return Promise.resolve({ tasks, next: from + limit < all.length ? tasks.at(-1)?.id : undefined });
   }
 
-  inspect(queue: QueueRef<unknown>, id: string): Promise<TaskInfo | undefined> {
-    return Promise.resolve(this.#infos(nameOf(queue)).find((task) => task.id === id));
+  async inspect(queue: QueueRef<unknown>, id: string): Promise<TaskInfo | undefined> {
+    const known = checkTaskId(id, 'inspect');
+    return Promise.resolve(this.#infos(nameOf(queue)).find((task) => task.id === known));
   }
 
   async remove(queue: QueueRef<unknown>, id: string): Promise<boolean> {
     const name = nameOf(queue);
+    checkTaskId(id, 'remove');
     const at = this.#waiting.findIndex((each) => each.queue === name && each.id === id);
     if (at >= 0) this.#waiting.splice(at, 1);
     return at >= 0 || (await this.dead(name).purge({ filter: (letter) => letter.id === id })) === 1;
