@@ -58,7 +58,9 @@ describe('a cache that is off', () => {
     expect(cache.stats().total.bypassed).toEqual({ down: 21, timeout: 0, breaker: 0, refused: 0 });
     expect(cache.stats().availability).toEqual({ off: true, outages: 1, refusals: 0 });
     await own.restart();
-    await until(() => cache.getOrLoad('k', () => 'v').then(() => !cache.stats().availability.off), {
+    let n = 0;
+    // Always a new key: each of them asks with the script.
+    await until(() => cache.getOrLoad(`new${n++}`, () => 'v').then(() => !cache.stats().availability.off), {
       what: 'it is back',
     });
     expect(ofCache()[1]).toMatch(/^log the cache is back: for [\d.]+ s, \d+ reads were not answered/);
