@@ -77,7 +77,9 @@ const badNames: [unknown, string][] = [
   ['{a}{b}', 'hash tag'],
   ['a:~b', 'reserved'],
 ];
-const badTtls: unknown[] = [0, -1, NaN, Infinity, '30s', 2 ** 31, null];
+const badTtls: unknown[] = [0, -1, NaN, -Infinity, '30s', null];
+/** Nothing but a value in the cache may last so long. */
+const tooLong: unknown[] = [Infinity, 2 ** 31];
 
 const calls: BadCase[] = [
   ...badNames.flatMap(([name, says]): BadCase[] => [
@@ -94,13 +96,18 @@ const calls: BadCase[] = [
     [`cache key ${String(key)}, set`, () => cache().set(key as string, 1), 'SLUICE_BAD_NAME', 'cache key'],
     [`cache key ${String(key)}, delete`, () => cache().delete(key as string), 'SLUICE_BAD_NAME', 'cache key'],
   ]),
-  ...badTtls.flatMap((ttlMs): BadCase[] => {
+  ...[...badTtls, ...tooLong].flatMap((ttlMs): BadCase[] => {
     const options = { ttlMs: ttlMs as number };
     return [
       [`lock ttl ${String(ttlMs)}`, () => locks().acquire('a', options), 'SLUICE_BAD_OPTION', 'ttlMs'],
+      [`@WithLock ttl ${String(ttlMs)}`, () => WithLock('a', options), 'SLUICE_BAD_OPTION', 'ttlMs'],
+    ];
+  }),
+  ...badTtls.flatMap((ttlMs): BadCase[] => {
+    const options = { ttlMs: ttlMs as number };
+    return [
       [`cache ttl ${String(ttlMs)}`, () => cache().set('a', 1, options), 'SLUICE_BAD_OPTION', 'ttlMs'],
       [`load ttl ${String(ttlMs)}`, () => cache().getOrLoad('a', () => 1, options), 'SLUICE_BAD_OPTION', 'ttlMs'],
-      [`@WithLock ttl ${String(ttlMs)}`, () => WithLock('a', options), 'SLUICE_BAD_OPTION', 'ttlMs'],
       [`@CacheStampedeSafe ttl ${String(ttlMs)}`, () => CacheStampedeSafe(options), 'SLUICE_BAD_OPTION', 'ttlMs'],
     ];
   }),

@@ -39,7 +39,8 @@ function counted<S extends object>(prototype: S, method: keyof S): (service: S) 
 const ranUnderLock = counted(LockService.prototype, 'run');
 describeDecoratorMatrix({
   name: '@WithLock',
-  decorate: (key) => WithLock((word: string) => `${key}:${word}`),
+  // The scheduler calls without a word.
+  decorate: (key) => WithLock((word?: string) => `${key}:${word ?? 'none'}`),
   imports: sluice,
   callsTaken: (app) => ranUnderLock(app.get(LockService)),
 });

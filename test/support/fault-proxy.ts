@@ -157,7 +157,8 @@ export class FaultProxy {
       });
     }
     client.on('data', (bytes) => {
-      answers.subscriber ||= /\r\np?subscribe\r\n/i.test(bytes.toString('latin1'));
+      // As a command, not as an argument: a boot asks whether the user may subscribe.
+      answers.subscriber ||= /\*\d+\r\n\$\d+\r\np?subscribe\r\n/i.test(bytes.toString('latin1'));
     });
     client.pipe(server);
     server.pipe(answers).pipe(client);

@@ -238,7 +238,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
 
   #grant(mutex: Mutex, identity: LockRequest): number {
     const token = (this.#lastToken = Math.max(this.#lastToken + 1, Math.floor(this.#clock.wallMs() * 1_000)));
-    const since = new Date(this.#clock.wallMs());
+    const since = new Date(token / 1_000);
     const sinceMs = this.#clock.monoMs();
     mutex.held = { identity, token, since, sinceMs, untilMs: sinceMs + identity.ttlMs, generation: 0 };
     return token;
