@@ -531,7 +531,7 @@ export default [
     ...forget,
     name: "what another group waits for is deleted when one's own was destroyed",
     find: ' or groups[1][2] ~= group then',
-    replace: ' then',
+    replace: ' or group == nil then',
   },
   {
     file: 'libs/queue/store/scripts/task-id.fragment.ts',
