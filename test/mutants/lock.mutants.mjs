@@ -155,8 +155,8 @@ export default [
     replace: '',
   },
   {
-    ...waiting,
     name: 'a grant for nobody is kept',
+    specs: ['libs/lock/acquiring/races'],
     file: 'libs/lock/acquiring/lock-manager.ts',
     find: 'if (this.#held.has(identity.nonce)) return;',
     replace: '',
@@ -203,6 +203,21 @@ export default [
     file: 'libs/lock/acquiring/waiting-room.ts',
     find: 'if (!waiter.waiting) this.#listener.unwanted(waiter.request, waiter.request.ttlMs);\n    else',
     replace: 'if (!waiter.waiting) return;\n    else',
+  },
+  {
+    name: 'a heartbeat that is sent again names the waiters of the first time',
+    file: 'libs/lock/store/lock.store.ts',
+    find: 'heartbeatScript.run(commands, again(), { again })',
+    replace: 'heartbeatScript.run(commands, again())',
+    specs: ['libs/lock/acquiring/races.spec.ts'],
+  },
+  {
+    name: 'a waiter that has left keeps its place if its release overtook its request',
+    file: 'libs/lock/acquiring/waiting-room.ts',
+    find: '      this.#listener.unwanted(waiter.request, waiter.request.ttlMs);\n      return;',
+    replace:
+      "      if (acquired.state === 'granted') this.#listener.unwanted(waiter.request, waiter.request.ttlMs);\n      return;",
+    specs: ['libs/lock/acquiring/races.spec.ts'],
   },
   {
     ...lease,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { LockBed } from '../../../test/support/lock-bed.js';
+import { until } from '../../../test/support/until.js';
 
 const bed = new LockBed();
 
@@ -56,7 +57,8 @@ describe('a lock that was handed over survives a blocked event loop', () => {
       const next = waiter.locks.acquire('x', { ttlMs: 1_200, renew: false });
       await bed.waiting(1);
       // The age of the last heartbeat differs from round to round.
-      await new Promise((resolve) => setTimeout(resolve, 450 + i * 100));
+      const silentMs = async (): Promise<number> => (await holder.locks.inspect('x'))?.waiters[0]?.silentMs ?? 0;
+      await until(async () => (await silentMs()) >= 450 + i * 100, { what: 'the heartbeat is that old', everyMs: 5 });
       const from = performance.now();
       await lock.release();
       const granted = await next;

@@ -16,7 +16,10 @@ import { ReleaseRetries, type Pending, type Releaser } from './release-retries.j
 import type { GaveUp, Waiter } from './waiter.js';
 import { WaitingRoom, type WaitingRoomListener } from './waiting-room.js';
 
-/** Deadline of a release that a shutdown waits for, that nobody waits for, or of a waiter that gives up (the answer names the holder). */
+/**
+ * Deadline of a release that a shutdown waits for, that nobody waits for, or of a waiter that gives up (the answer names the
+ * holder).
+ */
 const LEAVE_DEADLINE_MS = 1_000;
 /** How long a shutdown waits for bodies that still run under a lock, once their signals are aborted. */
 const CLOSE_GRACE_MS = 1_000;
@@ -158,7 +161,10 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return lock;
   }
 
-  /** A grant that no call waits for: its waiter has left, or Redis executed a request late. The next waiter should not wait for it. */
+  /**
+   * A grant that no call waits for: its waiter has left, or Redis executed a request late. The next waiter should not wait
+   * for it.
+   */
   unwanted(identity: LockIdentity, ttlMs: number): void {
     if (this.#held.has(identity.nonce)) return;
     this.#events.unwanted(identity.keys.lock, identity.nonce);

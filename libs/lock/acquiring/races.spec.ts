@@ -2,21 +2,27 @@ import { describe, expect, it } from '@jest/globals';
 import { gate } from '../../../test/support/gate.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import { until } from '../../../test/support/until.js';
+import type { SendOptions } from '../../redis/connection/link.js';
 import { RedisUnavailableError, frame, type CommandArg } from '../../redis/index.js';
 import type { LockMember } from '../../../test/support/lock-member.js';
 import { acquireScript } from '../store/scripts/acquire.script.js';
+import { heartbeatScript } from '../store/scripts/heartbeat.script.js';
 import { releaseScript } from '../store/scripts/release.script.js';
 
 const bed = new LockBed();
 
-type Send = (args: readonly CommandArg[], send: () => Promise<unknown>) => Promise<unknown>;
+type Send = (
+  args: readonly CommandArg[],
+  send: (options?: SendOptions) => Promise<unknown>,
+  options: SendOptions,
+) => Promise<unknown>;
 
 /** What a process sends passes through `how`, until the answer is called. */
 function intercept({ connections }: LockMember, how: Send): () => void {
   const { commands } = connections.get();
   const send = commands.send.bind(commands) as (...args: unknown[]) => Promise<unknown>;
-  commands.send = ((command: string, args: readonly CommandArg[], options?: object) =>
-    how(args, () => send(command, args, options))) as typeof commands.send;
+  commands.send = ((command: string, args: readonly CommandArg[], options?: SendOptions) =>
+    how(args, (instead) => send(command, args, instead ?? options), options ?? {})) as typeof commands.send;
   return () => {
     commands.send = send as typeof commands.send;
   };
@@ -64,6 +70,20 @@ describe('what goes back in the background', () => {
     expect(await granted.release()).toBe(true);
   });
 
+  it('is not a lock that is held, whose push comes a second time', async () => {
+    const { locks, connections } = await bed.listening();
+    const lock = await locks.acquire('x');
+    const { channel } = connections.get().inbox;
+    const token = String(lock.fencingToken);
+    await bed.admin.publish(channel, frame('lock:granted', 'lock:x', lock.owner, lock.owner, token, '22000'));
+    // A grant that no call waits for goes back, after all that came before it.
+    await bed.admin.set('lock:y', 'nobody', 'PX', 60_000);
+    await bed.admin.publish(channel, frame('lock:granted', 'lock:y', 'nobody', 'nobody', token, '22000'));
+    await until(async () => (await bed.admin.exists('lock:y')) === 0, { what: 'the second push went back' });
+    expect(await bed.admin.get('lock:x')).toBe(lock.owner);
+    expect(await lock.release()).toBe(true);
+  });
+
   it('does not cut short what is kept from others for a while', async () => {
     const { locks, connections } = await bed.listening();
     const lock = await locks.acquire('x', { minHoldMs: 60_000 });
@@ -77,6 +97,63 @@ describe('what goes back in the background', () => {
     expect(await bed.admin.publish(channel, push)).toBe(1);
     await until(async () => (await scriptsRun()) > before, { what: 'the push went back' });
     expect(await bed.admin.get('lock:x')).toBe(lock.owner);
+  });
+});
+
+describe('a server that does not know a script', () => {
+  /** The next call of `sha` is answered NOSCRIPT, and its text is sent only when the gate opens. */
+  function resentLate(member: LockMember, sha: string) {
+    const [refused, resend] = [gate(), gate()];
+    let releases = 0;
+    intercept(member, async (args, send, { unknownScript, ...options }) => {
+      if (args[0] !== sha || unknownScript === undefined) {
+        const reply = await send();
+        if (args[0] === releaseScript.sha) releases++;
+        return reply;
+      }
+      await bed.admin.script('FLUSH');
+      return send({
+        ...options,
+        unknownScript: async (sent) => {
+          refused.open();
+          await resend.opened;
+          return unknownScript(sent);
+        },
+      });
+    });
+    return { refused: refused.opened, resend, releases: () => releases };
+  }
+
+  it('gets a heartbeat without the waiters that were served meanwhile', async () => {
+    const [holder, member] = [await bed.listening(), await bed.listening()];
+    const lock = await holder.locks.acquire('x');
+    const { refused, resend } = resentLate(member, heartbeatScript.sha);
+    const waits = member.locks.acquire('x');
+    await refused;
+    await lock.release();
+    const served = await waits;
+    await served.release();
+    resend.open();
+    // It ends once the heartbeat is answered.
+    await member.app.close();
+    // The lock was granted to nobody since.
+    expect(await bed.admin.get('{lock:x}:~fence')).toBe(String(served.fencingToken));
+    expect(await bed.admin.exists('lock:x', '{lock:x}:~queue', '{lock:x}:~waiters')).toBe(0);
+  });
+
+  it('keeps no place for a waiter that has left meanwhile', async () => {
+    const [holder, member] = [await bed.listening(), await bed.listening()];
+    await holder.locks.acquire('x');
+    const { refused, resend, releases } = resentLate(member, acquireScript.sha);
+    const leaves = new AbortController();
+    const waits = member.locks.acquire('x', { signal: leaves.signal });
+    await refused;
+    leaves.abort(new Error('gone'));
+    await expect(waits).rejects.toThrow('gone');
+    await until(() => releases() === 1, { what: 'the first release' });
+    resend.open();
+    await until(() => releases() === 2, { what: 'the release of what was queued after it' });
+    expect(await bed.admin.exists('{lock:x}:~queue', '{lock:x}:~waiters')).toBe(0);
   });
 });
 

@@ -72,7 +72,8 @@ export class ReleaseRetries {
     try {
       await this.#releaser.releaseNow(pending, pending.minHoldMs);
     } catch (error) {
-      // Also after a refusal for good: a release names its nonce, so repeating it is safe, and only a lost lease makes it useless.
+      // Also after a refusal for good: a release names its nonce, so repeating it is safe, and only a lost lease makes it
+      // useless.
       if (this.#clock.monoMs() < pending.untilMs) return;
       if (!isUnavailable(error)) this.#releaser.onError(error, 'lock release');
     }

@@ -18,7 +18,10 @@ function room() {
   const unwanted: LockIdentity[] = [];
   const store: Pick<LockStore, 'join' | 'heartbeat'> = {
     join: () => new Promise((resolve) => joins.push(resolve)),
-    heartbeat: () => new Promise((resolve) => asked.push(resolve)),
+    heartbeat: (waiting) => {
+      waiting();
+      return new Promise((resolve) => asked.push(resolve));
+    },
   };
   const made = new WaitingRoom(clock, store, {
     granted: (_request, { token }): Lock => {

@@ -36,7 +36,8 @@ describe('while Redis is away', () => {
       server.pause();
       const free = locks.acquire('x', { waitMs: 20 });
       const other = locks.acquire('x', { waitMs: 20 });
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      const from = performance.now();
+      await until(() => performance.now() - from > 100, { what: 'the time of both waits is over', everyMs: 5 });
       server.resume();
       expect((await free).held).toBe(true);
       await expect(other).rejects.toMatchObject({ code: 'SLUICE_LOCK_TIMEOUT' });

@@ -194,6 +194,18 @@ describe('what no message tells is noticed', () => {
   });
 });
 
+describe('a free lock that others wait for', () => {
+  it('goes to the first of them, not to a call that comes by', async () => {
+    const [{ locks }, other] = [await listening(), await listening()];
+    await locks.acquire('x');
+    const next = other.locks.acquire('x');
+    await waiting(1);
+    await bed.admin.del('lock:x');
+    expect(await locks.tryAcquire('x')).toBeNull();
+    expect((await next).held).toBe(true);
+  });
+});
+
 describe('a push', () => {
   it('of a grant that is over is not believed', async () => {
     const [{ locks }, other] = [await listening(), await listening()];
@@ -205,11 +217,12 @@ describe('a push', () => {
     });
     await waiting(1);
     const [nonce] = await inQueue();
-    const owner = 'whoever';
+    const { inbox } = other.connections.get();
     // As if granted and expired long ago, and delivered only now: its token is not above the last one known.
-    const stale = frame('lock:granted', 'lock:x', nonce!, owner, String(lock.fencingToken), '2000');
-    expect(await bed.admin.publish(other.connections.get().inbox.channel, stale)).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const stale = frame('lock:granted', 'lock:x', nonce!, nonce!, String(lock.fencingToken), '22000');
+    expect(await bed.admin.publish(inbox.channel, stale)).toBe(1);
+    const publishedMs = performance.now();
+    await until(() => inbox.proven.monoMs > publishedMs, { what: 'the push has arrived' });
     expect(granted).toBe(false);
     await lock.release();
     expect((await next).fencingToken).toBeGreaterThan(lock.fencingToken);

@@ -145,7 +145,7 @@ export class WaitingRoom {
   /** Goes on looking for the next live waiter of a released lock. Without this, the waiters' next heartbeat does it. */
   async handOn(keys: LockKeys): Promise<void> {
     try {
-      while ((await this.#store.heartbeat([{ keys, waiters: [] }]))[0]?.unsettled === true);
+      while ((await this.#store.heartbeat(() => [{ keys, waiters: [] }]))[0]?.unsettled === true);
     } catch (error) {
       if (!isUnavailable(error)) this.#listener.onError(error, 'lock hand-over');
     }
@@ -200,8 +200,9 @@ export class WaitingRoom {
 
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
     if (!waiter.waiting) {
-      // The waiter left, and its release overtook the request: a server without the script is asked twice.
-      if (acquired.state === 'granted') this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
+      // Its release may have overtaken the request, because a server without the script is asked twice. Then the lock, or the
+      // place in the queue, is this waiter's still.
+      this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
       return;
     }
     if (acquired.state === 'granted') {
@@ -276,14 +277,16 @@ export class WaitingRoom {
 
   /** Asks about several locks at once. Answers why Redis is away, if it is. */
   async #call(call: readonly HeartbeatPortion[], failed?: { error: unknown }): Promise<{ error: unknown } | undefined> {
-    // Some waiters may have been granted their lock, or have left, during the calls before this one.
-    const waiting = call.map(({ entry: { keys }, waiters }) => {
-      return { keys, waiters: waiters.filter((waiter) => waiter.waiting) };
-    });
+    // Some waiters may have been granted their lock, or have left, during the calls before this one, or since it was sent first.
+    let waiting: { keys: LockKeys; waiters: Waiter[] }[] = [];
+    const stillWaiting = () =>
+      (waiting = call.map(({ entry: { keys }, waiters }) => {
+        return { keys, waiters: waiters.filter((waiter) => waiter.waiting) };
+      }));
     const sent = instantOf(this.#clock);
     try {
       if (failed) throw failed.error;
-      const answers = await this.#store.heartbeat(waiting);
+      const answers = await this.#store.heartbeat(stillWaiting);
       call.forEach(({ entry }, i) => {
         const [answer, asked] = [answers[i], waiting[i]];
         if (answer && asked) this.#beaten(entry, asked.waiters, sent, answer);
@@ -294,7 +297,7 @@ export class WaitingRoom {
         for (const portion of call) await this.#call([portion]);
         return undefined;
       }
-      for (const { waiters } of waiting) this.#troubled(waiters, error);
+      for (const { waiters } of call) this.#troubled(waiters, error);
       // Redis is away: the other calls of this turn would only wait for their deadlines.
       if (isUnavailable(error)) return { error };
     }

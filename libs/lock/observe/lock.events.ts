@@ -42,9 +42,9 @@ export class LockEvents {
     debug?.('%s was handed over to %s, token %d', lock, nonce, token);
   }
 
-  /** Redis granted a lock that no call waits for any more: it is released again. `lock`: the key. */
+  /** Redis granted a lock, or a place in its queue, that no call waits for any more: it is released again. `lock`: the key. */
   unwanted(lock: string, nonce: string): void {
-    debug?.('%s was granted to %s, which waits no more: released again', lock, nonce);
+    debug?.('%s: what %s has there is released, because no call waits for it', lock, nonce);
   }
 
   acquired(lock: LockMessage, waitedMs: number): void {

@@ -104,18 +104,16 @@ export class LockStore {
     });
   }
 
-  /** For waiters of this process. Answers for each lock, in that order. */
-  heartbeat(waiting: readonly WaitersOfLock[]): Promise<Heartbeat[]> {
+  /**
+   * For waiters of this process. Answers for each lock, in that order.
+   *
+   * @param waiting who waits now. It is called again, and must name the same locks, if the server does not know the script: a
+   *   waiter that was granted its lock and has released it meanwhile must not return to the queue.
+   */
+  heartbeat(waiting: () => readonly WaitersOfLock[]): Promise<Heartbeat[]> {
     const { commands, inbox } = this.#connection;
-    const restKeys = waiting.flatMap(({ keys: { lock, fence, queue } }) => [lock, fence, queue]);
-    const rest: (string | number)[] = [];
-    for (const { waiters } of waiting) {
-      rest.push(waiters.length);
-      for (const { request, place } of waiters) {
-        rest.push(request.nonce, request.owner, request.ttlMs, request.keys.floor, place);
-      }
-    }
-    return heartbeatScript.run(commands, { keys: {}, restKeys, args: { inbox: inbox.channel }, rest });
+    const again = () => beats(waiting(), inbox.channel);
+    return heartbeatScript.run(commands, again(), { again });
   }
 
   renew(identity: LockIdentity, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
@@ -218,6 +216,18 @@ function acquisition(request: LockRequest, inbox: string) {
     args: { nonce, ttl: String(ttlMs), floor: keys.floor, inbox },
     rest: given(request),
   };
+}
+
+function beats(waiting: readonly WaitersOfLock[], inbox: string) {
+  const restKeys = waiting.flatMap(({ keys: { lock, fence, queue } }) => [lock, fence, queue]);
+  const rest: (string | number)[] = [];
+  for (const { waiters } of waiting) {
+    rest.push(waiters.length);
+    for (const { request, place } of waiters) {
+      rest.push(request.nonce, request.owner, request.ttlMs, request.keys.floor, place);
+    }
+  }
+  return { keys: {}, restKeys, args: { inbox }, rest };
 }
 
 /** The owner, where the nonce is not the owner. */

@@ -10,7 +10,9 @@ type ArgValue<T extends ArgType> = T extends 'number' ? number : T extends 'byte
 export interface ScriptDefinition<K extends string, A extends Record<string, ArgType>, R> {
   /** For errors and `SLOWLOG`: the first line of the text. */
   name: string;
-  /** The keys the script touches, in order; each is a Lua local of that name. Further ones (`restKeys`) are the rest of `KEYS`. */
+  /**
+   * The keys the script touches, in order; each is a Lua local of that name. Further ones (`restKeys`) are the rest of `KEYS`.
+   */
   keys: readonly K[];
   /** The arguments, in order; each is a Lua local of that name, a number where declared so. */
   args: A;
@@ -35,16 +37,21 @@ export interface Script<K extends string, A extends Record<string, ArgType>, R> 
   readonly name: string;
   readonly lua: string;
   readonly sha: string;
-  run(link: Link, call: ScriptCall<K, A>, options?: RunOptions<R>): Promise<R>;
+  run(link: Link, call: ScriptCall<K, A>, options?: RunOptions<R, ScriptCall<K, A>>): Promise<R>;
 }
 
-export interface RunOptions<R> {
+export interface RunOptions<R, C = unknown> {
   /** Milliseconds until the call rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
   deadlineMs?: number;
   /** As in {@link SendOptions}: `deadlineMs` counts from the last byte that the server sent. */
   whileSilent?: boolean;
   /** Gets a reply that came after the deadline: what it granted can still be given back. */
   late?: (reply: R) => void;
+  /**
+   * Makes the call for a server that did not know the script. Such a server has executed what was sent after the first try, so a
+   * call that was right then may be out of date. Default: the same call.
+   */
+  again?: () => C;
 }
 
 /**
@@ -106,11 +113,12 @@ export function defineScript<const K extends string, const A extends Record<stri
     name,
     lua: text,
     sha,
-    run(link, call, { deadlineMs, whileSilent, late }: RunOptions<R> = {}) {
+    run(link, call, { deadlineMs, whileSilent, late, again }: RunOptions<R, ScriptCall<K, A>> = {}) {
       // Written for the path that is taken 100,000 times a second: no copies of options, one promise.
       const argv = encode(call);
       if (argv instanceof Error) return Promise.reject(argv);
-      if (deadlineMs === undefined && late === undefined) return link.send<R>('evalsha', argv, usual);
+      if (deadlineMs === undefined && late === undefined && again === undefined)
+        return link.send<R>('evalsha', argv, usual);
       const send: SendOptions = { buffers, decode, unknownScript, title };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (whileSilent !== undefined) send.whileSilent = whileSilent;
@@ -120,6 +128,13 @@ export function defineScript<const K extends string, const A extends Record<stri
           late(decode(reply));
         };
         send.late = decoded;
+      }
+      if (again !== undefined) {
+        const anew = (sent: Sent): unknown => {
+          const args = encode(again());
+          return args instanceof Error ? Promise.reject(args) : unknownScript({ ...sent, args });
+        };
+        send.unknownScript = anew;
       }
       return link.send<R>('evalsha', argv, send);
     },

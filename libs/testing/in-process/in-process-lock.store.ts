@@ -88,8 +88,8 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(true);
   }
 
-  heartbeat(waiting: readonly WaitersOfLock[]): Promise<Heartbeat[]> {
-    return Promise.resolve(waiting.map((each) => this.#beat(each)));
+  heartbeat(waiting: () => readonly WaitersOfLock[]): Promise<Heartbeat[]> {
+    return Promise.resolve(waiting().map((each) => this.#beat(each)));
   }
 
   renew({ keys, nonce }: LockIdentity, ttl: number, generation: number): Promise<boolean> {

@@ -89,7 +89,7 @@ function describeLockStore(name: string, make: () => Promise<LockStoreUnderTest>
       await store.join(other, LONG_MS);
       expect(await store.renew(holder, SHORT_MS, 1, LONG_MS)).toBe(true);
       const waiting = [{ keys: holder.keys, waiters: [waiter, other].map((each) => ({ request: each, place: '0' })) }];
-      const beat = () => store.heartbeat(waiting);
+      const beat = () => store.heartbeat(() => waiting);
       await until(async () => (await beat())[0]?.granted?.nonce === waiter.nonce, { what: 'the lease has ended' });
       // Repeated: it still holds the lock.
       expect((await beat())[0]).toMatchObject({ granted: { nonce: waiter.nonce }, unsettled: false });

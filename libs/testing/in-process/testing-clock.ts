@@ -47,9 +47,9 @@ export class TestingClock implements Clock {
   }
 
   /**
-   * Lets so many milliseconds pass. What would have happened in that time happens in its order, each thing at its own time: leases
-   * are renewed or end, waits end, values expire, delayed tasks become due. Resolves when all of that is done. Tasks are not run:
-   * call `TestingQueue.drain()`.
+   * Lets so many milliseconds pass. What would have happened in that time happens in its order, each thing at its own time:
+   * leases are renewed or end, waits end, values expire, delayed tasks become due. Resolves when all of that is done. Tasks
+   * are not run: call `TestingQueue.drain()`.
    *
    * @throws SluiceError `SLUICE_BAD_OPTION` for what is no number of milliseconds
    */

@@ -201,7 +201,8 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
    * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. A delayed task runs once
    * `TestingClock.advance` has made it due. A retry does not wait for its `backoff`.
    *
-   * @throws SluiceError `SLUICE_APP_NOT_INITIALISED`; `SLUICE_QUEUE_NO_HANDLER`, when all others have run, if tasks of other queues are due
+   * @throws SluiceError `SLUICE_APP_NOT_INITIALISED`; `SLUICE_QUEUE_NO_HANDLER`, when all others have run, if tasks of other
+   *   queues are due
    */
   async drain(): Promise<{ completed: number; dead: number }> {
     refuseBeforeInit(this.#isInitialised);
