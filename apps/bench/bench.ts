@@ -52,7 +52,9 @@ export interface Row {
   rounds?: number;
   /** Each round is this many short ones, so that the contenders follow each other closely. For work that takes no fixed time. */
   splits?: number;
-  /** The figure of a round is this quantile of all that its splits measured, many samples each. Default: each split is a round. */
+  /**
+   * The figure of a round is this quantile of all that its splits measured, many samples each. Default: each split is a round.
+   */
   quantile?: number;
   /** Default true. False where a fresh process does the work, so that there is nothing to warm. */
   warmUp?: boolean;
@@ -119,7 +121,9 @@ export interface RunOptions extends BenchContext {
 /** The middle half of what a claim rests on may reach over this share of its median, or the rounds must agree with it. */
 const SPREAD_LIMIT = 0.2;
 
-/** Rounds that agree are believed if a coin would agree so often no more than once in 32 times: as five of five do, and 18 of 25. */
+/**
+ * Rounds that agree are believed if a coin would agree so often no more than once in 32 times: as five of five do, and 18 of 25.
+ */
 const CHANCE_LIMIT = 1 / 32;
 
 /** Measures one row: a warm-up each, then the rounds in turns (A B A B), so that what drifts drifts for all. */
@@ -207,8 +211,8 @@ function worst(results: readonly Result[]): Verdict | undefined {
 
 /**
  * By the medians, if they can be trusted: the samples of both sides lie close together, or those of one round stand in the same
- * ratio each time (a machine that grows slow does so for both), or so many rounds by themselves say the same that it is no chance (a
- * latency of 3 or 6 ms scatters, and is below 50 for all that).
+ * ratio each time (a machine that grows slow does so for both), or so many rounds by themselves say the same that it is no
+ * chance (a latency of 3 or 6 ms scatters, and is below 50 for all that).
  */
 function judge({ met }: Figure, samples: Record<string, readonly number[]>): Verdict {
   if (met === undefined) return 'none';

@@ -98,7 +98,9 @@ subscriber.on('message', (channel: string, message: string) => {
   heard.get(channel)?.push(nowMs());
 });
 
-/** Begins each key's work when it is due, whatever has become of the ones before. One timer at a time: hundreds would cost time. */
+/**
+ * Begins each key's work when it is due, whatever has become of the ones before. One timer at a time: hundreds would cost time.
+ */
 async function eachKey(fills: Fills, afterMs: number, work: (key: string) => Promise<number>): Promise<number[]> {
   const all: Promise<number>[] = [];
   for (let i = 0; i < fills.keys; i++) {

@@ -9,7 +9,9 @@ const WAITING = 10;
 /** So many short rounds are one: a machine that grows slow for some seconds does so for both sides. */
 export const SPLITS = 22;
 
-/** A loader begins at 0 ms of each 20, the waiters come at 4 and a load ends at 16, so that what is measured is the wake-up alone. */
+/**
+ * A loader begins at 0 ms of each 20, the waiters come at 4 and a load ends at 16, so that what is measured is the wake-up alone.
+ */
 const PACE = { everyMs: 20, waitersMs: 44, loaderMs: 56 };
 
 /**

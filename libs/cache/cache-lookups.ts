@@ -3,8 +3,8 @@ import { resolveVersion, type KeyOptions } from './cache.options.js';
 import type { CacheWriter } from './cache-writer.js';
 import { decode } from './codec/codec.js';
 import type { LoadOptions } from './load-options.js';
+import { copyInOutage } from './loading/outage-copies.js';
 import type { LocalReads } from './local/local-reads.js';
-import { copiesOf } from './local/decoded-copies.js';
 import type { Kept, LocalTier } from './local/local-tier.js';
 import type { CacheAvailability } from './observe/cache-availability.js';
 import type { Meter, Meters } from './observe/cache.stats.js';
@@ -58,17 +58,8 @@ export class CacheLookups {
       return this.#decoded(key, value, meter);
     } catch (error) {
       meter.bypassed(key, this.#availability.bypassed(error));
-      return this.#copyInOutage(key, entry, meter);
+      return copyInOutage({ local: this.#local }, { key, entry, options: this.#moduleWide, meter })?.take();
     }
-  }
-
-  /** What the module's `onBackendDown` allows while Redis does not answer. */
-  #copyInOutage(key: string, entry: string, meter: Meter): unknown {
-    const { onBackendDown, revive } = this.#moduleWide;
-    const copy = typeof onBackendDown === 'number' ? this.#local?.readInOutage(entry, onBackendDown) : undefined;
-    if (copy === undefined) return undefined;
-    meter.hit(key, 'local');
-    return copiesOf(copy, revive).take();
   }
 
   /** The value of a key, which no other call gets. Copies of this process are not asked. */

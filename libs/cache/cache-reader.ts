@@ -52,7 +52,8 @@ export class CacheReader {
    * The value of a key, from the cache or from the loader.
    *
    * Whoever joins a load that runs already, and then learns that it was, or may have been, overtaken by an invalidation, may
-   * have called after that and asks again. Any load found or made then began after its call, so its value will do: two flights at most.
+   * have called after that and asks again. Any load found or made then began after its call, so its value will do: two
+   * flights at most.
    */
   async read(request: ReadRequest, loader: Loader<unknown>): Promise<unknown> {
     const { scope } = request;
@@ -85,8 +86,8 @@ export class CacheReader {
   }
 
   /**
-   * The same for all that has one of these tags, or may turn out to have; without any, for everything. What a flight that does not
-   * load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
+   * The same for all that has one of these tags, or may turn out to have; without any, for everything. What a flight that
+   * does not load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
    */
   forgetTagged(tags?: readonly string[]): void {
     this.#flights.removeWhere(({ request: { options }, loading }) => {

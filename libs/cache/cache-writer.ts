@@ -6,8 +6,8 @@ import type { CacheReader } from './cache-reader.js';
 
 /**
  * What changes the cache on a user's order, and what this process forgets by it: before the change, and again once it is known. A
- * read that was on its way meanwhile may have got what was there before, and whoever asks after the acknowledgement must find nothing
- * of it in this process.
+ * read that was on its way meanwhile may have got what was there before, and whoever asks after the acknowledgement must find
+ * nothing of it in this process.
  */
 export class CacheWriter {
   readonly #store: CacheStore;

@@ -19,8 +19,8 @@ export interface NotedFailure extends LoaderFailure {
 }
 
 /**
- * The loader failed in another process: callers that waited for it there, and all callers that ask during `errorBackoffMs`, get this
- * instead of an attempt of their own. In the process that ran the loader, callers get the loader's own error, `===`.
+ * The loader failed in another process: callers that waited for it there, and all callers that ask during `errorBackoffMs`,
+ * get this instead of an attempt of their own. In the process that ran the loader, callers get the loader's own error, `===`.
  *
  * An HttpException that is an answer (`answers`) is an HttpException of the same status everywhere; this error is its `cause`.
  *
@@ -44,8 +44,8 @@ export class CacheLoaderError extends SluiceError {
 }
 
 /**
- * The loader outran `loaderTimeoutMs`: its signal was aborted and its lease dropped, another caller may load. Or this caller waited for
- * as long, for a slot at a limited source or for the load of another process.
+ * The loader outran `loaderTimeoutMs`: its signal was aborted and its lease dropped, another caller may load. Or this caller
+ * waited for as long, for a slot at a limited source or for the load of another process.
  */
 export class CacheLoaderTimeoutError extends SluiceError {
   /** @param awaited what was waited for, if it was not a loader of this process */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { resolveCacheOptions, resolveLayer, resolveLeaseLayer, resolveSetLayer } from './cache.options.js';
-import { FOREVER_MS } from './lifetime.js';
+import { AGE_MAX_MS } from '../weave/index.js';
 import { loadOptions, ttlOf } from './load-options.js';
 
 const bad = (path: string) =>
@@ -140,15 +140,15 @@ describe('cache options', () => {
 describe('lifetimes', () => {
   it.each(['ttlMs', 'staleMs', 'negativeTtlMs'])('%s takes a year, and Infinity', (name) => {
     expect(resolveLayer('o', { [name]: 31_536_000_000 })).toMatchObject({ [name]: 31_536_000_000 });
-    expect(resolveLayer('o', { [name]: Infinity })).toMatchObject({ [name]: FOREVER_MS });
-    for (const value of [-1, NaN, -Infinity, FOREVER_MS + 1, '5', null, 5n]) {
+    expect(resolveLayer('o', { [name]: Infinity })).toMatchObject({ [name]: AGE_MAX_MS });
+    for (const value of [-1, NaN, -Infinity, AGE_MAX_MS + 1, '5', null, 5n]) {
       expect(() => resolveLayer('o', { [name]: value })).toThrow(bad(`o.${name}`));
     }
   });
 
   it('are drawn as numbers, however long', () => {
     const forever = loadOptions(resolveLayer('o', { ttlMs: Infinity, staleMs: Infinity }));
-    expect(ttlOf('v', forever, () => 1)).toBe(Math.round(FOREVER_MS * 0.9));
+    expect(ttlOf('v', forever, () => 1)).toBe(Math.round(AGE_MAX_MS * 0.9));
   });
 });
 

@@ -7,10 +7,10 @@ import {
   fn,
   oneOf,
   optional,
+  type OptionChecks,
+  required,
   resolveOptions,
   text,
-  type Check,
-  type OptionChecks,
 } from '../weave/index.js';
 import type { Revive } from './local/decoded-copies.js';
 import { lifetimeMs } from './lifetime.js';
@@ -20,7 +20,10 @@ import { encodeTags } from './store/tags.js';
 
 /** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
 export interface CacheOptions<T = unknown> {
-  /** Milliseconds that a value is fresh, less the jitter; `Infinity`: until it is invalidated, or evicted by Redis. Default 60 000. */
+  /**
+   * Milliseconds that a value is fresh, less the jitter; `Infinity`: until it is invalidated, or evicted by Redis. Default
+   * 60 000.
+   */
   ttlMs?: number;
   /**
    * Milliseconds past `ttlMs` that a value may still be returned: while one process refreshes it, and when its loader
@@ -32,7 +35,9 @@ export interface CacheOptions<T = unknown> {
    * and the refresh runs in the background.
    */
   softTimeoutMs?: number;
-  /** Share of `ttlMs`, from 0 to 1, by up to which it is shortened at random, so that values do not expire together. Default 0.1. */
+  /**
+   * Share of `ttlMs`, from 0 to 1, by up to which it is shortened at random, so that values do not expire together. Default 0.1.
+   */
   jitter?: number;
   /**
    * How early a value that is read all the time is refreshed before it expires, in the background: XFetch's β. The longer a load
@@ -91,18 +96,18 @@ export interface CacheOptions<T = unknown> {
    */
   local?: boolean;
   /**
-   * Makes an instance of a class of the data that the cache keeps: called for every caller, with what is stored. Instances are then
-   * accepted, and stored as plain objects of their own properties. What it throws makes a stored value a miss: it may check as
-   * well (`(data) => UserSchema.parse(data)`).
+   * Makes an instance of a class of the data that the cache keeps: called for every caller, with what is stored. Instances
+   * are then accepted, and stored as plain objects of their own properties. What it throws makes a stored value a miss: it
+   * may check as well (`(data) => UserSchema.parse(data)`).
    */
   revive?(data: unknown): unknown;
   /** Does not store what this is true of: its callers get it, and whoever asks next loads again. */
   unless?(value: T): boolean;
   /**
-   * What a reader gets if Redis does not answer or refuses. `'load'` (default): its value from the source, uncached. `'throw'`: the error.
-   * `{ local: { maxAgeMs } }`: a copy of this process that is no older than `maxAgeMs` and not past its `ttlMs`; if there is none,
-   * the value from the source, which this process then keeps as such a copy. Invalidations by other processes do not reach copies
-   * while Redis is away. All such copies go when the connection is back.
+   * What a reader gets if Redis does not answer or refuses. `'load'` (default): its value from the source, uncached.
+   * `'throw'`: the error. `{ local: { maxAgeMs } }`: a copy of this process that is no older than `maxAgeMs` and not past its
+   * `ttlMs`; if there is none, the value from the source, which this process then keeps as such a copy. Invalidations by
+   * other processes do not reach copies while Redis is away. All such copies go when the connection is back.
    */
   onBackendDown?: 'load' | 'throw' | { local: OutageCopies };
 }
@@ -134,8 +139,8 @@ export interface SluiceCacheModuleOptions extends Omit<
    */
   leaseMs?: number;
   /**
-   * Milliseconds that Redis may send nothing at all before a read that waits for it goes to the source by itself. While Redis answers
-   * other commands of this process, the read waits for its reply, up to the connection's `commandTimeoutMs`. Default 250.
+   * Milliseconds that Redis may send nothing at all before a read that waits for it goes to the source by itself. While Redis
+   * answers other commands of this process, the read waits for its reply, up to the connection's `commandTimeoutMs`. Default 250.
    */
   readTimeoutMs?: number;
   /**
@@ -294,11 +299,6 @@ function outagePolicy(given: unknown, path: string): OutagePolicy {
     local: (copies, at) => resolveOptions<OutageCopies>(at, copies, { maxAgeMs: required(lifetimeMs(0)) }).maxAgeMs,
   });
   return local;
-}
-
-/** There is no default. */
-function required<T>(check: Check<T>): Check<T> {
-  return (value, path) => check(value ?? null, path);
 }
 
 function refuseOutageCopies(path: string, { onBackendDown }: Layer): void {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, Keyspace, RedisConnection } from '../redis/index.js';
-import { durationMs, SluiceError, type Check } from '../weave/index.js';
+import { durationMs, required, SluiceError } from '../weave/index.js';
 import { lifetimeMs } from './lifetime.js';
 import { RawLocks } from './raw-locks.js';
 import { rawLockScript } from './store/scripts/raw-lock.script.js';
@@ -43,8 +43,8 @@ export class RawCache {
   }
 
   /**
-   * Stores a string for `ttlMs` (`Infinity`: until it is replaced). After a `LOAD` of this process: only while that lock is still its own, and releases it. Without
-   * one it is a plain write, after which no load that ran can store anything.
+   * Stores a string for `ttlMs` (`Infinity`: until it is replaced). After a `LOAD` of this process: only while that lock is
+   * still its own, and releases it. Without one it is a plain write, after which no load that ran can store anything.
    *
    * @throws SluiceError `SLUICE_CACHE_LEASE_LOST` when the lock was lost: nothing was stored
    * @throws RedisUnavailableError when Redis did not confirm it
@@ -72,14 +72,9 @@ export class RawCache {
 }
 
 function duration(value: unknown, name: string): number {
-  return given(durationMs(1), value, name);
+  return required(durationMs(1))(value, `cache.raw: ${name}`);
 }
 
 function lifetime(value: unknown, name: string): number {
-  return given(lifetimeMs(1), value, name);
-}
-
-/** It must be given: there is no default. */
-function given(check: Check<number>, value: unknown, name: string): number {
-  return check(value ?? null, `cache.raw: ${name}`);
+  return required(lifetimeMs(1))(value, `cache.raw: ${name}`);
 }

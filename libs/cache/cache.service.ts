@@ -158,8 +158,9 @@ export class CacheService implements OnApplicationBootstrap {
    * else loads, and answers their values in that order (an `Error` in place of one fails that key alone).
    *
    * Each key has its own lease: one load for the fleet per key, as for {@link getOrLoad}. More than
-   * 500 keys are read in parts, each with a call of its own. A key that is named twice has one value at both places. What others load is waited for while the own batch runs, never before. A process that died while it loaded leaves its
-   * keys to a further call.
+   * 500 keys are read in parts, each with a call of its own. A key that is named twice has one value at both places. What
+   * others load is waited for while the own batch runs, never before. A process that died while it loaded leaves its keys to
+   * a further call.
    *
    * @throws the error of the first key in order that failed, once all have ended
    * @example
@@ -295,8 +296,8 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * Removes every value that has one of these tags (as arguments, or as one list, which may be of any length), in every version, whatever their number: the work is that of the tags.
-   * Resolved: as for {@link delete}, for all of them.
+   * Removes every value that has one of these tags (as arguments, or as one list, which may be of any length), in every
+   * version, whatever their number: the work is that of the tags. Resolved: as for {@link delete}, for all of them.
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */

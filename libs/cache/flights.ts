@@ -2,7 +2,10 @@ import { BriefMap } from '../redis/index.js';
 import type { Flight } from './loading/flight.js';
 import type { ReadRequest } from './loading/read-context.js';
 
-/** The reads of one process that may be joined: of each entry nearly always one, several if callers ask with options that exclude one another. */
+/**
+ * The reads of one process that may be joined: of each entry nearly always one, several if callers ask with options that
+ * exclude one another.
+ */
 export class Flights {
   readonly #byEntry = new BriefMap<string, Flight>();
 

@@ -1,7 +1,9 @@
 import { badOption, type SluiceError } from '../weave/index.js';
 import type { Revive } from './local/decoded-copies.js';
 
-/** What a read does that Redis does not answer. A number: it may take a copy of this process of at most this age, in milliseconds. */
+/**
+ * What a read does that Redis does not answer. A number: it may take a copy of this process of at most this age, in milliseconds.
+ */
 export type OutagePolicy = 'load' | 'throw' | number;
 
 /** Options of one load, complete. Tags are encoded. */

@@ -79,7 +79,7 @@ export function errorOf(key: string, note: NotedFailure, remainingMs?: number): 
   return exception;
 }
 
-/** Whoever may write to Redis can write a note: of a strange one, this is what can be used. */
+/** Any client that may write to Redis can write a note. Of a note that is not Sluice's, this is what can be used. */
 export function readNote(failure: string): NotedFailure {
   const { name, message, code, backoffMs, id, answer, http } = parseObject(failure);
   const { status, response } = (typeof http === 'object' && http !== null ? http : {}) as Record<string, unknown>;

@@ -2,7 +2,10 @@
 export interface LockInspection {
   /** The value of the lock's key. */
   readonly owner: string;
-  /** `'ours'`: held through a `LockService`. `'foreign'`: held by a client of the plain recipe; only `owner` and `ttlMs` are known. */
+  /**
+   * `'ours'`: held through a `LockService`. `'foreign'`: held by a client of the plain recipe; only `owner` and `ttlMs` are
+   * known.
+   */
   readonly kind: 'ours' | 'foreign';
   /** The machine of the holder. */
   readonly host?: string;

@@ -1,14 +1,15 @@
 import {
   AGE_MAX_MS,
   badOption,
+  type Check,
   count,
   durationMs,
   flag,
   oneOf,
   optional,
+  required,
   resolveOptions,
   text,
-  type Check,
 } from '../weave/index.js';
 import type { LockStatsOptions } from './observe/lock.stats.js';
 import { processOf } from './store/owner.js';
@@ -38,8 +39,8 @@ export interface LockTimes {
    */
   maxHoldMs?: number;
   /**
-   * What happens after `maxHoldMs` besides the report. `'warn'`: nothing, the lock stays held. `'abort'`: the lock is lost, with the
-   * reason `'overdue'`. Its `signal` aborts, and it is not renewed any more, so others get it when its lease ends.
+   * What happens after `maxHoldMs` besides the report. `'warn'`: nothing, the lock stays held. `'abort'`: the lock is lost,
+   * with the reason `'overdue'`. Its `signal` aborts, and it is not renewed any more, so others get it when its lease ends.
    * Default `'warn'`.
    */
   onOverdue?: 'warn' | 'abort';
@@ -156,10 +157,7 @@ export function resolveAcquire(
 }
 
 /** Checks the length of a lease that is given on its own. */
-export function checkTtl(ttlMs: unknown, path: string): number {
-  if (ttlMs === undefined) throw badOption(path, 'a number of milliseconds', ttlMs);
-  return lease(ttlMs, path);
-}
+export const checkTtl = required(lease);
 
 const COUNTS = ['acquired', 'contended', 'waitedMs', 'heldMs', 'lost', 'timeouts', 'skipped', 'overdue'] as const;
 

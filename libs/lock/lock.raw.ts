@@ -1,5 +1,5 @@
 import type { Keyspace } from '../redis/index.js';
-import { AGE_MAX_MS, badOption, checkText, durationMs } from '../weave/index.js';
+import { AGE_MAX_MS, checkText, durationMs, required } from '../weave/index.js';
 import { lockKeys } from './store/lock.keys.js';
 import type { LockStore } from './store/lock.store.js';
 
@@ -52,10 +52,7 @@ export class RawLock {
 }
 
 /** No timer depends on a lease of the plain recipe. */
-function checkTtl(ttlMs: unknown, path: string): number {
-  if (ttlMs === undefined) throw badOption(path, 'a number of milliseconds', ttlMs);
-  return durationMs(0, { max: AGE_MAX_MS })(ttlMs, path);
-}
+const checkTtl = required(durationMs(0, { max: AGE_MAX_MS }));
 
 function bit(done: boolean): 1 | 0 {
   return done ? 1 : 0;

@@ -157,8 +157,8 @@ export class LockService {
   }
 
   /**
-   * The holder of the lock, since when, where and with which token it holds the lock, and the calls that wait. Resolves to null if
-   * the lock is free. It changes nothing, and may be out of date when it arrives.
+   * The holder of the lock, since when, where and with which token it holds the lock, and the calls that wait. Resolves to
+   * null if the lock is free. It changes nothing, and may be out of date when it arrives.
    *
    * @throws RedisUnavailableError if Redis did not answer
    * @throws SluiceError `SLUICE_BAD_NAME`

@@ -28,8 +28,8 @@ export type QueueRef<Input> = QueueDefinition<Input, unknown> | string;
  *
  * With a `schema` (zod, valibot, arktype: any Standard Schema, also an asynchronous one) payloads are checked when they
  * are published, which rejects with `SLUICE_QUEUE_INVALID_PAYLOAD`, and again before they are handled, because
- * there may be other producers. A payload that fails there becomes a dead letter, `bad-payload`, and its handler does not run. What was
- * given to `publish` is what travels, as JSON; the handler gets what the schema makes of it.
+ * there may be other producers. A payload that fails there becomes a dead letter, `bad-payload`, and its handler does not
+ * run. What was given to `publish` is what travels, as JSON; the handler gets what the schema makes of it.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example

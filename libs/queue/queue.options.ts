@@ -40,7 +40,8 @@ export interface HandlerOptions {
   timeoutMs?: number;
   /**
    * How long an attempt is deferred, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`) or
-   * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which uses no attempt. After that the task becomes a dead letter. Default 24 hours.
+   * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which uses no attempt. After that the task becomes a dead letter.
+   * Default 24 hours.
    */
   maxDeferMs?: number;
   /**
@@ -52,8 +53,8 @@ export interface HandlerOptions {
   /**
    * Apply Nest's guards, interceptors, pipes and exception filters to the handler: its own, its class' and the app's
    * global ones, with the context type `'sluice'` and the task as the only argument. What they throw fails the attempt,
-   * as if the handler had; an `async` filter that does not throw has dealt with it, and the task is done. Pipes get the payload; its class
-   * is not known to them: `new ValidationPipe({ expectedType: Order })`. Default false.
+   * as if the handler had; an `async` filter that does not throw has dealt with it, and the task is done. Pipes get the
+   * payload; its class is not known to them: `new ValidationPipe({ expectedType: Order })`. Default false.
    */
   enhancers?: boolean;
 }

@@ -9,8 +9,8 @@ export interface ConnectionOptions extends ClientOptions {
   /** `redis://` or `rediss://` URL. */
   url?: string;
   /**
-   * A client of yours: used for commands, duplicated for the rest, never closed. Must have no `keyPrefix`. Clients of ours leave a
-   * server that became a replica; this one does if its `reconnectOnError` says so (`READONLY`).
+   * A client of yours: used for commands, duplicated for the rest, never closed. Must have no `keyPrefix`. Clients of ours
+   * leave a server that became a replica; this one does if its `reconnectOnError` says so (`READONLY`).
    */
   client?: Redis;
   /** Redis Cluster: refused at boot until it is tested. */
@@ -53,8 +53,8 @@ const NO_OPTIONS = 'for redis://localhost:6379 leave the option out';
 const PLACES = ['url', 'client', 'host', 'port', 'path', 'sentinels'] as const;
 
 /**
- * What messages say of a URL, or of what was given instead of one: scheme, host, port and database. Never anything else: a text that
- * is no URL may be a connection string of another kind, with a password in it.
+ * What messages say of a URL, or of what was given instead of one: scheme, host, port and database. Never anything else: a
+ * text that is no URL may be a connection string of another kind, with a password in it.
  */
 export function shown(url: unknown): string {
   if (typeof url !== 'string') return shownType(url);

@@ -27,7 +27,9 @@ export function checkShutdownHooksLater(clock: Clock, logger: ShutdownHooksLog):
   });
 }
 
-/** Nest does not say whether its hooks are on. Its listener uses one of these members of the app, whose names no minifier changes. */
+/**
+ * Nest does not say whether its hooks are on. Its listener uses one of these members of the app, whose names no minifier changes.
+ */
 function isOfNest(listener: NodeJS.SignalsListener): boolean {
   return /callDestroyHook|receivedSignal/.test(Function.prototype.toString.call(listener));
 }

@@ -65,14 +65,15 @@ abstract class AnySluiceError extends SluiceError {
  * | status | when                                                                                                              |
  * | ------ | ----------------------------------------------------------------------------------------------------------------- |
  * | 409    | the lock stayed busy                                                                                              |
- * | 503    | Redis did not answer or refused for the moment, the lock or lease was lost, the app shuts down, a publish is unconfirmed |
+ * | 503 | Redis did not answer or refused for the moment, the lock or lease was lost, the app shuts down, a publish is
+ * unconfirmed |
  * | 504    | a cache's loader took longer than it may                                                                          |
  * | 413    | the payload of a task is too large                                                                                |
  * | 400    | the payload does not fit the queue's schema, or a name made of the request is not allowed                          |
  * | 500    | every other code: a mistake in the app                                                                             |
  *
- * The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. What is answered with 500 is logged, as
- * Nest does with every error that it does not know.
+ * The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. What is answered with 500 is
+ * logged, as Nest does with every error that it does not know.
  *
  * GraphQL clients get the same answer as an error of the field. RPC callers (microservices) get `{ status: 'error', code,
  * message }`. Under other transports the filter throws the error again.

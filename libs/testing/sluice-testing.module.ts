@@ -30,8 +30,8 @@ export interface SluiceTestingOptions {
  * Sluice without Redis, for tests of an app: the same decorators and services, within this process.
  *
  * Locks exclude, wait in order, renew and have growing fencing tokens. The cache loads once, keeps values and shares
- * errors, with the same codec. `publish` records tasks and `TestingQueue.drain()` runs the handlers. `TestingClock.advance()` lets
- * time pass. To test several processes, or a Redis that fails, use a real server: `startRedis()`.
+ * errors, with the same codec. `publish` records tasks and `TestingQueue.drain()` runs the handlers. `TestingClock.advance()`
+ * lets time pass. To test several processes, or a Redis that fails, use a real server: `startRedis()`.
  *
  * If the tested module imports `SluiceModule` itself, use {@link SluiceTestingModule.override}.
  *
@@ -75,8 +75,8 @@ export class SluiceTestingModule implements OnModuleDestroy {
   }
 
   /**
-   * Takes the Redis out of an app that imports `SluiceModule` (or the feature modules): the app runs as it is, with its own options
-   * of locks, cache and queues, and never connects. Returns the builder, to go on with.
+   * Takes the Redis out of an app that imports `SluiceModule` (or the feature modules): the app runs as it is, with its own
+   * options of locks, cache and queues, and never connects. Returns the builder, to go on with.
    *
    * `app.get(TestingQueue)` and `app.get(TestingClock)` work as with `forRoot`. Factories of options run: what they read from the
    * environment must be set. `redis` is checked and not used.

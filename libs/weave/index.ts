@@ -32,6 +32,7 @@ export {
   fn,
   oneOf,
   optional,
+  required,
   resolveOptions,
   text,
   type Check,

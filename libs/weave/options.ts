@@ -98,6 +98,14 @@ export function optional<T>(check: Check<T>): Check<T | undefined> {
   return (value, path) => (value === undefined ? undefined : check(value, path));
 }
 
+/** Makes any check refuse `undefined`: there is no default. */
+export function required<T>(check: Check<T>): Check<T> {
+  return (value, path) => {
+    if (value === undefined) throw new SluiceError('SLUICE_BAD_OPTION', `${path} must be given`);
+    return check(value, path);
+  };
+}
+
 /** One of the listed values. */
 export function oneOf<const T extends string>(values: readonly T[], fallback: T): Check<T> {
   return (value, path) => {

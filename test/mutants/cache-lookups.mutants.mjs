@@ -59,7 +59,7 @@ export default [
     name: 'a value that lives for ever lives for no time',
     file: 'libs/cache/lifetime.ts',
     specs: ['libs/cache/cache.options.spec'],
-    find: '    if (value === Infinity) return FOREVER_MS;\n',
+    find: '    if (value === Infinity) return AGE_MAX_MS;\n',
     replace: '',
   },
   {

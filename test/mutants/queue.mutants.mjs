@@ -796,7 +796,7 @@ export default [
     file: 'libs/queue/task/delay.ts',
     name: 'a delay has no upper end',
     specs: ['libs/queue/worker/long-delays'],
-    find: ' && value <= MAX_DELAY_MS',
+    find: ' && value <= AGE_MAX_MS',
     replace: '',
   },
   {

@@ -90,7 +90,9 @@ export class FaultProxy {
     this.#frozen.clear();
   }
 
-  /** From now on what Redis says to the subscribers that there are does not arrive. New connections hear. How many were deafened. */
+  /**
+   * From now on what Redis says to the subscribers that there are does not arrive. New connections hear. How many were deafened.
+   */
   deafen(): number {
     const subscribers = [...this.#passing].filter(({ answers }) => answers.subscriber && !answers.deaf);
     for (const { answers } of subscribers) answers.deaf = true;

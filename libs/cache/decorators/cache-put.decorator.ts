@@ -30,8 +30,8 @@ export interface PutOptions<T extends object, A extends unknown[], W extends unk
 }
 
 /**
- * Stores what an async method returned, once it has succeeded. When its promise resolves, the value is stored, and no load that began
- * before replaces it.
+ * Stores what an async method returned, once it has succeeded. When its promise resolves, the value is stored, and no load
+ * that began before replaces it.
  *
  * The caller gets the method's own result. It rejects with a RedisUnavailableError when Redis did not confirm, and with
  * `SLUICE_CACHE_UNSERIALIZABLE` when the result is no data, though the method has done its work. Two calls at once store in

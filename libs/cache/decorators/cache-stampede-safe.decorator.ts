@@ -22,11 +22,13 @@ export interface StampedeSafeOptions<
   V = unknown,
 > extends Omit<CacheOptions<V>, 'tags' | 'resultTags' | 'unless'> {
   /**
-   * The key of a call, from the method's arguments and its object (`this`). A string is the key of every call, and only for methods
-   * without parameters. Default: the class of the object, the method, and a hash of the arguments, within the namespace.
+   * The key of a call, from the method's arguments and its object (`this`). A string is the key of every call, and only for
+   * methods without parameters. Default: the class of the object, the method, and a hash of the arguments, within the namespace.
    */
   key?: string | KeyFunction<T, A>;
-  /** What `CacheService.invalidateTags` finds the value by; or how to tell from the method's arguments and its object (`this`). */
+  /**
+   * What `CacheService.invalidateTags` finds the value by; or how to tell from the method's arguments and its object (`this`).
+   */
   tags?: readonly string[] | ((this: T, ...args: B) => readonly string[]);
   /** Further tags, which only the result names. A load that began before one of them was invalidated is never stored. */
   resultTags?: (result: V) => readonly string[];
@@ -39,10 +41,10 @@ export interface StampedeSafeOptions<
 /**
  * Caches what an async method returns, and runs its body once in the whole fleet when 100 callers miss it at once.
  *
- * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. Without a key, arguments must be plain
- * data (`SLUICE_CACHE_BAD_ARGUMENTS`), and the boot fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not be
- * safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one name, a
- * class name that a minifier may have made, a method named by a symbol.
+ * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. Without a key, arguments must be
+ * plain data (`SLUICE_CACHE_BAD_ARGUMENTS`), and the boot fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not be
+ * safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one
+ * name, a class name that a minifier may have made, a method named by a symbol.
  * `cache.methods['Class.method']` of the module's options outranks the options given here.
  *
  * @example

@@ -70,7 +70,10 @@ export function decodedOutcome({ key, options, meter }: ReadRequest, text: strin
   }
 }
 
-/** Asks Redis for a value, or the lease to load it, or a place among the requests that wait for it. A hit is kept in the local tier. */
+/**
+ * Asks Redis for a value, or the lease to load it, or a place among the requests that wait for it. A hit is kept in the local
+ * tier.
+ */
 export function askFor(context: ReadContext, request: ReadRequest, overrides: AskOverrides): Promise<Answer> {
   const { store } = context;
   const { entry, options } = request;

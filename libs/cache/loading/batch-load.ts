@@ -7,7 +7,10 @@ export interface BatchContext {
   readonly signal: AbortSignal;
 }
 
-/** Gets the values of several keys from their source, in the order of the keys; an `Error` in place of a value fails its key alone. */
+/**
+ * Gets the values of several keys from their source, in the order of the keys; an `Error` in place of a value fails its key
+ * alone.
+ */
 export type BatchLoader<T> = (
   keys: readonly string[],
   context: BatchContext,
@@ -17,8 +20,9 @@ export type BatchLoader<T> = (
 type Read = (key: string, loader: Loader<unknown>, onWait: () => void) => Promise<unknown>;
 
 /**
- * Reads several keys at once, and loads those that are this call's to load in one batch: when it is known of each key what becomes of
- * it. More than 500 keys are read in parts, one after the other. Keys that become its own later (their loader died, a slot is free) are loaded in further batches.
+ * Reads several keys at once, and loads those that are this call's to load in one batch: when it is known of each key what
+ * becomes of it. More than 500 keys are read in parts, one after the other. Keys that become its own later (their loader
+ * died, a slot is free) are loaded in further batches.
  *
  * Nothing is held while something is waited for: the batch waits for answers of Redis alone, never for a load of others.
  */
@@ -39,8 +43,8 @@ export async function loadMany(keys: readonly string[], load: BatchLoader<unknow
 }
 
 /**
- * So many keys at once. Each key that is loaded has a lease that is renewed, so a part must not take long: with 20,000 keys on a busy
- * machine, leases of the first keys ended before the last key had been asked for, and nothing was stored.
+ * So many keys at once. Each key that is loaded has a lease that is renewed, so a part must not take long: with 20,000 keys
+ * on a busy machine, leases of the first keys ended before the last key had been asked for, and nothing was stored.
  */
 const KEYS_AT_ONCE = 500;
 

@@ -1,4 +1,7 @@
-/** The moment at which Redis has answered the first question of a flight, or at which the next flight need not wait for that any longer. */
+/**
+ * The moment at which Redis has answered the first question of a flight, or at which the next flight need not wait for that
+ * any longer.
+ */
 export class FirstAnswer {
   give!: () => void;
   readonly given = new Promise<void>((resolve) => {

@@ -127,8 +127,9 @@ export class Flight implements WaitNode {
   }
 
   /**
-   * Under `strict`, a request joins only a flight that asks Redis later than the request is made. One turn of the event loop is no
-   * measure of that: a question can leave, and be answered, before the turn ends, and meanwhile another process invalidates.
+   * Under `strict`, a request joins only a flight that asks Redis later than the request is made. One turn of the event loop
+   * is no measure of that: a question can leave, and be answered, before the turn ends, and meanwhile another process
+   * invalidates.
    */
   #joinable(strict: boolean): boolean {
     if (this.#waitsForSlot) return true;
@@ -277,7 +278,9 @@ export class Flight implements WaitNode {
     }
   }
 
-  /** Whatever keeps Redis from answering, `onBackendDown` says what readers get: an error, a copy, or the value from its source. */
+  /**
+   * Whatever keeps Redis from answering, `onBackendDown` says what readers get: an error, a copy, or the value from its source.
+   */
   async #withoutRedis(error: unknown): Promise<Outcome> {
     if (this.request.options.onBackendDown === 'throw') throw error;
     const copies = copyInOutage(this.#context, this.request);

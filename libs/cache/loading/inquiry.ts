@@ -36,7 +36,9 @@ export class Inquiry {
   readonly #context: ReadContext;
   readonly #request: ReadRequest;
   readonly #earlyRefreshDraw: number;
-  /** Until then it waits, for a slot or another load: however many loads fail one after the other, no caller waits for them all. */
+  /**
+   * Until then it waits, for a slot or another load: however many loads fail one after the other, no caller waits for them all.
+   */
   readonly #deadlineMs: number;
   #ticket: WaitTicket | undefined;
   #askedAtMs: number;
@@ -91,7 +93,10 @@ export class Inquiry {
     if (this.#ticket?.loading === false) this.#context.pushRouter.done(this.#ticket);
   }
 
-  /** Gives back the lease, and the slot, that the last question was granted. Not awaited: the store repeats what Redis does not confirm. */
+  /**
+   * Gives back the lease, and the slot, that the last question was granted. Not awaited: the store repeats what Redis does
+   * not confirm.
+   */
   giveUp(): void {
     const { store } = this.#context;
     const { entry, options } = this.#request;
@@ -175,8 +180,8 @@ export class Inquiry {
   }
 
   /**
-   * False: the lease was lost before the grant was read, or has probably expired, and is given back. Nothing has been loaded yet, so
-   * nothing is lost by a new one.
+   * False: the lease was lost before the grant was read, or has probably expired, and is given back. Nothing has been loaded
+   * yet, so nothing is lost by a new one.
    */
   #usable(ticket: WaitTicket): boolean {
     const { store, clock } = this.#context;

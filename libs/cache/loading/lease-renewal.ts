@@ -5,9 +5,9 @@ import type { WaitTicket } from './wait-ticket.js';
 /**
  * The right to load a key, renewed at a third of its length until it ends.
  *
- * It is lost only when Redis says so: by a push (an invalidation of the key), or by a refused renewal (a tag of it, or everything, was
- * invalidated; a pause of this process; a push that did not arrive). A Redis that does not answer proves nothing, the load goes on,
- * and its fill is fenced.
+ * It is lost only when Redis says so: by a push (an invalidation of the key), or by a refused renewal (a tag of it, or
+ * everything, was invalidated; a pause of this process; a push that did not arrive). A Redis that does not answer proves
+ * nothing, the load goes on, and its fill is fenced.
  */
 export class LeaseRenewal {
   readonly #store: CacheStore;

@@ -121,8 +121,8 @@ export class LoadLease implements RunningLoad {
   }
 
   /**
-   * Tags were invalidated (without any: everything), and if the load began before, it is void. Redis is asked: this news may be older
-   * than the grant. Of tags that only the result will name, nobody knows yet.
+   * Tags were invalidated (without any: everything), and if the load began before, it is void. Redis is asked: this news may
+   * be older than the grant. Of tags that only the result will name, nobody knows yet.
    */
   revalidate(tags?: readonly string[]): void {
     const { options } = this.#request;

@@ -22,7 +22,8 @@ export interface LoadScope {
 /**
  * Which loader a read comes from: a loader that waits for itself would wait for ever.
  *
- * AsyncLocalStorage makes every promise of the process dearer for as long as it is switched on, so it is on only while a loader runs.
+ * AsyncLocalStorage makes every promise of the process dearer for as long as it is switched on, so it is on only while a
+ * loader runs.
  */
 export class LoadScopes {
   readonly #storage = new AsyncLocalStorage<LoadScope>();

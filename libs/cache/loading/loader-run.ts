@@ -18,7 +18,9 @@ export interface LoaderContext {
 /** Gets a value from its source. */
 export type Loader<T> = (context: LoaderContext) => T | Promise<T>;
 
-/** Most loaders never look at their signal, which costs more to make than all else of a load: Node makes it when it is asked for. */
+/**
+ * Most loaders never look at their signal, which costs more to make than all else of a load: Node makes it when it is asked for.
+ */
 class Context implements LoaderContext {
   readonly key: string;
   readonly #controller: AbortController;

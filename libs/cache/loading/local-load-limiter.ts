@@ -6,8 +6,8 @@ interface Place {
 }
 
 /**
- * How many loaders this process runs at each source that takes only so many. Redis allots the fleet's slots; while it is away, this is
- * what holds: loads without a lease wait for their turn here, and all count, also those that began under a lease.
+ * How many loaders this process runs at each source that takes only so many. Redis allots the fleet's slots; while it is
+ * away, this is what holds: loads without a lease wait for their turn here, and all count, also those that began under a lease.
  */
 export class LocalLoadLimiter {
   readonly #places = new Map<string, Place>();

@@ -14,7 +14,8 @@ export type CacheLease<T> = (
       /**
        * The value, once it is loaded.
        *
-       * @throws CacheLoaderError if its loader fails; SluiceError `SLUICE_CACHE_LEASE_FREE` if nobody loads it any more: call `lease` again
+       * @throws CacheLoaderError if its loader fails; SluiceError `SLUICE_CACHE_LEASE_FREE` if nobody loads it any more: call
+       *   `lease` again
        */
       wait(): Promise<T>;
     }

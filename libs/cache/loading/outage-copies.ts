@@ -5,7 +5,10 @@ import { resultTagsOf } from './load-lease.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 
 /** A copy of this process that `onBackendDown` allows while Redis does not answer. */
-export function copyInOutage({ local }: ReadContext, { key, entry, options, meter }: ReadRequest): Copies | undefined {
+export function copyInOutage(
+  { local }: Pick<ReadContext, 'local'>,
+  { key, entry, options, meter }: Pick<ReadRequest, 'key' | 'entry' | 'options' | 'meter'>,
+): Copies | undefined {
   const { onBackendDown, revive } = options;
   const copy = typeof onBackendDown === 'number' ? local?.readInOutage(entry, onBackendDown) : undefined;
   if (copy === undefined) return undefined;
@@ -14,8 +17,8 @@ export function copyInOutage({ local }: ReadContext, { key, entry, options, mete
 }
 
 /**
- * Loads without Redis, and keeps the value in this process if `onBackendDown` says so. An invalidation by this process removes it, as any
- * other copy; so does the connection when it is back.
+ * Loads without Redis, and keeps the value in this process if `onBackendDown` says so. An invalidation by this process
+ * removes it, as any other copy; so does the connection when it is back.
  */
 export async function keepInOutage(
   { local, random }: ReadContext,

@@ -1,7 +1,9 @@
 import type { CancelTimer, Clock } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
 
-/** A loader's place at a source that takes only so many at once: renewed until the loader has ended, whatever became of its lease. */
+/**
+ * A loader's place at a source that takes only so many at once: renewed until the loader has ended, whatever became of its lease.
+ */
 export class SourceSlot {
   readonly #store: CacheStore;
   readonly #clock: Clock;

@@ -42,7 +42,10 @@ export class WaitTicket extends Deadline {
     this.onInvalidated?.();
   }
 
-  /** Forgets what was pushed, so that the same question can be asked again. Only for a request that neither loads nor waits for a load. */
+  /**
+   * Forgets what was pushed, so that the same question can be asked again. Only for a request that neither loads nor waits
+   * for a load.
+   */
   renew(): void {
     this.#pushed = undefined;
     this.#wake = undefined;

@@ -4,8 +4,8 @@ import type { LocalLimits } from './local-tier.js';
 /** Limits of the local tier. */
 export interface LocalOptions extends Partial<LocalLimits> {
   /**
-   * Also hears of what others than Sluice do to stored values (`redis-cli DEL`, a flush, eviction, expiry), through Redis' client tracking
-   * on a further connection. Every write of any value then is a message to every process. Default false.
+   * Also hears of what others than Sluice do to stored values (`redis-cli DEL`, a flush, eviction, expiry), through Redis'
+   * client tracking on a further connection. Every write of any value then is a message to every process. Default false.
    */
   tracking?: boolean;
 }

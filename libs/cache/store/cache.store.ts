@@ -69,10 +69,11 @@ const TAGS_AT_ONCE = 1_000;
 /**
  * The cache as Redis keeps it: values, leases and epochs, one method per step. Keys are entries (`entryOf`).
  *
- * What a reader waits for settles once Redis has been silent for `readTimeoutMs`; what changes the cache on a user's order takes the
- * connection's own time and rejects if Redis did not confirm it.
+ * What a reader waits for settles once Redis has been silent for `readTimeoutMs`; what changes the cache on a user's order
+ * takes the connection's own time and rejects if Redis did not confirm it.
  *
- * Keys and arguments are written out, not spread: a spread before further keys makes new hidden classes on each call (see ADR 19).
+ * Keys and arguments are written out, not spread: a spread before further keys makes new hidden classes on each call (see ADR
+ * 19).
  */
 export class CacheStore {
   readonly timing: StoreTiming;

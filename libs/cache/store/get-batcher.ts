@@ -12,7 +12,10 @@ export interface FoundValue {
   readonly leftMs: number;
 }
 
-/** So many keys fill a command: the server does nothing else while it answers one, and this process reads one reply while it works on the next. */
+/**
+ * So many keys fill a command: the server does nothing else while it answers one, and this process reads one reply while it
+ * works on the next.
+ */
 const KEYS_AT_ONCE = 64;
 
 /** Or so many characters, by what the values were last: the first value of a reply can be read only when the last has arrived. */
@@ -28,8 +31,8 @@ export interface GetBatcherOptions {
 }
 
 /**
- * Reads values whose tags are known from before, with `MGET` instead of a script. A value that it calls fresh is fresh. Anything else
- * decides nothing: the caller then asks with the ask script.
+ * Reads values whose tags are known from before, with `MGET` instead of a script. A value that it calls fresh is fresh.
+ * Anything else decides nothing: the caller then asks with the ask script.
  *
  * All reads of one turn of the event loop are one command, or a few if they are many. Value and epochs of each read are taken at
  * one instant after its call, as a command of its own would take them.

@@ -11,8 +11,9 @@ export interface SeenEntry {
 const CHARS_MAX = 2_000_000;
 
 /**
- * Entries that had a value a moment ago, with the tags that it had. A plain read of such an entry is worth trying before the question that
- * may end in a lease, because it costs Redis and this process much less. It is only a guess: a wrong one costs one command.
+ * Entries that had a value a moment ago, with the tags that it had. A plain read of such an entry is worth trying before the
+ * question that may end in a lease, because it costs Redis and this process much less. It is only a guess: a wrong one costs
+ * one command.
  */
 export class RecentlySeen {
   readonly #entries: GenerationalMap<string, SeenEntry>;

@@ -5,11 +5,12 @@ export type Release<T = unknown> = (confirmed: () => void) => Promise<T>;
 const MOST = 10_000;
 
 /**
- * What this process holds in Redis, or may hold, and has no use for: leases, slots, places in queues. Redis confirmed none of it to
- * be given back; that is tried again with every new connection, so that nobody waits for the end of a lease that nobody uses.
+ * What this process holds in Redis, or may hold, and has no use for: leases, slots, places in queues. Redis confirmed none of
+ * it to be given back; that is tried again with every new connection, so that nobody waits for the end of a lease that nobody
+ * uses.
  *
- * Nothing is forgotten by time: a Redis that hung grants what it was asked for whenever it goes on. Whoever is given back names its
- * token, which is granted only once: what is tried too often, or too late, changes nothing.
+ * Nothing is forgotten by time: a Redis that hung grants what it was asked for whenever it goes on. Whoever is given back
+ * names its token, which is granted only once: what is tried too often, or too late, changes nothing.
  */
 export class ReleaseRetries {
   readonly #owed = new Map<string, Release>();

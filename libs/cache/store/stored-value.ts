@@ -72,8 +72,8 @@ function pairOf(said: string): [tag: string, epoch: string] {
 }
 
 /**
- * Tags that may be kept for longer than the value. A part of a text of 13 characters or more is no text of its own in V8: it keeps the
- * whole alive, which here is the value's reply.
+ * Tags that may be kept for longer than the value. A part of a text of 13 characters or more is no text of its own in V8: it
+ * keeps the whole alive, which here is the value's reply.
  */
 export function detached(tags: readonly string[]): readonly string[] {
   return tags.length === 0 ? NONE : tags.map((tag) => Buffer.from(tag).toString());

@@ -30,8 +30,8 @@ export interface RunUnderOptions {
 }
 
 /**
- * Runs `body` under a lock that is held, and releases the lock on every exit. It waits for the release, unless the lock is gone: then
- * there is nothing to release, and Redis may hang. An error of the body comes back `===`; an error
+ * Runs `body` under a lock that is held, and releases the lock on every exit. It waits for the release, unless the lock is
+ * gone: then there is nothing to release, and Redis may hang. An error of the body comes back `===`; an error
  * of the release never replaces it. For an ongoing result, the lock stays held until the result has ended.
  *
  * @throws LockLostError when the lock was lost before the body began (the body does not run), or before the body returned

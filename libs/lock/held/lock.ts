@@ -109,8 +109,8 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, and hands it to the first waiter in the same step. Resolves to true if it was still held in Redis, to false
-   * if it had been lost. From the call on `held` is false. A second call returns the same promise.
+   * Releases the lock, and hands it to the first waiter in the same step. Resolves to true if it was still held in Redis, to
+   * false if it had been lost. From the call on `held` is false. A second call returns the same promise.
    *
    * @throws RedisUnavailableError if Redis did not answer. It is tried again in the background until the lease is over
    */

@@ -39,7 +39,9 @@ export interface LockOverdueMessage extends LockMessage {
  */
 export type LockSkipReason = 'done' | 'busy' | 'missed' | 'closing';
 
-/** On `sluice:lock:skipped`: a scheduler called a method with `@WithLock` (or `locks.oncePerTick` was called), and it did not run. */
+/**
+ * On `sluice:lock:skipped`: a scheduler called a method with `@WithLock` (or `locks.oncePerTick` was called), and it did not run.
+ */
 export interface LockSkippedMessage {
   /** The lock's name, without the namespace. */
   readonly name: string;

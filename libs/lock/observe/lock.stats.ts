@@ -47,8 +47,8 @@ const none = (): LockCounts => {
 };
 
 /**
- * Counts in total and by name. The totals are exact. Of the names, those used lately are remembered, at most twice `size`. So a name
- * in constant use keeps its counts, however many others (`order:1`, `order:2`, …) are used once.
+ * Counts in total and by name. The totals are exact. Of the names, those used lately are remembered, at most twice `size`. So
+ * a name in constant use keeps its counts, however many others (`order:1`, `order:2`, …) are used once.
  */
 export class LockTally {
   readonly totals = none();

@@ -46,8 +46,8 @@ export function keysBeside(keyspace: Keyspace, lock: string): LockKeys {
 }
 
 /**
- * Which acquisition holds the lock, `<nonce> <generation>`, then the owner if it is another, of the lock's own lifetime. Exists only where the lock's
- * value does not tell: its owner was given by the caller, or the lease was extended.
+ * Which acquisition holds the lock, `<nonce> <generation>`, then the owner if it is another, of the lock's own lifetime.
+ * Exists only where the lock's value does not tell: its owner was given by the caller, or the lease was extended.
  */
 export function holderKey(keyspace: Keyspace, keys: LockKeys): string {
   return keyspace.side(keys.lock, 'holder');

@@ -38,7 +38,8 @@ export class QueueGroups {
 
   /**
    * Deletes a group that no process reads for any more, after a rename for example: what only it had not finished is deleted with
-   * its retries. Resolves to false if there was no such group. Its dead letters stay; `redrive({ toGroup })` gives them to another.
+   * its retries. Resolves to false if there was no such group. Its dead letters stay; `redrive({ toGroup })` gives them to
+   * another.
    *
    * @throws SluiceError `SLUICE_QUEUE_GROUP_IN_USE` while a consumer of it lives
    * @example

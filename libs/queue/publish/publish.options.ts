@@ -12,8 +12,8 @@ export interface PublishOptions {
   /** For this task instead of the handler's `maxAttempts`. 1: no retry. */
   maxAttempts?: number;
   /**
-   * W3C trace context that goes along, for `task.trace`: a `traceparent` of at most 256 bytes, a `tracestate` of at most 4,096 and
-   * a `baggage` of at most 8,192. Default: what `queue.propagation.inject` says.
+   * W3C trace context that goes along, for `task.trace`: a `traceparent` of at most 256 bytes, a `tracestate` of at most
+   * 4,096 and a `baggage` of at most 8,192. Default: what `queue.propagation.inject` says.
    */
   trace?: TraceContext;
 }

@@ -1,4 +1,6 @@
-/** What is on its way at one time, at most. Far more than a connection needs to be busy, far less than Redis does in a deadline. */
+/**
+ * What is on its way at one time, at most. Far more than a connection needs to be busy, far less than Redis does in a deadline.
+ */
 const MOST = 2_000;
 
 /**

@@ -1,5 +1,5 @@
-import { badOption, type Check } from '../../weave/index.js';
-import { delay, MAX_DELAY_MS } from './delay.js';
+import { AGE_MAX_MS, badOption, type Check } from '../../weave/index.js';
+import { delay } from './delay.js';
 
 /**
  * How long a task rests after its `attempt`-th run failed (from 1), in milliseconds.
@@ -62,7 +62,7 @@ function exponential({ baseMs = BASE_MS, maxMs = MAX_TIMES_BASE * baseMs }: Part
   baseMs: number;
   maxMs: number;
 } {
-  return { baseMs, maxMs: Math.min(maxMs, MAX_DELAY_MS) };
+  return { baseMs, maxMs: Math.min(maxMs, AGE_MAX_MS) };
 }
 
 /** A checked option as a function. A function of the user may still return anything. */

@@ -1,17 +1,14 @@
-import { badOption, type Check } from '../../weave/index.js';
+import { AGE_MAX_MS, badOption, type Check } from '../../weave/index.js';
 
-/** 100 years of 365.25 days. No timer waits for a delayed task, so nothing but a date has to hold it. */
-export const MAX_DELAY_MS = 3_155_760_000_000;
-
-/** Checks how long a task is delayed, in milliseconds: 0 to 100 years, rounded up. */
+/** Checks how long a task is delayed, in milliseconds: 0 to 100 years, rounded up. No timer waits for a delayed task. */
 export const delay: Check<number> = (value, path) => {
   if (isDelay(value)) return Math.ceil(value);
-  throw badOption(path, `a number of milliseconds from 0 to ${MAX_DELAY_MS} (100 years)`, value);
+  throw badOption(path, `a number of milliseconds from 0 to ${AGE_MAX_MS} (100 years)`, value);
 };
 
 /** Whether a task can be delayed by that. Also asked of what handlers throw: another copy of the package may have made it. */
 export function isDelay(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MS;
+  return typeof value === 'number' && value >= 0 && value <= AGE_MAX_MS;
 }
 
 /** Checks when a task is due. */

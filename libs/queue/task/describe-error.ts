@@ -14,8 +14,8 @@ const KEYS = 20;
 const UNREADABLE = 'something that cannot be shown was thrown';
 
 /**
- * Anything thrown, as text: at most 1 KB for the error with its causes, and 4 KB for its stack. Never throws. Of an object that is
- * no error only a few facts are told, never its values.
+ * Anything thrown, as text: at most 1 KB for the error with its causes, and 4 KB for its stack. Never throws. Of an object
+ * that is no error only a few facts are told, never its values.
  *
  * Causes belong to it: of a refused connection, `fetch` says only `fetch failed`, and its cause says `ECONNREFUSED`.
  */

@@ -44,7 +44,9 @@ export class FailureSettler {
     return decide(delivery.failedWith(thrown), { options, wallMs: clock.wallMs(), random: Math.random });
   }
 
-  /** Its handler threw: it is queued again, now or later, or becomes a dead letter. Resolves to false if the app stopped first. */
+  /**
+   * Its handler threw: it is queued again, now or later, or becomes a dead letter. Resolves to false if the app stopped first.
+   */
   settleFailure(
     site: string,
     delivery: Delivery,

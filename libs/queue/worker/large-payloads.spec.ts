@@ -60,7 +60,7 @@ describe('a queue with large payloads', () => {
 });
 
 describe('a worker', () => {
-  it('at the pace of small tasks reads few of the large ones that come after them, whoever added them', async () => {
+  it('at the pace of small tasks reads few of the large ones that come after them, also those that another client added', async () => {
     const { opened, open } = gate();
     let small = 0;
     let large = 0;

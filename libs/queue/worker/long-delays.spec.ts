@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import { DeadLetterTask, RetryTask, SnoozeTask, type Task } from '../index.js';
-import { MAX_DELAY_MS } from '../task/delay.js';
+import { AGE_MAX_MS } from '../../weave/index.js';
 
 const bed = new QueueBed();
 const DAY_MS = 24 * 3_600_000;
@@ -10,7 +10,7 @@ const DAY_MS = 24 * 3_600_000;
 describe('a task that is due in months', () => {
   it('is delayed, and listed page by page', async () => {
     const { queue } = await bed.start({ handlers: { tasks: () => {} } });
-    const delays = [30 * DAY_MS, 400 * DAY_MS, MAX_DELAY_MS];
+    const delays = [30 * DAY_MS, 400 * DAY_MS, AGE_MAX_MS];
     for (const delayMs of delays) await queue.publish('tasks', delayMs, { delayMs });
     const seen: unknown[] = [];
     let after: string | undefined;
@@ -23,7 +23,7 @@ describe('a task that is due in months', () => {
   });
 
   it('may be snoozed or retried for as long, and no longer', () => {
-    expect(new SnoozeTask({ delayMs: MAX_DELAY_MS }).delayMs).toBe(MAX_DELAY_MS);
+    expect(new SnoozeTask({ delayMs: AGE_MAX_MS }).delayMs).toBe(AGE_MAX_MS);
     for (const delayMs of [Number.MAX_VALUE, Infinity, NaN, -1, '5']) {
       const refused = expect.objectContaining({ code: 'SLUICE_BAD_OPTION' });
       expect(() => new SnoozeTask({ delayMs: delayMs as number })).toThrow(refused);
@@ -48,7 +48,7 @@ describe('runAt', () => {
     { runAt: new Date(), delayMs: 5 },
     { runAt: new Date(NaN) },
     { runAt: Date.now() },
-    { delayMs: MAX_DELAY_MS + 1 },
+    { delayMs: AGE_MAX_MS + 1 },
   ])('is checked: %p', async (options) => {
     const { queue } = await bed.start({ queue: { consumers: false } });
     await expect(queue.publish('tasks', 1, options)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });

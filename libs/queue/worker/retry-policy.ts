@@ -79,7 +79,9 @@ function countAttempt(run: FailedRun, { options, random }: RetryPolicyContext): 
   }
 }
 
-/** What a handler asks for; undefined: nothing that can be done. It counts as a failure then, or the task would never be settled. */
+/**
+ * What a handler asks for; undefined: nothing that can be done. It counts as a failure then, or the task would never be settled.
+ */
 function delayOf(thrown: unknown): number | undefined {
   const { delayMs } = thrown as { delayMs?: unknown };
   return isDelay(delayMs) ? delayMs : undefined;

@@ -10,8 +10,8 @@ export interface GenerationalMapOptions<K, V> {
 /**
  * A map of bounded size that forgets the entries that were not used lately.
  *
- * It has two generations. When the young one is full, it becomes the old one, and the old one is dropped. An entry that is found in the
- * old one moves to the young one. So no list of uses has to be kept: a hit is one lookup in a Map.
+ * It has two generations. When the young one is full, it becomes the old one, and the old one is dropped. An entry that is
+ * found in the old one moves to the young one. So no list of uses has to be kept: a hit is one lookup in a Map.
  */
 export class GenerationalMap<K, V> {
   readonly #size: number;

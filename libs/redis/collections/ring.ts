@@ -5,8 +5,8 @@ export class RingNode {
   declare next: RingNode;
 
   constructor() {
-    // Not class fields: where several classes inherit them, V8 takes four times as long to make an element. And few classes: it is fast
-    // for up to four, this one included.
+    // Not class fields: where several classes inherit them, V8 takes four times as long to make an element. And few classes:
+    // it is fast for up to four, this one included.
     this.prev = this;
     this.next = this;
   }
@@ -25,8 +25,8 @@ export class RingNode {
 /**
  * A queue whose elements carry the links themselves: entering and leaving, also from the middle, is O(1) and allocates nothing.
  *
- * Not a Set: when 100,000 elements a second enter and leave, a Set's table is replaced all the time, and V8 links each dead table to
- * the next one. Once one of them has grown old, all that was ever in them survives until the next full collection.
+ * Not a Set: when 100,000 elements a second enter and leave, a Set's table is replaced all the time, and V8 links each dead
+ * table to the next one. Once one of them has grown old, all that was ever in them survives until the next full collection.
  */
 export class Ring<T extends RingNode> {
   /** Stands between the last element and the first. */

@@ -123,8 +123,8 @@ export class RedisConnection {
    * Hears of every change of keys with these prefixes, by any client, by expiry or by eviction.
    * `changed` gets the keys; `undefined` when all are gone (a flush).
    *
-   * Redis' own client tracking, on a socket of its own that speaks protocol 2: there invalidations are messages, and tracking ends
-   * with the socket that delivers them. What is heard is proven, and resumed, as an inbox is.
+   * Redis' own client tracking, on a socket of its own that speaks protocol 2: there invalidations are messages, and tracking
+   * ends with the socket that delivers them. What is heard is proven, and resumed, as an inbox is.
    */
   track(prefixes: readonly string[], changed: (keys: readonly string[] | undefined) => void): Inbox {
     const link = this.#open(TRACKING, true);
@@ -282,7 +282,8 @@ export class RedisConnection {
   /**
    * A master that a failover made a replica may keep its sockets, and refuse all writes on them for ever. Connecting anew
    * leads to wherever the address points by now: with all sockets, for a subscriber is told of no refusal. What is a
-   * replica for good loses its readers no more often than this. A client that the user gave decides by its own `reconnectOnError`.
+   * replica for good loses its readers no more often than this. A client that the user gave decides by its own
+   * `reconnectOnError`.
    */
   #leaveReplica(): void {
     const nowMs = this.#context.clock.monoMs();

@@ -25,7 +25,10 @@ afterEach(async () => {
   admin.disconnect();
 });
 
-/** Keeps the server busy for 50 ms. So long that it reads one at a time: it answers nothing before it has run all that it has read. */
+/**
+ * Keeps the server busy for 50 ms. So long that it reads one at a time: it answers nothing before it has run all that it has
+ * read.
+ */
 const BUSY_50_MS = `
 local from = redis.call('TIME')
 repeat local now = redis.call('TIME') until (now[1] - from[1]) * 1000000 + now[2] - from[2] > 50000

@@ -33,8 +33,8 @@ return refused`,
 });
 
 /**
- * What the user of a connection may not do although it is needed, in one sentence that names the fix. Undefined if nothing is missing, or
- * if the server does not tell.
+ * What the user of a connection may not do although it is needed, in one sentence that names the fix. Undefined if nothing is
+ * missing, or if the server does not tell.
  */
 export async function missingRights(link: Link, rights: readonly Right[]): Promise<string | undefined> {
   const words = rights.flatMap((right) => [right.length, ...right]);

@@ -7,8 +7,8 @@ const ServerError = ReplyError as new (message: string) => Error;
 const KIND = /^[A-Z][A-Z0-9]*(?= |$)/;
 
 /**
- * True for what a server answered, false for what happened on the way to it. Never by the error's name, which a minifier renames in
- * ioredis 5. A client of the user may stand on another copy of ioredis, with a class of its own: then the text tells.
+ * True for what a server answered, false for what happened on the way to it. Never by the error's name, which a minifier
+ * renames in ioredis 5. A client of the user may stand on another copy of ioredis, with a class of its own: then the text tells.
  */
 export function isServerError(error: Error): boolean {
   const { message } = error;

@@ -31,8 +31,8 @@ const COLON = 0x3a;
 const ZERO = 0x30;
 
 /**
- * Reads a message back, its parts as text; `undefined` when it is not one. Digit by digit, and by one conversion where that will do: ten
- * processes may be waiting for as many messages.
+ * Reads a message back, its parts as text; `undefined` when it is not one. Digit by digit, and by one conversion where that
+ * will do: ten processes may be waiting for as many messages.
  */
 export function unframe(message: Buffer): string[] | undefined {
   const text = message.toString();

@@ -10,8 +10,8 @@ const SHOWN = 100;
 /**
  * What a span may tell of a command that was sent to Redis: its name and its keys, never a value.
  *
- * For `dbStatementSerializer` of OpenTelemetry's ioredis instrumentation. Without it, a span of every script carries all arguments
- * of the script, and cached values and payloads among them.
+ * For `dbStatementSerializer` of OpenTelemetry's ioredis instrumentation. Without it, a span of every script carries all
+ * arguments of the script, and cached values and payloads among them.
  *
  * @example
  * new IORedisInstrumentation({ dbStatementSerializer: redisStatement })

@@ -78,7 +78,8 @@ export function defineFragment({ name, needs = [], locals = [], lua }: FragmentD
  * The text of a script: each fragment once, where it is named first or needed first.
  *
  * @param known the names of the script's keys and arguments
- * @throws TypeError naming the script, if a name is used before it is declared, if a name is declared twice, or if the script uses a name of
+ * @throws TypeError naming the script, if a name is used before it is declared, if a name is declared twice, or if the script
+ *   uses a name of
  * a fragment that it does not name itself
  */
 export function joinLua(script: string, lua: LuaText, known: readonly string[]): string {

@@ -13,15 +13,18 @@ const TOKENS =
   /--\[\[[\s\S]*?\]\]|--.*|'(?:\\[\s\S]|[^'\\])*'|"(?:\\[\s\S]|[^"\\])*"|[A-Za-z_]\w*|\d[\w.]*|\.{2,3}|[=~<>]=|\S/g;
 
 export interface LuaNames {
-  /** Names that the text declares outside of every block, in order: what follows it can use them. Not `_`, which is for unused values. */
+  /**
+   * Names that the text declares outside of every block, in order: what follows it can use them. Not `_`, which is for unused
+   * values.
+   */
   readonly exported: readonly string[];
   /** Names that the text uses and declares nowhere. */
   readonly free: readonly string[];
 }
 
 /**
- * Reads which names a Lua text declares and uses. For our own scripts, when they are defined: a name counts as declared in the whole
- * text if it is declared anywhere in it, and only what our scripts contain of Lua is known.
+ * Reads which names a Lua text declares and uses. For our own scripts, when they are defined: a name counts as declared in
+ * the whole text if it is declared anywhere in it, and only what our scripts contain of Lua is known.
  */
 export function namesIn(text: string): LuaNames {
   const tokens = (text.match(TOKENS) ?? []).filter((token) => !token.startsWith('--'));

@@ -20,9 +20,9 @@ export abstract class Deadline extends RingNode {
  * Many deadlines on one timer.
  *
  * Deadlines of one length are due in the order in which they were set. So each length has a ring of its own, of which only
- * the first is looked at: setting and unsetting is O(1), a hundred thousand times a second, and allocates nothing. (Node's own timers
- * do the same, but with a timer object, a closure and a cancellation each.) The timer is not stopped when no deadline is left; it
- * runs out.
+ * the first is looked at: setting and unsetting is O(1), a hundred thousand times a second, and allocates nothing. (Node's
+ * own timers do the same, but with a timer object, a closure and a cancellation each.) The timer is not stopped when no
+ * deadline is left; it runs out.
  */
 export class DeadlineQueue {
   readonly #clock: Clock;

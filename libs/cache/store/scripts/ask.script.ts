@@ -26,14 +26,16 @@ export type Answer = { readonly serverMs: number } & (
  *
  * KEYS   value, lease, epoch, recent, slots, queue
  * ARGV   token (of this request alone), inbox (of this process), leaseMs, tagPrefix, keepMs (that the value may live),
- *        staleMs (past its time that the caller accepts), waitForRefresh (1: waits for a refresh that runs, rather than take a stale value
- *        at once), earlyRefreshDraw (of the early refresh), hasResultTags (1: the result names further tags), limit (of loads at the source; 0: none),
- *        retryForSlot (1: was queued for a slot before), …tags
- * Reply  { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing } | { 'load', server ms } | { 'wait', server ms, ms left }
+ *        staleMs (past its time that the caller accepts), waitForRefresh (1: waits for a refresh that runs, rather than take
+ *        a stale value at once), earlyRefreshDraw (of the early refresh), hasResultTags (1: the result names further tags),
+ *        limit (of loads at the source; 0: none), retryForSlot (1: was queued for a slot before), …tags
+ * Reply { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing } | { 'load', server ms } | { 'wait', server ms, ms
+ *       left }
  *        | { 'full', server ms } | { 'error', server ms, JSON, ms left }
  *
  * A value, or a load that runs, counts only in the epochs of now: what was invalidated is not there, and a load that began before
- * the invalidation is taken over. The early refresh is XFetch: due once earlyRefreshDraw × load time ≥ time left, where earlyRefreshDraw is -β·ln(random).
+ * the invalidation is taken over. The early refresh is XFetch: due once earlyRefreshDraw × load time ≥ time left, where
+ * earlyRefreshDraw is -β·ln(random).
  *
  * A hit writes nothing. Crash: an unrenewed lease expires, the next to ask gets it. Pause: the lease goes to another token,
  * and all that the paused process may still do is fenced by its own. Duplicate: its own token finds its own lease

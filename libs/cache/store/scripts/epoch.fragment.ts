@@ -11,11 +11,12 @@ local nowMs = math.floor(nowUs / 1000)
 });
 
 /**
- * Epochs: texts that are never used a second time. A value names the epochs that it was loaded in, and it counts only while each of
- * them is unchanged. So removing an epoch invalidates every value that names it, and losing an epoch does no more than that.
+ * Epochs: texts that are never used a second time. A value names the epochs that it was loaded in, and it counts only while
+ * each of them is unchanged. So removing an epoch invalidates every value that names it, and losing an epoch does no more
+ * than that.
  *
- * `current(named, tags)`: whether these epochs are unchanged: `named` of everything (its key is `epoch`), and those of tags, written
- * as ' tag=epoch tag=epoch' (their keys begin with `tagPrefix`).
+ * `current(named, tags)`: whether these epochs are unchanged: `named` of everything (its key is `epoch`), and those of tags,
+ * written as ' tag=epoch tag=epoch' (their keys begin with `tagPrefix`).
  */
 export const CURRENT = defineFragment({
   name: 'current',
@@ -33,9 +34,9 @@ end
 });
 
 /**
- * `mint(key, keepMs)`: the epoch under that key, or a new one if there is none. `keepMs`: how long a value that names the epoch may
- * live. No two requests share a `token`, and no request mints one epoch twice in a microsecond. So an epoch that was removed or lost
- * never returns.
+ * `mint(key, keepMs)`: the epoch under that key, or a new one if there is none. `keepMs`: how long a value that names the
+ * epoch may live. No two requests share a `token`, and no request mints one epoch twice in a microsecond. So an epoch that
+ * was removed or lost never returns.
  */
 export const MINT = defineFragment({
   name: 'mint',

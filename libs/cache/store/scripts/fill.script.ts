@@ -3,11 +3,12 @@ import { CURRENT, HEADER, MINT, NOW } from './epoch.fragment.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Ends a load with its value: stores the value and pushes it to the requests that wait, if the lease still belongs to this load and no
- * epoch that the load began in has ended.
+ * Ends a load with its value: stores the value and pushes it to the requests that wait, if the lease still belongs to this
+ * load and no epoch that the load began in has ended.
  *
  * KEYS   value, lease, epoch, recent
- * ARGV   token, text, ttlMs, staleMs, loadMs (how long the load took), share (1: pushed, not stored), tagPrefix, …tags that only the result names
+ * ARGV token, text, ttlMs, staleMs, loadMs (how long the load took), share (1: pushed, not stored), tagPrefix, …tags that
+ *       only the result names
  * Reply  the server's ms: stored | 0 void: the lease expired, passed on, or was voided by an invalidation; nothing was stored
  *
  * Tags of the result had no epoch at the grant that could be compared. For them, `recent` must be the same as then (what it

@@ -9,9 +9,10 @@ import { FRAME, defineFragment, lua } from '../../../redis/index.js';
  *   sequence  key of the lane's counter             channel  the lane's channel, which every process hears
  *   what      'key' | 'tag' | 'all'                  names    the keys, or tags; none for 'all'
  *
- * Inbox messages are of kind `cache:invalidated`: number, what, names. Numbers grow by one. A process that hears another number than
- * the next one has missed a message, and drops all its copies. A counter that starts anew (evicted, flushed) has the same effect.
- * A full Redis refuses to count, and a delete must work even then: the number is `?`, which is never the next one.
+ * Inbox messages are of kind `cache:invalidated`: number, what, names. Numbers grow by one. A process that hears another
+ * number than the next one has missed a message, and drops all its copies. A counter that starts anew (evicted, flushed) has
+ * the same effect. A full Redis refuses to count, and a delete must work even then: the number is `?`, which is never the
+ * next one.
  */
 export const INVALIDATION = defineFragment({
   name: 'invalidation',

@@ -2,8 +2,8 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { SLOT } from './slot.fragment.js';
 
 /**
- * Gives back what a request has at a source: the slot of a loader that has ended, or the place of a request that no longer waits. If
- * a slot is free then, the first waiting request is told to ask again.
+ * Gives back what a request has at a source: the slot of a loader that has ended, or the place of a request that no longer
+ * waits. If a slot is free then, the first waiting request is told to ask again.
  *
  * KEYS   slots, queue
  * ARGV   token, inbox (of this process), limit

@@ -3,8 +3,8 @@ import { CURRENT } from './epoch.fragment.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Extends the lease of a load that runs, unless an epoch that the load began in has ended: then its value would not be stored, and
- * the requests that wait for it ask again.
+ * Extends the lease of a load that runs, unless an epoch that the load began in has ended: then its value would not be
+ * stored, and the requests that wait for it ask again.
  *
  * KEYS   lease, epoch
  * ARGV   token, leaseMs, tagPrefix

@@ -19,7 +19,8 @@ local function freeSlots()
   return limit - redis.call('ZCARD', slots)
 end
 
--- Tells at most that many waiting requests to ask again, in their order. Requests of dead processes are skipped. 1: that many were told.
+-- Tells at most that many waiting requests to ask again, in their order. Requests of dead processes are skipped. 1: that many
+-- were told.
 local function wakeQueued(most)
   while most > 0 do
     local head = redis.call('ZPOPMIN', queue)

@@ -7,8 +7,8 @@ import { QUEUE_SUFFIX } from '../lock.keys.js';
  * even when the fence key was lost, as long as the clock is not behind the last token.
  *
  * µs since the epoch are exact in a double until 2255. They have 16 digits until 2286, so comparing text is enough in the usual
- * case; anything else in the fence is compared as a number. `%.0f`, because Lua's `..` keeps 14 digits. The fence lives for an hour,
- * or an hour beyond a lease of 1 000 s and more.
+ * case; anything else in the fence is compared as a number. `%.0f`, because Lua's `..` keeps 14 digits. The fence lives for
+ * an hour, or an hour beyond a lease of 1 000 s and more.
  */
 const RAISE = `
   local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)
@@ -49,8 +49,8 @@ end
 });
 
 /**
- * `beside(name)`: another key of the lock, as `Keyspace.side` builds it. The text before the name is the same as in `queue`, so the
- * key is in the same Cluster slot. Keys that only contention needs are not sent with each call.
+ * `beside(name)`: another key of the lock, as `Keyspace.side` builds it. The text before the name is the same as in `queue`,
+ * so the key is in the same Cluster slot. Keys that only contention needs are not sent with each call.
  */
 export const BESIDE = defineFragment({
   name: 'beside',
@@ -61,16 +61,16 @@ local function beside(name) return string.sub(queue, 1, ${-1 - QUEUE_SUFFIX.leng
 });
 
 /**
- * How a lock is granted. The time of this code is part of every hand-over. So numbers stay the text that they came as (`ttl` too):
- * Redis prints a Lua number slowly.
+ * How a lock is granted. The time of this code is part of every hand-over. So numbers stay the text that they came as (`ttl`
+ * too): Redis prints a Lua number slowly.
  *
  * - `now()`: the server's time in µs, as text.
  * - `mint(ttl, floor)`: a new fencing token.
  * - `grant(nonce, owner, ttl)` writes the lock and then, unless the owner is the nonce, the holder's record with the same
- *   lifetime. The record is written second, so it may outlive the lock by a millisecond. The lock never outlives the record: such a
- *   lock would be nobody's.
- * - `note(nonce, owner, generation, ttl)` writes that record: `<nonce> <generation>`, and the owner if it is not the nonce. The record
- *   is about the holder only while the lock's key has that owner.
+ *   lifetime. The record is written second, so it may outlive the lock by a millisecond. The lock never outlives the record:
+ *   such a lock would be nobody's.
+ * - `note(nonce, owner, generation, ttl)` writes that record: `<nonce> <generation>`, and the owner if it is not the nonce.
+ *   The record is about the holder only while the lock's key has that owner.
  */
 export const GRANT = defineFragment({
   name: 'grant',
@@ -114,8 +114,8 @@ end
  *   two acquisitions may be given one owner, and a client of another kind may have taken the lock since.
  * - `generation(nonce)`: the number of the last extension of its lease. Requests of an older generation are executed late and
  *   change nothing.
- * - `resume(nonce, ttl, floor)`: for an acquisition that holds the lock and asks again: its token, and its full lease again, unless
- *   the lease was extended or the lock was released since.
+ * - `resume(nonce, ttl, floor)`: for an acquisition that holds the lock and asks again: its token, and its full lease again,
+ *   unless the lease was extended or the lock was released since.
  */
 export const HOLD = defineFragment({
   name: 'hold',

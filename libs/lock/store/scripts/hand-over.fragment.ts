@@ -2,9 +2,9 @@ import { FRAME, defineFragment, lua } from '../../../redis/index.js';
 import { BESIDE, GRANT } from './grant.fragment.js';
 
 /**
- * A grant that was pushed to a waiter lasts for two thirds of its lease plus this time, or for its lease if that is shorter, until
- * its process claims it. The process counts from its last heartbeat, which is up to a second old and was read a moment later. So
- * two thirds are left when the push arrives: as much as a lock that was free has left when its renewal is due (ADR 20).
+ * A grant that was pushed to a waiter lasts for two thirds of its lease plus this time, or for its lease if that is shorter,
+ * until its process claims it. The process counts from its last heartbeat, which is up to a second old and was read a moment
+ * later. So two thirds are left when the push arrives: as much as a lock that was free has left when its renewal is due (ADR 20).
  */
 export const HEARTBEAT_AGE_MS = 2_000;
 /** A lease of at most this length is granted in full. */
@@ -17,8 +17,8 @@ export const WAITER_SILENT_MS = 3_000;
 const LOOKED_AT = 64;
 
 /**
- * `settle(mine)`: passes a **free** lock to the first live waiter. `unsettled()`, after it: the lock is free and has waiters still,
- * because more waiters are dead than one call looks at. Then the caller asks again.
+ * `settle(mine)`: passes a **free** lock to the first live waiter. `unsettled()`, after it: the lock is free and has waiters
+ * still, because more waiters are dead than one call looks at. Then the caller asks again.
  *
  * A waiter is skipped, and forgotten until its next heartbeat, when it has been silent for too long or when no process
  * listens at its inbox. (PUBLISH counts the receivers. On a Cluster it counts those of one node only, so this is for a
@@ -69,9 +69,10 @@ end
 });
 
 /**
- * - `enqueue(nonce, owner, ttl, floor, inbox, place)`: notes a waiter as alive now, and returns its place: the `place` that it was
- *   given before, or with '0' a place behind the last one. Places are the server's time in µs, raised above the last place. So they
- *   order by arrival, and a waiter that was skipped returns to its old place. A repeat changes nothing but the time of the heartbeat.
+ * - `enqueue(nonce, owner, ttl, floor, inbox, place)`: notes a waiter as alive now, and returns its place: the `place` that
+ *   it was given before, or with '0' a place behind the last one. Places are the server's time in µs, raised above the last
+ *   place. So they order by arrival, and a waiter that was skipped returns to its old place. A repeat changes nothing but the
+ *   time of the heartbeat.
  * - `linger()`: both keys expire a minute from now, because without any living waiter nobody would delete them.
  */
 export const ENQUEUE = defineFragment({

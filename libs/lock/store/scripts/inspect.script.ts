@@ -33,7 +33,8 @@ type Reply = [HolderReply, ttlMs: number, now: [string, string], waiting: number
  * Reads the holder of a lock and its waiters, in one step, changing nothing.
  *
  * KEYS  lock, fence, holder, queue, waiters
- * Reply nil: free. {{owner, fence, record}, ttl, {seconds, µs}, waiting, {nonce, place, waiter, …}}: the first 100 in the order of service.
+ * Reply nil: free. {{owner, fence, record}, ttl, {seconds, µs}, waiting, {nonce, place, waiter, …}}: the first 100 in the
+ *       order of service.
  *
  * A waiter without a description (its heartbeat is just coming back, or data was lost) is counted, not shown.
  */

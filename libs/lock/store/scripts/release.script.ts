@@ -27,9 +27,10 @@ const LET_GO = '9007199254740991';
  * - Only the holder's own nonce releases, so a late or repeated release, or one after an expiry, never touches the next
  *   owner's lock: it may be repeated until an answer comes.
  * - A waiter that gives up while it is being granted: whichever came first, after this it has nothing.
- * - `minHold` since the grant, on the server's clock (the token is its time in µs): the rest of it, if there is any, becomes the lock's
- *   lifetime, whatever the lease was. Nothing that is executed late can change that: no generation is higher. And nothing
- *   that goes back twice, as a push that comes after the answer that told of the same grant: hence the '', where that may be.
+ * - `minHold` since the grant, on the server's clock (the token is its time in µs): the rest of it, if there is any, becomes
+ *   the lock's lifetime, whatever the lease was. Nothing that is executed late can change that: no generation is higher. And
+ *   nothing that goes back twice, as a push that comes after the answer that told of the same grant: hence the '', where that
+ *   may be.
  */
 export const releaseScript = defineScript({
   name: 'lock:release',

@@ -9,8 +9,8 @@ import { INDEX } from './index.fragment.js';
  * another id · returns how many were still pending.
  *
  * Crash, resend: repeating it changes nothing, XACK and XDEL of what is gone are no-ops. Pause: another
- * consumer may own the entry by now. Its work is done, so success is not fenced: at worst the new owner does it again, and the new
- * owner's acknowledgement finds nothing. Reorder: ids are never reused.
+ * consumer may own the entry by now. Its work is done, so success is not fenced: at worst the new owner does it again, and
+ * the new owner's acknowledgement finds nothing. Reorder: ids are never reused.
  * A stream that was deleted meanwhile (nothing is pending any more) is left deleted.
  */
 export const ackScript = defineScript({

@@ -6,10 +6,14 @@ const BLOCKS = 20_000;
 /**
  * How many bytes some streams have, all together.
  *
- * KEYS the streams · ARGV none · returns the bytes, or -1 if they are unknown, for want of the right to `MEMORY USAGE`.
+ * KEYS  the streams of one XREADGROUP
+ * ARGV  none
+ * Reply the bytes; -1: unknown, because the user has no right to `MEMORY USAGE`
  *
- * Exact up to 20,000 blocks of a stream, each of up to 100 entries or 4 KB; a larger entry has a block of its own. What lies behind
- * them is counted by their mean. Read-only.
+ * Exact up to 20,000 blocks of a stream, each of up to 100 entries or 4 KB; a larger entry has a block of its own. What lies
+ * behind them is counted by their mean. Read-only.
+ *
+ * On a Cluster, streams of several queues lie in several slots, as they do in XREADGROUP: both then need one call per queue.
  */
 export const backlogBytesScript = defineScript({
   name: 'queue:backlog-bytes',

@@ -5,7 +5,8 @@ import { NOW } from './now.fragment.js';
 /**
  * Publishes tasks that are due later, all or none.
  *
- * KEYS stream (names the queue, is not touched), delayed, bodies, alive · ARGV delayMs, runAtMs (when they are due; -1: after delayMs), inboxes,
+ * KEYS stream (names the queue, is not touched), delayed, bodies, alive · ARGV delayMs, runAtMs (when they are due; -1: after
+ *       delayMs), inboxes,
  * timestamp, then for
  * each: handle, payload, meta · returns how many are new.
  *

@@ -1,8 +1,9 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 
 /**
- * `forget(…ids)`: deletes settled entries, and answers whether it did. They stay while the stream has a second group, which may not have run them yet. They
- * also stay if the only group is another one: ours was destroyed, and the other may not have seen them yet.
+ * `forget(…ids)`: deletes settled entries, and answers whether it did. They stay while the stream has a second group, which
+ * may not have run them yet. They also stay if the only group is another one: ours was destroyed, and the other may not have
+ * seen them yet.
  */
 export const FORGET = defineFragment({
   name: 'forget',

@@ -6,7 +6,7 @@ const PLACES = 8;
 /**
  * The index of a stream: the ids of tasks whose entries have other ids, as members of a sorted set. The score is the entry's
  * id as a number, `<ms> + <seq> / 2048`, which is exact for the first 2,048 entries of a millisecond. So the index has the order
- * of the stream: what is below the stream's first entry is deleted at once, whoever trimmed the stream.
+ * of the stream: what is below the stream's first entry is deleted at once, also if another client trimmed the stream.
  *
  * - `indexEntry(index, task, id)`: the task's entry has that id. Nothing to note if the two are the same.
  * - `unindex(index, task, id)`: that entry is gone.

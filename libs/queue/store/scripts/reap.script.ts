@@ -21,7 +21,8 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
- * KEYS stream, alive, dead, index, deadIndex · ARGV group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease
+ * KEYS stream, alive, dead, index, deadIndex · ARGV group, consumer, leaseMs, sinceMs and endsMs (from when until when the
+ *       caller's lease
  * is known to be unbroken, on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated
  * entry already: 1 or 0), foreignIdleMs (0: never), released, prefix · returns {@link Reaped}.
  *
@@ -30,8 +31,8 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  * swept away, and they would be lost to everyone. A consumer of other software holds no lease: of it is taken, entry by
  * entry, what was delivered longer than foreignIdleMs ago, and the consumer itself is left as it is.
  *
- * Isolation: an entry on its third delivery (or its last, if that is earlier) has seen two processes die. It is not known which of
- * the entries that a process had killed it. So the caller gets one such entry at a time, and a process that dies with
+ * Isolation: an entry on its third delivery (or its last, if that is earlier) has seen two processes die. It is not known
+ * which of the entries that a process had killed it. So the caller gets one such entry at a time, and a process that dies with
  * it blames it alone among them. A task that kills every process spoils two deliveries of its neighbours at most: the
  * two before it is isolated. From then on a neighbour that was spoiled twice is never in hand together with it.
  *

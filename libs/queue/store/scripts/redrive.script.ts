@@ -20,8 +20,8 @@ export interface Redriven {
  * the stream they would run in groups that have settled them. Looked up in the same step, for groups come and go. Where
  * there is no group yet, they wait in the stream for the first group.
  *
- * XDEL must return 1 and is the first write: so each letter goes back once, even if another process brings it back or deletes it at
- * the same time, and a full server lets the rest through. Crash, repeat: one script per chunk, what went back is no dead
+ * XDEL must return 1 and is the first write: so each letter goes back once, even if another process brings it back or deletes
+ * it at the same time, and a full server lets the rest through. Crash, repeat: one script per chunk, what went back is no dead
  * letter any more. Its payload, its first publication and a producer's own fields stay; its attempts begin anew.
  * Where the group's retries have a stream of their own, it goes there: the other groups have settled the task.
  */

@@ -11,8 +11,8 @@ import { TELL } from './tell.fragment.js';
  * The processes that were heard of last are told, and look at once.
  *
  * They keep their ids, and so their place: they go on as the oldest. An entry that is not (any more) this consumer's
- * is left alone: XCLAIM does not check the owner, and would take it from the process that runs it now. Crash, resend: an entry that was
- * returned is no longer ours, a repeat skips it.
+ * is left alone: XCLAIM does not check the owner, and would take it from the process that runs it now. Crash, resend: an
+ * entry that was returned is no longer ours, a repeat skips it.
  */
 export const returnTasksScript = defineScript({
   name: 'queue:return-tasks',

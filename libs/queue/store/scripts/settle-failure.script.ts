@@ -14,7 +14,8 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
  * While several groups read the queue, each has a stream of its own for retries: the others are not to run what they
  * have done.
  *
- * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex · ARGV group, consumer, id, deliveries,
+ * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex · ARGV group,
+ *       consumer, id, deliveries,
  * attempts (failed so far), meta (of the entry that follows), isDead (1: it becomes a dead letter; 0: it runs again), reason
  * (of a dead letter), delayMs (0 = now), handle (the task's id), failure, stack, inboxes · returns a {@link Settlement}.
  *

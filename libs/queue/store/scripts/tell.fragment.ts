@@ -8,7 +8,8 @@ import { CONSUMER_PREFIX } from '../queue.keys.js';
  * A fleet of a hundred processes costs no more than one of three, and a process that was just killed does not delay the others.
  * If none of the three gets the message, each process looks by itself once a second.
  *
- * A message only saves time, and the script has written before it. So `NOPERM` for a user without rights on channels is no failure.
+ * A message only saves time, and the script has written before it. So `NOPERM` for a user without rights on channels is no
+ * failure.
  */
 export const TELL = defineFragment({
   name: 'tell',

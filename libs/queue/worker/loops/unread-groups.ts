@@ -20,8 +20,8 @@ export interface UnreadGroupsOptions {
 }
 
 /**
- * Reports other groups of a queue that have tasks and no living consumer, once per change: after a rename, the old group keeps every
- * task in Redis, until that is full. Looked at only where a queue has several groups.
+ * Reports other groups of a queue that have tasks and no living consumer, once per change: after a rename, the old group
+ * keeps every task in Redis, until that is full. Looked at only where a queue has several groups.
  */
 export class UnreadGroups {
   readonly #options: UnreadGroupsOptions;
