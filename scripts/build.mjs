@@ -43,6 +43,14 @@ export async function ensureBuilt() {
   });
 }
 
+/** What forked apps and the demo run, and no more: a test of the sources needs no CommonJS and no declarations. */
+export async function ensureBuiltForApps() {
+  await step('quick build', async () => {
+    if (isBuiltForApps()) return 'up to date';
+    await buildQuickly();
+  });
+}
+
 async function build() {
   const sources = fingerprint();
   rmSync(dist, { recursive: true, force: true });
@@ -116,7 +124,6 @@ function filesOf(path) {
 if (isMain(import.meta.url)) {
   await main(async () => {
     await ensureInstalled();
-    if (!process.argv.includes('--quick')) await ensureBuilt();
-    else if (!isBuiltForApps()) await step('quick build', buildQuickly);
+    await (process.argv.includes('--quick') ? ensureBuiltForApps() : ensureBuilt());
   });
 }

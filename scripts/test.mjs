@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureBuilt } from './build.mjs';
+import { ensureBuiltForApps } from './build.mjs';
 import { requireRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
 import { run, root, step, StepFailed, tool, tsc } from './step.mjs';
@@ -26,7 +26,7 @@ const CHECKS = {
   'lock files': () => run(process.execPath, ['scripts/complete-lockfile.mjs', '--check', ...locks]),
 };
 
-const ready = (await counted(ensureInstalled)) && (await counted(ensureBuilt)) && (await counted(requireRedis));
+const ready = (await counted(ensureInstalled)) && (await counted(ensureBuiltForApps)) && (await counted(requireRedis));
 if (ready) {
   await sideBySide(2, Object.entries(CHECKS), ([label, check]) => counted(() => step(label, check)));
   await specs();
