@@ -33,6 +33,14 @@ export class CacheBed {
     return made;
   };
 
+  /** Another process, whose inbox is subscribed. From now on, only what is pushed wakes a request that waits. */
+  readonly listening = async (options: Partial<CacheMemberOptions> = {}): Promise<CacheMember> => {
+    const made = await this.member(options);
+    const { inbox } = made.connections.get();
+    await until(() => inbox.proven.monoMs > 0, { what: 'its inbox is subscribed', everyMs: 5 });
+    return made;
+  };
+
   /** How many requests wait for the load that holds this lease. */
   readonly waitersOf = async (lease: string): Promise<number> =>
     (await this.admin.hkeys(lease)).filter((field) => field.startsWith('w:')).length;

@@ -131,7 +131,7 @@ it('a grant that is read when its lease has passed is not used: another loads by
 
 describe('messages', () => {
   it('that got lost are made up for after a re-subscribe', async () => {
-    const [a, b] = [await bed.member({ leaseMs: 20_000 }), await bed.member({ leaseMs: 20_000 })];
+    const [a, b] = [await bed.member({ leaseMs: 60_000 }), await bed.listening({ leaseMs: 60_000 })];
     const source = new HeldLoader();
     const own = a.cache.getOrLoad('k', source.load);
     const run = await source.run();
@@ -142,8 +142,11 @@ describe('messages', () => {
     await bed.admin.hset(LEASE, field, 'nobody');
     run.succeed('v');
     await own;
+    const from = performance.now();
     await bed.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     expect(await waiting).toBe('v');
+    // Without a new subscription it asks when the lease should end.
+    expect(performance.now() - from).toBeLessThan(40_000);
   });
 
   it('to a request that is over reach no later one of the same key', async () => {

@@ -3,7 +3,7 @@ import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
 import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
-import { RedisUnavailableError } from '../../redis/index.js';
+import { RedisUnavailableError, frame } from '../../redis/index.js';
 import { ReleaseRetries } from './release-retries.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
@@ -108,15 +108,19 @@ describe('a place in the queue of a source', () => {
   });
 
   it.each(['is not there', 'refuses'])('is given back when Redis, asked again, %s', async (how) => {
-    // Who is queued asks again after two leases, and those of the proxied process are short.
-    const [a, b] = [await behindProxy({ leaseMs: 150 }), await bed.member({ leaseMs })];
+    const [a, b] = [await behindProxy(), await bed.member({ leaseMs })];
+    const { inbox } = a.connections.get();
+    await until(() => inbox.proven.monoMs > 0, { what: 'its inbox is subscribed', everyMs: 5 });
     const source = new HeldLoader();
     const busy = b.cache.getOrLoad('busy', source.load, one);
     await source.run();
     const alone = a.cache.getOrLoad('k', () => 'from the source', one);
     await queued(1);
-    if (how === 'refuses') await bed.admin.config('SET', 'min-replicas-to-write', '1');
-    else proxy.switchTo(NOWHERE);
+    if (how === 'refuses') {
+      const [token = ''] = (await bed.admin.zrange(QUEUE, '0', '-1'))[0]!.split(' ');
+      await bed.admin.config('SET', 'min-replicas-to-write', '1');
+      await bed.admin.publish(inbox.channel, frame('cache:news', 'again', token, ''));
+    } else proxy.switchTo(NOWHERE);
     expect(await alone.finally(() => bed.admin.config('SET', 'min-replicas-to-write', '0'))).toBe('from the source');
     // Where Redis refused, it may take writes again before it is told to forget the place.
     if (how === 'is not there') expect(await bed.admin.zcard(QUEUE)).toBe(1);
