@@ -13,6 +13,9 @@ import { FRAME, defineFragment, lua } from '../../../redis/index.js';
  * number than the next one has missed a message, and drops all its copies. A counter that starts anew (evicted, flushed) has
  * the same effect. A full Redis refuses to count, and a delete must work even then: the number is `?`, which is never the
  * next one.
+ *
+ * It is the last step. For a user without rights on channels it fails with `NOPERM`, after all else is done: then other processes
+ * may serve their copies for longer than a second, and the caller must know.
  */
 export const INVALIDATION = defineFragment({
   name: 'invalidation',

@@ -11,6 +11,8 @@ import { FRAME, INBOX_MAX_BYTES, defineFragment, lua } from '../../../redis/inde
  * Inbox messages are of kind `cache:news`: verb, tokens (separated by spaces), payload. A message names the requests that it
  * answers, never the key: one that was overtaken by an invalidation and a new request answers nobody.
  *
+ * A message only saves time, so `NOPERM` for a user without rights on channels is no failure.
+ *
  *   value  payload: the value's text            again  ask again
  *   error  payload: the error as JSON           void   to the owner: the lease is gone, nothing will be stored
  */
@@ -33,7 +35,7 @@ local function tell(lease, verb, payload)
   local head, tail = frame('cache:news', verb), frame(payload)
   for inbox, list in pairs(tokens) do
     local joined = table.concat(list, ' ')
-    redis.call('PUBLISH', inbox, head .. #joined .. ':' .. joined .. tail)
+    redis.pcall('PUBLISH', inbox, head .. #joined .. ':' .. joined .. tail)
   end
 end
 
@@ -45,7 +47,7 @@ end
 -- Ends a load that runs: its fill will find no lease.
 local function void(lease)
   local held = redis.call('HMGET', lease, 'token', 'owner')
-  if held[1] and held[2] then redis.call('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end
+  if held[1] and held[2] then redis.pcall('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end
   redis.call('DEL', lease)
 end
 `,

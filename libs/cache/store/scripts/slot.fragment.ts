@@ -20,13 +20,13 @@ local function freeSlots()
 end
 
 -- Tells at most that many waiting requests to ask again, in their order. Requests of dead processes are skipped. 1: that many
--- were told.
+-- were told. Without rights on channels (an error) they count as told: they ask again by themselves.
 local function wakeQueued(most)
   while most > 0 do
     local head = redis.call('ZPOPMIN', queue)
     if not head[1] then return 0 end
     local waiting, inbox = string.match(head[1], '^(%S+) (.+)$')
-    if redis.call('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) > 0 then most = most - 1 end
+    if redis.pcall('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) ~= 0 then most = most - 1 end
   end
   return 1
 end

@@ -13,6 +13,7 @@ import { INVALIDATION } from './invalidation.fragment.js';
  * Crash, lost reply: the value is gone and no caller has it. Duplicate: the second finds nothing. Pause, reorder: each value goes
  * to whichever call runs first. A load that runs is left alone, because it stores a new value. A call that finds nothing
  * writes nothing: guesses cost no messages. Works while Redis is full: it frees before it notes.
+ * Without the right to publish to the channel it takes nothing, because what was taken could not be announced.
  */
 export const takeScript = defineScript({
   name: 'cache:take',
@@ -27,6 +28,9 @@ local stored = redis.call('GET', value)
 if not stored then return nil end
 local named, untilMs, _, tags = parse(stored)
 if not named or untilMs <= nowMs or not current(named, tags) then return nil end
+if redis.acl_check_cmd and not redis.acl_check_cmd('PUBLISH', channel, '') then
+  return redis.error_reply('NOPERM no right to publish to ' .. channel)
+end
 redis.call('UNLINK', value)
 announce(sequence, channel, 'key', entry)
 return stored

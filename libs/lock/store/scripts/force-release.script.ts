@@ -15,7 +15,7 @@ import { HAND_OVER } from './hand-over.fragment.js';
  *
  * - Later renewals and a later release of that holder find nothing that is theirs.
  * - The fence stays: the next token is higher, so a resource that compares tokens refuses the former holder.
- * - The message may be lost or early. It only saves time: the next renewal tells the same; and it names nonce and token, so it
+ * - The message may be lost or early, or the user may lack the right to send it. It only saves time: the next renewal tells the same; and it names nonce and token, so it
  *   can never end a later grant.
  * - Repeated: it may hit the next holder. So the caller does not repeat it on its own.
  * - A client of another kind has no inbox and is not told. Its next compare-and-delete fails.
@@ -35,7 +35,7 @@ redis.call('DEL', lock, beside('holder'))
 local nonce, named = string.match(record or '', '^(%S+) %d+ (.*)$')
 if named ~= owner then nonce = owner end
 local process = string.match(nonce, '${NONCE_PATTERN}')
-if process and token then redis.call('PUBLISH', inboxes .. process, frame('lock:forced', nonce, token)) end
+if process and token then redis.pcall('PUBLISH', inboxes .. process, frame('lock:forced', nonce, token)) end
 settle({})
 return { owner, token, record }
 `,

@@ -22,8 +22,10 @@ const LOOKED_AT = 64;
  *
  * A waiter is skipped, and forgotten until its next heartbeat, when it has been silent for too long or when no process
  * listens at its inbox. (PUBLISH counts the receivers. On a Cluster it counts those of one node only, so this is for a
- * single server.) A waiter that the caller speaks for (`mine`, a set of nonces) needs no message, because the reply tells it.
- * So its lease is granted in full, and its nonce and token are returned. Any other grant is provisional and pushed.
+ * single server.) The message comes last, so what is pushed stands. A user without rights on channels cannot publish: then
+ * the waiter keeps its grant, and its process learns of it with the next heartbeat. A waiter that the caller speaks for
+ * (`mine`, a set of nonces) needs no message, because the reply tells it. So its lease is granted in full, and its nonce and
+ * token are returned. Any other grant is provisional and pushed.
  *
  * The record of a waiter is one text: the time of its last heartbeat (ms), ttl, floor, the length of its inbox's name, and then
  * that name and its owner without a separator.
@@ -53,10 +55,9 @@ local function settle(mine)
       if now() / 1000 - seen <= ${WAITER_SILENT_MS} then
         local token, provisional = mint(ttl, floor), ttl
         if tonumber(ttl) > ${FULL_LEASE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end
-        if redis.call('PUBLISH', inbox, frame('lock:granted', lock, nonce, owner, token, provisional)) > 0 then
-          grant(nonce, owner, provisional)
-          return
-        end
+        grant(nonce, owner, provisional)
+        if redis.pcall('PUBLISH', inbox, frame('lock:granted', lock, nonce, owner, token, provisional)) ~= 0 then return end
+        redis.call('DEL', lock, beside('holder'))
       end
     end
   end
