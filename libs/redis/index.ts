@@ -11,6 +11,7 @@
  * @packageDocumentation
  */
 
+export { BlockingSocket, READ_GRACE_MS, type SocketName } from './connection/blocking-socket.js';
 export { backoffMs, type Random } from './time/backoff.js';
 export { BriefMap } from './collections/brief-map.js';
 export { GenerationalMap, type GenerationalMapOptions } from './collections/generational-map.js';

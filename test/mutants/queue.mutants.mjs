@@ -214,9 +214,9 @@ export default [
     specs: raw,
   },
   {
-    file: 'libs/queue/blocking-reads.ts',
+    file: 'libs/redis/connection/blocking-socket.ts',
     name: 'reads that wait hold up the stop',
-    find: 'await this.#unblock(seat);',
+    find: 'void this.interrupt();',
     replace: '',
     specs: raw,
   },

@@ -13,8 +13,30 @@ const generations = {
   specs: ['libs/redis/collections/generational-map'],
 };
 const link = 'libs/redis/connection/link.ts';
+const blocking = {
+  file: 'libs/redis/connection/blocking-socket.ts',
+  specs: ['libs/redis/connection/blocking-socket'],
+};
 
 export default [
+  {
+    ...blocking,
+    name: 'an unblocking that overtook its read is not repeated',
+    find: '&& tries < UNBLOCK_TRIES',
+    replace: '&& tries < 1',
+  },
+  {
+    ...blocking,
+    name: 'a read that is over is unblocked',
+    find: 'this.#blocked = false;\n    }',
+    replace: '}',
+  },
+  {
+    ...blocking,
+    name: 'a new socket keeps the name of the one before',
+    find: 'this.#name = undefined;\n      if (name',
+    replace: 'if (name',
+  },
   {
     ...errors,
     name: 'a reply is told by the class of one copy of ioredis',

@@ -1,4 +1,12 @@
-import { Loop, isUnavailable, type Clock, type Link, type RedisConnection } from '../../../redis/index.js';
+import {
+  BlockingSocket,
+  Loop,
+  READ_GRACE_MS,
+  isUnavailable,
+  type Clock,
+  type RedisConnection,
+  type SocketName,
+} from '../../../redis/index.js';
 import { debug } from '../../observe/queue.debug.js';
 import { batches } from '../../store/stream-reply.js';
 import type { Maintenance } from './maintenance.js';
@@ -18,20 +26,8 @@ export interface StreamReaderOptions {
   log: { warn(message: string): void };
 }
 
-/** How the server names a socket. After a failover, the id alone may be that of another client. */
-interface Socket {
-  readonly id: string;
-  readonly addr: string;
-}
-
 /** While Redis takes no commands, how soon to look again. */
 const AGAIN_MS = 50;
-/** How long past its BLOCK a read may go unanswered until its socket is given up. */
-const READ_GRACE_MS = 5_000;
-/** How long a stop waits for the last read. */
-const STOP_READ_MS = 2_000;
-/** An unblocking that overtook its read is repeated this often. After that the read ends by itself within a sweep. */
-const UNBLOCK_TRIES = 10;
 
 /**
  * Reads for all queues of one group, on its own socket: one blocking XREADGROUP over those that have credit.
@@ -44,20 +40,26 @@ const UNBLOCK_TRIES = 10;
  */
 export class StreamReader {
   readonly #options: StreamReaderOptions;
-  readonly #link: Link;
+  readonly #socket: BlockingSocket;
   readonly #loop: Loop;
   readonly #counts: ReadCounts;
-  /** The socket that is up; undefined until the server has named it. */
-  #socket: Socket | undefined;
-  /** The one before. */
-  #old: Socket | undefined;
+  /** The socket before the present one, until the server has ended it. */
+  #old: SocketName | undefined;
   /** The queues of the read under way. */
   #reading: ReadonlySet<Worker> | undefined;
 
   constructor(options: StreamReaderOptions) {
     this.#options = options;
     const { connection, clock, group, log } = options;
-    this.#link = connection.openLink('queue');
+    this.#socket = new BlockingSocket({
+      connection,
+      clock,
+      purpose: 'queue',
+      // A new socket reads only once the old one has ended, so there is never more than one to end.
+      lost: (name) => {
+        this.#old ??= name;
+      },
+    });
     this.#counts = new ReadCounts(options.maxPayloadBytes, clock);
     this.#loop = new Loop({
       name: 'queue reader',
@@ -69,10 +71,7 @@ export class StreamReader {
         log.warn(`reading for group '${group}' failed, and goes on: ${String(error)}`);
       },
     });
-    this.#link.onUp(() => {
-      // A new socket reads only once the old one has ended, so there is never more than one to end.
-      this.#old ??= this.#socket;
-      this.#socket = undefined;
+    this.#socket.link.onUp(() => {
       this.#loop.wake();
     });
   }
@@ -98,7 +97,7 @@ export class StreamReader {
   /** Lets the next turn begin now. */
   interrupt(): void {
     if (this.#reading === undefined) this.#loop.wake();
-    else void this.#unblock(this.#reading);
+    else void this.#socket.interrupt();
   }
 
   /** The queue of a worker of this group was resumed: what was returned meanwhile is taken at once. */
@@ -107,45 +106,32 @@ export class StreamReader {
     this.interrupt();
   }
 
-  /** Ends the read under way; what it may still have delivered is accepted first. Then closes the socket. */
+  /** Ends the read under way, accepts the tasks that it still delivered, and closes the socket. */
   async stop(): Promise<void> {
-    const { connection, clock } = this.#options;
-    const ended = this.#loop.stop();
-    if (this.#reading) void this.#unblock(this.#reading);
-    const giveUp = clock.timer(STOP_READ_MS, () => void connection.closeLink(this.#link));
-    await ended;
-    giveUp();
-    await connection.closeLink(this.#link);
+    await this.#socket.stop(this.#loop.stop());
   }
 
   async #turn(signal: AbortSignal): Promise<number | undefined> {
     // Woken when the socket is there again.
-    if (!this.#link.up) return undefined;
+    if (!this.#socket.link.up) return undefined;
     const { workers, maintenance } = this.#options;
-    if (this.#socket === undefined) await this.#identify();
+    if (!this.#socket.named) await this.#socket.identify();
     if (this.#old !== undefined && !(await this.#retire(this.#old))) return AGAIN_MS;
     const restMs = await maintenance.run();
     const ready = workers.filter((worker) => worker.mayRead);
     if (signal.aborted || ready.length === 0) return restMs;
     // Replaced meanwhile: a read on a socket without a name could not be ended.
-    if (this.#socket === undefined) return 0;
+    if (!this.#socket.named) return 0;
     await this.#read(ready, Math.ceil(restMs));
     this.#loop.wake();
     return undefined;
-  }
-
-  /** Learns what the server calls this socket. */
-  async #identify(): Promise<void> {
-    const info = await this.#link.send<string>('client', ['info']);
-    const [id, addr] = ['id', 'addr'].map((name) => new RegExp(`\\b${name}=(\\S*)`).exec(info)?.[1] ?? '');
-    this.#socket = { id: id ?? '', addr: addr ?? '' };
   }
 
   /**
    * Ends the socket before this one. Half-open, it may still wait in a read, and would be handed tasks that never arrive.
    * What it was handed so far is looked for next. Resolves to false if Redis was not reachable.
    */
-  async #retire(old: Socket): Promise<boolean> {
+  async #retire(old: SocketName): Promise<boolean> {
     const { connection, maintenance } = this.#options;
     let killed = true;
     try {
@@ -181,12 +167,17 @@ export class StreamReader {
     const streams = workers.map((worker) => worker.keys.stream);
     // Of the moment of asking: what comes within it is not a surplus, though the prefetch has fallen by then.
     const room = new Map(workers.map(({ window, credit }) => [window, credit]));
-    const block = blockMs === undefined ? [] : ['BLOCK', blockMs];
-    const args = ['GROUP', group, consumer, 'COUNT', count, ...block, 'STREAMS', ...streams];
+    const args = ['GROUP', group, consumer, 'COUNT', count];
+    if (blockMs !== undefined) args.push('BLOCK', blockMs);
+    args.push('STREAMS', ...streams, ...streams.map(() => '>'));
+    const { link } = this.#socket;
     const deadlineMs = (blockMs ?? 0) + READ_GRACE_MS;
     try {
-      const reading = this.#link.send('xreadgroup', [...args, ...streams.map(() => '>')], { deadlineMs });
-      const [reply] = await Promise.all([reading, this.#counts.measure(this.#link, workers, deadlineMs)]);
+      const reading =
+        blockMs === undefined
+          ? link.send('xreadgroup', args, { deadlineMs })
+          : this.#socket.read('xreadgroup', args, blockMs);
+      const [reply] = await Promise.all([reading, this.#counts.measure(link, workers, deadlineMs)]);
       this.#accept(workers, room, count, reply);
     } catch (error) {
       if (!isUnavailable(error)) {
@@ -198,7 +189,7 @@ export class StreamReader {
         throw error;
       }
       // No answer long after BLOCK was over: the socket is half-open.
-      if (this.#link.up) this.#link.reset();
+      if (link.up) link.reset();
     }
   }
 
@@ -216,18 +207,6 @@ export class StreamReader {
       worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
       const beyond = entries.slice(credit).map(([id]) => id);
       if (beyond.length > 0) void maintenance.returnSurplus(worker, beyond);
-    }
-  }
-
-  /** The unblocking may reach Redis before the read does, because they use different sockets. */
-  async #unblock(read: ReadonlySet<Worker>): Promise<void> {
-    const { commands } = this.#options.connection;
-    try {
-      for (let tries = 0; this.#reading === read && tries < UNBLOCK_TRIES; tries++) {
-        if ((await commands.send('client', ['unblock', this.#socket?.id ?? '0'])) === 1) return;
-      }
-    } catch {
-      // Not now: the read ends by itself when its BLOCK is over.
     }
   }
 }
