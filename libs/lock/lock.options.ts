@@ -151,7 +151,6 @@ export function resolveAcquire(
   const { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, names } = defaults;
   const byName = names !== NO_NAMES && Object.hasOwn(names, name) ? names[name] : undefined;
   if (given === undefined && byName === undefined) return defaults;
-  if (typeof given === 'number') throw badOption(`${call}: options`, 'an object, such as { ttlMs: 5000 }', given);
   const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
   return { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, ...options, ...byName };
 }

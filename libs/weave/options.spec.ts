@@ -108,13 +108,21 @@ describe('resolveOptions', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['a typo', { ttlms: 5 }, 'lock.ttlms is not an option; known options: ttlMs, owner'],
+    ['a typo', { ttlms: 5 }, 'lock.ttlms is not an option; known options: ttlMs, owner. Did you mean ttlMs?'],
+    ['a name without its unit', { ttl: 5 }, 'owner. Did you mean ttlMs?'],
+    ['a name with a letter too few', { ownr: 'a' }, 'owner. Did you mean owner?'],
+    ['the name of another package', { duration: 5 }, 'owner. Did you mean ttlMs?'],
+    ['what is no option of anything', { jobId: 'a' }, 'A task gets its id from Redis'],
     ['a name that every object has', { toString: 5 }, 'lock.toString is not an option'],
     ['a wrong value', { ttlMs: 'x' }, `lock.ttlMs ${milliseconds}, got 'x'`],
-    ['a number', 5, 'lock must be an options object, got 5'],
+    ['a number', 5, 'lock must be an options object, such as { ttlMs: 5000 }, got 5'],
     ['text', 'ttlMs', "lock must be an options object, got 'ttlMs'"],
     ['a list', [], 'lock must be an options object, got []'],
   ])('refuses %s', (_title, given, message) => {
     expect(refusal(() => resolveOptions('lock', given, checks))).toContain(message);
+  });
+
+  it.each(['constructor', '__proto__x', 'zzzzzz', 'a', 'x'.repeat(10_000)])('guesses nothing for %.20s', (name) => {
+    expect(refusal(() => resolveOptions('lock', { [name]: 5 }, checks))).toMatch(/known options: ttlMs, owner$/);
   });
 });

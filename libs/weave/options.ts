@@ -1,4 +1,5 @@
 import { NAME_MAX_BYTES, clip, isLongerThan, isWellFormed, show } from './limits.js';
+import { hintFor } from './option-hints.js';
 import { SluiceError } from './sluice.error.js';
 
 /** Checks one option: returns the value to use, or throws an error that names `path` and the value. */
@@ -21,11 +22,15 @@ export function badOption(path: string, wanted: string, got: unknown): SluiceErr
  */
 export function resolveOptions<T extends object>(path: string, given: unknown, checks: OptionChecks<T>): Readonly<T> {
   const options = (given ?? {}) as Record<string, unknown>;
-  if (typeof options !== 'object' || Array.isArray(options)) throw badOption(path, 'an options object', given);
+  if (typeof options !== 'object' || Array.isArray(options)) throw badOption(path, anObjectOf(checks, given), given);
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(checks, name)) {
-      const known = Object.keys(checks).join(', ');
-      throw new SluiceError('SLUICE_BAD_OPTION', `${path}.${clip(name)} is not an option; known options: ${known}`);
+      const known = Object.keys(checks);
+      const hint = hintFor(name, known);
+      throw new SluiceError(
+        'SLUICE_BAD_OPTION',
+        `${path}.${clip(name)} is not an option; known options: ${known.join(', ')}${hint && `. ${hint}`}`,
+      );
     }
   }
   const resolved: Partial<T> = {};
@@ -34,6 +39,12 @@ export function resolveOptions<T extends object>(path: string, given: unknown, c
     if (value !== undefined) resolved[name] = value;
   }
   return Object.freeze(resolved) as Readonly<T>;
+}
+
+/** Other packages take a bare number of milliseconds where options are wanted here. */
+function anObjectOf(checks: object, given: unknown): string {
+  const time = ['ttlMs', 'delayMs', 'timeoutMs'].find((name) => Object.hasOwn(checks, name));
+  return typeof given === 'number' && time ? `an options object, such as { ${time}: 5000 }` : 'an options object';
 }
 
 /** The longest time that Node's timers hold, in milliseconds: 24.8 days. */

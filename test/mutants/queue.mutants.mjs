@@ -1051,4 +1051,11 @@ export default [
     find: 'if (bytes > maxBytes) throw',
     replace: 'if (bytes < 0) throw',
   },
+  {
+    file: 'libs/queue/task/backoff.ts',
+    name: "the delay of another package's back-off is not told apart",
+    find: "type === 'exponential' ? ` (baseMs",
+    replace: "type !== 'exponential' ? ` (baseMs",
+    specs: ['libs/queue/queue.options'],
+  },
 ];

@@ -311,4 +311,32 @@ export default [
     replace: 'return /nothing of the kind/',
     specs: ['libs/redis/shutdown-hooks'],
   },
+  {
+    file: 'libs/weave/option-hints.ts',
+    name: 'an option without its unit is not recognised',
+    find: '[low, `${low}ms`].includes',
+    replace: '[low].includes',
+    specs: ['libs/weave/options'],
+  },
+  {
+    file: 'libs/weave/option-hints.ts',
+    name: 'every object has the option constructor',
+    find: "return Object.hasOwn(table, name) ? name : '';",
+    replace: 'return name;',
+    specs: ['libs/weave/options'],
+  },
+  {
+    file: 'libs/weave/option-hints.ts',
+    name: 'any short name is taken for a typo',
+    find: 'return least > most ? []',
+    replace: 'return least > 100 ? []',
+    specs: ['libs/weave/options'],
+  },
+  {
+    file: 'libs/weave/options.ts',
+    name: 'a number in place of options is not told the option',
+    find: "typeof given === 'number' && time",
+    replace: "typeof given === 'string' && time",
+    specs: ['libs/weave/options'],
+  },
 ];

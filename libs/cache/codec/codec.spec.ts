@@ -98,6 +98,8 @@ describe('the codec', () => {
     ['an error', new RangeError('x'), 'the value is an instance of RangeError'],
     ['a promise', [Promise.resolve()], "the value's [0] is an instance of Promise"],
     ['a boxed string', new String('x'), 'the value is an instance of String'],
+    ['an instance of a class', { user: new (class User {})() }, "the value's .user is an instance of User"],
+    ['it with the way out', new (class User {})(), 'or make the instance again with the revive option'],
     ['an array buffer', new ArrayBuffer(1), 'the value is an instance of ArrayBuffer'],
     ['a cycle', cycle, "the value's .next.back[0] is a reference to something that contains it"],
     ['a hole made up for by a property', Object.assign([1], { 2: 2, more: 3 }), 'the value is an array with holes'],

@@ -84,7 +84,13 @@ function tagKind(value: object, path: Steps, walk: Walk): unknown {
   const data = kindOf(value);
   const kind = data ?? (walk.instances && isRecord(value) ? 'object' : undefined);
   const extra = kind === undefined ? describe(value) : extraOf(value, kind);
-  if (extra !== undefined) throw lossy(path, extra);
+  if (extra !== undefined) {
+    throw lossy(
+      path,
+      extra,
+      kind === undefined && isRecord(value) ? ', or make the instance again with the revive option' : '',
+    );
+  }
   if (kind === 'array') return tagArray(value as unknown[], path, walk);
   if (kind === 'object') {
     // An instance is copied, for JSON would call its toJSON.
@@ -250,10 +256,10 @@ function tooDeep(path: Steps): SluiceError {
   );
 }
 
-function lossy(path: Steps, what: string): SluiceError {
+function lossy(path: Steps, what: string, way = ''): SluiceError {
   const where = path.length === 0 ? 'the value' : `the value's ${clip(pathOf(path))}`;
   return new SluiceError(
     'SLUICE_CACHE_UNSERIALIZABLE',
-    `${where} is ${what}, which would not come back as it was: cache plain data (also Date, Map, Set, bigint, Buffer, typed arrays)`,
+    `${where} is ${what}, which would not come back as it was: cache plain data (also Date, Map, Set, bigint, Buffer, typed arrays)${way}`,
   );
 }

@@ -45,7 +45,8 @@ export const backoff: Check<Backoff | undefined> = (value, path) => {
   }
   const { type, baseMs, maxMs, ...others } = (value ?? {}) as Record<string, unknown>;
   if (type !== 'exponential' || Object.keys(others).length > 0) {
-    throw badOption(path, "milliseconds, a list of them, { type: 'exponential', baseMs, maxMs } or a function", value);
+    const wanted = "milliseconds, a list of them, { type: 'exponential', baseMs, maxMs } or a function";
+    throw badOption(path, `${wanted}${meant(type, others['delay'])}`, value);
   }
   const checked = exponential({
     ...(baseMs !== undefined && { baseMs: delay(baseMs, `${path}.baseMs`) }),
@@ -56,6 +57,12 @@ export const backoff: Check<Backoff | undefined> = (value, path) => {
   }
   return { type, ...checked };
 };
+
+/** BullMQ writes `{ type: 'exponential', delay: 1000 }` and `{ type: 'fixed', delay: 1000 }`. */
+function meant(type: unknown, ms: unknown): string {
+  if (typeof ms !== 'number') return '';
+  return type === 'exponential' ? ` (baseMs: ${ms} for delay: ${ms})` : ` (${ms} for a fixed delay of ${ms})`;
+}
 
 /** With its defaults. */
 function exponential({ baseMs = BASE_MS, maxMs = MAX_TIMES_BASE * baseMs }: Partial<ExponentialBackoff>): {

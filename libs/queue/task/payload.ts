@@ -74,7 +74,7 @@ function checkArray(array: readonly unknown[], place: Place, seen: Seen): void {
 function checkObject(object: object, place: Place, seen: Seen): void {
   const prototype: unknown = Object.getPrototypeOf(object);
   if (prototype !== Object.prototype && prototype !== null && !isForeignPlain(prototype as object)) {
-    throw refuse(place, `is an instance of ${className(object)}, and JSON keeps no classes`);
+    throw refuse(place, `is an instance of ${className(object)}, and JSON keeps no classes: ${plainForm(object)}`);
   }
   const depth = place.depth + 1;
   const symbol = Object.getOwnPropertySymbols(object)[0];
@@ -85,6 +85,14 @@ function checkObject(object: object, place: Place, seen: Seen): void {
     count(4 + key.length + charsOf(value), seen);
     if (!isLeaf(value)) check(value, { container: object, key, parent: place, depth }, seen);
   }
+}
+
+/** What to publish instead of an instance of a class. */
+function plainForm(object: object): string {
+  if (object instanceof Date) return 'publish toISOString() or getTime() of it';
+  if (object instanceof Map || object instanceof Set) return 'publish a list of its entries, such as [...it]';
+  if (object instanceof Error) return 'publish its message';
+  return 'publish a plain copy, such as { ...dto }';
 }
 
 /** What most values are; they need no place. */
