@@ -662,6 +662,13 @@ export default [
     replace: "redis.call('PUBLISH', held[2]",
   },
   {
+    name: 'the end of a load waits no longer than a read',
+    file: 'libs/cache/store/cache.store.ts',
+    specs: ['libs/cache/loading/outage.spec'],
+    find: 'Math.max(this.timing.readTimeoutMs, this.timing.leaseMs / 3)',
+    replace: 'this.timing.readTimeoutMs',
+  },
+  {
     name: 'an invalidation that is not announced is reported as done',
     file: 'libs/cache/store/scripts/invalidation.fragment.ts',
     specs: ['libs/cache/loading/no-channels'],

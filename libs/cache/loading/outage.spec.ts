@@ -11,6 +11,37 @@ const bed = new CacheBed();
 const LEASE = '{cache}~lease:k';
 const code = (name: string) => expect.objectContaining({ code: name });
 
+describe('a Redis that is busy for longer than readTimeoutMs, and knows no script', () => {
+  const patient = { leaseMs: 180_000, readTimeoutMs: 100 };
+  /** The next script waits for this long, and is answered with NOSCRIPT then. */
+  const busy = async (): Promise<void> => {
+    await bed.admin.script('FLUSH');
+    await bed.admin.client('PAUSE', 500, 'ALL');
+  };
+
+  it('stores what was loaded', async () => {
+    const { cache } = await bed.member(patient);
+    const source = new HeldLoader();
+    const read = cache.getOrLoad('k', source.load);
+    const run = await source.run();
+    await busy();
+    run.succeed('loaded');
+    expect(await read).toBe('loaded');
+    expect((await bed.admin.get('{cache}:k'))?.endsWith('\n"loaded"')).toBe(true);
+  });
+
+  it('notes the error of a loader', async () => {
+    const { cache } = await bed.member(patient);
+    const source = new HeldLoader();
+    const read = cache.getOrLoad('k', source.load, { errorBackoffMs: 60_000 });
+    const run = await source.run();
+    await busy();
+    run.fail(new Error('no'));
+    await expect(read).rejects.toThrow('no');
+    expect(await bed.admin.hget(LEASE, 'error')).toContain('"no"');
+  });
+});
+
 describe('without Redis', () => {
   let own: RedisServer;
   let client: Redis;

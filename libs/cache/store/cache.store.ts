@@ -69,8 +69,9 @@ const TAGS_AT_ONCE = 1_000;
 /**
  * The cache as Redis keeps it: values, leases and epochs, one method per step. Keys are entries (`entryOf`).
  *
- * What a reader waits for settles once Redis has been silent for `readTimeoutMs`; what changes the cache on a user's order
- * takes the connection's own time and rejects if Redis did not confirm it.
+ * What a reader waits for settles once Redis has been silent for `readTimeoutMs`, and the end of a load once it has been for a
+ * third of the lease. What changes the cache on a user's order takes the connection's own time and rejects if Redis did not
+ * confirm it.
  *
  * Keys and arguments are written out, not spread: a spread before further keys makes new hidden classes on each call (see ADR
  * 19).
@@ -224,7 +225,7 @@ export class CacheStore {
         },
         rest: tags,
       },
-      { deadlineMs: this.timing.readTimeoutMs, whileSilent: true },
+      { deadlineMs: this.#endDeadlineMs(), whileSilent: true },
     );
     if (serverMs === 0) return false;
     this.serverClock.heard(serverMs, sentAtMs);
@@ -235,9 +236,17 @@ export class CacheStore {
     const args = { token, failure: JSON.stringify(failure), backoffMs: failure.backoffMs };
     const call = { keys: { lease: this.#keys.lease(entry) }, args };
     return failScript.run(this.#connection.commands, call, {
-      deadlineMs: this.timing.readTimeoutMs,
+      deadlineMs: this.#endDeadlineMs(),
       whileSilent: true,
     });
+  }
+
+  /**
+   * How long Redis may be silent about the end of a load: a third of the lease, as for a renewal. What is lost by an early end is
+   * a load. And a script that the server does not know is answered so, and is sent again only while its call waits.
+   */
+  #endDeadlineMs(): number {
+    return Math.max(this.timing.readTimeoutMs, this.timing.leaseMs / 3);
   }
 
   /** False: the lease is lost, or what is loaded under it was invalidated. */
