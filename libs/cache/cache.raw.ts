@@ -7,10 +7,10 @@ import { rawLockScript } from './store/scripts/raw-lock.script.js';
 import { rawSetScript } from './store/scripts/raw-set.script.js';
 
 /**
- * Plain strings under literal keys: what a client in any language reads with GET and writes with SET.
+ * Plain strings under literal keys. A client in any language reads them with GET and writes them with SET.
  *
- * Nothing of the cache's own machinery: no codec, no waiting, no local copies. A key `k` is `k` in Redis (`shop:k` in the
- * namespace `shop`), its load lock `{k}:~load`. A key may contain braces only as one non-empty hash tag.
+ * There is no codec, no waiting, and no local copy. The key `k` is `k` in Redis (`shop:k` in the namespace `shop`), and its load
+ * lock is `{k}:~load`. A key may contain braces only as one non-empty hash tag.
  */
 export class RawCache {
   readonly #connection: () => RedisConnection;
@@ -25,8 +25,8 @@ export class RawCache {
   }
 
   /**
-   * Asks for the right to load a key: `'LOAD'`, it is this process', or `'WAIT'`, somebody loads. It lasts the smaller of the two
-   * durations, or until the next `set` of this process.
+   * Asks for the right to load a key. `'LOAD'`: this process has the right. `'WAIT'`: another process, or another call, has it.
+   * The right lasts the smaller of the two durations in milliseconds, or until the next `set` of this process.
    *
    * @throws RedisUnavailableError, SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
    * @example
@@ -43,11 +43,14 @@ export class RawCache {
   }
 
   /**
-   * Stores a string for `ttlMs` (`Infinity`: until it is replaced). After a `LOAD` of this process: only while that lock is
-   * still its own, and releases it. Without one it is a plain write, after which no load that ran can store anything.
+   * Stores a string for `ttlMs` milliseconds (`Infinity`: until it is replaced). After a `LOAD` of this process, the string is
+   * stored only if the process still has the lock, and the lock is released. Without a `LOAD` it is a plain write, after which
+   * no load that ran before can store anything.
    *
-   * @throws SluiceError `SLUICE_CACHE_LEASE_LOST` when the lock was lost: nothing was stored
-   * @throws RedisUnavailableError when Redis did not confirm it
+   * @throws SluiceError `SLUICE_CACHE_LEASE_LOST` if the lock was lost: nothing was stored
+   * @throws RedisUnavailableError if Redis did not confirm the write
+   * @example
+   * await cache.raw.set('greeting', 'hello', 60_000);
    */
   async set(key: string, value: string, ttlMs: number): Promise<'OK'> {
     const keys = this.#keys(key);
@@ -60,7 +63,13 @@ export class RawCache {
     );
   }
 
-  /** The string under a key, null if there is none. */
+  /**
+   * The string under a key, or null if there is none.
+   *
+   * @throws RedisUnavailableError
+   * @example
+   * const greeting = await cache.raw.get('greeting');
+   */
   get(key: string): Promise<string | null> {
     return this.#connection().commands.send('get', [this.#keys(key).value]);
   }

@@ -3,8 +3,8 @@ import type { Flight } from './loading/flight.js';
 import type { ReadRequest } from './loading/read-context.js';
 
 /**
- * The reads of one process that may be joined: of each entry nearly always one, several if callers ask with options that
- * exclude one another.
+ * The reads of one process that other requests may join. An entry nearly always has one flight. It has several if callers ask
+ * with options that exclude one another.
  */
 export class Flights {
   readonly #byEntry = new BriefMap<string, Flight>();
@@ -22,7 +22,7 @@ export class Flights {
     return this.#byEntry.get(entry);
   }
 
-  /** Those that were started before stay only if they serve other options. */
+  /** Adds a flight. Older flights of the entry stay only if they serve requests with other options. */
   add(flight: Flight): void {
     const { entry } = flight.request;
     let older = this.#byEntry.get(entry);
@@ -48,7 +48,7 @@ export class Flights {
     this.#byEntry.delete(entry);
   }
 
-  /** The same for the flights of which this is true. */
+  /** No request joins the flights for which this returns true any more. */
   removeWhere(concerned: (flight: Flight) => boolean): void {
     for (const [, first] of this.#byEntry.entries()) {
       for (let each: Flight | undefined = first; each; each = each.next) if (concerned(each)) this.remove(each);

@@ -3,22 +3,23 @@ import { unpack } from '../store/compression.js';
 import { describe, extraOf, isRecord, kindOf, pathOf } from './data-kinds.js';
 
 /**
- * Values as text. What JSON can say is stored as JSON, byte for byte, readable by anybody; all else as {@link TAGGED}
- * and JSON in which `{"~x": …}` stands for what JSON cannot say. No JSON text begins with that mark.
+ * Values as text. A value that JSON can express is stored as JSON, byte for byte, and any client can read it. Any other value
+ * is stored as {@link TAGGED} and JSON in which `{"~x": …}` stands for the parts that JSON cannot express. No JSON text begins
+ * with that mark.
  *
  *   ~u undefined   ~n NaN, ±Infinity, -0   ~i bigint   ~d Date   ~m Map   ~s Set   ~b Buffer   ~a typed array
  *   ~z object without a prototype          ~o an object of the user's whose only key begins with a tilde
  *
- * Frozen: a change needs another mark, so that old and new processes take each other's values for a miss.
+ * The format is frozen. A change needs another mark, so that old and new processes treat each other's values as a miss.
  */
 const TAGGED = '~1';
 
 /**
  * Writes a value down so that {@link decode} gives back its equal.
  *
- * @param instances writes instances of classes down as plain objects of their properties: whoever reads knows how to
- *   make instances of these again
- * @throws SluiceError `SLUICE_CACHE_UNSERIALIZABLE` naming the path of what would be lost
+ * @param instances writes instances of classes as plain objects of their properties; the reader's `revive` makes instances
+ *   of them again
+ * @throws SluiceError `SLUICE_CACHE_UNSERIALIZABLE` naming the path of the part that would be lost
  */
 export function encode(value: unknown, { instances = false } = {}): string {
   const said = tag(value, [], { above: new Set(), instances });
@@ -26,8 +27,11 @@ export function encode(value: unknown, { instances = false } = {}): string {
 }
 
 /**
- * Reads a value back, a new one at every call. Throws, whatever is wrong with the text: whoever may write to Redis may have
- * written it, so each body of a mark is checked before anything is made of it.
+ * Reads a value back. Each call makes a new value.
+ *
+ * Any client that may write to Redis may have written the text. So the body of each mark is checked before it is used.
+ *
+ * @throws SyntaxError if anything is wrong with the text
  */
 export function decode(stored: string): unknown {
   const text = unpack(stored);
@@ -39,12 +43,12 @@ export function decode(stored: string): unknown {
 type Steps = (string | number)[];
 
 interface Walk {
-  /** What contains the value that is looked at. */
+  /** The objects that contain the present value. Tells a cycle. */
   readonly above: Set<object>;
   readonly instances: boolean;
 }
 
-/** The value itself where JSON says it as it is, else something that JSON can say in its place. */
+/** The value itself if JSON can express it, else its mark. */
 function tag(value: unknown, path: Steps, walk: Walk): unknown {
   switch (typeof value) {
     case 'string':
@@ -66,7 +70,7 @@ function tag(value: unknown, path: Steps, walk: Walk): unknown {
 }
 
 function digitsOf(value: bigint, path: Steps): string {
-  // Told before its digits are written, which takes long where they are many.
+  // Checked before the digits are written, because writing many digits takes long.
   if (value >= BIGINT_END || value <= -BIGINT_END) throw lossy(path, `a bigint of more than ${BIGINT_DIGITS} digits`);
   return value.toString();
 }
@@ -93,7 +97,7 @@ function tagKind(value: object, path: Steps, walk: Walk): unknown {
   }
   if (kind === 'array') return tagArray(value as unknown[], path, walk);
   if (kind === 'object') {
-    // An instance is copied, for JSON would call its toJSON.
+    // An instance is copied, because JSON would call its toJSON.
     const record = data === undefined ? { ...value } : value;
     return tagRecord(record as Record<string, unknown>, path, walk);
   }
@@ -219,12 +223,12 @@ function untagMarked(mark: string, body: unknown, depth: number): unknown {
 
 const ODD_NUMBERS: ReadonlySet<string> = new Set(['NaN', 'Infinity', '-Infinity', '-0']);
 
-/** Reading digits takes time that grows with their square. Longer ones are not written either. */
+/** The time to read digits grows with the square of their number. Longer bigints are not written either. */
 const BIGINT_DIGITS = 10_000;
 const BIGINT_END = 10n ** BigInt(BIGINT_DIGITS);
 const BIGINT_TEXT = /^-?\d+$/;
 
-/** Of an object with a `length`, Node would make a Buffer of that length. */
+/** Refuses objects: from one with a `length`, Node would make a Buffer of that length. */
 function bytesOf(mark: string, body: unknown): Buffer {
   if (typeof body !== 'string') throw broken(mark, body);
   return Buffer.from(body, 'base64');

@@ -1,19 +1,19 @@
 import { types } from 'node:util';
 
-/** What kind of data an object is, as far as it can be written down without loss. */
+/** The kinds of objects that can be written as text without loss. */
 export type Kind = 'object' | 'array' | 'date' | 'map' | 'set' | 'bytes';
 
-/** How many prototypes lie between an instance of the kind and `null`. A subclass has more: it would lose its class. */
+/** The number of prototypes between an instance of the kind and `null`. A subclass has more, and would lose its class. */
 const DEPTH: Record<Kind, number> = { object: 1, array: 2, date: 2, map: 2, set: 2, bytes: 3 };
 
 /**
- * The kind of an object, or `undefined` for what is not data: instances of classes, errors, promises, proxies of hosts.
+ * The kind of an object. `undefined` if the object is not data: an instance of a class, an error, a promise, a host's proxy.
  *
- * Told by internal slots and the length of the prototype chain, not by `instanceof`: an object from another realm
+ * Decided by internal slots and the length of the prototype chain, not by `instanceof`. So an object from another realm
  * (a vm context, a worker's message) is data as well.
  */
 export function kindOf(value: object): Kind | undefined {
-  // The usual, told by one look.
+  // The most frequent case needs one comparison.
   if (Reflect.getPrototypeOf(value) === Object.prototype) return 'object';
   const kind = slotOf(value);
   const depth = depthOf(value);
@@ -21,12 +21,12 @@ export function kindOf(value: object): Kind | undefined {
   return kind === 'object' && depth === 0 ? kind : undefined;
 }
 
-/** True for an instance of a class, or what else has nothing but properties: no error, promise, or subclass of Map. */
+/** True for objects that have properties alone, as instances of classes do. False for errors, promises, subclasses of Map. */
 export function isRecord(value: object): boolean {
   return Object.prototype.toString.call(value) === '[object Object]';
 }
 
-/** Names what an object has beyond the data of its kind, and would lose; `undefined` if nothing. */
+/** Describes an object that has more than the data of its kind: that part would be lost. `undefined` if it has nothing more. */
 export function extraOf(value: object, kind: Kind): string | undefined {
   if (kind === 'object') {
     const symbols = Object.getOwnPropertySymbols(value);
@@ -34,7 +34,7 @@ export function extraOf(value: object, kind: Kind): string | undefined {
     const seen = symbols.some((symbol) => Object.prototype.propertyIsEnumerable.call(value, symbol));
     return seen ? 'an object with a symbol for a key' : undefined;
   }
-  // A hole counts as a missing key, a property such as `index` of a RegExp's match as one too many.
+  // A hole is a missing key. A property, such as `index` of a RegExp's match, is one key too many.
   if (kind === 'array') {
     const keys = Object.keys(value);
     // Indexes come first: if the last key is the last index, there are no others.
@@ -46,7 +46,7 @@ export function extraOf(value: object, kind: Kind): string | undefined {
   return `${describe(value)} with properties of its own`;
 }
 
-/** Names a value that is no data, for messages: `a function`, `an instance of Socket`. */
+/** Describes a value that is not data, for messages: `a function`, `an instance of Socket`. */
 export function describe(value: unknown): string {
   if (typeof value !== 'object' || value === null) return typeof value === 'object' ? 'null' : `a ${typeof value}`;
   const { constructor } = value as { constructor?: unknown };
@@ -55,7 +55,7 @@ export function describe(value: unknown): string {
     : 'an instance of a class';
 }
 
-/** The path of a part, as one would write it: `.user.tags[3]`. */
+/** The path of a part as JavaScript writes it: `.user.tags[3]`. */
 export function pathOf(steps: readonly (string | number)[]): string {
   return steps
     .map((step) => {

@@ -25,20 +25,20 @@ export interface EvictOptions<
   W extends unknown[],
   V,
 > extends KeyOptions {
-  /** The key that goes: always the same; or one or several from the method's arguments and its object (`this`). */
+  /** The key to remove: a fixed one, or one or several computed from the method's arguments and its object (`this`). */
   key?: string | ((this: T, ...args: A) => string | readonly string[]);
-  /** The tags whose values go: always the same, or from the arguments. */
+  /** The tags to invalidate: fixed ones, or computed from the arguments. */
   tags?: readonly string[] | ((this: T, ...args: B) => readonly string[]);
-  /** Further tags, from what the method returned. */
+  /** Further tags, computed from the method's result. */
   resultTags?: (this: T, result: V) => readonly string[];
   /**
-   * Evicts before the method runs, and so also when it fails, instead of after its success. Whoever reads meanwhile caches what
-   * the method is about to change: for methods that destroy what the cache was loaded from. Default false.
+   * Evicts before the method runs, so also if the method fails. A read that runs meanwhile caches the data that the method is
+   * about to change. Use it for methods that destroy the source of the cached values. Default false: evicts after success.
    */
   before?: boolean;
-  /** Evicts only when this is true of the arguments. */
+  /** Evicts only if this returns true for the arguments. */
   when?: (this: T, ...args: W) => boolean;
-  /** Does not evict when this is true of what the method returned. */
+  /** Does not evict if this returns true for the method's result. */
   unless?: (this: T, result: V) => boolean;
 }
 
@@ -46,9 +46,10 @@ export interface EvictOptions<
  * Removes values from the cache once an async method has succeeded. When its promise resolves, the invalidation is acknowledged:
  * no load that began before is ever stored.
  *
- * It rejects with a RedisUnavailableError when the invalidation was not confirmed, though the method has done its work: try
- * the eviction again, not the method. A method that fails evicts nothing. A key that is none rejects with `SLUICE_BAD_NAME`.
- * The `version` of `cache.methods['Class.method']`, in the module's options, outranks the one given here.
+ * The promise rejects with a RedisUnavailableError if Redis did not confirm the invalidation, although the method has done its
+ * work. Then repeat the eviction, not the method. A method that fails evicts nothing. An invalid key rejects with
+ * `SLUICE_BAD_NAME`. The `version` of `cache.methods['Class.method']`, in the module's options, takes precedence over the
+ * version given here.
  *
  * @example
  * @CacheEvict({ key: (user: User) => `user:${user.id}`, tags: ['users'] })
@@ -126,7 +127,7 @@ function listOrFunction(value: unknown, path: string): Eviction['tags'] {
   return value as string[];
 }
 
-/** Checked: an eviction of nothing would go unnoticed. */
+/** The keys of a call. They are checked, because nobody would notice an eviction of nothing. */
 function keysOf({ key }: Eviction, call: WovenCall): readonly string[] {
   if (key === undefined) return [];
   const keys = fromCall(key, call, call.args);
@@ -142,7 +143,7 @@ function listOf(tags: unknown, name: string, { className, method }: WovenCall): 
   return tags as readonly string[];
 }
 
-/** All at once; whatever fails, the others are waited for. */
+/** Evicts all at once, and waits for all of them even if one fails. */
 async function evict(
   service: CacheService,
   keys: readonly string[],

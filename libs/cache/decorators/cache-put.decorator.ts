@@ -18,25 +18,25 @@ export interface PutOptions<T extends object, A extends unknown[], W extends unk
   SetOptions,
   'tags'
 > {
-  /** The key under which the result is stored: always the same, or from the method's arguments and its object (`this`). */
+  /** The key of the stored result: a fixed one, or computed from the method's arguments and its object (`this`). */
   key: string | KeyFunction<T, A>;
   tags?: readonly string[];
-  /** Further tags, from what the method returned. */
+  /** Further tags, computed from the method's result. */
   resultTags?: (this: T, result: V) => readonly string[];
-  /** Stores only when this is true of the arguments. */
+  /** Stores only if this returns true for the arguments. */
   when?: (this: T, ...args: W) => boolean;
-  /** Does not store when this is true of what the method returned. */
+  /** Does not store if this returns true for the method's result. */
   unless?: (this: T, result: V) => boolean;
 }
 
 /**
- * Stores what an async method returned, once it has succeeded. When its promise resolves, the value is stored, and no load
- * that began before replaces it.
+ * Stores the result of an async method once the method has succeeded. When the promise resolves, the value is stored, and no
+ * load that began before replaces it.
  *
- * The caller gets the method's own result. It rejects with a RedisUnavailableError when Redis did not confirm, and with
- * `SLUICE_CACHE_UNSERIALIZABLE` when the result is no data, though the method has done its work. Two calls at once store in
- * the order in which they end, which need not be that of their writes: where that matters, `@CacheEvict`.
- * `cache.methods['Class.method']` of the module's options outranks the options given here.
+ * The caller gets the method's own result. The promise rejects with a RedisUnavailableError if Redis did not confirm, and with
+ * `SLUICE_CACHE_UNSERIALIZABLE` if the result is not data, although the method has done its work. Two calls that run at the
+ * same time store in the order in which they end. That need not be the order of their writes: use `@CacheEvict` where it
+ * matters. `cache.methods['Class.method']` of the module's options takes precedence over the options given here.
  *
  * @example
  * @CachePut({ key: (user: User) => `user:${user.id}`, ttlMs: 60_000 })
@@ -65,7 +65,7 @@ export function CachePut<T extends object = object, A extends unknown[] = [], W 
     if (holds(functions.when, 'when', call, call.args) === false) return call.proceed();
     const result = await call.proceed();
     if (holds(functions.unless, 'unless', call, [result]) === true) return result;
-    // Not before: what is stored for the first time may get its id by that.
+    // Only after the method has run: an object that is saved for the first time may get its id from the method.
     const cacheKey = checkKey(fromCall(functions.key, call, call.args));
     const tags = fromCall(functions.resultTags, call, [result]) ?? [];
     await service.put(cacheKey, result, loads, tags);

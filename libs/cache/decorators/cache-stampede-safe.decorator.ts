@@ -22,30 +22,32 @@ export interface StampedeSafeOptions<
   V = unknown,
 > extends Omit<CacheOptions<V>, 'tags' | 'resultTags' | 'unless'> {
   /**
-   * The key of a call, from the method's arguments and its object (`this`). A string is the key of every call, and only for
-   * methods without parameters. Default: the class of the object, the method, and a hash of the arguments, within the namespace.
+   * The key of a call, computed from the method's arguments and its object (`this`). A string is the key of every call, and is
+   * allowed only for methods without parameters. Default: the class of the object, the method, and a hash of the arguments,
+   * within the namespace.
    */
   key?: string | KeyFunction<T, A>;
   /**
-   * What `CacheService.invalidateTags` finds the value by; or how to tell from the method's arguments and its object (`this`).
+   * The tags by which `CacheService.invalidateTags` finds the value: fixed ones, or computed from the method's arguments and its
+   * object (`this`).
    */
   tags?: readonly string[] | ((this: T, ...args: B) => readonly string[]);
-  /** Further tags, which only the result names. A load that began before one of them was invalidated is never stored. */
+  /** Further tags, computed from the result. A load that began before one of them was invalidated is never stored. */
   resultTags?: (result: V) => readonly string[];
-  /** The cache is used only when this is true of the arguments; else the method just runs. */
+  /** Uses the cache only if this returns true for the arguments. Otherwise the method just runs. */
   when?: (this: T, ...args: W) => boolean;
-  /** Does not store what this is true of: its callers get it, and whoever asks next loads again. */
+  /** Does not store a result for which this returns true. Its callers get the result, and the next call loads again. */
   unless?: (result: V) => boolean;
 }
 
 /**
- * Caches what an async method returns, and runs its body once in the whole fleet when 100 callers miss it at once.
+ * Caches the result of an async method. If 100 callers in the whole fleet miss it at once, the body runs once.
  *
  * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. Without a key, arguments must be
- * plain data (`SLUICE_CACHE_BAD_ARGUMENTS`), and the boot fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not be
- * safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one
+ * plain data (`SLUICE_CACHE_BAD_ARGUMENTS`). The boot then fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not
+ * be safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one
  * name, a class name that a minifier may have made, a method named by a symbol.
- * `cache.methods['Class.method']` of the module's options outranks the options given here.
+ * `cache.methods['Class.method']` of the module's options takes precedence over the options given here.
  *
  * @example
  * @CacheStampedeSafe({ key: (id: string) => `user:${id}`, ttlMs: 60_000 })
@@ -102,7 +104,7 @@ export function CacheStampedeSafe<
   };
 }
 
-/** Those of the call beside those that configuration gives the method. */
+/** Adds the tags of the call to the tags that the options give the method. */
 function withTags(
   options: LoadOptions,
   call: WovenCall,

@@ -5,7 +5,7 @@ import { isTrue } from '../load-options.js';
 /** A function in a decorator's options, as it is called: on the method's object. */
 export type FromCall<R> = (this: object, ...args: unknown[]) => R;
 
-/** What such a function, if there is one, says of a call. */
+/** Calls such a function on the method's object. Undefined if there is no function. */
 export function fromCall<R>(f: FromCall<R> | undefined, call: WovenCall, args: readonly unknown[]): R | undefined {
   return f && Reflect.apply<object, unknown[], R>(f, call.self, [...args]);
 }
@@ -13,7 +13,7 @@ export function fromCall<R>(f: FromCall<R> | undefined, call: WovenCall, args: r
 /**
  * Whether a decorator's `when` or `unless` holds for a call; `undefined` if there is none.
  *
- * @throws SluiceError `SLUICE_BAD_OPTION` if it answers neither true nor false: a promise would count as true
+ * @throws SluiceError `SLUICE_BAD_OPTION` if the function returns neither true nor false: a promise would count as true
  */
 export function holds(
   condition: FromCall<unknown> | undefined,
@@ -36,7 +36,7 @@ export function keyOption(value: unknown, path: string): FromCall<unknown> | und
   return () => value;
 }
 
-/** `{0}`, `${id}`, `#id`: what other libraries, or a template string, would replace by an argument. */
+/** `{0}`, `${id}`, `#id`: other libraries, or a template string, would replace these by an argument. */
 const PLACEHOLDER = /[{}]|#\w/;
 
 /**
@@ -53,7 +53,7 @@ export function refuseStaticKey(key: unknown, path: string, method: unknown): vo
   );
 }
 
-/** `length` counts neither a parameter with a default value nor a rest parameter: these show in the source. */
+/** `length` counts neither parameters with a default value nor rest parameters. The source shows these. */
 function hasParameters(method: unknown): boolean {
   if (typeof method !== 'function') return false;
   return method.length > 0 || !/^[^(]*\(\s*\)/.test(Function.prototype.toString.call(method));

@@ -2,8 +2,8 @@ import { SluiceError, isInventedName, type Class, type WovenCall, type WovenSite
 import { hashArguments } from './hash-arguments.js';
 
 /**
- * Keys for decorated methods that bring none: `Class.method:hash of the arguments`, in the namespace. Refused at boot
- * where two different things would share such a key.
+ * Default keys of decorated methods without a `key`: `Class.method:hash of the arguments`, in the namespace. The boot fails if
+ * two different objects would share such a key.
  */
 export class DefaultKeys {
   readonly #namespace: string | undefined;

@@ -3,13 +3,14 @@ import { DEPTH_MAX, SluiceError, clip } from '../../weave/index.js';
 import { describe, extraOf, kindOf, pathOf } from '../codec/data-kinds.js';
 
 /**
- * A hash of a call's arguments: equal data gives equal hashes, in every process, whatever the order of an object's keys, a
- * Map's entries or a Set's members. 128 bits of SHA-256 over a text in which every value has one form; 22 characters.
+ * A hash of a call's arguments. Equal data gives equal hashes in every process. The order of an object's keys, a Map's entries
+ * and a Set's members does not matter. The hash is 128 bits of SHA-256, in 22 characters, over a text in which every value has
+ * one form.
  *
- * Frozen: another result would make every default key a miss in half of the fleet during a rolling update.
+ * The result is frozen: another one would make every default key a miss in half of the fleet during a rolling update.
  *
- * @throws SluiceError `SLUICE_CACHE_BAD_ARGUMENTS` naming the path of what is no data: a function, a symbol, an instance of
- *   a class (a request, a socket, an entity), a cycle, or lies more than 200 levels deep
+ * @throws SluiceError `SLUICE_CACHE_BAD_ARGUMENTS` naming the path of a part that is not data (a function, a symbol, an
+ *   instance of a class such as a request, a socket, an entity), of a cycle, or of a part more than 200 levels deep
  */
 export function hashArguments(args: readonly unknown[]): string {
   const text = write(args, [], new Set());

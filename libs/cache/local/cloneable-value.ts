@@ -2,11 +2,10 @@ import { decode } from '../codec/codec.js';
 import { unpack } from '../store/compression.js';
 
 /**
- * A value that this process keeps, and gives out as many times over as it is asked for: none of those who get it can change
- * what the next one gets.
+ * A value that this process keeps and copies for each caller. No caller can change the copy of another caller.
  *
- * Read when it is first asked for. What JSON can say is then copied from object to object, a seventh of the cost of reading it
- * anew (see ADR 9); anything else (a Date, a Map, bytes) is read anew for everybody.
+ * The text is decoded at the first call. Plain JSON data is then copied from object to object, at a seventh of the cost of
+ * decoding (see ADR 9). Any other value (a Date, a Map, bytes) is decoded again for each caller.
  */
 export class CloneableValue {
   #text: string | undefined;
@@ -18,11 +17,11 @@ export class CloneableValue {
     this.#text = text;
   }
 
-  /** Throws when the text cannot be read. */
+  /** @throws SyntaxError if the text cannot be read */
   take(): unknown {
     if (this.#pattern) return copy(this.#pattern);
     if (this.#plain) return this.#value;
-    // Once unpacked, it stays so.
+    // Unpacked once only.
     this.#text = unpack(this.#text as string);
     const value = decode(this.#text);
     if (isPlain(value)) {
@@ -36,14 +35,14 @@ export class CloneableValue {
   }
 }
 
-/** True for what consists of primitives, arrays and ordinary objects alone. What was decoded has no cycles. */
+/** True if a value consists of primitives, arrays and ordinary objects alone. A decoded value has no cycles. */
 function isPlain(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (Array.isArray(value)) return value.every(isPlain);
   return Reflect.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isPlain);
 }
 
-/** An object or an array that nobody else has, and where in it others are: what a copy has to look at. */
+/** An object or an array that no caller has, and the positions of the objects in it. A copy visits only these. */
 interface Pattern {
   readonly key: string | number;
   readonly value: object;
@@ -51,7 +50,7 @@ interface Pattern {
   readonly parts: readonly Pattern[];
 }
 
-/** The pattern of a plain value; undefined for a primitive, which is shared. */
+/** The pattern of a plain value. Undefined for a primitive, which needs no copy. */
 function patternOf(value: unknown, key: string | number): Pattern | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const array = Array.isArray(value);
@@ -62,11 +61,11 @@ function patternOf(value: unknown, key: string | number): Pattern | undefined {
 }
 
 /**
- * A copy, for the path that is taken a million times a second. A spread and a slice copy shape and slots as they are; only what
- * is known to be an object is then looked at. Leaves are copied in place: it is the calls that cost.
+ * Copies a value. This runs a million times a second, so it is written for speed: a spread or a slice copies shape and slots,
+ * and only the parts that are objects are visited. Leaves are copied inline, because function calls cost most.
  */
 function copy({ value, array, parts }: Pattern): unknown {
-  // A spread defines what it copies: a key called __proto__ remains one, and is then found and written to as a property.
+  // A spread defines properties. So a key called __proto__ stays an ordinary property.
   const copied = (array ? (value as unknown[]).slice() : { ...value }) as Record<string | number, unknown>;
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] as Pattern;

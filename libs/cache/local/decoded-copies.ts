@@ -3,21 +3,26 @@ import { decode } from '../codec/codec.js';
 import { unpack } from '../store/compression.js';
 import { CloneableValue } from './cloneable-value.js';
 
-/** Makes of data what it was before it was stored: an instance of a class. */
+/**
+ * Makes an instance of a class from stored data.
+ *
+ * @example
+ * const revive = (data) => Object.assign(new User(), data);
+ */
 export type Revive = (data: unknown) => unknown;
 
-/** One value, of which each caller takes a copy of its own. */
+/** One value. Each caller takes its own copy. */
 export interface Copies {
-  /** @param revive of the caller, who gets its own class whatever the first caller asked for */
+  /** @param revive the caller's own function: callers may want different classes */
   take(revive?: Revive): unknown;
 }
 
-/** A copy that this process keeps, for callers of a read. */
+/** Makes the callers' copies of a value that this process keeps. */
 export function copiesOf(copy: CloneableValue, revive: Revive | undefined): Copies {
   return { take: (own = revive) => revived(copy.take(), own) };
 }
 
-/** One value, as many times over as there are callers: none can change what another got. */
+/** One value, copied for each caller. No caller can change the copy of another caller. */
 export class DecodedCopies implements Copies {
   readonly #text: string;
   readonly #revive: Revive | undefined;
@@ -25,7 +30,7 @@ export class DecodedCopies implements Copies {
   #taken = false;
   #others: CloneableValue | undefined;
 
-  /** Throws when the text cannot be read, or made into what it was. */
+  /** @throws SyntaxError if the text cannot be read; any error of `revive` */
   constructor(text: string, revive?: Revive) {
     this.#text = unpack(text);
     this.#revive = revive;
@@ -45,14 +50,14 @@ function revived(data: unknown, revive: Revive | undefined): unknown {
   if (revive === undefined) return data;
   const made = revive(data);
   if (isThenable(made)) {
-    // Its rejection would end the process.
+    // Without a handler, a rejection of the promise would end the process.
     made.then(undefined, () => {});
     throw badOption('revive', 'a function that returns at once, not a promise', made);
   }
   return made;
 }
 
-/** A promise of any library: who gets it would await it. */
+/** True for a promise of any library. */
 function isThenable(made: unknown): made is { then(resolved: undefined, rejected: () => void): unknown } {
   return typeof made === 'object' && made !== null && typeof (made as { then?: unknown }).then === 'function';
 }

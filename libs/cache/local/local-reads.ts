@@ -4,7 +4,7 @@ import type { Meter } from '../observe/cache.stats.js';
 import { entryOf } from '../store/cache.keys.js';
 import type { LocalTier } from './local-tier.js';
 
-/** Answers reads from the copies of this process. Written for the path that is taken a million times a second. */
+/** Answers reads from the copies of this process. This path runs a million times a second, so it is written for speed. */
 export class LocalReads {
   readonly #tier: LocalTier | undefined;
   readonly #moduleWide: LoadOptions;
@@ -14,10 +14,10 @@ export class LocalReads {
     this.#moduleWide = moduleWide;
   }
 
-  /** A copy of this process, if there is one that may be used. The options may still be unchecked. */
+  /** The value from a copy in this process, or undefined if no copy may be used. The options may still be unchecked. */
   read(key: string, options: CacheOptions<never> | LoadOptions, meter: Meter): { value: unknown } | undefined {
     const tier = this.#tier;
-    // A key that is no string must not find the copy of a string that looks like it.
+    // A key that is not a string (7) must not find the copy of the string that looks like it ('7').
     if (tier === undefined || typeof key !== 'string' || !(options.local ?? this.#localBy(options.consistency)))
       return undefined;
     const entry = entryOf(key, options.version ?? this.#moduleWide.version);
@@ -29,7 +29,7 @@ export class LocalReads {
       meter.hit(key, 'local');
       return { value: revived };
     } catch {
-      // The text in Redis is broken as well. The read that follows counts it and removes it.
+      // The text in Redis is broken as well. The read from Redis that follows counts the error and removes the text.
       tier.drop(entry);
       return undefined;
     }

@@ -5,7 +5,7 @@ import { CloneableValue } from './cloneable-value.js';
 import { unpack } from '../store/compression.js';
 import { detached, type StoredValue } from '../store/stored-value.js';
 
-/** How much a process keeps. */
+/** How much the local tier of a process keeps. */
 export interface LocalLimits {
   readonly maxEntries: number;
   readonly maxBytes: number;
@@ -13,32 +13,32 @@ export interface LocalLimits {
 
 export interface LocalTierOptions {
   readonly inbox: Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveEvery' | 'proven'>;
-  /** Where invalidations are announced. */
+  /** The channel of the announcements of invalidations. */
   readonly channel: string;
   readonly clock: Clock;
   readonly limits: LocalLimits;
-  /** Has whoever asks told of changes that nobody announces, if that is wanted. */
+  /** Subscribes to Redis' own messages about changed keys: other clients announce nothing. Undefined: client tracking is off. */
   readonly track?: CacheStore['track'] | undefined;
-  /** Hears of invalidated tags; without any: of an invalidation of everything. */
+  /** Called with tags that were invalidated; without tags when everything was invalidated. */
   readonly onGone?: (tags?: readonly string[]) => void;
 }
 
 /**
- * How long after an invalidation was acknowledged a copy may still be served. What the subscriber's socket has answered
- * proves that all earlier announcements were handled; an answer to what was sent within this makes a copy good.
+ * For how long after an acknowledged invalidation a copy may still be served. A reply on the subscriber's socket proves that
+ * all earlier announcements were handled. A copy is served only if the socket answered a question of the last 1,000 ms.
  */
 const BOUND_MS = 1_000;
 
-/** The socket is asked three times within the bound: one late answer does not close the tier. */
+/** The socket is asked three times within the bound, so that one late answer does not stop the tier. */
 const PROVE_EVERY_MS = 300;
 
-/** Bytes of what surrounds an entry: the maps' slots, the objects. */
+/** Bytes that an entry needs beside its text and key: slots of maps, objects. */
 const ENTRY_BYTES = 200;
 
-/** Bytes of what surrounds a tag of an entry. */
+/** Bytes that a tag of an entry needs beside its text. */
 const TAG_BYTES = 100;
 
-/** What Redis answered, and how much longer it is fresh. */
+/** A value that Redis answered, and for how much longer it is fresh. */
 export interface Kept {
   readonly value: Pick<StoredValue, 'text' | 'tags'>;
   readonly leftMs: number;
@@ -47,7 +47,7 @@ export interface Kept {
 interface LocalEntry {
   readonly copy: CloneableValue;
   readonly until: Instant;
-  /** When Redis, or the source, was asked for it. */
+  /** When Redis, or the source, was asked for the value. */
   readonly asked: Instant;
   readonly tags: readonly string[];
   readonly bytes: number;
@@ -56,25 +56,27 @@ interface LocalEntry {
 /**
  * Copies of values in this process, answered without a round trip.
  *
- * A copy never outlives what was left of its entry's time when Redis was asked. It goes when its key, one of its tags, or
- * everything is announced to be gone; all go when an announcement may have been missed: its number does not follow the last one,
- * or the subscription is a new one. While the socket has not proven to be alive within {@link BOUND_MS}, nothing is answered.
+ * - A copy lives no longer than its entry had left when Redis was asked.
+ * - A copy is removed when an announcement says that its key, one of its tags, or everything was invalidated.
+ * - All copies are removed when an announcement may have been missed: its number does not follow the last one, or the
+ *   subscription is a new one.
+ * - No copy is served while the socket has not proven within {@link BOUND_MS} that it is alive.
  *
  * @see docs/internals/cache.md#the-local-tier
  */
 export class LocalTier {
   readonly #entries: LRUCache<string, LocalEntry>;
   readonly #tagged = new Map<string, Set<string>>();
-  /** By key: questions on the way to Redis, whose answers may be older than an announcement that came meanwhile. */
+  /** By key: questions that Redis has not answered yet. The answer may be older than an announcement that came meanwhile. */
   readonly #watches = new BriefMap<string, Watch>();
-  /** The sockets that must be alive. */
+  /** The sockets that must have proven to be alive. */
   readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
   #proving = false;
   readonly #clock: Clock;
   readonly #onGone: LocalTierOptions['onGone'];
-  /** Counts what concerns answers of all keys. */
+  /** Counts the invalidations that may concern the answer for any key. */
   #era = 0;
-  /** The last announcement's number; undefined after a subscription. */
+  /** The number of the last announcement. Undefined after a subscription. */
   #number: number | undefined;
 
   constructor({ inbox, channel, clock, limits, track, onGone }: LocalTierOptions) {
@@ -99,7 +101,7 @@ export class LocalTier {
     this.#proofs = track ? [inbox, this.#track(track)] : [inbox];
   }
 
-  /** What is kept, at the moment. */
+  /** How much the tier holds now. */
   get size(): { entries: number; bytes: number } {
     return { entries: this.#entries.size, bytes: this.#entries.calculatedSize };
   }
@@ -120,7 +122,10 @@ export class LocalTier {
     return entry.copy;
   }
 
-  /** While Redis is away: a copy that is not past its time and at most so old, though it may have been invalidated elsewhere. */
+  /**
+   * The copy to serve while Redis cannot be reached: not expired, and at most `maxAgeMs` old. Another process may have
+   * invalidated it.
+   */
   readInOutage(key: string, maxAgeMs: number): CloneableValue | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
@@ -131,9 +136,9 @@ export class LocalTier {
   }
 
   /**
-   * Has Redis asked, and keeps what it answers. The time that is left counts from before the question.
+   * Calls `ask`, and keeps the value that Redis answered. The remaining time counts from before the question.
    *
-   * @param found what of the answer is worth keeping, if anything
+   * @param found picks the value to keep from the answer; undefined keeps nothing
    */
   async keeping<T>(key: string, ask: () => Promise<T>, found: (answer: T) => Kept | undefined): Promise<T> {
     const watch = this.watch(key);
@@ -148,7 +153,7 @@ export class LocalTier {
     }
   }
 
-  /** To be called before Redis is asked for a key; what it answers is kept with the watch's help. */
+  /** Call before Redis is asked for a key. {@link keep} takes the watch, and {@link unwatch} ends it. */
   watch(key: string): Watch {
     let watch = this.#watches.get(key);
     if (watch?.era !== this.#era) this.#watches.set(key, (watch = new Watch(key, this.#era)));
@@ -161,14 +166,14 @@ export class LocalTier {
     if (--watch.users === 0 && this.#watches.get(watch.key) === watch) this.#watches.delete(watch.key);
   }
 
-  /** The instant from which an answer's remaining time counts: that of the question, which came before it. */
+  /** The present instant. The remaining time of an answer counts from the instant before its question. */
   now(): Instant {
     return { monoMs: this.#clock.monoMs(), wallMs: this.#clock.wallMs() };
   }
 
   /**
-   * Keeps what Redis answered to a question that was asked at `asked` under this watch, unless it may be older than an
-   * invalidation that was announced since.
+   * Keeps the answer to a question that was asked at `asked` under this watch. An answer that may be older than an invalidation
+   * announced since then is not kept.
    */
   keep(watch: Watch, asked: Instant, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
@@ -180,11 +185,11 @@ export class LocalTier {
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
     const bytes = ENTRY_BYTES + 2 * (text.length + key.length) + tags.reduce(tagBytes, 0);
     this.#entries.set(key, { copy: new CloneableValue(text), until, asked, tags, bytes });
-    // What is larger than all may be is not kept, and must leave no trace.
+    // An entry larger than `maxBytes` is not kept. It must not leave its tags behind.
     if (this.#entries.has(key)) for (const tag of tags) this.#tag(tag, key);
   }
 
-  /** Nothing that was asked for before is served or kept from now on. */
+  /** Removes the copy. An answer to a question that was asked before is not kept either. */
   drop(key: string): void {
     this.#entries.delete(key);
     const watch = this.#watches.get(key);
@@ -194,7 +199,7 @@ export class LocalTier {
   }
 
   dropTag(tag: string): void {
-    // An answer on its way may have any tag.
+    // An answer that has not arrived yet may have any tag.
     this.#era++;
     for (const key of [...(this.#tagged.get(tag) ?? [])]) this.#entries.delete(key);
   }
@@ -204,7 +209,7 @@ export class LocalTier {
     this.#entries.clear();
   }
 
-  /** An app that caches nothing is not kept busy. */
+  /** Starts with the first copy: an app that caches nothing sends no proofs. */
   #startProving(): void {
     if (this.#proving) return;
     this.#proving = true;
@@ -247,7 +252,7 @@ export class LocalTier {
   }
 }
 
-/** Questions for one key that are on the way to Redis. */
+/** The questions for one key that Redis has not answered yet. */
 export class Watch {
   users = 0;
   /** The key was invalidated meanwhile. */
@@ -259,7 +264,7 @@ export class Watch {
   ) {}
 }
 
-/** As the copy will keep it: a packed text says nothing about its size in memory. `undefined`: it cannot be read. */
+/** The unpacked text: the size of a packed text says nothing about its size in memory. `undefined` if it cannot be read. */
 function unpacked(text: string): string | undefined {
   try {
     return unpack(text);

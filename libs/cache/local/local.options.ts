@@ -1,23 +1,28 @@
 import { count, flag, resolveOptions } from '../../weave/index.js';
 import type { LocalLimits } from './local-tier.js';
 
-/** Limits of the local tier. */
+/**
+ * Limits of the local tier. Defaults: 10,000 entries, 32 MiB.
+ *
+ * @example
+ * SluiceModule.forRoot({ cache: { local: { maxEntries: 50_000, maxBytes: 128 * 1024 * 1024 } } })
+ */
 export interface LocalOptions extends Partial<LocalLimits> {
   /**
-   * Also hears of what others than Sluice do to stored values (`redis-cli DEL`, a flush, eviction, expiry), through Redis'
-   * client tracking on a further connection. Every write of any value then is a message to every process. Default false.
+   * Removes copies also when another client than Sluice changes stored values (`redis-cli DEL`, a flush, eviction, expiry). Uses
+   * Redis' client tracking on a further connection. Each write of a value then sends a message to each process. Default false.
    */
   tracking?: boolean;
 }
 
-/** The same, complete. */
+/** {@link LocalOptions} with all defaults. */
 export interface ResolvedLocal extends LocalLimits {
   readonly tracking: boolean;
 }
 
 const LOCAL_DEFAULTS = { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 };
 
-/** What the module says of the tier; `asked`: that it says so. Without limits there is none. */
+/** Reads the module's option `local`. `asked`: the option was given. Without `limits` there is no local tier. */
 export function localTier(given: unknown, path: string): { asked: boolean; limits: ResolvedLocal | undefined } {
   if (given === false) return { asked: false, limits: undefined };
   const limits = resolveOptions<ResolvedLocal>(path, given === true ? {} : given, {
