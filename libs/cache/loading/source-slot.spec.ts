@@ -63,8 +63,9 @@ describe('maxConcurrentLoads', () => {
 
   it('passes over the dead, and gives the slot that they had to who waits, not to who comes', async () => {
     // Nobody is helped by a timer.
-    const [a, b] = [await bed.member({ leaseMs: 60_000 }), await bed.member({ leaseMs: 60_000 })];
-    const one = { ...limited, maxConcurrentLoads: 1 };
+    const patient = { leaseMs: 600_000 };
+    const [a, b] = [await bed.member(patient), await bed.member(patient)];
+    const one = { ...limited, maxConcurrentLoads: 1, loaderTimeoutMs: 600_000 };
     const untilMs = (await serverMs()) + 150;
     await bed.admin.zadd(SLOTS, untilMs, 'dead.1');
     await bed.admin.zadd(QUEUE, 1, 'dead.2 nobody');
