@@ -1,11 +1,27 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Inject, Injectable, Module, type DynamicModule, type OnModuleDestroy, type Type } from '@nestjs/common';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  Module,
+  type DynamicModule,
+  type OnModuleDestroy,
+  type Type,
+} from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { keysLeft } from '../../test/support/cache-bed.js';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
-import { CacheService, LockService, QueueService, SluiceModule, TaskHandler, type SluiceOptions } from './index.js';
+import {
+  CacheService,
+  LockService,
+  QueueService,
+  SluiceModule,
+  SluiceQueueModule,
+  TaskHandler,
+  type SluiceOptions,
+} from './index.js';
 
 let redis: RedisServer;
 let admin: Redis;
@@ -147,6 +163,43 @@ describe('SluiceModule', () => {
       code,
       message: expect.stringContaining(message),
     });
+  });
+
+  it.each<[string, () => (DynamicModule | Type)[], string[]]>([
+    [
+      'and a handler',
+      () => [SluiceModule.forRoot({ redis: { url: redis.url }, features: ['lock'] })],
+      [
+        "@TaskHandler methods that get no tasks in this app: Orders.process ('orders'). " +
+          "The features of SluiceModule lack 'queue'. Add it, or leave these providers out",
+      ],
+    ],
+    [
+      'beside a queue module of its own',
+      () => [SluiceModule.forRoot({ redis: { url: redis.url }, features: ['lock'] }), SluiceQueueModule.forRoot()],
+      [],
+    ],
+    ['but with queues', () => [SluiceModule.forRoot({ redis: { url: redis.url } })], []],
+  ])('warns at boot of handlers without the queue feature: locks %s', async (_, imports, expected) => {
+    @Injectable()
+    class Orders {
+      @TaskHandler('orders')
+      process(): Promise<void> {
+        return Promise.resolve();
+      }
+    }
+    @Module({ providers: [Orders, { provide: 'alias', useExisting: Orders }, { provide: 'value', useValue: 1 }] })
+    class OrdersModule {}
+    const warnings: string[] = [];
+    const spy = jest
+      .spyOn(Logger.prototype, 'warn')
+      .mockImplementation((line: unknown) => void warnings.push(String(line)));
+    try {
+      await boot(OrdersModule, ...imports());
+    } finally {
+      spy.mockRestore();
+    }
+    expect(warnings.filter((line) => line.includes('get no tasks'))).toEqual(expected);
   });
 
   it('drains tasks before the modules that handlers depend on go down', async () => {

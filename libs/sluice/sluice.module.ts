@@ -1,4 +1,4 @@
-import { Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Module, type DynamicModule, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { SluiceCacheModule } from '../cache/index.js';
 import { SluiceLockModule } from '../lock/index.js';
@@ -7,6 +7,7 @@ import { REDIS_CONNECTIONS, SluiceRedisModule, destroyModuleFirst, type RedisCon
 import { SluiceError, badOption, flag, resolveOptions } from '../weave/index.js';
 import { SLUICE_OPTIONS, SluiceOptionsModule, type ASYNC_OPTIONS_TYPE } from './sluice-options.module.js';
 import type { SluiceOptions } from './sluice.options.js';
+import { unhandledQueues } from './unhandled-queues.js';
 
 export type SluiceFeature = 'lock' | 'cache' | 'queue';
 
@@ -32,14 +33,16 @@ export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStaticOptions
  * export class AppModule {}
  */
 @Module({})
-export class SluiceModule implements OnModuleDestroy {
+export class SluiceModule implements OnModuleInit, OnModuleDestroy {
   readonly #connections: RedisConnections;
+  readonly #modules: ModulesContainer;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     this.#connections = connections;
+    this.#modules = modules;
     destroyModuleFirst(modules, SluiceModule);
   }
 
@@ -64,6 +67,15 @@ export class SluiceModule implements OnModuleDestroy {
       throw new SluiceError('SLUICE_BAD_OPTION', 'SluiceModule.forRootAsync needs useFactory, useClass or useExisting');
     }
     return assemble(SluiceOptionsModule.forRootAsync(rest), { isGlobal, features });
+  }
+
+  onModuleInit(): void {
+    const unhandled = unhandledQueues(this.#modules);
+    if (unhandled.length === 0) return;
+    this.#connections.logger.warn(
+      `@TaskHandler methods that get no tasks in this app: ${unhandled.join(', ')}. ` +
+        "The features of SluiceModule lack 'queue'. Add it, or leave these providers out",
+    );
   }
 
   async onModuleDestroy(): Promise<void> {

@@ -107,7 +107,14 @@ describe('SluiceTestingModule.override', () => {
     await expect(tested.get(Shop).pay()).resolves.toBe('till');
     expect(tested.get(TestingQueue)).toBe(tested.get(QueueService));
     await tested.close();
-    @Module({ imports: [SluiceModule.forRoot({ redis, features: ['cache'] })] })
+    @Injectable()
+    class Orders {
+      @TaskHandler('orders')
+      process(): Promise<void> {
+        return Promise.resolve();
+      }
+    }
+    @Module({ imports: [SluiceModule.forRoot({ redis, features: ['cache'] })], providers: [Orders] })
     class CacheOnly {}
     const small = await boot(CacheOnly);
     await expect(small.get(CacheService).getOrLoad('k', () => 1)).resolves.toBe(1);

@@ -23,4 +23,18 @@ export default [
     replace: '    this.#running++;\n    clearTimeout(setTimeout(() => {}, 60_000));',
     specs,
   },
+  {
+    file: 'libs/sluice/sluice.module.ts',
+    name: 'handlers without the queue feature are silent',
+    find: 'if (unhandled.length === 0) return;',
+    replace: 'return;',
+    specs: ['libs/sluice/sluice.module'],
+  },
+  {
+    file: 'libs/sluice/unhandled-queues.ts',
+    name: 'a queue module beside SluiceModule is not seen',
+    find: 'if (providers.has(QUEUE_SERVICE)) return [];',
+    replace: '',
+    specs: ['libs/sluice/sluice.module'],
+  },
 ];
