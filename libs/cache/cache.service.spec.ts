@@ -227,17 +227,24 @@ describe('a loader that fails', () => {
 
 describe('takeover', () => {
   it('gives an expired lease to exactly one of those who wait, whatever number', async () => {
-    const dead = await bed.member();
+    const dead = await bed.member({ local: false });
     const fleet = [await bed.listening(), await bed.listening(), await bed.listening()];
     const source = new HeldLoader();
+    const own = dead.cache.getOrLoad('k', source.load);
+    const run = await source.run();
+    const lease = await bed.admin.hgetall(LEASE);
+    run.succeed('gone');
+    await own;
     // A lease that nobody renews is all that remains of a killed process.
-    await bed.admin.hset(LEASE, 'token', 'gone', 'owner', 'nobody');
-    await bed.admin.pexpire(LEASE, 150);
+    await bed.admin.del('{cache}:k');
+    await bed.admin.hset(LEASE, lease);
+    await bed.admin.pexpire(LEASE, 1_000);
     const calls = fleet.flatMap(({ cache }) => Array.from({ length: 5 }, () => cache.getOrLoad('k', source.load)));
-    (await source.run()).succeed('v');
+    await bed.waiters(fleet.length);
+    (await source.run(2)).succeed('v');
     expect(await Promise.all(calls)).toEqual(Array(15).fill('v'));
     expect(await dead.cache.getOrLoad('k', source.load)).toBe('v');
-    expect(source.runs).toHaveLength(1);
+    expect(source.runs).toHaveLength(2);
   });
 
   it('tells a load that lost its lease, whose value is not stored', async () => {
