@@ -1,30 +1,30 @@
 import { SluiceError } from '../../weave/index.js';
 import type { Loader, LoaderContext } from './loader-run.js';
 
-/** What a batch loader gets. */
+/** The second argument of a batch loader. */
 export interface BatchContext {
-  /** Aborts when nothing of what is loaded is of use any more. */
+  /** Aborts when no value of the batch is of use any more. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Gets the values of several keys from their source, in the order of the keys; an `Error` in place of a value fails its key
- * alone.
+ * Gets the values of several keys from their source, in the order of the keys. An `Error` in place of a value fails only the
+ * key at that position.
  */
 export type BatchLoader<T> = (
   keys: readonly string[],
   context: BatchContext,
 ) => readonly (T | Error)[] | Promise<readonly (T | Error)[]>;
 
-/** Reads one key; `onWait` is called as soon as it is known that somebody else loads it, or that it must wait for its turn. */
+/** Reads one key. `onWait` is called once the read is known to wait for another load, or for a slot at the source. */
 type Read = (key: string, loader: Loader<unknown>, onWait: () => void) => Promise<unknown>;
 
 /**
- * Reads several keys at once, and loads those that are this call's to load in one batch: when it is known of each key what
- * becomes of it. More than 500 keys are read in parts, one after the other. Keys that become its own later (their loader
- * died, a slot is free) are loaded in further batches.
+ * Reads several keys at once. The keys for which this call gets the lease are loaded in one batch, once Redis has answered for
+ * each key. More than 500 keys are read in parts, one after the other. A key whose lease this call gets later (its loader died,
+ * a slot became free) is loaded in a further batch.
  *
- * Nothing is held while something is waited for: the batch waits for answers of Redis alone, never for a load of others.
+ * The batch waits only for answers of Redis, never for another load. So no load waits for this call while this call waits.
  */
 export async function loadMany(keys: readonly string[], load: BatchLoader<unknown>, read: Read): Promise<unknown[]> {
   const distinct = [...new Set(keys)];
@@ -43,8 +43,8 @@ export async function loadMany(keys: readonly string[], load: BatchLoader<unknow
 }
 
 /**
- * So many keys at once. Each key that is loaded has a lease that is renewed, so a part must not take long: with 20,000 keys
- * on a busy machine, leases of the first keys ended before the last key had been asked for, and nothing was stored.
+ * The number of keys in one part. Each key that is loaded has a lease that is renewed, so a part must not take long. With 20,000
+ * keys on a busy machine, leases of the first keys ended before the last key had been asked for, and nothing was stored.
  */
 const KEYS_AT_ONCE = 500;
 
@@ -55,7 +55,7 @@ interface Wanted {
 }
 
 class Batch {
-  /** Keys of which Redis has not told yet what becomes of them. */
+  /** Keys for which Redis has not answered yet. */
   readonly undecided: Set<string>;
   readonly #load: BatchLoader<unknown>;
   #wanted: Wanted[] = [];
@@ -92,7 +92,7 @@ class Batch {
       this.#began = true;
       void this.#run(this.#wanted.splice(0));
     } else if (!this.#gathering) {
-      // Keys that become this call's own later do so together: they are one further batch, not a call for each.
+      // Leases that come later tend to come together: they make one further batch, not a call for each key.
       this.#gathering = true;
       setImmediate(() => {
         this.#gathering = false;

@@ -5,9 +5,11 @@ import type { WaitTicket } from './wait-ticket.js';
 /**
  * The right to load a key, renewed at a third of its length until it ends.
  *
- * It is lost only when Redis says so: by a push (an invalidation of the key), or by a refused renewal (a tag of it, or
- * everything, was invalidated; a pause of this process; a push that did not arrive). A Redis that does not answer proves
- * nothing, the load goes on, and its fill is fenced.
+ * The lease is lost only when Redis says so:
+ * - by a push: the key was invalidated
+ * - by a refused renewal: a tag of the key or everything was invalidated, this process paused, or a push did not arrive
+ *
+ * No answer from Redis proves nothing. The load goes on, and its fill is fenced.
  */
 export class LeaseRenewal {
   readonly #store: CacheStore;
@@ -16,7 +18,7 @@ export class LeaseRenewal {
   readonly #ticket: WaitTicket;
   #cancel: CancelTimer | undefined;
   #renewing = false;
-  /** How often a check was asked for. */
+  /** The number of calls of {@link check}. */
   #checks = 0;
   #ended = false;
 
@@ -28,19 +30,19 @@ export class LeaseRenewal {
     this.#renewSoon();
   }
 
-  /** Stops renewing. Call before the lease is used up: by a fill, an error, a release. */
+  /** Stops renewing. Call it before a fill, an error or a release ends the lease. */
   end(): void {
     this.#ended = true;
     this.#cancel?.();
   }
 
-  /** On the way out: whoever waits for this load may load itself. This one goes on, for its callers alone. */
+  /** Called at shutdown: gives up the lease, so that a waiting request can load. This load goes on for its own callers. */
   async release(): Promise<void> {
     this.end();
     await this.#store.release(this.#entry, this.#ticket.token).catch(() => {});
   }
 
-  /** Renews at once, to learn whether it is lost by now. However often it is called, one renewal is on its way. */
+  /** Renews at once, to learn whether the lease is lost. At most one renewal is under way, however often this is called. */
   check(): void {
     if (this.#ended) return;
     this.#checks++;

@@ -12,13 +12,13 @@ import { SourceSlot } from './source-slot.js';
 /** How a load under a lease ended. */
 export interface FillOutcome {
   readonly copies: DecodedCopies;
-  /** False: it was overtaken by an invalidation or by another load, or Redis did not confirm it. */
+  /** False: an invalidation or another load overtook this load, or Redis did not confirm the fill. */
   readonly current: boolean;
-  /** False also for what `unless` keeps out of the cache: those who wait get it, and nobody else. */
+  /** False also if `unless` keeps the value out of the cache. Then only the waiting requests get the value. */
   readonly stored: boolean;
 }
 
-/** The right to load a key for the fleet, as one request was granted it: a lease, a slot at the source, and how it is used up. */
+/** The right to load a key for the fleet: the lease of one request, its slot at the source, and the ways to end both. */
 export class LoadLease implements RunningLoad {
   readonly #context: ReadContext;
   readonly #request: ReadRequest;
@@ -27,7 +27,7 @@ export class LoadLease implements RunningLoad {
   readonly #slot: SourceSlot | undefined;
   readonly #sinceMs: number;
 
-  /** @param onLost called once if the lease is lost before it is used up; not if it was when it was granted */
+  /** @param onLost called once if the lease is lost before it ends; not called if it was lost already when it was granted */
   constructor(context: ReadContext, request: ReadRequest, ticket: WaitTicket, onLost: () => void) {
     const { store, clock, loadLeases } = context;
     const { source } = request.options;
@@ -49,16 +49,17 @@ export class LoadLease implements RunningLoad {
   }
 
   /**
-   * Stores a value, unless the lease was lost or what it depends on was invalidated.
+   * Stores a value, unless the lease was lost, or the key or one of its tags was invalidated.
    *
-   * @throws what `resultTags` throws; SluiceError `SLUICE_CACHE_UNSERIALIZABLE`
+   * @throws any error of `resultTags`; SluiceError `SLUICE_CACHE_UNSERIALIZABLE`
    */
   async fill(value: unknown): Promise<FillOutcome> {
     const { store, clock, recentlySeen, random } = this.#context;
     const { entry, options } = this.#request;
     const resultTags = resultTagsOf(options, value);
     const text = encode(value, { instances: options.revive !== undefined });
-    // What cannot be revived is not stored. All else reads back, and need not before it is sent: who waits is waiting for that.
+    // A value that cannot be revived is not stored. Other values are decoded after the sending, because waiting requests need
+    // the value first.
     const revived = options.revive && new DecodedCopies(text, options.revive);
     this.#lease.end();
     const unless = options.unless as ((value: unknown) => unknown) | undefined;
@@ -114,27 +115,27 @@ export class LoadLease implements RunningLoad {
     }
   }
 
-  /** Gives the lease up. Nobody waits for it to be confirmed: the store sees to that. */
+  /** Gives the lease up. The caller need not wait: the store repeats the release until Redis confirms it. */
   release(): void {
     this.#lease.end();
     this.#context.store.release(this.#request.entry, this.#ticket.token).catch(() => {});
   }
 
   /**
-   * Tags were invalidated (without any: everything), and if the load began before, it is void. Redis is asked: this news may
-   * be older than the grant. Of tags that only the result will name, nobody knows yet.
+   * Called when tags were invalidated; without tags, when everything was. A load that began before is void. Redis is asked,
+   * because the message may be older than the grant. Tags from `resultTags` are not known yet.
    */
   revalidate(tags?: readonly string[]): void {
     const { options } = this.#request;
     if (tags === undefined || options.tags.some((tag) => tags.includes(tag))) this.#lease.check();
   }
 
-  /** On the way out: whoever waits for this load may load itself. This one goes on, for its callers alone. */
+  /** Called at shutdown: gives up the lease, so that a waiting request can load. This load goes on for its own callers. */
   async detach(): Promise<void> {
     await this.#lease.release();
   }
 
-  /** It is used up. The slot is kept until `loaderEnded`, which may be later. */
+  /** The lease has ended. The slot is kept until `loaderEnded`, which may be later. */
   end(loaderEnded: Promise<unknown>): void {
     this.#lease.end();
     this.#context.pushRouter.done(this.#ticket);
@@ -143,7 +144,7 @@ export class LoadLease implements RunningLoad {
   }
 }
 
-/** Tags that only the result names, and that are not among those named before. */
+/** The tags from `resultTags` that are not among `tags`. */
 export function resultTagsOf({ resultTags, tags }: LoadOptions, value: unknown): readonly string[] {
   if (resultTags === undefined) return [];
   const named = encodeTags('resultTags()', (resultTags as (value: unknown) => unknown)(value));

@@ -8,7 +8,7 @@ export interface WaitNode {
   waitsFor: Set<WaitNode> | undefined;
 }
 
-/** A loader that runs: what the reads that it makes must know of it. */
+/** A running loader, as the reads see it that this loader makes. */
 export interface LoadScope {
   readonly node: WaitNode;
   readonly entry: string;
@@ -20,7 +20,7 @@ export interface LoadScope {
 }
 
 /**
- * Which loader a read comes from: a loader that waits for itself would wait for ever.
+ * Tells which loader a read comes from. A loader that waits for itself would wait for ever.
  *
  * AsyncLocalStorage makes every promise of the process dearer for as long as it is switched on, so it is on only while a
  * loader runs.

@@ -4,7 +4,7 @@ import { CacheLoaderTimeoutError } from '../cache.errors.js';
 import type { LoadScope, WaitNode } from './load-scopes.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 
-/** What a loader gets. */
+/** The argument of a loader. */
 export interface LoaderContext {
   /** The key that is loaded. */
   readonly key: string;
@@ -19,7 +19,7 @@ export interface LoaderContext {
 export type Loader<T> = (context: LoaderContext) => T | Promise<T>;
 
 /**
- * Most loaders never look at their signal, which costs more to make than all else of a load: Node makes it when it is asked for.
+ * Makes the signal only when a loader reads it. Most loaders never do, and a signal costs more than the rest of a load.
  */
 class Context implements LoaderContext {
   readonly key: string;
@@ -63,7 +63,7 @@ export class LoaderRun {
     return this.#settled;
   }
 
-  /** What the loader returns or throws, `===`; a CacheLoaderTimeoutError when its time is over. */
+  /** Settles with the loader's own result or error (`===`), or rejects with a CacheLoaderTimeoutError after `timeoutMs`. */
   run(key: string, loader: Loader<unknown>, timeoutMs: number, clock: Clock): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const cancel = clock.timer(timeoutMs, () => {
@@ -95,7 +95,7 @@ export class LoaderRun {
     });
   }
 
-  /** What the loader throws at once is a rejection as well. */
+  /** Makes a rejection of an error that the loader throws synchronously. */
   async #call(context: LoaderContext, loader: Loader<unknown>): Promise<unknown> {
     return await loader(context);
   }

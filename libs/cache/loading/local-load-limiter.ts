@@ -6,13 +6,13 @@ interface Place {
 }
 
 /**
- * How many loaders this process runs at each source that takes only so many. Redis allots the fleet's slots; while it is
- * away, this is what holds: loads without a lease wait for their turn here, and all count, also those that began under a lease.
+ * Counts the loaders that this process runs at each source with a limit. Redis allots the slots of the fleet. While Redis cannot
+ * be reached, this limit holds instead: loads without a lease wait here for their turn. Loads that began under a lease count too.
  */
 export class LocalLoadLimiter {
   readonly #places = new Map<string, Place>();
 
-  /** True when one more may run, in the order of coming; it then counts until {@link leave}. False after `timeoutMs`. */
+  /** True when one more loader may run, first come, first served. It counts until {@link leave}. False after `timeoutMs`. */
   wait(source: string, limit: number, timeoutMs: number, clock: Clock): Promise<boolean> {
     const place = this.#at(source);
     if (place.running < limit && place.waiting.length === 0) {
@@ -32,7 +32,7 @@ export class LocalLoadLimiter {
     });
   }
 
-  /** One that need not wait, and counts until {@link leave}. */
+  /** Counts a loader that need not wait, until {@link leave}. */
   enter(source: string, limit: number): void {
     if (limit > 0) this.#at(source).running++;
   }
@@ -44,7 +44,7 @@ export class LocalLoadLimiter {
       const place = this.#at(source);
       place.running--;
       while (place.running < limit && place.waiting.length > 0) {
-        // Counted at once: nobody who comes meanwhile takes the turn.
+        // Counted at once, so that no later caller takes the turn.
         place.running++;
         place.waiting.shift()?.();
       }

@@ -5,7 +5,7 @@ import { LoadLease } from './load-lease.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 import type { WaitTicket } from './wait-ticket.js';
 
-/** What `CacheService.lease` found: a value, the right to load it, or somebody else who does. */
+/** The result of `CacheService.lease`: a value (`hit`), the right to load it (`load`), or another load that runs (`wait`). */
 export type CacheLease<T> = (
   | { readonly state: 'hit'; readonly value: T }
   | LeasedLoad<T>
@@ -14,7 +14,7 @@ export type CacheLease<T> = (
       /**
        * The value, once it is loaded.
        *
-       * @throws CacheLoaderError if its loader fails; SluiceError `SLUICE_CACHE_LEASE_FREE` if nobody loads it any more: call
+       * @throws CacheLoaderError if the other loader fails; SluiceError `SLUICE_CACHE_LEASE_FREE` if no load runs any more: call
        *   `lease` again
        */
       wait(): Promise<T>;
@@ -22,22 +22,24 @@ export type CacheLease<T> = (
 ) &
   AsyncDisposable;
 
-/** The right to load a value for the fleet. Whatever happens to it, end it: by `fill`, `fail`, or `await using`. */
+/** The right to load a value for the fleet. Always end it: by `fill`, `fail`, or `await using`. */
 export interface LeasedLoad<T> {
   readonly state: 'load';
-  /** Aborts when what is loaded is of no use any more: invalidated, or `loaderTimeoutMs` is over. */
+  /** Aborts when the value is of no use any more: it was invalidated, or `loaderTimeoutMs` has passed. */
   readonly signal: AbortSignal;
   /**
-   * Stores the value, and pushes it to who waits. False if it was not stored: the lease was lost, or no Redis confirmed it.
+   * Stores the value, and pushes it to the waiting requests. False if the value was not stored: the lease was lost, or Redis did
+   * not confirm.
    *
-   * @throws what {@link fail} is then told of: SluiceError `SLUICE_CACHE_UNSERIALIZABLE`, what `resultTags` and `unless` throw
+   * @throws SluiceError `SLUICE_CACHE_UNSERIALIZABLE`, and any error of `resultTags` and `unless`; the waiting requests get the
+   *   same error, as from {@link fail}
    */
   fill(value: T): Promise<boolean>;
-  /** Tells who waits, and who asks within `errorBackoffMs`, of an error. */
+  /** Gives an error to the waiting requests, and to those that ask within `errorBackoffMs`. */
   fail(error: unknown): Promise<void>;
 }
 
-/** A load by hand. */
+/** A load that the user runs without a loader function. */
 class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   readonly state = 'load';
   readonly #controller = new AbortController();
@@ -68,7 +70,7 @@ class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
     try {
       return (await this.#loadLease?.fill(value))?.stored ?? false;
     } catch (error) {
-      // What cannot be stored is no value: who waits is told, and not left to wait until the lease expires.
+      // The waiting requests get the error at once. Otherwise they would wait until the lease expires.
       await this.#loadLease?.fail(error);
       throw error;
     }
@@ -91,10 +93,10 @@ class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
   }
 }
 
-/** Of a lease that holds nothing. */
+/** The disposal of a result that holds no lease. */
 export const NOTHING_HELD: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
 
-/** Asks until the answer is one to act on, and says what it was. */
+/** Asks Redis until the answer is a final one, and returns it. */
 export async function takeLease<T>(context: ReadContext, request: ReadRequest): Promise<CacheLease<T>> {
   const inquiry = new Inquiry(context, request, 0);
   const step = await inquiry.next();
@@ -123,7 +125,7 @@ export async function takeLease<T>(context: ReadContext, request: ReadRequest): 
   }
 }
 
-/** The value that another load brings. This caller did not ask for a lease: one that it is granted is given back. */
+/** The value of another load. This caller did not ask for a lease: a lease that it is granted is given back. */
 async function outcomeFor<T>(
   context: ReadContext,
   inquiry: Inquiry,

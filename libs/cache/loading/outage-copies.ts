@@ -17,8 +17,8 @@ export function copyInOutage(
 }
 
 /**
- * Loads without Redis, and keeps the value in this process if `onBackendDown` says so. An invalidation by this process
- * removes it, as any other copy; so does the connection when it is back.
+ * Loads without Redis, and keeps the value in this process if `onBackendDown` is a number. An invalidation by this process
+ * removes the copy, as any other copy. So does the return of the connection.
  */
 export async function keepInOutage(
   { local, random }: ReadContext,

@@ -10,22 +10,22 @@ import type { LoadScope, LoadScopes } from './load-scopes.js';
 import type { LocalLoadLimiter } from './local-load-limiter.js';
 import type { PushRouter } from './push-router.js';
 
-/** A load that this process runs for the fleet: what it can be told from outside. */
+/** A load that this process runs for the fleet, as the rest of the cache sees it. */
 export interface RunningLoad {
-  /** Tags were invalidated (without any: everything): it finds out whether it is void. */
+  /** Tags were invalidated; without tags, everything was. The load asks Redis whether it is void. */
   revalidate(tags?: readonly string[]): void;
-  /** It gives its lease up and goes on for its own callers. */
+  /** The load gives its lease up and goes on for its own callers. */
   detach(): Promise<void>;
 }
 
-/** What the reads of one process share. */
+/** The parts that all reads of one process share. */
 export interface ReadContext {
   readonly store: CacheStore;
   readonly pushRouter: PushRouter;
   readonly clock: Clock;
   readonly random: Random;
   readonly recentlySeen: RecentlySeen;
-  /** Loaders that run at sources that take only so many. */
+  /** Counts the loaders that run at sources with a limit. */
   readonly loadLimiter: LocalLoadLimiter;
   readonly local: LocalTier | undefined;
   readonly availability: CacheAvailability;
@@ -33,13 +33,13 @@ export interface ReadContext {
   readonly scopes: LoadScopes;
   /** By token: the loads that this process was granted. */
   readonly loadLeases: BriefMap<string, RunningLoad>;
-  /** Redis is about to be let go: nothing more is asked of it. */
+  /** The connection is about to close: no more questions are sent. */
   readonly closed: boolean;
-  /** Of an error that no caller gets. */
+  /** Reports an error that no caller gets. */
   report(error: unknown, what: string): void;
 }
 
-/** What is read: a user's key, as an entry, and how. */
+/** One read: the user's key, the entry in Redis, and the options. */
 export interface ReadRequest {
   readonly key: string;
   readonly entry: string;
@@ -49,6 +49,6 @@ export interface ReadRequest {
   readonly scope: LoadScope | undefined;
   /** How many loads its source takes at once; 0: any number, or the loader that makes this read holds a slot there. */
   readonly limit: number;
-  /** Called when it is known that this read waits for somebody else, if it does. */
+  /** Called once this read is known to wait for another load or a slot. */
   readonly onWait?: (() => void) | undefined;
 }

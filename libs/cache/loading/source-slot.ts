@@ -2,7 +2,8 @@ import type { CancelTimer, Clock } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
 
 /**
- * A loader's place at a source that takes only so many at once: renewed until the loader has ended, whatever became of its lease.
+ * A loader's slot at a source that limits concurrent loads. The slot is renewed until the loader has ended, even if the lease of
+ * the load was lost.
  */
 export class SourceSlot {
   readonly #store: CacheStore;
@@ -22,7 +23,7 @@ export class SourceSlot {
     this.#renewSoon();
   }
 
-  /** Nobody waits for it to be confirmed: the store sees to that. */
+  /** Gives the slot back. The caller need not wait: the store repeats the release until Redis confirms it. */
   leave(): void {
     if (this.#left) return;
     this.#left = true;
@@ -35,7 +36,7 @@ export class SourceSlot {
   }
 
   async #renew(): Promise<void> {
-    // A Redis that does not answer proves nothing, and is asked again.
+    // No answer from Redis proves nothing. The renewal is sent again.
     await this.#store.renewSlot(this.#source, this.#token).catch(() => {});
     if (!this.#left) this.#renewSoon();
   }
