@@ -29,9 +29,8 @@ export type Answer = { readonly serverMs: number } & (
  *        staleMs (past its time that the caller accepts), waitForRefresh (1: waits for a refresh that runs, rather than take
  *        a stale value at once), earlyRefreshDraw (of the early refresh), hasResultTags (1: the result names further tags),
  *        limit (of loads at the source; 0: none), retryForSlot (1: was queued for a slot before), …tags
- * Reply { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing } | { 'load', server ms } | { 'wait', server ms, ms
- *       left }
- *        | { 'full', server ms } | { 'error', server ms, JSON, ms left }
+ * Reply { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing } | { 'load', server ms }
+ *        | { 'wait', server ms, ms left } | { 'full', server ms } | { 'error', server ms, JSON, ms left }
  *
  * A value, or a load that runs, counts only in the epochs of now: what was invalidated is not there, and a load that began before
  * the invalidation is taken over. The early refresh is XFetch: due once earlyRefreshDraw × load time ≥ time left, where

@@ -15,8 +15,8 @@ import { HAND_OVER } from './hand-over.fragment.js';
  *
  * - Later renewals and a later release of that holder find nothing that is theirs.
  * - The fence stays: the next token is higher, so a resource that compares tokens refuses the former holder.
- * - The message may be lost or early, or the user may lack the right to send it. It only saves time: the next renewal tells the same; and it names nonce and token, so it
- *   can never end a later grant.
+ * - The message may be lost or early, or the user may lack the right to send it. It only saves time, because the next renewal
+ *   tells the same. It names nonce and token, so it can never end a later grant.
  * - Repeated: it may hit the next holder. So the caller does not repeat it on its own.
  * - A client of another kind has no inbox and is not told. Its next compare-and-delete fails.
  */
