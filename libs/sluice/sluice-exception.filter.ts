@@ -65,8 +65,7 @@ abstract class AnySluiceError extends SluiceError {
  * | status | when                                                                                                              |
  * | ------ | ----------------------------------------------------------------------------------------------------------------- |
  * | 409    | the lock stayed busy                                                                                              |
- * | 503 | Redis did not answer or refused for the moment, the lock or lease was lost, the app shuts down, a publish is
- * unconfirmed |
+ * | 503    | Redis did not answer or refused, the lock or lease was lost, the app shuts down, a publish is unconfirmed         |
  * | 504    | a cache's loader took longer than it may                                                                          |
  * | 413    | the payload of a task is too large                                                                                |
  * | 400    | the payload does not fit the queue's schema, or a name made of the request is not allowed                          |

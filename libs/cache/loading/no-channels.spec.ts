@@ -1,8 +1,9 @@
 import { expect, it } from '@jest/globals';
+import { PLAIN_QUESTION } from '../../../test/support/plain-question.js';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { RedisConnections } from '../../redis/index.js';
 import { CacheKeys } from '../store/cache.keys.js';
-import { CacheStore, type AskRequest } from '../store/cache.store.js';
+import { CacheStore } from '../store/cache.store.js';
 
 const bed = new CacheBed();
 const REFUSED = expect.objectContaining({ code: 'SLUICE_REDIS_UNAVAILABLE', refusal: 'NOPERM' });
@@ -21,17 +22,6 @@ async function storeWithoutChannels(): Promise<{ store: CacheStore; close: () =>
   return { store, close: () => connections.onApplicationShutdown() };
 }
 
-const QUESTION: Omit<AskRequest, 'token'> = {
-  tags: [],
-  hasResultTags: false,
-  keepMs: 60_000,
-  staleMs: 0,
-  waitForRefresh: false,
-  earlyRefreshDraw: 0,
-  source: '',
-  limit: 0,
-  retryForSlot: false,
-};
 const VALUE = { text: '1', ttlMs: 60_000, staleMs: 0, tags: [] };
 const lease = (): Promise<number> => bed.admin.exists('{cache}~lease:k');
 
@@ -45,8 +35,8 @@ it('a user without rights on channels ends loads that others wait for, whatever 
   ];
   for (const [at, end] of ends.entries()) {
     const token = `load${String(at)}`;
-    expect(await store.ask(':k', { ...QUESTION, token })).toMatchObject({ kind: 'load' });
-    expect(await store.ask(':k', { ...QUESTION, token: `${token}w` })).toMatchObject({ kind: 'wait' });
+    expect(await store.ask(':k', { ...PLAIN_QUESTION, token })).toMatchObject({ kind: 'load' });
+    expect(await store.ask(':k', { ...PLAIN_QUESTION, token: `${token}w` })).toMatchObject({ kind: 'wait' });
     expect(await end(token)).toBe(true);
     expect(await lease()).toBe(0);
   }
@@ -56,7 +46,7 @@ it('a user without rights on channels ends loads that others wait for, whatever 
 
 it('and gives a slot of a limited source to those that wait for it', async () => {
   const { store, close } = await storeWithoutChannels();
-  const asked = { ...QUESTION, limit: 1 };
+  const asked = { ...PLAIN_QUESTION, limit: 1 };
   await store.ask(':a', { ...asked, token: 'a' });
   expect(await store.ask(':b', { ...asked, token: 'b' })).toMatchObject({ kind: 'full' });
   await store.leaveSlot('', 'a', 1);
@@ -74,7 +64,7 @@ it('and learns that what it changed is not announced, when all else is done', as
   ];
   for (const change of changes) {
     await bed.admin.flushall();
-    await store.ask(':k', { ...QUESTION, token: 'load', tags: ['t'] });
+    await store.ask(':k', { ...PLAIN_QUESTION, token: 'load', tags: ['t'] });
     await expect(change()).rejects.toEqual(REFUSED);
     // Nothing of a load that began before the change is stored.
     expect(await store.fill(':k', 'load', 1, { ...VALUE, text: 'before' })).toBe(false);

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PLAIN_QUESTION } from '../../../test/support/plain-question.js';
 import { Redis } from 'ioredis';
 import { keysLeft } from '../../../test/support/cache-bed.js';
 import { commandDelta } from '../../../test/support/command-delta.js';
@@ -44,20 +45,9 @@ afterEach(() => {
   for (const ticket of requests.splice(0)) pushRouter.done(ticket);
 });
 
-const PLAIN: Omit<AskRequest, 'token'> = {
-  tags: [],
-  hasResultTags: false,
-  keepMs: 60_000,
-  staleMs: 0,
-  waitForRefresh: false,
-  earlyRefreshDraw: 0,
-  source: '',
-  limit: 0,
-  retryForSlot: false,
-};
 const entry = (key: string): string => `:${key}`;
 const ask = (key: string, token: string, asked: Partial<AskRequest> = {}): Promise<Answer> =>
-  store.ask(entry(key), { ...PLAIN, token, ...asked });
+  store.ask(entry(key), { ...PLAIN_QUESTION, token, ...asked });
 const fill = (key: string, token: string, text: string, ttlMs: number, tags: string[] = []): Promise<boolean> =>
   store.fill(entry(key), token, 7, { text, ttlMs, staleMs: 0, tags });
 const set = (key: string, text: string, ttlMs: number, more: Partial<NewValue> = {}): Promise<void> =>

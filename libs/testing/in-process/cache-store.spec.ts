@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { PLAIN_QUESTION } from '../../../test/support/plain-question.js';
 import { until } from '../../../test/support/until.js';
 import { PushRouter } from '../../cache/loading/push-router.js';
 import type { PushedOutcome, WaitTicket } from '../../cache/loading/wait-ticket.js';
@@ -18,17 +19,6 @@ interface Made {
 
 const LEASE_MS = 3_000;
 const E = ':k';
-const PLAIN: Omit<AskRequest, 'token'> = {
-  tags: [],
-  hasResultTags: false,
-  keepMs: 60_000,
-  staleMs: 0,
-  waitForRefresh: false,
-  earlyRefreshDraw: 0,
-  source: '',
-  limit: 0,
-  retryForSlot: false,
-};
 
 /** What every store of the cache promises, whatever keeps its values. */
 function describeCacheStore(name: string, make: () => Promise<Made>): void {
@@ -56,7 +46,7 @@ function describeCacheStore(name: string, make: () => Promise<Made>): void {
     async function ask(request: Partial<AskRequest> = {}, entry = E): Promise<{ ticket: WaitTicket; answer: Answer }> {
       const ticket = router.expect(store.newToken());
       tickets.push(ticket);
-      return { ticket, answer: await store.ask(entry, { ...PLAIN, token: ticket.token, ...request }) };
+      return { ticket, answer: await store.ask(entry, { ...PLAIN_QUESTION, token: ticket.token, ...request }) };
     }
     async function granted(request: Partial<AskRequest> = {}): Promise<WaitTicket> {
       const { ticket, answer } = await ask(request);
@@ -204,7 +194,7 @@ function describeCacheStore(name: string, make: () => Promise<Made>): void {
       expect(answer.kind).toBe('full');
       await store.leaveSlot('db', loader.token, 1);
       expect(await pushed(ticket)).toEqual({ verb: 'again' });
-      const retried = { ...PLAIN, ...limited, token: ticket.token, retryForSlot: true };
+      const retried = { ...PLAIN_QUESTION, ...limited, token: ticket.token, retryForSlot: true };
       expect((await store.ask(':other', retried)).kind).toBe('load');
       await store.release(':other', ticket.token);
     });
