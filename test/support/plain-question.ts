@@ -1,8 +1,6 @@
-import type { AskRequest } from '../../libs/cache/store/cache.store.js';
-
-/** A question to the cache's store without tags, stale values, refresh or limit. */
-export const PLAIN_QUESTION: Omit<AskRequest, 'token'> = {
-  tags: [],
+/** A question to the cache's store without tags, stale values, refresh or limit: an `AskRequest` but for its token. */
+export const PLAIN_QUESTION = {
+  tags: [] as string[],
   hasResultTags: false,
   keepMs: 60_000,
   staleMs: 0,
