@@ -132,4 +132,18 @@ export default [
     find: 'const KEYS_AT_ONCE = 100;',
     replace: 'const KEYS_AT_ONCE = 1;',
   },
+  {
+    name: 'a put of nothing leaves the value that was there',
+    file: 'libs/cache/decorators/cache-put.decorator.ts',
+    specs: ['libs/cache/decorators/empty-results.spec'],
+    find: 'await service.put(cacheKey, result, loads, tags);',
+    replace: 'if (result !== undefined) await service.put(cacheKey, result, loads, tags);',
+  },
+  {
+    name: 'a result of nothing lives as long as a value',
+    file: 'libs/cache/load-options.ts',
+    specs: ['libs/cache/decorators/empty-results.spec'],
+    find: 'value === null || value === undefined ? negativeTtlMs : ttlMs;',
+    replace: 'value === null && value === undefined ? negativeTtlMs : ttlMs;',
+  },
 ];

@@ -93,6 +93,21 @@ export class Writers {
     return Promise.resolve({ id });
   }
 
+  @CachePut({ key: (id: string) => id })
+  async find(id: string): Promise<User | null | undefined> {
+    return Promise.resolve(id === '' ? undefined : { id });
+  }
+
+  @CachePut({ key: () => 'k' })
+  async untyped(): Promise<unknown> {
+    return Promise.resolve(1);
+  }
+
+  @CacheStampedeSafe({ key: 'k' })
+  async onceInAWhile(): Promise<void> {
+    await Promise.resolve();
+  }
+
   @CacheStampedeSafe({
     key: (id: string) => id,
     tags: (id: string, team: string) => [id, team],
@@ -124,5 +139,16 @@ export class Writers {
   @CachePut({ ttlMs: 5 })
   async keyless(): Promise<number> {
     return Promise.resolve(1);
+  }
+  // @ts-expect-error there is no result to store
+  @CachePut({ key: () => 'k' })
+  async noResult(): Promise<void> {
+    await Promise.resolve();
+  }
+
+  // @ts-expect-error with other functions as well
+  @CachePut({ key: (id: string) => id, when: (_id: string, on: boolean) => on, tags: ['t'] })
+  async noResultEither(id: string, _on: boolean): Promise<void> {
+    await Promise.resolve(id);
   }
 }

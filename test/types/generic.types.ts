@@ -56,6 +56,11 @@ export abstract class Crud<T extends Entity, Id extends string> {
     return entity;
   }
 
+  @CachePut({ key: (entity: Entity) => entity.id })
+  async replace(entity: T): Promise<T> {
+    return entity;
+  }
+
   @CacheEvict({ tags: (entities: readonly Entity[]) => entities.map(({ id }) => id) })
   async updateAll(entities: T[]): Promise<void> {
     await this.update(entities[0] as T);

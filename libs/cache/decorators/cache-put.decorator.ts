@@ -33,6 +33,10 @@ export interface PutOptions<T extends object, A extends unknown[], W extends unk
  * Stores the result of an async method once the method has succeeded. When the promise resolves, the value is stored, and no
  * load that began before replaces it.
  *
+ * A result of `null` or `undefined` is stored as well: "there is none", for `negativeTtlMs`. A method without a result
+ * (`Promise<void>`) would put that in the place of the value, so the types refuse it. Use `@CacheEvict` there, or return what
+ * is to be read.
+ *
  * The caller gets the method's own result. The promise rejects with a RedisUnavailableError if Redis did not confirm, and with
  * `SLUICE_CACHE_UNSERIALIZABLE` if the result is not data, although the method has done its work. Two calls that run at the
  * same time store in the order in which they end. That need not be the order of their writes: use `@CacheEvict` where it
@@ -44,7 +48,7 @@ export interface PutOptions<T extends object, A extends unknown[], W extends unk
  */
 export function CachePut<T extends object = object, A extends unknown[] = [], W extends unknown[] = [], V = unknown>(
   options: PutOptions<T, A, W, V>,
-): AsyncMethodDecoratorOf<T, [A, W], V> {
+): AsyncMethodDecoratorOf<T, [A, W], V, void> {
   const { key, when, unless, resultTags, ...rest } = options;
   const path = '@CachePut options';
   const functions = resolveOptions<PutFunctions>(

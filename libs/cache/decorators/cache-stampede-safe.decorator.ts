@@ -43,7 +43,8 @@ export interface StampedeSafeOptions<
 /**
  * Caches the result of an async method. If 100 callers in the whole fleet miss it at once, the body runs once.
  *
- * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. Without a key, arguments must be
+ * Guarantees and errors are those of `CacheService.getOrLoad`, with the body as the loader. A result of `null` or `undefined` is
+ * cached for `negativeTtlMs`. So the body of a method without a result (`Promise<void>`) runs once in that time. Without a key, arguments must be
  * plain data (`SLUICE_CACHE_BAD_ARGUMENTS`). The boot then fails with `SLUICE_CACHE_KEY_REQUIRED` where a default key would not
  * be safe: no namespace, a request-scoped or transient provider, a class that is provided twice, two decorated classes of one
  * name, a class name that a minifier may have made, a method named by a symbol.

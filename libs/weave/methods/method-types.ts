@@ -31,20 +31,20 @@ export type AsyncMethodDecorator<T extends object = object, A extends unknown[] 
 
 /**
  * A decorator whose options hold several functions: each takes leading parameters of the method (one tuple of `As` per
- * function), or its result (`V`).
+ * function), or its result (`V`). A method that returns a promise of exactly `Refused` is refused.
  *
  * @example
  * function CacheEvict<T extends object, A extends unknown[], W extends unknown[], V>(
  *   options: { key: KeyFunction<T, A>; when?: (this: T, ...args: W) => boolean; unless?: (this: T, result: V) => boolean },
  * ): AsyncMethodDecoratorOf<T, [A, W], V>;
  */
-export type AsyncMethodDecoratorOf<T extends object, As extends unknown[][], V> = <
+export type AsyncMethodDecoratorOf<T extends object, As extends unknown[][], V, Refused = never> = <
   M extends (...args: never[]) => Promise<unknown>,
   P extends FittingAll<As>,
 >(
   target: T & InstanceSide,
   key: string | symbol,
-  descriptor: TypedPropertyDescriptor<M> & Takes<As, P, M> & TakesResult<V>,
+  descriptor: TypedPropertyDescriptor<M> & Takes<As, P, M> & TakesResult<V> & Refuses<Refused, M>,
 ) => void;
 
 /** Not a class itself: the decorated method must not be static. */
@@ -94,3 +94,12 @@ interface TakesResult<V> {
 type MayReturn<R, M extends (...args: never[]) => unknown> = [R] extends [Awaited<ReturnType<M>>]
   ? unknown
   : { readonly 'the promise of the method does not allow what the decorator may return': R };
+
+type Refuses<R, M extends (...args: never[]) => unknown> = [R] extends [never]
+  ? unknown
+  : Same<ReturnType<M>, Promise<R>> extends true
+    ? { readonly 'the decorator has no use for this result': R }
+    : unknown;
+
+/** Two types are the same only if TypeScript cannot tell these functions apart. Assignment alone takes `any` for every type. */
+type Same<A, B> = (<X>(of: X) => X extends A ? 1 : 2) extends <X>(of: X) => X extends B ? 1 : 2 ? true : false;
