@@ -1045,4 +1045,42 @@ export default [
     find: 'if (!this.#began) {',
     replace: 'if (true) {',
   },
+  {
+    name: 'the tags of a load are copied once per tag',
+    file: 'libs/cache/store/scripts/ask.script.ts',
+    specs: ['libs/cache/store/scripts/script-costs.spec'],
+    find: "local tags = {}\nfor i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end",
+    replace:
+      "local tags = { '' }\nfor i = rest + 1, #ARGV do tags[1] = tags[1] .. ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end",
+  },
+  {
+    name: 'the tags of a value that is set are copied once per tag',
+    file: 'libs/cache/store/scripts/set.script.ts',
+    specs: ['libs/cache/store/scripts/script-costs.spec'],
+    find: "local tags = {}\nfor i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end",
+    replace:
+      "local tags = { '' }\nfor i = rest + 1, #ARGV do tags[1] = tags[1] .. ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end",
+  },
+  {
+    name: 'the tags of a result are copied once per tag',
+    file: 'libs/cache/store/scripts/fill.script.ts',
+    specs: ['libs/cache/store/scripts/script-costs.spec'],
+    find: "tags[#tags + 1] = ' ' .. ARGV[i]",
+    replace: "tags[1] = tags[1] .. ' ' .. ARGV[i]",
+  },
+  {
+    name: 'the requests that wait are copied once per request',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
+    specs: ['libs/cache/store/scripts/script-costs.spec'],
+    find: 'others[#others + 1] = token else',
+    replace: "tokens[inbox] = { others[1] .. ' ' .. token } else",
+  },
+  {
+    name: 'each request that waits gets a message of its own',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
+    specs: ['libs/cache/store/scripts/script-costs.spec'],
+    find: "    local joined = table.concat(list, ' ')\n    redis.pcall('PUBLISH', inbox, head .. #joined .. ':' .. joined .. tail)",
+    replace:
+      "    for _, joined in ipairs(list) do redis.pcall('PUBLISH', inbox, head .. #joined .. ':' .. joined .. tail) end",
+  },
 ];

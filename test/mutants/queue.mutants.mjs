@@ -1058,4 +1058,33 @@ export default [
     replace: "type !== 'exponential' ? ` (baseMs",
     specs: ['libs/queue/queue.options'],
   },
+  {
+    name: 'the frame of a delayed task is copied once per field',
+    file: 'libs/queue/store/scripts/delay.fragment.ts',
+    specs: ['libs/queue/store/scripts/script-costs.spec'],
+    find: "for i, value in ipairs(values) do body[i] = #value .. ':' .. value end",
+    replace: "for i, value in ipairs(values) do body[1] = (body[1] or '') .. #value .. ':' .. value end",
+  },
+  {
+    name: 'the rest of a frame is copied once per field',
+    file: 'libs/queue/store/scripts/promote.script.ts',
+    specs: ['libs/queue/store/scripts/script-costs.spec'],
+    find: '    at = after\n',
+    replace: '    body, at = string.sub(body, after), 1\n',
+  },
+  {
+    name: 'what the caller knows is searched once per task',
+    file: 'libs/queue/store/scripts/reconcile.script.ts',
+    specs: ['libs/queue/store/scripts/script-costs.spec'],
+    find: 'if not known[id] and',
+    replace:
+      'local isKnown = false\n  for i = rest + 1, #ARGV do isKnown = isKnown or ARGV[i] == id end\n  if not isKnown and',
+  },
+  {
+    name: 'all pending tasks are listed once per task that is returned',
+    file: 'libs/queue/store/scripts/return-tasks.script.ts',
+    specs: ['libs/queue/store/scripts/script-costs.spec'],
+    find: '  returned[#returned + 1] = pending[1]',
+    replace: "  for _ = 1, #returned do redis.call('XLEN', stream) end\n  returned[#returned + 1] = pending[1]",
+  },
 ];

@@ -1,7 +1,5 @@
-import { afterAll, beforeAll, beforeEach } from '@jest/globals';
-import { Redis } from 'ioredis';
-import { RedisConnections, type Link } from 'nestjs-sluice/redis';
-import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
+import { beforeEach } from '@jest/globals';
+import { ScriptBed } from './script-bed.js';
 
 /** The consumer group of the bed. */
 export const GROUP = 'sluice';
@@ -12,32 +10,14 @@ export function task(payload = '{"n":1}', retryCount = '0', meta = ''): string[]
 }
 
 /** One stream with a group, on a server of one spec file, for scripts that are run by themselves. */
-export class QueueScriptBed {
-  admin!: Redis;
-  /** What the scripts are run on. */
-  link!: Link;
+export class QueueScriptBed extends ScriptBed {
   readonly #stream: string;
-  #redis!: RedisServer;
-  #connections!: RedisConnections;
 
   /** To be made at the top of a spec file: brings its hooks along. */
   constructor(stream: string) {
+    super();
     this.#stream = stream;
-    beforeAll(async () => {
-      this.#redis = await startRedis();
-      this.admin = new Redis(this.#redis.url, { protocol: 2 });
-      this.#connections = await new RedisConnections({ redis: { url: this.#redis.url } }).open();
-      this.link = this.#connections.get().commands;
-    });
-    afterAll(async () => {
-      this.admin.disconnect();
-      await this.#connections.onApplicationShutdown();
-      await this.#redis.stop();
-    });
-    beforeEach(async () => {
-      await this.admin.flushall();
-      await this.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
-    });
+    beforeEach(() => this.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM'));
   }
 
   /** Adds one task and hands it to `consumer`, `deliveries` times. */
@@ -70,10 +50,5 @@ export class QueueScriptBed {
       id,
       ...Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1]]] : []))),
     }));
-  };
-
-  readonly serverMs = async (): Promise<number> => {
-    const [seconds, micros] = await this.admin.time();
-    return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
   };
 }

@@ -1,0 +1,72 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import { commandDelta } from './command-delta.js';
+
+/** How the work of a script grows with what it is called for. */
+export type Growth = 'bounded' | 'linear' | 'more';
+
+/** Makes the state for `n` things, and returns the call that is measured. */
+export type Prepare = (n: number) => Promise<() => Promise<unknown>>;
+
+/** A few commands more or less do not depend on `n`, as where the last of a list ends a search. */
+const STEADY = 3;
+
+/**
+ * How the number of Redis commands that a script executes grows from `n` over twice to four times `n`. It is counted by the
+ * server, so it is the same on any machine.
+ */
+export async function growthOf(client: Redis, n: number, prepare: Prepare): Promise<Growth> {
+  // The server learns the script.
+  await commandsOf(client, n, prepare);
+  const [once, twice, fourTimes] = [
+    await commandsOf(client, n, prepare),
+    await commandsOf(client, 2 * n, prepare),
+    await commandsOf(client, 4 * n, prepare),
+  ];
+  if (fourTimes <= once + STEADY) return 'bounded';
+  return fourTimes - twice <= 2 * (twice - once) + STEADY ? 'linear' : 'more';
+}
+
+async function commandsOf(client: Redis, n: number, prepare: Prepare): Promise<number> {
+  await client.flushall();
+  const call = await prepare(n);
+  return (await commandDelta(client, call)).total;
+}
+
+/**
+ * How many times as much processor time a script takes for four times `n`: for loops that execute no command and so cannot be
+ * counted. Linear work takes about four times as much, quadratic work up to sixteen times. It is the time of the server's own
+ * thread, so what else the machine does is not in it. Of each size the smallest of some runs counts.
+ */
+export async function cpuAtFourTimes(client: Redis, n: number, prepare: Prepare): Promise<number> {
+  await cpuOf(client, n, prepare);
+  const least = { once: Infinity, fourTimes: Infinity };
+  for (let round = 0; round < 5; round++) {
+    least.once = Math.min(least.once, await cpuOf(client, n, prepare));
+    least.fourTimes = Math.min(least.fourTimes, await cpuOf(client, 4 * n, prepare));
+  }
+  return least.fourTimes / least.once;
+}
+
+async function cpuOf(client: Redis, n: number, prepare: Prepare): Promise<number> {
+  await client.flushall();
+  const call = await prepare(n);
+  const before = await cpuSeconds(client);
+  await call();
+  return (await cpuSeconds(client)) - before;
+}
+
+async function cpuSeconds(client: Redis): Promise<number> {
+  const shares = [...(await client.info('cpu')).matchAll(/^used_cpu_(?:sys|user)_main_thread:([\d.]+)/gm)];
+  return shares.reduce((sum, [, seconds]) => sum + Number(seconds), 0);
+}
+
+/** The names of the scripts that the files of a folder define. */
+export function scriptNames(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((file) => /\.scripts?\.ts$/.test(file))
+    .flatMap((file) => [...readFileSync(join(folder, file), 'utf8').matchAll(/defineScript\({\s*name: '([^']+)'/g)])
+    .map(([, name]) => name!)
+    .sort();
+}
