@@ -1,4 +1,4 @@
-import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
+import { ConfigurableModuleBuilder, Module, type DynamicModule } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { WeaveModule, injectedProvider } from '../weave/index.js';
 import type { SluiceCacheModuleOptions } from './cache.options.js';
@@ -22,6 +22,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
 @Module({
   imports: [WeaveModule],
   providers: [
+    // For imports of the class itself. Those of forRoot and forRootAsync come later, and replace it.
+    { provide: MODULE_OPTIONS_TOKEN, useValue: {} },
     {
       provide: CACHE_SERVICE,
       inject: [REDIS_CONNECTIONS, MODULE_OPTIONS_TOKEN],
@@ -33,4 +35,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   ],
   exports: [CACHE_SERVICE, CacheService, injectedProvider(CACHE_SERVICE)],
 })
-export class SluiceCacheModule extends ConfigurableModuleClass {}
+export class SluiceCacheModule extends ConfigurableModuleClass {
+  static override forRoot(options: Parameters<typeof ConfigurableModuleClass.forRoot>[0] = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+}

@@ -108,6 +108,26 @@ describe('getOrLoad', () => {
   });
 
   it.each<[string, (cache: CacheMember['cache']) => Promise<unknown>, string]>([
+    ['set', (cache) => cache.set('user:1', { f: () => 1 }), "cache key 'user:1': the value's .f is a function"],
+    [
+      'a loader',
+      (cache) => cache.getOrLoad('user:1', () => ({ f: () => 1 }), { source: 'users' }),
+      "cache key 'user:1' of users: the value's .f is a function",
+    ],
+  ])('names the key and the source of a value that is not data: %s', async (_what, call, message) => {
+    const { cache } = await bed.member();
+    await expect(call(cache)).rejects.toMatchObject({
+      code: 'SLUICE_CACHE_UNSERIALIZABLE',
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it('names the first wrong argument of set', async () => {
+    const { cache } = await bed.member();
+    await expect(cache.set('', () => 1, 5 as never)).rejects.toEqual(code('SLUICE_BAD_NAME'));
+  });
+
+  it.each<[string, (cache: CacheMember['cache']) => Promise<unknown>, string]>([
     ['an empty key', (cache) => cache.getOrLoad('', () => 1), 'SLUICE_BAD_NAME'],
     ['no key', (cache) => cache.getOrLoad(undefined as never, () => 1), 'SLUICE_BAD_NAME'],
     ['an empty key to get', (cache) => cache.get(''), 'SLUICE_BAD_NAME'],

@@ -23,7 +23,7 @@ import { CacheLookups } from './cache-lookups.js';
 import { CacheWriter } from './cache-writer.js';
 import { CacheAvailability } from './observe/cache-availability.js';
 import { Meters, type CacheStats, type Meter } from './observe/cache.stats.js';
-import { encode } from './codec/codec.js';
+import { encodeOf } from './codec/codec.js';
 import { DefaultKeys } from './keys/default-keys.js';
 import { RawCache } from './cache.raw.js';
 import { holdsSlot } from './loading/load-scopes.js';
@@ -272,13 +272,14 @@ export class CacheService implements OnApplicationBootstrap {
    * @throws RedisUnavailableError when Redis did not confirm it
    */
   async set(key: string, value: unknown, options?: SetOptions): Promise<void> {
+    checkKey(key);
     await this.put(key, value, this.#resolve('set options', options));
   }
 
   /** {@link set} with options that were checked before, and further tags. */
   async put(key: string, value: unknown, options: LoadOptions, more: readonly string[] = []): Promise<void> {
-    const text = encode(value, { instances: options.revive !== undefined });
     const entry = entryOf(checkKey(key), options.version);
+    const text = encodeOf(key, value, options);
     const { staleMs } = options;
     const tags = [...new Set([...options.tags, ...encodeTags('tags', more)])];
     const ttlMs = ttlOf(value, options, this.#random);

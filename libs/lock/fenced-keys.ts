@@ -55,6 +55,7 @@ export class FencedKeys {
    * });
    */
   async set(key: string, value: string | Buffer, fencingToken: number, options?: FencedSetOptions): Promise<void> {
+    const keys = this.#keys(key);
     const token = checkToken(fencingToken);
     if (typeof value !== 'string' && !Buffer.isBuffer(value))
       throw badOption('fenced.set: value', 'a string or a Buffer', value);
@@ -63,17 +64,16 @@ export class FencedKeys {
       rememberMs: durationMs(REMEMBER_MS, AGE),
     });
     const keepMs = Math.max(rememberMs ?? REMEMBER_MS, ttlMs ?? 0);
-    const keys = this.#keys(key);
     refuse(key, token, await this.#store.fencedSet(keys, { token, value, ttlMs, keepMs }));
   }
 
   /** Deletes the key under the same condition, and throws as {@link set}. A late holder cannot write the key again. */
   async delete(key: string, fencingToken: number, options?: FencedOptions): Promise<void> {
+    const keys = this.#keys(key);
     const token = checkToken(fencingToken);
     const { rememberMs = REMEMBER_MS } = resolveOptions<FencedOptions>('fenced.delete', options, {
       rememberMs: durationMs(REMEMBER_MS, AGE),
     });
-    const keys = this.#keys(key);
     refuse(key, token, await this.#store.fencedDelete(keys, { token, keepMs: rememberMs }));
   }
 

@@ -1,4 +1,4 @@
-import { ConfigurableModuleBuilder, Inject, Module, type OnModuleDestroy } from '@nestjs/common';
+import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
 import { WeaveModule, injectedProvider } from '../weave/index.js';
@@ -23,11 +23,13 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
  * providers that it uses are still alive.
  *
  * @example
- * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLockModule.forRoot({})]
+ * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLockModule.forRoot()]
  */
 @Module({
   imports: [WeaveModule, DiscoveryModule],
   providers: [
+    // For imports of the class itself. Those of forRoot and forRootAsync come later, and replace it.
+    { provide: LOCK_OPTIONS, useValue: {} },
     CronJobs,
     {
       provide: LOCK_STORE,
@@ -42,6 +44,10 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
   exports: [LOCK_SERVICE, LockService, injectedProvider(LOCK_SERVICE)],
 })
 export class SluiceLockModule extends ConfigurableModuleClass implements OnModuleDestroy {
+  static override forRoot(options: Parameters<typeof ConfigurableModuleClass.forRoot>[0] = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
   readonly #connections: RedisConnections;
 
   constructor(

@@ -88,10 +88,30 @@ describe('the name of a lock', () => {
     const refused = { code: 'SLUICE_BAD_NAME', message: expect.stringContaining('a lock has one name, got') };
     await expect(locks.acquire(several)).rejects.toMatchObject(refused);
     await expect(locks.withLock(several, () => 0)).rejects.toMatchObject(refused);
+    // Other lock packages take a list of names and a number of milliseconds. The first wrong argument is named.
+    const ms = 5_000 as unknown as object;
+    const body = (() => 0) as () => number;
+    await expect(locks.acquire(several, ms)).rejects.toMatchObject(refused);
+    await expect(locks.tryAcquire(several, ms)).rejects.toMatchObject(refused);
+    await expect(locks.withLock(several, ms, body)).rejects.toMatchObject(refused);
+    await expect(locks.withLock(several, ms as typeof body)).rejects.toMatchObject(refused);
+    await expect(locks.oncePerTick(several, 'now' as unknown as Date, ms, body)).rejects.toMatchObject(refused);
+    await expect(locks.fenced.set('', 'v', 0)).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
+    await expect(locks.fenced.delete('', 0)).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
   });
 });
 
 describe('options', () => {
+  it.each([
+    ['order:undefined', "lock.names: lock name 'order:undefined' has the part 'undefined'"],
+    ['{}', 'lock.names: lock name must be free of braces'],
+  ])('of a name that no lock can have fail the boot: %s', async (name, message) => {
+    await expect(bed.member({ lock: { names: { [name]: { waitMs: 0 } } } })).rejects.toMatchObject({
+      code: 'SLUICE_BAD_OPTION',
+      message: expect.stringContaining(message),
+    });
+  });
+
   it.each([5_000, 0, Number.NaN])('are an object, and not %p milliseconds', async (given) => {
     const ms = given as unknown as object;
     const locks = await bed.service();

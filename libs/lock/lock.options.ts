@@ -1,5 +1,6 @@
 import {
   AGE_MAX_MS,
+  SluiceError,
   badOption,
   type Check,
   count,
@@ -12,6 +13,7 @@ import {
   text,
 } from '../weave/index.js';
 import type { LockStatsOptions } from './observe/lock.stats.js';
+import { checkLockName } from './store/lock.keys.js';
 import { processOf } from './store/owner.js';
 
 /** How long a lock is held and waited for. */
@@ -132,10 +134,21 @@ export function resolveLockOptions(given: SluiceLockModuleOptions | undefined): 
     names: optional((names, path) => {
       if (typeof names !== 'object' || names === null || Array.isArray(names))
         throw badOption(path, 'an object of options by lock name', names);
-      return Object.fromEntries(Object.entries(names).map(([name, value]) => [name, times(value, `${path}.${name}`)]));
+      return Object.fromEntries(
+        Object.entries(names).map(([name, value]) => [checkedKey(name, path), times(value, `${path}.${name}`)]),
+      );
     }),
   });
   return { ...DEFAULTS, connection: undefined, names: NO_NAMES, drainMs: DRAIN_MS, ...options };
+}
+
+/** Of an object of options by lock name. */
+function checkedKey(name: string, path: string): string {
+  try {
+    return checkLockName(name);
+  } catch (cause) {
+    throw new SluiceError('SLUICE_BAD_OPTION', `${path}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** The options of one acquisition. */
@@ -151,8 +164,18 @@ export function resolveAcquire(
   const { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, names } = defaults;
   const byName = names !== NO_NAMES && Object.hasOwn(names, name) ? names[name] : undefined;
   if (given === undefined && byName === undefined) return defaults;
-  const options = resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
+  const options = callOptions(name, call, given);
   return { ttlMs, waitMs, renew, minHoldMs, maxHoldMs, onOverdue, ...options, ...byName };
+}
+
+function callOptions(name: string, call: string, given: AcquireOptions | undefined): AcquireOptions {
+  try {
+    return resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
+  } catch (error) {
+    // Of two wrong arguments, the error is about the first one.
+    checkLockName(name);
+    throw error;
+  }
 }
 
 /** Checks the length of a lease that is given on its own. */

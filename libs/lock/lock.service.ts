@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../redis/index.js';
 import { badOption, brandService, type WovenCall, type WovenSite } from '../weave/index.js';
 import { LONGEST_MARK_MS } from './cron/cron-instants.js';
@@ -9,7 +9,7 @@ import { DeclaredLocks, type Schedule } from './observe/declared-locks.js';
 import { LockEvents } from './observe/lock.events.js';
 import type { LockInspection } from './lock.inspection.js';
 import { inspectionOf } from './observe/inspection-of.js';
-import { lockKeys } from './store/lock.keys.js';
+import { checkLockName, lockKeys } from './store/lock.keys.js';
 import { LockManager } from './acquiring/lock-manager.js';
 import { LockRequests } from './acquiring/lock-requests.js';
 import { LockTimeoutError } from './lock.errors.js';
@@ -40,7 +40,7 @@ import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
  * await this.locks.withLock(`order:${id}`, (lock) => this.ship(id, lock.signal));
  */
 @Injectable()
-export class LockService {
+export class LockService implements OnApplicationBootstrap {
   /** Redis' plain lock recipe on the lock's key, for use beside clients in other languages. */
   readonly raw: RawLock;
   /** Writes to your own keys that only the newest holder of a lock may make. */
@@ -54,6 +54,7 @@ export class LockService {
   readonly #cronJobs: CronJobs;
   readonly #scheduled: ScheduledCalls;
   readonly #declared: DeclaredLocks;
+  readonly #warn: (message: string) => void;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
@@ -65,6 +66,9 @@ export class LockService {
     this.#options = resolveLockOptions(options);
     this.#keyspace = keyspace;
     this.#cronJobs = cronJobs;
+    this.#warn = (message) => {
+      logger.warn(message);
+    };
     this.#declared = new DeclaredLocks((line) => {
       logger.log(line);
     });
@@ -147,7 +151,7 @@ export class LockService {
     ...rest: [(lock: Lock) => T | Promise<T>] | [AcquireOptions, (lock: Lock) => T | Promise<T>]
   ): Promise<T> {
     const [options, body] = rest.length === 1 ? [undefined, rest[0]] : rest;
-    checkBody(body, 'withLock');
+    checkBody(body, 'withLock', name);
     const lock = await this.acquire(name, options);
     return this.run(
       lock,
@@ -240,7 +244,8 @@ export class LockService {
     ...rest: [(lock: Lock) => T | Promise<T>] | [AcquireOptions, (lock: Lock) => T | Promise<T>]
   ): Promise<T | undefined> {
     const [options, body] = rest.length === 1 ? [undefined, rest[0]] : rest;
-    checkBody(body, 'oncePerTick');
+    checkLockName(name);
+    checkBody(body, 'oncePerTick', name);
     const tick = { method: 'oncePerTick', instantMs: checkInstant(instant), keepMs: LONGEST_MARK_MS };
     const lock = await this.#scheduled.acquire({ name, method: undefined, tick }, options, true);
     return (
@@ -256,6 +261,11 @@ export class LockService {
   /** @internal Checks a `@Cron` method when the app boots; see `CronJobs.check`. */
   checkTicks(site: WovenSite, cron: CronMetadata, lock: string | undefined): void {
     this.#cronJobs.check(site, cron, lock);
+  }
+
+  /** @internal Says which entries of `lock.names` no decorator names, once all decorators have been seen. */
+  onApplicationBootstrap(): void {
+    this.#declared.sayUnnamed(Object.keys(this.#options.names), this.#warn);
   }
 
   /** @internal A method takes this lock, as the app finds when it boots. */
@@ -292,8 +302,10 @@ export class LockService {
   }
 }
 
-function checkBody(body: unknown, path: string): void {
-  if (typeof body !== 'function') throw badOption(`${path}: body`, 'a function', body);
+function checkBody(body: unknown, path: string, name: string): void {
+  if (typeof body === 'function') return;
+  checkLockName(name);
+  throw badOption(`${path}: body`, 'a function', body);
 }
 
 function checkInstant(instant: unknown): number {

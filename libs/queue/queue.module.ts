@@ -2,12 +2,13 @@ import {
   ConfigurableModuleBuilder,
   Inject,
   Module,
+  Optional,
   type DynamicModule,
   type OnApplicationBootstrap,
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
-import { REDIS_CONNECTIONS, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
+import { REDIS_CONNECTIONS, destroyModuleFirst, noOptions, type RedisConnections } from '../redis/index.js';
 import { HandlerCalls } from './handlers/handler-calls.js';
 import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QueueConsumers } from './worker/queue.consumers.js';
@@ -64,9 +65,10 @@ export class SluiceQueueModule implements OnApplicationBootstrap, OnModuleDestro
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
-    @Inject(QueueConsumers) consumers: QueueConsumers,
+    @Optional() @Inject(QueueConsumers) consumers: QueueConsumers | undefined,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
+    if (consumers === undefined) throw noOptions('SluiceQueueModule');
     this.#connections = connections;
     this.#consumers = consumers;
     // Its bootstrap hook is the last one: tasks start when the app has booted, and never in an app whose boot failed.

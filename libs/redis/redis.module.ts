@@ -1,11 +1,10 @@
-import { ConfigurableModuleBuilder, Inject, Module } from '@nestjs/common';
+import { ConfigurableModuleBuilder, Inject, Module, type DynamicModule, type OnModuleInit } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { initModuleFirst } from '../weave/index.js';
 import { systemClock, type Clock } from './time/clock.js';
 import { BootHolds, BootModule } from './boot.module.js';
 import { RedisConnections } from './connection/connections.js';
 import type { RedisOptions } from './redis.options.js';
-import { SluiceError, resolveOptions } from '../weave/index.js';
+import { SluiceError, initModuleFirst, resolveOptions, unservedMethods } from '../weave/index.js';
 
 /** Nest provider token of {@link RedisConnections}. */
 export const REDIS_CONNECTIONS = 'sluice:redis-connections';
@@ -42,7 +41,8 @@ export function resolveRedisModuleOptions(given: SluiceRedisModuleOptions | unde
 export function noOptions(module: string): SluiceError {
   return new SluiceError(
     'SLUICE_BAD_OPTION',
-    `${module} got no options: its factory returned undefined; return {} for the defaults`,
+    `${module} got no options. Import ${module}.forRoot({ … }), and not the class alone. If a factory makes the options, ` +
+      'it returned undefined: let it return {} for the defaults',
   );
 }
 
@@ -56,6 +56,8 @@ export function noOptions(module: string): SluiceError {
 @Module({
   imports: [BootModule],
   providers: [
+    // For an import of the class itself, which is refused. Those of forRoot and forRootAsync come later, and replace it.
+    { provide: REDIS_OPTIONS, useValue: undefined },
     // A factory: Nest 11 keeps a value whose provider a test overrides by a factory.
     { provide: SLUICE_CLOCK, useFactory: () => systemClock },
     {
@@ -67,10 +69,26 @@ export function noOptions(module: string): SluiceError {
   ],
   exports: [REDIS_CONNECTIONS],
 })
-export class SluiceRedisModule extends ConfigurableModuleClass {
-  constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
+export class SluiceRedisModule extends ConfigurableModuleClass implements OnModuleInit {
+  static override forRoot(options: Parameters<typeof ConfigurableModuleClass.forRoot>[0] = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  readonly #connections: RedisConnections;
+  readonly #modules: ModulesContainer;
+
+  constructor(
+    @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
     super();
+    this.#connections = connections;
+    this.#modules = modules;
     // Global modules of the app use locks in their first hook and in their last one.
     initModuleFirst(modules, SluiceRedisModule);
+  }
+
+  onModuleInit(): void {
+    for (const warning of unservedMethods(this.#modules)) this.#connections.logger.warn(warning);
   }
 }

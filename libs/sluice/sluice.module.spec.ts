@@ -17,9 +17,14 @@ import {
   CacheService,
   LockService,
   QueueService,
+  CacheStampedeSafe,
+  SluiceCacheModule,
+  SluiceLockModule,
   SluiceModule,
   SluiceQueueModule,
+  SluiceRedisModule,
   TaskHandler,
+  WithLock,
   type SluiceOptions,
 } from './index.js';
 
@@ -170,8 +175,16 @@ describe('SluiceModule', () => {
       'and a handler',
       () => [SluiceModule.forRoot({ redis: { url: redis.url }, features: ['lock'] })],
       [
-        "@TaskHandler methods that get no tasks in this app: Orders.process ('orders'). " +
-          "The features of SluiceModule lack 'queue'. Add it, or leave these providers out",
+        "Nothing calls Orders.process (@TaskHandler('orders')) in this app. " +
+          "Import SluiceModule with 'queue' among its features, or SluiceQueueModule, or leave these providers out",
+      ],
+    ],
+    [
+      'of their own module and a handler',
+      () => [SluiceRedisModule.forRoot({ redis: { url: redis.url } }), SluiceLockModule.forRoot({})],
+      [
+        "Nothing calls Orders.process (@TaskHandler('orders')) in this app. " +
+          "Import SluiceModule with 'queue' among its features, or SluiceQueueModule, or leave these providers out",
       ],
     ],
     [
@@ -199,7 +212,50 @@ describe('SluiceModule', () => {
     } finally {
       spy.mockRestore();
     }
-    expect(warnings.filter((line) => line.includes('get no tasks'))).toEqual(expected);
+    expect(warnings.filter((line) => line.includes('Nothing calls'))).toEqual(expected);
+  });
+
+  it('takes modules of single features without options, and as classes', async () => {
+    const redisModule = (): DynamicModule => SluiceRedisModule.forRoot({ redis: { url: redis.url } });
+    for (const imports of [
+      [SluiceLockModule.forRoot(), SluiceCacheModule.forRoot(), SluiceQueueModule.forRoot()],
+      [SluiceLockModule, SluiceCacheModule, SluiceQueueModule.forRoot()],
+    ]) {
+      const app = await boot(redisModule(), ...imports);
+      expect(await app.get(LockService).withLock('job', (lock) => lock.held)).toBe(true);
+      expect(await app.get(CacheService).getOrLoad('k', () => 1)).toBe(1);
+    }
+    const app = await boot(redisModule(), SluiceLockModule.forRoot({ waitMs: 0 }));
+    await app.get(LockService).acquire('x');
+    await expect(app.get(LockService).acquire('x')).rejects.toMatchObject({ waitedMs: 0 });
+  });
+
+  it.each([
+    ['SluiceModule', () => [SluiceModule]],
+    ['SluiceRedisModule', () => [SluiceRedisModule]],
+    ['SluiceQueueModule', () => [SluiceRedisModule.forRoot({ redis: { url: redis.url } }), SluiceQueueModule]],
+  ])('refuses the class alone of %s, and says what to import', async (name, imports) => {
+    await expect(boot(...imports())).rejects.toMatchObject({
+      code: 'SLUICE_BAD_OPTION',
+      message: expect.stringContaining(`Import ${name}.forRoot({ … }), and not the class alone`),
+    });
+  });
+
+  it.each([
+    ['lock', 'cache', WithLock('x') as MethodDecorator],
+    ['cache', 'lock', CacheStampedeSafe({ key: 'x' }) as MethodDecorator],
+  ] as const)('names the feature %s where its decorator is used without it', async (missing, given, decorate) => {
+    @Injectable()
+    class Shop {
+      @decorate
+      settle(): Promise<void> {
+        return Promise.resolve();
+      }
+    }
+    @Module({ providers: [Shop] })
+    class ShopModule {}
+    const booting = boot(ShopModule, SluiceModule.forRoot({ redis: { url: redis.url }, features: [given] }));
+    await expect(booting).rejects.toThrow(`If its features are listed, add '${missing}'`);
   });
 
   it('drains tasks before the modules that handlers depend on go down', async () => {

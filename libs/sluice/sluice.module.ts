@@ -1,13 +1,18 @@
-import { Inject, Module, type DynamicModule, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { Inject, Module, Optional, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { SluiceCacheModule } from '../cache/index.js';
 import { SluiceLockModule } from '../lock/index.js';
 import { SluiceQueueModule } from '../queue/index.js';
-import { REDIS_CONNECTIONS, SluiceRedisModule, destroyModuleFirst, type RedisConnections } from '../redis/index.js';
+import {
+  REDIS_CONNECTIONS,
+  SluiceRedisModule,
+  destroyModuleFirst,
+  noOptions,
+  type RedisConnections,
+} from '../redis/index.js';
 import { SluiceError, badOption, flag, resolveOptions } from '../weave/index.js';
 import { SLUICE_OPTIONS, SluiceOptionsModule, type ASYNC_OPTIONS_TYPE } from './sluice-options.module.js';
 import type { SluiceOptions } from './sluice.options.js';
-import { unhandledQueues } from './unhandled-queues.js';
 
 export type SluiceFeature = 'lock' | 'cache' | 'queue';
 
@@ -33,16 +38,15 @@ export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStaticOptions
  * export class AppModule {}
  */
 @Module({})
-export class SluiceModule implements OnModuleInit, OnModuleDestroy {
+export class SluiceModule implements OnModuleDestroy {
   readonly #connections: RedisConnections;
-  readonly #modules: ModulesContainer;
 
   constructor(
-    @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
+    @Optional() @Inject(REDIS_CONNECTIONS) connections: RedisConnections | undefined,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
+    if (connections === undefined) throw noOptions('SluiceModule');
     this.#connections = connections;
-    this.#modules = modules;
     destroyModuleFirst(modules, SluiceModule);
   }
 
@@ -67,15 +71,6 @@ export class SluiceModule implements OnModuleInit, OnModuleDestroy {
       throw new SluiceError('SLUICE_BAD_OPTION', 'SluiceModule.forRootAsync needs useFactory, useClass or useExisting');
     }
     return assemble(SluiceOptionsModule.forRootAsync(rest), { isGlobal, features });
-  }
-
-  onModuleInit(): void {
-    const unhandled = unhandledQueues(this.#modules);
-    if (unhandled.length === 0) return;
-    this.#connections.logger.warn(
-      `@TaskHandler methods that get no tasks in this app: ${unhandled.join(', ')}. ` +
-        "The features of SluiceModule lack 'queue'. Add it, or leave these providers out",
-    );
   }
 
   async onModuleDestroy(): Promise<void> {

@@ -38,6 +38,7 @@ export {
   type Check,
   type OptionChecks,
 } from './options.js';
+export { similarTo } from './option-hints.js';
 export { bindSluice, type ProviderLookup } from './binding/bind-sluice.js';
 export { copyMethodMetadata } from './methods/copy-method-metadata.js';
 export { brandService, injectedProvider } from './binding/bound-service.js';
@@ -53,4 +54,5 @@ export { initModuleFirst } from './binding/init-module-first.js';
 export { isInventedName } from './methods/invented-names.js';
 export { WeaveModule } from './weave.module.js';
 export { type AnyMethod, type WovenCall } from './methods/woven-call.js';
+export { noteServedMethod, servedMethods, unservedMethods, type ServedMethod } from './methods/served-methods.js';
 export { type Class, type ProviderScope, type Weaver, type WovenSite } from './methods/woven-methods.js';

@@ -1083,4 +1083,11 @@ export default [
     replace:
       "    for _, joined in ipairs(list) do redis.pcall('PUBLISH', inbox, head .. #joined .. ':' .. joined .. tail) end",
   },
+  {
+    name: 'a value that is not data is refused without its key',
+    file: 'libs/cache/codec/codec.ts',
+    specs: ['libs/cache/cache.service'],
+    find: "if (!isSluiceError(error, 'SLUICE_CACHE_UNSERIALIZABLE')) throw error;",
+    replace: 'throw error;',
+  },
 ];

@@ -367,16 +367,16 @@ export default [
   {
     ...names,
     name: 'a name may be made of a missing value',
-    file: 'libs/lock/store/lock-key-cache.ts',
-    find: 'refuseMissingParts(name);',
+    file: 'libs/lock/store/lock.keys.ts',
+    find: 'refuseMissingParts(checked);',
     replace: '',
   },
   {
     ...names,
     name: 'a static name may be made of a missing value',
     file: 'libs/lock/decorators/with-lock.options.ts',
-    find: "refuseMissingParts(checkName('lock', name))",
-    replace: "checkName('lock', name)",
+    find: 'checkLockName(name);',
+    replace: ';',
   },
   {
     ...names,
@@ -876,6 +876,57 @@ export default [
     file: 'libs/lock/store/scripts/hand-over.fragment.ts',
     specs: ['libs/lock/store/scripts/script-costs.spec'],
     find: '    looks = looks - 1\n',
+    replace: '',
+  },
+  {
+    name: 'names with other numbers are taken for typos',
+    file: 'libs/lock/observe/declared-locks.ts',
+    specs: ['libs/lock/decorators/declared-locks'],
+    find: '.filter((each) => !isOtherNumber(name, each))',
+    replace: '',
+  },
+  {
+    name: 'every configured lock counts as unnamed',
+    file: 'libs/lock/observe/declared-locks.ts',
+    specs: ['libs/lock/decorators/declared-locks'],
+    find: 'if (lock !== undefined) this.#names.add(lock);',
+    replace: '',
+  },
+  {
+    name: 'options of a lock that no decorator names are silent',
+    file: 'libs/lock/lock.service.ts',
+    specs: ['libs/lock/decorators/declared-locks'],
+    find: 'this.#declared.sayUnnamed(Object.keys(this.#options.names), this.#warn);',
+    replace: '',
+  },
+  {
+    name: 'options of a name that no lock can have are kept',
+    file: 'libs/lock/lock.options.ts',
+    specs: ['libs/lock/lock.names'],
+    find: 'checkedKey(name, path)',
+    replace: 'name',
+  },
+  {
+    name: 'the second wrong argument of a call is named first',
+    file: 'libs/lock/lock.options.ts',
+    specs: ['libs/lock/lock.names'],
+    find: `    checkLockName(name);
+    throw error;`,
+    replace: '    throw error;',
+  },
+  {
+    name: 'a missing body is named before a wrong name',
+    file: 'libs/lock/lock.service.ts',
+    specs: ['libs/lock/lock.names'],
+    find: `  checkLockName(name);
+  throw badOption`,
+    replace: '  throw badOption',
+  },
+  {
+    name: 'a lock module without forRoot has no options',
+    file: 'libs/lock/lock.module.ts',
+    specs: ['libs/sluice/sluice.module'],
+    find: '{ provide: LOCK_OPTIONS, useValue: {} },',
     replace: '',
   },
 ];

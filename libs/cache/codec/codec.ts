@@ -1,4 +1,4 @@
-import { DEPTH_MAX, SluiceError, clip, show } from '../../weave/index.js';
+import { DEPTH_MAX, SluiceError, clip, isSluiceError, show } from '../../weave/index.js';
 import { unpack } from '../store/compression.js';
 import { describe, extraOf, isRecord, kindOf, pathOf } from './data-kinds.js';
 
@@ -24,6 +24,20 @@ const TAGGED = '~1';
 export function encode(value: unknown, { instances = false } = {}): string {
   const said = tag(value, [], { above: new Set(), instances });
   return said === value ? JSON.stringify(value) : TAGGED + JSON.stringify(said);
+}
+
+/**
+ * As {@link encode}, for the value of one key. Its error also names the key and the source of the value, which is the decorated
+ * method where the user names no other.
+ */
+export function encodeOf(key: string, value: unknown, { revive, source }: { revive: unknown; source: string }): string {
+  try {
+    return encode(value, { instances: revive !== undefined });
+  } catch (error) {
+    if (!isSluiceError(error, 'SLUICE_CACHE_UNSERIALIZABLE')) throw error;
+    const of = source === '' ? '' : ` of ${source}`;
+    throw new SluiceError('SLUICE_CACHE_UNSERIALIZABLE', `cache key ${show(key)}${of}: ${error.message}`);
+  }
 }
 
 /**

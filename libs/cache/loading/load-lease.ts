@@ -1,5 +1,5 @@
 import { failureOf, isClientError } from '../loader-failures.js';
-import { encode } from '../codec/codec.js';
+import { encodeOf } from '../codec/codec.js';
 import { isTrue, ttlOf, type LoadOptions } from '../load-options.js';
 import { DecodedCopies } from '../local/decoded-copies.js';
 import { encodeTags } from '../store/tags.js';
@@ -57,7 +57,7 @@ export class LoadLease implements RunningLoad {
     const { store, clock, recentlySeen, random } = this.#context;
     const { entry, options } = this.#request;
     const resultTags = resultTagsOf(options, value);
-    const text = encode(value, { instances: options.revive !== undefined });
+    const text = encodeOf(this.#request.key, value, options);
     // A value that cannot be revived is not stored. Other values are decoded after the sending, because waiting requests need
     // the value first.
     const revived = options.revive && new DecodedCopies(text, options.revive);

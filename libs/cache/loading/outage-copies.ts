@@ -1,4 +1,4 @@
-import { encode } from '../codec/codec.js';
+import { encodeOf } from '../codec/codec.js';
 import { isTrue, ttlOf } from '../load-options.js';
 import { copiesOf, DecodedCopies, type Copies } from '../local/decoded-copies.js';
 import { resultTagsOf } from './load-lease.js';
@@ -22,7 +22,7 @@ export function copyInOutage(
  */
 export async function keepInOutage(
   { local, random }: ReadContext,
-  { entry, options }: ReadRequest,
+  { entry, key, options }: ReadRequest,
   load: () => Promise<unknown>,
 ): Promise<Copies> {
   const { onBackendDown, revive, tags } = options;
@@ -31,7 +31,7 @@ export async function keepInOutage(
   const watch = kept?.watch(entry);
   try {
     const value = await load();
-    const text = encode(value, { instances: revive !== undefined });
+    const text = encodeOf(key, value, options);
     const copies = new DecodedCopies(text, revive);
     const unless = options.unless as ((value: unknown) => unknown) | undefined;
     const keeps = unless === undefined || !isTrue('unless()', unless(value));

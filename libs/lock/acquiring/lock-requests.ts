@@ -24,7 +24,6 @@ export class LockRequests {
 
   /** @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_LOCK_HELD_BY_CALLER` */
   make(name: string, { ttlMs, renew, owner, minHoldMs, maxHoldMs, onOverdue }: ResolvedAcquire): LockRequest {
-    if (Array.isArray(name)) throw severalNames(name);
     const keys = this.#known.get(name);
     refuseNested(name, keys.lock, this.#port);
     const nonce = this.#noncePrefix + String(++this.#acquisitions);
@@ -43,11 +42,4 @@ function refuseNested(name: string, key: string, port: LockPort): void {
         'or give it a lock of another name',
     );
   }
-}
-
-function severalNames(names: readonly unknown[]): SluiceError {
-  return new SluiceError(
-    'SLUICE_BAD_NAME',
-    `a lock has one name, got ${show(names)}. To hold several locks, take one after the other, in the same order everywhere`,
-  );
 }

@@ -7,13 +7,22 @@ import { WithLock } from '../index.js';
 const bed = new LockBed();
 
 /** What is logged at a boot with these providers, by level. */
-async function logged(...providers: Type[]): Promise<{ log: unknown[]; warn: unknown[] }> {
+async function logged(...providers: Type[]): Promise<Lines> {
+  return loggedWith({}, ...providers);
+}
+
+interface Lines {
+  log: unknown[];
+  warn: unknown[];
+}
+
+async function loggedWith(lock: object, ...providers: Type[]): Promise<Lines> {
   const lines = { log: [] as unknown[], warn: [] as unknown[] };
   const spies = (['log', 'warn'] as const).map((level) =>
     jest.spyOn(Logger.prototype, level).mockImplementation((line: unknown) => void lines[level].push(line)),
   );
   try {
-    await bed.member({ module: { imports: [ScheduleModule.forRoot()], providers } });
+    await bed.member({ lock, module: { imports: [ScheduleModule.forRoot()], providers } });
   } finally {
     for (const spy of spies) spy.mockRestore();
   }
@@ -101,5 +110,33 @@ describe('an app that boots', () => {
     }
     const { log, warn } = await logged(OrdersSync, Later);
     expect([warn, log.length]).toEqual([[], 3]);
+  });
+
+  it('is warned of options for a lock that no decorator names, where the name looks like a typo', async () => {
+    const names = { dayly_job: { ttlMs: 60_000 }, pay: { waitMs: 0 } };
+    const { warn } = await loggedWith({ names }, Jobs);
+    expect(warn).toEqual([
+      "lock.names has options for 'dayly_job', which no @WithLock names. Did you mean 'daily_job'? " +
+        'Locks that decorators name: daily_job, each, poll, pay',
+    ]);
+  });
+
+  it.each([
+    ['another name', 'report'],
+    ['one more number', 'sync-2'],
+  ])('has a line for options of a lock that only calls can name: %s', async (_, name) => {
+    @Injectable()
+    class Numbered {
+      @WithLock('sync-1')
+      async run(): Promise<number> {
+        return 0;
+      }
+    }
+    const { warn, log } = await loggedWith({ names: { [name]: { ttlMs: 60_000 } } }, Numbered);
+    expect(warn).toEqual([]);
+    expect(log.at(-1)).toBe(
+      `lock.names has options for '${name}', which no @WithLock names: they are for calls such as locks.acquire. ` +
+        'Locks that decorators name: sync-1',
+    );
   });
 });

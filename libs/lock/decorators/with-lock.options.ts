@@ -1,7 +1,6 @@
-import { checkName } from '../../redis/index.js';
 import { badOption, flag, optional, resolveOptions, type Check } from '../../weave/index.js';
 import type { LockTimeoutError } from '../lock.errors.js';
-import { refuseMissingParts } from '../store/lock.keys.js';
+import { checkLockName } from '../store/lock.keys.js';
 import { LOCK_TIMES_CHECKS, ownerCheck, type AcquireOptions, type LockTimes } from '../lock.options.js';
 
 /** What to do when the lock is held by another at the end of the wait. */
@@ -38,7 +37,7 @@ export interface ResolvedWithLock {
 
 /** Checks what the decorator was given, when the class is defined. */
 export function resolveWithLock(name: unknown, given: WithLockOptions | undefined): ResolvedWithLock {
-  if (typeof name !== 'function') refuseMissingParts(checkName('lock', name));
+  if (typeof name !== 'function') checkLockName(name);
   const path = typeof name === 'string' ? `@WithLock('${name}')` : '@WithLock(…)';
   const { onBusy, oncePerTick, ...acquire } = resolveOptions<WithLockOptions>(path, given, {
     ...LOCK_TIMES_CHECKS,

@@ -1,5 +1,5 @@
 import { GenerationalMap, type Keyspace } from '../../redis/index.js';
-import { lockKeys, refuseMissingParts, type LockKeys } from './lock.keys.js';
+import { checkLockName, lockKeys, type LockKeys } from './lock.keys.js';
 
 /** How many names are remembered, at most and at least half of that. */
 const REMEMBERED = 20_000;
@@ -38,8 +38,6 @@ export class LockKeyCache {
   }
 
   #checked(name: string): CachedLockKeys {
-    const keys = lockKeys(this.#keyspace, name);
-    refuseMissingParts(name);
-    return { ...keys, highest: 0, floor: '0' };
+    return { ...lockKeys(this.#keyspace, checkLockName(name)), highest: 0, floor: '0' };
   }
 }

@@ -1,4 +1,4 @@
-import type { Keyspace, Right } from '../../redis/index.js';
+import { checkName, type Keyspace, type Right } from '../../redis/index.js';
 import { SluiceError, show } from '../../weave/index.js';
 
 /** The keys of one lock. All share a Cluster slot. Scripts make the names of two more from `queue`, see the fragment `BESIDE`. */
@@ -20,6 +20,23 @@ export function lockKeys(keyspace: Keyspace, name: unknown): LockKeys {
   return keysBeside(keyspace, keyspace.main('lock', 'lock:', name));
 }
 
+/**
+ * Checks the name of a lock that a call was given.
+ *
+ * @throws SluiceError `SLUICE_BAD_NAME`
+ */
+export function checkLockName(name: unknown): string {
+  if (Array.isArray(name)) {
+    throw new SluiceError(
+      'SLUICE_BAD_NAME',
+      `a lock has one name, got ${show(name)}. To hold several locks, take one after the other, in the same order everywhere`,
+    );
+  }
+  const checked = checkName('lock', name);
+  refuseMissingParts(checked);
+  return checked;
+}
+
 /** What a template string makes of a missing value, and of an object. */
 const MISSING = /(?:^|[:{}])(undefined|null|NaN)(?=[:{}]|$)|(\[object \w+\])/;
 
@@ -28,7 +45,7 @@ const MISSING = /(?:^|[:{}])(undefined|null|NaN)(?=[:{}]|$)|(\[object \w+\])/;
  *
  * @throws SluiceError `SLUICE_BAD_NAME`
  */
-export function refuseMissingParts(name: string): void {
+function refuseMissingParts(name: string): void {
   const [, missing, object] = MISSING.exec(name) ?? [];
   if (missing === undefined && object === undefined) return;
   throw new SluiceError(

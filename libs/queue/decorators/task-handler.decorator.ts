@@ -1,14 +1,13 @@
-import 'reflect-metadata';
 import { checkName } from '../../redis/index.js';
-import { SluiceError } from '../../weave/index.js';
+import { SluiceError, noteServedMethod, servedMethods, type ServedMethod } from '../../weave/index.js';
 import { queueName, queueSchema, type QueueDefinition } from '../define-queue.js';
 import type { HandlerOptions } from '../queue.options.js';
+import { QUEUE_SERVICE } from '../queue.tokens.js';
 import type { StandardSchema } from '../task/standard-schema.js';
 import type { Task } from '../task/task.js';
 
 /** One use of {@link TaskHandler}. */
-export interface DeclaredHandler {
-  readonly key: string | symbol;
+export interface DeclaredHandler extends ServedMethod {
   readonly queue: string;
   readonly schema: StandardSchema | undefined;
   readonly options: HandlerOptions | undefined;
@@ -20,8 +19,6 @@ export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
   key: string | symbol,
   descriptor: TypedPropertyDescriptor<M>,
 ) => void;
-
-const DECLARED = Symbol.for('sluice:task-handlers');
 
 /**
  * Makes a method of a provider or controller the handler of a queue.
@@ -60,20 +57,20 @@ export function TaskHandler(
           'not static methods, properties or accessors',
       );
     }
-    // On the prototype, by name: a decorator that replaces the function later cannot lose it.
-    const own = (Reflect.getOwnMetadata(DECLARED, target) ?? []) as readonly DeclaredHandler[];
-    Reflect.defineMetadata(DECLARED, [...own, { key, queue: name, schema, options }], target);
+    const declared: DeclaredHandler = {
+      key,
+      decorator: `@TaskHandler('${name}')`,
+      token: QUEUE_SERVICE,
+      providedBy: "SluiceModule with 'queue' among its features, or SluiceQueueModule",
+      queue: name,
+      schema,
+      options,
+    };
+    noteServedMethod(target, declared);
   };
 }
 
 /** The handlers that a prototype declares or inherits. What a subclass declares of a method replaces what it inherits. */
 export function declaredHandlers(prototype: object | null): readonly DeclaredHandler[] {
-  const found: DeclaredHandler[] = [];
-  const seen = new Set<string | symbol>();
-  for (let at = prototype; at !== null && at !== Object.prototype; at = Reflect.getPrototypeOf(at)) {
-    const own = (Reflect.getOwnMetadata(DECLARED, at) ?? []) as readonly DeclaredHandler[];
-    found.push(...own.filter(({ key }) => !seen.has(key)));
-    for (const { key } of own) seen.add(key);
-  }
-  return found;
+  return servedMethods(prototype).filter((method): method is DeclaredHandler => method.token === QUEUE_SERVICE);
 }

@@ -8,10 +8,13 @@ type Bindings = Record<symbol, Holder | undefined>;
 
 /**
  * Where Nest assigns the service: an accessor on the prototype of a class with decorated methods. Nest shows this text when it
- * does not find the service.
+ * does not find the service. It names the feature, which the options of SluiceModule may have left out.
  */
 export const injectionKey = (token: string): symbol =>
-  Symbol.for(`${token} of a decorated method: import SluiceModule, in tests SluiceTestingModule`);
+  Symbol.for(
+    `${token} of a decorated method: import SluiceModule, in tests SluiceTestingModule. ` +
+      `If its features are listed, add '${token.replace(/^sluice:|-service$/g, '')}'`,
+  );
 /** The hidden property of an object that keeps the service. */
 const bindingKey = (token: string): symbol => Symbol.for(`sluice:bound:${token}`);
 
