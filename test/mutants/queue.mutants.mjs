@@ -70,6 +70,26 @@ export default [
   {
     file: 'libs/queue/store/scripts/renew.script.ts',
     specs: scripts,
+    name: 'who died before the clock was set back lives for as long',
+    find: 'if setBack > 0 then',
+    replace: 'if false then',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew.script.ts',
+    specs: scripts,
+    name: 'a longer lease is moved although no clock was set back',
+    find: 'if setBack > 0 then',
+    replace: 'if true then',
+  },
+  {
+    ...lease,
+    name: 'a process judges by the time before the clock was set back',
+    find: 'const continues = !setBack && ',
+    replace: 'const continues = ',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew.script.ts',
+    specs: scripts,
     name: 'on a full server nobody lives',
     find: "redis.call('ZREM', alive, consumer)",
     replace: '',

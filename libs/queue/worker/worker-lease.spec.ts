@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
-import { RedisConnections, systemClock, type Clock } from '../../redis/index.js';
+import { RedisConnections, systemClock, type Clock, type Link } from '../../redis/index.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import { WorkerLease } from './worker-lease.js';
 
@@ -24,9 +24,9 @@ afterAll(async () => {
 });
 beforeEach(() => admin.flushall());
 
-const newLease = (clock: Clock = systemClock): WorkerLease =>
+const newLease = (clock: Clock = systemClock, link: Link = connections.get().commands): WorkerLease =>
   new WorkerLease({
-    link: connections.get().commands,
+    link,
     clock,
     pausedKey: 'paused',
     alive: 'alive',
@@ -102,6 +102,29 @@ describe('a lease', () => {
       expect(lease.unbroken.sinceMs).toBeGreaterThan(sinceMs);
       expect(lease.unbroken.endsMs).toBe(await endOnServer());
     }
+  });
+
+  it('begins anew after the clock of the server was set back, also if another process moved its end', async () => {
+    const link = connections.get().commands;
+    let setBackMs = 0;
+    const stepped = new Proxy(link, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (name !== 'send') return member;
+        return async (...sent: Parameters<Link['send']>): Promise<unknown> => {
+          const renewal = await target.send<{ nowMs: number }>(...sent);
+          return { ...renewal, nowMs: renewal.nowMs - setBackMs };
+        };
+      },
+    });
+    const lease = newLease(systemClock, stepped);
+    await lease.renew();
+    const { sinceMs } = lease.unbroken;
+    setBackMs = 3_600_000;
+    expect(await lease.renew()).toBe(false);
+    expect(lease.unbroken.sinceMs).toBeLessThan(sinceMs);
+    expect(lease.unbroken.endsMs).toBe(lease.unbroken.sinceMs + LEASE_MS);
+    expect(await lease.renew()).toBe(true);
   });
 
   it('that ended in an outage is not taken for unbroken because a renewal was executed whose reply was lost', async () => {

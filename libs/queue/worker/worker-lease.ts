@@ -78,7 +78,9 @@ export class WorkerLease {
     if (told.paused || pauseMessages === this.#pauseMessages) this.#paused = told.paused;
     // `unbroken` means: since the last renewal. The reply of that one may have been lost, and with it the message that the
     // lease had ended. So the lease continues only if this renewal came before the end that this process knows.
-    const continues = unbroken && nowMs < this.#unbroken.endsMs;
+    // A clock that was set back has made the known span useless: compared with the new time, it lies in the future.
+    const setBack = nowMs < this.#unbroken.endsMs - leaseMs;
+    const continues = !setBack && unbroken && nowMs < this.#unbroken.endsMs;
     const first = this.#unbroken === NEVER;
     this.#unbroken = { sinceMs: continues ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };
     this.#heldUntil = heldUntil;

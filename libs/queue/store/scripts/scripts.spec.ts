@@ -103,6 +103,31 @@ describe('renew', () => {
     expect(await renew()).toMatchObject({ unbroken: false });
   });
 
+  it('moves what ends too late back by as much as the clock was set back, and leaves what was taken since', async () => {
+    await renew();
+    const before = await serverMs();
+    const HOUR = 3_600_000;
+    await bed.admin.zadd(keys.alive, before + HOUR + LEASE_MS, ME);
+    await bed.admin.zadd(keys.alive, before + HOUR + LEASE_MS - 40, 'killed');
+    await bed.admin.zadd(keys.alive, before + HOUR + 10 * LEASE_MS, 'longer lease');
+    await bed.admin.zadd(keys.alive, before + LEASE_MS - 7, 'new');
+    const { nowMs, unbroken } = await renew();
+    expect(unbroken).toBe(true);
+    const ends = async (consumer: string): Promise<number> => Number(await bed.admin.zscore(keys.alive, consumer));
+    expect(await ends(ME)).toBe(nowMs + LEASE_MS);
+    expect(await ends('killed')).toBe(nowMs + LEASE_MS - 40);
+    expect(await ends('longer lease')).toBe(nowMs + 10 * LEASE_MS);
+    expect(await ends('new')).toBe(before + LEASE_MS - 7);
+  });
+
+  it('moves nothing while the clock goes on', async () => {
+    await renew();
+    const later = (await serverMs()) + 10 * LEASE_MS;
+    await bed.admin.zadd(keys.alive, later, 'longer lease');
+    await renew();
+    expect(Number(await bed.admin.zscore(keys.alive, 'longer lease'))).toBe(later);
+  });
+
   it('works on a server that is full', async () => {
     await bed.admin.config('SET', 'maxmemory', '1');
     try {
