@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
+import { defineFragment, type Fragment } from '../libs/redis/index.js';
 import { sourceFiles } from './support/tree-rules.js';
 
 interface Mutant {
@@ -21,13 +22,31 @@ function alternatives(pattern: string): string[] {
   return (group[1] ?? '').split('|').flatMap((each) => alternatives(pattern.replace(group[0], () => each)));
 }
 
+async function mutantsOf(file: string): Promise<Mutant[]> {
+  return ((await import(pathToFileURL(join(DIR, file)).href)) as { default: Mutant[] }).default;
+}
+
+/** Why a fragment of Lua refuses the text of a fault, if it does. Its specs then fail to load, which proves nothing. */
+async function refusals({ name, file, find, replace }: Mutant): Promise<string[]> {
+  const fragments = (await import(join(process.cwd(), file))) as Record<string, Fragment>;
+  return Object.values(fragments).flatMap((fragment) => {
+    if (typeof fragment !== 'object' || !fragment.text.includes(find)) return [];
+    try {
+      defineFragment({ ...fragment, lua: [fragment.text.replace(find, () => replace)] });
+      return [];
+    } catch (error) {
+      return [`${name}: ${String(error)}`];
+    }
+  });
+}
+
 /** Only that they can be tried. Whether they are noticed, `npm run mutants` shows. */
 describe('the seeded faults', () => {
   const files = readdirSync(DIR).filter((file) => file.endsWith('.mutants.mjs'));
   const specs = ['libs', 'apps', 'test'].flatMap(sourceFiles).filter(({ path }) => path.endsWith('.spec.ts'));
 
   it.each(files)('of %s are found in the sources, once each, and have specs', async (file) => {
-    const { default: mutants } = (await import(pathToFileURL(join(DIR, file)).href)) as { default: Mutant[] };
+    const mutants = await mutantsOf(file);
     const wrong = mutants.flatMap(({ name, file: source, find, replace, specs: patterns }) => {
       const times = readFileSync(source, 'utf8').split(find).length - 1;
       const unknown = patterns
@@ -43,5 +62,10 @@ describe('the seeded faults', () => {
     expect(mutants.length).toBeGreaterThan(0);
     const names = mutants.map(({ name }) => name);
     expect(names).toEqual([...new Set(names)]);
+  });
+
+  it.each(files)('of %s leave fragments of Lua that can be loaded', async (file) => {
+    const inFragments = (await mutantsOf(file)).filter(({ file: source }) => source.endsWith('.fragment.ts'));
+    expect((await Promise.all(inFragments.map(refusals))).flat()).toEqual([]);
   });
 });

@@ -352,21 +352,21 @@ export default [
     file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "if redis.call('GET', epoch) ~= named then return false end",
-    replace: '',
+    replace: 'if not epoch then return false end',
   },
   {
     name: 'an invalidated tag is not noticed',
     file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "if redis.call('GET', tagPrefix .. tag) ~= of then return false end",
-    replace: '',
+    replace: 'if not tagPrefix then return false end',
   },
   {
     name: 'a lost epoch comes back as it was',
     file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs: tags,
     find: "of = token .. '.' .. string.format('%.0f', nowUs)",
-    replace: "of = 'first'",
+    replace: "of = token and nowUs and 'first'",
   },
   {
     name: 'epochs live for ever',
@@ -617,7 +617,7 @@ export default [
     file: 'libs/cache/store/scripts/slot.fragment.ts',
     specs: limit,
     find: "redis.call('ZREMRANGEBYSCORE', slots, '-inf', nowMs)",
-    replace: '',
+    replace: "redis.call('ZREMRANGEBYSCORE', slots, '-inf', 0 * nowMs)",
   },
   {
     ...flight,

@@ -49,7 +49,7 @@ export default [
     file: 'libs/cache/store/scripts/epoch.fragment.ts',
     specs,
     find: "if redis.call('GET', tagPrefix .. tag) ~= of then return false end",
-    replace: '',
+    replace: 'if not tagPrefix then return false end',
   },
   {
     name: 'I: a silent socket is taken for healthy',

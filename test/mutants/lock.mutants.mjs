@@ -69,14 +69,14 @@ export default [
     name: 'who comes barges past who waits',
     file: grant,
     find: "if owner == nonce and call('EXISTS', lock, queue) == 0 then",
-    replace: "if owner == nonce and call('EXISTS', lock) == 0 then",
+    replace: "if queue and owner == nonce and call('EXISTS', lock) == 0 then",
   },
   {
     ...service,
     name: 'who brings an owner leaves no record',
     file: grant,
     find: "if owner == nonce and call('EXISTS', lock, queue) == 0 then",
-    replace: "if call('EXISTS', lock, queue) == 0 then",
+    replace: "if owner and call('EXISTS', lock, queue) == 0 then",
   },
   {
     ...service,
