@@ -32,7 +32,7 @@ export default [
     name: 'a fill keeps its lease',
     file: 'libs/cache/store/scripts/fill.script.ts',
     specs: store,
-    find: "tellValue(lease, stored)\nredis.call('DEL', lease)",
+    find: 'endLeaseWithValue(lease, stored)',
     replace: '',
   },
   {
@@ -81,15 +81,15 @@ export default [
     name: 'an invalidation does not tell the loading process',
     file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: store,
-    find: "if held[1] and held[2] then redis.pcall('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end",
-    replace: '',
+    find: 'if voids and held.token and held.owner then',
+    replace: 'if false then',
   },
   {
     name: 'a large value is pushed',
     file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: store,
-    find: 'if #text <= ${INBOX_MAX_BYTES} then',
-    replace: 'if true then',
+    find: '#text <= ${INBOX_MAX_BYTES}',
+    replace: 'true',
   },
   {
     name: 'another lease is renewed',
@@ -228,13 +228,13 @@ export default [
   {
     ...holdings,
     name: 'a lease whose grant nobody read is kept',
-    find: 'this.#releaseRetries.later(leaseOf(token), (late) => this.#release(entry, token, late));',
+    find: 'this.#releaseRetries.later(leaseOf(token), (late) => this.#release(entry, token, late), error);',
     replace: '',
   },
   {
     ...holdings,
     name: 'a slot whose grant nobody read is kept',
-    find: 'if (limit > 0) this.#releaseRetries.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));',
+    find: 'this.#releaseRetries.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late), error);',
     replace: '',
   },
   {
@@ -274,15 +274,36 @@ export default [
     name: 'what Redis did not confirm is forgotten',
     file: 'libs/cache/store/release-retries.ts',
     specs: giveBacks,
-    find: 'this.later(name, giveBack);\n      throw',
+    find: 'this.later(name, release, error);\n      throw',
     replace: 'throw',
   },
   {
     name: 'what cannot be given back piles up',
     file: 'libs/cache/store/release-retries.ts',
     specs: giveBacks,
-    find: 'if (this.#owed.size <= MOST) return;',
+    find: 'if (this.#pending.size <= MOST) return;',
     replace: 'return;',
+  },
+  {
+    name: 'a release that is refused waits for the next connection',
+    file: 'libs/cache/store/release-retries.ts',
+    specs: giveBacks,
+    find: 'error.refusal !== undefined) this.#repeat(pending);',
+    replace: 'error.refusal === undefined) this.#repeat(pending);',
+  },
+  {
+    name: 'a release that is refused is repeated without an end',
+    file: 'libs/cache/store/release-retries.ts',
+    specs: giveBacks,
+    find: 'pending.repeatUntilMs ??= nowMs',
+    replace: 'pending.repeatUntilMs = nowMs',
+  },
+  {
+    name: 'waiters are told of an end that Redis then refuses',
+    file: 'libs/cache/store/scripts/lease.fragment.ts',
+    specs: giveBacks,
+    find: "  redis.call('DEL', lease)\n  local tokens, held = {}, {}",
+    replace: '  local tokens, held = {}, {}',
   },
 
   // Epochs.
@@ -297,7 +318,7 @@ export default [
     name: 'who waits for a load that a renewal ended is not told',
     file: 'libs/cache/store/scripts/renew.script.ts',
     specs: calledOff,
-    find: "tell(lease, 'again', '')",
+    find: "endLease(lease, 'again', '')",
     replace: '',
   },
   {
@@ -658,8 +679,8 @@ export default [
     name: 'a load goes on after an invalidation by a user without channels',
     file: 'libs/cache/store/scripts/lease.fragment.ts',
     specs: ['libs/cache/loading/no-channels'],
-    find: "redis.pcall('PUBLISH', held[2]",
-    replace: "redis.call('PUBLISH', held[2]",
+    find: "redis.pcall('PUBLISH', held.owner",
+    replace: "redis.call('PUBLISH', held.owner",
   },
   {
     name: 'the end of a load waits no longer than a read',

@@ -34,8 +34,8 @@ export default [
     name: 'D: a delete leaves a load its lease',
     file: 'libs/cache/store/scripts/delete.script.ts',
     specs,
-    find: '\nvoid(lease)\n',
-    replace: '\n',
+    find: "endLease(lease, 'again', '', true)",
+    replace: '',
   },
   {
     name: 'G: an answer that an invalidation overtook is kept',

@@ -210,8 +210,8 @@ export default [
     ...hostile,
     name: 'a lease without an owner cannot be voided',
     file: 'libs/cache/store/scripts/lease.fragment.ts',
-    find: 'if held[1] and held[2] then',
-    replace: 'if held[1] then',
+    find: 'held.token and held.owner then',
+    replace: 'held.token then',
   },
   {
     ...hostile,

@@ -102,7 +102,7 @@ export class CacheStore {
       for (const listener of this.#downListeners) listener();
     };
     this.#breaker = new CircuitBreaker(clock, timing.readTimeoutMs, failOpen);
-    this.#leaseReleases = new LeaseReleases(connection, keys, timing.readTimeoutMs);
+    this.#leaseReleases = new LeaseReleases(connection, keys, timing, clock);
     this.#peeks = new PeekBatcher({
       connection,
       keys,
@@ -257,7 +257,7 @@ export class CacheStore {
     return renewScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
   }
 
-  /** Rejects if Redis does not confirm it; it is then repeated with the next connection. */
+  /** Rejects if Redis does not confirm it. It is then repeated in the background. */
   release(entry: string, token: string): Promise<boolean> {
     return this.#leaseReleases.release(entry, token);
   }

@@ -1,4 +1,4 @@
-import { RedisUnavailableError, type RedisConnection } from '../../redis/index.js';
+import { isUnavailable, type Clock, type RedisConnection } from '../../redis/index.js';
 import type { CacheKeys } from './cache.keys.js';
 import { ReleaseRetries } from './release-retries.js';
 import type { Answer } from './scripts/ask.script.js';
@@ -22,16 +22,22 @@ export class LeaseReleases {
   readonly #connection: RedisConnection;
   readonly #keys: CacheKeys;
   readonly #deadlineMs: number;
-  readonly #releaseRetries = new ReleaseRetries();
+  readonly #releaseRetries: ReleaseRetries;
 
-  constructor(connection: RedisConnection, keys: CacheKeys, deadlineMs: number) {
+  constructor(
+    connection: RedisConnection,
+    keys: CacheKeys,
+    { readTimeoutMs, leaseMs }: { readTimeoutMs: number; leaseMs: number },
+    clock: Clock,
+  ) {
     this.#connection = connection;
     this.#keys = keys;
-    this.#deadlineMs = deadlineMs;
+    this.#deadlineMs = readTimeoutMs;
+    this.#releaseRetries = new ReleaseRetries(clock, leaseMs);
     connection.commands.onUp(() => void this.#releaseRetries.retry());
   }
 
-  /** Rejects if Redis does not confirm it; it is then repeated with the next connection. */
+  /** Rejects if Redis does not confirm it. It is then repeated in the background, see {@link ReleaseRetries}. */
   release(entry: string, token: string): Promise<boolean> {
     return this.#releaseRetries.now(leaseOf(token), (late) => this.#release(entry, token, late));
   }
@@ -43,9 +49,11 @@ export class LeaseReleases {
 
   /** Whoever asked has gone on without an answer: what the question may have been granted is nobody's. */
   unanswered(entry: string, { token, source, limit, retryForSlot }: Asked, error: unknown): void {
-    if (error instanceof RedisUnavailableError && error.outcome === 'unknown') {
-      this.#releaseRetries.later(leaseOf(token), (late) => this.#release(entry, token, late));
-      if (limit > 0) this.#releaseRetries.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
+    if (isUnavailable(error) && error.outcome === 'unknown') {
+      this.#releaseRetries.later(leaseOf(token), (late) => this.#release(entry, token, late), error);
+      if (limit > 0) {
+        this.#releaseRetries.later(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late), error);
+      }
     } else if (retryForSlot) {
       // The question before this one was queued.
       void this.leaveSlot(source, token, limit).catch(() => {});

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
 import { FaultProxy } from '../../../test/support/fault-proxy.js';
+import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { RedisUnavailableError, frame } from '../../redis/index.js';
 import { ReleaseRetries } from './release-retries.js';
@@ -162,11 +163,34 @@ it('an error that Redis was not told of leaves no lease either', async () => {
   await released(LEASE);
 });
 
-describe('GiveBacks', () => {
+it('a load that ends while Redis refuses is given back as soon as Redis takes it, without a new connection', async () => {
+  const [a, b] = [await bed.member({ leaseMs }), await bed.member({ leaseMs })];
+  const source = new HeldLoader();
+  const calls = [a.cache.getOrLoad('k', source.load, one)];
+  const run = await source.run();
+  calls.push(b.cache.getOrLoad('k', source.load));
+  await bed.waiters(1);
+  calls.push(b.cache.getOrLoad('other', source.load, one));
+  await queued(1);
+  await bed.admin.config('SET', 'min-replicas-to-write', '1');
+  try {
+    run.succeed('not stored');
+    expect(await calls[0]).toBe('not stored');
+    expect(await bed.admin.exists(LEASE, SLOTS)).toBe(2);
+  } finally {
+    await bed.admin.config('SET', 'min-replicas-to-write', '0');
+  }
+  for (const each of [await source.run(2), await source.run(3)]) each.succeed(each.context.key);
+  expect(await Promise.all(calls)).toEqual(['not stored', 'k', 'other']);
+  expect(await keysLeft(bed.admin)).toEqual(['{cache}:k', '{cache}:other']);
+});
+
+describe('ReleaseRetries', () => {
   const down = new RedisUnavailableError('down', 'not-sent');
+  const refused = new RedisUnavailableError('NOREPLICAS', 'not-sent', { refusal: 'NOREPLICAS' });
 
   it('tries again until it is confirmed, and then no more', async () => {
-    const releaseRetries = new ReleaseRetries();
+    const releaseRetries = new ReleaseRetries(new ManualClock(), leaseMs);
     const replies: (Error | string)[] = [down, down, 'done'];
     let tries = 0;
     const step = (): Promise<unknown> => {
@@ -180,8 +204,48 @@ describe('GiveBacks', () => {
     }
   });
 
+  it('repeats what Redis refuses, and only that, every 200 ms until the lease is over', async () => {
+    const clock = new ManualClock();
+    const releaseRetries = new ReleaseRetries(clock, 3_000);
+    const tries = { refused: 0, down: 0 };
+    let reply: Error = refused;
+    const step = (): Promise<never> => {
+      tries.refused++;
+      return Promise.reject(reply);
+    };
+    await expect(releaseRetries.now('x', step)).rejects.toBe(refused);
+    const unsent = (): Promise<never> => {
+      tries.down++;
+      return Promise.reject(down);
+    };
+    await expect(releaseRetries.now('y', unsent)).rejects.toBe(down);
+    for (let i = 1; i < 15; i++) {
+      await clock.pass(200);
+      expect(tries).toEqual({ refused: 1 + i, down: 1 });
+    }
+    await clock.pass(60_000);
+    expect(tries.refused).toBeLessThanOrEqual(16);
+    // What was asked for may be granted late: it is tried once more on the next connection.
+    const before = tries.refused;
+    reply = down;
+    await releaseRetries.retry();
+    expect(tries).toEqual({ refused: before + 1, down: 2 });
+    await clock.pass(60_000);
+    expect(tries).toEqual({ refused: before + 1, down: 2 });
+  });
+
+  it('stops repeating what is confirmed', async () => {
+    const clock = new ManualClock();
+    const releaseRetries = new ReleaseRetries(clock, 3_000);
+    let tries = 0;
+    const step = (): Promise<string> => (++tries === 1 ? Promise.reject(refused) : Promise.resolve('done'));
+    await expect(releaseRetries.now('x', step)).rejects.toBe(refused);
+    await clock.pass(2_000);
+    expect(tries).toBe(2);
+  });
+
   it('forgets what was confirmed late, and the oldest of too many', async () => {
-    const releaseRetries = new ReleaseRetries();
+    const releaseRetries = new ReleaseRetries(new ManualClock(), leaseMs);
     const tried: string[] = [];
     const step = (name: string) => (): Promise<unknown> => Promise.resolve(tried.push(name));
     let late = (): void => {};
@@ -191,7 +255,7 @@ describe('GiveBacks', () => {
     });
     await expect(unanswered).rejects.toBe(down);
     late();
-    for (let i = 0; i < 10_001; i++) releaseRetries.later(`n${i}`, step(`n${i}`));
+    for (let i = 0; i < 10_001; i++) releaseRetries.later(`n${i}`, step(`n${i}`), down);
     releaseRetries.settle('n1');
     await releaseRetries.retry();
     expect(tried).toHaveLength(9_999);

@@ -101,8 +101,7 @@ if held[1] and held[1] ~= token then
     if kind then return answer(kind, nowMs, stored, 'wait') end
     return answer('wait', nowMs, redis.call('PTTL', lease))
   end
-  tell(lease, 'again', '')
-  void(lease)
+  endLease(lease, 'again', '', true)
 end
 
 if limit > 0 then

@@ -26,8 +26,7 @@ local stored = redis.call('GET', value)
 local named, _, _, tags = parse(stored)
 local existed = named and current(named, tags)
 redis.call('UNLINK', value)
-tell(lease, 'again', '')
-void(lease)
+endLease(lease, 'again', '', true)
 announce(sequence, channel, 'key', entry)
 return existed and 1 or 0
 `,

@@ -17,8 +17,7 @@ export const failScript = defineScript({
   lua: lua`
 ${LEASE}
 if redis.call('HGET', lease, 'token') ~= token then return 0 end
-tell(lease, 'error', failure)
-redis.call('DEL', lease)
+endLease(lease, 'error', failure)
 if backoffMs > 0 then
   redis.call('HSET', lease, 'error', failure)
   redis.call('PEXPIRE', lease, backoffMs)

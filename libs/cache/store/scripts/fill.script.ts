@@ -52,16 +52,14 @@ local function unknownSince(late)
 end
 
 if not current(held[2], held[3]) or (#ARGV > rest and (not held[4] or unknownSince(held[4]))) then
-  tell(lease, 'again', '')
-  redis.call('DEL', lease)
+  endLease(lease, 'again', '')
   return 0
 end
 local tags = { held[3] }
 for i = rest + 1, #ARGV do tags[#tags + 1] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end
 local stored = header(held[2], nowMs + ttlMs, loadMs, table.concat(tags)) .. text
 if share == 0 then redis.call('SET', value, stored, 'PX', keepMs) end
-tellValue(lease, stored)
-redis.call('DEL', lease)
+endLeaseWithValue(lease, stored)
 return nowMs
 `,
   decode: Number,

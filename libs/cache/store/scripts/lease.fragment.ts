@@ -20,15 +20,20 @@ export const LEASE = defineFragment({
   name: 'lease',
   needs: [FRAME],
   lua: lua`
--- One message to each process that waits, whatever number of its requests wait.
-local function tell(lease, verb, payload)
+-- Ends the lease and tells each process that waits: one message, whatever number of its requests wait. With \`voids\`, a load
+-- still runs under the lease: its owner is told that nothing will be stored. The lease goes first, so that a Redis that refuses
+-- writes has told nobody.
+local function endLease(lease, verb, payload, voids)
   local fields = redis.call('HGETALL', lease)
-  local tokens = {}
+  redis.call('DEL', lease)
+  local tokens, held = {}, {}
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, 2) == 'w:' then
       local inbox, token = fields[i + 1], string.sub(fields[i], 3)
       local others = tokens[inbox]
       if others then others[#others + 1] = token else tokens[inbox] = { token } end
+    else
+      held[fields[i]] = fields[i + 1]
     end
   end
   -- As frame('cache:news', verb, list, payload), but the parts that are the same for all are framed once.
@@ -37,18 +42,15 @@ local function tell(lease, verb, payload)
     local joined = table.concat(list, ' ')
     redis.pcall('PUBLISH', inbox, head .. #joined .. ':' .. joined .. tail)
   end
+  if voids and held.token and held.owner then
+    redis.pcall('PUBLISH', held.owner, frame('cache:news', 'void', held.token, ''))
+  end
 end
 
 -- A value that is too large to push is announced, and each waiting request reads it.
-local function tellValue(lease, text)
-  if #text <= ${INBOX_MAX_BYTES} then tell(lease, 'value', text) else tell(lease, 'again', '') end
-end
-
--- Ends a load that runs: its fill will find no lease.
-local function void(lease)
-  local held = redis.call('HMGET', lease, 'token', 'owner')
-  if held[1] and held[2] then redis.pcall('PUBLISH', held[2], frame('cache:news', 'void', held[1], '')) end
-  redis.call('DEL', lease)
+local function endLeaseWithValue(lease, text, voids)
+  local pushed = #text <= ${INBOX_MAX_BYTES}
+  endLease(lease, pushed and 'value' or 'again', pushed and text or '', voids)
 end
 `,
 });

@@ -17,8 +17,8 @@ export const releaseScript = defineScript({
   lua: lua`
 ${LEASE}
 if redis.call('HGET', lease, 'token') ~= token then return 0 end
-tell(lease, 'again', '')
-return redis.call('DEL', lease)
+endLease(lease, 'again', '')
+return 1
 `,
   decode: (reply) => reply === 1,
 });

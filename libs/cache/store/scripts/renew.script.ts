@@ -22,8 +22,7 @@ ${LEASE}
 local held = redis.call('HMGET', lease, 'token', 'epoch', 'tags')
 if held[1] ~= token then return 0 end
 if not current(held[2], held[3]) then
-  tell(lease, 'again', '')
-  redis.call('DEL', lease)
+  endLease(lease, 'again', '')
   return 0
 end
 return redis.call('PEXPIRE', lease, leaseMs)

@@ -36,8 +36,7 @@ local tags = {}
 for i = rest + 1, #ARGV do tags[i - rest] = ' ' .. ARGV[i] .. '=' .. mint(tagPrefix .. ARGV[i], keepMs) end
 local stored = header(mint(epoch, keepMs), nowMs + ttlMs, 0, table.concat(tags)) .. text
 redis.call('SET', value, stored, 'PX', keepMs)
-tellValue(lease, stored)
-void(lease)
+endLeaseWithValue(lease, stored, true)
 announce(sequence, channel, 'key', entry)
 return nowMs
 `,
