@@ -2,7 +2,8 @@
 export default {
   globalSetup: './scripts/jest-setup.mjs',
   testSequencer: './scripts/jest-sequencer.mjs',
-  testEnvironment: 'node',
+  testEnvironment: './scripts/jest-environment.mjs',
+  resolver: './scripts/jest-resolver.mjs',
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
   extensionsToTreatAsEsm: ['.ts'],

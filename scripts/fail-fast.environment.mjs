@@ -3,12 +3,12 @@
  * out, and so are files that begin later. (Jest's own `--bail` knows files only, and tells no results.)
  */
 import { existsSync, writeFileSync } from 'node:fs';
-import { TestEnvironment } from 'jest-environment-node';
+import PackagesEnvironment from './jest-environment.mjs';
 
 /** A file that is there once a test has failed. */
 const marker = process.env.SLUICE_FAILED_MARKER;
 
-export default class FailFastEnvironment extends TestEnvironment {
+export default class FailFastEnvironment extends PackagesEnvironment {
   handleTestEvent(event, state) {
     if (event.name === 'test_done' && event.test.errors.length > 0) writeFileSync(marker, event.test.name);
     // Before it begins, so that not even hooks of the file run.

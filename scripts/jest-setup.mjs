@@ -1,8 +1,10 @@
 /** Before the first spec: which Redis the fixtures start, and whether what forked apps would run is up to date. */
 import { isBuiltForApps } from './build.mjs';
+import { ensureBundled } from './jest-packages.mjs';
 import { redisAtHand } from './redis.mjs';
 
-export default function setup() {
+export default async function setup() {
+  process.env.SLUICE_JEST_PACKAGES = await ensureBundled();
   const redis = redisAtHand();
   if (redis) process.env.SLUICE_REDIS_SERVER = redis;
   // Read by forkApp(): specs that fork nothing do not need a build.

@@ -1,0 +1,34 @@
+import { createRequire } from 'node:module';
+import { expect, it } from '@jest/globals';
+import * as common from '@nestjs/common';
+import { Injectable } from '@nestjs/common/decorators/core/injectable.decorator.js';
+import { NestFactory } from '@nestjs/core';
+import { Redis } from 'ioredis';
+import * as rxjs from 'rxjs';
+
+const require = createRequire(import.meta.url);
+
+@common.Module({})
+class Root {}
+
+it('a bundled package has one copy, whichever path leads to it', async () => {
+  expect(Injectable).toBe(common.Injectable);
+  expect((await import('@nestjs/common')).Injectable).toBe(common.Injectable);
+  expect((require('rxjs') as typeof rxjs).Observable).toBe(rxjs.Observable);
+  expect((require('ioredis/built/Redis.js') as { default: typeof Redis }).default).toBe(Redis);
+});
+
+it('a package that is not bundled meets the bundled ones', async () => {
+  const { HealthCheckService } = await import('@nestjs/terminus');
+  expect(Reflect.getMetadata('design:paramtypes', HealthCheckService)).toBeDefined();
+  const { ApiProperty } = await import('@nestjs/swagger');
+  expect(ApiProperty).toBeInstanceOf(Function);
+  const app = await NestFactory.create(Root, { logger: false });
+  await app.init();
+  await app.close();
+});
+
+it('a bundled module runs in the context of its spec', () => {
+  expect(new common.BadRequestException()).toBeInstanceOf(Error);
+  expect(new rxjs.Observable()).toBeInstanceOf(Object);
+});
