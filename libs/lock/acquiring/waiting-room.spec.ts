@@ -90,6 +90,8 @@ describe('a hand-over passes over', () => {
     await waiting(1_001);
     const { calls } = await commandDelta(bed.admin, async () => {
       await lock.release();
+      // Free for now, and yet not for a request that did not wait, whatever its owner.
+      expect(await locks.tryAcquire('x', { owner: 'mine' })).toBeNull();
       await next;
     });
     // 1,001 at 64 a call, by the release and what follows it at once. A heartbeat or two may come in between.

@@ -40,6 +40,18 @@ describe('oncePerTick', () => {
     expect(ran).toBe(1);
   });
 
+  it('leaves a lock that is held to its holder, though others wait for it', async () => {
+    const [holder, waits, ticks] = [await bed.service(), await bed.service(), await bed.service()];
+    const held = await holder.acquire('x');
+    const next = waits.acquire('x', { waitMs: 60_000 });
+    await bed.waiting(1);
+    expect(await ticks.oncePerTick('x', Date.now(), () => 'ran')).toBeUndefined();
+    expect(await bed.admin.get('lock:x')).toBe(held.owner);
+    await bed.waiting(1);
+    await held.release();
+    await (await next).release();
+  });
+
   it.each([
     ['now', (): number => 0],
     [Number.NaN, (): number => 0],

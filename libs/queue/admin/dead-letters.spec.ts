@@ -205,6 +205,14 @@ describe('redrive', () => {
     await expect(dead.redrive()).rejects.toThrow('WRONGTYPE');
     expect(await admin.xlen('{tasks}:~dead')).toBe(3);
   });
+
+  it('loses none where the retries of their group are no stream', async () => {
+    await bury(3);
+    for (const group of ['sluice', 'other']) await admin.xgroup('CREATE', 'tasks', group, '0', 'MKSTREAM');
+    await admin.set('{tasks}:~retry:sluice', 'not a stream');
+    await expect(dead.redrive()).rejects.toThrow('WRONGTYPE');
+    expect(await admin.xlen('{tasks}:~dead')).toBe(3);
+  });
 });
 
 describe('purge', () => {

@@ -3,6 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import { QUEUE_CHANNELS } from '../index.js';
+import { RELEASED } from '../store/queue.keys.js';
 
 const bed = new QueueBed();
 
@@ -29,6 +30,22 @@ describe('groups', () => {
     expect(await queue.groups('tasks').drop('v1')).toBe(false);
     expect(await bed.admin.exists('{tasks}:~delayed:v1')).toBe(0);
     await bed.untilSettled();
+  });
+
+  it('are not dropped under consumers of other software, and are for what was returned', async () => {
+    const { queue } = await bed.start({ queue: { consumers: false } });
+    await queue.publish('tasks', 1);
+    for (const [group, consumer] of [
+      ['foreign', 'somebody-else'],
+      ['left', RELEASED],
+    ] as const) {
+      await bed.admin.xgroup('CREATE', 'tasks', group, '0');
+      await bed.admin.xreadgroup('GROUP', group, consumer, 'COUNT', 1, 'STREAMS', 'tasks', '>');
+    }
+    const groups = queue.groups('tasks');
+    expect(await groups.list()).toMatchObject([{ consumers: ['somebody-else'] }, { consumers: [] }]);
+    await expect(groups.drop('foreign')).rejects.toMatchObject({ code: 'SLUICE_QUEUE_GROUP_IN_USE' });
+    expect(await groups.drop('left')).toBe(true);
   });
 
   it('that nobody reads are reported once, and when they are gone', async () => {

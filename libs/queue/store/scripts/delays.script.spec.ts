@@ -251,4 +251,17 @@ describe('promote', () => {
     ]);
     expect(await entries(keys.stream)).toHaveLength(1);
   });
+
+  it.each([
+    ['too few', 2],
+    ['an odd number of', 5],
+    ['more than one command takes of', 7_902],
+  ])('makes a dead letter of a body with %s values, and moves the others', async (_, count) => {
+    await delay(['odd', 'whole'], 60_000);
+    await makeDue('odd', 'whole');
+    await bed.admin.hset(keys.bodies, 'odd', frame(...new Array<string>(count).fill('1')));
+    expect(await promote()).toMatchObject({ count: 1, broken: ['odd'] });
+    expect(await entries(keys.dead)).toMatchObject([{ original_id: 'odd', reason: 'bad-body' }]);
+    expect(await entries(keys.stream)).toMatchObject([{ payload: '"whole"' }]);
+  });
 });

@@ -164,6 +164,15 @@ describe('reap', () => {
     ]);
   });
 
+  it('keeps what it cannot bury, and buries it later', async () => {
+    const id = await pendingTask(OTHER, { deliveries: 3 });
+    await bed.admin.set(keys.dead, 'something else');
+    expect(await reap({ maxDeliveries: 3 })).toMatchObject({ claimed: [], deadLetters: [] });
+    expect(await pending()).toEqual({ [id]: [OTHER, 3] });
+    await bed.admin.del(keys.dead);
+    expect((await reap({ maxDeliveries: 3 })).deadLetters).toEqual([id]);
+  });
+
   it('hands out one at a time what two consumers died with, and meanwhile what need not be alone', async () => {
     const ids: string[] = [];
     for (const deliveries of [2, 2, 1, 2, 1]) ids.push(await pendingTask(OTHER, { deliveries }));

@@ -6,6 +6,7 @@ import { ackScript } from './ack.script.js';
 import { returnTasksScript } from './return-tasks.script.js';
 import { leaveScript } from './leave.script.js';
 import { reconcileScript } from './reconcile.script.js';
+import { removeWaitingScript } from './remove.script.js';
 import { renewScript } from './renew.script.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
@@ -48,6 +49,23 @@ describe('reconcile', () => {
   it('drops what was deleted', async () => {
     await bed.admin.xdel(keys.stream, await pendingTask(ME));
     expect((await reconcile()).lost).toEqual([]);
+    expect(await pending()).toEqual({});
+  });
+});
+
+describe('remove', () => {
+  const remove = (id: string): Promise<boolean> =>
+    removeWaitingScript.run(bed.link, { keys, args: { released: RELEASED, id, task: id } });
+
+  it('takes what waits or was returned, and leaves what a worker of any group has got meanwhile', async () => {
+    const [mine, returned] = [await pendingTask(ME), await pendingTask(RELEASED)];
+    await bed.admin.xgroup('CREATE', keys.stream, 'other', '0');
+    await bed.admin.xreadgroup('GROUP', 'other', OTHER, 'COUNT', 1, 'STREAMS', keys.stream, '>');
+    expect([await remove(mine), await remove(returned), await remove(returned)]).toEqual([false, true, false]);
+    await bed.admin.xack(keys.stream, GROUP, mine);
+    expect(await remove(mine)).toBe(false);
+    await bed.admin.xack(keys.stream, 'other', mine);
+    expect(await remove(mine)).toBe(true);
     expect(await pending()).toEqual({});
   });
 });
