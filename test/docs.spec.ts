@@ -156,6 +156,22 @@ describe('what the docs refer to exists', () => {
     expect([...missing, ...lost, ...unknown]).toEqual([]);
   });
 
+  it('in ARCHITECTURE: each name that links to a file is declared there, and each class on a path is linked', () => {
+    const text = read('ARCHITECTURE.md');
+    const named = [...text.matchAll(/\[`?([A-Za-z]\w+)`?\]\((libs\/[\w/.-]+\.ts)\)/g)];
+    expect(named.length).toBeGreaterThan(20);
+    const declared = (name: string, path: string): boolean =>
+      new RegExp(`(?:class|function|interface|const) ${name}\\b`).test(read(path));
+    expect(named.filter(([, name = '', path = '']) => !declared(name, path)).map(([link]) => link)).toEqual([]);
+    const paths = text.slice(text.indexOf('## Paths of calls'), text.indexOf('## Keys'));
+    const drawn = [...paths.matchAll(/```\n(.*?)```/gs)].flatMap(
+      ([, drawing = '']) => drawing.match(/\b[A-Z]\w+/g) ?? [],
+    );
+    const known = new Set(named.map(([, name]) => name));
+    const elsewhere = ['LockedCall', 'MGET', 'XREADGROUP']; // in a file that the text links by its name; commands
+    expect(drawn.filter((name) => !known.has(name) && !elsewhere.includes(name))).toEqual([]);
+  });
+
   it('from the code', () => {
     const records = readdirSync(join(ROOT, 'docs/adr')).map((name) => parseInt(name, 10));
     const sources = specs.filter((path) => path.endsWith('.ts') && existsSync(join(ROOT, 'libs', path)));

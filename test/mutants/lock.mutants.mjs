@@ -1,14 +1,14 @@
 /** Faults in what keeps locks exclusive, fair and alive. */
 const waiting = { specs: ['libs/lock/acquiring/waiting-room.(spec|clock)'] };
 const outage = { specs: ['libs/lock/acquiring/waiting-room.outage'] };
-const service = { specs: ['libs/lock/(lock.service|held/held-lock).spec'] };
+const service = { specs: ['libs/lock/(lock.service|lock.options|held/held-lock).spec'] };
 const late = { specs: ['libs/lock/acquiring/late-requests'] };
 const minHold = { specs: ['libs/lock/held/min-hold'] };
 const drain = { file: 'libs/lock/acquiring/lock-manager.ts', specs: ['libs/lock/held/drain'] };
 const skipped = { file: 'libs/lock/observe/lock.events.ts', specs: ['libs/lock/cron/skipped-ticks'] };
 const aborted = { file: 'libs/lock/acquiring/attempts.ts', specs: ['libs/lock/acquiring/aborted-attempts'] };
 const listeners = { file: 'libs/lock/acquiring/abort-listeners.ts', specs: ['libs/lock/acquiring/abort-listeners'] };
-const names = { specs: ['libs/lock/lock.names'] };
+const names = { specs: ['libs/lock/lock.(names|options)'] };
 const declared = { file: 'libs/lock/cron/cron-jobs.ts', specs: ['libs/lock/decorators/declared-locks'] };
 const blocked = { specs: ['libs/lock/acquiring/blocked-loop'] };
 const races = { specs: ['libs/lock/acquiring/races'] };
@@ -902,14 +902,14 @@ export default [
   {
     name: 'options of a name that no lock can have are kept',
     file: 'libs/lock/lock.options.ts',
-    specs: ['libs/lock/lock.names'],
+    specs: ['libs/lock/lock.(names|options)'],
     find: 'checkedKey(name, path)',
     replace: 'name',
   },
   {
     name: 'the second wrong argument of a call is named first',
     file: 'libs/lock/lock.options.ts',
-    specs: ['libs/lock/lock.names'],
+    specs: ['libs/lock/lock.(names|options)'],
     find: `    checkLockName(name);
     throw error;`,
     replace: '    throw error;',
@@ -917,7 +917,7 @@ export default [
   {
     name: 'a missing body is named before a wrong name',
     file: 'libs/lock/lock.service.ts',
-    specs: ['libs/lock/lock.names'],
+    specs: ['libs/lock/lock.(names|options)'],
     find: `  checkLockName(name);
   throw badOption`,
     replace: '  throw badOption',

@@ -2,9 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { gate } from '../../../test/support/gate.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import { until } from '../../../test/support/until.js';
-import { CronJobs } from '../cron/cron-jobs.js';
-import { LOCK_STORE } from '../lock.tokens.js';
-import { Lock, LockService, currentLock } from '../index.js';
+import { currentLock } from '../index.js';
 
 const bed = new LockBed();
 
@@ -122,63 +120,8 @@ describe('a held lock', () => {
   });
 });
 
-describe('options', () => {
-  it('come from the name, then the call, then the module', async () => {
-    const locks = await bed.service({
-      lock: { ttlMs: 20_000, waitMs: 50, names: { tuned: { ttlMs: 5_000, waitMs: 0 } } },
-    });
-    const leases = async (name: string, ttlMs?: number): Promise<number> => {
-      const lock = await locks.acquire(name, ttlMs === undefined ? undefined : { ttlMs });
-      return Math.round((await bed.admin.pttl(`lock:${lock.name}`)) / 1_000);
-    };
-    expect([await leases('a'), await leases('b', 9_000), await leases('tuned', 9_000)]).toEqual([20, 9, 5]);
-    await expect(locks.acquire('tuned')).rejects.toMatchObject({ waitedMs: 0 });
-    await expect(locks.acquire('a')).rejects.toMatchObject({ waitedMs: 50 });
-    expect(await locks.acquire('constructor')).toBeInstanceOf(Lock);
-  });
-
-  it.each([
-    ['', undefined, 'SLUICE_BAD_NAME'],
-    [undefined, undefined, 'SLUICE_BAD_NAME'],
-    [7, undefined, 'SLUICE_BAD_NAME'],
-    ['a{b', undefined, 'SLUICE_BAD_NAME'],
-    ['a:~b', undefined, 'SLUICE_BAD_NAME'],
-    ['x', { ttlMs: 0 }, 'SLUICE_BAD_OPTION'],
-    ['x', { ttlMs: -1 }, 'SLUICE_BAD_OPTION'],
-    ['x', { ttlMs: Number.NaN }, 'SLUICE_BAD_OPTION'],
-    ['x', { ttlMs: '5' }, 'SLUICE_BAD_OPTION'],
-    ['x', { waitMs: -1 }, 'SLUICE_BAD_OPTION'],
-    ['x', { renew: 1 }, 'SLUICE_BAD_OPTION'],
-    ['x', { owner: '' }, 'SLUICE_BAD_OPTION'],
-    ['x', { signal: {} }, 'SLUICE_BAD_OPTION'],
-    ['x', { ttl: 5 }, 'SLUICE_BAD_OPTION'],
-    ['x', 'fast', 'SLUICE_BAD_OPTION'],
-  ])('refuses %p with %p', async (name, options, code) => {
-    const locks = await bed.service();
-    await expect(locks.acquire(name as string, options as object)).rejects.toMatchObject({ code });
-    await expect(locks.tryAcquire(name as string, options as object)).rejects.toMatchObject({ code });
-    await expect(locks.withLock(name as string, options as object, () => 0)).rejects.toMatchObject({ code });
-    expect(await bed.admin.dbsize()).toBe(0);
-  });
-
-  it.each([
-    [{ ttlMs: 0 }, 'lock.ttlMs'],
-    [{ names: { x: { waitMs: -1 } } }, 'lock.names.x.waitMs'],
-    [{ names: [] }, 'lock.names'],
-    [{ tll: 1 }, 'lock.tll'],
-  ])('refuses %j at boot', async (lock, message) => {
-    const { app, connections } = await bed.member();
-    expect(() => new LockService(connections, lock as object, app.get(LOCK_STORE), app.get(CronJobs))).toThrow(message);
-  });
-
-  it('refuses a lease that is no duration', async () => {
-    const lock = await (await bed.service()).acquire('x');
-    await expect(lock.extend(0)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
-    await expect(lock.extend(undefined as unknown as number)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
-    expect(lock.held).toBe(true);
-  });
-
-  it('tells of a key that is no lock', async () => {
+describe('a key that is no lock', () => {
+  it('is told', async () => {
     const locks = await bed.service();
     await bed.admin.hset('lock:x', 'a', '1');
     await expect(locks.acquire('x')).rejects.toThrow('WRONGTYPE');
