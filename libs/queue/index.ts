@@ -9,7 +9,7 @@
  * - `worker/` running tasks; `worker/loops/` the background loops
  * - `admin/` counts, lists, dead letters, pause
  * - `store/` keys and scripts
- * - `observe/` channels
+ * - `observe/` channels and counters
  *
  * @see docs/internals/queue.md
  * @packageDocumentation
@@ -41,6 +41,7 @@ export {
   type TasksReapedMessage,
   type TaskStartedMessage,
 } from './observe/queue.channels.js';
+export type { QueueStats } from './observe/queue.stats.js';
 export { SluiceQueueModule } from './queue.module.js';
 export type { DeadRetention, HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
 export {

@@ -14,6 +14,7 @@ import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QueueConsumers } from './worker/queue.consumers.js';
 import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
 import { QueueService } from './queue.service.js';
+import { QueueTally } from './observe/queue.stats.js';
 import { QUEUE_OPTIONS, QUEUE_SERVICE } from './queue.tokens.js';
 import { TaskHandlerExplorer } from './decorators/task-handler.explorer.js';
 
@@ -33,6 +34,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: QUEUE_SERVICE, useClass: QueueService },
     { provide: QueueService, useExisting: QUEUE_SERVICE },
     HandlerRegistry,
+    QueueTally,
     HandlerCalls,
     TaskHandlerExplorer,
     QueueConsumers,

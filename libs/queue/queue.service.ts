@@ -20,6 +20,7 @@ import { checked } from './task/standard-schema.js';
 import { checkTaskId, type TaskInfo } from './admin/task-info.js';
 import { TaskSearch } from './admin/task-search.js';
 import type { QueueWorker } from './admin/worker-info.js';
+import { QueueTally, type QueueStats } from './observe/queue.stats.js';
 
 /**
  * Puts tasks into queues.
@@ -40,11 +41,13 @@ export class QueueService {
   readonly #publisher: Publisher;
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
+  readonly #tally: QueueTally;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
     @Inject(HandlerRegistry) registry: HandlerRegistry,
+    @Inject(QueueTally) tally: QueueTally,
   ) {
     const { keyspace, clock, shutdown } = connections;
     const connection = connections.get(settings.connection);
@@ -53,6 +56,7 @@ export class QueueService {
     this.#connections = connections;
     this.#settings = settings;
     this.#registry = registry;
+    this.#tally = tally;
     this.#link = connection.commands;
     const watch = new DelayedWatch({ link: this.#link, clock, log: connections.logger });
     const onDelayed = (queue: string, keys: QueueKeys, delayMs: number): void => {
@@ -201,6 +205,17 @@ export class QueueService {
   /** The consumer groups of a queue: to list, and to delete those that no process reads for any more. */
   groups(queue: QueueRef<unknown>): QueueGroups {
     return new QueueGroups(this.#link, this.#connections.keyspace, nameOf(queue));
+  }
+
+  /**
+   * What this process has noticed of its queues since it started. Asks nothing of Redis.
+   *
+   * @example
+   * const { unreadGroups } = queue.stats();
+   * if (unreadGroups > 0) alert(`${unreadGroups} groups have tasks, and nobody reads them`);
+   */
+  stats(): QueueStats {
+    return this.#tally.stats();
   }
 
   /** A queue's dead letters: to list, to bring back to work, to delete. */

@@ -893,7 +893,7 @@ export default [
     file: 'libs/queue/worker/loops/janitor.ts',
     name: 'nobody is told of a group that nobody reads',
     specs: ['libs/queue/admin/queue-groups'],
-    find: 'if (retries && groups > 1) await this.#unread.look(worker);',
+    find: 'if (retries && groups > 1) await unreadGroups.look(worker);',
     replace: 'void groups;',
   },
   {
@@ -1183,5 +1183,27 @@ export default [
     specs: ['libs/queue/admin/queue-groups'],
     find: 'return idleMs < ${FOREIGN_LIVES_MS} end',
     replace: 'return false end',
+  },
+  {
+    name: 'each group of a process reports unread groups by itself',
+    file: 'libs/queue/worker/worker-pool.ts',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: '      unreadGroups: this.#unreadGroups,\n',
+    replace:
+      '      unreadGroups: new UnreadGroups({ link: connection.commands, clock, leaseMs, log, tally: new (class { groupUnread() {} groupRead() {} })() as never }),\n',
+  },
+  {
+    name: 'an unread group is not counted',
+    file: 'libs/queue/worker/loops/unread-groups.ts',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: '        tally.groupUnread();\n',
+    replace: '',
+  },
+  {
+    name: 'a group that is read again still counts as unread',
+    file: 'libs/queue/worker/loops/unread-groups.ts',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: '        tally.groupRead();\n',
+    replace: '',
   },
 ];

@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { Module } from '@nestjs/common';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
-import { QUEUE_CHANNELS } from '../index.js';
+import { QUEUE_CHANNELS, TaskHandler, type GroupUnreadMessage } from '../index.js';
 import { RELEASED } from '../store/queue.keys.js';
 
 const bed = new QueueBed();
@@ -64,14 +65,50 @@ describe('groups', () => {
       await queue.publish('tasks', 1);
       await until(() => messages.length === 1, { what: 'it is reported' });
       expect(messages).toEqual([{ queue: 'tasks', group: 'v1', waiting: 1, running: 0 }]);
+      expect(queue.stats()).toEqual({ unreadGroups: 1, unreadReports: 1 });
       expect(lines.filter((line) => line.includes("queue.groups('tasks').drop('v1')"))).toHaveLength(1);
       expect(await queue.groups('tasks').drop('v1')).toBe(true);
       await bed.admin.xgroup('CREATE', 'tasks', 'v3', '$');
       await until(() => messages.length === 2, { what: 'it is over' });
       expect(messages[1]).toMatchObject({ queue: 'tasks', group: 'v1' });
+      expect(queue.stats()).toEqual({ unreadGroups: 0, unreadReports: 1 });
     } finally {
       unsubscribe(QUEUE_CHANNELS.groupUnread, onMessage);
       unsubscribe(QUEUE_CHANNELS.groupRead, onMessage);
+    }
+  });
+});
+
+describe('a process whose handlers read in two groups', () => {
+  class Bills {
+    @TaskHandler('tasks', { group: 'bills' })
+    run(): string {
+      return 'paid';
+    }
+  }
+  @Module({ providers: [Bills] })
+  class BillsModule {}
+
+  it('reports a third one that nobody reads once', async () => {
+    const unread: unknown[] = [];
+    const onMessage = (message: unknown): void => void unread.push((message as GroupUnreadMessage).group);
+    subscribe(QUEUE_CHANNELS.groupUnread, onMessage);
+    try {
+      const { queue } = await bed.start({
+        imports: [BillsModule],
+        handlers: { tasks: { run: () => {}, options: { group: 'mails' } } },
+        queue: { leaseMs: 100 },
+      });
+      await bed.admin.xgroup('CREATE', 'tasks', 'first', '0');
+      await queue.publish('tasks', 1);
+      await until(() => unread.includes('first'), { what: 'it is reported' });
+      // Reported twelve leases later, when all that is to be said of the first one has been said.
+      await bed.admin.xgroup('CREATE', 'tasks', 'second', '0');
+      await until(() => unread.includes('second'), { what: 'the other one is reported' });
+      expect(unread).toEqual(['first', 'second']);
+      expect(queue.stats()).toEqual({ unreadGroups: 2, unreadReports: 2 });
+    } finally {
+      unsubscribe(QUEUE_CHANNELS.groupUnread, onMessage);
     }
   });
 });

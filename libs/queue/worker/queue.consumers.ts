@@ -4,6 +4,7 @@ import { WorkerPool } from './worker-pool.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
+import { QueueTally } from '../observe/queue.stats.js';
 
 /** How long the boot waits for the groups: in an outage the app boots all the same, and opens them later. */
 const OPEN_MS = 2_000;
@@ -14,15 +15,18 @@ export class QueueConsumers {
   readonly #connections: RedisConnections;
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
+  readonly #tally: QueueTally;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
     @Inject(HandlerRegistry) registry: HandlerRegistry,
+    @Inject(QueueTally) tally: QueueTally,
   ) {
     this.#connections = connections;
     this.#settings = settings;
     this.#registry = registry;
+    this.#tally = tally;
   }
 
   /** To be called when all hooks of the boot have succeeded. */
@@ -39,7 +43,7 @@ export class QueueConsumers {
         `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}, maxAttempts ${maxAttempts})`,
       );
     }
-    const pool = new WorkerPool(this.#connections, this.#settings, handlers);
+    const pool = new WorkerPool(this.#connections, this.#settings, handlers, this.#tally);
     shutdown.onDrain(() => pool.drain());
     pool.start();
     await pool.opened(OPEN_MS);

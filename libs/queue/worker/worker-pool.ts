@@ -7,11 +7,13 @@ import { DelayedPromoter } from './loops/delayed-promoter.js';
 import { StreamReader } from './loops/stream-reader.js';
 import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { debug } from '../observe/queue.debug.js';
+import type { QueueTally } from '../observe/queue.stats.js';
 import { consumerName, queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
 import { ConcurrencyWindow } from './concurrency-window.js';
 import { Maintenance } from './loops/maintenance.js';
+import { UnreadGroups } from './loops/unread-groups.js';
 import { Worker } from './worker.js';
 import type { WorkerListener } from './worker-listener.js';
 
@@ -26,6 +28,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   readonly #consumer: string;
   readonly #retryUntilConfirmed: RetryUntilConfirmed;
   readonly #taskReturner: TaskReturner;
+  readonly #unreadGroups: UnreadGroups;
   readonly #workers: Worker[];
   /** By group. */
   readonly #readers: ReadonlyMap<string, StreamReader>;
@@ -33,7 +36,12 @@ export class WorkerPool implements WorkerListener<Worker> {
   /** By stream. */
   readonly #promoters: ReadonlyMap<string, DelayedPromoter>;
 
-  constructor(connections: RedisConnections, options: ResolvedQueueOptions, handlers: readonly Handler[]) {
+  constructor(
+    connections: RedisConnections,
+    options: ResolvedQueueOptions,
+    handlers: readonly Handler[],
+    tally: QueueTally,
+  ) {
     const { clock, logger } = connections;
     const report = (message: string): void => {
       logger.warn(message);
@@ -45,6 +53,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     this.#retryUntilConfirmed = new RetryUntilConfirmed(clock, report);
     const { commands: link, inbox } = this.#connection;
     this.#taskReturner = new TaskReturner({ link, consumer: this.#consumer, inboxes: inbox.prefix });
+    this.#unreadGroups = new UnreadGroups({ link, clock, leaseMs: options.leaseMs, tally, log: logger });
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     const groups = [...new Set(handlers.map((handler) => handler.options.group))];
     this.#readers = new Map(groups.map((group) => [group, this.#reader(group)]));
@@ -191,6 +200,7 @@ export class WorkerPool implements WorkerListener<Worker> {
       workers,
       taskReturner,
       retention: this.#options.dead,
+      unreadGroups: this.#unreadGroups,
       log,
     });
     return new StreamReader({ connection, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });

@@ -14,6 +14,7 @@ import {
   type QueueCounts,
   type QueueGroups,
   type QueueService,
+  type QueueStats,
   type QueueWorker,
   type RetryTask,
   type TaskInfo,
@@ -189,6 +190,11 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     return testingGroups(name, this.#registry.groupsOf(name), waitingOf);
   }
 
+  /** Always zeroes: all groups of a test are those of its handlers. */
+  stats(): QueueStats {
+    return { unreadGroups: 0, unreadReports: 0 };
+  }
+
   /** Always empty: no task runs by itself. */
   workers(): Promise<QueueWorker[]> {
     return Promise.resolve([]);
@@ -329,15 +335,8 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
     const nowMs = this.#nowMs();
     const dueMs = runAt?.getTime() ?? (delayMs > 0 ? nowMs + delayMs : 0);
-    this.#waiting.push({
-      ...FRESH,
-      ...task,
-      queue,
-      group: undefined,
-      maxAttempts,
-      dueMs,
-      publishedAt: new Date(nowMs),
-    });
+    const publishedAt = new Date(nowMs);
+    this.#waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt });
     return id;
   }
 }

@@ -1,12 +1,17 @@
+import type { Link } from '../../../redis/index.js';
 import type { DeadRetention } from '../../queue.options.js';
 import { janitorScript } from '../../store/scripts/janitor.script.js';
 import { trimDeadScript } from '../../store/scripts/trim-dead.script.js';
-import { UnreadGroups, type UnreadGroupsOptions } from './unread-groups.js';
+import type { UnreadGroups } from './unread-groups.js';
 import type { Worker } from '../worker.js';
 
-export interface JanitorOptions extends UnreadGroupsOptions {
+export interface JanitorOptions {
+  link: Link;
+  /** Hears of queues with several groups. */
+  unreadGroups: UnreadGroups;
   /** Which dead letters to keep. */
   retention: DeadRetention;
+  log: { warn(message: string): void };
 }
 
 /** Entries per walk. Their payloads are read, which may be large. */
@@ -21,17 +26,15 @@ const CALLS = 20;
  */
 export class Janitor {
   readonly #options: JanitorOptions;
-  readonly #unread: UnreadGroups;
   readonly #cursors = new Map<Worker, string>();
 
   constructor(options: JanitorOptions) {
     this.#options = options;
-    this.#unread = new UnreadGroups(options);
   }
 
   /** Resolves to whether to come back soon: there are other groups, or something was deleted. */
   async clean(worker: Worker): Promise<boolean> {
-    const { link, retention } = this.#options;
+    const { link, retention, unreadGroups } = this.#options;
     const { keys, retries } = worker;
     const own = (retries ?? worker).keys;
     let soon = false;
@@ -47,7 +50,7 @@ export class Janitor {
       soon ||= cleaned.groups > 1 || cleaned.freed > 0;
       more = cleaned.more;
     }
-    if (retries && groups > 1) await this.#unread.look(worker);
+    if (retries && groups > 1) await unreadGroups.look(worker);
     if (retries) await this.#trim(worker, retention);
     return soon;
   }

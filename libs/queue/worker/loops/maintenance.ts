@@ -3,6 +3,7 @@ import { reconcile } from './reconcile.js';
 import type { DeadRetention } from '../../queue.options.js';
 import type { TaskReturner } from '../task-returner.js';
 import { Janitor } from './janitor.js';
+import type { UnreadGroups } from './unread-groups.js';
 import { channels } from '../../observe/queue.channels.js';
 import { debug } from '../../observe/queue.debug.js';
 import { CONSUMER_PREFIX, RELEASED } from '../../store/queue.keys.js';
@@ -19,6 +20,7 @@ export interface MaintenanceOptions {
   taskReturner: TaskReturner;
   /** Which dead letters to keep. */
   retention: DeadRetention;
+  unreadGroups: UnreadGroups;
   log: { warn(message: string): void; error(message: string): void };
 }
 

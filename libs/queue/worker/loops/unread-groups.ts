@@ -1,5 +1,6 @@
 import { Transition, type Clock, type Link } from '../../../redis/index.js';
 import { channels } from '../../observe/queue.channels.js';
+import type { QueueTally } from '../../observe/queue.stats.js';
 import { groupsScript } from '../../store/scripts/groups.script.js';
 import type { Worker } from '../worker.js';
 
@@ -16,12 +17,15 @@ export interface UnreadGroupsOptions {
   link: Link;
   clock: Clock;
   leaseMs: number;
+  tally: QueueTally;
   log: { warn(message: string): void };
 }
 
 /**
  * Reports other groups of a queue that have tasks and no living consumer, once per change: after a rename, the old group
  * keeps every task in Redis, until that is full. Looked at only where a queue has several groups.
+ *
+ * One for all groups of a process: several of them may read one queue, and each change is reported once.
  */
 export class UnreadGroups {
   readonly #options: UnreadGroupsOptions;
@@ -58,11 +62,12 @@ export class UnreadGroups {
   #of(key: string, queue: string, group: string): Watched {
     const known = this.#watched.get(key);
     if (known) return known;
-    const { clock, log } = this.#options;
+    const { clock, log, tally } = this.#options;
     const { groupUnread, groupRead } = channels;
     const unread = new Transition<{ waiting: number; running: number }>({
       clock,
       began: ({ waiting, running }) => {
+        tally.groupUnread();
         log.warn(
           `group '${group}' of queue '${queue}' has ${waiting} tasks waiting and ${running} unfinished, and no consumer: while it ` +
             `exists, all tasks stay in Redis. If it was renamed or is not needed, drop it: queue.groups('${queue}').drop('${group}')`,
@@ -70,6 +75,7 @@ export class UnreadGroups {
         if (groupUnread.hasSubscribers) groupUnread.publish({ queue, group, waiting, running });
       },
       ended: (lastedMs) => {
+        tally.groupRead();
         log.warn(`group '${group}' of queue '${queue}' is read again, is done, or was dropped`);
         if (groupRead.hasSubscribers) groupRead.publish({ queue, group, lastedMs });
       },

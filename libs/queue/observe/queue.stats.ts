@@ -1,0 +1,32 @@
+import { Injectable } from '@nestjs/common';
+
+/** What this process has noticed of its queues: answer of `QueueService.stats()`. */
+export interface QueueStats {
+  /**
+   * Consumer groups that have tasks, and for twelve leases no consumer, at the moment. Counted are the other groups of the queues
+   * that this process works on.
+   */
+  readonly unreadGroups: number;
+  /** How often such a group was reported since this process started. */
+  readonly unreadReports: number;
+}
+
+/** Counts what the workers of this process notice. */
+@Injectable()
+export class QueueTally {
+  #unreadGroups = 0;
+  #unreadReports = 0;
+
+  groupUnread(): void {
+    this.#unreadGroups++;
+    this.#unreadReports++;
+  }
+
+  groupRead(): void {
+    this.#unreadGroups--;
+  }
+
+  stats(): QueueStats {
+    return { unreadGroups: this.#unreadGroups, unreadReports: this.#unreadReports };
+  }
+}
