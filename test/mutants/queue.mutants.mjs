@@ -187,8 +187,8 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'a queue with credit waits for the others',
-    find: 'this.#reading?.has(worker) !== true) this.interrupt();',
-    replace: 'this.#reading === undefined) this.interrupt();',
+    find: 'if (!worker.mayRead || this.#reading?.has(worker) === true) return;',
+    replace: 'if (!worker.mayRead || this.#reading !== undefined) return;',
     specs: consuming,
   },
   {
@@ -618,8 +618,8 @@ export default [
     file: 'libs/queue/worker/loops/stream-reader.ts',
     specs: consuming,
     name: "an acknowledgement ends the read of a queue for the sake of its group's idle retries",
-    find: 'worker.mayRead && this.#reading?.has',
-    replace: 'this.#reading?.has',
+    find: 'if (!worker.mayRead || this.#reading?.has',
+    replace: 'if (this.#reading?.has',
   },
   {
     file: 'libs/queue/store/scripts/redrive.script.ts',
@@ -1205,5 +1205,26 @@ export default [
     specs: ['libs/queue/admin/queue-groups'],
     find: '        tally.groupRead();\n',
     replace: '',
+  },
+  {
+    name: 'a stop during the reads before goes on to the read that blocks',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
+    specs: ['libs/queue/worker/loops/stream-reader'],
+    find: 'if (together.length === 0 || signal.aborted) return;',
+    replace: 'if (together.length === 0) return;',
+  },
+  {
+    name: 'a read blocks although there is work to look for',
+    file: 'libs/queue/worker/loops/stream-reader.ts',
+    specs: ['libs/queue/worker/loops/stream-reader'],
+    find: 'this.#hurries ? undefined : blockMs',
+    replace: 'blockMs',
+  },
+  {
+    name: 'a process leaves while its last renewal is under way',
+    file: 'libs/queue/worker/worker-pool.ts',
+    specs: ['libs/queue/worker/loops/lease-renewer'],
+    find: 'await this.#renewer.stop();',
+    replace: 'void this.#renewer.stop();',
   },
 ];

@@ -47,6 +47,8 @@ export class StreamReader {
   #old: SocketName | undefined;
   /** The queues of the read under way. */
   #reading: ReadonlySet<Worker> | undefined;
+  /** The next turn is to begin now: the read that this one comes to does not block. */
+  #hurries = false;
 
   constructor(options: StreamReaderOptions) {
     this.#options = options;
@@ -91,11 +93,15 @@ export class StreamReader {
   /** A worker has credit enough to read: one that the read under way leaves out joins in. */
   creditGained(worker: Worker): void {
     // A worker that may not read, as one whose stream was never opened, gains nothing when the others' read ends.
-    if (worker.mayRead && this.#reading?.has(worker) !== true) this.interrupt();
+    if (!worker.mayRead || this.#reading?.has(worker) === true) return;
+    // The reads before the one that blocks make room as well: that one takes along who has credit by then.
+    if (this.#reading === undefined) this.#loop.wake();
+    else void this.#socket.interrupt();
   }
 
   /** Lets the next turn begin now. */
   interrupt(): void {
+    this.#hurries = true;
     if (this.#reading === undefined) this.#loop.wake();
     else void this.#socket.interrupt();
   }
@@ -114,6 +120,7 @@ export class StreamReader {
   async #turn(signal: AbortSignal): Promise<number | undefined> {
     // Woken when the socket is there again.
     if (!this.#socket.link.up) return undefined;
+    this.#hurries = false;
     const { workers, maintenance } = this.#options;
     if (!this.#socket.named) await this.#socket.identify();
     if (this.#old !== undefined && !(await this.#retire(this.#old))) return AGAIN_MS;
@@ -122,7 +129,7 @@ export class StreamReader {
     if (signal.aborted || ready.length === 0) return restMs;
     // Replaced meanwhile: a read on a socket without a name could not be ended.
     if (!this.#socket.named) return 0;
-    await this.#read(ready, Math.ceil(restMs));
+    await this.#read(ready, Math.ceil(restMs), signal);
     this.#loop.wake();
     return undefined;
   }
@@ -146,15 +153,16 @@ export class StreamReader {
     return true;
   }
 
-  async #read(ready: readonly Worker[], blockMs: number): Promise<void> {
+  async #read(ready: readonly Worker[], blockMs: number, signal: AbortSignal): Promise<void> {
     const apart = this.#counts.apart(ready);
     await Promise.all(apart.map((worker) => this.#ask([worker], ready, undefined)));
     // Those that have credit left were read to their end.
     const together = ready.filter((worker) => worker.mayRead);
-    if (together.length === 0) return;
+    // A stop that came meanwhile found no read to interrupt.
+    if (together.length === 0 || signal.aborted) return;
     this.#reading = new Set(together);
     try {
-      await this.#ask(together, together, blockMs);
+      await this.#ask(together, together, this.#hurries ? undefined : blockMs);
     } finally {
       this.#reading = undefined;
     }
