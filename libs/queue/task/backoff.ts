@@ -4,9 +4,11 @@ import { delay } from './delay.js';
 /**
  * How long a task rests after its `attempt`-th run failed (from 1), in milliseconds.
  *
- * A number: always as long. A list: its `attempt`-th number, the last one from then on. `exponential`: a uniform draw
- * from 0 to `baseMs` · 2^(attempt − 1), at most `maxMs` (full jitter: what failed together does not return together).
- * A function: what it answers; if it throws or answers no such number, the default is taken and the mistake logged.
+ * - A number: the rest is always that long.
+ * - A list: its `attempt`-th number, and the last one from then on.
+ * - `exponential`: a random time from 0 to `baseMs` · 2^(attempt − 1), at most `maxMs`. Every time in that range is equally likely
+ *   (full jitter), so tasks that failed together do not return together.
+ * - A function: what it answers. If it throws, or answers no number from 0 on, the default is taken and the mistake is logged.
  */
 export type Backoff = number | readonly number[] | ExponentialBackoff | ((attempt: number, error: unknown) => number);
 
@@ -26,12 +28,12 @@ const MAX_MS = 60_000;
 /** How many times `baseMs` the longest rest is by default. */
 const MAX_TIMES_BASE = MAX_MS / BASE_MS;
 
-/** An exponential draw with full jitter. */
+/** A random rest whose upper end doubles with each attempt. */
 export function exponentially(attempt: number, baseMs: number, maxMs: number, random: () => number): number {
   return random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 40));
 }
 
-/** What rests where nothing was said: from up to 1 s to up to 60 s. */
+/** The default: a rest of up to 1 s after the first failure, of up to 60 s after many. */
 export const defaultBackoff: ResolvedBackoff = (attempt, _error, random) =>
   exponentially(attempt, BASE_MS, MAX_MS, random);
 
@@ -64,7 +66,7 @@ function meant(type: unknown, ms: unknown): string {
   return type === 'exponential' ? ` (baseMs: ${ms} for delay: ${ms})` : ` (${ms} for a fixed delay of ${ms})`;
 }
 
-/** With its defaults. */
+/** The option with its defaults. */
 function exponential({ baseMs = BASE_MS, maxMs = MAX_TIMES_BASE * baseMs }: Partial<ExponentialBackoff>): {
   baseMs: number;
   maxMs: number;

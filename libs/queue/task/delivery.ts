@@ -8,7 +8,7 @@ export interface FailedRun {
   readonly thrown: unknown;
   /** Runs that failed before this one. */
   readonly retryCount: number;
-  /** Of this task, from its publish. Otherwise the handler's counts. */
+  /** The attempts that this task's publish asked for; undefined: those of the handler. */
   readonly maxAttempts: number | undefined;
   /** How often this attempt was deferred because of a backend. */
   readonly defers: number;
@@ -29,7 +29,7 @@ export interface Unreadable {
  */
 export class Delivery {
   readonly id: string;
-  /** How often it was handed out, this time included: the fence of its settlement. */
+  /** How often it was delivered, this time included. A settlement names it, so that a late one is refused. */
   deliveries: number;
   /** Runs that failed before this one. */
   readonly retryCount: number;
@@ -135,12 +135,12 @@ export class Delivery {
 
 const NO_META: Record<string, unknown> = {};
 
-/** As `idIn` has it in scripts: it becomes a handle, and stands in log lines. */
+/** The same rule as `idIn` has in scripts. The id becomes a key's part, and stands in log lines. */
 function isTaskId(id: unknown): id is string {
   return typeof id === 'string' && id !== '' && !isLongerThan(id, NAME_MAX_BYTES) && isWellFormed(id);
 }
 
-/** An entry's `meta`; nothing if it is none of ours. */
+/** An entry's `meta` as an object; an empty one if other software wrote something else there. */
 export function parseMeta(text: string): Record<string, unknown> {
   // It is written again with the next entry, and the stack of JSON.stringify ends long before that of JSON.parse.
   if (isDeeperThan(text, DEPTH_MAX)) return NO_META;

@@ -2,11 +2,11 @@ import { DEPTH_MAX, clip } from '../../weave/index.js';
 import { PayloadTooLargeError, UnserializablePayloadError } from '../queue.errors.js';
 
 /**
- * A payload as JSON text, or an error naming what JSON would change or drop.
+ * A payload as JSON text. It throws an error that names what JSON would change or drop.
  *
- * Plain objects, dense arrays, strings, finite numbers, booleans and null come back as they went (−0 as 0). All else
- * is refused: a handler that gets `null` for a NaN or a string for a Date fails far from the mistake. So is what lies more than
- * 200 levels deep. The walk ends as soon as the limit of bytes is certainly passed, whatever is still to come.
+ * Plain objects, arrays without holes, strings, finite numbers, booleans and null arrive as they were sent (−0 as 0). All other
+ * values are refused, because a handler that gets `null` for a NaN, or a string for a Date, fails far from the mistake. Values
+ * more than 200 levels deep are refused as well. The check ends as soon as the text is certainly longer than the limit.
  *
  * @throws UnserializablePayloadError `SLUICE_QUEUE_UNSERIALIZABLE`
  * @throws PayloadTooLargeError `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`
@@ -22,7 +22,7 @@ export function encodePayload(payload: unknown, root = 'payload', maxBytes = Inf
   return text;
 }
 
-/** Where the walk stands: under which key of which container. A path is spelt out only when it is needed. */
+/** Where the check stands: under which key of which container. The path is made only for an error. */
 interface Place {
   readonly container?: object;
   readonly key?: string | number;
@@ -30,7 +30,7 @@ interface Place {
   readonly depth: number;
 }
 
-/** What has been seen: the JSON text will have at least so many characters, and no character is less than a byte. */
+/** The JSON text will have at least so many characters. A character is at least a byte. */
 interface Seen {
   readonly root: string;
   chars: number;
@@ -95,7 +95,7 @@ function plainForm(object: object): string {
   return 'publish a plain copy, such as { ...dto }';
 }
 
-/** What most values are; they need no place. */
+/** Most values are of these types. They need no place. */
 function isLeaf(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'boolean' || value === null || Number.isFinite(value);
 }

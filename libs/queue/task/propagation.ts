@@ -13,8 +13,8 @@ import { tooLongIn, traceOf, type TraceContext } from './trace-context.js';
  */
 export interface Propagation {
   /**
-   * Called in each publish: puts the context that is active there into `carrier`. Of a `traceparent` of more than 256 bytes, a
-   * `tracestate` of more than 4,096 or a `baggage` of more than 8,192, nothing goes along.
+   * Called in each publish: puts the context that is active there into `carrier`. A `traceparent` of more than 256 bytes, a
+   * `tracestate` of more than 4,096 and a `baggage` of more than 8,192 are left out.
    */
   inject?: (carrier: Record<string, string>) => void;
   /** Called around each run of a handler: runs `work` in the context that `carrier` has, and returns what it returns. */
@@ -37,7 +37,7 @@ export const traceOption: Check<TraceContext | undefined> = (value, path) => {
   return traceOf(carrier);
 };
 
-/** What `inject` says now. */
+/** The context that `inject` gives now. */
 export function injected({ inject }: Propagation): TraceContext {
   const carrier: Record<string, string> = {};
   inject?.(carrier);

@@ -2,7 +2,7 @@ import { clip } from '../../weave/index.js';
 import { InvalidPayloadError, type PayloadIssue } from '../queue.errors.js';
 
 /**
- * What schema libraries have in common: zod, valibot, arktype and others give such objects.
+ * The interface that schema libraries have in common. Schemas of zod, valibot, arktype and others have it.
  *
  * @see https://standardschema.dev
  */
@@ -26,12 +26,12 @@ interface SchemaIssue {
 /** A list of a million wrong items has a million issues, and each is a line of somebody's log. */
 const ISSUES_MAX = 100;
 
-/** What goes into a schema. */
+/** The type of values that a schema takes. */
 export type SchemaInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input'];
-/** What comes out of it. */
+/** The type of values that a schema gives. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
-/** Whether it is one; some libraries' are functions. */
+/** Whether a value is such a schema. Schemas of some libraries are functions. */
 export function isSchema(value: unknown): value is StandardSchema {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
   const { '~standard': standard } = value as Partial<StandardSchema>;

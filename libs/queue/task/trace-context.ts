@@ -1,8 +1,8 @@
 import { isLongerThan } from '../../weave/index.js';
 
 /**
- * The names under which W3C trace context travels, in an entry's `meta`, and how long each may be, in bytes. All others stay at
- * home. `baggage` comes from clients, and goes along with every task that a request publishes.
+ * The names under which W3C trace context travels in an entry's `meta`, and how long each may be, in bytes. Other names are not
+ * sent. `baggage` comes from clients, and is sent with every task that a request publishes.
  *
  * @see https://www.w3.org/TR/baggage/#limits
  */
@@ -20,7 +20,7 @@ export type TraceContext = { readonly [K in Name]?: string };
 
 export const NO_TRACE: TraceContext = Object.freeze({});
 
-/** The trace context among other things. What is longer than it may be is left out: W3C has those who cannot carry it drop it. */
+/** The trace context among other fields. A part that is too long is left out, as the W3C specifications allow. */
 export function traceOf(carrier: Readonly<Record<string, unknown>>): TraceContext {
   const trace: { -readonly [K in keyof TraceContext]: string } = {};
   for (const name of NAMES) {
@@ -30,7 +30,7 @@ export function traceOf(carrier: Readonly<Record<string, unknown>>): TraceContex
   return trace;
 }
 
-/** The first part that is longer than it may be, and what it may have. */
+/** The first part that is too long, and its limit. */
 export function tooLongIn(carrier: Readonly<Record<string, unknown>>): { name: Name; maxBytes: number } | undefined {
   const name = NAMES.find((each) => {
     const value = carrier[each];

@@ -5,8 +5,9 @@ import { INDEX } from './index.fragment.js';
 /**
  * Acknowledges and deletes finished tasks of one stream.
  *
- * KEYS stream, index · ARGV group, count, then so many ids of entries, then entry and task in turn for those whose task has
- * another id · returns how many were still pending.
+ * KEYS  stream, index
+ * ARGV  group, count, then so many ids of entries, then entry and task in turn for those whose task has another id
+ * Reply how many were still pending
  *
  * Crash, resend: repeating it changes nothing, XACK and XDEL of what is gone are no-ops. Pause: another
  * consumer may own the entry by now. Its work is done, so success is not fenced: at worst the new owner does it again, and

@@ -14,8 +14,9 @@ export interface Counts {
 /**
  * Counts a queue's tasks at one instant.
  *
- * KEYS stream, delayed, dead, paused, and of the group's own: retryStream, retryDelayed · ARGV group, released · returns
- * {@link Counts}.
+ * KEYS  stream, delayed, dead, paused, and of the group's own: retryStream, retryDelayed
+ * ARGV  group, released
+ * Reply {@link Counts}
  *
  * With one group, all that is in the stream is either pending or waiting, for what is settled is deleted: so waiting is
  * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) With several groups

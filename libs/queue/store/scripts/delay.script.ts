@@ -5,10 +5,10 @@ import { NOW } from './now.fragment.js';
 /**
  * Publishes tasks that are due later, all or none.
  *
- * KEYS stream (names the queue, is not touched), delayed, bodies, alive · ARGV delayMs, runAtMs (when they are due; -1: after
- *       delayMs), inboxes,
- * timestamp, then for
- * each: handle, payload, meta · returns how many are new.
+ * KEYS  stream (names the queue, is not touched), delayed, bodies, alive
+ * ARGV  delayMs, runAtMs (when they are due; -1: after delayMs), inboxes, timestamp, then for each: handle, payload,
+ *       meta
+ * Reply how many are new
  *
  * Crash: one script, so there is never a due time without a body nor the reverse. Resend, duplicate: a handle that is
  * there already is left as it is, so the second call changes nothing as long as the task has not become due; it is told

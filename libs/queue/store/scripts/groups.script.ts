@@ -41,7 +41,11 @@ end
 /**
  * The groups of a stream, with what each has left to do and the consumers that live.
  *
- * KEYS stream, alive · ARGV none · returns {@link GroupState}s. Read-only: a crash, a repeat, a reorder change nothing.
+ * KEYS  stream, alive
+ * ARGV  none
+ * Reply {@link GroupState}s
+ *
+ * Read-only: a crash, a repeat, a reorder change nothing.
  */
 export const groupsScript = defineScript({
   name: 'queue:groups',
@@ -72,8 +76,9 @@ return out`,
  * Deletes a group with its retries, unless a consumer of it lives: that one would create the group again, at the beginning
  * of the stream, and run what is there once more.
  *
- * KEYS stream, alive, and of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex · ARGV group · returns
- * whether it was there, or the consumers that live.
+ * KEYS  stream, alive, and of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex
+ * ARGV  group
+ * Reply whether it was there, or the consumers that live
  *
  * Looked up in the same step, so no process comes in between. Crash, repeat: one script, and what is gone is no more.
  */

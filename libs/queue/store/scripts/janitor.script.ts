@@ -16,11 +16,12 @@ export interface Cleaned {
 }
 
 /**
- * Deletes what all groups are done with: whatever was acknowledged and stayed, because another group had not seen it yet,
- * or because its consumer (of other software) acknowledges and does not delete.
+ * Deletes entries that all groups are done with. They were acknowledged and stayed, because another group had not seen them yet,
+ * or because a consumer of other software acknowledges and does not delete.
  *
- * KEYS stream, index, retry, retryDelayed · ARGV cursor ('' or where the last walk ended), slice (entries per walk) · returns
- *       {@link Cleaned}.
+ * KEYS  stream, index, retry, retryDelayed
+ * ARGV  cursor ('' or where the last walk ended), slice (entries per walk)
+ * Reply {@link Cleaned}
  *
  * A group is done with an entry that was delivered to it and is not pending. So everything below the lowest pending id
  * of all groups, and not beyond what the slowest of them has been handed, goes at once: whole blocks of a hundred

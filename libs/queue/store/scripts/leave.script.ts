@@ -1,9 +1,11 @@
 import { defineScript, lua } from '../../../redis/index.js';
 
 /**
- * The last word of a stopping process on one stream: gives its lease up, and its consumer if nothing is pending.
+ * Ends the membership of a stopping process on one stream: deletes its lease, and its consumer if nothing is pending.
  *
- * KEYS stream, alive · ARGV group, consumer · returns nothing.
+ * KEYS  stream, alive
+ * ARGV  group, consumer
+ * Reply nil
  *
  * Deleting a consumer drops what is pending with it, so one that has entries left (none, if all was returned) stays:
  * without a lease it counts as dead, and others take over. Crash before this: the lease ends by itself. Resend:

@@ -11,8 +11,9 @@ export interface ListedDelayed {
 /**
  * A page of delayed tasks, the next due first.
  *
- * KEYS delayed, bodies · ARGV afterMs and after (score and handle of the last one that was seen; -1 and '' from the
- * beginning), count · returns up to count {@link ListedDelayed}.
+ * KEYS  delayed, bodies
+ * ARGV  afterMs and after (score and handle of the last one that was seen; -1 and '' from the beginning), count
+ * Reply up to count {@link ListedDelayed}
  *
  * If the last one is gone, it goes on where that one's due time begins: none that stays is left out, and some may be
  * shown again. Read-only.

@@ -12,8 +12,10 @@ export interface ListedEntry {
 /**
  * A page of what waits in a stream, or of what is with workers, oldest first.
  *
- * KEYS stream · ARGV group, released, state ('waiting' or 'running'), after (an entry's id: those behind it; '' from the
- * beginning), count · returns up to count {@link ListedEntry}, fewer only at the end.
+ * KEYS  stream
+ * ARGV  group, released, state ('waiting' or 'running'), after (an entry's id: those behind it; '' from the beginning),
+ *       count
+ * Reply up to count {@link ListedEntry}, fewer only at the end
  *
  * What was returned (pending with `released`) waits, and is older than all that was never delivered. Read-only.
  */

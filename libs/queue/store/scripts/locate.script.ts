@@ -19,9 +19,12 @@ const SAME_MS = 500;
  * and among the dead letters by theirs. What is in none of these places is done, or never was. The cost is the same wherever it
  * is and however long the queue: nothing is searched through.
  *
- * KEYS stream, delayed, bodies, index, dead, deadIndex, and of the group's own retries: retryStream, retryDelayed, retryBodies,
- * retryIndex · ARGV id, group, released · returns {@link Located}, or nothing. Read-only, and one step: a task that moves
- * meanwhile is found at its old or at its new place.
+ * KEYS  stream, delayed, bodies, index, dead, deadIndex, and of the group's own retries: retryStream, retryDelayed,
+ *       retryBodies, retryIndex
+ * ARGV  id, group, released
+ * Reply {@link Located}, or nothing
+ *
+ * Read-only, and one step: a task that moves meanwhile is found at its old or at its new place.
  *
  * What the index says is checked: an entry counts only if it carries that id. So an index that is behind (entries were
  * deleted by hand) leads to nothing, never to another task.

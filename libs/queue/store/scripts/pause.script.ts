@@ -12,8 +12,10 @@ export interface PauseSet {
 /**
  * Pauses or resumes a queue, and tells every process that works on it.
  *
- * KEYS paused, alive · ARGV on (1 or 0), inboxes (what the names of inboxes begin with), replyTo (the inbox that the
- * processes confirm a pause to), token (of this call) · returns {@link PauseSet}.
+ * KEYS  paused, alive
+ * ARGV  on (1 or 0), inboxes (what the names of inboxes begin with), replyTo (the inbox that the processes confirm a
+ *       pause to), token (of this call)
+ * Reply {@link PauseSet}
  *
  * The key is the truth, and lasts; a message only saves the time until the next renewal of a lease, which reads it.
  * A message about a pause that arrives after the resume holds only until then, so order does not matter. A message that

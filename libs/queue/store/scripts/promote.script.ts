@@ -20,8 +20,9 @@ export interface Promoted {
 /**
  * Moves tasks that are due from the delayed ones to the stream, at most `limit`, and some megabytes, the earliest first.
  *
- * KEYS stream, delayed, bodies, dead, index, deadIndex, alive · ARGV limit, unworked (1: only if no consumer of ours lives) ·
- * returns {@link Promoted}.
+ * KEYS  stream, delayed, bodies, dead, index, deadIndex, alive
+ * ARGV  limit, unworked (1: only if no consumer of ours lives)
+ * Reply {@link Promoted}
  *
  * Duplicate, two callers at once: one after the other, and what the first moved is not there any more. Crash, resend:
  * one script, a task is in one place before and after; a repeat moves the next ones, which are due as well. Reorder:

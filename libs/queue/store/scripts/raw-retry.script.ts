@@ -4,8 +4,9 @@ import { defineScript, lua } from '../../../redis/index.js';
  * The raw protocol's retry: a copy of the payload into the retry stream, or into the dead-letter stream once the
  * retries are used up; with a group, the original is acknowledged in the same step.
  *
- * KEYS stream, retryStream, deadLetterStream (they may be one) · ARGV id, payload, retryCount, maxRetries, group ('' for
- * none) · returns 'OK', or nothing if there is a group and the entry was not pending in it.
+ * KEYS  stream, retryStream, deadLetterStream (they may be one)
+ * ARGV  id, payload, retryCount, maxRetries, group ('' for none)
+ * Reply 'OK', or nothing if there is a group and the entry was not pending in it
  *
  * Duplicate, resend (with a group): the second finds nothing pending and adds nothing, so a task has one copy. Crash:
  * one script, the original is pending or its copy exists. Without a group nothing is acknowledged, as ever: then the

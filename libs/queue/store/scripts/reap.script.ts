@@ -21,10 +21,11 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
- * KEYS stream, alive, dead, index, deadIndex · ARGV group, consumer, leaseMs, sinceMs and endsMs (from when until when the
- *       caller's lease
- * is known to be unbroken, on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated
- * entry already: 1 or 0), foreignIdleMs (0: never), released, prefix · returns {@link Reaped}.
+ * KEYS  stream, alive, dead, index, deadIndex
+ * ARGV  group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease is known to be unbroken,
+ *       on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated entry already: 1 or
+ *       0), foreignIdleMs (0: never), released, prefix
+ * Reply {@link Reaped}
  *
  * Dead is a consumer of ours (by its name's prefix) without a running lease. The list of consumers is asked, and not
  * that of leases alone: a process that is frozen inside a blocking read is handed entries even after its lease was

@@ -12,8 +12,9 @@ export interface Reconciled {
 /**
  * Tells a consumer what is pending with it, and hands it what was delivered but never arrived.
  *
- * KEYS stream · ARGV group, consumer, capacity, minIdleMs, then the ids that the caller knows of · returns
- * {@link Reconciled}.
+ * KEYS  stream
+ * ARGV  group, consumer, capacity, minIdleMs, then the ids that the caller knows of
+ * Reply {@link Reconciled}
  *
  * To be called while none of the caller's reads is under way: whatever else is pending with it went down with a socket,
  * and nobody would ever take it over, for the caller lives. `minIdleMs` guards against a socket that may not be dead

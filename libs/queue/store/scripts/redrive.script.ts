@@ -12,9 +12,11 @@ export interface Redriven {
 /**
  * Brings dead letters back to work.
  *
- * KEYS dead, deadIndex, stream, index, and of that group's own retries, where the stream has several groups: retryStream,
- * retryIndex · ARGV group (which is to run them; '': all groups), then for each letter its id, its task's id and the `meta` of
- * its next entry · returns {@link Redriven}.
+ * KEYS  dead, deadIndex, stream, index, and of that group's own retries, where the stream has several groups:
+ *       retryStream, retryIndex
+ * ARGV  group (which is to run them; '': all groups), then for each letter its id, its task's id and the `meta` of its
+ *       next entry
+ * Reply {@link Redriven}
  *
  * A group that does not read the stream gets nothing, and nothing is changed: in its retries they would lie unread, and in
  * the stream they would run in groups that have settled them. Looked up in the same step, for groups come and go. Where
@@ -82,7 +84,11 @@ return { moved }`,
 /**
  * Deletes all dead letters of a queue.
  *
- * KEYS dead, deadIndex · returns how many there were. One that comes at the same time is either counted and gone, or stays.
+ * KEYS  dead, deadIndex
+ * ARGV  none
+ * Reply how many there were
+ *
+ * One that comes at the same time is either counted and gone, or stays.
  */
 export const purgeScript = defineScript({
   name: 'queue:purge',
@@ -98,7 +104,11 @@ return letters`,
 /**
  * Deletes single dead letters.
  *
- * KEYS dead, deadIndex · ARGV for each its id and its task's id · returns how many were there. Repeat: what is gone is gone.
+ * KEYS  dead, deadIndex
+ * ARGV  for each its id and its task's id
+ * Reply how many were there
+ *
+ * Repeat: what is gone is gone.
  */
 export const deleteLettersScript = defineScript({
   name: 'queue:delete-letters',

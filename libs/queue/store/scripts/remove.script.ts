@@ -4,7 +4,9 @@ import { INDEX } from './index.fragment.js';
 /**
  * Takes a task that waits out of its stream, unless a worker has it.
  *
- * KEYS stream, index · ARGV released, id (of the entry), task (its id) · returns 1 if it was removed, else 0.
+ * KEYS  stream, index
+ * ARGV  released, id (of the entry), task (its id)
+ * Reply 1 if it was removed, else 0
  *
  * Every group is asked: one that has it with a worker is running it, and its settlement must find it. What was handed
  * back is acknowledged for its owner, which is no process. One script, so it is not delivered in between. Repeat:
@@ -34,8 +36,11 @@ return redis.call('XDEL', stream, id)`,
 /**
  * Takes a task out of the delayed ones.
  *
- * KEYS delayed, bodies · ARGV handle · returns 1 if it was removed, else 0. Promotion and removal are one script each:
- * the second finds nothing.
+ * KEYS  delayed, bodies
+ * ARGV  handle
+ * Reply 1 if it was removed, else 0
+ *
+ * Promotion and removal are one script each: the second finds nothing.
  */
 export const removeDelayedScript = defineScript({
   name: 'queue:remove-delayed',

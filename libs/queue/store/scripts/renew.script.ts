@@ -13,7 +13,9 @@ export interface Renewal {
 /**
  * Takes or extends a consumer's lease, and tells whether the queue is paused.
  *
- * KEYS alive, paused · ARGV consumer, leaseMs · returns a {@link Renewal}.
+ * KEYS  alive, paused
+ * ARGV  consumer, leaseMs
+ * Reply a {@link Renewal}
  *
  * Duplicate, resend, reorder: each sets the end to *its* now plus the lease. Pause: a lease that ended is not extended
  * silently, the reply says so. A reply that is lost may have said so: its caller counts as broken whatever it does not know.

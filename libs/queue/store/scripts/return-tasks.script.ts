@@ -4,8 +4,9 @@ import { TELL } from './tell.fragment.js';
 /**
  * Returns entries that this process will not finish: any process may take them at once, and no delivery is counted.
  *
- * KEYS stream, alive · ARGV group, consumer, released, inboxes, surplus, then the ids (none: all that is pending with the
- * consumer) · returns the ids that were returned.
+ * KEYS  stream, alive
+ * ARGV  group, consumer, released, inboxes, surplus, then the ids (none: all that is pending with the consumer)
+ * Reply the ids that were returned
  *
  * With `surplus` 1 only if nothing waits in the stream: where other processes have work anyway, returning makes none faster.
  * The processes that were heard of last are told, and look at once.

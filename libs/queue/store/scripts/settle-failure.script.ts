@@ -6,18 +6,19 @@ import { IS_OF } from './key-type.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
 
-/** Where a failed task went; `fenced` and `stale`: it was not ours to settle any more, and nothing was done. */
+/** Where a failed task went. `fenced` and `stale`: the caller could not settle it any more, and nothing was done. */
 export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
 
 /**
- * Settles a run that failed: back to the end of the queue, now or later, for its next attempt, or to the dead letters.
- * While several groups read the queue, each has a stream of its own for retries: the others are not to run what they
- * have done.
+ * Settles a run that failed. The task goes to the end of the queue for its next attempt, now or later, or to the dead letters.
+ * While several groups read the queue, each has a stream of its own for retries, because the other groups must not run the task
+ * again.
  *
- * KEYS stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex · ARGV group,
- *       consumer, id, deliveries,
- * attempts (failed so far), meta (of the entry that follows), isDead (1: it becomes a dead letter; 0: it runs again), reason
- * (of a dead letter), delayMs (0 = now), handle (the task's id), failure, stack, inboxes · returns a {@link Settlement}.
+ * KEYS  stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex
+ * ARGV  group, consumer, id, deliveries, attempts (failed so far), meta (of the entry that follows), isDead (1: it
+ *       becomes a dead letter; 0: it runs again), reason (of a dead letter), delayMs (0 = now), handle (the task's id),
+ *       failure, stack, inboxes
+ * Reply a {@link Settlement}
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may
  * fail long after another one took its task over: XACK by itself would not notice (it ignores who owns an entry), and

@@ -5,7 +5,9 @@ import { INDEX } from './index.fragment.js';
 /**
  * Deletes the oldest dead letters: all but the newest `keep`, and those that are older than `keepMs`.
  *
- * KEYS dead, deadIndex · ARGV keep and keepMs (-1: any number, any age) · returns how many were deleted.
+ * KEYS  dead, deadIndex
+ * ARGV  keep and keepMs (-1: any number, any age)
+ * Reply how many were deleted
  *
  * Crash, repeat, two callers: what is gone is gone, and a repeat deletes what has become too old or too many meanwhile. A letter
  * that is brought back at the same time is either gone before, or no dead letter any more.

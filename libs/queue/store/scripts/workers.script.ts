@@ -13,7 +13,11 @@ export interface LivingConsumer {
 /**
  * Lists the workers of a queue: every consumer with a running lease.
  *
- * KEYS stream, alive, then the stream of each group's own retries · returns {@link LivingConsumer}s. Read-only.
+ * KEYS  stream, alive, then the stream of each group's own retries
+ * ARGV  none
+ * Reply {@link LivingConsumer}s
+ *
+ * Read-only.
  */
 export const workersScript = defineScript({
   name: 'queue:workers',
