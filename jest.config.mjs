@@ -25,8 +25,8 @@ export default {
     '^nestjs-sluice$': '<rootDir>/libs/sluice/index.ts',
     '^nestjs-sluice/(.*)$': '<rootDir>/libs/$1/index.ts',
   },
-  // Longer than the deadline of until(), which tells more. A test that passes never waits for it.
-  testTimeout: 180_000,
+  // Longer than the deadlines of until(), forkApp() and the demo, which tell more. A test that passes never waits for it.
+  testTimeout: 600_000,
   maxWorkers: 2,
   // The modules of a spec stay in its worker's memory. Without a limit, a worker has 1.4 GB after 60 specs, its collections take
   // longer than the specs, and in the end it does not exit in the half second that Jest allows. A new worker costs half a second.

@@ -5,12 +5,15 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CarriedError, FromChild, FromParent } from './app-host.js';
 
+const READY_WITHIN_MS = 300_000;
+const STOPPED_WITHIN_MS = 120_000;
+
 export interface ForkAppOptions {
   /** Added to this process' environment. */
   env?: Record<string, string>;
   /** Node's own flags, such as `--expose-gc`. */
   execArgv?: readonly string[];
-  /** How long the app may take until it serves. Default 60 s. */
+  /** How long the app may take until it serves. Default 5 min: beside busy processes it has taken more than one. */
   readyWithinMs?: number;
 }
 
@@ -35,7 +38,7 @@ export async function forkApp(app: string | URL, options: ForkAppOptions = {}): 
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const forked = new ForkedApp(basename(file, '.js'), child);
-  await forked.ready(options.readyWithinMs ?? 60_000);
+  await forked.ready(options.readyWithinMs ?? READY_WITHIN_MS);
   return forked;
 }
 
@@ -136,10 +139,10 @@ export class ForkedApp {
   }
 
   /**
-   * Stops the app gracefully: its `stop` runs, and then it must exit by itself within the deadline (30 s). One that
+   * Stops the app gracefully: its `stop` runs, and then it must exit by itself within the deadline (2 min). One that
    * does not (a socket, a timer left over) is killed and reported.
    */
-  async stop(deadlineMs = 30_000): Promise<void> {
+  async stop(deadlineMs = STOPPED_WITHIN_MS): Promise<void> {
     if (this.#ended !== '') return;
     this.#send({ stop: true });
     const timer = setTimeout(() => {
