@@ -99,7 +99,17 @@ describe('getOrLoad', () => {
     const { cache } = await bed.member({ local: false });
     await cache.set('k', 1);
     const header = /^.*\n/.exec((await bed.admin.get('{cache}:k'))!)![0];
-    for (const bytes of ['{', '~9[]', Buffer.from([0xff, 0xfe]), '^1 broken', `${header}{`, `${header}~9[]`, header]) {
+    const deep = `${header}${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+    for (const bytes of [
+      '{',
+      '~9[]',
+      Buffer.from([0xff, 0xfe]),
+      '^1 broken',
+      `${header}{`,
+      `${header}~9[]`,
+      header,
+      deep,
+    ]) {
       await bed.admin.set('{cache}:k', bytes);
       expect(await cache.get('k')).toBe(undefined);
       expect(await cache.getOrLoad('k', () => 'fresh')).toBe('fresh');

@@ -26,12 +26,13 @@ export function isLongerThan(text: string, bytes: number): boolean {
   return text.length * 3 > bytes && (text.length > bytes || Buffer.byteLength(text) > bytes);
 }
 
-/** Whether objects and arrays of a JSON text lie more than so many levels deep. */
+/** Whether objects and arrays of a JSON text lie more than so many levels deep. Ends at the first that does. */
 export function isDeeperThan(json: string, depth: number): boolean {
-  return hasOpening(json, depth) && depthOf(json) > depth;
+  // Each level takes two characters: most texts are told by their length, or by how many braces and brackets they have.
+  return json.length > 2 * depth && hasOpening(json, depth) && hasLevel(json, depth + 1);
 }
 
-/** Whether the text has more than so many braces and brackets that open: most texts have few, and are told by that alone. */
+/** Whether the text has more than so many braces and brackets that open. */
 function hasOpening(json: string, most: number): boolean {
   let count = 0;
   for (const opening of '[{') {
@@ -40,18 +41,34 @@ function hasOpening(json: string, most: number): boolean {
   return false;
 }
 
-function depthOf(json: string): number {
-  let [depth, deepest, quoted] = [0, 0, false];
+function hasLevel(json: string, level: number): boolean {
+  let depth = 0;
   for (let at = 0; at < json.length; at++) {
-    const char = json[at];
-    if (quoted) {
-      if (char === '\\') at++;
-      else if (char === '"') quoted = false;
-    } else if (char === '"') quoted = true;
-    else if (char === '[' || char === '{') deepest = Math.max(deepest, ++depth);
-    else if (char === ']' || char === '}') depth--;
+    switch (json.charCodeAt(at)) {
+      case 0x22: // "
+        at = endOfString(json, at);
+        break;
+      case 0x5b: // [
+      case 0x7b: // {
+        if (++depth === level) return true;
+        break;
+      case 0x5d: // ]
+      case 0x7d: // }
+        depth--;
+    }
   }
-  return deepest;
+  return false;
+}
+
+/** Where the quotation mark stands that ends a string; the end of the text if none does. */
+function endOfString(json: string, start: number): number {
+  for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
+    let before = end - 1;
+    while (json.charCodeAt(before) === 0x5c) before--;
+    // After an even number of backslashes.
+    if ((end - before) % 2 === 1) return end;
+  }
+  return json.length;
 }
 
 /** The last instant that a Date holds, in milliseconds. */

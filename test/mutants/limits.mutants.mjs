@@ -149,8 +149,21 @@ export default [
   {
     ...codec,
     name: 'what is read back may have any depth',
-    find: "  if (depth > 3 * DEPTH_MAX) throw new SyntaxError('too deep');\n",
+    find: "  if (isDeeperThan(json, levels)) throw new SyntaxError('too deep');\n",
     replace: '',
+  },
+  {
+    ...codec,
+    name: 'what is read back may be three times as deep',
+    find: 'return parse(text, DEPTH_MAX);',
+    replace: 'return parse(text, TAGGED_DEPTH_MAX);',
+  },
+  {
+    file: 'libs/weave/limits.ts',
+    name: 'a bracket in a string counts as a level',
+    specs: shown,
+    find: 'if ((end - before) % 2 === 1) return end;',
+    replace: 'return end;',
   },
   {
     ...codec,

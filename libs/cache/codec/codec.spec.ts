@@ -180,6 +180,18 @@ describe('the codec', () => {
     }
   });
 
+  it.each<[string, string, string, number]>([
+    ['arrays', '[', ']', 200],
+    ['objects', '{"a":', '}', 200],
+    ['marked arrays', '[', ']', 601],
+    ['marked objects', '{"a":', '}', 601],
+  ])('reads %s as deep as they are written, and no deeper', (what, open, close, levels) => {
+    const text = (depth: number): string =>
+      `${what.startsWith('marked') ? '~1' : ''}${open.repeat(depth)}7${close.repeat(depth)}`;
+    expect(decode(text(levels))).toBeDefined();
+    for (const depth of [levels + 1, 200_000]) expect(() => decode(text(depth))).toThrow('too deep');
+  });
+
   it('gives bigints of 10,000 digits back, and refuses longer ones', () => {
     const most = 10n ** 10_000n - 1n;
     expect(copy([most, -most])).toEqual([most, -most]);

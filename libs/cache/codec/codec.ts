@@ -1,4 +1,4 @@
-import { DEPTH_MAX, SluiceError, clip, isSluiceError, show } from '../../weave/index.js';
+import { DEPTH_MAX, SluiceError, clip, isDeeperThan, isSluiceError, show } from '../../weave/index.js';
 import { unpack } from '../store/compression.js';
 import { describe, extraOf, isRecord, kindOf, pathOf } from './data-kinds.js';
 
@@ -49,9 +49,21 @@ export function encodeOf(key: string, value: unknown, { revive, source }: { revi
  */
 export function decode(stored: string): unknown {
   const text = unpack(stored);
-  if (!text.startsWith('~')) return JSON.parse(text);
+  if (!text.startsWith('~')) return parse(text, DEPTH_MAX);
   if (!text.startsWith(TAGGED)) throw new SyntaxError('written by another version');
-  return untag(JSON.parse(text.slice(TAGGED.length)), 0);
+  return untag(parse(text.slice(TAGGED.length), TAGGED_DEPTH_MAX));
+}
+
+/** A level of a value is up to three levels of its JSON: a Map is a list of pairs under a mark. The last may hold an `undefined`. */
+const TAGGED_DEPTH_MAX = 3 * DEPTH_MAX + 1;
+
+/**
+ * Looks at the depth before it parses. A text of 400 KB can be 200,000 levels deep: to parse it, to copy it and to free it
+ * would block the process.
+ */
+function parse(json: string, levels: number): unknown {
+  if (isDeeperThan(json, levels)) throw new SyntaxError('too deep');
+  return JSON.parse(json);
 }
 
 type Steps = (string | number)[];
@@ -160,23 +172,21 @@ function tagRecord(value: Record<string, unknown>, path: Steps, walk: Walk): unk
   return keys.length === 1 && keys[0]?.startsWith('~') ? { '~o': said ?? value } : (said ?? value);
 }
 
-function untag(said: unknown, depth: number): unknown {
+function untag(said: unknown): unknown {
   if (typeof said !== 'object' || said === null) return said;
-  if (Array.isArray(said)) return untagParts(said, depth);
+  if (Array.isArray(said)) return untagParts(said);
   const keys = Object.keys(said);
   const [mark] = keys;
-  if (keys.length !== 1 || !mark?.startsWith('~')) return untagParts(said, depth);
-  return untagMarked(mark, (said as Record<string, unknown>)[mark], depth);
+  if (keys.length !== 1 || !mark?.startsWith('~')) return untagParts(said);
+  return untagMarked(mark, (said as Record<string, unknown>)[mark]);
 }
 
 /** In place: what JSON.parse made is ours. */
-function untagParts<T extends object>(said: T, depth: number): T {
-  // Each level of a value is up to three of its JSON: a Map is a list of pairs under a mark.
-  if (depth > 3 * DEPTH_MAX) throw new SyntaxError('too deep');
+function untagParts<T extends object>(said: T): T {
   const parts = said as Record<string, unknown>;
   for (const key of Object.keys(said)) {
     const part = parts[key];
-    if (typeof part === 'object') parts[key] = untag(part, depth + 1);
+    if (typeof part === 'object') parts[key] = untag(part);
   }
   return said;
 }
@@ -197,7 +207,7 @@ const TYPED_ARRAYS = new Map(
   ].map((type) => [type.name, type]),
 );
 
-function untagMarked(mark: string, body: unknown, depth: number): unknown {
+function untagMarked(mark: string, body: unknown): unknown {
   switch (mark) {
     case '~u':
       return undefined;
@@ -212,9 +222,9 @@ function untagMarked(mark: string, body: unknown, depth: number): unknown {
       if (body !== null && typeof body !== 'number') throw broken(mark, body);
       return new Date(body ?? NaN);
     case '~m':
-      return new Map(untagParts(listOf(mark, body), depth + 1).map((pair) => pairOf(mark, pair)));
+      return new Map(untagParts(listOf(mark, body)).map((pair) => pairOf(mark, pair)));
     case '~s':
-      return new Set(untagParts(listOf(mark, body), depth + 1));
+      return new Set(untagParts(listOf(mark, body)));
     case '~b':
       return bytesOf(mark, body);
     case '~a': {
@@ -227,9 +237,9 @@ function untagMarked(mark: string, body: unknown, depth: number): unknown {
       return new type(new Uint8Array(bytes).buffer);
     }
     case '~z':
-      return Object.assign(Object.create(null) as object, untagParts(recordOf(mark, body), depth + 1));
+      return Object.assign(Object.create(null) as object, untagParts(recordOf(mark, body)));
     case '~o':
-      return untagParts(recordOf(mark, body), depth + 1);
+      return untagParts(recordOf(mark, body));
     default:
       throw new SyntaxError(`unknown mark ${show(mark)}`);
   }
