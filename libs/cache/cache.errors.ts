@@ -43,17 +43,30 @@ export class CacheLoaderError extends SluiceError {
   }
 }
 
+/** Loads in two processes that wait for each other end only by their time. The keys show where to look. */
+function waitingFor(keys: readonly string[]): string {
+  if (keys.length === 0) return '';
+  const shown = keys.slice(0, INNER_SHOWN).map((key) => show(key));
+  const more = keys.length > INNER_SHOWN ? ` and ${keys.length - INNER_SHOWN} more keys` : '';
+  return `: it waits for ${shown.join(', ')}${more}. Two loads that ask for each other's keys never end`;
+}
+
+const INNER_SHOWN = 3;
+
 /**
  * The loader outran `loaderTimeoutMs`: its signal was aborted and its lease dropped, another caller may load. Or this caller
  * waited for as long, for a slot at a limited source or for the load of another process.
  */
 export class CacheLoaderTimeoutError extends SluiceError {
-  /** @param awaited what was waited for, if it was not a loader of this process */
-  constructor(key: string, timeoutMs: number, awaited?: string) {
+  /**
+   * @param awaited what was waited for, if it was not a loader of this process
+   * @param inner the keys that the loader itself waits for
+   */
+  constructor(key: string, timeoutMs: number, awaited?: string, inner: readonly string[] = []) {
     super(
       'SLUICE_CACHE_LOADER_TIMEOUT',
       awaited === undefined
-        ? `the loader of ${show(key)} did not finish within ${timeoutMs} ms`
+        ? `the loader of ${show(key)} did not finish within ${timeoutMs} ms${waitingFor(inner)}`
         : `${show(key)} waited ${timeoutMs} ms (loaderTimeoutMs) for ${awaited}`,
     );
   }

@@ -125,4 +125,11 @@ export default [
     find: "  if (!local.limits || loads.consistency === 'strict') refuseOutageCopies('cache', loads);\n",
     replace: '',
   },
+  {
+    name: 'a loader that outran its time does not say what it waited for',
+    file: 'libs/cache/loading/loader-run.ts',
+    specs: ['libs/cache/loading/bounded-waits.spec'],
+    find: 'new CacheLoaderTimeoutError(key, timeoutMs, undefined, inner)',
+    replace: 'new CacheLoaderTimeoutError(key, timeoutMs)',
+  },
 ];

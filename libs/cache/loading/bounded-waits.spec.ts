@@ -1,6 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
-import { HeldLoader } from '../../../test/support/cache-member.js';
+import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
 import { until } from '../../../test/support/until.js';
 
 jest.setTimeout(60_000);
@@ -74,6 +74,30 @@ describe('a limited source', () => {
     await expect(cache.getOrLoad('hung', never, { ...options, loaderTimeoutMs: 200 })).rejects.toEqual(TIMEOUT);
     expect(await cache.getOrLoad('k', () => 'v', { ...options, loaderTimeoutMs: 30_000 })).toBe('v');
   });
+});
+
+it('loads of two processes that ask for each other end with loaderTimeoutMs, and the errors name both keys', async () => {
+  const [a, b] = [await bed.member(), await bed.member()];
+  const [p, q] = [new HeldLoader(), new HeldLoader()];
+  const options = { loaderTimeoutMs: 2_000, errorBackoffMs: 0 };
+  const cross = (cache: CacheMember['cache'], source: HeldLoader, own: string, other: string): Promise<unknown> =>
+    cache.getOrLoad(
+      own,
+      async (context) => {
+        await source.load(context);
+        return cache.getOrLoad<unknown>(other, never, options);
+      },
+      options,
+    );
+  const reads = [cross(a.cache, p, 'p', 'q'), cross(b.cache, q, 'q', 'p')];
+  for (const source of [p, q]) (await source.run()).succeed('go on');
+  const [ofP, ofQ] = await Promise.allSettled(reads);
+  expect(ofP).toMatchObject({ reason: TIMEOUT });
+  expect(ofQ).toMatchObject({ reason: TIMEOUT });
+  // Both waited: each error names the other key. If one had ended first, the other loader would have gone on to load.
+  const messages = [ofP, ofQ].map((each) => String((each as PromiseRejectedResult).reason));
+  expect(messages[0]).toContain("the loader of 'p' did not finish within 2000 ms: it waits for 'q'.");
+  expect(messages[1]).toMatch(/the loader of 'q' did not finish within 2000 ms: it waits for 'p'\.|waited 2000 ms/);
 });
 
 describe('a loader that asks for its own key', () => {

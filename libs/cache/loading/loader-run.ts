@@ -64,10 +64,12 @@ export class LoaderRun {
   }
 
   /** Settles with the loader's own result or error (`===`), or rejects with a CacheLoaderTimeoutError after `timeoutMs`. */
-  run(key: string, loader: Loader<unknown>, timeoutMs: number, clock: Clock): Promise<unknown> {
+  run(node: WaitNode, loader: Loader<unknown>, timeoutMs: number, clock: Clock): Promise<unknown> {
+    const { key } = node;
     return new Promise((resolve, reject) => {
       const cancel = clock.timer(timeoutMs, () => {
-        const error = new CacheLoaderTimeoutError(key, timeoutMs);
+        const inner = [...(node.waitsFor ?? [])].map((read) => read.key);
+        const error = new CacheLoaderTimeoutError(key, timeoutMs, undefined, inner);
         this.#timedOut = true;
         this.#settled = Promise.race([this.#settled, this.#grace(timeoutMs, clock)]);
         reject(error);
@@ -115,7 +117,7 @@ export async function runInScope(
   const source = limit > 0 ? options.source : undefined;
   const scope: LoadScope = { node, entry, source, outer, ended: false };
   try {
-    return await scopes.run(scope, () => load.run(key, loader, options.loaderTimeoutMs, clock));
+    return await scopes.run(scope, () => load.run(node, loader, options.loaderTimeoutMs, clock));
   } finally {
     scopes.end(scope);
     meter.load(key, clock.monoMs() - sinceMs);
