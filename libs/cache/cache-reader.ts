@@ -89,15 +89,15 @@ export class CacheReader {
    * The same for all that has one of these tags, or may turn out to have; without any, for everything. What a flight that
    * does not load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
    */
-  forgetTagged(tags?: readonly string[]): void {
+  forgetTagged(tags?: ReadonlySet<string>): void {
     this.#flights.removeWhere(({ request: { options }, loading }) => {
       const named = tags === undefined || options.resultTags !== undefined;
-      return named || !loading || options.tags.some((tag) => tags.includes(tag));
+      return named || !loading || options.tags.some((tag) => tags.has(tag));
     });
   }
 
   /** Has running loads with one of these tags (without any: all) find out whether they are void; their loaders are told. */
-  revalidate(tags?: readonly string[]): void {
+  revalidate(tags?: ReadonlySet<string>): void {
     for (const [, lease] of this.#context.loadLeases.entries()) lease.revalidate(tags);
   }
 

@@ -55,16 +55,17 @@ export class CacheWriter {
   }
 
   async invalidateTags(tags: readonly string[]): Promise<void> {
+    const set = new Set(tags);
     await this.#changing(
       () => {
-        this.#reader.forgetTagged(tags);
+        this.#reader.forgetTagged(set);
         for (const tag of tags) this.#local?.dropTag(tag);
       },
       () => this.#store.invalidateTags(tags),
       'invalidation of tags',
       tags,
     );
-    this.#reader.revalidate(tags);
+    this.#reader.revalidate(set);
   }
 
   async clear(): Promise<void> {

@@ -93,7 +93,7 @@ export class CacheService implements OnApplicationBootstrap {
     const { local: limits } = this.#options;
     const { inbox, invalidationChannel: channel } = this.#store;
     const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
-    const onGone = (tags?: readonly string[]): void => {
+    const onGone = (tags?: ReadonlySet<string>): void => {
       this.#reader.revalidate(tags);
     };
     this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track, onGone });

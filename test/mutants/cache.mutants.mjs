@@ -324,7 +324,7 @@ export default [
   {
     ...changes,
     name: 'the loaders of the process are not told of a tag',
-    find: 'this.#reader.revalidate(tags);',
+    find: 'this.#reader.revalidate(set);',
     replace: '',
   },
   {
@@ -337,7 +337,7 @@ export default [
     ...tier,
     name: 'loaders elsewhere are not told of a tag',
     specs: calledOff,
-    find: "if (what === 'tag') this.#onGone?.(names);\n    else if (what",
+    find: "if (what === 'tag') this.#onGone?.(new Set(names));\n    else if (what",
     replace: 'if (what',
   },
   {
@@ -365,8 +365,8 @@ export default [
     name: 'news of any tag has all loads renewed',
     file: 'libs/cache/loading/load-lease.ts',
     specs: calledOff,
-    find: 'tags === undefined || options.tags.some((tag) => tags.includes(tag))',
-    replace: 'options.tags !== tags',
+    find: 'tags === undefined || options.tags.some((tag) => tags.has(tag))',
+    replace: 'options.tags !== undefined',
   },
   {
     name: 'a clear is not noticed',
@@ -811,9 +811,41 @@ export default [
   },
   {
     ...tier,
-    name: 'an answer that a tag or a clear overtook is kept',
+    name: 'an answer that a clear overtook is kept',
     find: 'watch.era !== this.#era || leftMs',
     replace: 'leftMs',
+  },
+  {
+    ...tier,
+    name: 'an answer that its tag overtook is kept',
+    find: '    if (this.#droppedTags.any(value.tags, watch.drops)) return;\n',
+    replace: '',
+  },
+  {
+    ...tier,
+    name: 'an answer that any tag overtook is dropped',
+    find: 'if (!this.#droppedTags.add(tag)) this.#era++;',
+    replace: 'this.#era++;',
+  },
+  {
+    ...tier,
+    name: 'an answer that too many tags overtook is kept',
+    find: 'if (!this.#droppedTags.add(tag)) this.#era++;',
+    replace: 'this.#droppedTags.add(tag);',
+  },
+  {
+    name: 'invalidated tags are remembered without a limit',
+    file: 'libs/cache/local/dropped-tags.ts',
+    specs: tier.specs,
+    find: 'if (this.#at.size <= MOST) return true;',
+    replace: 'return true;',
+  },
+  {
+    name: 'the names of any number of long tags are sent to every process',
+    file: 'libs/cache/store/scripts/invalidate-tags.script.ts',
+    specs: ['libs/cache/store/tags.spec'],
+    find: 'if bytes <= ${INBOX_MAX_BYTES} then',
+    replace: 'if true then',
   },
   {
     ...tier,

@@ -125,9 +125,9 @@ export class LoadLease implements RunningLoad {
    * Called when tags were invalidated; without tags, when everything was. A load that began before is void. Redis is asked,
    * because the message may be older than the grant. Tags from `resultTags` are not known yet.
    */
-  revalidate(tags?: readonly string[]): void {
+  revalidate(tags?: ReadonlySet<string>): void {
     const { options } = this.#request;
-    if (tags === undefined || options.tags.some((tag) => tags.includes(tag))) this.#lease.check();
+    if (tags === undefined || options.tags.some((tag) => tags.has(tag))) this.#lease.check();
   }
 
   /** Called at shutdown: gives up the lease, so that a waiting request can load. This load goes on for its own callers. */

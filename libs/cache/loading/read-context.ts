@@ -13,7 +13,7 @@ import type { PushRouter } from './push-router.js';
 /** A load that this process runs for the fleet, as the rest of the cache sees it. */
 export interface RunningLoad {
   /** Tags were invalidated; without tags, everything was. The load asks Redis whether it is void. */
-  revalidate(tags?: readonly string[]): void;
+  revalidate(tags?: ReadonlySet<string>): void;
   /** The load gives its lease up and goes on for its own callers. */
   detach(): Promise<void>;
 }

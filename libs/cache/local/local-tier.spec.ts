@@ -258,6 +258,30 @@ describe('LocalTier', () => {
     expect(read('k')).toBe(1);
   });
 
+  it('keeps an answer when other tags were invalidated, also in a flood', () => {
+    const watch = tier.watch('k');
+    const asked = tier.now();
+    for (let i = 1; i <= 5_000; i++) inbox.announce(i, 'tag', `evil${i % 1_000}`);
+    tier.keep(watch, asked, { value: { text: '1', tags: ['t'] }, leftMs: 1_000 });
+    expect(read('k')).toBe(1);
+    inbox.announce(5_001, 'tag', 't');
+    expect(read('k')).toBeUndefined();
+    // The next question is asked after it.
+    put('k', 2, { tags: ['t'] });
+    expect(read('k')).toBe(2);
+  });
+
+  it('keeps no answer to a question that more tags overtook than it remembers', () => {
+    const watch = tier.watch('k');
+    const asked = tier.now();
+    tier.dropTag('t');
+    for (let i = 0; i < 1_000; i++) tier.dropTag(`evil${i}`);
+    tier.keep(watch, asked, { value: { text: '1', tags: ['t'] }, leftMs: 1_000 });
+    expect(read('k')).toBeUndefined();
+    put('k', 2, { tags: ['t'] });
+    expect(read('k')).toBe(2);
+  });
+
   it('has its socket proven often, from the first copy on', () => {
     expect(inbox.proveEvery).not.toHaveBeenCalled();
     put('a', 1);

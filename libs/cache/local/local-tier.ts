@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { BriefMap, type Clock, type Inbox, type Instant } from '../../redis/index.js';
 import type { CacheStore } from '../store/cache.store.js';
 import { CloneableValue } from './cloneable-value.js';
+import { DroppedTags } from './dropped-tags.js';
 import { unpack } from '../store/compression.js';
 import { detached, type StoredValue } from '../store/stored-value.js';
 
@@ -20,7 +21,7 @@ export interface LocalTierOptions {
   /** Subscribes to Redis' own messages about changed keys: other clients announce nothing. Undefined: client tracking is off. */
   readonly track?: CacheStore['track'] | undefined;
   /** Called with tags that were invalidated; without tags when everything was invalidated. */
-  readonly onGone?: (tags?: readonly string[]) => void;
+  readonly onGone?: (tags?: ReadonlySet<string>) => void;
 }
 
 /**
@@ -71,10 +72,11 @@ export class LocalTier {
   readonly #watches = new BriefMap<string, Watch>();
   /** The sockets that must have proven to be alive. */
   readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
+  readonly #droppedTags = new DroppedTags();
   #proving = false;
   readonly #clock: Clock;
   readonly #onGone: LocalTierOptions['onGone'];
-  /** Counts the invalidations that may concern the answer for any key. */
+  /** Counts what makes every answer that is on its way too old: a clear, a gap, too many tags at once. */
   #era = 0;
   /** The number of the last announcement. Undefined after a subscription. */
   #number: number | undefined;
@@ -156,7 +158,10 @@ export class LocalTier {
   /** Call before Redis is asked for a key. {@link keep} takes the watch, and {@link unwatch} ends it. */
   watch(key: string): Watch {
     let watch = this.#watches.get(key);
-    if (watch?.era !== this.#era) this.#watches.set(key, (watch = new Watch(key, this.#era)));
+    if (watch?.era !== this.#era) {
+      watch = new Watch(key, this.#era, this.#droppedTags.count);
+      this.#watches.set(key, watch);
+    }
     watch.users++;
     return watch;
   }
@@ -177,6 +182,7 @@ export class LocalTier {
    */
   keep(watch: Watch, asked: Instant, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
+    if (this.#droppedTags.any(value.tags, watch.drops)) return;
     this.#startProving();
     const tags = detached(value.tags);
     const text = unpacked(value.text);
@@ -199,8 +205,8 @@ export class LocalTier {
   }
 
   dropTag(tag: string): void {
-    // An answer that has not arrived yet may have any tag.
-    this.#era++;
+    // For the answers that have not arrived yet.
+    if (!this.#droppedTags.add(tag)) this.#era++;
     for (const key of [...(this.#tagged.get(tag) ?? [])]) this.#entries.delete(key);
   }
 
@@ -234,7 +240,7 @@ export class LocalTier {
     else if (what === 'key') for (const name of names) this.drop(name);
     else if (what === 'tag') for (const name of names) this.dropTag(name);
     else this.clear();
-    if (what === 'tag') this.#onGone?.(names);
+    if (what === 'tag') this.#onGone?.(new Set(names));
     else if (what === 'all') this.#onGone?.();
   }
 
@@ -261,6 +267,8 @@ export class Watch {
   constructor(
     readonly key: string,
     readonly era: number,
+    /** How many tags had been invalidated when the question was asked. */
+    readonly drops: number,
   ) {}
 }
 

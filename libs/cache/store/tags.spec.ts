@@ -37,6 +37,29 @@ describe('invalidateTags and clear', () => {
     });
   });
 
+  it('tell other processes to drop all copies when the names of the tags are too long for a message', async () => {
+    const [a, b] = [await bed.member(), await bed.member({ local: {} })];
+    await a.cache.set('k', 'old', { tags: ['a'] });
+    await until(async () => (await b.cache.getOrLoad('k', () => 'old')) && b.cache.stats().local!.entries === 1, {
+      what: 'it has a copy',
+      everyMs: 5,
+    });
+    const listener = bed.admin.duplicate();
+    const messages: string[] = [];
+    listener.on('message', (_channel, message: string) => messages.push(message));
+    try {
+      await listener.subscribe(a.connections.get().channel('cache'));
+      await a.cache.invalidateTags([...Array.from({ length: 100 }, (_, i) => `${i}`.padStart(1_000, 'x')), 'a']);
+      await until(() => messages.length > 0, { what: 'it is announced', everyMs: 5 });
+    } finally {
+      listener.disconnect();
+    }
+    // One of a thousand such tags would be a message of a megabyte to every process.
+    expect(messages).toEqual([expect.stringMatching(/^.{1,60}all$/s)]);
+    await until(() => b.cache.stats().local!.entries === 0, { what: 'the copies are gone', everyMs: 5 });
+    expect(await b.cache.getOrLoad('k', () => 'new')).toBe('new');
+  });
+
   it.each(invalidations)('%s: nobody joins a wait that has something older in hand', async (_what, invalidate) => {
     const [a, b] = [await bed.member(), await bed.member()];
     await a.cache.set('k', 'old', { tags: ['a'], ttlMs: 1, staleMs: 60_000 });

@@ -1,4 +1,4 @@
-import { defineScript, lua } from '../../../redis/index.js';
+import { INBOX_MAX_BYTES, defineScript, lua } from '../../../redis/index.js';
 import { RECENT_MAX } from './epoch.fragment.js';
 import { INVALIDATION } from './invalidation.fragment.js';
 
@@ -8,6 +8,9 @@ import { INVALIDATION } from './invalidation.fragment.js';
  * KEYS   recent, sequence
  * ARGV   channel (of invalidations), tagPrefix, …tags
  * Reply  'OK'
+ *
+ * Every process gets the names of the tags. Names of more than 64 kB would fill the buffers that Redis holds for its subscribers:
+ * then every process drops all its copies instead.
  *
  * As much work as there are tags, whatever the number of values. Loads whose tags only the result will name are told by
  * `recent`, which exists if there may be one; it keeps the last of them, and how far it was trimmed as the score of its guard.
@@ -31,7 +34,13 @@ if guard then
     redis.call('ZADD', recent, upTo, guard)
   end
 end
-announce(sequence, channel, 'tag', unpack(ARGV, rest + 1))
+local bytes = 0
+for i = rest + 1, #ARGV do bytes = bytes + #ARGV[i] end
+if bytes <= ${INBOX_MAX_BYTES} then
+  announce(sequence, channel, 'tag', unpack(ARGV, rest + 1))
+else
+  announce(sequence, channel, 'all')
+end
 return 'OK'
 `,
   decode: () => undefined,
