@@ -4,7 +4,7 @@ import { BootHold } from './connection/boot-hold.js';
 import { destroyModuleFirst } from './destroy-module-first.js';
 import type { Clock } from './time/clock.js';
 
-/** Those of an app that boots: one for each `SluiceRedisModule`. */
+/** The boot holds of an app: one for each `SluiceRedisModule`. */
 @Injectable()
 export class BootHolds {
   readonly #holds: BootHold[] = [];

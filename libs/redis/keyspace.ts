@@ -36,7 +36,7 @@ export class Keyspace {
   }
 
   /**
-   * A key of the user's own, without the namespace: checked as a name is, and none that Sluice keeps something else under.
+   * A key that the user chose, without the namespace. It is checked like a name, and must not be a key of Sluice's own.
    *
    * @throws SluiceError `SLUICE_BAD_NAME`
    */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 
-/** What the id of a process tells. */
+/** The parts of the id of a process. */
 export interface ProcessId {
   /** `host:pid:start`: one start of one process. `start` is the time in base 36, then `-` and 12 random hex digits. */
   readonly id: string;

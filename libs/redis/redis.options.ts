@@ -108,7 +108,7 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
   if (unset !== undefined) {
     throw new SluiceError(
       'SLUICE_BAD_OPTION',
-      `${path}.${unset} is undefined: an environment variable may not be set; ${NO_OPTIONS}`,
+      `${path}.${unset} is undefined, perhaps because an environment variable is missing; ${NO_OPTIONS}`,
     );
   }
   const { url, client, cluster, required, strict, bootTimeoutMs, commandTimeoutMs, ...clientOptions } = options;

@@ -4,8 +4,8 @@ import { Logger } from '@nestjs/common';
  * Nest's logger, whose methods never throw.
  *
  * The app may have set a logger of its own, and that one may throw: on a full disk, or on a message that it cannot serialize.
- * What Sluice logs is a side remark of something more important, such as settling a task or giving a lock back, which must go
- * on. The message then goes to stderr, with what the logger threw.
+ * Sluice logs in the middle of more important work, such as settling a task or releasing a lock, and that work must go on.
+ * The message then goes to stderr, with the error of the logger.
  */
 export class SafeLogger extends Logger {
   override log(message: unknown): void {

@@ -3,7 +3,7 @@ import type { Clock } from './time/clock.js';
 /** By then a main.ts has called `app.enableShutdownHooks()`: a standalone app can do so only when its boot is over. */
 const LOOK_AFTER_MS = 5_000;
 
-/** What is told to the log about an app that handles tasks. */
+/** The warning for an app that handles tasks. */
 export interface ShutdownHooksLog {
   warn(message: string): void;
   log(message: string): void;

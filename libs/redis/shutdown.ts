@@ -2,8 +2,8 @@
 export type ShutdownStep = () => Promise<void> | void;
 
 /**
- * The order in which an app lets go of Redis: first what takes new work stops and drains (while the app's own
- * providers still live), much later what uses Redis lets go of it, and connections close last of all.
+ * The order in which an app leaves Redis. First, the parts that take new work stop and drain, while the app's own providers are
+ * alive. Much later, the parts that hold something in Redis release it. The connections close last.
  *
  * Each phase runs once, however many modules ask for it; a step that fails is reported and does not stop the others.
  */
@@ -20,12 +20,12 @@ export class Shutdown {
 
   /** Stop taking work and finish what runs. Called while everything the app injects is still alive. */
   onDrain(step: ShutdownStep): void {
-    // An app may be closed while it boots: what begins after the drain is drained at once.
+    // An app may be closed while it boots. A part that starts after the drain is drained at once.
     if (this.#drained) this.#drained = this.#drained.then(() => this.#runAll([step]));
     else this.#drains.push(step);
   }
 
-  /** Let go of what is held in Redis. Called when the app has stopped serving; connections are still open. */
+  /** Releases what is held in Redis. Called when the app has stopped serving. Connections are still open. */
   onClose(step: ShutdownStep): void {
     this.#closes.push(step);
   }

@@ -9,10 +9,9 @@ export interface TransitionOptions<T> {
 }
 
 /**
- * A state that a user shall hear of: a connection that is lost, a server that refuses, a cache that is off.
+ * A state that is reported to the user: a connection that is lost, a server that refuses, a cache that is off.
  *
- * The code that sees the state says so each time, in as many calls as it likes. The user is told once when the state begins and
- * once when it ends.
+ * Code that sees the state calls `begin` each time. The user gets one report when the state begins and one when it ends.
  */
 export class Transition<T = void> {
   readonly #options: TransitionOptions<T>;

@@ -254,8 +254,13 @@ describe('SluiceModule', () => {
     }
     @Module({ providers: [Shop] })
     class ShopModule {}
-    const booting = boot(ShopModule, SluiceModule.forRoot({ redis: { url: redis.url }, features: [given] }));
-    await expect(booting).rejects.toThrow(`If its features are listed, add '${missing}'`);
+    @Module({ providers: [{ provide: 'shop', useFactory: () => new Shop() }] })
+    class MadeShopModule {}
+    // Nest constructs the object of the first module. Sluice binds that of the second.
+    for (const shop of [ShopModule, MadeShopModule]) {
+      const booting = boot(shop, SluiceModule.forRoot({ redis: { url: redis.url }, features: [given] }));
+      await expect(booting).rejects.toThrow(`If its features are listed, add '${missing}'`);
+    }
   });
 
   it('drains tasks before the modules that handlers depend on go down', async () => {

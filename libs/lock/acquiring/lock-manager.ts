@@ -16,12 +16,9 @@ import { ReleaseRetries, type Pending, type Releaser } from './release-retries.j
 import type { GaveUp, Waiter } from './waiter.js';
 import { WaitingRoom, type WaitingRoomListener } from './waiting-room.js';
 
-/**
- * Deadline of a release that a shutdown waits for, that nobody waits for, or of a waiter that gives up (the answer names the
- * holder).
- */
+/** The deadline of releases in a shutdown or in the background, and of the release that ends a wait, in milliseconds. */
 const LEAVE_DEADLINE_MS = 1_000;
-/** How long a shutdown waits for bodies that still run under a lock, once their signals are aborted. */
+/** How long a shutdown waits for bodies under a lock after it has aborted their signals, in milliseconds. */
 const CLOSE_GRACE_MS = 1_000;
 
 /**
@@ -43,7 +40,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   readonly #attempts: Attempts;
   readonly #releaseRetries: ReleaseRetries;
   readonly #earlyForceReleases: EarlyForceReleases;
-  /** By nonce. */
+  /** The held locks, by nonce. */
   readonly #held = new Map<string, Lock>();
   /** Bodies that run under a lock. */
   readonly #running = new Set<Promise<unknown>>();
@@ -78,7 +75,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return this.#held.size;
   }
 
-  /** Whether the app shuts down. Then another process should do what a scheduler calls for. */
+  /** Whether the app shuts down. Then calls of a scheduler are left to other processes. */
   get shutsDown(): boolean {
     return this.#drain !== undefined || this.#closed;
   }
@@ -94,7 +91,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return this.#room.wait(request, waitMs, signal);
   }
 
-  /** Takes the lock without waiting for its holder, or answers why not. */
+  /** Takes the lock without waiting for its holder. The answer says who holds it otherwise. */
   async attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     this.#refuseWhenClosed(request.name);
     return this.#attempts.run(request, attempt);
@@ -124,7 +121,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     if (withinMs > 0) await this.#drain.wait(this.#running);
   }
 
-  /** Waiters are failed. The signals of held locks abort, and their bodies have a moment to end. Then all locks are released. */
+  /** Rejects all waiters and aborts the signals of held locks. Bodies have a second to end. Then all locks are released. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#room.leave((waiter) => {

@@ -53,10 +53,10 @@ export class CronJobs {
   readonly #discovery: DiscoveryService;
   readonly #clock: Clock;
   readonly #logger: RedisConnections['logger'];
-  /** When the job fired whose call has come. */
+  /** For each job: the firing whose call has arrived. */
   readonly #called = new WeakMap<CronJob, number>();
   #registry: Registry | undefined;
-  /** By lock, the methods that take it at their ticks. */
+  /** The methods that take a lock at their ticks, by lock. */
   readonly #known = new Map<string, KnownMethod[]>();
 
   constructor(
@@ -69,10 +69,11 @@ export class CronJobs {
   }
 
   /**
-   * The instant. `'by hand'`: the scheduler did not make this call, as its job's `lastDate` tells: each of them is one call.
-   * `'missed'`: the scheduler did, but more than a day late, when no process knows any more whether that run was done.
+   * The scheduled instant of this call. `'by hand'`: the scheduler did not make the call, by the `lastDate` of the job, which
+   * stands for one call. `'missed'`: the scheduler made it, but more than a day late. No process knows any more whether that
+   * run was done.
    *
-   * @throws SluiceError `SLUICE_CRON_UNKNOWN` when that cannot be told: running twice must not be the guess
+   * @throws SluiceError `SLUICE_CRON_UNKNOWN` when that cannot be told: a guess could run the method twice
    */
   tickOf(call: WovenCall): CronTick | 'by hand' | 'missed' {
     const method = identityOf(call.className, call.method, call.metadata(CRON_METADATA) as CronMetadata);
@@ -122,7 +123,7 @@ export class CronJobs {
     return 'missed';
   }
 
-  /** The method's job, if it has just fired and its call has not come yet. */
+  /** The method's job, if it has just fired and its call has not arrived yet. */
   #firedJob(cron: CronMetadata, method: string, nowMs: number): CronJob | undefined {
     const jobs = this.#jobs(method);
     const all = [...jobs.values()];
@@ -149,8 +150,8 @@ export class CronJobs {
   }
 
   /**
-   * By its class or its token, and no other provider is touched: many apps have providers that throw for an unknown property
-   * (the proxies of nestjs-cls) or that answer every property (mocks).
+   * Finds the scheduler's registry by its class or its token. It touches no other provider: some throw for an unknown property
+   * (the proxies of nestjs-cls), others answer every property (mocks).
    */
   #findRegistry(method: string): Registry | undefined {
     const providers = this.#discovery.getProviders();
@@ -177,7 +178,7 @@ function runsWith(one: CronMetadata, other: CronMetadata): boolean {
   );
 }
 
-/** On this machine's clock; -Infinity: never yet. */
+/** When the job last fired, on this machine's clock. -Infinity: it never fired. */
 function firedAtMs(job: CronJob): number {
   return job.lastDate()?.getTime() ?? -Infinity;
 }
@@ -196,13 +197,13 @@ function isRegistry({ isNotMetatype, isAlias, metatype, name }: ProviderWrapper)
   return ['getCronJobs', 'addCronJob', 'doesExist'].every((each) => typeof methods[each] === 'function');
 }
 
-/** The name of a method in Redis, the same in every process and build. A class name that nobody gave is no part of it. */
+/** The name of a method in Redis, the same in every process and build. An invented class name is no part of it. */
 function identityOf(className: string, method: string, { name }: CronMetadata): string {
   if (!isInventedName(className)) return `${className}.${method}`;
   return name === undefined ? `.${method}` : `#${name}`;
 }
 
-/** Whether a job runs at what the decorator says. */
+/** Whether a job still has the schedule of the decorator. */
 function isOf(time: CronTime, cron: CronMetadata): boolean {
   const { cronTime } = cron;
   if (typeof time.source === 'string') {
@@ -217,6 +218,6 @@ function isOf(time: CronTime, cron: CronMetadata): boolean {
 function unknown(method: string, why: string): SluiceError {
   return new SluiceError(
     'SLUICE_CRON_UNKNOWN',
-    `${method} did not run: it cannot be told for which tick it was called: ${why}`,
+    `${method} did not run, because the tick that it was called for is unknown: ${why}`,
   );
 }

@@ -1,5 +1,5 @@
 /**
- * A Map for what is there briefly: it begins anew whenever it becomes empty.
+ * A Map for entries that live briefly. It starts with a new Map whenever it becomes empty.
  *
  * V8 replaces the table of a Map each time it becomes empty, and links the old table to the new one. Once one of them has grown
  * old, all that follow survive each minor collection, until the next full one.
@@ -20,7 +20,7 @@ export class BriefMap<K, V> {
     else if (this.#map.has(key)) this.#map = new Map();
   }
 
-  /** What is there now: what comes or goes meanwhile changes nothing of it. */
+  /** A copy of the values of this moment. Later changes of the map do not change it. */
   entries(): [K, V][] {
     return [...this.#map];
   }

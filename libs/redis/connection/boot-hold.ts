@@ -37,7 +37,7 @@ export class BootHold {
     return this.#state === 'booted';
   }
 
-  /** A command is sent. */
+  /** To be called for each command that is sent. */
   used(): void {
     if (this.#state === 'booted') return;
     this.#lastUseMs = this.#clock.monoMs();
@@ -53,7 +53,7 @@ export class BootHold {
     this.#clients.clear();
   }
 
-  /** The connections close. */
+  /** To be called when the connections close. */
   end(): void {
     this.#state = 'booted';
     this.#cancel();

@@ -15,23 +15,23 @@ import { isDenied } from './server-errors.js';
 export interface ConnectionContext {
   keyspace: Keyspace;
   clock: Clock;
-  /** Of this start of this process. */
+  /** The id of this start of this process. */
   processId: string;
-  /** Missing where no app boots: the sockets then keep the process alive from the first. */
+  /** Missing where no app boots. The sockets then keep the process alive from the start. */
   bootHold?: BootHold | undefined;
   onError: (error: unknown, what: string) => void;
   onWarning: (message: string) => void;
-  /** Good news, for the log. */
+  /** Writes an informational line to the log. */
   onNote: (message: string) => void;
 }
 
-/** How often, at most, all sockets leave a server that takes no writes, for the one that its address may lead to by now. */
+/** The shortest time between two reconnects of all sockets, away from a server that takes no writes, in milliseconds. */
 const LEAVE_REPLICA_MS = 5_000;
 
-/** How long sockets that leave a server may take to come back before the connection counts as lost. */
+/** How long such a reconnect may take before the connection counts as lost, in milliseconds. */
 const LEAVING_MS = 1_000;
 
-/** What a server answers that is no primary, or that a failover is about to make one of another. */
+/** The refusals of a server that is no primary, or that a failover is about to replace. */
 const OF_A_REPLICA: ReadonlySet<RedisRefusal> = new Set(['READONLY', 'MASTERDOWN', 'UNBLOCKED']);
 
 /** The purpose of the socket that tracks keys. */
@@ -91,7 +91,7 @@ export class RedisConnection {
     }
   }
 
-  /** What it went through since the process started. */
+  /** Its outages and refusals since the process started. */
   get stats(): ConnectionStats {
     return this.#health.stats;
   }
@@ -114,17 +114,17 @@ export class RedisConnection {
     this.#rights.push(...rights);
   }
 
-  /** A further socket of its own, for commands that block. It connects in the background; close it yourself. */
+  /** Opens one more socket, for commands that block. It connects in the background. The caller has to close it. */
   openLink(purpose: string): Link {
     return this.#open(purpose, false);
   }
 
   /**
-   * Hears of every change of keys with these prefixes, by any client, by expiry or by eviction.
+   * Reports every change of keys with these prefixes: by any client, by expiry, by eviction.
    * `changed` gets the keys; `undefined` when all are gone (a flush).
    *
    * Redis' own client tracking, on a socket of its own that speaks protocol 2: there invalidations are messages, and tracking
-   * ends with the socket that delivers them. What is heard is proven, and resumed, as an inbox is.
+   * ends with the socket that delivers them. The subscription is proven, and made again, as that of an inbox.
    */
   track(prefixes: readonly string[], changed: (keys: readonly string[] | undefined) => void): Inbox {
     const link = this.#open(TRACKING, true);
@@ -164,7 +164,7 @@ export class RedisConnection {
     this.inbox.start();
     for (const { tracker, link } of this.#trackers) {
       tracker.start();
-      // What cannot be tracked is not kept; whether Redis answers at all is for the other sockets to tell.
+      // Without tracking, the cache keeps no copies. The other sockets report whether Redis answers at all.
       void link.waitUntilUp(bootTimeoutMs);
     }
     const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
@@ -205,7 +205,7 @@ export class RedisConnection {
     return this.commands.lastError ?? this.#subscriber.lastError;
   }
 
-  /** Sockets that leave a server on purpose are lost only if they do not come back. */
+  /** Sockets that leave a server on purpose count as lost only if they do not come back in time. */
   #lost(reason: string): void {
     const { clock } = this.#context;
     if (clock.monoMs() - this.#leftReplicaMs > LEAVING_MS) {
@@ -217,7 +217,7 @@ export class RedisConnection {
     });
   }
 
-  /** The app runs already: what is wrong can only be told. */
+  /** The app runs already, so a problem is only reported. */
   #checkWhenUp(): void {
     let checked = false;
     const check = (): void => {
@@ -246,7 +246,7 @@ export class RedisConnection {
     try {
       return faultsOf(parseServerInfo(await this.commands.send<string>('info', [], { quiet: true })), this.#kept);
     } catch (error) {
-      // Gone again, or closing: the next command reports it.
+      // The server is gone again, or the connection closes. The next command reports it.
       if (!isReplyError(error, '') && !this.#config.strict) return [];
       return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
     }
@@ -281,8 +281,8 @@ export class RedisConnection {
 
   /**
    * A master that a failover made a replica may keep its sockets, and refuse all writes on them for ever. Connecting anew
-   * leads to wherever the address points by now: with all sockets, for a subscriber is told of no refusal. What is a
-   * replica for good loses its readers no more often than this. A client that the user gave decides by its own
+   * leads to the server that the address points to by now. All sockets do so, because a subscriber sees no refusal. A server
+   * that stays a replica loses its readers no more often than this. A client that the user gave decides by its own
    * `reconnectOnError`.
    */
   #leaveReplica(): void {
@@ -293,7 +293,7 @@ export class RedisConnection {
   }
 
   /**
-   * What every socket of ours needs, whatever the user chose: nothing is resent (a repeated XADD is a second task,
+   * The options that every socket of ours needs, whatever the user chose: nothing is resent (a repeated XADD is a second task,
    * a repeated XREADGROUP strands a batch), nothing queues up while the connection is down, replies keep one shape.
    */
   #newClient(purpose: string, lazyConnect: boolean): Redis {
@@ -310,7 +310,7 @@ export class RedisConnection {
       stringNumbers: false,
       lazyConnect,
       ...(purpose === TRACKING && { protocol: 2 as const }),
-      // What ioredis grants a hung server before it destroys the socket on our way out; by default 2 s.
+      // How long ioredis waits for a hung server before it destroys the socket at a shutdown. Its default is 2 s.
       disconnectTimeout: 200,
       connectionName: `sluice:${purpose}`,
       socketTimeout: undefined,

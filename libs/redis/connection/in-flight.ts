@@ -32,7 +32,7 @@ export class InFlight {
     this.#clock = clock;
   }
 
-  /** Whether anything is. */
+  /** Whether a command is in flight. */
   get isEmpty(): boolean {
     return this.#size === 0;
   }
@@ -76,8 +76,8 @@ export class InFlight {
     this.#cancel?.();
     this.#armedForMs = dueMs;
     this.#cancel = this.#clock.timer(Math.max(1, dueMs - this.#clock.monoMs()), () => {
-      // A process that was held up (a long computation, a pause) runs its timers before it reads its sockets, where the
-      // replies may have been waiting all the time: they are read first, and only what is still missing is late.
+      // After a long computation or a pause, a process runs its timers before it reads its sockets. The replies may have been
+      // there all the time. So they are read first, and only commands without a reply are late.
       setImmediate(() => {
         this.#expire();
       });
@@ -99,7 +99,7 @@ export class InFlight {
         // Behind one that is due earlier and was looked at, or in a queue that this loop comes to yet.
         this.#enter(first, moreMs);
       }
-      // Callers may use computed deadlines (what is left of a lease): an empty queue is not kept.
+      // Callers may use computed deadlines, such as the rest of a lease. So an empty queue is not kept.
       if (first === undefined) this.#queues.delete(deadlineMs);
       else nextMs = Math.min(nextMs, first.dueMs);
     }

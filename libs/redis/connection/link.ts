@@ -19,15 +19,15 @@ export interface SendOptions {
   whileSilent?: boolean;
   /** Replies as Buffers instead of strings. Default false. */
   buffers?: boolean;
-  /** Makes of the reply what the call resolves to. Default: nothing. */
+  /** Converts the reply into the result of the call. Default: the reply as it is. */
   decode?: (reply: unknown) => unknown;
   /** The server does not know the script: answers what the call resolves to all the same. Nothing ran. */
   unknownScript?: (sent: Sent) => unknown;
-  /** How errors call it. Default: the command. */
+  /** The name of the command in errors. Default: the command itself. */
   title?: string;
-  /** The caller tells the user itself when the server refuses it. Default false. */
+  /** True if the caller reports a refusal by the server itself. Default false. */
   quiet?: boolean;
-  /** Gets a reply that came after the deadline, as the server gave it: what it granted can still be given back. */
+  /** Gets a reply that came after the deadline, unconverted. The caller can then give back what was granted. */
   late?: (reply: unknown) => void;
 }
 
@@ -47,16 +47,16 @@ export interface LinkOptions {
   owned: boolean;
   /** The socket is given up when nothing came on it for so long although something was due. Default: never. */
   silenceMs?: number | undefined;
-  /** Told of each command until the app has booted. */
+  /** Is told of each command until the app has booted. */
   bootHold?: BootHold | undefined;
   /** Called when the server refused a command for the moment. */
   onRefused: (refusal: RedisRefusal, reply: string, command: string) => void;
 }
 
-/** By how much a command that waits on for its reply may overstay. */
+/** How much longer than its limit a command may wait for its reply, in milliseconds. */
 const WAIT_STEP_MS = 5;
 
-/** Commands in one write. More make a system call no cheaper per command. */
+/** How many commands one write holds. More of them make a system call no cheaper per command. */
 const CORKED = 128;
 
 /**
@@ -82,7 +82,7 @@ export class Link {
   /** How many commands the corked socket holds; 0: it is not corked. */
   #corked = 0;
   #closing: Promise<void> | undefined;
-  /** When the server sent something last. */
+  /** When the server last sent something. */
   #heardAtMs = -Infinity;
 
   constructor(client: Redis, options: LinkOptions) {
@@ -106,7 +106,7 @@ export class Link {
     const onClose = (): void => {
       tried();
       this.#inFlight.failAll();
-      // Failed attempts to reconnect close a socket as well; they tell nothing new.
+      // A failed attempt to reconnect closes a socket as well, which is no news.
       if (!wasUp) return;
       wasUp = false;
       const reason = this.#lastError?.message ?? 'its socket closed';
@@ -115,7 +115,7 @@ export class Link {
     const onReady = (): void => {
       wasUp = true;
       tried();
-      // What went wrong before says nothing about what goes wrong next.
+      // An earlier error does not explain a later one.
       this.#lastError = undefined;
       for (const listener of this.#upListeners) listener();
     };
@@ -146,7 +146,7 @@ export class Link {
       heard?.off('data', onData);
       client.off('close', onClose).off('ready', onReady).off('connect', onConnect);
       guard?.stop();
-      // The error listener stays on a client of ours: a socket may still report while it closes.
+      // The error listener stays on our own client, because a socket may still report an error while it closes.
       if (!options.owned) client.off('error', onError);
     };
   }
@@ -156,7 +156,7 @@ export class Link {
     return this.client.status === 'ready' && this.client.stream.writable;
   }
 
-  /** How long a reply may take where nothing else is said. */
+  /** The deadline of commands that name none, in milliseconds. */
   get commandTimeoutMs(): number {
     return this.#options.commandTimeoutMs;
   }
@@ -187,7 +187,7 @@ export class Link {
     if (this.#closing) return Promise.reject(this.#unavailable('is closed', 'not-sent'));
     if (!this.up) {
       if (!this.#trying) return Promise.reject(this.#unavailable('is not connected', 'not-sent'));
-      // Used before the app was initialised: this once, commands wait for the connection.
+      // Before the app was initialised, commands wait for the first connection.
       return Promise.race([this.waitUntilUp(deadlineMs), this.#trying]).then(() => {
         this.#trying = undefined;
         return this.send<T>(command, args, options);
@@ -221,7 +221,7 @@ export class Link {
       },
       (reason: unknown) => {
         settle();
-        // ioredis rejects with nothing else.
+        // ioredis rejects with an Error only.
         const error = reason as Error;
         if (options.unknownScript !== undefined && error.message.startsWith('NOSCRIPT'))
           return options.unknownScript({ link: this, args, options }) as T;
@@ -300,7 +300,7 @@ export class Link {
     else hold.used();
   }
 
-  /** Every error that leaves here is one of ours. None carries what was sent. */
+  /** All errors that leave this class are Sluice errors. None contains the arguments of the command. */
   #translate(error: Error, title: string, quiet = false): Error {
     if (error instanceof RedisUnavailableError) return error;
     if (!isServerError(error)) {

@@ -7,7 +7,7 @@ import type { Link } from './link.js';
 export type Right = readonly [command: string, about: string, ...rest: string[]];
 
 /**
- * Tells which commands the user of this connection may not run. None of them is run.
+ * Finds out which commands the user of this connection may not run. None of them is run.
  *
  * KEYS  none: with keys, a server would refuse the script itself for a key that the user may not use
  * ARGV  per command: the number of its words, then the words
@@ -43,7 +43,7 @@ export async function missingRights(link: Link, rights: readonly Right[]): Promi
     // As text, because the script is run once.
     refused = await link.send<number[]>('eval', [rightsScript.lua, 0, ...words], { quiet: true });
   } catch (error) {
-    // Other errors tell nothing about rights. Each use of the connection reports them.
+    // Other errors have nothing to do with rights. Each use of the connection reports them.
     return isReplyError(error, 'NOPERM') ? `the user may not run scripts (EVAL, EVALSHA). ${FIX}` : undefined;
   }
   if (refused.length === 0) return undefined;

@@ -1,9 +1,9 @@
 /** The parts of INFO that matter to an app that keeps data in this server. */
 export interface ServerInfo {
-  /** `Redis`, `Valkey`: as people call it. */
+  /** The name of the product: `Redis`, `Valkey`. */
   readonly product: string;
   readonly version: string;
-  /** The version of Redis whose commands it has. */
+  /** The version of Redis whose commands it knows. */
   readonly redisVersion: string;
   /** In bytes; 0: no limit. */
   readonly maxMemory: number;

@@ -3,7 +3,7 @@ import { REDIS_REFUSALS, type RedisOutcome, type RedisRefusal } from '../redis.e
 
 const ServerError = ReplyError as new (message: string) => Error;
 
-/** What every reply of that kind begins with: a word in capitals. */
+/** Every error reply begins with a word in capitals. */
 const KIND = /^[A-Z][A-Z0-9]*(?= |$)/;
 
 /**
@@ -12,11 +12,11 @@ const KIND = /^[A-Z][A-Z0-9]*(?= |$)/;
  */
 export function isServerError(error: Error): boolean {
   const { message } = error;
-  // What the system reports may be in capitals as well, and has a code.
+  // Errors of the operating system may begin with capitals as well, but have a code.
   return error instanceof ServerError || (!Object.hasOwn(error, 'code') && KIND.test(message));
 }
 
-/** What a server says of itself, without what it repeats of the command: that may be a payload or a password. */
+/** The server's text without the parts that it repeats of the command, which may hold a payload or a password. */
 export function replyText(error: Error): string {
   return error.message.replace(/, with args beginning with:.*/s, '');
 }
@@ -28,7 +28,7 @@ const KNOWN: ReadonlySet<string> = new Set(REDIS_REFUSALS);
 
 /** With which word a server refuses for the moment, and whether something may have run; undefined if it refuses for good. */
 export function refusalOf(reply: string): { refusal: RedisRefusal; outcome: RedisOutcome } | undefined {
-  // Rights are looked at command by command. Everything else is, or is refused by the first one that writes.
+  // Rights are checked command by command, so half of a script may have run. Other refusals come before its first write.
   if (SCRIPT_WITHOUT_RIGHTS.test(reply)) return { refusal: 'NOPERM', outcome: 'unknown' };
   const kind = KIND.exec(reply)?.[0];
   if (kind === undefined || !KNOWN.has(kind)) return undefined;
@@ -42,7 +42,7 @@ export function isDenied(error: Error | undefined): boolean {
   return error !== undefined && isServerError(error) && /^(WRONGPASS|NOAUTH|ERR invalid password)/.test(error.message);
 }
 
-/** What of an error of a socket tells why, and nothing else: ioredis hangs the command on it, with its arguments. */
+/** The parts of a socket's error that explain it. The rest is left out: ioredis puts the command and its arguments on it. */
 const TOLD = ['code', 'errno', 'syscall', 'address', 'port', 'hostname', 'reason', 'library'] as const;
 
 /**

@@ -6,7 +6,7 @@ const LOOKS = 4;
 
 /**
  * Gives up a socket on which nothing came for `silenceMs` while something was due: an answer, or the handshake. A host that
- * vanished or a firewall that forgot the connection tells nobody; commands fail at their deadlines, and would for ever.
+ * vanished, or a firewall that forgot the connection, sends no notice. Without this guard all commands would go on failing.
  *
  * It looks a few times at how many bytes have come, so commands and replies pay nothing for it (ioredis' own `socketTimeout`
  * sets a timer for every command, and costs as much as the rest of sending it, see ADR 16). Looks
@@ -24,7 +24,7 @@ export class StalledSocketGuard {
   /** How many bytes had come when a command gave up waiting: while it is so many, its answer is still due. */
   #missedAt: number | undefined;
 
-  /** @param isDue whether an answer is being waited for */
+  /** @param isDue whether an answer is outstanding */
   constructor(client: Redis, clock: Clock, silenceMs: number, isDue: () => boolean) {
     this.#client = client;
     this.#clock = clock;
@@ -32,14 +32,14 @@ export class StalledSocketGuard {
     this.#isDue = isDue;
   }
 
-  /** Something has just been sent. */
+  /** To be called when something was sent. */
   watch(): void {
     if (this.#cancel !== undefined) return;
     this.#note();
     this.#lookLater();
   }
 
-  /** A command has failed by its deadline. */
+  /** To be called when a command has failed by its deadline. */
   missed(): void {
     this.#missedAt = this.#client.stream.bytesRead;
   }
@@ -53,7 +53,7 @@ export class StalledSocketGuard {
     this.#cancel = undefined;
     const { stream, status } = this.#client;
     if (stream !== this.#stream || stream.bytesRead !== this.#bytesRead) {
-      // What is due now is watched from here on.
+      // The watch for the outstanding answer begins here.
       this.#note();
       if (this.#isDue() || this.#missedAt === this.#bytesRead || status === 'connect') this.#lookLater();
       return;

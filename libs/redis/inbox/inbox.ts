@@ -35,7 +35,7 @@ const PING_DEADLINE_MS = 3_000;
 const NEVER: Instant = { monoMs: -Infinity, wallMs: -Infinity };
 
 /**
- * What other processes tell this one: **one** pub/sub channel per process and Redis, for all features.
+ * The messages of other processes to this one: **one** pub/sub channel per process and Redis, for all features.
  *
  * Pub/sub may lose messages (a dead socket, a full output buffer), so an inbox only saves time. A feature that
  * waits for a message also holds a timer, and `onResync` tells it after every (re)subscribe to ask again. A
@@ -47,7 +47,7 @@ const NEVER: Instant = { monoMs: -Infinity, wallMs: -Infinity };
  */
 export class Inbox {
   readonly channel: string;
-  /** With the id of another process behind it: that one's inbox. */
+  /** The prefix of all inboxes. The id of a process is appended to it. */
   readonly prefix: string;
   readonly #link: Link;
   readonly #options: InboxOptions;
@@ -62,7 +62,7 @@ export class Inbox {
         receive(message);
       }, 'message');
   };
-  /** Channels besides the own: what all processes hear. */
+  /** Channels besides the inbox of this process, which all processes read. */
   readonly #joined = new Set<string>();
   #subscribed = false;
   #pingEveryMs = PING_EVERY_MS;
@@ -80,7 +80,7 @@ export class Inbox {
       onError: (error, what) => {
         // A PING without an answer: the socket is half-open. One that closed is being replaced already.
         if (this.#subscribed) this.#link.reset();
-        // A refusal that may pass, as for a user without rights on channels, is the connection's to report, once.
+        // The connection reports a refusal once, such as that of a user without rights on channels.
         else if (this.#link.up && !isUnavailable(error)) options.onError(error, what);
       },
     });
@@ -117,12 +117,12 @@ export class Inbox {
     this.#handlers.set(kind, handler);
   }
 
-  /** Called after every (re)subscribe: messages may have been lost, ask Redis for what you wait for. */
+  /** Called after every (re)subscribe. Messages may have been lost, so the callback should ask Redis again. */
   onResync(callback: () => void): void {
     this.#resyncs.add(callback);
   }
 
-  /** Hears a channel besides the own, which others may hear as well; its messages go to the same handlers. */
+  /** Subscribes to one more channel, which other processes may share. Its messages go to the same handlers. */
   join(channel: string): void {
     this.#joined.add(channel);
     // A channel that is joined after the first subscription is subscribed with all others, and all features ask again.
@@ -130,7 +130,7 @@ export class Inbox {
     this.#keeper.wake();
   }
 
-  /** Has the socket proven at least this often; without, once a second. */
+  /** Checks at least this often that the socket is alive. Default: once a second. */
   proveEvery(ms: number): void {
     this.#pingEveryMs = Math.min(this.#pingEveryMs, ms);
     this.#keeper.wake();
@@ -170,7 +170,7 @@ export class Inbox {
     return this.#subscribed ? this.#pingEveryMs : 0;
   }
 
-  /** What is answered now was asked on this subscription: if the socket died meanwhile, it proves nothing. */
+  /** Notes that a question was answered. An answer on another subscription than the question proves nothing. */
   async #prove(ask: () => Promise<unknown>): Promise<void> {
     const { clock } = this.#options;
     const sent = { monoMs: clock.monoMs(), wallMs: clock.wallMs() };

@@ -28,7 +28,7 @@ interface Refused {
   readonly command: string;
 }
 
-/** What a connection went through since the process started. */
+/** The outages and refusals of one connection since the process started. */
 export interface ConnectionStats {
   /** Whether its sockets are up. */
   readonly up: boolean;
@@ -38,13 +38,13 @@ export interface ConnectionStats {
   readonly refused: number;
 }
 
-/** A server that refused nothing for so long is taken to be well again. */
+/** A server that has refused nothing for this long counts as well again, in milliseconds. */
 const ACCEPTING_AFTER_MS = 5_000;
 
 const debug = debugLog('redis');
 
 /**
- * Tells the user what happens to one connection, once per change: a line in the log, a message on a channel, a count.
+ * Reports what happens to one connection, once per change: a line in the log, a message on a channel, a count.
  *
  * That a server refuses is seen by what it refuses. That it accepts again is not seen by a single success, for a server that is
  * full still answers reads: it counts as well when it has refused nothing for 5 seconds.
@@ -110,7 +110,7 @@ export class ConnectionHealth {
     this.#cancel ??= this.#lookAfter(ACCEPTING_AFTER_MS);
   }
 
-  /** The app goes down: nothing is told any more. */
+  /** The app shuts down: nothing is reported any more. */
   close(): void {
     this.#closed = true;
     this.#cancel?.();

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { RedisRefusal } from '../redis.errors.js';
 
-/** What every message about a connection says. */
+/** The part that all messages about a connection have. */
 export interface RedisMessage {
   /** The connection's name: `default`, or a key of `redis.connections`. */
   readonly connection: string;
@@ -9,7 +9,7 @@ export interface RedisMessage {
 
 /** On `sluice:redis:lost`: a socket of the connection closed, or could not be opened at boot. It is being connected again. */
 export interface RedisLostMessage extends RedisMessage {
-  /** What was seen of it, without credentials. */
+  /** The reason as far as it is known, without credentials. */
   readonly reason: string;
 }
 

@@ -2,7 +2,7 @@
 export type CancelTimer = () => void;
 
 /**
- * Time, injected, so that tests can own it.
+ * The time, injected so that tests can set it.
  *
  * `wallMs` (Unix epoch) names instants that other processes know; `monoMs` measures durations: it never steps,
  * but stops while the machine sleeps. Whatever must not outlive a lease checks both.

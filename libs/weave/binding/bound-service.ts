@@ -11,10 +11,13 @@ type Bindings = Record<symbol, Holder | undefined>;
  * does not find the service. It names the feature, which the options of SluiceModule may have left out.
  */
 export const injectionKey = (token: string): symbol =>
-  Symbol.for(
-    `${token} of a decorated method: import SluiceModule, in tests SluiceTestingModule. ` +
-      `If its features are listed, add '${token.replace(/^sluice:|-service$/g, '')}'`,
-  );
+  Symbol.for(`${token} of a decorated method: import SluiceModule, in tests SluiceTestingModule. ${addFeature(token)}`);
+
+/** The second half of a fix: the options of SluiceModule may have left out the feature of this service. */
+export function addFeature(token: string): string {
+  return `If its features are listed, add '${token.replace(/^sluice:|-service$/g, '')}'`;
+}
+
 /** The hidden property of an object that keeps the service. */
 const bindingKey = (token: string): symbol => Symbol.for(`sluice:bound:${token}`);
 

@@ -6,7 +6,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, ModuleRef } from '@nestjs/core';
-import { bindService, boundTwice, holderOf, isService } from './bound-service.js';
+import { addFeature, bindService, boundTwice, holderOf, isService } from './bound-service.js';
 import { classPrototypeOf } from './class-prototype.js';
 import { type AppBinder, processState } from './process-state.js';
 import { SluiceError } from '../sluice.error.js';
@@ -169,7 +169,7 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationBoot
     } catch (cause) {
       throw new SluiceError(
         'SLUICE_NOT_BOUND',
-        `${site} needs the service '${weaver.token}', which this app does not provide. Import SluiceModule.`,
+        `${site} needs the service '${weaver.token}', which this app does not provide. Import SluiceModule. ${addFeature(weaver.token)}`,
         { cause },
       );
     }
