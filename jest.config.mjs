@@ -31,4 +31,6 @@ export default {
   // The modules of a spec stay in its worker's memory. Without a limit, a worker has 1.4 GB after 60 specs, its collections take
   // longer than the specs, and in the end it does not exit in the half second that Jest allows. A new worker costs half a second.
   workerIdleMemoryLimit: '450MB',
+  // Ample on a busy machine too: a worker that is still there after that has a handle open.
+  workerGracefulExitTimeout: 10_000,
 };

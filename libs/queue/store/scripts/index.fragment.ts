@@ -23,10 +23,14 @@ local function scoreOf(id)
   local ms, seq = string.match(id, '^(%d+)%-(%d+)$')
   return tonumber(ms) + math.min(tonumber(seq), 2047) / 2048
 end
+-- Kept for the next call: a task is looked for in several indexes.
+local placed, places
 local function placesOf(task)
-  local names = { task }
-  for n = 2, ${PLACES} do names[n] = task .. '\0' .. n end
-  return names
+  if task ~= placed then
+    placed, places = task, { task }
+    for n = 2, ${PLACES} do places[n] = task .. '\0' .. n end
+  end
+  return places
 end
 local function indexEntry(index, task, id)
   if task == id then return end
