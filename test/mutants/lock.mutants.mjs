@@ -1006,4 +1006,11 @@ export default [
     find: '    return 3\n',
     replace: '',
   },
+  {
+    name: 'a repeated acquisition is given another token',
+    file: 'libs/lock/store/scripts/grant.fragment.ts',
+    specs: ['libs/lock/acquiring/late-requests'],
+    find: "if last and #last <= 16 and not string.find(last, '%D') then return last end",
+    replace: 'last = nil',
+  },
 ];

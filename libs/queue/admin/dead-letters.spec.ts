@@ -207,6 +207,14 @@ describe('redrive', () => {
     expect(await admin.xlen('{tasks}:~dead')).toBe(3);
   });
 
+  it('loses none that has more fields than Lua hands to one call', async () => {
+    const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
+    await admin.xadd('{tasks}:~dead', '*', 'payload', '{"n":0}', ...extra, 'original_id', 'id-0', 'reason', 'x');
+    expect(await dead.redrive()).toBe(1);
+    expect(await entries('tasks')).toMatchObject([{ payload: '{"n":0}', fields_dropped: '5000' }]);
+    expect(await admin.xlen('{tasks}:~dead')).toBe(0);
+  });
+
   it('loses none where the retries of their group are no stream', async () => {
     await bury(3);
     for (const group of ['sluice', 'other']) await admin.xgroup('CREATE', 'tasks', group, '0', 'MKSTREAM');

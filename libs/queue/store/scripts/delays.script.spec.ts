@@ -166,6 +166,13 @@ describe('a failure that is settled with a delay', () => {
     expect(Object.keys(await delayed())).toEqual(['t']);
   });
 
+  it('keeps a task of more fields than Lua hands to one call, and says how many it lost', async () => {
+    const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
+    expect(await settle(await pendingTask(ME, { fields: [...task(), ...extra] }))).toBe('delayed');
+    expect((await delayed())['t']?.slice(4)).toEqual(['fields_dropped', '5000']);
+    expect(await pending()).toEqual({});
+  });
+
   it('keeps a task that it cannot put off', async () => {
     const id = await pendingTask(ME);
     for (const key of [keys.delayed, keys.bodies]) {

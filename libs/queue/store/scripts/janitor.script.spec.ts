@@ -88,6 +88,27 @@ describe('janitor', () => {
     expect(await left()).toEqual([ids[0]]);
   });
 
+  it('knows ids apart by their time first', async () => {
+    for (const id of ['1-5', '3-0']) await bed.admin.xadd(keys.stream, id, ...task());
+    await read();
+    await ack(['3-0']);
+    await clean();
+    expect(await left()).toEqual(['1-5']);
+  });
+
+  it('leaves what pends behind more deleted entries than one look at what pends shows', async () => {
+    const ids = await add(1_010);
+    await read();
+    // The first and the last are one slice. What was deleted between them still pends.
+    await bed.admin.xdel(keys.stream, ...ids.slice(1, -1));
+    // A second group: with one alone, nothing is looked at while all that is there pends.
+    await bed.admin.xgroup('CREATE', keys.stream, 'other', '0');
+    await read('other');
+    await ack(ids, 'other');
+    await clean('', 2);
+    expect(await left()).toEqual([ids[0], ids.at(-1)]);
+  });
+
   it('does so much in one call and tells when there is more', async () => {
     const ids = await add(12_000);
     await read();

@@ -6,6 +6,7 @@ import { ackScript } from './ack.script.js';
 import { returnTasksScript } from './return-tasks.script.js';
 import { leaveScript } from './leave.script.js';
 import { reconcileScript } from './reconcile.script.js';
+import { deleteLettersScript } from './redrive.script.js';
 import { removeWaitingScript } from './remove.script.js';
 import { renewScript } from './renew.script.js';
 
@@ -67,6 +68,15 @@ describe('remove', () => {
     await bed.admin.xack(keys.stream, 'other', mine);
     expect(await remove(mine)).toBe(true);
     expect(await pending()).toEqual({});
+  });
+});
+
+describe('delete-letters', () => {
+  it('leaves the other letters of a task in the index', async () => {
+    for (const id of ['1000-0', '2000-0']) await bed.admin.xadd(keys.dead, id, ...task());
+    await bed.admin.zadd(keys.deadIndex, 1_000, 't', 2_000, 't\u00002');
+    expect(await deleteLettersScript.run(bed.link, { keys, args: {}, rest: ['2000-0', 't'] })).toBe(1);
+    expect(await bed.admin.zrange(keys.deadIndex, '0', '-1', 'WITHSCORES')).toEqual(['t', '1000']);
   });
 });
 
