@@ -66,6 +66,9 @@ describe('the seeded faults', () => {
 
   it.each(files)('of %s leave fragments of Lua that can be loaded', async (file) => {
     const inFragments = (await mutantsOf(file)).filter(({ file: source }) => source.endsWith('.fragment.ts'));
-    expect((await Promise.all(inFragments.map(refusals))).flat()).toEqual([]);
+    const refused: string[] = [];
+    // One after the other: Jest fails at modules that are imported for the first time at once.
+    for (const mutant of inFragments) refused.push(...(await refusals(mutant)));
+    expect(refused).toEqual([]);
   });
 });
