@@ -113,6 +113,20 @@ describe('SluiceRedisModule', () => {
     await expect(failed).rejects.not.toThrow('secret');
   });
 
+  it('does not blame Redis when the app is closed while it boots, and leaves no socket', async () => {
+    const app = await Test.createTestingModule({
+      imports: [SluiceRedisModule.forRoot({ redis: { url: redis.url } })],
+    }).compile();
+    const booted = app.init();
+    const failed = expect(booted).rejects.toMatchObject({
+      code: 'SLUICE_CLOSED',
+      message: "the app was closed before Redis connection 'default' was open: its boot goes no further",
+    });
+    await app.get<RedisConnections>(REDIS_CONNECTIONS).onApplicationShutdown();
+    await failed;
+    await until(async () => (await sockets()) === 0, { what: 'the sockets are closed' });
+  });
+
   it('fails the boot at once when the server refuses the credentials, and tells no part of them', async () => {
     const url = redis.url.replace('//', '//app:secret@');
     const failed = boot([SluiceRedisModule.forRoot({ redis: { url, bootTimeoutMs: 600_000 } })]);

@@ -208,7 +208,7 @@ export default [
   {
     file: 'libs/queue/worker/worker-pool.ts',
     name: 'a stop does not wait',
-    find: 'await this.#within(this.#options.drainMs, (worker) => worker.finished());',
+    find: 'await this.#within(drainMs, (worker) => worker.finished());',
     replace: '',
     specs: drain,
   },
@@ -769,6 +769,20 @@ export default [
     name: 'a renewal that was sent before the pause ends it',
     find: 'told.paused || pauseMessages === this.#pauseMessages',
     replace: 'true',
+  },
+  {
+    file: 'libs/queue/worker/worker-pool.ts',
+    name: 'a stop does not say for what it waits',
+    specs: ['libs/queue/worker/logging'],
+    find: 'if (drainMs > QUIET_MS) logger.warn(',
+    replace: 'if (false) logger.warn(',
+  },
+  {
+    file: 'libs/queue/worker/worker-pool.ts',
+    name: 'a stop names tasks that ended in time',
+    specs: ['libs/queue/worker/logging'],
+    find: 'if (this.#workers.some(({ running }) => running > 0)) say(',
+    replace: 'say(',
   },
   {
     file: 'libs/queue/worker/worker-pool.ts',

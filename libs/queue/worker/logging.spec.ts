@@ -1,4 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
+import { gate } from '../../../test/support/gate.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import type { Task } from '../index.js';
@@ -15,6 +16,51 @@ describe('at boot', () => {
     expect(lines).toContainEqual(
       "queue 'tasks' is handled by Handlers.tasks (group 'mail', concurrency 4, maxAttempts 3)",
     );
+  });
+});
+
+describe('a stop', () => {
+  it('says for which tasks it waits, for a handler may wait for the stop itself', async () => {
+    const lines: string[] = [];
+    const started = gate();
+    let close = (): Promise<void> => Promise.resolve();
+    const { app, queue } = await bed.start({
+      handlers: {
+        tasks: {
+          run: async () => {
+            started.open();
+            await close();
+          },
+          options: {},
+        },
+      },
+      queue: { drainMs: 1_500 },
+      logged: (level, message) => lines.push(`${level}: ${message}`),
+    });
+    close = () => app.close();
+    await queue.publish('tasks', 1);
+    await started.opened;
+    await app.close();
+    expect(lines.filter((line) => line.includes('shutdown '))).toEqual([
+      "warn: shutdown waits for running tasks: 1 of queue 'tasks', at most 1500 ms (queue.drainMs)",
+      "warn: shutdown aborts running tasks: 1 of queue 'tasks' after 1500 ms (queue.drainMs)",
+    ]);
+  });
+
+  it('says nothing of tasks that end soon', async () => {
+    const lines: string[] = [];
+    const { opened, open } = gate();
+    const started = gate();
+    const { app, queue } = await bed.start({
+      handlers: { tasks: { run: () => (started.open(), opened), options: {} } },
+      logged: (_level, message) => lines.push(message),
+    });
+    await queue.publish('tasks', 1);
+    await started.opened;
+    const closed = app.close();
+    open();
+    await closed;
+    expect(lines.filter((line) => line.startsWith('shutdown '))).toEqual([]);
   });
 });
 

@@ -19,6 +19,10 @@ import type { WorkerListener } from './worker-listener.js';
 
 /** How long a stop waits for Redis to confirm what is finished. */
 const CONFIRM_MS = 2_000;
+/** When a stop has waited for running tasks for so long, the log says for which. */
+const QUIET_MS = 1_000;
+/** At most so many queues are in that line. */
+const QUEUES_SHOWN = 5;
 
 /** All that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. */
 export class WorkerPool implements WorkerListener<Worker> {
@@ -125,7 +129,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     for (const worker of this.#workers) worker.drain();
     await Promise.all([...this.#promoters.values(), ...this.#readers.values()].map((loop) => loop.stop()));
     await Promise.all(this.#workers.map((worker) => this.#returnPrefetched(worker)));
-    await this.#within(this.#options.drainMs, (worker) => worker.finished());
+    await this.#finish();
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
     for (const worker of this.#workers) worker.abort();
     this.#retryUntilConfirmed.close();
@@ -207,6 +211,31 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   /** Waits for all workers, but not longer than `ms`. */
+  /** Waits for what runs, up to `drainMs`. If that takes long, the log says for what: it may be a task that waits for the stop. */
+  async #finish(): Promise<void> {
+    const { drainMs } = this.#options;
+    const { clock, logger } = this.#connections;
+    const say = (what: string): void => {
+      if (drainMs > QUIET_MS) logger.warn(`shutdown ${what} (queue.drainMs)`);
+    };
+    const cancel = clock.timer(QUIET_MS, () => {
+      say(`waits for ${this.#running()}, at most ${drainMs} ms`);
+    });
+    await this.#within(drainMs, (worker) => worker.finished());
+    cancel();
+    if (this.#workers.some(({ running }) => running > 0)) say(`aborts ${this.#running()} after ${drainMs} ms`);
+  }
+
+  #running(): string {
+    const counts = new Map<string, number>();
+    for (const { handler, running } of this.#workers) {
+      if (running > 0) counts.set(handler.queue, (counts.get(handler.queue) ?? 0) + running);
+    }
+    const shown = [...counts].slice(0, QUEUES_SHOWN).map(([queue, count]) => `${count} of queue '${queue}'`);
+    const more = counts.size > QUEUES_SHOWN ? ` and those of ${counts.size - QUEUES_SHOWN} more queues` : '';
+    return `running tasks: ${shown.join(', ')}${more}`;
+  }
+
   async #within(ms: number, wait: (worker: Worker) => Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => {
       const cancel = this.#connections.clock.timer(ms, resolve);

@@ -267,6 +267,11 @@ export class Worker {
     return ids;
   }
 
+  /** How many tasks run. */
+  get running(): number {
+    return this.#runner.running;
+  }
+
   /** Resolves when nothing runs any more. */
   finished(): Promise<void> {
     return this.#changes.until(() => this.#runner.running === 0);

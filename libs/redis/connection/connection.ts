@@ -56,6 +56,7 @@ export class RedisConnection {
   readonly #rights: Right[] = [];
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
   #leftReplicaMs = -Infinity;
+  #closed = false;
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
     this.name = config.name;
@@ -157,7 +158,8 @@ export class RedisConnection {
    * Connects and subscribes, and looks once whether the server is fit: warns, or refuses if the connection is `strict`.
    * With `required: false` it does not wait.
    *
-   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried, `SLUICE_REDIS_UNFIT` with what is wrong
+   * @throws SluiceError `SLUICE_REDIS_UNREACHABLE` with what was tried, `SLUICE_REDIS_UNFIT` with what is wrong,
+   * `SLUICE_CLOSED` if it was closed meanwhile
    */
   async open(): Promise<void> {
     const { required, bootTimeoutMs } = this.#config;
@@ -175,7 +177,12 @@ export class RedisConnection {
       });
       return;
     }
-    if ((await up).every(Boolean)) {
+    const isUp = (await up).every(Boolean);
+    if (this.#closed) {
+      const message = `the app was closed before Redis connection '${this.name}' was open: its boot goes no further`;
+      throw new SluiceError('SLUICE_CLOSED', message);
+    }
+    if (isUp) {
       await this.#check();
       return;
     }
@@ -191,6 +198,7 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#health.close();
     await Promise.all([this.inbox, ...this.#trackers.map(({ tracker }) => tracker)].map((inbox) => inbox.stop()));
     await Promise.all([...this.#opened, this.commands].map((link) => link.close()));
