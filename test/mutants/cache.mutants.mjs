@@ -990,7 +990,21 @@ export default [
     name: 'a parameter with a default value is none',
     file: 'libs/cache/decorators/decorator-functions.ts',
     specs: ['libs/cache/decorators/static-key.spec'],
-    find: '|| !/^[^(]*\\(\\s*\\)/.test(Function.prototype.toString.call(method))',
+    find: '|| !hasEmptyList(Function.prototype.toString.call(method))',
+    replace: '',
+  },
+  {
+    name: 'brackets of a computed name are taken for the parameters',
+    file: 'libs/cache/decorators/decorator-functions.ts',
+    specs: ['libs/cache/decorators/static-key.spec'],
+    find: "token === '(' && depth === 0",
+    replace: "token === '('",
+  },
+  {
+    name: 'a comment among no parameters is one',
+    file: 'libs/cache/decorators/decorator-functions.ts',
+    specs: ['libs/cache/decorators/static-key.spec'],
+    find: "|| token.startsWith('/*') || token.startsWith('//')",
     replace: '',
   },
   {

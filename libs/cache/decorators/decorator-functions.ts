@@ -56,5 +56,23 @@ export function refuseStaticKey(key: unknown, path: string, method: unknown): vo
 /** `length` counts neither parameters with a default value nor rest parameters. The source shows these. */
 function hasParameters(method: unknown): boolean {
   if (typeof method !== 'function') return false;
-  return method.length > 0 || !/^[^(]*\(\s*\)/.test(Function.prototype.toString.call(method));
+  return method.length > 0 || !hasEmptyList(Function.prototype.toString.call(method));
+}
+
+/** A comment, a quoted text, or one character. */
+const TOKEN =
+  /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\[\s\S]|[^'\\])*'|"(?:\\[\s\S]|[^"\\])*"|`(?:\\[\s\S]|[^`\\])*`|[\s\S]/g;
+
+/** Whether a function's list of parameters holds nothing but comments. A quoted or computed name may hold brackets as well. */
+function hasEmptyList(source: string): boolean {
+  let depth = 0;
+  let isInList = false;
+  for (const [token] of source.matchAll(TOKEN)) {
+    if (token.trim() === '' || token.startsWith('/*') || token.startsWith('//')) continue;
+    if (isInList) return token === ')';
+    if (token === '[') depth++;
+    else if (token === ']') depth--;
+    else isInList = token === '(' && depth === 0;
+  }
+  return false;
 }

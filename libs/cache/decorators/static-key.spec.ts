@@ -16,10 +16,17 @@ function decorate(method: (...args: never[]) => unknown, options: { key: string 
 }
 
 describe('a static key', () => {
+  const computed = {
+    async ['user()'](id = '1') {
+      return id;
+    },
+  };
+
   it.each<[string, (...args: never[]) => unknown]>([
     ['a parameter', { user: async (id: string) => id }.user],
     ['a parameter with a default value', { user: async (id = '1') => id }.user],
     ['rest parameters', { user: async (...ids: string[]) => ids }.user],
+    ['a computed name and a default value', computed['user()']],
   ])('is refused on a method with %s', (_, method) => {
     expect(() => {
       decorate(method, { key: 'user' });
@@ -33,7 +40,23 @@ describe('a static key', () => {
       },
       plain: async () => 'all',
     };
-    for (const method of [all, plain]) {
+    const name = Symbol.for('all');
+    const named = {
+      async [Symbol.for('all')]() {
+        return 'all';
+      },
+      async ['all (of them)']() {
+        return 'all';
+      },
+      async 'all(1)'() {
+        return 'all';
+      },
+      async /* (all) */ noted(/* none */) {
+        return 'all';
+      },
+    };
+    const { [name]: bySymbol, ['all (of them)']: byText, ['all(1)']: quoted, noted } = named;
+    for (const method of [all, plain, bySymbol!, byText, quoted, noted]) {
       expect(() => {
         decorate(method, { key: 'users' });
       }).not.toThrow();
