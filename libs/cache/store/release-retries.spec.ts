@@ -13,8 +13,8 @@ const LEASE = '{cache}~lease:k';
 const [SLOTS, QUEUE] = ['{cache}~slots:db', '{cache}~queue:db'];
 const NOWHERE = 1;
 const one = { maxConcurrentLoads: 1, source: 'db' };
-/** Nothing here may end by itself. */
-const leaseMs = 60_000;
+/** Nothing here may end by itself: a lease lasts longer than a test waits for anything. */
+const leaseMs = 600_000;
 
 let proxy: FaultProxy;
 beforeEach(async () => {
