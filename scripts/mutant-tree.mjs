@@ -101,7 +101,7 @@ export class MutantTree {
     let hangs = false;
     try {
       ({ output } = await run(process.execPath, jest, {
-        ...{ cwd: this.#path, env, withinMs, signal: ends.signal },
+        ...{ cwd: this.#path, env, withinMs, signal: ends.signal, group: true },
       }));
     } catch (error) {
       output = error.output;

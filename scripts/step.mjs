@@ -19,8 +19,10 @@ export class StepFailed extends Error {
  * @param options.live true: its output is shown as it comes; 'stderr': only that half of it
  * @param options.withinMs after which it is killed and has failed
  * @param options.signal that kills it, which is a failure as well
+ * @param options.group true: what it started is killed with it, also when this process exits
  */
-export function run(command, args, { live = false, stdin = 'ignore', cwd = root, env = {}, withinMs, signal } = {}) {
+export function run(command, args, options = {}) {
+  const { live = false, stdin = 'ignore', cwd = root, env = {}, withinMs, signal, group = false } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
@@ -29,7 +31,9 @@ export function run(command, args, { live = false, stdin = 'ignore', cwd = root,
       timeout: withinMs,
       signal,
       killSignal: 'SIGKILL',
+      detached: group,
     });
+    if (group && child.pid !== undefined) killGroupWith(child);
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       if (live === true) process.stdout.write(text);
@@ -42,6 +46,22 @@ export function run(command, args, { live = false, stdin = 'ignore', cwd = root,
     const failed = (how) => reject(new StepFailed(`${[command, ...args].join(' ')}: ${how}`, live ? '' : output));
     child.once('error', (error) => failed(error.message));
     child.once('close', (code, by) => (code === 0 ? resolve({ output }) : failed(by ?? `exit code ${code}`)));
+  });
+}
+
+/** A worker that is left alone in an endless loop would never end. */
+function killGroupWith(child) {
+  const kill = () => {
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
+  };
+  process.once('exit', kill);
+  child.once('exit', () => {
+    process.off('exit', kill);
+    kill();
   });
 }
 
