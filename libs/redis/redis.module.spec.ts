@@ -169,7 +169,8 @@ describe('SluiceRedisModule', () => {
   );
 
   it('keeps replies and blocking reads as they are, whatever the options for ioredis say', async () => {
-    const odd = { url: redis.url, stringNumbers: true, socketTimeout: 30, blockingTimeout: 30, commandTimeout: 30 };
+    const times = { socketTimeout: 30, blockingTimeout: 30, commandTimeout: 30 };
+    const odd = { url: redis.url, stringNumbers: true, monitor: true, ...times };
     const connections = await boot([SluiceRedisModule.forRoot({ redis: odd })]);
     expect(await connections.get().commands.send('del', ['nothing'])).toBe(0);
     const link = connections.get().openLink('blocking');

@@ -65,6 +65,12 @@ describe('redis options', () => {
       'SLUICE_BAD_OPTION',
       'stringNumbers',
     ],
+    [
+      'a client that monitors',
+      { client: { sendCommand: () => {}, options: { monitor: true } } },
+      'SLUICE_BAD_OPTION',
+      'redis.client is in monitor mode',
+    ],
     ['a URL in a list', { url: ['redis://a'] }, 'SLUICE_BAD_OPTION', 'redis.url'],
     ['a URL without a value', { url: undefined }, 'SLUICE_BAD_OPTION', 'redis.url is undefined'],
     ['a host without a value', { host: undefined, port: 1 }, 'SLUICE_BAD_OPTION', 'redis.host is undefined'],

@@ -139,6 +139,12 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
       `${path}.client has stringNumbers: replies would be strings where numbers are expected; give a client without`,
     );
   }
+  if (client?.options.monitor === true) {
+    throw new SluiceError(
+      'SLUICE_BAD_OPTION',
+      `${path}.client is in monitor mode, in which Redis runs no other command; give another client`,
+    );
+  }
   const located =
     'host' in clientOptions || 'port' in clientOptions || 'path' in clientOptions || 'sentinels' in clientOptions;
   return {

@@ -21,6 +21,19 @@ const blocking = {
 export default [
   {
     file: 'libs/redis/connection/connection.ts',
+    name: 'a connection monitors if the options for ioredis say so',
+    specs: ['libs/redis/redis.module.spec'],
+    find: '      monitor: false,\n',
+    replace: '',
+  },
+  {
+    ...options,
+    name: 'a client that monitors is accepted',
+    find: 'if (client?.options.monitor === true) {',
+    replace: 'if (false) {',
+  },
+  {
+    file: 'libs/redis/connection/connection.ts',
     name: 'Redis is blamed for a boot that was closed',
     specs: ['libs/redis/redis.module.spec'],
     find: 'if (this.#closed) {',

@@ -24,6 +24,10 @@ describe('encodePayload', () => {
     expect(JSON.parse(encodePayload(payload))).toEqual(payload);
   });
 
+  it('makes 0 of -0, as JSON does', () => {
+    expect(encodePayload([-0])).toBe('[0]');
+  });
+
   it.each<[string, unknown, string]>([
     ['undefined', undefined, 'payload is undefined'],
     ['a function', () => 1, 'payload is a function'],

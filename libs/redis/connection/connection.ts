@@ -316,6 +316,7 @@ export class RedisConnection {
       blockingTimeout: undefined,
       replyMapping: 'legacy' as const,
       stringNumbers: false,
+      monitor: false,
       lazyConnect,
       ...(purpose === TRACKING && { protocol: 2 as const }),
       // How long ioredis waits for a hung server before it destroys the socket at a shutdown. Its default is 2 s.
