@@ -22,7 +22,7 @@ export interface CacheLookupsOptions {
   availability: CacheAvailability;
 }
 
-/** Reads of what is stored, which never load: `get`, `getMany`, `take`. */
+/** Reads of stored values, which never load: `get`, `getMany`, `take`. */
 export class CacheLookups {
   readonly #store: CacheStore;
   readonly #writer: CacheWriter;
@@ -62,7 +62,7 @@ export class CacheLookups {
     }
   }
 
-  /** The value of a key, which no other call gets. Copies of this process are not asked. */
+  /** Takes the value of a key: no other call gets it. Copies of this process are not read. */
   async take(key: string, options: KeyOptions | undefined): Promise<unknown> {
     const entry = entryOf(checkKey(key), this.#version('take options', options));
     return this.#decoded(key, await this.#writer.take(entry), this.#meters.of('take'));

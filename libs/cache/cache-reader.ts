@@ -23,7 +23,7 @@ export interface CacheReaderOptions {
   report: (error: unknown, what: string) => void;
 }
 
-/** The reads of one process: callers of one key share one flight. */
+/** The reads of one process. Callers of one key share one flight. */
 export class CacheReader {
   readonly #flights = new Flights();
   readonly #context;
@@ -43,7 +43,7 @@ export class CacheReader {
     };
   }
 
-  /** For who reads otherwise. */
+  /** For reads that do not use {@link read}, such as loads by hand. */
   get context(): ReadContext {
     return this.#context;
   }
@@ -51,9 +51,9 @@ export class CacheReader {
   /**
    * The value of a key, from the cache or from the loader.
    *
-   * Whoever joins a load that runs already, and then learns that it was, or may have been, overtaken by an invalidation, may
-   * have called after that and asks again. Any load found or made then began after its call, so its value will do: two
-   * flights at most.
+   * A caller may join a load that runs already, and then learn that an invalidation overtook that load, or may have overtaken it.
+   * The caller may have called after the invalidation, so it asks again. Any load that it then finds or starts began after its
+   * call, so the value of that load is good: two flights at most.
    */
   async read(request: ReadRequest, loader: Loader<unknown>): Promise<unknown> {
     const { scope } = request;
@@ -72,22 +72,22 @@ export class CacheReader {
       try {
         return outcome.copies.take(request.options.revive);
       } catch (error) {
-        // The flight read the value with another `revive`. What this one refuses is a miss to its caller.
+        // The flight read the value with another `revive`. A value that this caller's `revive` refuses is a miss for this caller.
         if (!found) throw error;
         alone = true;
       }
     }
   }
 
-  /** Nobody joins what runs for this entry any more: its value is about to change. */
+  /** From now on, no request joins a flight of this entry, because its value is about to change. */
   forget(entry: string): void {
     this.#flights.removeAll(entry);
     this.#context.recentlySeen.delete(entry);
   }
 
   /**
-   * The same for all that has one of these tags, or may turn out to have; without any, for everything. What a flight that
-   * does not load itself will get, or has in hand, may have been stored with tags that it knows nothing of.
+   * As {@link forget}, for all flights that have one of these tags, or may turn out to have one. Without tags: for all flights.
+   * A flight that does not load itself may get, or have got, a value that was stored with tags that the flight does not know.
    */
   forgetTagged(tags?: ReadonlySet<string>): void {
     this.#flights.removeWhere(({ request: { options }, loading }) => {
@@ -96,12 +96,15 @@ export class CacheReader {
     });
   }
 
-  /** Has running loads with one of these tags (without any: all) find out whether they are void; their loaders are told. */
+  /**
+   * Makes running loads with one of these tags (without tags: all running loads) find out whether they are void. The loader of a
+   * void load is told.
+   */
   revalidate(tags?: ReadonlySet<string>): void {
     for (const [, lease] of this.#context.loadLeases.entries()) lease.revalidate(tags);
   }
 
-  /** Leases are given back, so that others load at once; whoever waits goes to the source. */
+  /** Gives leases back, so that other processes load at once. Requests that wait in this process go to the source. */
   async close(): Promise<void> {
     this.#context.closed = true;
     const loadLeases = this.#context.loadLeases.entries();
@@ -109,7 +112,7 @@ export class CacheReader {
     await Promise.all(loadLeases.map(([, lease]) => lease.detach()));
   }
 
-  // No await between the search and the insertion: two callers of one turn must find one another.
+  // There is no await between the search for a flight and its insertion: the second of two callers of one turn must find it.
   #start(request: ReadRequest, loader: Loader<unknown>): Flight {
     const before = request.options.consistency === 'strict' ? this.#flights.latest(request.entry) : undefined;
     const flight = new Flight(this.#context, request, loader, this.#leave, before);

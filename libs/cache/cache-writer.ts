@@ -5,9 +5,9 @@ import { debug } from './observe/cache.debug.js';
 import type { CacheReader } from './cache-reader.js';
 
 /**
- * What changes the cache on a user's order, and what this process forgets by it: before the change, and again once it is known. A
- * read that was on its way meanwhile may have got what was there before, and whoever asks after the acknowledgement must find
- * nothing of it in this process.
+ * The changes that users make to the cache. With each change this process forgets what it knows of the changed values: before the
+ * change, and again once its outcome is known. A read that was under way meanwhile may have got the old value. A caller that asks
+ * after the acknowledgement must not find the old value in this process.
  */
 export class CacheWriter {
   readonly #store: CacheStore;
@@ -42,7 +42,7 @@ export class CacheWriter {
     );
   }
 
-  /** The value that was there; no other call gets it. */
+  /** Removes a value and returns it. No other call gets it. */
   take(entry: string): Promise<StoredValue | undefined> {
     return this.#changing(
       () => {

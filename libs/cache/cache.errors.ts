@@ -1,28 +1,29 @@
 import { SluiceError, show } from '../weave/index.js';
 
-/** What is told to other processes about a loader's error. */
+/** What other processes are told about a loader's error. */
 export interface LoaderFailure {
   readonly name: string;
   readonly message: string;
   readonly code?: string;
-  /** Of an HttpException: its status, and its response if that is plain data and not long. */
+  /** For an HttpException: its status, and its response if the response is plain data and not long. */
   readonly http?: { readonly status: number; readonly response?: unknown };
 }
 
-/** What an error's note in Redis holds. */
+/** A loader's error as it is noted in Redis. */
 export interface NotedFailure extends LoaderFailure {
   readonly backoffMs: number;
-  /** Of the load that failed: the process that ran it finds its own error by it. */
+  /** The id of the load that failed. The process that ran the load finds its own error by this id. */
   readonly id?: string;
-  /** The error is an answer, and no failure of the source. */
+  /** True if the error is an answer, and no failure of the source. */
   readonly answer?: boolean;
 }
 
 /**
- * The loader failed in another process: callers that waited for it there, and all callers that ask during `errorBackoffMs`,
- * get this instead of an attempt of their own. In the process that ran the loader, callers get the loader's own error, `===`.
+ * The loader failed in another process. Callers that waited for that load, and all callers that ask during `errorBackoffMs`, get
+ * this error instead of an attempt of their own. In the process that ran the loader, callers get the loader's own error, `===`.
  *
- * An HttpException that is an answer (`answers`) is an HttpException of the same status everywhere; this error is its `cause`.
+ * If the loader's error is an HttpException and an answer (`answers`), callers in other processes get an HttpException of the
+ * same status instead. This error is then its `cause`.
  *
  * @example
  * catch (error) {
@@ -33,7 +34,7 @@ export interface NotedFailure extends LoaderFailure {
 export class CacheLoaderError extends SluiceError {
   /** The name, message and code of the loader's error. */
   readonly loader: LoaderFailure;
-  /** Milliseconds until the next attempt is allowed, as known when this was made. */
+  /** Milliseconds until the next attempt is allowed, as known when this error was made. */
   readonly retryAfterMs: number;
 
   constructor(key: string, loader: LoaderFailure, retryAfterMs: number) {
@@ -43,7 +44,7 @@ export class CacheLoaderError extends SluiceError {
   }
 }
 
-/** Loads in two processes that wait for each other end only by their time. The keys show where to look. */
+/** Loads in two processes that wait for each other end only by their time limit. The keys in the message show where to look. */
 function waitingFor(keys: readonly string[]): string {
   if (keys.length === 0) return '';
   const shown = keys.slice(0, INNER_SHOWN).map((key) => show(key));
@@ -54,8 +55,8 @@ function waitingFor(keys: readonly string[]): string {
 const INNER_SHOWN = 3;
 
 /**
- * The loader outran `loaderTimeoutMs`: its signal was aborted and its lease dropped, another caller may load. Or this caller
- * waited for as long, for a slot at a limited source or for the load of another process.
+ * The loader ran longer than `loaderTimeoutMs`: its signal was aborted, its lease was given up, and another caller may load. Or
+ * this caller waited for that long, for a slot at a limited source or for the load of another process.
  */
 export class CacheLoaderTimeoutError extends SluiceError {
   /**

@@ -14,7 +14,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .build();
 
 /**
- * The cache alone, on the connections of `SluiceRedisModule`; `SluiceModule` brings it along.
+ * The cache alone, on the connections of `SluiceRedisModule`. `SluiceModule` includes it.
  *
  * @example
  * imports: [SluiceRedisModule.forRoot({ namespace: 'shop' }), SluiceCacheModule.forRoot({ ttlMs: 30_000 })]
@@ -22,7 +22,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
 @Module({
   imports: [WeaveModule],
   providers: [
-    // For imports of the class itself. Those of forRoot and forRootAsync come later, and replace it.
+    // The options for imports of the class itself. The options of forRoot and forRootAsync come later, and replace these.
     { provide: MODULE_OPTIONS_TOKEN, useValue: {} },
     {
       provide: CACHE_SERVICE,

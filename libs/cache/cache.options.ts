@@ -18,30 +18,31 @@ import { localAndStrict, outageCopiesOff, type Layer, type OutagePolicy } from '
 import { localTier, type LocalOptions, type ResolvedLocal } from './local/local.options.js';
 import { encodeTags } from './store/tags.js';
 
-/** How one value is loaded and kept. Each option may stand in a call, in a decorator, per method, or module-wide. */
+/** How one value is loaded and kept. Each option can be given in a call, in a decorator, per method, or for the whole module. */
 export interface CacheOptions<T = unknown> {
   /**
-   * Milliseconds that a value is fresh, less the jitter; `Infinity`: until it is invalidated, or evicted by Redis. Default
+   * Milliseconds that a value is fresh, less the jitter. `Infinity`: until it is invalidated, or evicted by Redis. Default
    * 60 000.
    */
   ttlMs?: number;
   /**
    * Milliseconds past `ttlMs` that a value may still be returned: while one process refreshes it, and when its loader
-   * fails. It covers expiry, never an invalidation. `Infinity`: for as long as Redis keeps it. Default 0.
+   * fails. An expired value may be returned, an invalidated value never. `Infinity`: for as long as Redis keeps it. Default 0.
    */
   staleMs?: number;
   /**
-   * Milliseconds that a caller waits for the refresh of a stale value, before it takes the stale one. Default 0: at once,
-   * and the refresh runs in the background.
+   * Milliseconds that a caller waits for the refresh of a stale value, before it takes the stale value. Default 0: the caller
+   * takes the stale value at once, and the refresh runs in the background.
    */
   softTimeoutMs?: number;
   /**
-   * Share of `ttlMs`, from 0 to 1, by up to which it is shortened at random, so that values do not expire together. Default 0.1.
+   * Share of `ttlMs`, from 0 to 1. `ttlMs` is shortened at random by up to this share, so that values do not expire together.
+   * Default 0.1.
    */
   jitter?: number;
   /**
-   * How early a value that is read all the time is refreshed before it expires, in the background: XFetch's β. The longer a load
-   * took, the earlier. 0: never. Default 1.
+   * How early a value that is read all the time is refreshed in the background before it expires: XFetch's β. The longer a load
+   * took, the earlier the refresh. 0: never. Default 1.
    *
    * @see Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015
    */
@@ -49,65 +50,66 @@ export interface CacheOptions<T = unknown> {
   /** Milliseconds that a result of null or undefined is fresh, or `Infinity`. Default: as `ttlMs`. */
   negativeTtlMs?: number;
   /**
-   * Milliseconds after a loader's error during which nobody in the fleet tries again: who asks gets a stale value if
-   * `staleMs` allows, else a CacheLoaderError at once. 0: the next to ask tries. Default 1 000.
+   * Milliseconds after a loader's error during which no process tries again. A caller then gets a stale value if `staleMs`
+   * allows, else a CacheLoaderError at once. 0: the next caller tries again. Default 1 000.
    */
   errorBackoffMs?: number;
   /**
-   * Which errors of the loader are answers ("there is no such user") and no failures of the source. Nobody backs off after an
-   * answer, and it keeps its HTTP status: callers in other processes get an HttpException with the same status and response.
+   * Which errors of the loader are answers ("there is no such user") and no failures of the source. There is no back-off after an
+   * answer. An answer keeps its HTTP status: callers in other processes get an HttpException with the same status and response.
    * Default: an HttpException with a status below 500.
    *
    * @example answers: (error) => error instanceof NoSuchUser
    */
   answers?(error: unknown): boolean;
   /**
-   * Milliseconds that a loader may take; then its signal aborts, its callers get `SLUICE_CACHE_LOADER_TIMEOUT`, and
+   * Milliseconds that a loader may take. Then its signal aborts, its callers get `SLUICE_CACHE_LOADER_TIMEOUT`, and
    * another caller may load. Default 60 000.
    */
   loaderTimeoutMs?: number;
   /**
-   * How many loads the whole fleet may run at once at one source, whatever their keys; who comes then waits for a slot.
-   * A loader holds its slot until it has really ended; a dead process' slots are free after `leaseMs`. Default: any number.
+   * How many loads the whole fleet may run at once at one source, whatever their keys. Further loads wait for a slot. A loader
+   * holds its slot until it has really ended. The slots of a dead process are free after `leaseMs`. Default: any number.
    */
   maxConcurrentLoads?: number;
   /**
-   * Names the source that `maxConcurrentLoads` protects. Default: the decorated method; all calls of `getOrLoad` that name
-   * none are one.
+   * The name of the source that `maxConcurrentLoads` protects. Default: the decorated method. All calls of `getOrLoad` that name
+   * no source share one.
    */
   source?: string;
-  /** What {@link CacheService.invalidateTags} finds the value by: any non-empty strings. */
+  /** The names by which {@link CacheService.invalidateTags} finds the value: any non-empty strings. */
   tags?: readonly string[];
-  /** Further tags, which only the result names. A load that began before one of them was invalidated is never stored. */
+  /** Further tags, which only the result names. A load that began before one of these tags was invalidated is never stored. */
   resultTags?(value: T): readonly string[];
   /**
-   * `'strict'`: a read that begins after an invalidation was acknowledged never gets older data. It joins no load or wait that
-   * began before it, and asks Redis every time. Default `'bounded'`: in other processes than the invalidating one, within 1 s.
+   * `'strict'`: a read that begins after an invalidation was acknowledged never gets older data. Such a read joins no load or
+   * wait that began before the read, and asks Redis every time. Default `'bounded'`: this holds at once in the process that
+   * invalidates, and within 1 s in other processes.
    */
   consistency?: 'bounded' | 'strict';
   /**
-   * Part of the key: apps of another version have values of their own, when what is cached changes its shape. `delete` and `set`
-   * reach the version that they are given; tags and `clear` reach all.
+   * Part of the key: apps of another version have values of their own. Use it when the cached data changes its shape. `delete`
+   * and `set` reach the version that they are given. `invalidateTags` and `clear` reach all versions.
    */
   version?: string;
   /**
-   * Keeps copies in this process, which are answered without a round trip; copies in other processes than the invalidating one
-   * go within 1 s. Default true, and false where `consistency` is `'strict'`; asking for both is refused.
+   * Keeps copies in this process, which are answered without a round trip. After an invalidation, copies in other processes are
+   * not used for longer than 1 s. Default true, and false where `consistency` is `'strict'`. To ask for both is refused.
    */
   local?: boolean;
   /**
-   * Makes an instance of a class of the data that the cache keeps: called for every caller, with what is stored. Instances
-   * are then accepted, and stored as plain objects of their own properties. What it throws makes a stored value a miss: it
-   * may check as well (`(data) => UserSchema.parse(data)`).
+   * Makes an instance of a class from the data that the cache keeps. It is called for every caller, with the stored data.
+   * Instances are then accepted as values, and stored as plain objects of their own properties. If it throws, the stored value is
+   * a miss, so it may check the data as well (`(data) => UserSchema.parse(data)`).
    */
   revive?(data: unknown): unknown;
-  /** Does not store what this is true of: its callers get it, and whoever asks next loads again. */
+  /** A value for which this is true is not stored: the callers of the load get the value, and the next caller loads again. */
   unless?(value: T): boolean;
   /**
-   * What a reader gets if Redis does not answer or refuses. `'load'` (default): its value from the source, uncached.
+   * What a reader gets if Redis does not answer or refuses. `'load'` (default): the value from the source, uncached.
    * `'throw'`: the error. `{ local: { maxAgeMs } }`: a copy of this process that is no older than `maxAgeMs` and not past its
    * `ttlMs`; if there is none, the value from the source, which this process then keeps as such a copy. Invalidations by
-   * other processes do not reach copies while Redis is away. All such copies go when the connection is back.
+   * other processes do not reach copies while Redis is away. All such copies are removed when the connection is back.
    */
   onBackendDown?: 'load' | 'throw' | { local: OutageCopies };
 }
@@ -118,7 +120,7 @@ export interface OutageCopies {
   maxAgeMs: number;
 }
 
-/** Options of `CacheService.set`, which may be given all that its readers are given; the others mean nothing to it. */
+/** Options of `CacheService.set`. It may be given all the options of its readers. The options that are not here do nothing. */
 export type SetOptions = Pick<CacheOptions, (typeof SET_OPTIONS)[number]>;
 
 /** Options of `CacheService.lease`. */
@@ -134,31 +136,31 @@ export interface SluiceCacheModuleOptions extends Omit<
   /** The Redis connection to use, by its name in `redis.connections`. Default: `default`. */
   connection?: string;
   /**
-   * Milliseconds until another process takes over from one that died while it loaded. A running load renews its lease
-   * three times in this; a process whose event loop stands still for longer loses it. Default 3 000.
+   * Milliseconds until another process takes over from a process that died while it loaded. A running load renews its lease
+   * three times in this time. A process whose event loop stands still for longer loses the lease. Default 3 000.
    */
   leaseMs?: number;
   /**
-   * Milliseconds that Redis may send nothing at all before a read that waits for it goes to the source by itself. While Redis
+   * Milliseconds that Redis may send nothing at all before a read that waits for Redis goes to the source itself. While Redis
    * answers other commands of this process, the read waits for its reply, up to the connection's `commandTimeoutMs`. Default 250.
    */
   readTimeoutMs?: number;
   /**
-   * How many copies this process keeps; false: none, of anything. Default `{ maxEntries: 10 000, maxBytes: 32 MiB }`; bytes are
+   * How many copies this process keeps. False: no copies at all. Default `{ maxEntries: 10 000, maxBytes: 32 MiB }`. Bytes are
    * estimated from the text that is stored in Redis.
    */
   local?: boolean | LocalOptions;
-  /** Packs texts of this many characters and more (brotli). Read they are in any case. Default false. */
+  /** Packs texts of `threshold` characters and more with brotli. Packed texts can be read in any case. Default false. */
   compression?: boolean | CompressionOptions;
   /**
-   * Options per decorated method, by `Class.method`: they outrank the decorator's, so that configuration can tune what
-   * code declares. A name that no method has is warned of at boot.
+   * Options per decorated method, by `Class.method`. They take precedence over the decorator's options, so that configuration
+   * can tune what code declares. A name that no method has causes a warning at boot.
    */
   methods?: Record<string, CacheOptions>;
 }
 
 export interface CompressionOptions {
-  /** Shorter texts are stored as they are. Default 4 096. */
+  /** Characters. Shorter texts are stored as they are. Default 4 096. */
   threshold?: number;
 }
 
@@ -169,7 +171,7 @@ export interface ResolvedCacheOptions {
   readonly readTimeoutMs: number;
   /** Undefined: no local tier. */
   readonly local: ResolvedLocal | undefined;
-  /** Texts of this length and more are packed. */
+  /** Texts of this many characters and more are packed. */
   readonly packFrom: number;
   readonly loads: Layer;
   readonly methods: ReadonlyMap<string, Layer>;
@@ -191,7 +193,7 @@ const everywhere = {
   answers: fn<(error: unknown) => boolean>(),
 };
 
-/** What makes sense of one kind of value only is no option of the module. */
+/** Options that make sense for one kind of value only are no options of the module. */
 const layer: OptionChecks<Layer> = {
   ...everywhere,
   local: optional(flag(true)),
@@ -232,7 +234,7 @@ const SET_OPTIONS = [
   'revive',
 ] as const satisfies (keyof CacheOptions)[];
 
-/** Checks what one place says. */
+/** Checks the options that were given in one place. */
 export function resolveLayer(path: string, given: unknown): Layer {
   const resolved = resolveOptions(path, given, layer);
   if (resolved.local === true && resolved.consistency === 'strict') throw localAndStrict(path);
@@ -240,12 +242,12 @@ export function resolveLayer(path: string, given: unknown): Layer {
   return resolved;
 }
 
-/** The same for `CacheService.lease`. */
+/** As {@link resolveLayer}, for `CacheService.lease`. */
 export function resolveLeaseLayer(path: string, given: unknown): Layer {
   return resolveSome(LEASE_OPTIONS, path, given);
 }
 
-/** The same for `@CachePut`. */
+/** As {@link resolveLayer}, for `@CachePut`. */
 export function resolveSetLayer(path: string, given: unknown): Layer {
   return resolveSome(SET_OPTIONS, path, given);
 }
@@ -255,7 +257,7 @@ function resolveSome(names: readonly (keyof CacheOptions)[], path: string, given
   return resolveOptions(path, given, checks as OptionChecks<Layer>);
 }
 
-/** The same for what takes a `version` only. */
+/** As {@link resolveLayer}, for calls that take a `version` only. */
 export function resolveVersion(path: string, given: unknown): string | undefined {
   if (given === undefined) return undefined;
   return resolveOptions<{ version: string | undefined }>(path, given, { version: optional(checkText) }).version;
@@ -264,7 +266,7 @@ export function resolveVersion(path: string, given: unknown): string | undefined
 /**
  * Checks the `cache` options once, at boot.
  *
- * @throws SluiceError `SLUICE_BAD_OPTION` naming path and value
+ * @throws SluiceError `SLUICE_BAD_OPTION`, which names path and value
  */
 export function resolveCacheOptions(given: SluiceCacheModuleOptions | undefined): ResolvedCacheOptions {
   const { connection, leaseMs, readTimeoutMs, methods, local, compression, ...loads } = resolveOptions('cache', given, {

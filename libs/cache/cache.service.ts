@@ -39,11 +39,11 @@ import { warm, type WarmEntry, type WarmOptions, type WarmProgress } from './war
 /**
  * A cache that all processes of an app share, in which a missing value is loaded once.
  *
- * What comes back equals what was put (plain data, Date, Map, Set, bigint, Buffer, typed arrays, undefined), and is the
- * caller's own: changing it changes nobody else's.
+ * A value that is read equals the value that was stored (plain data, Date, Map, Set, bigint, Buffer, typed arrays, undefined).
+ * Each caller gets a copy of its own, and may change it.
  */
 export class CacheService implements OnApplicationBootstrap {
-  /** For `@CacheStampedeSafe` without a key. */
+  /** Makes the keys of `@CacheStampedeSafe` without a key. */
   readonly defaultKeys: DefaultKeys;
   /** Plain strings under literal keys, for clients in other languages. */
   readonly raw: RawCache;
@@ -61,7 +61,7 @@ export class CacheService implements OnApplicationBootstrap {
   readonly #connections: RedisConnections;
   readonly #methods = new Set<string>();
 
-  /** @param store where entries are kept; by default the Redis that the options name */
+  /** @param store where entries are kept. Default: the Redis that the options name */
   constructor(connections: RedisConnections, options: SluiceCacheModuleOptions | undefined, store?: CacheStore) {
     brandService(this, CACHE_SERVICE);
     this.#connections = connections;
@@ -124,14 +124,14 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * The value of a key; if it is missing, `loader` gets it, once in the whole fleet: everybody else who asks meanwhile
-   * waits for that load and gets its value pushed. If the loading process dies, exactly one other takes over.
+   * The value of a key. If it is missing, `loader` gets it, once in the whole fleet: all other callers that ask meanwhile wait
+   * for that load, and its value is pushed to them. If the loading process dies, exactly one other process takes over.
    *
-   * An invalidation during a load makes sure that its result is never stored. What the loader throws comes back `===` to
-   * the callers in this process; callers elsewhere, and everybody for `errorBackoffMs`, get a CacheLoaderError. While Redis
-   * does not answer, each process loads for itself and stores nothing. The loader runs in the AsyncLocalStorage context of the
-   * caller that came first: it must not depend on who calls, only on the key, and must not ask for that key itself. Options
-   * are checked when Redis is asked, not for a value that this process has.
+   * If an invalidation comes during a load, the result of the load is never stored. An error of the loader comes back `===` to
+   * the callers in this process. Callers in other processes, also those that ask within `errorBackoffMs`, get a CacheLoaderError.
+   * While Redis does not answer, each process loads for itself and stores nothing. The loader runs in the AsyncLocalStorage
+   * context of the first caller. So the loader must depend only on the key, not on the caller, and must not ask for that key
+   * itself. Options are checked when Redis is asked, not for a value that this process has.
    *
    * @throws SluiceError `SLUICE_CACHE_LOADER_FAILED`, `SLUICE_CACHE_LOADER_TIMEOUT`, `SLUICE_CACHE_UNSERIALIZABLE`,
    *   `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
@@ -154,13 +154,13 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * The values of several keys, in their order; what is missing is loaded by `batchLoader`, which gets the keys that nobody
-   * else loads, and answers their values in that order (an `Error` in place of one fails that key alone).
+   * The values of several keys, in the order of the keys. `batchLoader` loads missing values: it gets the keys that no other
+   * caller loads, and returns their values in that order. An `Error` in place of a value fails only that key.
    *
-   * Each key has its own lease: one load for the fleet per key, as for {@link getOrLoad}. More than
-   * 500 keys are read in parts, each with a call of its own. A key that is named twice has one value at both places. What
-   * others load is waited for while the own batch runs, never before. A process that died while it loaded leaves its keys to
-   * a further call.
+   * Each key has its own lease: one load for the fleet per key, as for {@link getOrLoad}. More than 500 keys are read in parts,
+   * and `batchLoader` is called for each part. A key that is named twice has one value at both places. This call waits for loads
+   * of other callers while its own batch runs, never before. If a process dies while it loads, its keys are left to a further
+   * call of `batchLoader`.
    *
    * @throws the error of the first key in order that failed, once all have ended
    * @example
@@ -183,9 +183,9 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * Has values loaded that will be needed: `concurrency` at a time, what is there already is not loaded again.
+   * Loads values that will be needed, `concurrency` at a time. A value that is there already is not loaded again.
    *
-   * @returns what was loaded, and what failed: errors of single entries do not reject
+   * @returns how many entries were loaded, and which failed. Errors of single entries do not reject
    * @example
    * await cache.warm(ids.map((id) => ({ key: `user:${id}`, loader: () => db.user(id) })), { concurrency: 4 });
    */
@@ -193,17 +193,17 @@ export class CacheService implements OnApplicationBootstrap {
     return warm(entries, options, (entry) => this.getOrLoad(entry.key, entry.loader, entry.options));
   }
 
-  /** The options of a decorated method: what `cache.methods` says of it, over its decorator, over the module. */
+  /** The options of a decorated method: those of `cache.methods` for it, over those of its decorator, over the module's. */
   methodOptions(method: string, declared: Layer): LoadOptions {
     return loadOptions(this.#options.loads, { source: method }, declared, this.#options.methods.get(method) ?? {});
   }
 
-  /** Notes at boot that a method of that name is decorated. */
+  /** Called at boot for each decorated method. */
   noteMethod(method: string): void {
     this.#methods.add(method);
   }
 
-  /** Names the entries of `cache.methods` that no method has: a typo must not be silent. */
+  /** Warns of entries of `cache.methods` that match no method: a typo must not be silent. */
   onApplicationBootstrap(): void {
     const unmatched = [...this.#options.methods.keys()].filter((method) => !this.#methods.has(method));
     if (unmatched.length === 0) return;
@@ -215,10 +215,12 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * A load by hand, for who cannot give a loader: the value; or the right to load it; or to wait for who does.
+   * A load by hand, for callers that cannot give a loader. The result is the value, or the right to load it, or another load to
+   * wait for.
    *
-   * A load is renewed until it is ended or `loaderTimeoutMs` is over. What it fills is stored under the same conditions as what
-   * a loader of {@link getOrLoad} returns. While Redis does not answer, every call is told to load, and nothing is stored.
+   * The lease of a load is renewed until the load is ended or `loaderTimeoutMs` is over. A value given to `fill` is stored under
+   * the same conditions as the result of a loader of {@link getOrLoad}. While Redis does not answer, every call is told to load,
+   * and nothing is stored.
    *
    * @throws SluiceError `SLUICE_CACHE_LOADER_FAILED` during a back-off, `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
    * @example
@@ -238,23 +240,23 @@ export class CacheService implements OnApplicationBootstrap {
     return takeLease<T>(this.#reader.context, this.#requestOf(key, resolved, meter));
   }
 
-  /** The value of a key, `undefined` if there is none that is fresh, or no Redis that answers. */
+  /** The value of a key. `undefined` if there is no fresh value, or if Redis does not answer. */
   get<T>(key: string, options?: KeyOptions): Promise<T | undefined> {
     return this.#lookups.get(key, options) as Promise<T | undefined>;
   }
 
-  /** The values of several keys, in their order, `undefined` where {@link get} would answer that; asked for in one write. */
+  /** The values of several keys, in their order, each as from {@link get}. They are asked for in one write. */
   getMany<T>(keys: readonly string[], options?: KeyOptions): Promise<(T | undefined)[]> {
     return Promise.all(keys.map((key) => this.get<T>(key, options)));
   }
 
   /**
-   * The value of a key, which is removed in the same step; `undefined` if there is none that is fresh. For one-time codes and
-   * states: however many processes call it for one key, at most one call gets the value. It always asks Redis.
+   * The value of a key, which is removed in the same step. `undefined` if there is no fresh value. For one-time codes and states:
+   * however many processes call this for one key, at most one call gets the value. It always asks Redis.
    *
-   * A call that rejects with `outcome: 'unknown'` may have removed the value: nobody has it then, and a repeated call answers
-   * `undefined`. Treat that as a code that has been used, and issue a new one. At most once does not hold across a failover of
-   * Redis that loses the removal.
+   * A call that rejects with `outcome: 'unknown'` may have removed the value. Then no caller has it, and a repeated call returns
+   * `undefined`. Treat the code as used, and issue a new one. "At most one" does not hold across a failover of Redis that loses
+   * the removal.
    *
    * @throws RedisUnavailableError when Redis did not answer: it never falls back to a copy, or to no check at all
    * @example
@@ -267,7 +269,8 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * Stores a value for `ttlMs`, whatever was there. Resolved: it is stored, and no load that began before will replace it.
+   * Stores a value for `ttlMs`, whatever was there. Once resolved, the value is stored, and no load that began before will
+   * replace it.
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */
@@ -287,8 +290,8 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * Removes a value; true if there was one. Resolved: whoever asks from now on gets what the source says now, and no load
-   * that began before will be stored.
+   * Removes a value. True if there was one. Once resolved, a caller that asks from then on gets what the source says then, and no
+   * load that began before is stored.
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */
@@ -297,8 +300,8 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * Removes every value that has one of these tags (as arguments, or as one list, which may be of any length), in every
-   * version, whatever their number: the work is that of the tags. Resolved: as for {@link delete}, for all of them.
+   * Removes every value that has one of these tags, in every version. The tags are arguments, or one list of any length. The work
+   * is that of the tags, whatever the number of values. Once resolved, the same holds as for {@link delete}, for all the values.
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */
@@ -309,8 +312,8 @@ export class CacheService implements OnApplicationBootstrap {
   }
 
   /**
-   * Removes every value of the namespace's cache, in one step, whatever their number. Resolved: as for {@link delete}, for
-   * all of them. Their memory is free when they expire, or are loaded anew.
+   * Removes every value of the namespace's cache, in one step, whatever their number. Once resolved, the same holds as for
+   * {@link delete}, for all the values. The memory of a value is free when the value expires, or is loaded again.
    *
    * @throws RedisUnavailableError when Redis did not confirm it
    */
@@ -318,7 +321,7 @@ export class CacheService implements OnApplicationBootstrap {
     return this.#writer.clear();
   }
 
-  /** What was counted in this process since it started. */
+  /** The counts of this process since it started. */
   stats(): CacheStats {
     return { ...this.#meters.read(), local: this.#local?.size, availability: this.#availability.stats };
   }

@@ -1,10 +1,10 @@
 /**
- * The cache: `CacheService`, `@CacheStampedeSafe`, `@CacheEvict` and `@CachePut`. One load per missing key in the whole
- * fleet, and no load that an invalidation overtook is stored.
+ * The cache: `CacheService`, `@CacheStampedeSafe`, `@CacheEvict` and `@CachePut`. A missing key is loaded once in the whole
+ * fleet. A load that an invalidation overtook is never stored.
  *
  * - `decorators/` the three decorators
  * - `keys/` default keys: class, method and a hash of the arguments
- * - `loading/` one read, one load, and waiting for another's load
+ * - `loading/` one read, one load, and the wait for a load of another caller
  * - `local/` copies in this process
  * - `codec/` values to text and back
  * - `store/` keys, scripts and batched reads: everything that is sent to Redis

@@ -2,7 +2,8 @@ import { badOption, type SluiceError } from '../weave/index.js';
 import type { Revive } from './local/decoded-copies.js';
 
 /**
- * What a read does that Redis does not answer. A number: it may take a copy of this process of at most this age, in milliseconds.
+ * What a read does when Redis does not answer it. A number: the read may take a copy of this process of at most this age, in
+ * milliseconds.
  */
 export type OutagePolicy = 'load' | 'throw' | number;
 
@@ -30,7 +31,7 @@ export interface LoadOptions {
   readonly answers: ((error: unknown) => boolean) | undefined;
 }
 
-/** What one place says about loads: what it leaves out, the next lower place decides. */
+/** The options of loads that were given in one place. Options that are left out are decided by the next weaker place. */
 export type Layer = { readonly [K in keyof LoadOptions]?: LoadOptions[K] | undefined };
 
 const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
@@ -53,7 +54,7 @@ const DEFAULTS: Omit<LoadOptions, 'negativeTtlMs' | 'local'> = {
   answers: undefined,
 };
 
-/** Puts layers on the defaults, the strongest last. */
+/** Puts layers on the defaults. The last layer is the strongest. */
 export function loadOptions(...layers: readonly Layer[]): LoadOptions {
   const merged = Object.assign({}, DEFAULTS, ...layers) as typeof DEFAULTS & Layer;
   const local = localOf(layers);
@@ -63,7 +64,7 @@ export function loadOptions(...layers: readonly Layer[]): LoadOptions {
   return { ...merged, negativeTtlMs, local, onBackendDown };
 }
 
-/** A read that uses no copies uses none in an outage either; but a place that asks for them must not be ignored. */
+/** A read without local copies uses no copies in an outage either. But a layer that asks for them there must not be ignored. */
 function withoutCopies(layers: readonly Layer[], maxAgeMs: number): 'load' {
   const off = layers.findLastIndex(({ local, consistency }) => local === false || consistency === 'strict');
   if (layers.findLastIndex(({ onBackendDown }) => onBackendDown === maxAgeMs) >= off)
@@ -71,13 +72,13 @@ function withoutCopies(layers: readonly Layer[], maxAgeMs: number): 'load' {
   return 'load';
 }
 
-/** Copies that are used while Redis is away are local copies. */
+/** The error for outage copies without local copies: copies that are used while Redis is away are local copies. */
 export function outageCopiesOff(path: string, maxAgeMs: number): SluiceError {
   const wanted = "'load' or 'throw' where there are no local copies (local: false, or consistency: 'strict')";
   return badOption(`${path}.onBackendDown`, wanted, { local: { maxAgeMs } });
 }
 
-/** The strongest word counts; `strict` is one, against copies. */
+/** The strongest layer that decides about copies counts. `strict` is a decision against copies. */
 function localOf(layers: readonly Layer[]): boolean {
   let wanted: boolean | undefined;
   let strict = false;
@@ -91,29 +92,29 @@ function localOf(layers: readonly Layer[]): boolean {
 }
 
 /**
- * What a user's condition answered. A promise is always truthy, whatever it resolves to.
+ * The answer of a user's condition. A promise is refused: it is always truthy, whatever it resolves to.
  *
- * @throws SluiceError `SLUICE_BAD_OPTION` if it is neither true nor false
+ * @throws SluiceError `SLUICE_BAD_OPTION` if the answer is neither true nor false
  */
 export function isTrue(path: string, answer: unknown): boolean {
   if (typeof answer === 'boolean') return answer;
-  // Its rejection would end the process.
+  // Without a handler, a rejection of the promise would end the process.
   if (answer instanceof Promise) answer.catch(() => {});
   throw badOption(path, 'true or false (not a promise)', answer);
 }
 
-/** How long a value is fresh, this time. */
+/** How long this value is fresh, in milliseconds, with a new draw of the jitter. */
 export function ttlOf(value: unknown, { ttlMs, negativeTtlMs, jitter }: LoadOptions, random: () => number): number {
   const longest = value === null || value === undefined ? negativeTtlMs : ttlMs;
   return Math.max(1, Math.round(longest * (1 - jitter * random())));
 }
 
-/** The longest that what such a load stores may live, from the grant of its lease on. */
+/** The longest time that a value of such a load may live, in milliseconds from the grant of the lease on. */
 export function keepOf({ ttlMs, negativeTtlMs, staleMs, loaderTimeoutMs }: LoadOptions): number {
   return Math.max(ttlMs, negativeTtlMs) + staleMs + loaderTimeoutMs;
 }
 
-/** Copies and `strict` exclude one another. */
+/** The error for local copies under `strict`: they exclude one another. */
 export function localAndStrict(path: string): SluiceError {
   return badOption(`${path}.local`, "false or left out under consistency: 'strict', which has no local copies", true);
 }

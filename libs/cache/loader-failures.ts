@@ -3,31 +3,31 @@ import type { Clock } from '../redis/index.js';
 import { clip } from '../weave/index.js';
 import { CacheLoaderError, type LoaderFailure, type NotedFailure } from './cache.errors.js';
 
-/** Longest message that travels: a stack of SQL in an error must not fill the inbox of every process. */
+/** The longest message that is sent to other processes: long SQL in an error must not fill the inbox of every process. */
 const MESSAGE_MAX = 1_000;
 
-/** Longest response of an HttpException that travels, in characters of JSON. */
+/** The longest response of an HttpException that is sent to other processes, in characters of JSON. */
 const RESPONSE_MAX = 4_000;
 
-/** So many own errors are kept at most. */
+/** The most own errors that are kept. */
 const OWN_MAX = 1_000;
 
-/** An answer has no back-off, but reads of this process that wait for it hear of it a moment later. */
+/** How long an own error is kept at least. An answer has no back-off, but waiting reads of this process learn of it later. */
 const OWN_MIN_MS = 1_000;
 
-/** What is used of an HttpException. By its methods: the app may have another copy of `@nestjs/common`. */
+/** What is used of an HttpException. Its methods identify it, because the app may have another copy of `@nestjs/common`. */
 interface HttpError {
   getStatus(): number;
   getResponse(): unknown;
 }
 
-/** By default an answer is what the client did wrong: an HttpException with a status below 500. */
+/** The default of `answers`: errors of the client, which are HttpExceptions with a status below 500. */
 export function isClientError(error: unknown): boolean {
   const status = httpOf(error)?.status;
   return status !== undefined && status < 500;
 }
 
-/** What other processes are told of an error. Anything can be thrown: describing it must not throw in its place. */
+/** What other processes are told about an error. A loader can throw anything, and to describe it must not throw another error. */
 export function failureOf(error: unknown): LoaderFailure {
   try {
     if (!(error instanceof Error)) return { name: 'Error', message: clip(String(error), MESSAGE_MAX) };
@@ -66,7 +66,7 @@ function fits(response: unknown): boolean {
   return JSON.stringify(response).length <= RESPONSE_MAX;
 }
 
-/** What a caller gets for a failure that Redis noted. */
+/** The error that a caller gets for a failure that was noted in Redis. */
 export function errorOf(key: string, note: NotedFailure, remainingMs?: number): Error {
   const { backoffMs, answer, name, message, code, http } = note;
   const loader = { name, message, ...(code === undefined ? {} : { code }), ...(http === undefined ? {} : { http }) };
@@ -79,7 +79,7 @@ export function errorOf(key: string, note: NotedFailure, remainingMs?: number): 
   return exception;
 }
 
-/** Any client that may write to Redis can write a note. Of a note that is not Sluice's, this is what can be used. */
+/** Reads a note. Any client that may write to Redis can write a note, so only fields of the expected types are taken. */
 export function readNote(failure: string): NotedFailure {
   const { name, message, code, backoffMs, id, answer, http } = parseObject(failure);
   const { status, response } = (typeof http === 'object' && http !== null ? http : {}) as Record<string, unknown>;
@@ -103,10 +103,10 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** Errors of loaders that this process ran: for as long as callers back off, they get the error itself. */
+/** Errors of loaders that this process ran. During the back-off, callers in this process get the error itself. */
 export class OwnErrors {
   readonly #clock: Clock;
-  /** By entry and load. */
+  /** The errors, by entry and load. */
   readonly #errors = new Map<string, unknown>();
 
   constructor(clock: Clock) {
@@ -123,7 +123,7 @@ export class OwnErrors {
     }
   }
 
-  /** What a caller of this process gets for a failure that Redis noted. */
+  /** The error that a caller in this process gets for a failure that was noted in Redis. */
   errorFor(entry: string, key: string, failure: string, remainingMs?: number): unknown {
     const note = readNote(failure);
     const name = nameOf(entry, note.id ?? '');

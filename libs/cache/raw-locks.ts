@@ -4,15 +4,16 @@ interface RawLock {
   readonly untilMs: number;
 }
 
-/** Ten minutes past its end, the process that loads is taken for dead. */
+/** How long a lock is remembered after its end. Ten minutes after its end, the process that loads is taken for dead. */
 const REMEMBERED_MS = 600_000;
 const LOCKS_MAX = 100_000;
-/** Characters of their keys: a few MB. */
+/** The most characters of the keys of all locks: a few MB. */
 const CHARS_MAX = 4_000_000;
 
 /**
  * The load locks of `cache.raw` that this process was given, the newest of each key. A lock that was not used is remembered for a
- * while after its end: a `set` that comes too late must be refused, not taken for a plain write. Bounded, the oldest go first.
+ * while after its end: a `set` that comes too late must be refused, not taken for a plain write. The number of locks is bounded.
+ * The oldest locks are forgotten first.
  */
 export class RawLocks {
   readonly #locks = new Map<string, RawLock>();
@@ -33,7 +34,7 @@ export class RawLocks {
     }
   }
 
-  /** The token of the key's lock, which is forgotten; undefined if there is none. */
+  /** The token of the key's lock. The lock is then forgotten. Undefined if there is no lock. */
   take(key: string): string | undefined {
     const lock = this.#locks.get(key);
     if (this.#locks.delete(key)) this.#chars -= key.length;

@@ -2,7 +2,7 @@ import { count, fn, resolveOptions } from '../weave/index.js';
 import type { CacheOptions } from './cache.options.js';
 import type { Loader } from './loading/loader-run.js';
 
-/** One value that should be there. */
+/** One value that should be in the cache. */
 export interface WarmEntry<T = unknown> {
   readonly key: string;
   readonly loader: Loader<T>;
@@ -10,17 +10,17 @@ export interface WarmEntry<T = unknown> {
 }
 
 export interface WarmOptions {
-  /** How many entries are worked on at once. Default 10. */
+  /** How many entries are read at once. Default 10. */
   concurrency?: number;
   /** Called after each entry, in the order in which they end. */
   onProgress?: (progress: WarmProgress) => void;
 }
 
-/** How far a warming is. */
+/** The progress of a call of `warm`. */
 export interface WarmProgress {
   /** Entries that have ended. */
   readonly done: number;
-  /** Those of them that this process loaded; the others were there, or were loaded elsewhere. */
+  /** Those of the ended entries that this process loaded. The others were there already, were loaded elsewhere, or failed. */
   readonly loaded: number;
   readonly failed: readonly WarmFailure[];
 }
@@ -31,8 +31,8 @@ export interface WarmFailure {
 }
 
 /**
- * Has every entry read once, `concurrency` at a time; entries are taken as they are needed, so that they may be generated. What
- * fails is reported and stops nothing.
+ * Reads every entry once, `concurrency` at a time. Entries are taken as they are needed, so that they may be generated. An entry
+ * that fails is reported, and does not stop the others.
  */
 export async function warm(
   entries: Iterable<WarmEntry> | AsyncIterable<WarmEntry>,
@@ -61,7 +61,7 @@ export async function warm(
     done++;
     onProgress?.(progress());
   };
-  // Whoever is free takes the next one: a generator answers one after the other, however many ask.
+  // Each worker that is free takes the next entry. A generator answers its callers one after the other, however many they are.
   const queue = oneByOne(entries);
   await Promise.all(
     Array.from({ length: concurrency }, async () => {

@@ -116,7 +116,7 @@ export default [
   {
     ...flight,
     name: 'readers join a load after its invalidation',
-    find: '      // Whoever asks from now on must not get what was read before the invalidation.\n      this.#leave(this);',
+    find: '      // Requests from now on must not get what was read before the invalidation.\n      this.#leave(this);',
     replace: '',
   },
   {

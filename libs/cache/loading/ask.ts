@@ -18,8 +18,8 @@ export interface FoundOutcome {
 }
 
 /**
- * Reads an entry that had a value a moment ago, without a script: the value, if it is fresh and its early refresh is not due.
- * `undefined` decides nothing: {@link askFor} tells what to do.
+ * Reads an entry that had a value a moment ago, without a script. Returns the value if it is fresh and its early refresh is not
+ * due. `undefined` decides nothing: ask with {@link askFor}.
  */
 export async function tryGet(
   context: ReadContext,
@@ -49,7 +49,7 @@ export async function tryGet(
   return value && earlyRefreshDraw * value.loadMs < leftMs ? foundOutcome(context, request, value) : undefined;
 }
 
-/** A value that Redis had; `undefined`: it cannot be read. */
+/** A value that Redis had. `undefined`: the value cannot be read. */
 export function foundOutcome(
   { recentlySeen }: ReadContext,
   request: ReadRequest,
@@ -60,7 +60,7 @@ export function foundOutcome(
   return found;
 }
 
-/** The same of its text alone, which is not remembered as seen. */
+/** As {@link foundOutcome}, from the text of the value alone. The entry is not remembered as recently seen. */
 export function decodedOutcome({ key, options, meter }: ReadRequest, text: string): FoundOutcome | undefined {
   try {
     return { kind: 'value', copies: new DecodedCopies(text, options.revive) };
@@ -106,7 +106,7 @@ function localTierOf({ local }: ReadContext, { options }: ReadRequest): LocalTie
   return options.local ? local : undefined;
 }
 
-/** A copy lives until the early refresh would be due: then Redis is asked, and tells one reader to refresh. */
+/** A copy lives until the early refresh would be due. Then Redis is asked, and tells one reader to refresh. */
 function keptCopy(value: StoredValue, leftMs: number, earlyRefreshDraw: number): Kept {
   return { value, leftMs: leftMs - earlyRefreshDraw * value.loadMs };
 }

@@ -21,10 +21,11 @@ type Read = (key: string, loader: Loader<unknown>, onWait: () => void) => Promis
 
 /**
  * Reads several keys at once. The keys for which this call gets the lease are loaded in one batch, once Redis has answered for
- * each key. More than 500 keys are read in parts, one after the other. A key whose lease this call gets later (its loader died,
- * a slot became free) is loaded in a further batch.
+ * each key. More than 500 keys are read in parts, one after the other. A key whose lease this call gets later is loaded in a
+ * further batch: the process that loaded it died, or a slot became free.
  *
- * The batch waits only for answers of Redis, never for another load. So no load waits for this call while this call waits.
+ * The batch waits only for answers of Redis, never for another load. So this call never holds an unused lease while it waits for
+ * another load.
  */
 export async function loadMany(keys: readonly string[], load: BatchLoader<unknown>, read: Read): Promise<unknown[]> {
   const distinct = [...new Set(keys)];
@@ -126,7 +127,7 @@ function checkCount(keys: readonly string[], values: unknown): void {
   );
 }
 
-/** Aborts when all have aborted. */
+/** A signal that aborts when all of these signals have aborted. */
 function whenAll(signals: readonly AbortSignal[]): AbortSignal {
   const controller = new AbortController();
   let left = signals.length;

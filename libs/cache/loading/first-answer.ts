@@ -1,6 +1,6 @@
 /**
- * The moment at which Redis has answered the first question of a flight, or at which the next flight need not wait for that
- * any longer.
+ * The moment at which Redis has answered the first question of a flight, or from which the next flight need not wait for that
+ * answer any longer.
  */
 export class FirstAnswer {
   give!: () => void;

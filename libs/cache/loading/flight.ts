@@ -14,25 +14,26 @@ import type { WaitTicket } from './wait-ticket.js';
 /** How a flight ended, if not with an error. */
 export type Outcome =
   | FoundOutcome
-  /** Not known to be loaded under a lease that lasted: right for those who asked before the loader ran. */
+  /** No lease is known to have lasted for the whole load. The value is right for callers that asked before the loader ran. */
   | { readonly kind: 'superseded'; readonly copies: Copies }
-  /** The load was called off, because of an invalidation: everybody asks again. */
+  /** An invalidation aborted the load. Every caller asks again. */
   | { readonly kind: 'retry' };
 
 /**
- * For how long after its last question to Redis a flight may be joined while it waits for the outcome, or loads without a
- * lease. What it gets was valid after that question, so that no caller gets what was invalidated more than this before its call.
+ * For how long after its last question to Redis a flight may be joined while it waits for the outcome of a load, or loads
+ * without a lease. The value that the flight gets was valid after that question. So no caller gets a value that was invalidated
+ * more than this time before its call.
  */
 const JOINABLE_MS = 1_000;
 
-/** So long after a flight under `strict` was told to wait for a load, the next one of the same key asks Redis. */
+/** If Redis tells a flight under `strict` to wait for a load, the next flight of the same key asks Redis this much later. */
 const ASK_AGAIN_MS = 50;
 
-/** Waiters of a lease that expired ask again within this, not all in one moment. */
+/** Requests that wait for a lease that expired ask again at random moments within this time, not all at once. */
 const SPREAD_MS = 10;
 
 /**
- * One read of one key on behalf of all callers in this process who ask meanwhile.
+ * One read of one key, on behalf of all callers in this process that ask for the key meanwhile.
  *
  * @see docs/internals/cache.md#one-read-in-the-process
  */
@@ -40,30 +41,30 @@ export class Flight implements WaitNode {
   readonly request: ReadRequest;
   readonly outcome: Promise<Outcome>;
   waitsFor: Set<WaitNode> | undefined = undefined;
-  /** In the list of flights of this entry. */
+  /** The next flight in the list of flights of this entry. */
   next: Flight | undefined = undefined;
   readonly #context: ReadContext;
   readonly #loader: Loader<unknown>;
-  /** Called when nobody may join any more, always before it lands. */
+  /** Called when no request may join this flight any more. It is always called before the flight ends. */
   readonly #leave: (flight: Flight) => void;
-  /** Of the early refresh. */
+  /** The random draw for the early refresh. */
   readonly #earlyRefreshDraw: number;
-  /** Under `strict`: the next flight of this key asks Redis after it. */
+  /** Under `strict`: the next flight of this key asks Redis after this answer. */
   readonly #firstAnswer: FirstAnswer | undefined;
-  /** It has begun to ask Redis, or the source. */
+  /** This flight has begun to ask Redis, or the source. */
   #asks = false;
   readonly #startedAtMs: number;
-  /** What it asks Redis, once it does. */
+  /** Asks Redis for this flight. Undefined until it is needed. */
   #inquiry: Inquiry | undefined = undefined;
-  /** It waits for its turn at the source, without Redis. */
+  /** This flight waits for its turn at the source, without Redis. */
   #queued = false;
   /** The loader has been called. */
   #loading = false;
-  /** It has been called without a lease. */
+  /** The loader has been called without a lease. */
   #alone = false;
   #mustFinish = false;
 
-  /** @param before under `strict`, the latest flight of the same entry: this one asks when that one has its first answer */
+  /** @param before under `strict`, the latest flight of the same entry: this flight asks after that flight's first answer */
   constructor(
     context: ReadContext,
     request: ReadRequest,
@@ -84,14 +85,15 @@ export class Flight implements WaitNode {
   }
 
   /**
-   * Whoever joins now may call after an invalidation that what is loaded does not know of. Without a lease nobody would tell
-   * of one; but while Redis is away, a second load for all who came a moment later were no cure.
+   * True if a caller that joins now may have called after an invalidation that this load does not know of. No message about an
+   * invalidation reaches a load without a lease. Such a load is still not late while the flight is young: Redis is away then, and
+   * a second load for all callers that came a moment later would not help.
    */
   get late(): boolean {
     return this.#loading && !(this.#alone && this.#young);
   }
 
-  /** Its own loader has been called: what it lands, if it is not too late for that, was loaded with the order's tags. */
+  /** The loader of this flight has been called. If its value comes in time, it was loaded with the tags of this request. */
   get loading(): boolean {
     return this.#loading;
   }
@@ -100,20 +102,20 @@ export class Flight implements WaitNode {
     return this.request.key;
   }
 
-  /** Under `strict`: resolves when Redis has answered its first question. */
+  /** Under `strict`: resolves when Redis has answered the first question of this flight. */
   get firstAnswer(): Promise<void> | undefined {
     return this.#firstAnswer?.given;
   }
 
-  /** This request gets from it what it would get alone. */
+  /** True if this request gets from this flight what it would get from a flight of its own. */
   accepts(request: ReadRequest): boolean {
     if (!this.serves(request)) return false;
-    // It holds a slot at the source, and must not wait for another behind those that wait for its own.
+    // The loader that makes this request holds a slot at the source. It must not wait behind requests that wait for that slot.
     if (this.#waitsForSlot && request.limit < this.request.limit) return false;
     return this.#joinable(request.options.consistency === 'strict');
   }
 
-  /** The options that decide what a caller gets, and how long it waits, are the same. */
+  /** True if the options that decide what a caller gets, and how long the caller waits, are the same. */
   serves({ options }: ReadRequest): boolean {
     const { options: own } = this.request;
     return (
@@ -127,16 +129,16 @@ export class Flight implements WaitNode {
   }
 
   /**
-   * Under `strict`, a request joins only a flight that asks Redis later than the request is made. One turn of the event loop
-   * is no measure of that: a question can leave, and be answered, before the turn ends, and meanwhile another process
-   * invalidates.
+   * Under `strict`, a request joins only a flight that asks Redis later than the request is made. To be in the same turn of the
+   * event loop is not enough: a question can be sent and answered before the turn ends, and meanwhile another process can
+   * invalidate the key.
    */
   #joinable(strict: boolean): boolean {
     if (this.#waitsForSlot) return true;
     return strict ? !this.#asks : this.#loading || this.#young;
   }
 
-  /** Whatever it gets, it will have asked for later. */
+  /** True while this flight waits for a slot. It asks for its value later than now. */
   get #waitsForSlot(): boolean {
     return this.#queued || this.#inquiry?.queued === true;
   }
@@ -145,12 +147,12 @@ export class Flight implements WaitNode {
     return this.#context.clock.monoMs() - (this.#inquiry?.askedAtMs ?? this.#startedAtMs) <= JOINABLE_MS;
   }
 
-  /** From now on, an invalidation does not call the loader off: invalidations without end must not starve its callers. */
+  /** From now on, an invalidation does not abort the loader. Endless invalidations must not keep callers without a value. */
   loadToCompletion(): void {
     this.#mustFinish = true;
   }
 
-  /** One function from the question to the outcome: each further one would cost every caller a promise job (ADR 18). */
+  /** One function from the question to the outcome. Each further function would cost every caller a promise job (ADR 18). */
   async #run(): Promise<Outcome> {
     this.#asks = true;
     const { recentlySeen, closed, random } = this.#context;
@@ -185,7 +187,7 @@ export class Flight implements WaitNode {
     }
   }
 
-  /** A flight that waits for a load lets the next one ask after a while: that load may have been invalidated meanwhile. */
+  /** A flight that waits for a load lets the next flight ask after a while: that load may have been invalidated meanwhile. */
   #answered({ kind }: Step): void {
     const first = this.#firstAnswer;
     if (first === undefined) return;
@@ -193,7 +195,7 @@ export class Flight implements WaitNode {
     else first.give();
   }
 
-  /** Reads what had a value a moment ago; `undefined` decides nothing. */
+  /** Reads an entry that had a value a moment ago. `undefined` decides nothing. */
   async #tryGet(seen: SeenEntry): Promise<Outcome | undefined> {
     try {
       const found = await tryGet(this.#context, this.request, seen, this.#earlyRefreshDraw);
@@ -204,7 +206,7 @@ export class Flight implements WaitNode {
     }
   }
 
-  /** Follows an answer to its end; `undefined`: ask again. */
+  /** Acts on the answer of Redis until there is an outcome. `undefined`: ask again. */
   #follow(inquiry: Inquiry, step: Exclude<Step, { kind: 'wait' }>): Outcome | undefined | Promise<Outcome | undefined> {
     switch (step.kind) {
       case 'found':
@@ -219,10 +221,10 @@ export class Flight implements WaitNode {
     }
   }
 
-  /** The value that is there, or its refresh, if that is due and comes in time. */
+  /** The value that Redis had. If that is stale: the refreshed value, provided that it comes within `softTimeoutMs`. */
   async #refreshed(ticket: WaitTicket, { found, stale }: Extract<Step, { kind: 'found' }>): Promise<Outcome> {
     const atOnce = !stale || this.request.options.softTimeoutMs === 0;
-    // Its callers do not wait for the loader: a read that the loader makes of this key does not wait for itself.
+    // The callers do not wait for the loader. So a read of this key that the loader makes does not wait for itself.
     if (atOnce) this.#leave(this);
     const refreshed = this.#refresh(ticket);
     if (atOnce) return found;
@@ -232,7 +234,7 @@ export class Flight implements WaitNode {
     return { kind: 'superseded', copies: found.copies };
   }
 
-  /** A load whose error no caller gets: there is a value. */
+  /** A load whose error no caller gets, because the callers have a value. */
   async #refresh(ticket: WaitTicket): Promise<Outcome | undefined> {
     try {
       return await this.#loadForAll(ticket);
@@ -251,11 +253,11 @@ export class Flight implements WaitNode {
     });
   }
 
-  /** Loads under the lease that the request was granted, and tells the fleet how it ended. */
+  /** Loads under the lease that the request was granted, and tells the fleet how the load ended. */
   async #loadForAll(ticket: WaitTicket): Promise<Outcome> {
     const load = new LoaderRun();
     const grant = new LoadLease(this.#context, this.request, ticket, () => {
-      // Whoever asks from now on must not get what was read before the invalidation.
+      // Requests from now on must not get what was read before the invalidation.
       this.#leave(this);
       if (!this.#mustFinish) load.abort();
     });
@@ -279,7 +281,8 @@ export class Flight implements WaitNode {
   }
 
   /**
-   * Whatever keeps Redis from answering, `onBackendDown` says what readers get: an error, a copy, or the value from its source.
+   * Redis did not answer, for whatever reason. `onBackendDown` says what readers get: an error, a copy, or the value from its
+   * source.
    */
   async #withoutRedis(error: unknown): Promise<Outcome> {
     if (this.request.options.onBackendDown === 'throw') throw error;
@@ -287,7 +290,10 @@ export class Flight implements WaitNode {
     return copies ? { kind: 'value', copies } : this.#loadAlone();
   }
 
-  /** Without Redis: one load for this process, not stored; as many at once at one source as the fleet may run. */
+  /**
+   * Loads without Redis: once for this process, and the value is not stored. This process runs as many loads at once at one
+   * source as the whole fleet may run.
+   */
   async #loadAlone(): Promise<Outcome> {
     const { loadLimiter, clock } = this.#context;
     const { options, limit, key } = this.request;

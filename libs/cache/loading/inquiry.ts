@@ -7,7 +7,7 @@ import { circular, loads } from './load-scopes.js';
 import type { ReadContext, ReadRequest } from './read-context.js';
 import type { PushedOutcome, WaitTicket } from './wait-ticket.js';
 
-/** What a reader does next, by what Redis answered. */
+/** What a reader does next, according to the answer of Redis. */
 export type Step =
   /** `then`: the reader also has the lease to refresh the value, or is registered for the outcome of a refresh that runs. */
   | {
@@ -23,7 +23,7 @@ export type Step =
   | { readonly kind: 'failed'; readonly error: unknown }
   | Unavailable;
 
-/** Redis did not answer, or refused; or this process is closing, and does not ask. */
+/** Redis did not answer, or refused. Or this process is closing, and does not ask. */
 interface Unavailable {
   readonly kind: 'unavailable';
   readonly error: unknown;
@@ -31,19 +31,23 @@ interface Unavailable {
 
 const LOAD: Step = { kind: 'load' };
 
-/** What one read asks Redis, by a loader or by hand: again and again, until the answer is one to act on. */
+/**
+ * The questions that one read asks Redis. The read has a loader, or is a load by hand. It asks again until the answer is one to
+ * act on.
+ */
 export class Inquiry {
   readonly #context: ReadContext;
   readonly #request: ReadRequest;
   readonly #earlyRefreshDraw: number;
   /**
-   * Until then it waits, for a slot or another load: however many loads fail one after the other, no caller waits for them all.
+   * Until this time the read waits for a slot or for another load. If many loads fail one after the other, no caller waits for
+   * all of them.
    */
   readonly #deadlineMs: number;
   #ticket: WaitTicket | undefined;
   #askedAtMs: number;
   #queued = false;
-  /** A lease was granted that had passed when the answer was read: this process was held up. */
+  /** A granted lease was already over when the answer was read, because this process was held up. */
   #cameTooLate = false;
 
   constructor(context: ReadContext, request: ReadRequest, earlyRefreshDraw: number) {
@@ -54,17 +58,17 @@ export class Inquiry {
     this.#deadlineMs = this.#askedAtMs + request.options.loaderTimeoutMs;
   }
 
-  /** When it last asked. */
+  /** When the last question was asked. */
   get askedAtMs(): number {
     return this.#askedAtMs;
   }
 
-  /** It waits for a slot, and will ask again: it asks later than now. */
+  /** True while the read waits for a slot. It will ask again, later than now. */
   get queued(): boolean {
     return this.#queued;
   }
 
-  /** Of the last question: what it was granted, or waits for. */
+  /** The ticket of the last question: for what was granted, or for what the read waits for. */
   get ticket(): WaitTicket {
     return this.#ticket as WaitTicket;
   }
@@ -82,13 +86,13 @@ export class Inquiry {
       }
       const step = answer.kind === 'unavailable' ? answer : this.#stepOf(answer, this.#ticket);
       if (step) return step;
-      // What cannot be read is a miss. Where it cannot be removed, asking again would find it again.
+      // A value that cannot be read is a miss. If the value cannot be removed, another question would find it again.
       const failed = 'value' in answer && !answer.then ? await this.#discard() : undefined;
       if (failed) return failed;
     }
   }
 
-  /** Nothing is expected for the last question any more, unless a load that it was granted runs. */
+  /** Ends the ticket of the last question, unless a load that was granted to it runs. */
   end(): void {
     if (this.#ticket?.loading === false) this.#context.pushRouter.done(this.#ticket);
   }
@@ -106,11 +110,11 @@ export class Inquiry {
     if (limit > 0) store.leaveSlot(options.source, token, limit).catch(() => {});
   }
 
-  /** What was pushed to the ticket; `undefined`: ask again. Throws the error of the load that it waited for. */
+  /** The value that was pushed to the ticket. `undefined`: ask again. Throws the error of the load that the ticket waited for. */
   read(pushed: PushedOutcome): FoundOutcome | undefined {
     if (pushed.verb === 'error') throw this.#errorFor(pushed.failure);
     if (pushed.verb === 'again') return undefined;
-    // Nothing of the header is needed.
+    // The header is not needed.
     const text = textOf(pushed.text);
     return text === undefined ? undefined : decodedOutcome(this.#request, text);
   }
@@ -146,7 +150,7 @@ export class Inquiry {
     this.#queued = true;
     this.#request.onWait?.();
     debug?.("'%s' waits for a slot at '%s'", this.#request.key, this.#request.options.source);
-    // The timer is for a lost message, and for a process that died after it was told.
+    // The timer is for a lost message, and for a process that died after it was told to ask again.
     await ticket.outcome(Math.min(store.timing.leaseMs * (1 + random()), this.#leftMs()));
     this.#queued = false;
     ticket.renew();
@@ -180,12 +184,12 @@ export class Inquiry {
   }
 
   /**
-   * False: the lease was lost before the grant was read, or has probably expired, and is given back. Nothing has been loaded
-   * yet, so nothing is lost by a new one.
+   * False: the lease was lost before the grant was read, or has probably expired. The lease is then given back. Nothing has been
+   * loaded yet, so a new lease loses nothing.
    */
   #usable(ticket: WaitTicket): boolean {
     const { store, clock } = this.#context;
-    // One more question at most: where no answer comes within a lease, no lease can be kept either.
+    // One more question at most: if no answer comes within the time of a lease, no lease can be kept either.
     const tooLate = clock.monoMs() - this.#askedAtMs >= store.timing.leaseMs && !this.#cameTooLate;
     if (!ticket.invalidated && !tooLate) {
       debug?.("'%s' load granted to %s", this.#request.key, ticket.token);
@@ -202,12 +206,12 @@ export class Inquiry {
     return false;
   }
 
-  /** The error itself, if this process ran the loader. */
+  /** The error of a failed load: the loader's own error if this process ran the loader. */
   #errorFor(failure: string, remainingMs?: number): unknown {
     return this.#context.ownErrors.errorFor(this.#request.entry, this.#request.key, failure, remainingMs);
   }
 
-  /** How long it may still wait. */
+  /** How long the read may still wait. */
   #leftMs(): number {
     return this.#deadlineMs - this.#context.clock.monoMs();
   }

@@ -3,13 +3,13 @@ import type { CacheStore } from '../store/cache.store.js';
 import type { WaitTicket } from './wait-ticket.js';
 
 /**
- * The right to load a key, renewed at a third of its length until it ends.
+ * The right to load a key. It is renewed after each third of its length until it ends.
  *
  * The lease is lost only when Redis says so:
  * - by a push: the key was invalidated
  * - by a refused renewal: a tag of the key or everything was invalidated, this process paused, or a push did not arrive
  *
- * No answer from Redis proves nothing. The load goes on, and its fill is fenced.
+ * A missing answer proves nothing. The load goes on, and its fill is fenced.
  */
 export class LeaseRenewal {
   readonly #store: CacheStore;

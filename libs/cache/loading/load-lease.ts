@@ -38,7 +38,7 @@ export class LoadLease implements RunningLoad {
     this.#lease = new LeaseRenewal(store, clock, request.entry, ticket);
     if (request.limit > 0) this.#slot = new SourceSlot(store, clock, source, ticket.token, request.limit);
     ticket.loading = true;
-    // Named first: see ADR 19.
+    // Assigned to a constant first, not directly to the ticket: see ADR 19.
     const onInvalidated = (): void => {
       debug?.("'%s' lease of %s lost: invalidated, or expired", request.key, ticket.token);
       this.#lease.end();
@@ -122,8 +122,8 @@ export class LoadLease implements RunningLoad {
   }
 
   /**
-   * Called when tags were invalidated; without tags, when everything was. A load that began before is void. Redis is asked,
-   * because the message may be older than the grant. Tags from `resultTags` are not known yet.
+   * Called when tags were invalidated; without tags, when everything was invalidated. A load that began before is void. Redis is
+   * asked, because the message may be older than the grant. Tags from `resultTags` are not known yet.
    */
   revalidate(tags?: ReadonlySet<string>): void {
     const { options } = this.#request;

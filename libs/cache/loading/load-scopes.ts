@@ -1,20 +1,20 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { SluiceError } from '../../weave/index.js';
 
-/** A read that others may wait for, and the reads that its own loader waits for. */
+/** A read that other reads may wait for, and the reads that its own loader waits for. */
 export interface WaitNode {
   readonly key: string;
-  /** Undefined: none, as nearly always. */
+  /** Undefined: none, which is nearly always so. */
   waitsFor: Set<WaitNode> | undefined;
 }
 
-/** A running loader, as the reads see it that this loader makes. */
+/** A running loader, as seen by the reads that the loader makes. */
 export interface LoadScope {
   readonly node: WaitNode;
   readonly entry: string;
   /** The limited source at which this load holds a slot, if it holds one. */
   readonly source: string | undefined;
-  /** The loader that made the read that this one loads for. */
+  /** The loader that made the read for which this loader runs. */
   readonly outer: LoadScope | undefined;
   ended: boolean;
 }
@@ -22,14 +22,14 @@ export interface LoadScope {
 /**
  * Tells which loader a read comes from. A loader that waits for itself would wait for ever.
  *
- * AsyncLocalStorage makes every promise of the process dearer for as long as it is switched on, so it is on only while a
- * loader runs.
+ * AsyncLocalStorage makes every promise of the process more expensive while it is switched on, so it is on only while a loader
+ * runs.
  */
 export class LoadScopes {
   readonly #storage = new AsyncLocalStorage<LoadScope>();
   #running = 0;
 
-  /** The innermost loader that runs and from which this is called. */
+  /** The innermost running loader that makes this call. */
   get current(): LoadScope | undefined {
     if (this.#running === 0) return undefined;
     let scope = this.#storage.getStore();
@@ -80,7 +80,7 @@ export async function waitWithin<T>({ node }: LoadScope, read: WaitNode & { outc
   }
 }
 
-/** The error of a read that its own loader makes, directly or by another key. */
+/** The error of a read of a key by the loader of that key, directly or by way of another key. */
 export function circular(key: string): SluiceError {
   return new SluiceError(
     'SLUICE_CACHE_CIRCULAR_LOAD',

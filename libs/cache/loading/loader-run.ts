@@ -9,8 +9,8 @@ export interface LoaderContext {
   /** The key that is loaded. */
   readonly key: string;
   /**
-   * Aborts when the result is of no use any more: the load outran `loaderTimeoutMs`, or an invalidation voided it.
-   * A loader may ignore it.
+   * Aborts when the result is of no use any more: the load ran longer than `loaderTimeoutMs`, or an invalidation voided it.
+   * A loader may ignore the signal.
    */
   readonly signal: AbortSignal;
 }
@@ -19,7 +19,7 @@ export interface LoaderContext {
 export type Loader<T> = (context: LoaderContext) => T | Promise<T>;
 
 /**
- * Makes the signal only when a loader reads it. Most loaders never do, and a signal costs more than the rest of a load.
+ * Makes the signal only when a loader reads it. Most loaders never read it, and a signal costs more than the rest of a load.
  */
 class Context implements LoaderContext {
   readonly key: string;
@@ -35,7 +35,7 @@ class Context implements LoaderContext {
   }
 }
 
-/** One run of a loader, within its time. */
+/** One run of a loader, with a time limit. */
 export class LoaderRun {
   readonly #controller = new AbortController();
   #timedOut = false;
@@ -43,22 +43,24 @@ export class LoaderRun {
   #overdue = false;
   #settled: Promise<unknown> = Promise.resolve();
 
-  /** The loader outran its time. */
+  /** The loader ran longer than its time limit. */
   get timedOut(): boolean {
     return this.#timedOut;
   }
 
-  /** Its lease was lost while it ran, and it was told. */
+  /** The lease was lost while the loader ran, and the loader was told by its signal. */
   get aborted(): boolean {
     return this.#aborted;
   }
 
-  /** The loader has not ended though its time has passed twice: its slot at the source is given up. */
+  /** The loader has not ended after twice its time limit. Its slot at the source is given up. */
   get overdue(): boolean {
     return this.#overdue;
   }
 
-  /** Resolves when the loader has really ended, though its callers were told before that it timed out; or when it is overdue. */
+  /**
+   * Resolves when the loader has really ended, or is overdue. Callers of a loader that timed out got their error before.
+   */
   get settled(): Promise<unknown> {
     return this.#settled;
   }
@@ -97,13 +99,16 @@ export class LoaderRun {
     });
   }
 
-  /** Makes a rejection of an error that the loader throws synchronously. */
+  /** Turns an error that the loader throws synchronously into a rejection. */
   async #call(context: LoaderContext, loader: Loader<unknown>): Promise<unknown> {
     return await loader(context);
   }
 }
 
-/** Runs a loader within its time, so that the reads that it makes know which loader waits for them. Counts the load. */
+/**
+ * Runs a loader with its time limit and within its scope: the reads that the loader makes know which loader waits for them.
+ * Counts the load.
+ */
 export async function runInScope(
   context: ReadContext,
   request: ReadRequest,

@@ -12,7 +12,10 @@ interface Place {
 export class LocalLoadLimiter {
   readonly #places = new Map<string, Place>();
 
-  /** True when one more loader may run, first come, first served. It counts until {@link leave}. False after `timeoutMs`. */
+  /**
+   * Resolves to true when one more loader may run, first come, first served. That loader counts until {@link leave}. Resolves to
+   * false after `timeoutMs`.
+   */
   wait(source: string, limit: number, timeoutMs: number, clock: Clock): Promise<boolean> {
     const place = this.#at(source);
     if (place.running < limit && place.waiting.length === 0) {
@@ -37,14 +40,14 @@ export class LocalLoadLimiter {
     if (limit > 0) this.#at(source).running++;
   }
 
-  /** The source is busy until `ended`, when the loader has really ended. */
+  /** The loader counts until `ended` resolves, when the loader has really ended. */
   leave(source: string, limit: number, ended: Promise<unknown>): void {
     if (limit === 0) return;
     void ended.then(() => {
       const place = this.#at(source);
       place.running--;
       while (place.running < limit && place.waiting.length > 0) {
-        // Counted at once, so that no later caller takes the turn.
+        // The loader is counted at once, so that no later caller takes its turn.
         place.running++;
         place.waiting.shift()?.();
       }

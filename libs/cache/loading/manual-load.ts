@@ -96,7 +96,7 @@ class ManualLoad<T> implements LeasedLoad<T>, AsyncDisposable {
 /** The disposal of a result that holds no lease. */
 export const NOTHING_HELD: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
 
-/** Asks Redis until the answer is a final one, and returns it. */
+/** Asks Redis until there is a final answer, and returns that. */
 export async function takeLease<T>(context: ReadContext, request: ReadRequest): Promise<CacheLease<T>> {
   const inquiry = new Inquiry(context, request, 0);
   const step = await inquiry.next();
@@ -105,7 +105,7 @@ export async function takeLease<T>(context: ReadContext, request: ReadRequest): 
       return new ManualLoad<T>(context, request, inquiry.ticket);
     case 'wait': {
       const outcome = outcomeFor<T>(context, inquiry, request, step.forMs);
-      // A caller that does not wait after all gets no error.
+      // If the caller does not wait after all, an error must not become an unhandled rejection.
       outcome.catch(() => {});
       return { state: 'wait', wait: () => outcome, ...NOTHING_HELD };
     }
@@ -125,7 +125,7 @@ export async function takeLease<T>(context: ReadContext, request: ReadRequest): 
   }
 }
 
-/** The value of another load. This caller did not ask for a lease: a lease that it is granted is given back. */
+/** The value of another load. The caller waits, and does not load: if Redis grants it a lease, the lease is given back. */
 async function outcomeFor<T>(
   context: ReadContext,
   inquiry: Inquiry,

@@ -17,8 +17,8 @@ export function copyInOutage(
 }
 
 /**
- * Loads without Redis, and keeps the value in this process if `onBackendDown` is a number. An invalidation by this process
- * removes the copy, as any other copy. So does the return of the connection.
+ * Loads without Redis, and keeps the value in this process if `onBackendDown` is a number. Like any other copy, this copy is
+ * removed by an invalidation of this process, and when the connection is back.
  */
 export async function keepInOutage(
   { local, random }: ReadContext,

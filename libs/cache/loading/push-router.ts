@@ -19,14 +19,14 @@ export class PushRouter {
     });
   }
 
-  /** Call before the request is sent: a push may overtake the reply. End it with {@link done}. */
+  /** Call this before the request is sent: a push may overtake the reply. End the ticket with {@link done}. */
   expect(token: string): WaitTicket {
     const ticket = new WaitTicket(token, this.#clock, this.#times);
     this.#tickets.set(token, ticket);
     return ticket;
   }
 
-  /** Nothing is expected for this request any more. */
+  /** Ends a ticket: no message is expected for its request any more. */
   done(ticket: WaitTicket): void {
     this.#tickets.delete(ticket.token);
   }
@@ -37,7 +37,7 @@ export class PushRouter {
   }
 
   #receive(verb: string, tokens: string, payload: string): void {
-    // Nearly always one: then nothing is split.
+    // There is nearly always one token. Then nothing is split.
     if (!tokens.includes(' ')) this.#tell(tokens, verb, payload);
     else for (const token of tokens.split(' ')) this.#tell(token, verb, payload);
   }

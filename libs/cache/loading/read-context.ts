@@ -14,7 +14,7 @@ import type { PushRouter } from './push-router.js';
 export interface RunningLoad {
   /** Tags were invalidated; without tags, everything was. The load asks Redis whether it is void. */
   revalidate(tags?: ReadonlySet<string>): void;
-  /** The load gives its lease up and goes on for its own callers. */
+  /** The load gives up its lease and goes on for its own callers. */
   detach(): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export interface ReadContext {
   readonly availability: CacheAvailability;
   readonly ownErrors: OwnErrors;
   readonly scopes: LoadScopes;
-  /** By token: the loads that this process was granted. */
+  /** The loads that this process was granted, by token. */
   readonly loadLeases: BriefMap<string, RunningLoad>;
   /** The connection is about to close: no more questions are sent. */
   readonly closed: boolean;

@@ -36,7 +36,7 @@ export class SourceSlot {
   }
 
   async #renew(): Promise<void> {
-    // No answer from Redis proves nothing. The renewal is sent again.
+    // A missing answer proves nothing. The renewal is sent again.
     await this.#store.renewSlot(this.#source, this.#token).catch(() => {});
     if (!this.#left) this.#renewSoon();
   }

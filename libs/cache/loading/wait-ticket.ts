@@ -1,6 +1,6 @@
 import { Deadline, type Clock, type DeadlineQueue } from '../../redis/index.js';
 
-/** What a waiting request may hear: how the load it waits for ended, or that it should ask Redis again. */
+/** What may be pushed to a waiting request: how the load that it waits for ended, or that the request must ask Redis again. */
 export type PushedOutcome =
   | { readonly verb: 'value'; readonly text: string }
   | { readonly verb: 'error'; readonly failure: string }
@@ -16,7 +16,7 @@ export class WaitTicket extends Deadline {
   readonly token: string;
   /** Called once when the lease that this request was granted is lost. */
   onInvalidated: (() => void) | undefined;
-  /** A load that it was granted runs, and ends the ticket. */
+  /** A load that was granted to this ticket runs. That load ends the ticket. */
   loading = false;
   readonly #clock: Clock;
   readonly #times: DeadlineQueue;
@@ -31,7 +31,7 @@ export class WaitTicket extends Deadline {
     this.#times = times;
   }
 
-  /** The lease that was granted to it is lost, perhaps before the grant was read. */
+  /** The lease that was granted to this ticket is lost, perhaps before the grant was read. */
   get invalidated(): boolean {
     return this.#invalidated;
   }
@@ -51,7 +51,7 @@ export class WaitTicket extends Deadline {
     this.#wake = undefined;
   }
 
-  /** The first message counts. */
+  /** Only the first message counts. */
   receive(pushed: PushedOutcome): void {
     if (this.#pushed) return;
     this.#pushed = pushed;
@@ -65,10 +65,13 @@ export class WaitTicket extends Deadline {
   }
 
   override onClockStep(): void {
-    // Leases count on Redis' clock; and when the subscriber's socket is new after the machine slept, every request asks again.
+    // Leases are measured by Redis' clock. If the subscriber's socket is a new one after the machine slept, every request asks
+    // again.
   }
 
-  /** What is pushed, or was pushed already; after `timeoutMs` without a message: ask again. */
+  /**
+   * Resolves to the message that is pushed, or was pushed already. After `timeoutMs` without a message, resolves to "ask again".
+   */
   outcome(timeoutMs: number): Promise<PushedOutcome> {
     if (this.#pushed) return Promise.resolve(this.#pushed);
     return new Promise((resolve) => {

@@ -3,9 +3,9 @@ import type { Keyspace, Right } from '../../redis/index.js';
 import { checkText, NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
 
 /**
- * What a user's key is called inside of the cache: the key, within a version of the app if one is given. Two versions never
- * read each other's values. A key of more than 1,024 bytes is stored under its SHA-256: maps of this process and messages to
- * others carry it many times.
+ * The name of a user's key inside the cache (the entry): the key, together with the version of the app if one is given. Two
+ * versions never read each other's values. A key of more than 1,024 bytes is replaced by its SHA-256, because maps of this
+ * process and messages to other processes contain the name many times.
  */
 export function entryOf(key: string, version?: string): string {
   if (isLongerThan(key, NAME_MAX_BYTES))
@@ -13,7 +13,7 @@ export function entryOf(key: string, version?: string): string {
   return version === undefined ? `:${key}` : `~v:${encodeVersion(version)}:${key}`;
 }
 
-/** What entries begin with: names of keys that a client tracks are filtered by it. */
+/** The beginnings of entries. Client tracking filters the names of keys by them. */
 export const ENTRY_PREFIXES: readonly string[] = [':', '~v:', '~h:'];
 
 function hashOf(key: string): string {
@@ -21,17 +21,18 @@ function hashOf(key: string): string {
 }
 
 /**
- * The Redis keys of the cache. They share one hash tag, so that whatever concerns several of them can be one step. No key
- * of a user's is another's: after the tag, theirs have a colon and all else has a tilde.
+ * The Redis keys of the cache. They share one hash tag, so that one script can change several of them in one step. The key of a
+ * value never equals a key of another kind. After the hash tag, the key of a value has one of {@link ENTRY_PREFIXES}, and every
+ * other key has a tilde and a word.
  */
 export class CacheKeys {
-  /** Counts the invalidations. */
+  /** The key of the counter of invalidations. */
   readonly sequence: string;
-  /** The epoch of everything. */
+  /** The key of the epoch of everything. */
   readonly epoch: string;
-  /** Tags that were invalidated lately. */
+  /** The key of the tags that were invalidated recently. */
   readonly recent: string;
-  /** What the keys of tags' epochs begin with. */
+  /** The beginning of the keys of tags' epochs. */
   readonly tagPrefix: string;
   readonly #lane: string;
 
@@ -60,7 +61,7 @@ export class CacheKeys {
     return `${this.#lane}~queue:${source}`;
   }
 
-  /** What a user needs to run every script of the cache. */
+  /** The rights that a user of Redis needs to run every script of the cache. */
   rights(invalidationChannel: string): Right[] {
     const [value, lease] = [this.value(':any'), this.lease(':any')];
     return [
@@ -79,7 +80,7 @@ export class CacheKeys {
   }
 }
 
-/** A local hit is looked for before the options of the call are checked. */
+/** The version is checked here, because a local hit is looked for before the options of the call are checked. */
 function encodeVersion(version: string): string {
   return encodeURIComponent(checkText(version, 'version'));
 }

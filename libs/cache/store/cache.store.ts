@@ -22,33 +22,34 @@ import { ServerClock } from './server-clock.js';
 import type { StoredValue } from './stored-value.js';
 
 export interface StoreTiming {
-  /** How long a lease lasts unless renewed. */
+  /** How long a lease lasts unless it is renewed. */
   readonly leaseMs: number;
   /** How long Redis may be silent while a reader waits for it. */
   readonly readTimeoutMs: number;
-  /** Texts of this length and more are packed. */
+  /** Texts of this many characters and more are packed. */
   readonly packFrom: number;
 }
 
-/** What a reader wants, beside the value. */
+/** What a reader tells Redis with its question. */
 export interface AskRequest {
   readonly token: string;
   /** Tags that are known before the load. */
   readonly tags: readonly string[];
-  /** The result names further tags. */
+  /** True if the result names further tags. */
   readonly hasResultTags: boolean;
-  /** The longest that what is loaded may live, from the grant on. */
+  /** The longest time that the loaded value may live, from the grant on. */
   readonly keepMs: number;
-  /** How far past its time a value is acceptable. */
+  /** How long past its time a value is still acceptable. */
   readonly staleMs: number;
-  /** Rather waits for a while than take a stale value. */
+  /** True if the reader waits for a running refresh for a while, before it takes a stale value. */
   readonly waitForRefresh: boolean;
   /** -β·ln(random), for the early refresh. */
   readonly earlyRefreshDraw: number;
-  /** What is loaded from, and how many loads it takes at once; 0: any number. */
+  /** The name of the source that the value is loaded from. */
   readonly source: string;
+  /** How many loads the source takes at once. 0: any number. */
   readonly limit: number;
-  /** Was told to ask again, because there may be a slot. */
+  /** True if the reader was queued for a slot, and asks again because there may be one. */
   readonly retryForSlot: boolean;
 }
 
@@ -57,23 +58,22 @@ export interface NewValue {
   readonly text: string;
   readonly ttlMs: number;
   readonly staleMs: number;
-  /** Of a fill, those that only the result named. */
+  /** In a fill: the tags that only the result named. */
   readonly tags: readonly string[];
-  /** Of a fill: pushed to those who wait, and not stored. */
+  /** In a fill: true if the value is pushed to the waiting requests, and not stored. */
   readonly share?: boolean;
 }
 
-/** As many tags as one script is called with. */
+/** The most tags that one call of a script gets. */
 const TAGS_AT_ONCE = 1_000;
 
 /**
  * The cache as Redis keeps it: values, leases and epochs, one method per step. Keys are entries (`entryOf`).
  *
- * What a reader waits for settles once Redis has been silent for `readTimeoutMs`, and the end of a load once it has been for a
- * third of the lease. What changes the cache on a user's order takes the connection's own time and rejects if Redis did not
- * confirm it.
+ * A read settles once Redis has been silent for `readTimeoutMs`. The end of a load settles once Redis has been silent for a
+ * third of the lease. A change that a user makes waits for the connection's own timeout, and rejects if Redis did not confirm it.
  *
- * Keys and arguments are written out, not spread: a spread before further keys makes new hidden classes on each call (see ADR
+ * Keys and arguments are written out, not spread. A spread before further keys makes new hidden classes on each call (see ADR
  * 19).
  */
 export class CacheStore {
@@ -123,7 +123,10 @@ export class CacheStore {
     connection.commands.onDown(failOpen);
   }
 
-  /** Called when it becomes known that Redis does not answer: its socket died, or it hangs. What is waited for may never come. */
+  /**
+   * Adds a listener, called when it becomes known that Redis does not answer: the socket died, or Redis hangs. A message that is
+   * waited for may then never come.
+   */
   onDown(listener: () => void): void {
     this.#downListeners.add(listener);
   }
@@ -133,7 +136,7 @@ export class CacheStore {
     return this.#connection.inbox;
   }
 
-  /** Hears of entries that anybody changed, by any means; `undefined`: of all. */
+  /** Calls `changed` with the entries that any client changed, by any command. `undefined`: all entries. */
   track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveEvery'> {
     const prefixes = ENTRY_PREFIXES.map((prefix) => this.#keys.value(prefix));
     const lane = this.#keys.value('').length;
@@ -142,17 +145,17 @@ export class CacheStore {
     });
   }
 
-  /** Names one request, among all that any process ever makes. */
+  /** A new token. It names one request, and no other request of any process ever has the same token. */
   newToken(): string {
     return `${this.#nonce}.${(this.#requests++).toString(36)}`;
   }
 
-  /** Reads a value that was there a moment ago, in one command with the other reads of this turn. */
+  /** Reads a value that was there a moment ago, in one command with the other reads of this turn of the event loop. */
   tryGet(entry: string, seen: SeenEntry): Promise<FoundValue> {
     return this.#gets.tryGet(entry, seen);
   }
 
-  /** What is granted by an answer that comes too late, or never, is given back. */
+  /** Asks Redis with the ask script. A grant in an answer that comes too late, or never, is given back. */
   async ask(entry: string, question: AskRequest): Promise<Answer> {
     const { leaseMs, readTimeoutMs } = this.timing;
     const { token, keepMs, staleMs, earlyRefreshDraw, limit, source } = question;
@@ -205,7 +208,7 @@ export class CacheStore {
     }
   }
 
-  /** False: the lease was not this load's own any more, or what it loaded was invalidated; nothing was stored. */
+  /** False: nothing was stored. The lease did not belong to this load any more, or the loaded value was invalidated. */
   async fill(entry: string, token: string, loadMs: number, value: NewValue): Promise<boolean> {
     const { text, ttlMs, staleMs, tags } = value;
     const { tagPrefix, epoch, recent } = this.#keys;
@@ -242,14 +245,15 @@ export class CacheStore {
   }
 
   /**
-   * How long Redis may be silent about the end of a load: a third of the lease, as for a renewal. What is lost by an early end is
-   * a load. And a script that the server does not know is answered so, and is sent again only while its call waits.
+   * How long Redis may be silent about the end of a load: a third of the lease, as for a renewal, and at least `readTimeoutMs`.
+   * To give up too early costs a load. Besides, a server that does not know the script answers so, and the script is sent again
+   * only while its call waits.
    */
   #endDeadlineMs(): number {
     return Math.max(this.timing.readTimeoutMs, this.timing.leaseMs / 3);
   }
 
-  /** False: the lease is lost, or what is loaded under it was invalidated. */
+  /** False: the lease is lost, or the value that is loaded under it was invalidated. */
   renew(entry: string, token: string): Promise<boolean> {
     const { leaseMs } = this.timing;
     const { tagPrefix, epoch } = this.#keys;
@@ -257,7 +261,7 @@ export class CacheStore {
     return renewScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
   }
 
-  /** Rejects if Redis does not confirm it. It is then repeated in the background. */
+  /** Gives a lease back. Rejects if Redis does not confirm the release, which is then repeated in the background. */
   release(entry: string, token: string): Promise<boolean> {
     return this.#leaseReleases.release(entry, token);
   }
@@ -268,12 +272,12 @@ export class CacheStore {
     return renewSlotScript.run(this.#connection.commands, call, { deadlineMs: leaseMs / 3 });
   }
 
-  /** The slot, or the place in the queue for one. Repeated as {@link release} is. */
+  /** Gives back a slot, or the place in the queue for a slot. Repeated in the background as {@link release} is. */
   leaveSlot(source: string, token: string, limit: number): Promise<void> {
     return this.#leaseReleases.leaveSlot(source, token, limit);
   }
 
-  /** The value if there is one that is fresh; read in one script with the others of this turn. */
+  /** The fresh value, if there is one. Read in one script with the other reads of this turn of the event loop. */
   get(entry: string): Promise<StoredValue | undefined> {
     return this.#peeks.get(entry);
   }
@@ -305,7 +309,7 @@ export class CacheStore {
     });
   }
 
-  /** The value if there is one that is fresh, which is then removed. */
+  /** The fresh value, if there is one. The value is then removed. */
   take(entry: string): Promise<StoredValue | undefined> {
     const { tagPrefix, epoch, sequence } = this.#keys;
     return takeScript.run(this.#connection.commands, {
@@ -331,7 +335,7 @@ export class CacheStore {
     return clearScript.run(this.#connection.commands, call);
   }
 
-  /** Removes a value that nobody can read. Whoever stored a good one meanwhile loses it, which costs a load. */
+  /** Removes a value that cannot be read. A good value that was stored meanwhile is lost too, which costs a load. */
   async discard(entry: string): Promise<void> {
     const { readTimeoutMs } = this.timing;
     await this.#connection.commands.send('del', [this.#keys.value(entry)], { deadlineMs: readTimeoutMs });

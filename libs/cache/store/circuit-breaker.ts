@@ -1,9 +1,9 @@
 import { RedisUnavailableError, type Clock } from '../../redis/index.js';
 
-/** Between two questions to a Redis that hangs, to find out whether it still does. */
+/** The time between two questions to a Redis that hangs. They find out whether it still hangs. */
 const RETRY_MS = 400;
 
-/** Redis hangs, and was not asked. */
+/** The read was not sent, because Redis hangs. */
 export class CircuitOpenError extends RedisUnavailableError {
   constructor(cause: unknown) {
     super('Redis did not answer a moment ago, and is not asked again yet', 'not-sent', { cause });
@@ -11,8 +11,9 @@ export class CircuitOpenError extends RedisUnavailableError {
 }
 
 /**
- * Spares readers the wait for a Redis that hangs: after one has waited in vain, the next go to the source at once, but for one
- * every 400 ms who tries. Any answer, however late, and any new connection ends it.
+ * Keeps readers from waiting for a Redis that hangs. After one reader has waited without an answer, the next readers go to the
+ * source at once, except for one reader every 400 ms, which asks Redis. Any answer, however late, and any new connection ends
+ * this.
  */
 export class CircuitBreaker {
   readonly #clock: Clock;
@@ -24,8 +25,8 @@ export class CircuitBreaker {
   #repliedAtMs = -Infinity;
 
   /**
-   * @param silenceMs how long Redis has answered nothing at all when it counts as hanging
-   * @param onOpen called when it begins to count as hanging
+   * @param silenceMs Redis counts as hanging when it has answered nothing at all for this long
+   * @param onOpen called when Redis begins to count as hanging
    */
   constructor(clock: Clock, silenceMs = 0, onOpen: () => void = () => {}) {
     this.#clock = clock;
@@ -49,7 +50,7 @@ export class CircuitBreaker {
     this.#retryAtMs = now + RETRY_MS;
   }
 
-  /** Learns from a read that was admitted. */
+  /** Waits for a read that was admitted, and learns from its outcome whether Redis hangs. */
   async watch<T>(read: Promise<T>): Promise<T> {
     try {
       const reply = await read;
@@ -70,9 +71,9 @@ export class CircuitBreaker {
   }
 
   #trip(error: RedisUnavailableError): void {
-    // One that was not sent was refused at once: nobody waited.
+    // A command that was not sent failed at once, so no reader has waited.
     if (error.outcome === 'not-sent') return;
-    // One late reply is no outage: a large batch, a large value or a busy processor delays it while others arrive.
+    // One late reply is no outage. A large batch, a large value or a busy processor delays it while other replies arrive.
     if (this.#clock.monoMs() - this.#repliedAtMs < this.#silenceMs) return;
     const opened = !this.#open;
     this.#open = true;

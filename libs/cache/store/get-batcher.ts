@@ -8,17 +8,20 @@ import { parseStored, type StoredValue } from './stored-value.js';
 /** A value as one `MGET` found it. */
 export interface FoundValue {
   readonly value: StoredValue | undefined;
-  /** For how long it is fresh, at least, by the server's clock; not above 0 if it is not, or not of the current epochs. */
+  /** How long the value is fresh at least, by the server's clock. Not above 0: not fresh, or not of the current epochs. */
   readonly leftMs: number;
 }
 
 /**
- * So many keys fill a command: the server does nothing else while it answers one, and this process reads one reply while it
- * works on the next.
+ * This many keys fill a command. The server does nothing else while it answers a command, and this process reads one reply while
+ * the server works on the next.
  */
 const KEYS_AT_ONCE = 64;
 
-/** Or so many characters, by what the values were last: the first value of a reply can be read only when the last has arrived. */
+/**
+ * This many characters fill a command too, by the lengths that the values last had. The first value of a reply can be read only
+ * when the last value has arrived.
+ */
 const CHARS_AT_ONCE = 64 * 1024;
 
 export interface GetBatcherOptions {
@@ -31,11 +34,11 @@ export interface GetBatcherOptions {
 }
 
 /**
- * Reads values whose tags are known from before, with `MGET` instead of a script. A value that it calls fresh is fresh.
- * Anything else decides nothing: the caller then asks with the ask script.
+ * Reads values whose tags are known from before, with `MGET` instead of a script. A value that is reported as fresh is fresh.
+ * Any other result decides nothing: the caller then asks with the ask script.
  *
- * All reads of one turn of the event loop are one command, or a few if they are many. Value and epochs of each read are taken at
- * one instant after its call, as a command of its own would take them.
+ * All reads of one turn of the event loop are one command, or a few commands if there are many reads. Redis takes the value and
+ * the epochs of each read at one instant after the call, as it would for a command of that read alone.
  *
  * @see docs/internals/cache.md#reading
  */
@@ -70,7 +73,7 @@ export class GetBatcher {
 
   #begin(): GetBatch {
     const batch = new GetBatch(this.#keys);
-    // Runs once the promise jobs of this turn are done, so that all reads of the turn are in this command.
+    // This runs once the promise jobs of this turn are done, so that all reads of the turn are in this command.
     process.nextTick(() => {
       if (this.#open === batch) this.#send(batch);
     });

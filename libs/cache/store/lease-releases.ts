@@ -5,7 +5,7 @@ import type { Answer } from './scripts/ask.script.js';
 import { leaveSlotScript } from './scripts/leave-slot.script.js';
 import { releaseScript } from './scripts/release.script.js';
 
-/** Of a question, what names that which it may have been granted. */
+/** The parts of a question that name the lease or slot that it may have been granted. */
 interface Asked {
   readonly token: string;
   readonly source: string;
@@ -14,7 +14,7 @@ interface Asked {
 }
 
 /**
- * What requests of this process hold in Redis, and how it is given back: leases, slots at sources, places in their queues.
+ * Gives back what requests of this process hold in Redis: leases, slots at sources, and places in the queues for slots.
  *
  * @see docs/internals/cache.md#releasing-what-nobody-uses
  */
@@ -37,17 +37,20 @@ export class LeaseReleases {
     connection.commands.onUp(() => void this.#releaseRetries.retry());
   }
 
-  /** Rejects if Redis does not confirm it. It is then repeated in the background, see {@link ReleaseRetries}. */
+  /**
+   * Gives a lease back. Rejects if Redis does not confirm the release, which is then repeated in the background, see
+   * {@link ReleaseRetries}.
+   */
   release(entry: string, token: string): Promise<boolean> {
     return this.#releaseRetries.now(leaseOf(token), (late) => this.#release(entry, token, late));
   }
 
-  /** The slot, or the place in the queue for one. Repeated as {@link release} is. */
+  /** Gives back a slot, or the place in the queue for a slot. Repeated in the background as {@link release} is. */
   leaveSlot(source: string, token: string, limit: number): Promise<void> {
     return this.#releaseRetries.now(slotOf(token), (late) => this.#leaveSlot(source, token, limit, late));
   }
 
-  /** Whoever asked has gone on without an answer: what the question may have been granted is nobody's. */
+  /** The reader has gone on without an answer. Nobody uses the lease or slot that its question may have been granted. */
   unanswered(entry: string, { token, source, limit, retryForSlot }: Asked, error: unknown): void {
     if (isUnavailable(error) && error.outcome === 'unknown') {
       this.#releaseRetries.later(leaseOf(token), (late) => this.#release(entry, token, late), error);
@@ -60,7 +63,7 @@ export class LeaseReleases {
     }
   }
 
-  /** The answer came after all, and grants what nobody uses. */
+  /** The answer came too late. Nobody uses the lease or slot that it grants. */
   answeredLate(entry: string, { token, source, limit }: Asked, answer: Answer): void {
     const granted = answer.kind === 'load' || ('then' in answer && answer.then === 'load');
     if (granted) void this.release(entry, token).catch(() => {});
@@ -81,6 +84,6 @@ export class LeaseReleases {
   }
 }
 
-/** Under what names a request's lease, and its slot, are to be given back. */
+/** The names under which a request's lease and its slot are given back. */
 const leaseOf = (token: string): string => `lease ${token}`;
 const slotOf = (token: string): string => `slot ${token}`;

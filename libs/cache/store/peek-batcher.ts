@@ -4,7 +4,7 @@ import type { CircuitBreaker } from './circuit-breaker.js';
 import { peekScript } from './scripts/peek.script.js';
 import type { StoredValue } from './stored-value.js';
 
-/** So many keys fill a script: the server does nothing else while it runs one. */
+/** This many keys fill a call of the script. The server does nothing else while it runs a script. */
 const KEYS_AT_ONCE = 100;
 
 interface Peek {
@@ -21,7 +21,7 @@ export interface PeekBatcherOptions {
   readonly deadlineMs: number;
 }
 
-/** Reads values, and nothing else: all reads of one turn of the event loop are one script, or several if they are many. */
+/** Only reads values. All reads of one turn of the event loop are one script, or several scripts if there are many reads. */
 export class PeekBatcher {
   readonly #options: PeekBatcherOptions;
   #open: Peek[] | undefined;
@@ -31,7 +31,7 @@ export class PeekBatcher {
   }
 
   /**
-   * The value if there is one that is fresh.
+   * The fresh value, if there is one.
    *
    * @throws RedisUnavailableError when the circuit is open
    */
@@ -46,7 +46,7 @@ export class PeekBatcher {
 
   #begin(): Peek[] {
     const batch: Peek[] = [];
-    // Runs once the promise jobs of this turn are done, so that all reads of the turn are in this script.
+    // This runs once the promise jobs of this turn are done, so that all reads of the turn are in this script.
     process.nextTick(() => {
       if (this.#open === batch) this.#send(batch);
     });

@@ -1,18 +1,18 @@
 import { GenerationalMap } from '../../redis/index.js';
 import { detached, type StoredValue } from './stored-value.js';
 
-/** What an entry's value was a moment ago. */
+/** The tags and the length of the value that an entry had a moment ago. */
 export interface SeenEntry {
   readonly tags: readonly string[];
   readonly chars: number;
 }
 
-/** Characters of the entries and tags in one generation: a few MB in all. */
+/** The most characters of the entries and tags in one generation: a few MB in all. */
 const CHARS_MAX = 2_000_000;
 
 /**
- * Entries that had a value a moment ago, with the tags that it had. A plain read of such an entry is worth trying before the
- * question that may end in a lease, because it costs Redis and this process much less. It is only a guess: a wrong one costs
+ * Entries that had a value a moment ago, with the tags of that value. A plain read of such an entry is worth trying before the
+ * question that may end in a lease, because it costs Redis and this process much less. This is only a guess. A wrong guess costs
  * one command.
  */
 export class RecentlySeen {
@@ -32,7 +32,7 @@ export class RecentlySeen {
 
   add(entry: string, { tags, text }: Pick<StoredValue, 'tags' | 'text'>): void {
     const known = this.#entries.get(entry);
-    // For the path that is taken 100,000 times a second: nearly always the value is unchanged.
+    // This path is taken 100,000 times a second, and the value is nearly always unchanged.
     const same = known !== undefined && sameTags(known.tags, tags);
     if (same && known.chars === text.length) return;
     this.#entries.set(entry, { tags: same ? known.tags : detached(tags), chars: text.length });

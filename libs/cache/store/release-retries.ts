@@ -1,44 +1,47 @@
 import { isUnavailable, type Clock } from '../../redis/index.js';
 
-/** Tries to give something back. The caller runs `confirmed` if the answer comes after the promise was rejected. */
+/** Tries to give something back. It must call `confirmed` if the answer comes after its promise was rejected. */
 export type Release<T = unknown> = (confirmed: () => void) => Promise<T>;
 
-/** As many as are remembered. If one outage leaves more, the oldest are left to end with their leases. */
+/** The most releases that are remembered. If one outage leaves more, the oldest are forgotten, and end with their leases. */
 const MOST = 10_000;
 
-/** Between two tries of what Redis refused for the moment. */
+/** The time between two tries of a release that Redis refused for the moment. */
 const RETRY_MS = 200;
 
 interface Pending {
   readonly release: Release;
-  /** Since a refusal: until then it is tried again every {@link RETRY_MS}. Undefined: Redis has not refused it. */
+  /**
+   * Set by the first refusal. Until this time the release is repeated every {@link RETRY_MS}. Undefined: Redis has not refused
+   * the release.
+   */
   repeatUntilMs: number | undefined;
 }
 
 /**
- * What this process holds in Redis, or may hold, and has no use for: leases, slots, places in queues. Redis has not confirmed
- * that these were given back.
+ * The leases, slots and places in queues that this process holds in Redis, or may hold, but does not use. Redis has not confirmed
+ * that they were given back.
  *
- * - Redis refused the release: it is repeated every 200 ms until the lease is over.
- * - Redis did not answer: it is repeated with the next connection. Until then the release is on its way, or cannot be sent.
+ * - Redis refused the release: the release is repeated every 200 ms until the lease is over.
+ * - Redis did not answer: the release is repeated with the next connection. Until then it is on its way, or cannot be sent.
  *
- * Nothing is forgotten by time, unlike the releases of locks: a Redis that hung grants what it was asked for whenever it goes
- * on. A release names a token, which is granted only once: a release too many, or too late, changes nothing.
+ * Unlike the releases of locks, no release is forgotten because time has passed. A Redis that hung grants what it was asked for
+ * whenever it goes on. A release names a token, and a token is granted only once. So a repeated or late release changes nothing.
  */
 export class ReleaseRetries {
   readonly #clock: Clock;
   readonly #leaseMs: number;
   readonly #pending = new Map<string, Pending>();
-  /** A repetition is due soon. */
+  /** A timer for the next repetition is running. */
   #repeating = false;
 
-  /** @param leaseMs how long what is held lasts in Redis */
+  /** @param leaseMs how long a lease or slot lasts in Redis */
   constructor(clock: Clock, leaseMs: number) {
     this.#clock = clock;
     this.#leaseMs = leaseMs;
   }
 
-  /** Tries now. If Redis does not confirm it, it is repeated in the background. */
+  /** Tries a release now. If Redis does not confirm the release, it is repeated in the background. */
   async now<T>(name: string, release: Release<T>): Promise<T> {
     try {
       const reply = await release(() => {
@@ -52,7 +55,9 @@ export class ReleaseRetries {
     }
   }
 
-  /** Repeats it in the background, unless it is settled before. `error`: what Redis answered, or that it did not. */
+  /**
+   * Repeats a release in the background, unless it is settled before. `error`: what Redis answered, or that Redis did not answer.
+   */
   later(name: string, release: Release, error: unknown): void {
     const known = this.#pending.get(name);
     const pending = known?.release === release ? known : { release, repeatUntilMs: undefined };
@@ -64,12 +69,12 @@ export class ReleaseRetries {
     }
   }
 
-  /** There is nothing to be given back under this name any more. */
+  /** Nothing needs to be given back under this name any more. */
   settle(name: string): void {
     this.#pending.delete(name);
   }
 
-  /** There is a new connection: tries all. */
+  /** Called when there is a new connection: tries all releases. */
   async retry(): Promise<void> {
     await this.#retry(() => true);
   }

@@ -1,8 +1,9 @@
 import type { Clock } from '../../redis/index.js';
 
 /**
- * The latest that Redis' clock can be now, from what its replies said: one that said `s`, to a request sent at `t`, was made
- * after `t`, so it is at most `s + (now − t)`. Ahead by less than that round trip, never behind.
+ * The latest time that Redis' clock can show now, as known from its replies. A reply that said `s`, to a request sent at `t`, was
+ * made after `t`. So Redis' clock now shows at most `s + (now − t)`. This time is ahead of Redis' clock by less than that round
+ * trip, and never behind it.
  */
 export class ServerClock {
   readonly #clock: Clock;
@@ -12,7 +13,7 @@ export class ServerClock {
     this.#clock = clock;
   }
 
-  /** To be taken when a request is sent, for {@link heard}. */
+  /** The time for {@link heard}. Call this when a request is sent. */
   sent(): number {
     return this.#clock.monoMs();
   }
@@ -21,12 +22,12 @@ export class ServerClock {
     this.#aheadMs = serverMs - sentAtMs;
   }
 
-  /** What was heard counts no more: there may be another server now. */
+  /** Forgets what was heard, because there may be another server now. */
   reset(): void {
     this.#aheadMs = Infinity;
   }
 
-  /** Infinity before anything was heard. */
+  /** The latest time that Redis' clock can show now. Infinity before any reply was heard. */
   latestMs(): number {
     return this.#clock.monoMs() + this.#aheadMs;
   }

@@ -1,15 +1,16 @@
-/** A value as Redis keeps it: one line of header, then the codec's text. Written by `HEADER`. */
+/** A value as Redis keeps it: one line of header, then the codec's text. The fragment `HEADER` writes the header. */
 export interface StoredValue {
-  /** What the codec wrote. */
+  /** The text that the codec wrote. */
   readonly text: string;
-  /** The epoch of everything that it was loaded in. */
+  /** The epoch of everything when the value was loaded. */
   readonly epoch: string;
-  /** Until then it is fresh, in milliseconds of the server's clock. */
+  /** Until this time the value is fresh, in milliseconds of the server's clock. */
   readonly freshUntilMs: number;
-  /** How long its load took. */
+  /** How long the load took. */
   readonly loadMs: number;
-  /** Its tags, as they are encoded, and beside each the epoch that it was loaded in. */
+  /** The tags, encoded. */
   readonly tags: readonly string[];
+  /** The epoch of each tag when the value was loaded, in the order of `tags`. */
   readonly tagEpochs: readonly string[];
 }
 
@@ -17,18 +18,18 @@ const NONE: readonly string[] = [];
 
 const FORMAT = '^1 ';
 
-/** What the codec wrote, and nothing of the header; `undefined` where there is none of this format. */
+/** The codec's text without the header. `undefined` if there is no header of this format. */
 export function textOf(stored: string): string | undefined {
   const end = stored.startsWith(FORMAT) ? stored.indexOf('\n') : -1;
   return end < 0 ? undefined : stored.slice(end + 1);
 }
 
-/** Reads the header; `undefined` where there is none of this format. */
+/** Reads the header. `undefined` if there is no header of this format. */
 export function parseStored(stored: string): StoredValue | undefined {
   if (!stored.startsWith(FORMAT)) return undefined;
   const end = stored.indexOf('\n');
   if (end < 0) return undefined;
-  // Read where it stands: a split costs more than all the rest of a hit's way.
+  // The header is read in place: a split costs more than everything else that a hit does.
   const epochEnd = stored.indexOf(' ', 3);
   const untilEnd = stored.indexOf(' ', epochEnd + 1);
   if (epochEnd <= 3 || untilEnd < 0 || untilEnd > end) return undefined;
@@ -54,7 +55,7 @@ export function parseStored(stored: string): StoredValue | undefined {
   };
 }
 
-/** Digits alone, and no more than a time has: as the scripts read it. */
+/** A time, which has only digits, and 15 at most. The scripts read it in the same way. */
 function timeIn(stored: string, from: number, to: number): number | undefined {
   if (to <= from || to - from > 15) return undefined;
   let ms = 0;
@@ -72,8 +73,8 @@ function pairOf(said: string): [tag: string, epoch: string] {
 }
 
 /**
- * Tags that may be kept for longer than the value. A part of a text of 13 characters or more is no text of its own in V8: it
- * keeps the whole alive, which here is the value's reply.
+ * Tags that may be kept for longer than the value. In V8, a substring of 13 characters or more is no text of its own: it keeps
+ * the whole text alive, which here is the value's reply.
  */
 export function detached(tags: readonly string[]): readonly string[] {
   return tags.length === 0 ? NONE : tags.map((tag) => Buffer.from(tag).toString());

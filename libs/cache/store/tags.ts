@@ -1,12 +1,12 @@
 import { SluiceError, NAME_MAX_BYTES, badOption, isLongerThan, isWellFormed, show } from '../../weave/index.js';
 
-/** The most tags that one value has: all of them go along in each question. */
+/** The most tags of one value. Each question to Redis contains all of them. */
 const TAGS_MAX = 1_000;
 
 /**
- * Tags as Redis sees them: free of spaces and of `=`, without repetition.
+ * Tags as they are sent to Redis: without spaces, without `=`, and without duplicates.
  *
- * @param most how many at once
+ * @param most how many tags are allowed
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION` naming what is wrong
  */
 export function encodeTags(path: string, tags: unknown, most = TAGS_MAX): readonly string[] {

@@ -4,18 +4,18 @@ import { CURRENT, MINT, NOW, PARSE } from './epoch.fragment.js';
 import { LEASE } from './lease.fragment.js';
 import { SLOT } from './slot.fragment.js';
 
-/** What a reader is told. `serverMs`: the server's clock. */
+/** What Redis answers to a reader. `serverMs`: the server's clock. */
 export type Answer = { readonly serverMs: number } & (
   | {
-      /** Stale: past its time, but within what the caller accepts. */
+      /** Stale: the value is past its time, but the caller still accepts it. */
       readonly kind: 'hit' | 'stale';
       readonly value: StoredValue;
-      /** `load`: with the lease to refresh it; `wait`: registered for the outcome of the refresh that runs. */
+      /** `load`: the reader has the lease to refresh the value. `wait`: it is registered for the outcome of a running refresh. */
       readonly then: 'load' | 'wait' | undefined;
     }
   | { readonly kind: 'load' }
   | { readonly kind: 'wait'; readonly remainingMs: number }
-  /** The source has no slot: queued, to be told to ask again. */
+  /** The source has no free slot. The request is queued, and will be told to ask again. */
   | { readonly kind: 'full' }
   | { readonly kind: 'error'; readonly failure: string; readonly remainingMs: number }
 );
@@ -25,20 +25,33 @@ export type Answer = { readonly serverMs: number } & (
  * request can miss a value that was stored between a read and a lease, nor a push between a lease and a registration.
  *
  * KEYS   value, lease, epoch, recent, slots, queue
- * ARGV   token (of this request alone), inbox (of this process), leaseMs, tagPrefix, keepMs (that the value may live),
- *        staleMs (past its time that the caller accepts), waitForRefresh (1: waits for a refresh that runs, rather than take
- *        a stale value at once), earlyRefreshDraw (of the early refresh), hasResultTags (1: the result names further tags),
- *        limit (of loads at the source; 0: none), retryForSlot (1: was queued for a slot before), …tags
- * Reply { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing } | { 'load', server ms }
- *        | { 'wait', server ms, ms left } | { 'full', server ms } | { 'error', server ms, JSON, ms left }
+ * ARGV   token (of this request alone)
+ *        inbox (of this process)
+ *        leaseMs
+ *        tagPrefix
+ *        keepMs (how long the value may live)
+ *        staleMs (how long past its time the caller accepts a value)
+ *        waitForRefresh (1: the caller waits for a refresh that runs; 0: it takes a stale value at once)
+ *        earlyRefreshDraw (the draw for the early refresh)
+ *        hasResultTags (1: the result names further tags)
+ *        limit (how many loads the source takes at once; 0: any number)
+ *        retryForSlot (1: the request was queued for a slot before)
+ *        …tags
+ * Reply  { 'hit' | 'stale', server ms, value, 'load' | 'wait' | nothing }
+ *        | { 'load', server ms }
+ *        | { 'wait', server ms, ms left }
+ *        | { 'full', server ms }
+ *        | { 'error', server ms, JSON, ms left }
  *
- * A value, or a load that runs, counts only in the epochs of now: what was invalidated is not there, and a load that began before
- * the invalidation is taken over. The early refresh is XFetch: due once earlyRefreshDraw × load time ≥ time left, where
- * earlyRefreshDraw is -β·ln(random).
+ * A value, or a load that runs, counts only while its epochs are the current ones. An invalidated value is a miss. A load that
+ * began before the invalidation loses its lease. The early refresh is XFetch: it is due once
+ * earlyRefreshDraw × load time ≥ time left, where earlyRefreshDraw is -β·ln(random).
  *
- * A hit writes nothing. Crash: an unrenewed lease expires, the next to ask gets it. Pause: the lease goes to another token,
- * and all that the paused process may still do is fenced by its own. Duplicate: its own token finds its own lease
- * (again 'load'), or registers again (no change). Reorder: requests know nothing of one another, any order is right.
+ * A hit writes nothing.
+ * - Crash: a lease that is not renewed expires, and the next request gets it.
+ * - Pause: the lease goes to another token. Whatever the paused process still does is fenced by its own token.
+ * - Duplicate: the token finds its own lease ('load' again), or registers again (no change).
+ * - Reorder: requests do not depend on one another, so any order is right.
  *
  * @see Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015
  */

@@ -8,8 +8,8 @@ import { INVALIDATION } from './invalidation.fragment.js';
  * ARGV   channel (of invalidations)
  * Reply  'OK'
  *
- * One key, whatever the number of values; these stay in memory until they expire or are replaced. Repeated, it ends one more
- * epoch, which costs loads.
+ * The script deletes one key, whatever the number of values. The values stay in memory until they expire or are replaced.
+ * Repeated, the script ends one more epoch, which costs loads.
  */
 export const clearScript = defineScript({
   name: 'cache:clear',

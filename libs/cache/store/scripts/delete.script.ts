@@ -8,10 +8,11 @@ import { LEASE } from './lease.fragment.js';
  *
  * KEYS   value, lease, sequence, epoch
  * ARGV   channel (of invalidations), entry, tagPrefix
- * Reply  1 there was a value | 0 there was none, or one that was invalidated before
+ * Reply  1 there was a value | 0 there was no value, or it was invalidated before
  *
- * Once it is acknowledged, no load that began before can be stored: its lease is gone, and tokens are never granted twice.
- * Repeated, it may void one more load, which costs a load and nothing else. Works while Redis is full: it frees before it notes.
+ * Once the script is acknowledged, no load that began before can be stored: its lease is gone, and tokens are never granted
+ * twice. Repeated, the script may void one more load, which costs a load and nothing else. The script works while Redis is full,
+ * because it frees memory before it writes.
  */
 export const deleteScript = defineScript({
   name: 'cache:delete',

@@ -12,11 +12,11 @@ local nowMs = math.floor(nowUs / 1000)
 
 /**
  * Epochs: texts that are never used a second time. A value names the epochs that it was loaded in, and it counts only while
- * each of them is unchanged. So removing an epoch invalidates every value that names it, and losing an epoch does no more
- * than that.
+ * each of them is unchanged. So removing an epoch invalidates every value that names it. The loss of an epoch has the
+ * same effect, and no other.
  *
- * `current(named, tags)`: whether these epochs are unchanged: `named` of everything (its key is `epoch`), and those of tags,
- * written as ' tag=epoch tag=epoch' (their keys begin with `tagPrefix`).
+ * `current(named, tags)`: whether these epochs are unchanged. `named` is the epoch of everything, whose key is `epoch`. `tags`
+ * are the epochs of tags, whose keys begin with `tagPrefix`. They are written as ' tag=epoch tag=epoch'.
  */
 export const CURRENT = defineFragment({
   name: 'current',
@@ -34,7 +34,7 @@ end
 });
 
 /**
- * `mint(key, keepMs)`: the epoch under that key, or a new one if there is none. `keepMs`: how long a value that names the
+ * `mint(key, keepMs)`: the epoch under that key, or a new epoch if there is none. `keepMs`: how long a value that names the
  * epoch may live. No two requests share a `token`, and no request mints one epoch twice in a microsecond. So an epoch that
  * was removed or lost never returns.
  */
@@ -71,8 +71,8 @@ end
 });
 
 /**
- * `parse(stored)`: the parts of the header, with its times as numbers; nil if there is no header. Other clients may have written
- * this text. So the line is cut out first and no pattern runs over the text behind it, and a time of too many digits is refused.
+ * `parse(stored)`: the parts of the header, with its times as numbers. Nil if there is no header. Other clients may have written
+ * this text. So the line is cut out first, and no pattern runs over the text behind it. A time of too many digits is refused.
  */
 export const PARSE = defineFragment({
   name: 'parse',

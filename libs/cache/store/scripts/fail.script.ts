@@ -5,10 +5,10 @@ import { LEASE } from './lease.fragment.js';
  * Ends a load with an error. Requests that wait get the error, and so do requests that come during the back-off.
  *
  * KEYS   lease
- * ARGV   token, failure (JSON), backoffMs (0: the next to ask loads)
- * Reply  1 noted | 0 void: the lease is not this load's own any more; nothing changed
+ * ARGV   token, failure (JSON), backoffMs (0: the next request loads)
+ * Reply  1 noted | 0 void: the lease does not belong to this load any more; nothing changed
  *
- * Pause, reorder: fenced by the token, as a fill is. Duplicate: the first removed the token.
+ * Pause, reorder: fenced by the token, as a fill is. Duplicate: the first call removed the token.
  */
 export const failScript = defineScript({
   name: 'cache:fail',

@@ -7,15 +7,25 @@ import { LEASE } from './lease.fragment.js';
  * load and no epoch that the load began in has ended.
  *
  * KEYS   value, lease, epoch, recent
- * ARGV token, text, ttlMs, staleMs, loadMs (how long the load took), share (1: pushed, not stored), tagPrefix, …tags that
- *       only the result names
- * Reply  the server's ms: stored | 0 void: the lease expired, passed on, or was voided by an invalidation; nothing was stored
+ * ARGV   token
+ *        text
+ *        ttlMs
+ *        staleMs
+ *        loadMs (how long the load took)
+ *        share (1: the value is pushed, and not stored)
+ *        tagPrefix
+ *        …tags (those that only the result names)
+ * Reply  the server's ms: stored (with share: only pushed)
+ *        | 0 void: the lease expired, went to another request, or was voided by an invalidation; nothing was stored
  *
- * Tags of the result had no epoch at the grant that could be compared. For them, `recent` must be the same as then (what it
- * knew was not lost), not trimmed past the grant, and know of no invalidation since.
+ * For the tags that only the result names, the lease has no epoch from the time of the grant to compare. For these tags, `recent`
+ * must fulfil three conditions:
+ * - It is the same as at the grant, so nothing that it knew was lost.
+ * - It was not trimmed past the grant.
+ * - It knows of no invalidation of these tags since the grant.
  *
- * Pause, reorder: a load that lost its lease at any time before this step stores nothing. Duplicate: the first removed the
- * lease, the second changes nothing (and says 0).
+ * Pause, reorder: a load that lost its lease at any time before this step stores nothing. Duplicate: the first call removed the
+ * lease, so the second call changes nothing and replies 0.
  */
 export const fillScript = defineScript({
   name: 'cache:fill',

@@ -9,12 +9,15 @@ import { INVALIDATION } from './invalidation.fragment.js';
  * ARGV   channel (of invalidations), tagPrefix, …tags
  * Reply  'OK'
  *
- * Every process gets the names of the tags. Names of more than 64 kB would fill the buffers that Redis holds for its subscribers:
- * then every process drops all its copies instead.
+ * Every process gets the names of the tags. Names of more than 64 kB would fill the buffers that Redis holds for its subscribers.
+ * Then every process drops all its copies instead.
  *
- * As much work as there are tags, whatever the number of values. Loads whose tags only the result will name are told by
- * `recent`, which exists if there may be one; it keeps the last of them, and how far it was trimmed as the score of its guard.
- * Repeated, it ends further epochs, which costs loads. Works while Redis is full: it frees before it notes.
+ * The work is that of the tags, whatever the number of values. Loads whose tags only the result names learn of the invalidation
+ * from `recent`, which exists if there may be such a load. `recent` keeps the latest invalidated tags. The score of its guard
+ * says how far it was trimmed.
+ *
+ * Repeated, the script ends further epochs, which costs loads. The script works while Redis is full, because it frees memory
+ * before it writes.
  */
 export const invalidateTagsScript = defineScript({
   name: 'cache:invalidate-tags',

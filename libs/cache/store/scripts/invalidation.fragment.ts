@@ -1,8 +1,8 @@
 import { FRAME, defineFragment, lua } from '../../../redis/index.js';
 
 /**
- * Tells every process that something in the cache was invalidated, so that copies in local tiers go. Each script that invalidates
- * calls it, in the same step.
+ * Tells every process that something in the cache was invalidated, so that copies in local tiers are removed. Each script that
+ * invalidates calls this function, in the same step.
  *
  *   announce(sequence, channel, what, …names)
  *
@@ -10,12 +10,12 @@ import { FRAME, defineFragment, lua } from '../../../redis/index.js';
  *   what      'key' | 'tag' | 'all'                  names    the keys, or tags; none for 'all'
  *
  * Inbox messages are of kind `cache:invalidated`: number, what, names. Numbers grow by one. A process that hears another
- * number than the next one has missed a message, and drops all its copies. A counter that starts anew (evicted, flushed) has
+ * number than the next one has missed a message, and drops all its copies. A counter that starts again (evicted, flushed) has
  * the same effect. A full Redis refuses to count, and a delete must work even then: the number is `?`, which is never the
  * next one.
  *
- * It is the last step. For a user without rights on channels it fails with `NOPERM`, after all else is done: then other processes
- * may serve their copies for longer than a second, and the caller must know.
+ * The call is the last step of a script. For a user without rights on channels it fails with `NOPERM`, after everything else is
+ * done. Other processes may then serve their copies for longer than a second, and the caller must know that.
  */
 export const INVALIDATION = defineFragment({
   name: 'invalidation',

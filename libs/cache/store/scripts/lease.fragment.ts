@@ -3,13 +3,13 @@ import { FRAME, INBOX_MAX_BYTES, defineFragment, lua } from '../../../redis/inde
 /**
  * The lease of a key: a hash that lives as long as the load, and expires if the loading process dies.
  *
- *   token      of the request that was granted the load; absent while an error backs off
+ *   token      of the request that was granted the load; absent during the back-off after an error
  *   owner      inbox of the loading process
  *   w:<token>  inbox of a process that waits, under the token of its request
- *   error      what the last loader failed with, as JSON; the key then lives for the back-off
+ *   error      the error of the last loader, as JSON; the key then lives as long as the back-off
  *
  * Inbox messages are of kind `cache:news`: verb, tokens (separated by spaces), payload. A message names the requests that it
- * answers, never the key: one that was overtaken by an invalidation and a new request answers nobody.
+ * answers, never the key. So a message that was overtaken by an invalidation and a new request answers no request.
  *
  * A message only saves time, so `NOPERM` for a user without rights on channels is no failure.
  *

@@ -9,7 +9,8 @@ import { SLOT } from './slot.fragment.js';
  * ARGV   token, inbox (of this process), limit
  * Reply  'OK'
  *
- * Lost: the slot lapses, unless it is given back again before. Repeated: there is none to give back; one more asks again.
+ * Lost: the slot expires, unless the call is repeated before. Repeated: there is nothing to give back, and one more waiting
+ * request asks again.
  */
 export const leaveSlotScript = defineScript({
   name: 'cache:leave-slot',

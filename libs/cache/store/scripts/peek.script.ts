@@ -7,10 +7,10 @@ import { CURRENT, NOW, PARSE } from './epoch.fragment.js';
  *
  * KEYS   epoch, …values
  * ARGV   tagPrefix
- * Reply  per value: the value | nil: there is none that is fresh and of the epochs of now
+ * Reply  for each value: the value | nil: there is no fresh value of the current epochs
  *
- * It writes nothing: repeated, late or reordered it tells what is there when it runs. A key that holds no string is a miss for
- * itself alone.
+ * The script writes nothing. Repeated, late or reordered, it replies what is there when it runs. A key that holds no string is a
+ * miss, and the other keys are read all the same.
  */
 export const peekScript = defineScript({
   name: 'cache:peek',

@@ -1,13 +1,13 @@
 import { defineScript, lua } from '../../../redis/index.js';
 
 /**
- * Takes the load lock of a key of which nothing but plain strings is known.
+ * Takes the load lock of a key that has plain strings only (`cache.raw`).
  *
  * KEYS   load (`{<key>}:~load`)
  * ARGV   token (of this request alone), ttlMs
- * Reply  'LOAD' it is the caller's | 'WAIT' somebody has it
+ * Reply  'LOAD' the caller has the lock | 'WAIT' another request has the lock
  *
- * Crash: it expires. Duplicate: its own token finds its own lock. Pause, reorder: what the loader may still store is fenced by
+ * Crash: the lock expires. Duplicate: the token finds its own lock. Pause, reorder: whatever the loader still stores is fenced by
  * the token.
  */
 export const rawLockScript = defineScript({

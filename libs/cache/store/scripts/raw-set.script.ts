@@ -4,13 +4,13 @@ import { defineScript, lua } from '../../../redis/index.js';
  * Stores a plain string and ends the load of its key.
  *
  * KEYS   value, load
- * ARGV   token (of the caller's load; empty: of none), text, ttlMs
- * Reply  1 stored | 0 void: the load lock is not the caller's any more; nothing changed
+ * ARGV   token (of the caller's load; empty: there is no load), text, ttlMs
+ * Reply  1 stored | 0 void: the caller does not have the load lock any more; nothing changed
  *
- * Nothing but a string is replaced: a SET would take any key's place, a queue's with all its tasks.
+ * The script replaces only strings. A plain SET would replace a key of any type, even a queue with all its tasks.
  *
- * Without a token it is a plain write, and voids a load that runs. Pause, reorder: fenced by the token. Duplicate: with
- * a token the second finds no lock and changes nothing, without it writes the same again.
+ * Without a token, the script is a plain write, and voids a load that runs. Pause, reorder: fenced by the token. Duplicate: with
+ * a token, the second call finds no lock and changes nothing. Without a token, it writes the same again.
  */
 export const rawSetScript = defineScript({
   name: 'cache:raw-set',

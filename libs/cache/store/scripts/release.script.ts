@@ -6,7 +6,7 @@ import { LEASE } from './lease.fragment.js';
  *
  * KEYS   lease
  * ARGV   token
- * Reply  1 given back | 0 it was not this request's own; nothing changed
+ * Reply  1 given back | 0 the lease did not belong to this request; nothing changed
  *
  * Late or repeated: fenced by the token.
  */

@@ -3,14 +3,15 @@ import { CURRENT } from './epoch.fragment.js';
 import { LEASE } from './lease.fragment.js';
 
 /**
- * Extends the lease of a load that runs, unless an epoch that the load began in has ended: then its value would not be
- * stored, and the requests that wait for it ask again.
+ * Extends the lease of a load that runs, unless an epoch that the load began in has ended. Its value would then not be stored, so
+ * the lease is ended, and the requests that wait for the value ask again.
  *
  * KEYS   lease, epoch
  * ARGV   token, leaseMs, tagPrefix
- * Reply  1 extended | 0 void: not this load's own any more, or ended now
+ * Reply  1 extended | 0 void: the lease does not belong to this load any more, or was ended now
  *
- * As much work as the load has tags. Late or repeated, it extends a lease that is its own anyway; another's it never touches.
+ * The work is that of the load's tags. Late or repeated, the script extends a lease that belongs to this load anyway. It never
+ * changes the lease of another load.
  */
 export const renewScript = defineScript({
   name: 'cache:renew',

@@ -7,11 +7,18 @@ import { LEASE } from './lease.fragment.js';
  * Stores a value in place of any other. A load that runs is void, and the requests that wait for it get this value.
  *
  * KEYS   value, lease, sequence, epoch
- * ARGV   channel (of invalidations), entry, token (of this request alone), text, ttlMs, staleMs, tagPrefix, …tags
+ * ARGV   channel (of invalidations)
+ *        entry
+ *        token (of this request alone)
+ *        text
+ *        ttlMs
+ *        staleMs
+ *        tagPrefix
+ *        …tags
  * Reply  the server's ms
  *
- * Once it is acknowledged, no load that began before can be stored: its lease is gone, and tokens are never granted twice.
- * Repeated, it writes the same again.
+ * Once the script is acknowledged, no load that began before can be stored: its lease is gone, and tokens are never granted
+ * twice. Repeated, the script writes the same again.
  */
 export const setScript = defineScript({
   name: 'cache:set',

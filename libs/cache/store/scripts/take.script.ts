@@ -8,12 +8,15 @@ import { INVALIDATION } from './invalidation.fragment.js';
  *
  * KEYS   value, sequence, epoch
  * ARGV   channel (of invalidations), entry, tagPrefix
- * Reply  the value | nil: there is none that is fresh and of the epochs of now; nothing changed
+ * Reply  the value | nil: there is no fresh value of the current epochs; nothing changed
  *
- * Crash, lost reply: the value is gone and no caller has it. Duplicate: the second finds nothing. Pause, reorder: each value goes
- * to whichever call runs first. A load that runs is left alone, because it stores a new value. A call that finds nothing
- * writes nothing: guesses cost no messages. Works while Redis is full: it frees before it notes.
- * Without the right to publish to the channel it takes nothing, because what was taken could not be announced.
+ * - Crash, lost reply: the value is gone, and no caller has it.
+ * - Duplicate: the second call finds nothing.
+ * - Pause, reorder: each value goes to the call that runs first.
+ *
+ * A load that runs goes on, because it stores a new value. A call that finds nothing writes nothing, so guesses of keys cost no
+ * messages. The script works while Redis is full, because it frees memory before it writes. Without the right to publish to the
+ * channel it takes nothing, because the removal of the value could not be announced.
  */
 export const takeScript = defineScript({
   name: 'cache:take',
