@@ -12,16 +12,16 @@ import { letterInfo, type DeadLetter } from './task-info.js';
 export type DeadLetterFilter<T = unknown> = (letter: DeadLetter<T>) => boolean;
 
 export interface DeadLetterListOptions<T = unknown> extends Pick<ListOptions, 'limit' | 'after'> {
-  /** Only those. Default: all. */
+  /** Lists only the dead letters for which this returns true. Default: all. */
   filter?: DeadLetterFilter<T>;
 }
 
 export interface RedriveOptions<T = unknown> {
-  /** Only those. Default: all. */
+  /** Brings back only the dead letters for which this returns true. Default: all. */
   filter?: DeadLetterFilter<T>;
   /** How many per second at most. Default: as fast as Redis takes them. */
   perSecond?: number;
-  /** The consumer group that gets them. Default: for each the group that it belongs to. */
+  /** The consumer group that runs the tasks. Default: the group to which each dead letter belongs. */
   toGroup?: string;
   /** Stops between two chunks. */
   signal?: AbortSignal;
@@ -40,7 +40,7 @@ const PAGE = 200;
 const CHUNK = 100;
 
 /**
- * The dead letters of one queue: what failed for the last time, could not be read, or killed its workers.
+ * The dead letters of one queue: tasks that failed for the last time, could not be read, or killed their workers.
  *
  * @see docs/internals/queue.md#dead-letters
  */
@@ -59,7 +59,7 @@ export class DeadLetters<T = unknown> {
     this.#keys = queueKeys(keyspace, queue);
   }
 
-  /** A page of them, oldest first. With a `filter`, as many are read as it takes to fill the page. */
+  /** A page of dead letters, oldest first. With a `filter`, dead letters are read until the page is full. */
   async list(options: DeadLetterListOptions<T> = {}): Promise<TaskPage<DeadLetter<T>>> {
     const { limit = 100, after, filter = () => true } = options;
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1_000) {
@@ -75,16 +75,16 @@ export class DeadLetters<T = unknown> {
   }
 
   /**
-   * Brings them back to work, oldest first, with their `task.id`, as if they had never run: attempts begin anew.
-   * Resolves with how many went back.
+   * Brings dead letters back into the queue, oldest first, with their `task.id`, as if they had never run: attempts begin
+   * anew. Resolves with how many were brought back.
    *
-   * Each goes back **exactly once**, also when two operators do it at the same time, or a process dies in the middle:
-   * what went back is no dead letter any more, and all else still is. Tasks that become dead letters meanwhile stay.
-   * So do those whose group no longer reads the queue while other groups do: when the rest has gone back, it rejects
-   * with `SLUICE_QUEUE_NO_GROUP`, which names the groups. `toGroup` says which group shall run them.
+   * Each dead letter is brought back **exactly once**, even if two operators do it at the same time, or a process dies in the
+   * middle: a task that is back is no dead letter any more, and all others still are. Tasks that become dead letters meanwhile
+   * stay. Dead letters of a group that no longer reads the queue stay too, if other groups read it. When the others are back,
+   * the promise rejects with `SLUICE_QUEUE_NO_GROUP`, which names these groups. `toGroup` says which group shall run them.
    *
    * @throws SluiceError `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_NO_GROUP`,
-   * `SLUICE_REDIS_UNAVAILABLE` (then some may have gone back; do it again)
+   * `SLUICE_REDIS_UNAVAILABLE` (then some may be back; call it again)
    */
   async redrive(options: RedriveOptions<T> = {}): Promise<number> {
     const { filter = () => true, perSecond = Infinity, signal } = options;
@@ -94,7 +94,7 @@ export class DeadLetters<T = unknown> {
     }
     const [newest] = await this.#link.send<[id: string][]>('xrevrange', [this.#keys.dead, '+', '-', 'COUNT', 1]);
     if (newest === undefined) return 0;
-    // Ten chunks a second at most: a low rate is spread, and a high one costs few round trips.
+    // Ten chunks a second at most, so that a low rate is spread evenly and a high rate takes few round trips.
     const size = Math.min(CHUNK, Math.max(1, Math.floor(perSecond / 10)));
     let moved = 0;
     const unread = new Map<string, readonly string[]>();
@@ -114,7 +114,7 @@ export class DeadLetters<T = unknown> {
     return moved;
   }
 
-  /** Deletes them; resolves with how many. Without a `filter`: all there are, at once. */
+  /** Deletes dead letters. Resolves with how many. Without a `filter`, all of them are deleted at once. */
   async purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
     const { dead, deadIndex } = this.#keys;
     if (filter === undefined) return purgeScript.run(this.#link, { keys: { dead, deadIndex }, args: {} });
@@ -148,7 +148,7 @@ export class DeadLetters<T = unknown> {
   }
 
   #redrive(letters: readonly Readied<T>[], group: string): Promise<Redriven> {
-    // What never came to a group is for all of them.
+    // A task that never came to a group is for all groups.
     const retries = group === '' ? this.#keys : retryKeys(this.#keyspace, this.#queue, group);
     const rest = letters.flatMap(({ letter, meta }) => [letter.entryId, letter.id, meta]);
     const keys = { ...this.#keys, retryStream: retries.stream, retryIndex: retries.index };
@@ -170,9 +170,9 @@ export class DeadLetters<T = unknown> {
   }
 }
 
-/** The `meta` that was there, with the id, and without the deferral of the attempt that is over. */
+/** The `meta` of the dead letter, with the task's id, and without the deferrals of the attempt that is over. */
 function readyMeta(meta: string, id: string): string {
-  // JSON leaves out what is undefined.
+  // JSON.stringify leaves out fields that are undefined.
   return JSON.stringify({ ...parseMeta(meta), id, defers: undefined, deferredMs: undefined });
 }
 
@@ -186,7 +186,7 @@ function noGroup(queue: string, moved: number, unread: ReadonlyMap<string, reado
   );
 }
 
-/** Those that pass the filter, in chunks. */
+/** The dead letters that pass the filter, in chunks. */
 async function* chunks<T>(
   letters: AsyncGenerator<Readied<T>>,
   size: number,

@@ -3,14 +3,14 @@ import type { Clock, Keyspace, RedisConnection } from '../../redis/index.js';
 import { queueKeys } from '../store/queue.keys.js';
 import { pauseScript, type PauseSet } from '../store/scripts/pause.script.js';
 
-/** What came of a `pause`. */
+/** The result of a `pause`. */
 export interface PauseResult {
   /** False: the queue was paused already. */
   readonly changed: boolean;
   /**
-   * The living consumers that did not confirm in time, as `workers()` names them. Such a process may still start what a
-   * read that was under way hands it, until its next renewal, at most a third of a lease later. Empty: nothing that is
-   * published from now on starts before `resume`.
+   * The living consumers that did not confirm in time, as `workers()` names them. Such a process may still start tasks of a read
+   * that was under way, until its next renewal, at most a third of a lease later. Empty: no task that is published from now on
+   * starts before `resume`.
    */
   readonly unconfirmed: readonly string[];
 }
@@ -31,8 +31,8 @@ interface PauseCall {
 /**
  * Pauses and resumes queues.
  *
- * A pause is a key in Redis, and a message to each process that works on the queue. A process starts nothing more once the
- * message has arrived, and answers with a message of its own. The caller waits until all living ones have answered.
+ * A pause is a key in Redis, and a message to each process that works on the queue. A process starts no more tasks once the
+ * message has arrived, and answers with a message of its own. The caller waits until all living processes have answered.
  */
 export class PauseSwitch {
   readonly #options: PauseSwitchOptions;
@@ -47,7 +47,7 @@ export class PauseSwitch {
   async pause(queue: string): Promise<PauseResult> {
     this.#listen();
     const token = randomBytes(9).toString('base64url');
-    // Known before the message is sent: an answer may arrive before the script's reply.
+    // The call is registered before the message is sent, because an answer may arrive before the script's reply.
     const call: PauseCall = { confirmed: new Set(), onConfirmed: () => {} };
     this.#calls.set(token, call);
     try {
@@ -60,7 +60,7 @@ export class PauseSwitch {
     }
   }
 
-  /** Resolves to false if it was not paused. */
+  /** Resolves to false if the queue was not paused. */
   async resume(queue: string): Promise<boolean> {
     return (await this.#set(queue, false, '')).changed;
   }

@@ -6,13 +6,13 @@ import { dropGroupScript, groupsScript } from '../store/scripts/groups.script.js
 /** A consumer group that reads a queue, or once did. */
 export interface QueueGroup {
   readonly name: string;
-  /** Tasks that it has not begun. Counted to at most 10 000 where Redis does not know. Retries are not among them. */
+  /** Tasks that the group has not begun, without retries. Counted to at most 10 000 where Redis does not know the number. */
   readonly waiting: number;
-  /** Tasks that are with its workers, or were when those died. */
+  /** Tasks that are with the group's workers, or were when those died. */
   readonly running: number;
   /**
-   * The consumers that live, as `workers()` names them. None: nothing reads for this group now, and while it is there, every task
-   * of the queue stays in Redis.
+   * The living consumers, as `workers()` names them. Empty: no consumer reads for this group now. While such a group exists,
+   * every task of the queue stays in Redis.
    */
   readonly consumers: readonly string[];
 }
@@ -29,7 +29,7 @@ export class QueueGroups {
     this.#queue = queue;
   }
 
-  /** All of them. */
+  /** All groups of the queue. */
   async list(): Promise<QueueGroup[]> {
     const { stream, alive } = queueKeys(this.#keyspace, this.#queue);
     const groups = await groupsScript.run(this.#link, { keys: { stream, alive }, args: {} });
@@ -37,11 +37,11 @@ export class QueueGroups {
   }
 
   /**
-   * Deletes a group that no process reads for any more, after a rename for example: what only it had not finished is deleted with
-   * its retries. Resolves to false if there was no such group. Its dead letters stay; `redrive({ toGroup })` gives them to
-   * another.
+   * Deletes a group that no process reads for any more, after a rename for example. Tasks that only this group had not finished
+   * are deleted with its retries. Resolves to false if there was no such group. The group's dead letters stay;
+   * `redrive({ toGroup })` gives them to another group.
    *
-   * @throws SluiceError `SLUICE_QUEUE_GROUP_IN_USE` while a consumer of it lives
+   * @throws SluiceError `SLUICE_QUEUE_GROUP_IN_USE` while a consumer of the group lives
    * @example
    * await queue.groups(Orders).drop('old-name');
    */

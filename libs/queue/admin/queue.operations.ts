@@ -10,7 +10,7 @@ import { fieldsOf } from '../store/stream-reply.js';
 import { delayedInfo, entryInfo, letterInfo, type TaskInfo, type TaskState } from './task-info.js';
 import { workerInfo, type QueueWorker } from './worker-info.js';
 
-/** Which of the groups that read a queue. Only needed where there are several. Default: that of this app's handler. */
+/** Chooses one of the groups that read a queue. Only needed where there are several. Default: the group of this app's handler. */
 export interface GroupChoice {
   group?: string;
 }
@@ -27,19 +27,19 @@ export interface ListOptions extends GroupChoice {
 export interface TaskPage<T extends TaskInfo = TaskInfo> {
   /** Oldest first; delayed ones in the order in which they are due. */
   readonly tasks: readonly T[];
-  /** What to give as `after` for the page behind this one; undefined: this was the last. */
+  /** The value of `after` for the next page; undefined: this page was the last. */
   readonly next: string | undefined;
 }
 
-/** One place where tasks of one state lie: `after` and `next` say where in it a page begins. Fewer come only at its end. */
+/** One place with tasks of one state. `after` and `next` say where a page begins. Only its last page has fewer than `limit`. */
 type Place = (after: string, limit: number) => Promise<{ tasks: TaskInfo[]; next: string; bytes: number }>;
 
-/** In one reply. */
+/** Tasks in one reply. */
 const MOST = 500;
 
 const STATES = ['waiting', 'running', 'delayed', 'dead'] as const;
 
-/** Looks into queues and steers them, from any process that reaches their Redis. */
+/** Reads the state of queues, from any process that reaches their Redis. */
 export class QueueOperations {
   readonly #link: Link;
   readonly #keyspace: Keyspace;
@@ -99,7 +99,7 @@ export class QueueOperations {
     return (await workersScript.run(this.#link, { keys: { stream, alive }, restKeys, args: {} })).map(workerInfo);
   }
 
-  /** None while there is no stream. */
+  /** The names of a stream's groups. There are none while there is no stream. */
   async #groupsOf(stream: string): Promise<string[]> {
     try {
       const rows = await this.#link.send<string[][]>('xinfo', ['GROUPS', stream]);

@@ -5,7 +5,7 @@ import type { ListedDelayed } from '../store/scripts/list-delayed.script.js';
 import type { ListedEntry } from '../store/scripts/list-stream.script.js';
 import { fieldsOf } from '../store/stream-reply.js';
 
-/** Where a task is: in the queue, with a worker (prefetched or running), due later, or a dead letter. */
+/** The state of a task: it waits in the queue, is with a worker (prefetched or running), is due later, or is a dead letter. */
 export type TaskState = 'waiting' | 'running' | 'delayed' | 'dead';
 
 /** A task as an operator sees it. */
@@ -13,20 +13,20 @@ export interface TaskInfo<T = unknown> {
   /** The id that `publish` returned. */
   readonly id: string;
   readonly state: TaskState;
-  /** The payload, or its text where that is not JSON. */
+  /** The payload; its text, if that is not JSON. */
   readonly payload: T;
-  /** The run that comes next, or is under way: 1 and one more for each that failed. Of a dead letter: the last one. */
+  /** The number of the run that comes next or is under way: 1, and one more per failed run. Of a dead letter: the last run. */
   readonly attempt: number;
   readonly publishedAt: Date;
-  /** The id of its entry, in the queue's stream or in that of the dead letters: redis-cli finds it by this id. */
+  /** The id of the task's entry, in the queue's stream or in that of the dead letters. redis-cli finds the entry by this id. */
   readonly entryId?: string;
-  /** While it is delayed. */
+  /** While the task is delayed: when it is due. */
   readonly dueAt?: Date;
-  /** While it is running. */
+  /** While the task is running: the worker that has it. */
   readonly worker?: string;
-  /** While it is running: since when, in milliseconds. */
+  /** While the task is running: for how many milliseconds. */
   readonly runningMs?: number;
-  /** While it is running: how often this attempt was handed to a worker. */
+  /** While the task is running: how often this attempt was given to a worker. */
   readonly deliveries?: number;
   /** Of a dead letter: why, as one word; then the last error and its stack. */
   readonly reason?: string;
@@ -48,7 +48,7 @@ export interface DeadLetter<T = unknown> extends TaskInfo<T> {
   readonly failedAt: Date;
 }
 
-/** @throws SluiceError `SLUICE_BAD_OPTION` naming the operation, if the id is no text */
+/** @throws SluiceError `SLUICE_BAD_OPTION`, which names the operation, if the id is no string */
 export function checkTaskId(id: unknown, operation: string): string {
   if (typeof id === 'string') return id;
   throw badOption(`${operation}: id`, 'the id that publish returned', id);
@@ -88,7 +88,7 @@ export function letterInfo(queue: string, { id, fields }: ListedEntry): DeadLett
   };
 }
 
-/** What a worker would read in the entry: parsed by the same code. */
+/** The parts of an entry that a worker reads. The same code parses them. */
 function common(queue: string, id: string, fields: readonly string[]): Omit<TaskInfo, 'state'> {
   const { taskId, task, retryCount } = new Delivery(queue, { id, fields, deliveries: 1 }, 0);
   const { payload, timestamp } = fieldsOf(fields);

@@ -6,7 +6,7 @@ import { deleteLettersScript } from '../store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../store/scripts/remove.script.js';
 import { delayedInfo, entryInfo, letterInfo, type TaskInfo } from './task-info.js';
 
-/** Finds one task by the id that `publish` returned: one script, at the same cost wherever the task is. */
+/** Finds one task by the id that `publish` returned, with one script. The cost is the same wherever the task is. */
 export class TaskSearch {
   readonly #link: Link;
   readonly #keyspace: Keyspace;
@@ -30,7 +30,7 @@ export class TaskSearch {
     }
   }
 
-  /** False: it is not there, or a worker has it. */
+  /** Resolves to false if the task is not there, or a worker has it. */
   async remove(queue: string, id: string, group: string): Promise<boolean> {
     const found = await this.#locate(queue, id, group);
     if (found === undefined) return false;

@@ -6,13 +6,13 @@ import type { LivingConsumer } from '../store/scripts/workers.script.js';
 export interface QueueWorker {
   readonly host: string;
   readonly pid: number;
-  /** When its app started, on its own clock. */
+  /** When the process' app started, on its own clock. */
   readonly since: Date;
-  /** Its consumer group; undefined until it has read for the first time. */
+  /** The consumer group; undefined until the process has read for the first time. */
   readonly group: string | undefined;
-  /** Tasks that it has: running or prefetched. */
+  /** Tasks that the process has: running or prefetched. */
   readonly running: number;
-  /** Its name in Redis. */
+  /** The name of the consumer in Redis. */
   readonly consumer: string;
 }
 

@@ -10,7 +10,7 @@ export interface DelayedWatchOptions {
 
 /** Tasks in one script. */
 const BATCH = 200;
-/** How often it looks while workers of ours live, which promote, or while nothing is due. */
+/** How often the watch asks Redis while a Sluice worker lives, which promotes the tasks, or while nothing is due. */
 const LOOK_MS = 10_000;
 
 interface Watched {
@@ -19,8 +19,8 @@ interface Watched {
 }
 
 /**
- * Moves delayed tasks into their queue when they are due, where no worker of ours does: consumers of other software read the
- * stream and know nothing of delayed tasks. A process watches the queues to which it has published delayed tasks, until none is
+ * Moves delayed tasks into their queue when they are due, where no Sluice worker does: consumers of other software read the
+ * stream, but do not know delayed tasks. A process watches the queues to which it has published delayed tasks, until none is
  * left there. The script moves each task once, whatever other processes do.
  */
 export class DelayedWatch {
@@ -32,7 +32,7 @@ export class DelayedWatch {
     this.#options = options;
   }
 
-  /** A task of that queue was published, due in so many milliseconds. */
+  /** A task of this queue was published. It is due in `delayMs`. */
   expect(queue: string, keys: QueueKeys, delayMs: number): void {
     if (this.#stopped) return;
     const dueMs = this.#options.clock.monoMs() + delayMs;
@@ -57,7 +57,7 @@ export class DelayedWatch {
       clock,
       turn: () => this.#turn(queue, keys),
       onError: (error) => {
-        // An outage is the connection's to report.
+        // The connection reports outages.
         if (!isUnavailable(error))
           log.warn(`the delayed tasks of queue '${queue}' cannot be promoted: ${String(error)}`);
       },
@@ -70,7 +70,7 @@ export class DelayedWatch {
     if (watched === undefined) return undefined;
     const restMs = watched.dueMs - clock.monoMs();
     if (restMs > 0) return Math.min(LOOK_MS, Math.ceil(restMs));
-    // A publish may come while the script is under way: its reply must not overrule an earlier due time.
+    // A publish may come while the script is under way. The script's reply must not replace an earlier due time.
     watched.dueMs = Infinity;
     let nextMs: number | undefined = 0;
     try {

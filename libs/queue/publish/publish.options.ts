@@ -5,15 +5,15 @@ import { badOption, count, optional, resolveOptions, type OptionChecks } from '.
 
 /** What `publish` and `publishMany` take. */
 export interface PublishOptions {
-  /** Run it so many milliseconds from now, on Redis' clock, and not before. At most 100 years. Default 0: at once. */
+  /** After how many milliseconds the task runs, on Redis' clock; not before. At most 100 years. Default 0: at once. */
   delayMs?: number;
-  /** Run it at this time, on Redis' clock, and not before; a time that is past means at once. Instead of `delayMs`. */
+  /** When the task runs, on Redis' clock; not before. A time in the past means at once. Use either `runAt` or `delayMs`. */
   runAt?: Date;
-  /** For this task instead of the handler's `maxAttempts`. 1: no retry. */
+  /** How many attempts this task has, instead of the handler's `maxAttempts`. 1: no retry. */
   maxAttempts?: number;
   /**
-   * W3C trace context that goes along, for `task.trace`: a `traceparent` of at most 256 bytes, a `tracestate` of at most
-   * 4,096 and a `baggage` of at most 8,192. Default: what `queue.propagation.inject` says.
+   * W3C trace context that is sent along, for `task.trace`: a `traceparent` of at most 256 bytes, a `tracestate` of at most
+   * 4,096 and a `baggage` of at most 8,192. Default: the context that `queue.propagation.inject` adds.
    */
   trace?: TraceContext;
 }

@@ -11,24 +11,24 @@ import { delayScript } from '../store/scripts/delay.script.js';
 export interface PublisherOptions {
   link: Link;
   clock: Clock;
-  /** What the names of inboxes begin with. */
+  /** The prefix of the names of inboxes. */
   inboxes: string;
   propagation: Propagation | undefined;
-  /** Tasks were published that are due in so many milliseconds. */
+  /** Tasks were published that are due in `delayMs`. */
   onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
 }
 
-/** What is on its way at one time: some milliseconds of Redis' time, far below any deadline. */
+/** The tasks of one chunk are sent together. They take Redis some milliseconds, far less than any deadline. */
 const CHUNK_TASKS = 1_000;
 const CHUNK_CHARS = 4 * 1024 * 1024;
-/** Delayed tasks in one script, which holds up everyone else. */
+/** Delayed tasks in one script. All other clients wait while a script runs. */
 const CHUNK_DELAYED = 200;
 
-/** Brings tasks into Redis, and tells what is known when that was interrupted. */
+/** Sends tasks to Redis. If this is interrupted, its error says what is known of each task. */
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #window = new SendWindow();
-  /** Ids of tasks that have no entry yet are ours to make: unique, and never of an entry's form, `<digits>-<digits>`. */
+  /** A task without an entry gets its id here: a unique one, and never of an entry's form, `<digits>-<digits>`. */
   readonly #idPrefix = `${randomBytes(9).toString('base64url')}.`;
   #ids = 0;
 
@@ -36,7 +36,7 @@ export class Publisher {
     this.#options = options;
   }
 
-  /** One task, from its payload as JSON. Resolves with its id. */
+  /** Publishes one task, from its payload as JSON. Resolves with its id. */
   async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
     if (!this.#window.enter()) await this.#window.turn();
     try {
@@ -54,8 +54,8 @@ export class Publisher {
   }
 
   /**
-   * Many, chunk by chunk: the next one is sent when the one before is answered, so that however many there are, none waits
-   * in a queue of this process until its deadline is over. After the first failure nothing more is sent.
+   * Publishes many tasks, chunk by chunk. A chunk is sent when the one before is answered. So no task waits in this process until
+   * its deadline is over, however many tasks there are. After the first failure no further chunk is sent.
    */
   async many(queue: string, keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
     const outcomes: PublishOutcome[] = [];
@@ -83,7 +83,7 @@ export class Publisher {
     return new PublishUnconfirmedError(queue, outcomes, { cause });
   }
 
-  /** The fields stand in one order everywhere: Redis then stores their names once per block of entries. */
+  /** The fields have the same order everywhere, because Redis then stores their names once per block of entries. */
   #add({ stream }: QueueKeys, payload: string, meta: string): Promise<string> {
     const fields = ['payload', payload, 'timestamp', this.#seconds(), 'retry_count', 0, 'meta', meta];
     return this.#options.link.send<string>('xadd', [stream, '*', ...fields]);
@@ -108,7 +108,7 @@ export class Publisher {
     return ids;
   }
 
-  /** What goes along with the payload: nothing, mostly. */
+  /** What is sent along with the payload: usually nothing. */
   #meta({ maxAttempts, trace }: PublishOptions, id?: string): string {
     const { propagation } = this.#options;
     const context = trace ?? (propagation && injected(propagation));

@@ -4,19 +4,19 @@ import { parseProcessId, type Keyspace, type ProcessId } from '../../redis/index
 export interface QueueKeys {
   /** Stream: the tasks that wait and those that are being worked on. */
   readonly stream: string;
-  /** Sorted set: handle of a task that is due later → when, in milliseconds on the server's clock. */
+  /** Sorted set: handle of a task that is due later → when it is due, in milliseconds on the server's clock. */
   readonly delayed: string;
   /** Hash: handle → the framed entry that a delayed task will be. */
   readonly bodies: string;
-  /** Sorted set: the id of a task whose entry has another id (a retry, a task that was delayed) → where that entry is. */
+  /** Sorted set: the id of a task whose entry has another id (a retry, or a task that was delayed) → where that entry is. */
   readonly index: string;
   /** Stream: dead letters, with the reason. */
   readonly dead: string;
-  /** Sorted set: as `index`, of dead letters. */
+  /** Sorted set: the same as `index`, for dead letters. */
   readonly deadIndex: string;
   /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
   readonly alive: string;
-  /** String: set while the queue is paused, to since when. */
+  /** String: set while the queue is paused. Its value is the time of the pause. */
   readonly paused: string;
 }
 
@@ -36,7 +36,7 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
   };
 }
 
-/** As {@link queueKeys}, of a group's own retries: where they go while the queue has several groups. */
+/** The keys of a group's own retries, as {@link queueKeys}. Retries go there while the queue has several groups. */
 export function retryKeys(keyspace: Keyspace, name: unknown, group: string): QueueKeys {
   const { stream, ...shared } = queueKeys(keyspace, name);
   const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
@@ -44,18 +44,18 @@ export function retryKeys(keyspace: Keyspace, name: unknown, group: string): Que
   return { ...shared, stream: side('retry'), delayed, bodies, index };
 }
 
-/** What the names of Sluice's consumers begin with. Consumers of other software in the group are left alone. */
+/** The prefix of the names of Sluice's consumers. Consumers of other software in the group are not touched. */
 export const CONSUMER_PREFIX = 'sluice:';
 
-/** The consumer that owns what a stopping process returned. It holds no lease, so any process may take from it. */
+/** The consumer that owns the tasks that a stopping process returned. It holds no lease, so any process may take them over. */
 export const RELEASED = `${CONSUMER_PREFIX}~released`;
 
-/** The name under which one start of one process reads. What follows the prefix names its inbox, so it can be told. */
+/** The name under which one start of one process reads. The part after the prefix is the name of its inbox, for messages. */
 export function consumerName(processId: string): string {
   return CONSUMER_PREFIX + processId;
 }
 
-/** What the name of a Sluice consumer tells; undefined for other names. */
+/** The parts of a Sluice consumer's name; undefined for other names. */
 export function consumerParts(name: string): ProcessId | undefined {
   return name.startsWith(CONSUMER_PREFIX) ? parseProcessId(name.slice(CONSUMER_PREFIX.length)) : undefined;
 }

@@ -2,13 +2,15 @@ import { AGE_MAX_MS, badOption, type Check } from '../../weave/index.js';
 import { delay } from './delay.js';
 
 /**
- * How long a task rests after its `attempt`-th run failed (from 1), in milliseconds.
+ * How long a task waits after run number `attempt` (from 1) has failed, in milliseconds.
  *
- * - A number: the rest is always that long.
- * - A list: its `attempt`-th number, and the last one from then on.
+ * - A number: every wait is that long.
+ * - A list: after the first failure the first number, after the second failure the second one, and so on. The last number is
+ *   used for all later failures.
  * - `exponential`: a random time from 0 to `baseMs` · 2^(attempt − 1), at most `maxMs`. Every time in that range is equally likely
- *   (full jitter), so tasks that failed together do not return together.
- * - A function: what it answers. If it throws, or answers no number from 0 on, the default is taken and the mistake is logged.
+ *   (full jitter), so tasks that failed together do not run again together.
+ * - A function: the number that it returns. If the function throws, or does not return a number of at least 0, the default is
+ *   used and the error is logged.
  */
 export type Backoff = number | readonly number[] | ExponentialBackoff | ((attempt: number, error: unknown) => number);
 
@@ -16,7 +18,7 @@ export interface ExponentialBackoff {
   type: 'exponential';
   /** Default 1 000. */
   baseMs?: number;
-  /** The longest rest. Default 60 times `baseMs`: 60 000 where `baseMs` is left out. At least `baseMs`. */
+  /** The longest wait. Default 60 times `baseMs`: 60 000 where `baseMs` is left out. At least `baseMs`. */
   maxMs?: number;
 }
 
@@ -25,15 +27,15 @@ export type ResolvedBackoff = (attempt: number, error: unknown, random: () => nu
 
 const BASE_MS = 1_000;
 const MAX_MS = 60_000;
-/** How many times `baseMs` the longest rest is by default. */
+/** How many times `baseMs` the longest wait is by default. */
 const MAX_TIMES_BASE = MAX_MS / BASE_MS;
 
-/** A random rest whose upper end doubles with each attempt. */
+/** A random wait. Its upper limit doubles with each attempt. */
 export function exponentially(attempt: number, baseMs: number, maxMs: number, random: () => number): number {
   return random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 40));
 }
 
-/** The default: a rest of up to 1 s after the first failure, of up to 60 s after many. */
+/** The default: a wait of up to 1 s after the first failure, and of up to 60 s after many failures. */
 export const defaultBackoff: ResolvedBackoff = (attempt, _error, random) =>
   exponentially(attempt, BASE_MS, MAX_MS, random);
 
@@ -60,7 +62,7 @@ export const backoff: Check<Backoff | undefined> = (value, path) => {
   return { type, ...checked };
 };
 
-/** BullMQ writes `{ type: 'exponential', delay: 1000 }` and `{ type: 'fixed', delay: 1000 }`. */
+/** A hint for BullMQ's form of the option: `{ type: 'exponential', delay: 1000 }` or `{ type: 'fixed', delay: 1000 }`. */
 function meant(type: unknown, ms: unknown): string {
   if (typeof ms !== 'number') return '';
   return type === 'exponential' ? ` (baseMs: ${ms} for delay: ${ms})` : ` (${ms} for a fixed delay of ${ms})`;
@@ -74,7 +76,7 @@ function exponential({ baseMs = BASE_MS, maxMs = MAX_TIMES_BASE * baseMs }: Part
   return { baseMs, maxMs: Math.min(maxMs, AGE_MAX_MS) };
 }
 
-/** A checked option as a function. A function of the user may still return anything. */
+/** Makes a function of a checked option. The result of a user's function is checked at each call, because it may be anything. */
 export function resolveBackoff(given: Backoff | undefined): ResolvedBackoff {
   if (given === undefined) return defaultBackoff;
   if (typeof given === 'number') return () => given;

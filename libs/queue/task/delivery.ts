@@ -3,20 +3,20 @@ import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { Entry } from '../store/stream-reply.js';
 
-/** A run that ended with something thrown. */
+/** A run whose handler threw. */
 export interface FailedRun {
   readonly thrown: unknown;
   /** Runs that failed before this one. */
   readonly retryCount: number;
-  /** The attempts that this task's publish asked for; undefined: those of the handler. */
+  /** The `maxAttempts` of this task's publish; undefined: the handler's `maxAttempts` applies. */
   readonly maxAttempts: number | undefined;
   /** How often this attempt was deferred because of a backend. */
   readonly defers: number;
-  /** Since when it is deferred, by the wall clock; undefined: it never was. */
+  /** When this attempt was deferred for the first time, on the wall clock; undefined: it was never deferred. */
   readonly deferredMs: number | undefined;
 }
 
-/** Why an entry cannot become a task. The neighbours in its batch can. */
+/** Why an entry cannot become a task. The other entries of its batch are not affected. */
 export interface Unreadable {
   readonly reason: 'no-payload' | 'bad-payload';
   readonly message: string;
@@ -29,20 +29,20 @@ export interface Unreadable {
  */
 export class Delivery {
   readonly id: string;
-  /** How often it was delivered, this time included. A settlement names it, so that a late one is refused. */
+  /** How often the entry was delivered, this time included. A settlement names this number, so that a late one is refused. */
   deliveries: number;
   /** Runs that failed before this one. */
   readonly retryCount: number;
   readonly task: Task | undefined;
   readonly unreadable: Unreadable | undefined;
-  /** Its handler was called. */
+  /** Whether the handler was called. */
   started = false;
-  /** The length of the payload. */
+  /** The length of the payload, in characters. */
   readonly chars: number;
   readonly #meta: Record<string, unknown>;
   #controller: AbortController | undefined;
 
-  /** @param takenMs when this process got it, on its monotonic clock */
+  /** @param takenMs when this process received the entry, on its monotonic clock */
   constructor(
     stream: string,
     { id, fields, deliveries }: Entry,
@@ -98,20 +98,20 @@ export class Delivery {
     }
   }
 
-  /** The id that `publish` returned: the entry's own, or after a retry the one that `meta` kept. */
+  /** The id that `publish` returned: the id in `meta` if there is one (as after a retry), else the entry's own id. */
   get taskId(): string {
     const { id } = this.#meta;
     return isTaskId(id) ? id : this.id;
   }
 
-  /** The `meta` of the entry that follows this one: what was there, the id, and how often it was deferred. */
+  /** The `meta` of the task's next entry: the fields of this one, the task's id, and the deferrals. */
   nextMeta(deferral?: { defers: number; deferredMs: number }): string {
-    // JSON leaves out what is undefined.
+    // JSON.stringify leaves out fields that are undefined.
     const { defers, deferredMs } = deferral ?? {};
     return JSON.stringify({ ...this.#meta, id: this.taskId, defers, deferredMs });
   }
 
-  /** This run, which ended with something thrown. */
+  /** Describes this run, whose handler threw `thrown`. */
   failedWith(thrown: unknown): FailedRun {
     const { maxAttempts, defers, deferredMs } = this.#meta;
     return {
@@ -127,7 +127,7 @@ export class Delivery {
     (this.#controller ??= new AbortController()).abort(reason);
   }
 
-  /** Made when first asked for: few handlers do, and it is not cheap. */
+  /** Created when it is first read: few handlers read the signal, and creating one is not cheap. */
   get signal(): AbortSignal {
     return (this.#controller ??= new AbortController()).signal;
   }
@@ -135,14 +135,14 @@ export class Delivery {
 
 const NO_META: Record<string, unknown> = {};
 
-/** The same rule as `idIn` has in scripts. The id becomes a key's part, and stands in log lines. */
+/** Applies the same rule as `idIn` in the scripts. The id becomes part of a key, and is written to log lines. */
 function isTaskId(id: unknown): id is string {
   return typeof id === 'string' && id !== '' && !isLongerThan(id, NAME_MAX_BYTES) && isWellFormed(id);
 }
 
-/** An entry's `meta` as an object; an empty one if other software wrote something else there. */
+/** An entry's `meta` as an object; an empty object if other software wrote something else there. */
 export function parseMeta(text: string): Record<string, unknown> {
-  // It is written again with the next entry, and the stack of JSON.stringify ends long before that of JSON.parse.
+  // The next entry contains this `meta` again, and JSON.stringify overflows the stack at a much lower depth than JSON.parse.
   if (isDeeperThan(text, DEPTH_MAX)) return NO_META;
   try {
     const meta: unknown = JSON.parse(text);
@@ -153,7 +153,7 @@ export function parseMeta(text: string): Record<string, unknown> {
   }
 }
 
-/** When it was published. Ids of entries begin with the server's milliseconds; that of a task may be of any form. */
+/** When the task was published. An entry's id begins with the server's milliseconds; a task's id may have any form. */
 function publishedMs(timestamp: string, taskId: string, entryId: string): number {
   const seconds = wholeNumber(timestamp);
   const ms = seconds === undefined ? parseInt(taskId, 10) : seconds * 1_000;

@@ -7,17 +7,18 @@ const STACK_BYTES = 4_096;
 const CAUSES = 5;
 /** How many errors of an `AggregateError` are named. */
 const AGGREGATED = 3;
-/** What is told of a thrown object that is no error, where it is text or a number. */
+/** Properties of a thrown object that is no error. The text shows those whose value is a string or a number. */
 const FACTS = ['name', 'message', 'code', 'status', 'statusCode'];
-/** How many of its other keys are named. */
+/** How many keys of such an object are named. */
 const KEYS = 20;
 const UNREADABLE = 'something that cannot be shown was thrown';
 
 /**
- * Anything thrown, as text: at most 1 KB for the error with its causes, and 4 KB for its stack. Never throws. Of an object
- * that is no error only a few facts are told, never its values.
+ * Describes a thrown value as text: at most 1 KB for the error with its causes, and at most 4 KB for its stack. Never throws.
+ * For an object that is no error, the text has a few of its properties and the names of its keys, but no other values.
  *
- * Causes belong to it: of a refused connection, `fetch` says only `fetch failed`, and its cause says `ECONNREFUSED`.
+ * The text includes the causes, because the error alone may say too little. If a connection is refused, the error of `fetch` says
+ * only `fetch failed`, and its cause says `ECONNREFUSED`.
  */
 export function describeError(thrown: unknown): { error: Buffer; stack: Buffer } {
   const error = attempt(() => [named(thrown), ...causes(thrown)].join('; [cause] '), UNREADABLE);
@@ -36,8 +37,8 @@ function named(thrown: unknown): string {
 }
 
 /**
- * A thrown object that is no error: a few facts, and the names of its keys. HTTP clients throw objects with headers and bodies in
- * them, and what stands here stays in Redis and in logs. Its values are nobody's business.
+ * Describes a thrown object that is no error: a few of its properties, and the names of its keys. HTTP clients throw objects that
+ * contain headers and bodies, and this text is stored in Redis and in logs. So it has no other values.
  */
 function factsOf(thrown: object): string {
   if (types.isProxy(thrown)) return UNREADABLE;
@@ -52,7 +53,7 @@ function factsOf(thrown: object): string {
   return `an object that is no error (${[...facts, `keys: ${named.join(', ')}`].join('; ')})`;
 }
 
-/** Those of other realms, as of a vm context in a test runner, are no instances of this one's class. */
+/** Whether a value is an error. Errors of other realms (vm contexts in test runners) are no instances of this realm's class. */
 function isError(thrown: unknown): thrown is Error {
   return types.isNativeError(thrown) || thrown instanceof Error;
 }
@@ -82,7 +83,7 @@ function causes(thrown: unknown): string[] {
   return found;
 }
 
-/** Errors may have getters that throw. */
+/** Reads text from an error. Errors may have getters that throw. */
 function attempt(read: () => string, otherwise: string): string {
   try {
     return read();
@@ -91,7 +92,7 @@ function attempt(read: () => string, otherwise: string): string {
   }
 }
 
-/** At most so many bytes of UTF-8, whole characters only. */
+/** Cuts a text to at most `bytes` bytes of UTF-8, after a whole character. */
 function cut(text: string, bytes: number): Buffer {
   const whole = Buffer.from(text.slice(0, bytes));
   if (whole.length <= bytes) return whole;

@@ -14,7 +14,7 @@ import { PayloadTooLargeError, UnserializablePayloadError } from '../queue.error
 export function encodePayload(payload: unknown, root = 'payload', maxBytes = Infinity): string {
   check(payload, { key: root, depth: 0 }, { root, chars: 0, maxChars: maxBytes });
   const text = JSON.stringify(payload);
-  // No character takes more than three bytes for each of its UTF-16 units: what is short need not be measured.
+  // A UTF-16 unit takes at most three bytes in UTF-8. So a short text need not be measured.
   if (text.length * 3 > maxBytes) {
     const bytes = Buffer.byteLength(text);
     if (bytes > maxBytes) throw new PayloadTooLargeError(root, bytes, maxBytes);
@@ -22,7 +22,7 @@ export function encodePayload(payload: unknown, root = 'payload', maxBytes = Inf
   return text;
 }
 
-/** Where the check stands: under which key of which container. The path is made only for an error. */
+/** The place of the value that is checked now: its key in its container. The path is built only for an error. */
 interface Place {
   readonly container?: object;
   readonly key?: string | number;
@@ -30,7 +30,7 @@ interface Place {
   readonly depth: number;
 }
 
-/** The JSON text will have at least so many characters. A character is at least a byte. */
+/** Counts the characters that the JSON text has at least. A character takes at least one byte. */
 interface Seen {
   readonly root: string;
   chars: number;
@@ -63,7 +63,7 @@ function checkArray(array: readonly unknown[], place: Place, seen: Seen): void {
     if (value === undefined && !(i in array)) {
       throw refuse({ key: i, parent: place, depth }, 'is a hole, which JSON turns into null');
     }
-    // With its comma, or the brackets.
+    // One more character for the comma, or for a bracket.
     count(1 + charsOf(value), seen);
     if (!isLeaf(value)) check(value, { container: array, key: i, parent: place, depth }, seen);
   }
@@ -81,7 +81,7 @@ function checkObject(object: object, place: Place, seen: Seen): void {
   if (symbol !== undefined) throw refuse({ key: symbol.toString(), parent: place, depth }, 'is keyed by a symbol');
   for (const key of Object.keys(object)) {
     const value = (object as Record<string, unknown>)[key];
-    // With quotes, colon, and the comma or the braces.
+    // Four more characters: two quotes, the colon, and the comma or a brace.
     count(4 + key.length + charsOf(value), seen);
     if (!isLeaf(value)) check(value, { container: object, key, parent: place, depth }, seen);
   }
@@ -95,12 +95,12 @@ function plainForm(object: object): string {
   return 'publish a plain copy, such as { ...dto }';
 }
 
-/** Most values are of these types. They need no place. */
+/** Whether a value needs no further check. Most values are of these types, and no `Place` is created for them. */
 function isLeaf(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'boolean' || value === null || Number.isFinite(value);
 }
 
-/** At least so many characters of JSON, without what is inside. */
+/** How many characters a value has in JSON at least, without the values inside it. */
 function charsOf(value: unknown): number {
   return typeof value === 'string' ? value.length + 2 : 1;
 }
@@ -115,7 +115,7 @@ function isForeignPlain(prototype: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
 }
 
-/** A cycle has no end, so it is found where the depth has: then the first repetition is named. */
+/** The error for a value that lies too deep. A cycle has no end, so it is found here as well: the error then names the cycle. */
 function tooDeep(value: object, place: Place): UnserializablePayloadError {
   const places: Place[] = [];
   for (let at = place; at.parent !== undefined; at = at.parent) places.unshift(at);

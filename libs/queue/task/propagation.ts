@@ -3,7 +3,7 @@ import type { Task } from './task.js';
 import { tooLongIn, traceOf, type TraceContext } from './trace-context.js';
 
 /**
- * How traces go along with tasks: two functions, so that this package needs no tracing library. With OpenTelemetry:
+ * How trace context is sent along with tasks: two functions, so that this package needs no tracing library. With OpenTelemetry:
  *
  * @example
  * propagation: {
@@ -17,14 +17,14 @@ export interface Propagation {
    * `tracestate` of more than 4,096 and a `baggage` of more than 8,192 are left out.
    */
   inject?: (carrier: Record<string, string>) => void;
-  /** Called around each run of a handler: runs `work` in the context that `carrier` has, and returns what it returns. */
+  /** Called around each run of a handler: runs `work` in the context that `carrier` has, and returns the result of `work`. */
   run?: (carrier: TraceContext, work: () => Promise<unknown>, task: Task) => Promise<unknown>;
 }
 
 export const propagationOption: Check<Propagation | undefined> = (value, path) =>
   value === undefined ? undefined : resolveOptions<Propagation>(path, value, { inject: fn(), run: fn() });
 
-/** What a publish was told to send along. */
+/** Checks the trace context that a publish sends along. */
 export const traceOption: Check<TraceContext | undefined> = (value, path) => {
   if (value === undefined) return undefined;
   if (typeof value !== 'object' || value === null) throw badOption(path, 'an object such as { traceparent }', value);
@@ -37,7 +37,7 @@ export const traceOption: Check<TraceContext | undefined> = (value, path) => {
   return traceOf(carrier);
 };
 
-/** The context that `inject` gives now. */
+/** The trace context that `inject` adds now. */
 export function injected({ inject }: Propagation): TraceContext {
   const carrier: Record<string, string> = {};
   inject?.(carrier);

@@ -23,12 +23,12 @@ interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** A list of a million wrong items has a million issues, and each is a line of somebody's log. */
+/** How many issues are kept. A list of a million wrong items has a million issues, and each may become a line in a log. */
 const ISSUES_MAX = 100;
 
-/** The type of values that a schema takes. */
+/** The type of the values that a schema accepts. */
 export type SchemaInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input'];
-/** The type of values that a schema gives. */
+/** The type of the values that a schema returns. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
 /** Whether a value is such a schema. Schemas of some libraries are functions. */
@@ -39,9 +39,9 @@ export function isSchema(value: unknown): value is StandardSchema {
 }
 
 /**
- * A payload as the schema lets it through.
+ * Validates a payload. Resolves to the value that the schema returns for it.
  *
- * @throws InvalidPayloadError `SLUICE_QUEUE_INVALID_PAYLOAD` where it is published, `SLUICE_TASK_BAD_PAYLOAD` where handled
+ * @throws InvalidPayloadError `SLUICE_QUEUE_INVALID_PAYLOAD` for a publish, `SLUICE_TASK_BAD_PAYLOAD` for a run of a handler
  */
 export async function checked(
   schema: StandardSchema,

@@ -1,7 +1,7 @@
 import { DeadLetterTask } from '../control-flow.js';
 import { NO_TRACE, type TraceContext } from './trace-context.js';
 
-/** What a {@link Task} is made of; only `payload` has no default. */
+/** The parts of a {@link Task}. Only `payload` has no default. */
 export interface TaskParts<T> {
   payload: T;
   id?: string;
@@ -15,23 +15,23 @@ export interface TaskParts<T> {
 }
 
 /**
- * One unit of work, as its handler gets it. Delivered **at least once**: make handlers idempotent, by `id`.
+ * One unit of work, as its handler receives it. Each task is delivered **at least once**: make handlers idempotent, by `id`.
  *
  * @example
  * // in a unit test of a handler
  * await shop.process(new Task({ payload: order }));
  */
 export class Task<T = unknown> {
-  /** The id that `publish` returned; the same through retries and redeliveries. */
+  /** The id that `publish` returned. Retries and redeliveries keep it. */
   readonly id: string;
   readonly payload: T;
   /** The name of the queue. */
   readonly stream: string;
-  /** Which run this is by the handler's own failures, from 1: one more after each run that threw. */
+  /** The number of this run, from 1, counted by the handler's own failures: one more after each run that threw. */
   readonly attempt: number;
-  /** How often this attempt was handed to a worker, from 1. Above 1, a worker died (or was presumed dead) with it. */
+  /** How often this attempt was given to a worker, from 1. Above 1: a worker that had the task died, or was presumed dead. */
   readonly deliveries: number;
-  /** The W3C trace context that came with it: `task.trace.traceparent`. Empty if none did. */
+  /** The W3C trace context that came with the task: `task.trace.traceparent`. Empty if there was none. */
   readonly trace: TraceContext;
   readonly #publishedAt: Date | number;
   readonly #signal: AbortSignal | { readonly signal: AbortSignal };
@@ -47,23 +47,23 @@ export class Task<T = unknown> {
     this.#signal = parts.signal ?? new NeverAborted();
   }
 
-  /** When it was first published, to the second, on the publisher's clock. */
+  /** When the task was first published, to the second, on the publisher's clock. */
   get publishedAt(): Date {
     return new Date(this.#publishedAt);
   }
 
   /**
-   * Aborts when the handler's `timeoutMs` are over (its reason is a `TaskTimeoutError`), or when the app shuts down and
-   * its `drainMs` are over: the task is then given to another process.
+   * Aborts when the handler's `timeoutMs` are over (the reason is a `TaskTimeoutError`), or when the app shuts down and
+   * its `drainMs` are over. In the second case the task is given to another process.
    */
   get signal(): AbortSignal {
     return 'signal' in this.#signal ? this.#signal.signal : this.#signal;
   }
 
   /**
-   * Makes the task a dead letter with this reason at once, whatever attempts are left.
+   * Makes the task a dead letter with this reason at once, even if attempts are left.
    *
-   * @throws DeadLetterTask always; let it pass
+   * @throws DeadLetterTask always; do not catch it
    */
   deadLetter(reason: string, options?: { cause?: unknown }): never {
     throw new DeadLetterTask(reason, options);

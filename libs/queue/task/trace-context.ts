@@ -1,8 +1,8 @@
 import { isLongerThan } from '../../weave/index.js';
 
 /**
- * The names under which W3C trace context travels in an entry's `meta`, and how long each may be, in bytes. Other names are not
- * sent. `baggage` comes from clients, and is sent with every task that a request publishes.
+ * The fields of W3C trace context in an entry's `meta`, and how long each may be, in bytes. Fields with other names are not sent.
+ * `baggage` comes from clients, and is sent with every task that a request publishes.
  *
  * @see https://www.w3.org/TR/baggage/#limits
  */
@@ -12,7 +12,7 @@ type Name = keyof typeof CARRIED;
 const NAMES = Object.keys(CARRIED) as Name[];
 
 /**
- * W3C trace context, as it travels with a task.
+ * W3C trace context, as it is sent along with a task.
  *
  * @see https://www.w3.org/TR/trace-context/
  */
@@ -20,7 +20,7 @@ export type TraceContext = { readonly [K in Name]?: string };
 
 export const NO_TRACE: TraceContext = Object.freeze({});
 
-/** The trace context among other fields. A part that is too long is left out, as the W3C specifications allow. */
+/** Picks the trace context from other fields. A part that is too long is left out, as the W3C specifications allow. */
 export function traceOf(carrier: Readonly<Record<string, unknown>>): TraceContext {
   const trace: { -readonly [K in keyof TraceContext]: string } = {};
   for (const name of NAMES) {

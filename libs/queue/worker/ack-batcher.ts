@@ -10,20 +10,20 @@ export interface AckBatcherOptions {
   keys: Pick<QueueKeys, 'stream' | 'index'>;
   group: string;
   retryUntilConfirmed: RetryUntilConfirmed;
-  /** Told before the acknowledgement is sent that tasks have finished in this turn of the event loop. */
+  /** `offerCredit` is called before an acknowledgement is sent, once tasks have finished in this turn of the event loop. */
   window: Pick<ConcurrencyWindow, 'offerCredit'>;
-  /** These are settled: Redis has confirmed it. */
+  /** Redis has confirmed that these tasks are settled. */
   onAcked: (deliveries: readonly Delivery[]) => void;
 }
 
-/** Ids in one script. Far below what Lua's `unpack` holds (8,000), large enough to make the round trip small. */
+/** Ids in one script: far below the limit of Lua's `unpack` (8,000), and enough to make the cost of the round trip small. */
 const BATCH = 512;
 
 /**
- * Acknowledges by group commit: one flush is in flight, and what finishes meanwhile goes with the next one.
+ * Acknowledges by group commit: one flush is in flight, and the next flush takes the tasks that finish meanwhile.
  *
- * There is no timer. An idle worker's acknowledgement leaves at the end of the turn in which the task finished; a busy
- * worker's batches grow by themselves. Flushes of several queues in one turn leave in one write.
+ * There is no timer. An idle worker's acknowledgement is sent at the end of the turn in which the task finished. A busy
+ * worker's batches grow by themselves. Flushes of several queues in one turn are sent in one write.
  */
 export class AckBatcher {
   readonly #options: AckBatcherOptions;
@@ -39,13 +39,14 @@ export class AckBatcher {
     this.#waiting.push(delivery);
     if (this.#ticking) return;
     this.#ticking = true;
-    // Ticks run when all promise jobs are done: what else finishes in this turn is in the same batch.
+    // Ticks run after all promise jobs, so all tasks that finish in this turn are in the same batch.
     process.nextTick(() => {
       this.#ticking = false;
       this.#options.window.offerCredit();
       if (this.#flushing) return;
       this.#flushing = true;
-      // After the promise jobs that this began: a read goes first, and Redis answers it while it works on this.
+      // The flush waits for the promise jobs that `offerCredit` began. So the next read is sent before the acknowledgement, and
+      // its reply does not wait for it.
       queueMicrotask(() => {
         process.nextTick(() => void this.#flush());
       });

@@ -1,22 +1,22 @@
 import type { Clock } from '../../redis/index.js';
 
-/** What is prefetched shall last so long: a round trip and an acknowledgement, with room for a slow network. */
+/** Prefetched tasks should last this long: a round trip and an acknowledgement, with a margin for a slow network. */
 const PREFETCH_MS = 50;
 /** The largest prefetch, however fast tasks are. */
 const MOST = 500;
-/** How much work it takes to measure the pace. */
+/** The pace is measured over at least this much working time. */
 const MEASURED_MS = 10;
 
 /**
- * How many tasks a worker should prefetch beyond those that run, so that it need not wait for Redis between two.
+ * How many tasks a worker should prefetch beyond those that run, so that it need not wait for Redis between two tasks.
  *
- * Too few, and a worker with short tasks waits for round trips; too many, and a busy process sits on tasks that an
- * idle one could run, and leaves more to repeat when it dies. No fixed number suits both tasks of 0.1 ms and of a
- * minute, so the number follows from the pace: about as many as end within 50 ms, at most 500. Where a task takes a second and
- * ten run at a time, that is none.
+ * With too few, a worker with short tasks waits for round trips. With too many, a busy process keeps tasks that an idle process
+ * could run, and more tasks have to be repeated when the process dies. No fixed number suits both tasks of 0.1 ms and tasks of a
+ * minute. So the number follows from the pace: about as many tasks as end within 50 ms, at most 500. If a task takes a second
+ * and ten tasks run at a time, the number is 0.
  *
- * The pace is measured while there is work. A drop counts at once (nothing ended for that long), a rise within 10 ms of
- * work.
+ * The pace is measured while there is work. A drop of the pace counts at once, because no task has ended for that long. A rise
+ * counts within 10 ms of work.
  */
 export class AdaptivePrefetch {
   readonly #clock: Clock;
@@ -36,7 +36,7 @@ export class AdaptivePrefetch {
     this.#sinceMs ??= this.#clock.monoMs();
   }
 
-  /** There is none. */
+  /** There is no work. */
   idle(): void {
     this.#workedMs = this.#worked();
     this.#sinceMs = undefined;
@@ -64,7 +64,7 @@ export class AdaptivePrefetch {
       return Math.min(this.#rate, 2 * measured);
     }
     if (this.#rate === undefined) return ended / Math.max(1, worked);
-    // If the next one ended now, it would be this fast.
+    // If the next task ended now, the pace would be this.
     return Math.min(this.#rate, (ended + 1) / worked);
   }
 

@@ -1,4 +1,4 @@
-/** Waits for a condition that is checked whenever something has changed. Costs nothing while nobody waits. */
+/** Waits for a condition that is checked whenever something has changed. Costs nothing while no call waits. */
 export class ChangeSignal {
   #waiting: (() => void)[] = [];
 

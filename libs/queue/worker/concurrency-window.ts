@@ -1,29 +1,29 @@
 import type { Clock } from '../../redis/index.js';
 import { AdaptivePrefetch } from './adaptive-prefetch.js';
 
-/** What is prefetched, at most, in characters of payload. */
+/** The most that is prefetched, in characters of payload. */
 const PREFETCH_CHARS = 4 * 2 ** 20;
-/** What one read is to bring, at most, in characters of payload. */
+/** The most that one read should bring, in characters of payload. */
 const READ_CHARS = 16 * 2 ** 20;
 
 /** A worker on one stream of the handler. */
 interface WindowMember {
   /** How many prefetched tasks wait here. */
   readonly waiting: number;
-  /** Starts what may start. */
+  /** Starts the tasks that may start. */
   pump(): void;
-  /** There is credit enough to read. */
+  /** There is enough credit to read. */
   creditGained(): void;
 }
 
 /**
- * What one handler may run and hold in this process. Shared by the streams that feed the handler: its queue, and its
- * group's retries.
+ * Limits how many tasks one handler may run and hold in this process. The streams of the handler share one window: its queue, and
+ * its group's retries.
  *
- * Two things are limited to `concurrency + prefetch`:
+ * Two numbers are limited to `concurrency + prefetch`:
  *
- * - what is prefetched or runs, so that no process hoards work;
- * - what has begun and is not confirmed as settled. A process that dies leaves that many tasks to be run again.
+ * - tasks that are prefetched or run, so that no process keeps work that others could do;
+ * - tasks that have begun and are not confirmed as settled. When a process dies, at most that many tasks run again.
  *
  * @see docs/internals/queue.md#a-worker
  */
@@ -35,9 +35,9 @@ export class ConcurrencyWindow {
   #running = 0;
   /** Tasks that are pending with this process: prefetched, running, or finished and not yet confirmed. */
   #held = 0;
-  /** How large tasks are, in characters: rises at once, and falls by halves. */
+  /** An estimate of a task's size, in characters. It rises at once. With each read it falls by half of the difference. */
   #charsPerTask = 0;
-  /** `concurrency + prefetch`, as of the last look at the credit. */
+  /** `concurrency + prefetch`, as of the last time that the credit was read. */
   #window: number;
 
   constructor(concurrency: number, clock: Clock) {
@@ -62,22 +62,22 @@ export class ConcurrencyWindow {
     return this.#running < this.#concurrency && this.#held - this.#waiting < this.#window;
   }
 
-  /** A read pays when there is at least this much credit: batches are large, and the worker never runs dry. */
+  /** The credit from which on a read is worthwhile: batches are large, and the worker never runs out of tasks. */
   get refill(): number {
     return Math.max(1, Math.ceil(this.prefetch / 2));
   }
 
-  /** How many tasks to prefetch beyond those that run: as the pace asks for, but no more than fit into some megabytes. */
+  /** How many tasks to prefetch beyond those that run: as many as the pace needs, but no more than fit into some megabytes. */
   get prefetch(): number {
     return Math.min(this.#adaptive.prefetch, Math.floor(PREFETCH_CHARS / Math.max(1, this.#charsPerTask)));
   }
 
-  /** How many tasks one read may bring, by the size of those before. */
+  /** How many tasks one read may bring, estimated from the size of earlier tasks. */
   get readMost(): number {
     return Math.max(1, Math.floor(READ_CHARS / Math.max(1, this.#charsPerTask)));
   }
 
-  /** A read was answered with so many tasks, of so many characters in all. */
+  /** A read brought this number of tasks, with this number of characters in all. */
   delivered(tasks: number, chars: number): void {
     this.#adaptive.busy();
     const mean = chars / tasks;
@@ -105,13 +105,13 @@ export class ConcurrencyWindow {
     this.#running--;
   }
 
-  /** There may be room to start a task: the worker that made the room comes first. */
+  /** There may be room to start a task. The worker that made the room is asked first. */
   pump(first: WindowMember): void {
     first.pump();
     for (const member of this.#members) if (member !== first) member.pump();
   }
 
-  /** Tells all workers of the handler when there is credit enough to read. */
+  /** Tells all workers of the handler if there is enough credit to read. */
   offerCredit(): void {
     if (this.credit < this.refill) return;
     for (const member of this.#members) member.creditGained();

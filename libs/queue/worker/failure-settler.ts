@@ -19,11 +19,11 @@ export interface FailureSettlerOptions {
   group: string;
   consumer: string;
   options: ResolvedHandlerOptions;
-  /** What the names of inboxes begin with. */
+  /** The prefix of the names of inboxes. */
   inboxes: string;
   clock: Clock;
   listener: {
-    /** A task was delayed on its way to that stream: it must be promoted in `delayMs`. */
+    /** A task for `stream` was delayed: it must be promoted in `delayMs`. */
     delayed(stream: string, delayMs: number): void;
   };
   retryUntilConfirmed: RetryUntilConfirmed;
@@ -38,14 +38,15 @@ export class FailureSettler {
     this.#options = options;
   }
 
-  /** What becomes of a task whose handler threw. */
+  /** Decides what happens to a task whose handler threw. */
   decide(delivery: Delivery, thrown: unknown): Disposition {
     const { options, clock } = this.#options;
     return decide(delivery.failedWith(thrown), { options, wallMs: clock.wallMs(), random: Math.random });
   }
 
   /**
-   * Its handler threw: it is queued again, now or later, or becomes a dead letter. Resolves to false if the app stopped first.
+   * Settles a task whose handler threw: the task is queued again, now or later, or becomes a dead letter. Resolves to false if
+   * the app stopped first.
    */
   settleFailure(
     site: string,
@@ -69,7 +70,7 @@ export class FailureSettler {
     return this.#settle(delivery, { attempts, delayMs: Math.ceil(delayMs), deferral, error, stack });
   }
 
-  /** It is no readable task: it becomes a dead letter, and its neighbours run. */
+  /** Makes an entry that is no readable task a dead letter. The other entries of its batch run. */
   unreadable(delivery: Delivery): Promise<boolean> {
     const { reason = 'bad-payload', message = '' } = delivery.unreadable ?? {};
     this.#options.log.error(`entry ${delivery.id} of queue '${this.#options.queue}' is a dead letter: ${message}`);
@@ -87,7 +88,7 @@ export class FailureSettler {
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), failure: error, stack };
     const outcome = { isDead: reason === undefined ? 0 : 1, reason: reason ?? '' };
     return retryUntilConfirmed.run(`settling a failed task of queue '${queue}'`, async () => {
-      // Read again each time: another delivery of the task may have come since.
+      // This number is read at each try: the task may have been delivered again meanwhile.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
         keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex },
@@ -108,7 +109,7 @@ export class FailureSettler {
 
 interface Outcome {
   attempts: number;
-  /** Why it becomes a dead letter; undefined: it runs again. */
+  /** Why the task becomes a dead letter; undefined: the task runs again. */
   reason?: string;
   delayMs?: number;
   deferral?: { defers: number; deferredMs: number } | undefined;

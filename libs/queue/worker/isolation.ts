@@ -1,12 +1,13 @@
 import type { Clock } from '../../redis/index.js';
 import type { Delivery } from '../task/delivery.js';
 
-/** For how many leases an isolated task keeps others of its kind waiting. A task that kills its process mostly does so early. */
+/** For how many leases an isolated task makes the next one wait. A task that kills its process usually does so early. */
 const LEASES = 12;
 
 /**
- * Tasks that two processes died with: a process has one of them at a time, so that they neither take others down, nor are
- * blamed for them. One that runs for long holds up the next for twelve leases, a minute by default, and not for ever.
+ * Isolates tasks that two processes had when they died. A process has only one such task at a time. So an isolated task that
+ * kills its process does not take another isolated task with it, and none of them is blamed for the others. If an isolated task
+ * runs for long, the next one waits for twelve leases (a minute by default), and not longer.
  */
 export class Isolation {
   readonly #clock: Clock;
@@ -23,7 +24,7 @@ export class Isolation {
     return deliveries >= this.#fromDelivery;
   }
 
-  /** Whether one of these keeps the next one waiting. */
+  /** Whether one of the held tasks makes the next isolated task wait. */
   isBusy(held: Iterable<Delivery>): boolean {
     const sinceMs = this.#clock.monoMs() - this.#withinMs;
     for (const delivery of held) if (this.concerns(delivery) && delivery.takenMs > sinceMs) return true;

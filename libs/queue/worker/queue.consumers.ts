@@ -6,7 +6,7 @@ import type { ResolvedQueueOptions } from '../queue.options.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 import { QueueTally } from '../observe/queue.stats.js';
 
-/** How long the boot waits for the groups: in an outage the app boots all the same, and opens them later. */
+/** How long the boot waits for the groups. During an outage the app boots without them, and they are opened later. */
 const OPEN_MS = 2_000;
 
 /** Starts the workers once the app has booted, and drains them when it stops. */

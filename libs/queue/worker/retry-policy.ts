@@ -5,7 +5,7 @@ import { reasonText, type DeadLetterTask } from '../control-flow.js';
 import type { ResolvedHandlerOptions } from '../queue.options.js';
 import type { FailedRun } from '../task/delivery.js';
 
-/** What becomes of the task. */
+/** What happens to a task whose handler threw. */
 export type Disposition =
   | { readonly kind: 'done' }
   | {
@@ -29,7 +29,7 @@ export interface RetryPolicyContext {
 const DEFER_BASE_MS = 1_000;
 const DEFER_MAX_MS = 60_000;
 
-/** Decides by what was thrown: recognised by brand and code, so an error of the package's other copy counts as well. */
+/** Decides by what was thrown. Errors are recognised by brand and code, so those of another copy of the package count as well. */
 export function decide(run: FailedRun, context: RetryPolicyContext): Disposition {
   const { thrown, retryCount } = run;
   if (isSluiceError(thrown, 'SLUICE_TASK_DROP')) return { kind: 'done' };
@@ -40,15 +40,15 @@ export function decide(run: FailedRun, context: RetryPolicyContext): Disposition
   if (isSluiceError(thrown, 'SLUICE_TASK_DEAD_LETTER')) {
     return { kind: 'dead', retryCount: retryCount + 1, reason: reasonText((thrown as DeadLetterTask).reason) };
   }
-  // No attempt: its handler did not run.
+  // This is no attempt, because the handler did not run.
   if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { kind: 'dead', retryCount, reason: 'bad-payload' };
   if (BACKEND_CODES.some((code) => isSluiceError(thrown, code))) return defer(run, context);
   return countAttempt(run, context);
 }
 
 /**
- * The fault of a backend and not of the task: a lock was busy, Redis was out of reach. Recognised by code, because the
- * queue does not know locks. Only waiting helps, so it uses no attempt; `maxDeferMs` ends it.
+ * Errors that a backend causes and not the task: a lock was busy, or Redis was out of reach. They are recognised by code, because
+ * the queue does not know locks. Only waiting helps, so such an error uses no attempt. `maxDeferMs` limits the waiting.
  */
 const BACKEND_CODES: readonly SluiceErrorCode[] = [
   'SLUICE_LOCK_TIMEOUT',
@@ -59,7 +59,7 @@ const BACKEND_CODES: readonly SluiceErrorCode[] = [
 function defer(run: FailedRun, { options, wallMs, random }: RetryPolicyContext): Disposition {
   const { retryCount, defers, deferredMs = wallMs } = run;
   if (wallMs - deferredMs >= options.maxDeferMs) return { kind: 'dead', retryCount, reason: 'max-defer' };
-  // The second half is drawn: it spreads tasks that were deferred together, and still gives the backend its time.
+  // The fixed part gives the backend some time. The random part spreads tasks that were deferred together.
   const delayMs = DEFER_BASE_MS / 2 + exponentially(defers + 1, DEFER_BASE_MS, DEFER_MAX_MS, random);
   const deferral = { defers: defers + 1, deferredMs };
   return { kind: 'again', retryCount, delayMs: Math.min(DEFER_MAX_MS, delayMs), deferral };
@@ -80,7 +80,8 @@ function countAttempt(run: FailedRun, { options, random }: RetryPolicyContext): 
 }
 
 /**
- * What a handler asks for; undefined: nothing that can be done. It counts as a failure then, or the task would never be settled.
+ * The delay that a handler asks for; undefined: this delay is not possible. The run then counts as a failure, or the task would
+ * never be settled.
  */
 function delayOf(thrown: unknown): number | undefined {
   const { delayMs } = thrown as { delayMs?: unknown };

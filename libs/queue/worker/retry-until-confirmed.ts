@@ -22,7 +22,7 @@ export class RetryUntilConfirmed {
         await step();
         return true;
       } catch (error) {
-        // An outage is the connection's to report; what Redis refuses is ours, once per step.
+        // The connection reports outages. What Redis refuses is reported here, once per step.
         if (failures === 0 && !isUnavailable(error)) {
           this.#report(`${what} failed and is repeated: ${String(error)}`);
         }
@@ -32,7 +32,7 @@ export class RetryUntilConfirmed {
     return false;
   }
 
-  /** Gives up on everything, leaving no timer. */
+  /** Gives up all steps, and leaves no timer. */
   close(): void {
     this.#closed = true;
     for (const end of this.#rests) end();

@@ -7,7 +7,7 @@ import type { Worker } from './worker.js';
 export interface TaskReturnerOptions {
   link: Link;
   consumer: string;
-  /** What the names of inboxes begin with. */
+  /** The prefix of the names of inboxes. */
   inboxes: string;
 }
 
@@ -19,7 +19,7 @@ export class TaskReturner {
     this.#options = options;
   }
 
-  /** Those that the worker no longer holds; without ids, all that is pending with this process. */
+  /** Returns tasks that the worker no longer holds; without ids, all tasks that are pending with this process. */
   async return({ keys, handler }: Worker, ids: readonly string[] = [], surplus = false): Promise<string[]> {
     const { link, consumer, inboxes } = this.#options;
     const returned = await returnTasksScript.run(link, {
@@ -31,7 +31,7 @@ export class TaskReturner {
     return returned;
   }
 
-  /** What has waited here for too long, because its neighbours turned slow: idle processes may have it. */
+  /** Returns tasks that have waited here for too long, because others became slow. Idle processes may take them. */
   async returnSurplus(worker: Worker): Promise<void> {
     const surplus = worker.takeSurplus();
     if (surplus.length === 0) return;

@@ -43,7 +43,7 @@ export class TaskRunner {
     this.#running++;
     window.begin();
     delivery.started = true;
-    // One async function and one await per task: this is the path of 100,000 tasks a second.
+    // One async function and one await per task, because this path has to run 100,000 tasks a second.
     const ended = runStarted(clock, handler, task);
     try {
       const returned = await this.#call(delivery, task);
@@ -61,12 +61,12 @@ export class TaskRunner {
     onEnded();
   }
 
-  /** An entry that is no task: it becomes a dead letter. */
+  /** Makes an entry that is no readable task a dead letter. */
   async deadLetter(delivery: Delivery): Promise<void> {
     await this.#settle(delivery, this.#options.failures.unreadable(delivery));
   }
 
-  /** Aborts those that run, and settles none of them. */
+  /** Aborts the tasks that run, and settles none of them. */
   abort(held: Iterable<Delivery>): void {
     this.#aborted = true;
     const reason = new DOMException('The app shuts down; another process takes this task over', 'AbortError');
@@ -92,7 +92,7 @@ export class TaskRunner {
     else void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
   }
 
-  /** Settled: the task is no longer held, unless the app stopped first. */
+  /** Once the task is settled, it is no longer held. If the app stops first, the task stays held. */
   async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
     if (await settlement) this.#options.onSettled(delivery);
   }

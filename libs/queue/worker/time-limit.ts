@@ -2,12 +2,12 @@ import type { Clock } from '../../redis/index.js';
 import type { Delivery } from '../task/delivery.js';
 import { TaskTimeoutError } from '../queue.errors.js';
 
-/** How long a handler that ignores its signal is waited for, at most. */
+/** How long to wait, at most, for a handler that ignores its signal. */
 const GRACE_MS = 5_000;
 
 /**
- * Runs a handler for `timeoutMs`, then aborts its signal. After as long again (at most 5 s) it rejects with a
- * {@link TaskTimeoutError}. What the handler still does after that cannot be stopped, and is ignored.
+ * Runs a handler for `timeoutMs`, then aborts its signal. After another `timeoutMs` (at most 5 s) the promise rejects with a
+ * {@link TaskTimeoutError}. The handler cannot be stopped. What it does after that is ignored.
  */
 export async function withinTime(
   clock: Clock,

@@ -12,7 +12,7 @@ export interface WorkerLeaseOptions {
   leaseMs: number;
 }
 
-/** A stretch of time on the server's clock, in milliseconds. */
+/** A period of time on the server's clock, in milliseconds. */
 export interface Span {
   readonly sinceMs: number;
   readonly endsMs: number;
@@ -25,7 +25,7 @@ export class WorkerLease {
   readonly #options: WorkerLeaseOptions;
   #unbroken: Span = NEVER;
   #paused = false;
-  /** How often a message said so. */
+  /** How many messages have said that the queue is paused. */
   #pauseMessages = 0;
   #heldUntil = { monoMs: -Infinity, wallMs: -Infinity };
 
@@ -37,12 +37,12 @@ export class WorkerLease {
     return this.#options.leaseMs;
   }
 
-  /** During which time the lease is known to be unbroken. */
+  /** The period during which the lease is known to be unbroken. */
   get unbroken(): Span {
     return this.#unbroken;
   }
 
-  /** It was taken once: from then on this process may hold tasks, and must renew. */
+  /** Whether the lease was taken once. From then on this process may hold tasks, and must renew the lease. */
   get taken(): boolean {
     return this.#unbroken !== NEVER;
   }
@@ -52,14 +52,14 @@ export class WorkerLease {
     return this.#paused;
   }
 
-  /** Whether it still runs, counted from when the last successful renewal was *sent*: at worst it ends too early here. */
+  /** Whether the lease still runs, counted from when the last successful renewal was *sent*. At worst it ends too early here. */
   get held(): boolean {
     const { clock } = this.#options;
     // The monotonic clock stands still while the machine sleeps.
     return clock.monoMs() < this.#heldUntil.monoMs && clock.wallMs() < this.#heldUntil.wallMs;
   }
 
-  /** A message said that the queue is paused: the next renewal checks it. Returns false if that was known. */
+  /** A message said that the queue is paused. The next renewal checks this. Returns false if the pause was known already. */
   markPaused(): boolean {
     this.#pauseMessages++;
     const known = this.#paused;
@@ -67,18 +67,18 @@ export class WorkerLease {
     return !known;
   }
 
-  /** Takes or extends it. Resolves to false if it may have ended in between: other processes may have the tasks now. */
+  /** Takes or extends the lease. Resolves to false if it may have ended in between: other processes may have the tasks now. */
   async renew(): Promise<boolean> {
     const { link, clock, alive, pausedKey: paused, consumer, leaseMs } = this.#options;
     const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
     const pauseMessages = this.#pauseMessages;
     const call = { keys: { alive, paused }, args: { consumer, leaseMs } };
     const { unbroken, nowMs, ...told } = await renewScript.run(link, call, { deadlineMs: leaseMs });
-    // A renewal that was sent before the message may answer what was true before the pause.
+    // A renewal that was sent before the message may report the state before the pause.
     if (told.paused || pauseMessages === this.#pauseMessages) this.#paused = told.paused;
-    // `unbroken` means: since the last renewal. The reply of that one may have been lost, and with it the message that the
+    // `unbroken` means: since the last renewal. The reply of the last renewal may have been lost, and with it the news that the
     // lease had ended. So the lease continues only if this renewal came before the end that this process knows.
-    // A clock that was set back has made the known span useless: compared with the new time, it lies in the future.
+    // If the server's clock was set back, the known span is useless: compared with the new time, it lies in the future.
     const setBack = nowMs < this.#unbroken.endsMs - leaseMs;
     const continues = !setBack && unbroken && nowMs < this.#unbroken.endsMs;
     const first = this.#unbroken === NEVER;

@@ -17,14 +17,14 @@ import { UnreadGroups } from './loops/unread-groups.js';
 import { Worker } from './worker.js';
 import type { WorkerListener } from './worker-listener.js';
 
-/** How long a stop waits for Redis to confirm what is finished. */
+/** How long a stop waits until Redis has confirmed the finished tasks. */
 const CONFIRM_MS = 2_000;
-/** When a stop has waited for running tasks for so long, the log says for which. */
+/** When a stop has waited this long for running tasks, the log says for which. */
 const QUIET_MS = 1_000;
-/** At most so many queues are in that line. */
+/** How many queues that log line names at most. */
 const QUEUES_SHOWN = 5;
 
-/** All that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. */
+/** Everything that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. */
 export class WorkerPool implements WorkerListener<Worker> {
   readonly #connections: RedisConnections;
   readonly #connection: RedisConnection;
@@ -98,8 +98,8 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   /**
-   * Resolves when all groups exist, or after `ms`. A group that is created after the app is up could miss what it publishes:
-   * another group may have settled it, and then it is deleted.
+   * Resolves when all groups exist, or after `ms`. If a group were created after the app is up, it could miss tasks that the app
+   * publishes: another group may have settled a task, and then the task is deleted.
    */
   async opened(ms: number): Promise<void> {
     await this.#within(ms, (worker) => worker.whenOpened());
@@ -122,8 +122,8 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   /**
-   * Leaves nothing behind: stops reading, returns what did not start, waits for what runs (up to `drainMs`), aborts
-   * and returns the rest, and gives the leases up. Without Redis, other processes take over once the leases have ended.
+   * Stops all work: stops reading, returns the tasks that did not start, waits for the tasks that run (up to `drainMs`), aborts
+   * and returns the rest, and gives up the leases. Without Redis, other processes take over once the leases have ended.
    */
   async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();
@@ -137,7 +137,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
 
-  /** One for the queue, one for its group's retries, which is idle unless other groups read the queue as well. */
+  /** A worker for the queue, and one for its group's retries. The second is idle unless other groups read the queue as well. */
   #workersOf(handler: Handler): Worker[] {
     const { keyspace, clock } = this.#connections;
     const window = new ConcurrencyWindow(handler.options.concurrency, clock);
@@ -163,7 +163,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     return this.#readers.get(handler.options.group);
   }
 
-  /** Starts nothing more of that queue, and confirms it: the caller of `pause` waits for that. */
+  /** Starts no more tasks of the queue, and confirms this: the caller of `pause` waits for the confirmation. */
   #pausedByMessage(paused: string, replyTo: string, token: string): void {
     const workers = this.#workers.filter(({ keys }) => keys.paused === paused);
     for (const worker of workers) if (worker.lease.markPaused()) this.#pauseChanged(worker, true);
@@ -182,7 +182,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     }
   }
 
-  /** One per stream, awake when something is due. */
+  /** One promoter per stream. It runs when a task is due. */
   #promoter(worker: Worker): DelayedPromoter {
     const { clock, logger: log } = this.#connections;
     return new DelayedPromoter({ worker, link: this.#connection.commands, clock, log });
@@ -210,8 +210,10 @@ export class WorkerPool implements WorkerListener<Worker> {
     return new StreamReader({ connection, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });
   }
 
-  /** Waits for all workers, but not longer than `ms`. */
-  /** Waits for what runs, up to `drainMs`. If that takes long, the log says for what: it may be a task that waits for the stop. */
+  /**
+   * Waits for the tasks that run, up to `drainMs`. If this takes long, the log names their queues: a task may itself wait for the
+   * stop.
+   */
   async #finish(): Promise<void> {
     const { drainMs } = this.#options;
     const { clock, logger } = this.#connections;
@@ -236,6 +238,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     return `running tasks: ${shown.join(', ')}${more}`;
   }
 
+  /** Waits for all workers, but not longer than `ms`. */
   async #within(ms: number, wait: (worker: Worker) => Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => {
       const cancel = this.#connections.clock.timer(ms, resolve);
@@ -266,7 +269,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     try {
       await step();
     } catch (error) {
-      // Without Redis, or without the stream: the leases end by themselves, and what was pending goes to others.
+      // Without Redis, or without the stream, the leases end by themselves, and other processes get the pending tasks.
       if (isUnavailable(error)) return;
       this.#connections.logger.warn(`${what} failed: ${String(error)}`);
     }

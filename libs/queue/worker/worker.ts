@@ -32,9 +32,9 @@ const SURPLUS_AFTER_MS = 1_000;
 /**
  * Runs the tasks of one stream: at most `concurrency` at a time, with a few more prefetched.
  *
- * What it holds is exactly what Redis counts as pending with this process: prefetched, running, or finished but
- * not yet confirmed. A process that dies leaves at most `concurrency + prefetch` tasks to run again: no more are begun before
- * they are confirmed.
+ * A worker holds exactly the tasks that Redis counts as pending with this process: prefetched, running, or finished but not yet
+ * confirmed. When a process dies, at most `concurrency + prefetch` tasks run again, because no more are begun before they are
+ * confirmed.
  *
  * ```
  *   closed ── opened(true), nothing held ──► open ── doubt() ──► doubtful ── confirmed() ──► open
@@ -46,10 +46,10 @@ const SURPLUS_AFTER_MS = 1_000;
  *   Maintenance creates the group, takes the lease and calls `opened`.
  * - `open`: the worker reads, takes over the tasks of dead processes, and starts tasks, as long as the lease is held and
  *   the queue is not paused.
- * - `doubtful`: the lease had lapsed, or the group had been lost, so others may have what is prefetched here. Nothing is
- *   read or started until Redis has told what is still pending with this process (`keepOnly`, then `confirmed`).
+ * - `doubtful`: the lease had lapsed, or the group had been lost, so other processes may have the tasks that are prefetched here.
+ *   Nothing is read or started until Redis has told what is still pending with this process (`keepOnly`, then `confirmed`).
  *
- * What runs goes on in every state: its settlement is fenced.
+ * Tasks that run go on in every state, because their settlement is fenced.
  *
  * @see docs/internals/queue.md#a-worker
  */
@@ -119,7 +119,7 @@ export class Worker {
     return this.#state;
   }
 
-  /** Whether there may be something in the stream. Retries are only where several groups read a queue. */
+  /** Whether there may be something in the stream. A stream of retries is used only where several groups read a queue. */
   get needed(): boolean {
     return this.#needed;
   }
@@ -129,12 +129,12 @@ export class Worker {
     return this.window.credit;
   }
 
-  /** Whether tasks may start: without a running lease, others may have them. */
+  /** Whether tasks may start. Without a running lease, other processes may have them. */
   get mayStart(): boolean {
     return this.#state === 'open' && this.lease.held && !this.lease.paused && !this.#draining;
   }
 
-  /** Whether to ask Redis for more. */
+  /** Whether to read more tasks. */
   get mayRead(): boolean {
     return this.mayStart && this.credit >= this.window.refill;
   }
@@ -149,22 +149,22 @@ export class Worker {
     return this.#prefetched.length;
   }
 
-  /** What is known to be pending with this process: prefetched, running, or finished and not yet confirmed. */
+  /** The tasks that are known to be pending with this process: prefetched, running, or finished and not yet confirmed. */
   get heldIds(): string[] {
     return [...this.#held.keys()];
   }
 
-  /** Whether it holds a task that has to be the only one of its kind here. */
+  /** Whether the worker holds an isolated task, so that it must not get another one. */
   get holdsIsolated(): boolean {
     return this.#isolation.isBusy(this.#held.values());
   }
 
-  /** There is something in the stream: the worker is to be opened. */
+  /** There is something in the stream, so the worker has to be opened. */
   markNeeded(): void {
     this.#needed = true;
   }
 
-  /** The stream and its group exist, and the lease was taken; `unbroken`: it had not lapsed meanwhile. */
+  /** The stream and its group exist, and the lease was taken; `unbroken`: the lease had not lapsed meanwhile. */
   opened(unbroken: boolean): void {
     this.#state = unbroken && this.#held.size === 0 ? 'open' : 'doubtful';
     this.#changes.notify();
@@ -185,20 +185,20 @@ export class Worker {
     if (this.#state === 'open') this.#state = 'doubtful';
   }
 
-  /** What is held is what Redis says: work goes on. */
+  /** The held tasks agree with Redis, so work goes on. */
   confirmed(): void {
     if (this.#state === 'doubtful') this.#state = 'open';
     this.pump();
   }
 
-  /** Takes what Redis has handed to this process. */
+  /** Takes the tasks that Redis has delivered to this process. */
   accept(entries: readonly Entry[]): void {
     const nowMs = this.#clock.monoMs();
     let chars = 0;
     for (const entry of entries) {
       const known = this.#held.get(entry.id);
       if (known) {
-        // Taken over by another process, and then by this one again: the run under way counts for this delivery.
+        // Another process took the task over, and then this one took it back. The run under way counts for this delivery.
         known.deliveries = entry.deliveries;
         continue;
       }
@@ -213,7 +213,7 @@ export class Worker {
     this.#startOrReturn();
   }
 
-  /** Starts what may start. */
+  /** Starts the tasks that may start. */
   pump(): void {
     while (this.#prefetched.length > 0 && this.window.free) {
       if (!this.mayStart) return;
@@ -222,12 +222,12 @@ export class Worker {
     }
   }
 
-  /** There is credit enough to read. */
+  /** There is enough credit to read. */
   creditGained(): void {
     this.#listener.creditGained(this);
   }
 
-  /** Drops what is prefetched and not in `mine` with the same delivery: others have it now. */
+  /** Drops prefetched tasks that are not in `mine` with the same delivery: other processes have them now. */
   keepOnly(mine: ReadonlyMap<string, number>): void {
     this.#prefetched = this.#prefetched.filter((delivery) => {
       const kept = mine.get(delivery.id) === delivery.deliveries;
@@ -236,12 +236,12 @@ export class Worker {
     });
   }
 
-  /** Starts nothing any more. */
+  /** From now on, no task starts. */
   drain(): void {
     this.#draining = true;
   }
 
-  /** Takes what has waited here for a second, beyond the prefetch: others may have it. */
+  /** If tasks have waited here for a second, takes those beyond the prefetch, so that other processes may have them. */
   takeSurplus(): Delivery[] {
     const [oldest] = this.#prefetched;
     if (oldest === undefined || this.#clock.monoMs() - oldest.takenMs < SURPLUS_AFTER_MS) return [];
@@ -259,7 +259,7 @@ export class Worker {
     this.#startOrReturn();
   }
 
-  /** Drops what did not start; returns the ids. */
+  /** Drops the tasks that did not start; returns their ids. */
   takePrefetched(): string[] {
     const ids = this.#prefetched.map((delivery) => delivery.id);
     for (const delivery of this.#prefetched) this.#release(delivery);
@@ -272,22 +272,22 @@ export class Worker {
     return this.#runner.running;
   }
 
-  /** Resolves when nothing runs any more. */
+  /** Resolves when no task runs any more. */
   finished(): Promise<void> {
     return this.#changes.until(() => this.#runner.running === 0);
   }
 
-  /** Resolves when Redis has confirmed all that was finished. */
+  /** Resolves when Redis has confirmed all finished tasks. */
   settled(): Promise<void> {
     return this.#changes.until(() => this.#held.size <= this.#runner.running);
   }
 
-  /** Aborts what still runs, and does not settle it. */
+  /** Aborts the tasks that still run, and does not settle them. */
   abort(): void {
     this.#runner.abort(this.#held.values());
   }
 
-  /** Tasks have come. Those of a read that was under way when the queue was paused must not stay. */
+  /** Tasks have come. If the queue was paused while the read was under way, the tasks must not stay here. */
   #startOrReturn(): void {
     this.pump();
     if (this.lease.paused && this.#prefetched.length > 0) this.#listener.bufferedWhilePaused(this);

@@ -3,27 +3,28 @@ import { promoteScript } from '../../store/scripts/promote.script.js';
 import type { Worker } from '../worker.js';
 
 export interface DelayedPromoterOptions {
-  /** Works on the stream that due tasks go to. */
+  /** The worker on the stream that due tasks go to. */
   worker: Worker;
   link: Link;
   clock: Clock;
   log: { warn(message: string): void; error(message: string): void };
 }
 
-/** Tasks in one script: about a millisecond of the server's time, for which all its other clients wait. */
+/** Tasks in one script: about a millisecond of the server's time. All other clients wait for it. */
 const BATCH = 200;
-/** How often it looks without a message: the most that a task is late when a message was lost. */
+/** How often the promoter asks Redis without a message. If a message was lost, a task is late by this much at most. */
 const LOOK_MS = 1_000;
-/** A timer may fire this much early. A process that finds nothing because of that was not too late. */
+/** A timer may fire this much early. A process that finds nothing for that reason was not too late. */
 const EARLY_MS = 2;
 
 /**
- * Moves the delayed tasks of one stream into it when they are due. Every worker process does this, and none leads: the
+ * Moves the delayed tasks of one stream into it when they are due. Every worker process does this, without a leader: the
  * script moves each task once.
  *
- * It sleeps until the next task is due, by the server's clock, and is told of one that is due earlier. A process that came
- * too late waits longer the next time, up to a second. A process that was told, or found work, comes on time. So soon only
- * one process out of a hundred asks Redis at each due time, and another one takes its place within a second if it dies.
+ * The promoter sleeps until the next task is due, by the server's clock. A message tells it about a task that is due earlier.
+ * A process that came too late waits longer the next time, up to a second. A process that got a message, or found work, comes on
+ * time. So soon only one process of a hundred asks Redis at each due time. If this process dies, another one takes its place
+ * within a second.
  */
 export class DelayedPromoter {
   readonly #options: DelayedPromoterOptions;
@@ -38,7 +39,7 @@ export class DelayedPromoter {
       clock: options.clock,
       turn: () => this.#turn(),
       onError: (error) => {
-        // An outage is the connection's to report.
+        // The connection reports outages.
         if (isUnavailable(error)) return;
         options.log.warn(
           `the delayed tasks of queue '${options.worker.handler.queue}' cannot be promoted, and wait: ${String(error)}`,
@@ -55,7 +56,7 @@ export class DelayedPromoter {
     return this.#loop.stop();
   }
 
-  /** A task is due in so many milliseconds. */
+  /** A task is due in `delayMs`. */
   expect(delayMs: number): void {
     const dueMs = this.#options.clock.monoMs() + delayMs;
     if (dueMs >= this.#dueMs) return;
@@ -64,7 +65,7 @@ export class DelayedPromoter {
     this.#loop.wake();
   }
 
-  /** Looks now: something may have been missed. */
+  /** Asks Redis now, because a message may have been missed. */
   look(): void {
     this.expect(0);
   }
@@ -72,9 +73,9 @@ export class DelayedPromoter {
   async #turn(): Promise<number> {
     const { clock } = this.#options;
     const restMs = this.#dueMs - clock.monoMs();
-    // A timer holds 24.8 days at most, and a task may be delayed longer.
+    // A timer runs for 24.8 days at most, and a task may be delayed longer.
     if (restMs > 0) return Math.min(LOOK_MS, Math.ceil(restMs));
-    // A message about an earlier task may come while the script is under way: its reply must not overrule the message.
+    // While the script is under way, a message about a task that is due earlier may come. The script's reply must not replace it.
     this.#dueMs = Infinity;
     let nextMs = 0;
     try {
@@ -86,10 +87,10 @@ export class DelayedPromoter {
     return Math.max(0, Math.ceil(this.#dueMs - clock.monoMs()));
   }
 
-  /** Moves what is due and answers when to come again. */
+  /** Moves the tasks that are due. Resolves to the milliseconds until the next call. */
   async #promote(): Promise<number> {
     const { link, worker, log } = this.#options;
-    // The group's own retries: there are none.
+    // The stream is that of the group's own retries, and there are none.
     if (!worker.needed) return LOOK_MS;
     const { count, nextMs, broken } = await promoteScript.run(link, {
       keys: worker.keys,

@@ -7,20 +7,20 @@ import type { Worker } from '../worker.js';
 
 export interface JanitorOptions {
   link: Link;
-  /** Hears of queues with several groups. */
+  /** Called for queues with several groups. */
   unreadGroups: UnreadGroups;
   /** Which dead letters to keep. */
   retention: DeadRetention;
   log: { warn(message: string): void };
 }
 
-/** Entries per walk. Their payloads are read, which may be large. */
+/** Entries per walk. A walk reads their payloads, which may be large. */
 const SLICE = 100;
 /** Calls per cleaning, each of up to 10,000 entries. */
 const CALLS = 20;
 
 /**
- * Deletes entries that all groups have settled, and notices whether a queue has several groups.
+ * Deletes entries that all groups have settled, and detects whether a queue has several groups.
  *
  * @see docs/internals/queue.md#several-groups
  */
@@ -32,7 +32,7 @@ export class Janitor {
     this.#options = options;
   }
 
-  /** Resolves to whether to come back soon: there are other groups, or something was deleted. */
+  /** Resolves to whether the next cleaning should come soon: there are other groups, or something was deleted. */
   async clean(worker: Worker): Promise<boolean> {
     const { link, retention, unreadGroups } = this.#options;
     const { keys, retries } = worker;
@@ -55,7 +55,7 @@ export class Janitor {
     return soon;
   }
 
-  /** Deletes dead letters that are more or older than are to be kept. Their ids begin with the time of their death. */
+  /** Deletes dead letters beyond the number or the age to keep. Their ids begin with the time when they became dead letters. */
   async #trim({ keys, handler }: Worker, { keep, keepMs }: DeadRetention): Promise<void> {
     const { link, log } = this.#options;
     if (keep === undefined && keepMs === undefined) return;

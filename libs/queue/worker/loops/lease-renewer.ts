@@ -6,7 +6,7 @@ export interface LeaseRenewerOptions {
   workers: readonly Worker[];
   leaseMs: number;
   clock: Clock;
-  /** A worker's lease had lapsed; it is doubtful now. */
+  /** A worker's lease had lapsed, so the worker is doubtful now. */
   onLapse: (worker: Worker) => void;
   /** The worker's queue was paused or resumed. */
   onPause: (worker: Worker, paused: boolean) => void;
@@ -16,8 +16,8 @@ export interface LeaseRenewerOptions {
 /**
  * Renews the lease of this process on every queue that it works on, three times per lease.
  *
- * It keeps that rhythm through an outage, without backing off, also while a queue has to be opened again: when Redis is
- * back, each process has one lease to be heard.
+ * The renewer keeps this rhythm during an outage, without a backoff, and also while a queue has to be opened again. When Redis
+ * is back, each process has the time of one lease to renew its own.
  */
 export class LeaseRenewer {
   readonly #options: LeaseRenewerOptions;
@@ -39,7 +39,7 @@ export class LeaseRenewer {
     this.#loop.start();
   }
 
-  /** Asks now: a message said that a queue was paused or resumed. */
+  /** Renews now: a message said that a queue was paused or resumed, and the reply tells whether the queue is paused. */
   look(): void {
     this.#loop.wake();
   }

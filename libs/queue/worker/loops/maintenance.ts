@@ -24,28 +24,28 @@ export interface MaintenanceOptions {
   log: { warn(message: string): void; error(message: string): void };
 }
 
-/** While the connection is down, how soon to look again. */
+/** How long until the next try while the connection is down. */
 const AGAIN_MS = 100;
 
 /**
- * What a group's workers need besides reading: their streams are opened, the tasks of dead processes are taken over, and
- * what they hold is compared with Redis. It runs between two reads, so that credit is not used twice.
+ * Does what a group's workers need besides reading: opens their streams, takes over the tasks of dead processes, and compares the
+ * tasks that the workers hold with Redis. Maintenance runs between two reads, so that credit is not used twice.
  *
  * @see docs/internals/queue.md#recovery
  */
 export class Maintenance {
   readonly #options: MaintenanceOptions;
-  /** A fifth of a lease, at most a second: a dead process' tasks wait one lease and one sweep. */
+  /** A fifth of a lease, at most a second. The tasks of a dead process wait for one lease and one sweep. */
   readonly #sweepEveryMs: number;
   readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
   readonly #janitor: Janitor;
   /** Workers whose streams are cleaned with every sweep. */
   readonly #needsCleaning = new Set<Worker>();
-  /** Workers without room for all there was to take over: they take more as soon as they have room. */
+  /** Workers that had no room for all the tasks to take over. They take over more as soon as they have room. */
   readonly #capped = new Set<Worker>();
   #sweepDueMs = 0;
   #reconcileDueMs = 0;
-  /** Until then the server may still keep an old socket, and deliver tasks to its read that nobody receives. */
+  /** Until then the server may still keep an old socket, and deliver tasks to its read. No process receives these tasks. */
   #distrustUntilMs = 0;
 
   constructor(options: MaintenanceOptions) {
@@ -54,7 +54,7 @@ export class Maintenance {
     this.#sweepEveryMs = Math.min(1_000, options.leaseMs / 5);
   }
 
-  /** Does what is due and answers how many milliseconds until something is again. */
+  /** Does what is due. Resolves to the milliseconds until something is due again. */
   async run(): Promise<number> {
     const { workers, clock, leaseMs } = this.#options;
     const now = clock.monoMs();
@@ -67,19 +67,22 @@ export class Maintenance {
     return Math.max(1, this.#nextDueMs() - clock.monoMs());
   }
 
-  /** The reading socket was replaced: what was delivered to the old one is looked for at once. */
+  /** The reading socket was replaced: tasks that were delivered to the old socket are looked for at once. */
   reconnected(oldIsDead: boolean): void {
     const { clock, leaseMs } = this.#options;
     this.#reconcileDueMs = 0;
     if (!oldIsDead) this.#distrustUntilMs = clock.monoMs() + leaseMs;
   }
 
-  /** Looks for work of the dead, and for what was returned, at once. */
+  /** Looks for the tasks of dead processes, and for returned tasks, at once. */
   sweepNow(): void {
     this.#sweepDueMs = 0;
   }
 
-  /** A read brought more than there is room for: nobody here has seen it. If this fails, the next reconciliation finds it. */
+  /**
+   * Returns tasks that a read brought beyond the room for them. No worker knows of these tasks. If this fails, the next
+   * reconciliation finds them.
+   */
   async returnSurplus(worker: Worker, ids: readonly string[]): Promise<void> {
     try {
       await this.#options.taskReturner.return(worker, ids);
@@ -114,7 +117,7 @@ export class Maintenance {
       if ((sweeping || this.#mayTakeMore(worker)) && worker.mayTakeOver) await this.#reap(worker);
       if (reconciling || (sweeping && this.#needsCleaning.has(worker))) await this.#clean(worker);
     } catch (error) {
-      // Its group may be gone. A doubtful worker does not read, and would not learn it from a read.
+      // The worker's group may be gone. A doubtful worker does not read, so no read would tell.
       if (isReplyError(error, '')) worker.lostGroup();
       this.#report(error, worker, 'looking after it failed');
     }
@@ -128,7 +131,7 @@ export class Maintenance {
   async #reap(worker: Worker): Promise<void> {
     const { link, group, consumer, leaseMs } = this.#options;
     const { keys, handler, lease, credit } = worker;
-    // If this fails, the next sweep comes when it is due.
+    // If the script fails, the worker waits for the next sweep.
     this.#capped.delete(worker);
     const { claimed, deadLetters, more } = await reapScript.run(link, {
       keys,
@@ -175,7 +178,7 @@ export class Maintenance {
     await Promise.all(due.map((worker) => this.#open(worker)));
   }
 
-  /** The group before the lease, and both before the first read: a process that reads is known to live. */
+  /** Creates the group, then takes the lease. Both come before the first read, so that a process that reads is known to live. */
   async #open(worker: Worker): Promise<void> {
     const { clock } = this.#options;
     const { failures } = this.#openings.get(worker) ?? { failures: 0 };
@@ -189,20 +192,20 @@ export class Maintenance {
     }
   }
 
-  /** At 0, never at `$`: what was published before the first worker came is work as well. */
+  /** Creates the group at 0, never at `$`: tasks that were published before the first worker came must run as well. */
   async #ensureGroup({ keys }: Worker): Promise<void> {
     const { link, group } = this.#options;
     try {
       await link.send('xgroup', ['CREATE', keys.stream, group, '0', 'MKSTREAM']);
     } catch (error) {
-      // A server that is full does not look whether the group is there already; this fails if it is not.
+      // A server that is full refuses the command even if the group exists. XPENDING fails if the group does not exist.
       if (isReplyError(error, 'OOM')) await link.send('xpending', [keys.stream, group]);
       else if (!isReplyError(error, 'BUSYGROUP')) throw error;
     }
   }
 
   #report(error: unknown, { handler }: Worker, what: string): void {
-    // An outage is the connection's to report.
+    // The connection reports outages.
     if (isUnavailable(error)) return;
     this.#options.log.warn(`queue '${handler.queue}': ${what}: ${String(error)}`);
   }

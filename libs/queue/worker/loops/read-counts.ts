@@ -2,28 +2,28 @@ import type { Clock, Link } from '../../../redis/index.js';
 import { backlogBytesScript } from '../../store/scripts/backlog-bytes.script.js';
 import type { Worker } from '../worker.js';
 
-/** What one read may bring, whatever the size of its tasks. */
+/** The most that one read may bring, in bytes, whatever the size of its tasks. */
 const REPLY_BYTES = 64 * 2 ** 20;
-/** For how long it is known that all there is to read makes less than that. Publishers add less in this time. */
+/** For how long a measured size below `REPLY_BYTES` counts. Publishers do not add that much in this time. */
 const KNOWN_MS = 100;
-/** How often that is measured again. */
+/** How often the size is measured again. */
 const AGAIN_MS = 50;
-/** How often it is measured again where there is more: of a long stream it takes Redis a millisecond or two. */
+/** How often a larger size is measured again: for a long stream, this takes Redis a millisecond or two. */
 const LARGE_AGAIN_MS = 1_000;
 
 /**
- * How many tasks to ask for: COUNT holds for each stream of an XREADGROUP, and Redis counts tasks and not bytes.
+ * Decides how many tasks a read asks for. COUNT applies to each stream of an XREADGROUP, and Redis counts tasks and not bytes.
  *
- * - A worker with little credit must not slow the others. While its stream is quiet it takes part in the common read, whose
- *   COUNT is that of the others: should it bring more than there is credit for, the surplus is returned. While its stream has
- *   tasks, it is read by a call of its own.
- * - A reply must fit into memory. A worker knows the size of the tasks that it has seen, not of those that come. So a read asks
- *   for more tasks than fit into {@link REPLY_BYTES} at `maxPayloadBytes` each only while all that its streams have is less.
+ * - A worker with little credit must not slow down the others. While its stream is quiet, the stream takes part in the common
+ *   read, with the COUNT of the others. If the stream then brings more than the worker has credit for, the surplus is returned.
+ *   While the stream has tasks, it is read by a call of its own.
+ * - A reply must fit into memory. A worker knows the size of the tasks that it has seen, but not of the next ones. So a read asks
+ *   for more tasks than fit into {@link REPLY_BYTES} at `maxPayloadBytes` each only while its streams have less than that in all.
  */
 export class ReadCounts {
   readonly #clock: Clock;
   readonly #safe: number;
-  /** Streams whose last read brought all that it asked for: there is more. At first, all. */
+  /** Workers whose last read brought less than it asked for, so that their streams had no more. At first, none. */
   readonly #quiet = new Set<Worker>();
   /** The streams that were measured last, by their keys. */
   #measured = '';
@@ -35,13 +35,13 @@ export class ReadCounts {
     this.#safe = Math.max(1, Math.floor(REPLY_BYTES / maxPayloadBytes));
   }
 
-  /** Those that are read by a call of their own, before the common one. */
+  /** The workers whose streams are read by a call of their own, before the common one. */
   apart(ready: readonly Worker[]): Worker[] {
     const most = Math.max(...ready.map((worker) => share(worker, ready)));
     return ready.filter((worker) => !this.#quiet.has(worker) && share(worker, ready) * 2 < most);
   }
 
-  /** COUNT of a call that reads these. */
+  /** The COUNT of a call that reads the streams of the workers `together`. */
   of(together: readonly Worker[], ready = together): number {
     const wanted = this.#wanted(together, ready);
     return wanted <= this.#safe || this.#knownSmall(together) ? wanted : this.#safe;
@@ -53,7 +53,7 @@ export class ReadCounts {
     else this.#quiet.delete(worker);
   }
 
-  /** Measures what there is to read, if the next read may ask for many. Sent behind a read, so that the answer is as new. */
+  /** Measures what there is to read, if the next read may ask for many. Sent after a read, so that the reply is as new. */
   async measure(link: Link, together: readonly Worker[], deadlineMs: number): Promise<void> {
     const streams = keysOf(together);
     if (this.#wanted(together, together) <= this.#safe) return;
@@ -83,8 +83,8 @@ function keysOf(workers: readonly Worker[]): string {
 }
 
 /**
- * The most that a stream may bring. At least one, or a handler with a single place would never read. If each of its streams
- * brings one, the surplus is returned.
+ * How many tasks a stream may bring. At least one: otherwise a handler with credit for a single task would never read. If each of
+ * its streams brings one task, the surplus is returned.
  */
 function share({ credit, window }: Worker, ready: readonly Worker[]): number {
   const streams = ready.filter((worker) => worker.window === window).length;

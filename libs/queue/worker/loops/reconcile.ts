@@ -3,11 +3,13 @@ import { reconcileScript } from '../../store/scripts/reconcile.script.js';
 import type { Worker } from '../worker.js';
 
 /**
- * Compares what Redis counts as pending with this process with what the worker holds. Called while no read is under way.
+ * Compares the tasks that Redis counts as pending with this process with the tasks that the worker holds. Called while no read is
+ * under way.
  *
- * No longer pending here: while the lease had lapsed, other processes took over. What did not start yet is dropped.
- * Pending here and unknown: it was delivered, but the socket died before it arrived. It runs now, unless it is younger
- * than `minIdleMs`.
+ * - A held task is no longer pending here: other processes took it over while the lease had lapsed. It is dropped if it has not
+ *   started yet.
+ * - A pending task is not held: it was delivered, but the socket died before it arrived. It runs now, unless it is younger than
+ *   `minIdleMs`.
  */
 export async function reconcile(worker: Worker, link: Link, consumer: string, minIdleMs: number): Promise<void> {
   const { keys, handler, credit } = worker;

@@ -26,15 +26,16 @@ export interface StreamReaderOptions {
   log: { warn(message: string): void };
 }
 
-/** While Redis takes no commands, how soon to look again. */
+/** How long until the next try while Redis takes no commands. */
 const AGAIN_MS = 50;
 
 /**
- * Reads for all queues of one group, on its own socket: one blocking XREADGROUP over those that have credit.
+ * Reads all queues of one group, on a socket of its own, with one blocking XREADGROUP for the queues that have credit.
  *
- * {@link ReadCounts} says how many tasks it asks for, and which queues need a call of their own. Queues without credit are left
- * out. When one of them gains credit while the others' read blocks, CLIENT UNBLOCK ends that read: a read that blocks has
- * delivered nothing yet. The next read includes the queue. A task of an idle queue arrives one round trip after its XADD.
+ * {@link ReadCounts} says how many tasks a read asks for, and which queues need a call of their own. Queues without credit are
+ * left out. If one of them gains credit while the read of the others blocks, CLIENT UNBLOCK ends that read. No task is lost,
+ * because a read that blocks has delivered nothing yet. The next read includes the queue. A task of an idle queue arrives one
+ * round trip after its XADD.
  *
  * @see docs/internals/queue.md#recovery
  */
@@ -47,7 +48,7 @@ export class StreamReader {
   #old: SocketName | undefined;
   /** The queues of the read under way. */
   #reading: ReadonlySet<Worker> | undefined;
-  /** The next turn is to begin now: the read that this one comes to does not block. */
+  /** The next turn must begin now, so the read of the present turn does not block. */
   #hurries = false;
 
   constructor(options: StreamReaderOptions) {
@@ -57,7 +58,7 @@ export class StreamReader {
       connection,
       clock,
       purpose: 'queue',
-      // A new socket reads only once the old one has ended, so there is never more than one to end.
+      // A new socket reads only after the old one has ended, so there is never more than one socket to end.
       lost: (name) => {
         this.#old ??= name;
       },
@@ -68,7 +69,7 @@ export class StreamReader {
       clock,
       turn: (signal) => this.#turn(signal),
       onError: (error) => {
-        // An outage is the connection's to report.
+        // The connection reports outages.
         if (isUnavailable(error)) return;
         log.warn(`reading for group '${group}' failed, and goes on: ${String(error)}`);
       },
@@ -82,7 +83,7 @@ export class StreamReader {
     this.#loop.start();
   }
 
-  /** There may be something to take over in that stream. */
+  /** There may be tasks to take over in this stream. */
   look(stream: string): void {
     const { workers, maintenance } = this.#options;
     if (!workers.some(({ keys }) => keys.stream === stream)) return;
@@ -90,11 +91,11 @@ export class StreamReader {
     this.interrupt();
   }
 
-  /** A worker has credit enough to read: one that the read under way leaves out joins in. */
+  /** A worker has enough credit to read. If the read under way leaves it out, the next read begins now and includes it. */
   creditGained(worker: Worker): void {
-    // A worker that may not read, as one whose stream was never opened, gains nothing when the others' read ends.
+    // If a worker may not read (its stream was never opened, for example), it gains nothing when the read of the others ends.
     if (!worker.mayRead || this.#reading?.has(worker) === true) return;
-    // The reads before the one that blocks make room as well: that one takes along who has credit by then.
+    // Before the blocking read, nothing has to be interrupted: that read includes each worker that has credit by then.
     if (this.#reading === undefined) this.#loop.wake();
     else void this.#socket.interrupt();
   }
@@ -106,7 +107,7 @@ export class StreamReader {
     else void this.#socket.interrupt();
   }
 
-  /** The queue of a worker of this group was resumed: what was returned meanwhile is taken at once. */
+  /** The queue of a worker of this group was resumed: the tasks that were returned meanwhile are taken at once. */
   resume(): void {
     this.#options.maintenance.sweepNow();
     this.interrupt();
@@ -118,7 +119,7 @@ export class StreamReader {
   }
 
   async #turn(signal: AbortSignal): Promise<number | undefined> {
-    // Woken when the socket is there again.
+    // The loop is woken when the socket is connected again.
     if (!this.#socket.link.up) return undefined;
     this.#hurries = false;
     const { workers, maintenance } = this.#options;
@@ -127,7 +128,7 @@ export class StreamReader {
     const restMs = await maintenance.run();
     const ready = workers.filter((worker) => worker.mayRead);
     if (signal.aborted || ready.length === 0) return restMs;
-    // Replaced meanwhile: a read on a socket without a name could not be ended.
+    // The socket was replaced meanwhile. A read on a socket without a name could not be ended.
     if (!this.#socket.named) return 0;
     await this.#read(ready, Math.ceil(restMs), signal);
     this.#loop.wake();
@@ -135,8 +136,9 @@ export class StreamReader {
   }
 
   /**
-   * Ends the socket before this one. Half-open, it may still wait in a read, and would be handed tasks that never arrive.
-   * What it was handed so far is looked for next. Resolves to false if Redis was not reachable.
+   * Ends the socket before this one. If the old socket is half-open, its read may still wait at the server. The server would
+   * deliver tasks to it that never arrive. The tasks that it was given so far are looked for next. Resolves to false if Redis was
+   * not reachable.
    */
   async #retire(old: SocketName): Promise<boolean> {
     const { connection, maintenance } = this.#options;
@@ -145,7 +147,7 @@ export class StreamReader {
       await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);
     } catch (error) {
       if (isUnavailable(error)) return false;
-      // Not allowed. The socket ends by itself; what it was handed is looked for once it must have ended.
+      // The user may not use CLIENT KILL. The old socket ends by itself; its tasks are looked for once it must have ended.
       killed = false;
     }
     maintenance.reconnected(killed);
@@ -156,9 +158,9 @@ export class StreamReader {
   async #read(ready: readonly Worker[], blockMs: number, signal: AbortSignal): Promise<void> {
     const apart = this.#counts.apart(ready);
     await Promise.all(apart.map((worker) => this.#ask([worker], ready, undefined)));
-    // Those that have credit left were read to their end.
+    // If a worker of `apart` still has credit, its stream was read to the end.
     const together = ready.filter((worker) => worker.mayRead);
-    // A stop that came meanwhile found no read to interrupt.
+    // If a stop came meanwhile, it found no read to interrupt.
     if (together.length === 0 || signal.aborted) return;
     this.#reading = new Set(together);
     try {
@@ -168,12 +170,12 @@ export class StreamReader {
     }
   }
 
-  /** One XREADGROUP; without `blockMs` it does not wait. */
+  /** Sends one XREADGROUP. Without `blockMs` the command does not wait. */
   async #ask(workers: readonly Worker[], ready: readonly Worker[], blockMs: number | undefined): Promise<void> {
     const { group, consumer } = this.#options;
     const count = this.#counts.of(workers, ready);
     const streams = workers.map((worker) => worker.keys.stream);
-    // Of the moment of asking: what comes within it is not a surplus, though the prefetch has fallen by then.
+    // The credit when the command is sent. Tasks within it are no surplus, even if the prefetch falls before the reply.
     const room = new Map(workers.map(({ window, credit }) => [window, credit]));
     const args = ['GROUP', group, consumer, 'COUNT', count];
     if (blockMs !== undefined) args.push('BLOCK', blockMs);
@@ -189,7 +191,7 @@ export class StreamReader {
       this.#accept(workers, room, count, reply);
     } catch (error) {
       if (!isUnavailable(error)) {
-        // One stream may fail the read of all: each is opened again by itself, and the one that fails stays out.
+        // One stream can make the read of all streams fail. Each is opened again by itself, and the one that fails stays closed.
         for (const worker of workers) {
           debug?.('%s: closed, a read was refused: %s', worker.keys.stream, error);
           worker.lostGroup();

@@ -4,11 +4,11 @@ import type { QueueTally } from '../../observe/queue.stats.js';
 import { groupsScript } from '../../store/scripts/groups.script.js';
 import type { Worker } from '../worker.js';
 
-/** For how many leases nobody must have read for a group until it is reported: a deploy is no reason. */
+/** For how many leases a group has to be without a consumer until it is reported, so that a deploy is not reported. */
 const LEASES = 12;
 
 interface Watched {
-  /** Since when nobody reads, on the monotonic clock. */
+  /** Since when the group has tasks and no consumer, on the monotonic clock. */
   sinceMs: number | undefined;
   readonly unread: Transition<{ waiting: number; running: number }>;
 }
@@ -22,10 +22,10 @@ export interface UnreadGroupsOptions {
 }
 
 /**
- * Reports other groups of a queue that have tasks and no living consumer, once per change: after a rename, the old group
- * keeps every task in Redis, until that is full. Looked at only where a queue has several groups.
+ * Reports other groups of a queue that have tasks and no living consumer, once per change. After a rename, for example, the old
+ * group keeps every task in Redis, until Redis is full. Only queues with several groups are checked.
  *
- * One for all groups of a process: several of them may read one queue, and each change is reported once.
+ * All groups of a process share one instance: several of them may read one queue, and each change is reported once.
  */
 export class UnreadGroups {
   readonly #options: UnreadGroupsOptions;
