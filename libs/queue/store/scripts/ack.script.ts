@@ -9,10 +9,10 @@ import { INDEX } from './index.fragment.js';
  * ARGV  group, count, then so many ids of entries, then entry and task in turn for those whose task has another id
  * Reply how many were still pending
  *
- * Crash, resend: repeating it changes nothing, XACK and XDEL of what is gone are no-ops. Pause: another
- * consumer may own the entry by now. Its work is done, so success is not fenced: at worst the new owner does it again, and
- * the new owner's acknowledgement finds nothing. Reorder: ids are never reused.
- * A stream that was deleted meanwhile (nothing is pending any more) is left deleted.
+ * Crash, resend: a repeat changes nothing, because XACK and XDEL of missing entries are no-ops. Pause: another consumer may own
+ * the entry by now. The task is done, so a success is not fenced. At worst the new owner runs the task again, and its
+ * acknowledgement finds nothing. Reorder: ids are never reused.
+ * If the stream was deleted meanwhile, nothing is pending any more, and the stream stays deleted.
  */
 export const ackScript = defineScript({
   name: 'queue:ack',

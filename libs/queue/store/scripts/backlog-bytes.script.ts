@@ -1,17 +1,17 @@
 import { defineScript, lua } from '../../../redis/index.js';
 
-/** Blocks of entries that are measured. They are the oldest, which is what is read next; about two milliseconds for all. */
+/** How many blocks of entries are measured: the oldest ones, which are read next. This takes about two milliseconds. */
 const BLOCKS = 20_000;
 
 /**
- * How many bytes some streams have, all together.
+ * How many bytes some streams have in all.
  *
  * KEYS  the streams of one XREADGROUP
  * ARGV  none
  * Reply the bytes; -1: unknown, because the user has no right to `MEMORY USAGE`
  *
- * Exact up to 20,000 blocks of a stream, each of up to 100 entries or 4 KB; a larger entry has a block of its own. What lies
- * behind them is counted by their mean. Read-only.
+ * Exact up to 20,000 blocks of a stream, each of up to 100 entries or 4 KB; a larger entry has a block of its own. The blocks
+ * behind them are counted with the mean size of these blocks. Read-only.
  *
  * On a Cluster, streams of several queues lie in several slots, as they do in XREADGROUP: both then need one call per queue.
  */

@@ -18,11 +18,11 @@ export interface Counts {
  * ARGV  group, released
  * Reply {@link Counts}
  *
- * With one group, all that is in the stream is either pending or waiting, for what is settled is deleted: so waiting is
- * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) With several groups
- * settled entries stay until all have settled them, and waiting is what comes after the last delivered one: `lag`, or
- * where that is nil, counted, at most to 10 000. What a stopping process returned is pending with `released`, and
- * waits. Read-only: a crash, a repeat, a reorder change nothing.
+ * With one group, each entry of the stream is either pending or waiting, because settled entries are deleted. So waiting is
+ * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) With several groups,
+ * settled entries stay until all groups have settled them. Then the entries after the last delivered one are waiting: their
+ * number is `lag`, or where that is nil, they are counted, at most to 10 000. Entries that a stopping process returned are
+ * pending with `released`, and count as waiting. Read-only: a crash, a repeat or a reorder changes nothing.
  */
 export const countsScript = defineScript({
   name: 'queue:counts',

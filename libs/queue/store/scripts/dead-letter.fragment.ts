@@ -6,15 +6,15 @@ import { NOW } from './now.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 
 /**
- * `deadLetter(id, fields, letter)`: moves an entry from the group and the stream to the dead letters. The answer is the id of the
- * task: `letter.task`, or the id in `meta`, or the entry's.
+ * `deadLetter(id, fields, letter)`: moves an entry from the group and the stream to the dead letters. It returns the id of the
+ * task: `letter.task`, or the id in `meta`, or the entry's id.
  *
- * The order is acknowledge, delete, add, because a server may be full. It allows XACK, and then the rest of the script as
- * well. It would refuse a leading XADD, and dead tasks could never leave. Nothing after the first write can fail: before it,
- * the script checks `isOf(dead, 'stream')`, for the only key that might be of a wrong type.
+ * The order is acknowledge, delete, add, because a server may be full. A full server allows XACK, and then also the rest of the
+ * script. It would refuse XADD as the first write, and dead tasks could never be moved. Nothing after the first write can fail:
+ * before it, the script checks `isOf(dead, 'stream')`, because only this key might be of a wrong type.
  *
- * A dead letter carries the four fields of the entry, then its other fields, then why and when it died. Sluice's fields come
- * last, so that they win when a reader makes an object of all.
+ * A dead letter has the four fields of the entry, then the entry's other fields, then the reason and the time. These fields of
+ * Sluice come last. So they take precedence when a reader makes an object of all fields.
  */
 export const DEAD_LETTER = defineFragment({
   name: 'dead-letter',

@@ -4,13 +4,13 @@ import { NOW } from './now.fragment.js';
 import { TELL } from './tell.fragment.js';
 
 /**
- * `delayTask(target, handle, other, delayMs, values)`: adds a task to the delayed ones, from where it goes to the
- * stream `target`. `values` is the entry that the task becomes then: payload, timestamp, retry_count, meta, then names and values
- * of further fields. If the handle is taken, `other` is appended to it; without `other` nothing is done, and the answer
- * is false. If the task is due before all others, the processes that promote it are told.
+ * `delayTask(target, handle, other, delayMs, values)`: adds a task to the delayed ones. When it is due, it goes to the stream
+ * `target`. `values` is the entry that the task then becomes: payload, timestamp, retry_count, meta, then names and values of
+ * further fields. If the handle is taken, `other` is appended to it; without `other` nothing is done, and the result is false.
+ * If the task is due before all others, the processes that promote it get a message.
  *
- * After `mayDelay()` has said yes, nothing here can fail except for want of memory. A script that must not be refused for that
- * makes another write first.
+ * After `mayDelay()` has returned true, nothing here can fail, except for a lack of memory. A script that must not be refused for
+ * that reason makes another write first.
  */
 export const DELAY = defineFragment({
   name: 'delay',

@@ -10,9 +10,9 @@ import { NOW } from './now.fragment.js';
  *       meta
  * Reply how many are new
  *
- * Crash: one script, so there is never a due time without a body nor the reverse. Resend, duplicate: a handle that is
- * there already is left as it is, so the second call changes nothing as long as the task has not become due; it is told
- * by the number. Full server: refused as a whole, for the first write is ZADD.
+ * Crash: it is one script, so there is never a due time without a body, or a body without a due time. Resend, duplicate: a handle
+ * that exists already is left as it is. So the second call changes nothing as long as the task has not become due, and the number
+ * in the reply shows this. Full server: the script is refused as a whole, because its first write is ZADD.
  */
 export const delayScript = defineScript({
   name: 'queue:delay',

@@ -1,9 +1,9 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 
 /**
- * `forget(…ids)`: deletes settled entries, and answers whether it did. They stay while the stream has a second group, which
- * may not have run them yet. They also stay if the only group is another one: ours was destroyed, and the other may not have
- * seen them yet.
+ * `forget(…ids)`: deletes settled entries, and returns whether it did. The entries stay while the stream has a second group,
+ * which may not have run them yet. The entries also stay if the only group is another one: then `group` was destroyed, and the
+ * other group may not have seen them yet.
  */
 export const FORGET = defineFragment({
   name: 'forget',

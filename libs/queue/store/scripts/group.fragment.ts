@@ -1,8 +1,8 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 
 /**
- * `theGroup(wanted)`: what Redis says of a group of `stream`, by name, and how many groups the stream has. If there is only
- * one, it is that one, under any name, so that operators need not know the name. Nil if there is none of that name.
+ * `theGroup(wanted)`: what Redis says about the group `wanted` of `stream`, and how many groups the stream has. If there is only
+ * one group, that group is returned under any name, so that operators need not know its name. Nil if there is no such group.
  */
 export const GROUP = defineFragment({
   name: 'group',

@@ -2,21 +2,21 @@ import { defineFragment, defineScript, lua } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 
-/** A consumer of other software holds no lease: it counts as living for so long after its last command, in milliseconds. */
+/** A consumer of other software holds no lease. It counts as living for this many milliseconds after its last command. */
 const FOREIGN_LIVES_MS = 300_000;
 
 /** A consumer group, as it stands in its stream. */
 export interface GroupState {
   readonly name: string;
-  /** Entries that it has not been handed yet, counted to at most 10 000. */
+  /** Entries that were not delivered to the group yet, counted to at most 10 000. */
   readonly waiting: number;
-  /** Entries that were handed out and are not settled. */
+  /** Entries that were delivered and are not settled. */
   readonly pending: number;
   /** Consumers that live. */
   readonly living: readonly string[];
 }
 
-/** `livingOf(group)`: the names of its consumers that live. */
+/** `livingOf(group)`: the names of the group's living consumers. */
 const LIVING = defineFragment({
   name: 'living',
   needs: [NOW],
@@ -39,13 +39,13 @@ end
 });
 
 /**
- * The groups of a stream, with what each has left to do and the consumers that live.
+ * The groups of a stream, each with its unfinished tasks and its living consumers.
  *
  * KEYS  stream, alive
  * ARGV  none
  * Reply {@link GroupState}s
  *
- * Read-only: a crash, a repeat, a reorder change nothing.
+ * Read-only: a crash, a repeat or a reorder changes nothing.
  */
 export const groupsScript = defineScript({
   name: 'queue:groups',
@@ -73,14 +73,15 @@ return out`,
 });
 
 /**
- * Deletes a group with its retries, unless a consumer of it lives: that one would create the group again, at the beginning
- * of the stream, and run what is there once more.
+ * Deletes a group with its retries, unless a consumer of the group lives: this consumer would create the group again, at the
+ * beginning of the stream, and run all tasks in the stream once more.
  *
  * KEYS  stream, alive, and of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex
  * ARGV  group
  * Reply whether it was there, or the consumers that live
  *
- * Looked up in the same step, so no process comes in between. Crash, repeat: one script, and what is gone is no more.
+ * The consumers are looked up in the same step, so no process can join in between. Crash, repeat: it is one script, and a repeat
+ * finds nothing to delete.
  */
 export const dropGroupScript = defineScript({
   name: 'queue:drop-group',

@@ -8,13 +8,13 @@ const PLACES = 8;
  * id as a number, `<ms> + <seq> / 2048`, which is exact for the first 2,048 entries of a millisecond. So the index has the order
  * of the stream: what is below the stream's first entry is deleted at once, also if another client trimmed the stream.
  *
- * - `indexEntry(index, task, id)`: the task's entry has that id. Nothing to note if the two are the same.
- * - `unindex(index, task, id)`: that entry is gone.
- * - `trimIndex(index, low)`: all entries below `low` are gone; without `low` all there were.
- * - `indexed(index, task)`: for each entry of the task the ids, from and to, between which it lies.
+ * - `indexEntry(index, task, id)`: the task's entry has that id. Nothing is stored if the two ids are the same.
+ * - `unindex(index, task, id)`: that entry was deleted.
+ * - `trimIndex(index, low)`: all entries below `low` were deleted; without `low`, all entries were.
+ * - `indexed(index, task)`: for each entry of the task, the ids (from and to) between which it lies.
  *
- * Each but the last is called after the first write of its script, and so must not fail: a key of another type is left alone,
- * and the task goes its way.
+ * All but the last are called after the first write of their script, and so must not fail: a key of another type is left as it
+ * is, and the script goes on with the task.
  */
 export const INDEX = defineFragment({
   name: 'index',

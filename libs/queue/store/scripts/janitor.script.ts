@@ -9,28 +9,28 @@ export interface Cleaned {
   readonly retries: boolean;
   /** How many entries were deleted. */
   readonly freed: number;
-  /** There is more to delete in one go. */
+  /** There is more to delete at once. */
   readonly more: boolean;
   /** Where the next walk begins. */
   readonly cursor: string;
 }
 
 /**
- * Deletes entries that all groups are done with. They were acknowledged and stayed, because another group had not seen them yet,
- * or because a consumer of other software acknowledges and does not delete.
+ * Deletes entries that all groups are done with. Such entries were acknowledged but not deleted, because another group had not
+ * seen them yet, or because a consumer of other software acknowledges and does not delete.
  *
  * KEYS  stream, index, retry, retryDelayed
  * ARGV  cursor ('' or where the last walk ended), slice (entries per walk)
  * Reply {@link Cleaned}
  *
- * A group is done with an entry that was delivered to it and is not pending. So everything below the lowest pending id
- * of all groups, and not beyond what the slowest of them has been handed, goes at once: whole blocks of a hundred
- * entries at a time, at most 10,000 per call, then what is left of the last block. What lies between entries that
- * pend for long is found by a walk over the rest, a slice per call.
+ * A group is done with an entry that was delivered to it and is not pending. So all entries below the lowest pending id of all
+ * groups, up to the last entry that was delivered to the slowest group, are deleted at once: whole blocks of a hundred entries
+ * first, at most 10,000 entries per call, then the rest of the last block. A walk over the remaining entries, a slice per call,
+ * finds settled entries between entries that are pending for long.
  *
- * Group created meanwhile at 0: has been handed nothing, so nothing is below it: the script sees it, or it comes when the
- * script is over and finds what is left. Crash, resend, two callers: deleting what is gone does nothing; a cursor
- * is only where to look. Full server: nothing here needs memory.
+ * A group is created at 0 meanwhile: nothing was delivered to it, so no entry is below its position. Either the script sees the
+ * group, or the group is created after the script and finds the entries that are left. Crash, resend, two callers: deleting
+ * missing entries does nothing, and a cursor only says where to look. Full server: nothing here needs memory.
  *
  * Ids are compared as text, part by part: as numbers, sequences beyond 2^53 would not be exact.
  */

@@ -7,9 +7,9 @@ import { defineScript, lua } from '../../../redis/index.js';
  * ARGV  group, consumer
  * Reply nil
  *
- * Deleting a consumer drops what is pending with it, so one that has entries left (none, if all was returned) stays:
- * without a lease it counts as dead, and others take over. Crash before this: the lease ends by itself. Resend:
- * changes nothing.
+ * Deleting a consumer drops its pending entries. So a consumer that still has entries stays (it has none if all were returned).
+ * Without a lease it counts as dead, and other processes take over. Crash before this: the lease ends by itself. Resend: changes
+ * nothing.
  */
 export const leaveScript = defineScript({
   name: 'queue:leave',

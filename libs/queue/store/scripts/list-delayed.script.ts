@@ -3,7 +3,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 /** A delayed task, with its entry still framed. */
 export interface ListedDelayed {
   readonly handle: string;
-  /** When, in milliseconds on the server's clock. */
+  /** When the task is due, in milliseconds on the server's clock. */
   readonly dueMs: number;
   readonly body: Buffer;
 }
@@ -15,8 +15,8 @@ export interface ListedDelayed {
  * ARGV  afterMs and after (score and handle of the last one that was seen; -1 and '' from the beginning), count
  * Reply up to count {@link ListedDelayed}
  *
- * If the last one is gone, it goes on where that one's due time begins: none that stays is left out, and some may be
- * shown again. Read-only.
+ * If the last seen task is gone, the page begins where that task's due time begins: no remaining task is left out, and some may
+ * be listed again. Read-only.
  */
 export const listDelayedScript = defineScript({
   name: 'queue:list-delayed',

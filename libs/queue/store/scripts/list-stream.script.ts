@@ -5,19 +5,20 @@ import { GROUP } from './group.fragment.js';
 export interface ListedEntry {
   readonly id: string;
   readonly fields: readonly string[];
-  /** With which worker it is pending, since how many milliseconds, and how often it was delivered. */
+  /** The worker with which the entry is pending, for how many milliseconds, and how often the entry was delivered. */
   readonly pending?: { readonly consumer: string; readonly idleMs: number; readonly deliveries: number };
 }
 
 /**
- * A page of what waits in a stream, or of what is with workers, oldest first.
+ * A page of the entries that wait in a stream, or of those that are with workers, oldest first.
  *
  * KEYS  stream
  * ARGV  group, released, state ('waiting' or 'running'), after (an entry's id: those behind it; '' from the beginning),
  *       count
  * Reply up to count {@link ListedEntry}, fewer only at the end
  *
- * What was returned (pending with `released`) waits, and is older than all that was never delivered. Read-only.
+ * Returned entries (pending with `released`) count as waiting, and are older than all entries that were never delivered.
+ * Read-only.
  */
 export const listStreamScript = defineScript({
   name: 'queue:list-stream',

@@ -11,13 +11,13 @@ export type Located =
   | { readonly place: 'stream'; readonly own: boolean; readonly row: ListedEntry }
   | { readonly place: 'dead'; readonly row: ListedEntry };
 
-/** Entries behind the 2,047th of one millisecond are looked through, at most so many. */
+/** Entries behind the 2,047th of one millisecond are searched one by one, at most this many. */
 const SAME_MS = 500;
 
 /**
  * Finds one task by its id: among the delayed ones by their handles, in the streams as the entry of that id or by the index,
- * and among the dead letters by theirs. What is in none of these places is done, or never was. The cost is the same wherever it
- * is and however long the queue: nothing is searched through.
+ * and among the dead letters by their index. A task that is in none of these places is done, or never existed. The cost is the
+ * same wherever the task is and however long the queue is, because nothing is searched through.
  *
  * KEYS  stream, delayed, bodies, index, dead, deadIndex, and of the group's own retries: retryStream, retryDelayed,
  *       retryBodies, retryIndex
@@ -26,8 +26,8 @@ const SAME_MS = 500;
  *
  * Read-only, and one step: a task that moves meanwhile is found at its old or at its new place.
  *
- * What the index says is checked: an entry counts only if it carries that id. So an index that is behind (entries were
- * deleted by hand) leads to nothing, never to another task.
+ * The result of the index is checked: an entry counts only if it has that task id. So an outdated index (entries were deleted by
+ * hand) finds nothing, and never another task.
  */
 export const locateScript = defineScript({
   name: 'queue:locate',

@@ -3,7 +3,7 @@ import { CONSUMER_PREFIX } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 
 export interface PauseSet {
-  /** False: it was paused already, or was not. */
+  /** False: the queue was paused already, or, for a resume, was not paused. */
   readonly changed: boolean;
   /** The consumers that hold a lease now. */
   readonly living: readonly string[];
@@ -17,9 +17,9 @@ export interface PauseSet {
  *       pause to), token (of this call)
  * Reply {@link PauseSet}
  *
- * The key is the truth, and lasts; a message only saves the time until the next renewal of a lease, which reads it.
- * A message about a pause that arrives after the resume holds only until then, so order does not matter. A message that
- * the user has no right to send is left out. Repeat: changes nothing, tells again.
+ * The key decides, and lasts. A message only saves the time until the next renewal of a lease, which reads the key. If a message
+ * about a pause arrives after the resume, it is valid only until that renewal, so the order does not matter. A message that the
+ * user has no right to send is left out. Repeat: changes nothing, and sends the messages again.
  */
 export const pauseScript = defineScript({
   name: 'queue:pause',

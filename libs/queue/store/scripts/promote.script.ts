@@ -4,31 +4,31 @@ import { NOW } from './now.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 
-/** How many bytes one call moves, at most, and one task: a reader that waits for the stream gets all of them in one reply. */
+/** How many bytes one call moves at most, plus one task. A reader that waits for the stream gets all of them in one reply. */
 const BODY_BYTES = 4 * 2 ** 20;
 
 export interface Promoted {
   readonly count: number;
-  /** Milliseconds until the next one is due, 0 if it is already; undefined: there is none. */
+  /** Milliseconds until the next task is due, 0 if it is due already; undefined: there is none. */
   readonly nextMs: number | undefined;
-  /** Handles whose body was missing or unreadable: dead letters now. */
+  /** Handles whose body was missing or unreadable. These tasks are dead letters now. */
   readonly broken: string[];
-  /** Nothing was moved, because a worker of ours lives, which does it. */
+  /** Nothing was moved, because a Sluice worker lives and will move the tasks. */
   readonly isWorkedOn: boolean;
 }
 
 /**
- * Moves tasks that are due from the delayed ones to the stream, at most `limit`, and some megabytes, the earliest first.
+ * Moves tasks that are due from the delayed ones to the stream, at most `limit` tasks and some megabytes, the earliest first.
  *
  * KEYS  stream, delayed, bodies, dead, index, deadIndex, alive
  * ARGV  limit, unworked (1: only if no consumer of ours lives)
  * Reply {@link Promoted}
  *
- * Duplicate, two callers at once: one after the other, and what the first moved is not there any more. Crash, resend:
- * one script, a task is in one place before and after; a repeat moves the next ones, which are due as well. Reorder:
- * only the server's clock says what is due. Full server: the first write is ZREM, which is allowed there and lets
- * the rest through: moving takes no more room than it frees. Nothing after the first write can fail: the types of
- * the keys were checked, and bodies are read before.
+ * Duplicate, two callers at once: the scripts run one after the other, and the second does not find the tasks that the first has
+ * moved. Crash, resend: it is one script, so a task is in one place before and after it; a repeat moves the next tasks, which are
+ * due as well. Reorder: only the server's clock decides what is due. Full server: the first write is ZREM. A full server allows
+ * it, and then also the rest of the script. Moving takes no more memory than it frees. Nothing after the first write can fail,
+ * because the types of the keys are checked, and the bodies are read, before it.
  */
 export const promoteScript = defineScript({
   name: 'queue:promote',

@@ -8,11 +8,11 @@ import { defineScript, lua } from '../../../redis/index.js';
  * ARGV  id, payload, retryCount, maxRetries, group ('' for none)
  * Reply 'OK', or nothing if there is a group and the entry was not pending in it
  *
- * Duplicate, resend (with a group): the second finds nothing pending and adds nothing, so a task has one copy. Crash:
- * one script, the original is pending or its copy exists. Without a group nothing is acknowledged, as ever: then the
- * caller must, and a crash in between makes two of one.
- * The order is acknowledge, add: a full server refuses a leading XADD, while after an XACK it goes through. What could
- * fail after the first write, a target that is no stream, is looked at before.
+ * Duplicate, resend (with a group): the second call finds nothing pending and adds nothing, so a task has one copy. Crash: it is
+ * one script, so either the original is pending or its copy exists. Without a group nothing is acknowledged: the caller has to do
+ * this, and a crash in between makes two tasks of one.
+ * The order is acknowledge, add: a full server refuses XADD as the first write, but allows it after an XACK. Only a target that
+ * is no stream could fail after the first write. So its type is checked before.
  */
 export const rawRetryScript = defineScript({
   name: 'queue:raw-retry',

@@ -5,17 +5,17 @@ import { IS_OF } from './key-type.fragment.js';
 import { NOW } from './now.fragment.js';
 
 export interface Reaped {
-  /** Now pending with the caller, which must run them. */
+  /** Entries that are now pending with the caller, which must run them. */
   readonly claimed: Entry[];
-  /** Task ids that were given up, because they were delivered too often. */
+  /** Ids of tasks that are dead letters now, because they were delivered too often. */
   readonly deadLetters: string[];
-  /** There is more, which would have made the reply too large. */
+  /** There are more entries, which would have made the reply too large. */
   readonly more: boolean;
 }
 
-/** What one call takes over at most. Lua hands at most 8,000 ids to one call. */
+/** How many entries one call takes over at most. Lua passes at most 8,000 ids to one call. */
 export const REAP_MOST = 1_000;
-/** How many bytes one call hands out, at most, and one entry. */
+/** How many bytes the entries in one reply have at most, plus one entry. */
 export const CLAIM_BYTES = 4 * 2 ** 20;
 
 /**
@@ -27,28 +27,29 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  *       0), foreignIdleMs (0: never), released, prefix
  * Reply {@link Reaped}
  *
- * Dead is a consumer of ours (by its name's prefix) without a running lease. The list of consumers is asked, and not
- * that of leases alone: a process that is frozen inside a blocking read is handed entries even after its lease was
- * swept away, and they would be lost to everyone. A consumer of other software holds no lease: of it is taken, entry by
- * entry, what was delivered longer than foreignIdleMs ago, and the consumer itself is left as it is.
+ * A consumer of Sluice (by the prefix of its name) is dead if it has no running lease. The script reads the list of consumers,
+ * and not the leases alone: a process that is frozen inside a blocking read still gets entries after its lease was deleted, and
+ * these entries would be lost. A consumer of other software holds no lease. The script takes over each of its entries that was
+ * delivered longer than foreignIdleMs ago, and leaves the consumer itself as it is.
  *
- * Isolation: an entry on its third delivery (or its last, if that is earlier) has seen two processes die. It is not known
- * which of the entries that a process had killed it. So the caller gets one such entry at a time, and a process that dies with
- * it blames it alone among them. A task that kills every process spoils two deliveries of its neighbours at most: the
- * two before it is isolated. From then on a neighbour that was spoiled twice is never in hand together with it.
+ * Isolation: two processes have died while they had an entry that is now on its third delivery (or its last, if that is earlier).
+ * It is not known which of its entries killed a process. So the caller gets one such entry at a time. If the caller dies, only
+ * this one of them is blamed. A task that kills every process costs its neighbours two deliveries at most: the two before it is
+ * isolated. From then on, no process has this task together with a neighbour that has lost two deliveries.
  *
- * Only a caller whose own lease has been unbroken for a whole lease may declare others dead: after an outage all
- * leases have ended, and each process has that long to come back and say that it lives. The proof is what the caller
- * was told, and not what stands in `alive` now: a script that waited out the outage in a socket's buffer would find a
- * lease there that was taken anew a moment ago. Yet what it was told must stand there as well: if it does not, Redis
- * was restored from an older copy or lost that key, and with it the leases of live processes. What a stopping process
- * returned belongs to the consumer `released`, which never lives: any process takes from it, without a proof.
+ * Only a caller whose own lease has been unbroken for a whole lease may declare others dead: after an outage all leases have
+ * ended, and each process has that time to renew its lease. The proof is what the caller's renewals have told it, and not the
+ * caller's lease in `alive` now: if a script waited in a socket's buffer during the outage, it would find a lease there that was
+ * taken again a moment ago. But the lease that the caller was told must be in `alive` as well. If it is not, Redis was restored
+ * from an older copy or lost that key, and with it the leases of live processes. Entries that a stopping process returned belong
+ * to the consumer `released`, which never lives: any process takes them over, without a proof.
  *
- * Crash of the caller: what it claimed is pending with it, and reaped in its turn. Resend: the entries already belong
- * to the caller, so a repeat does not return them (its audit finds them). Two callers at once: one after the other;
- * what the first took is not the dead one's any more. A dead consumer without pending entries is deleted in the same
- * step, for deleting one that has some would drop them. Leases that have ended are deleted as well: they say no more
- * than none, and that of a process which was killed before it got any task belongs to no consumer.
+ * Crash of the caller: the entries that it claimed are pending with it, and are reaped in turn. Resend: the entries already
+ * belong to the caller, so a repeat does not return them (the caller's reconciliation finds them). Two callers at once: the
+ * scripts run one after the other, and the entries that the first took no longer belong to the dead consumer. A dead consumer is
+ * deleted in the same step if it has no pending entries; with pending entries it stays, because deleting it would drop them.
+ * Leases that have ended are deleted as well. They mean the same as no lease, and the lease of a process that was killed before
+ * it got any task belongs to no consumer.
  */
 export const reapScript = defineScript({
   name: 'queue:reap',

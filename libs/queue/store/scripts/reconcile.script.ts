@@ -3,26 +3,26 @@ import type { Entry } from '../stream-reply.js';
 import { CLAIM_BYTES } from './reap.script.js';
 
 export interface Reconciled {
-  /** What is pending with the caller: id → how often it was delivered. */
+  /** The entries that are pending with the caller: id → how often the entry was delivered. */
   readonly pending: ReadonlyMap<string, number>;
-  /** Of these, what the caller did not know of, and is to run now. */
+  /** Those of them that the caller did not know of, and has to run now. */
   readonly lost: Entry[];
 }
 
 /**
- * Tells a consumer what is pending with it, and hands it what was delivered but never arrived.
+ * Tells a consumer which entries are pending with it, and returns those that were delivered but never arrived.
  *
  * KEYS  stream
  * ARGV  group, consumer, capacity, minIdleMs, then the ids that the caller knows of
  * Reply {@link Reconciled}
  *
- * To be called while none of the caller's reads is under way: whatever else is pending with it went down with a socket,
- * and nobody would ever take it over, for the caller lives. `minIdleMs` guards against a socket that may not be dead
- * yet: what is younger waits for the next time. Not by reading the history, which counts as a delivery: a task that
- * nobody saw is none. So its count stays, and with it the fence of its settlement.
+ * Call it while none of the caller's reads is under way. Then all other pending entries were lost with a socket, and no process
+ * would ever take them over, because the caller lives. `minIdleMs` guards against a socket that may not be dead yet: younger
+ * entries wait for the next time. The script does not read the consumer's history with XREADGROUP, which counts as a delivery: an
+ * entry that no process has seen was not delivered. So its count stays, and with it the fence of its settlement.
  *
- * Crash, resend: nothing changes owner, a repeat hands out the same. Late, after the caller began to read again: it
- * finds nothing, for the reply of a script that was given up is dropped, and the next one asks anew. An entry that was
+ * Crash, resend: no entry changes its owner, and a repeat returns the same. Late, after the caller began to read again: the reply
+ * of a script that was given up is dropped, so the caller gets nothing from it, and the next call asks again. An entry that was
  * deleted while it was pending is acknowledged.
  */
 export const reconcileScript = defineScript({

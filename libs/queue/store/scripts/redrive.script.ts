@@ -3,14 +3,14 @@ import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
 
 export interface Redriven {
-  /** How many went back. */
+  /** How many dead letters went back. */
   readonly moved: number;
-  /** None did, for the group is none of these, which read the queue. */
+  /** The groups that read the queue. Set if no dead letter went back, because the given group is none of these. */
   readonly readers: readonly string[] | undefined;
 }
 
 /**
- * Brings dead letters back to work.
+ * Brings dead letters back into the queue.
  *
  * KEYS  dead, deadIndex, stream, index, and of that group's own retries, where the stream has several groups:
  *       retryStream, retryIndex
@@ -18,14 +18,15 @@ export interface Redriven {
  *       next entry
  * Reply {@link Redriven}
  *
- * A group that does not read the stream gets nothing, and nothing is changed: in its retries they would lie unread, and in
- * the stream they would run in groups that have settled them. Looked up in the same step, for groups come and go. Where
- * there is no group yet, they wait in the stream for the first group.
+ * If the group does not read the stream, nothing is changed: in the group's retries the tasks would never be read, and in the
+ * stream they would run in groups that have settled them. The groups are looked up in the same step, because groups come and go.
+ * If there is no group yet, the tasks wait in the stream for the first group.
  *
- * XDEL must return 1 and is the first write: so each letter goes back once, even if another process brings it back or deletes
- * it at the same time, and a full server lets the rest through. Crash, repeat: one script per chunk, what went back is no dead
- * letter any more. Its payload, its first publication and a producer's own fields stay; its attempts begin anew.
- * Where the group's retries have a stream of their own, it goes there: the other groups have settled the task.
+ * XDEL is the first write and must return 1. So each letter goes back once, even if another process brings it back or deletes it
+ * at the same time. A full server allows XDEL, and then also the rest of the script. Crash, repeat: it is one script per chunk,
+ * and a task that went back is no dead letter any more. The payload, the time of the first publication and a producer's own
+ * fields stay; the attempts begin anew. If the group's retries have a stream of their own, the task goes there, because the other
+ * groups have settled it.
  */
 export const redriveScript = defineScript({
   name: 'queue:redrive',
@@ -88,7 +89,7 @@ return { moved }`,
  * ARGV  none
  * Reply how many there were
  *
- * One that comes at the same time is either counted and gone, or stays.
+ * A dead letter that is added at the same time is either counted and deleted, or stays.
  */
 export const purgeScript = defineScript({
   name: 'queue:purge',
@@ -108,7 +109,7 @@ return letters`,
  * ARGV  for each its id and its task's id
  * Reply how many were there
  *
- * Repeat: what is gone is gone.
+ * Repeat: dead letters that are not there any more are not counted, and nothing changes.
  */
 export const deleteLettersScript = defineScript({
   name: 'queue:delete-letters',

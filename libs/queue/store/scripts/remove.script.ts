@@ -2,15 +2,15 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { INDEX } from './index.fragment.js';
 
 /**
- * Takes a task that waits out of its stream, unless a worker has it.
+ * Removes a waiting task from its stream, unless a worker has it.
  *
  * KEYS  stream, index
  * ARGV  released, id (of the entry), task (its id)
  * Reply 1 if it was removed, else 0
  *
- * Every group is asked: one that has it with a worker is running it, and its settlement must find it. What was handed
- * back is acknowledged for its owner, which is no process. One script, so it is not delivered in between. Repeat:
- * finds nothing.
+ * Every group is checked: if the task is with a worker of one group, that worker runs it, and its settlement must find the entry.
+ * A returned task is acknowledged for its owner, which is no process. It is one script, so the task is not delivered in between.
+ * Repeat: finds nothing.
  */
 export const removeWaitingScript = defineScript({
   name: 'queue:remove-waiting',
@@ -34,13 +34,13 @@ return redis.call('XDEL', stream, id)`,
 });
 
 /**
- * Takes a task out of the delayed ones.
+ * Removes a task from the delayed ones.
  *
  * KEYS  delayed, bodies
  * ARGV  handle
  * Reply 1 if it was removed, else 0
  *
- * Promotion and removal are one script each: the second finds nothing.
+ * Promotion and removal are one script each: the one that comes second finds nothing.
  */
 export const removeDelayedScript = defineScript({
   name: 'queue:remove-delayed',

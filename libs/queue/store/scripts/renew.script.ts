@@ -2,7 +2,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { NOW } from './now.fragment.js';
 
 export interface Renewal {
-  /** False: the lease had ended, or never was. Others may have taken over what was ours. */
+  /** False: the lease had ended, or there was none. Other processes may have taken over the caller's tasks. */
   readonly unbroken: boolean;
   /** The server's clock, in milliseconds. */
   readonly nowMs: number;
@@ -17,15 +17,16 @@ export interface Renewal {
  * ARGV  consumer, leaseMs
  * Reply a {@link Renewal}
  *
- * Duplicate, resend, reorder: each sets the end to *its* now plus the lease. Pause: a lease that ended is not extended
- * silently, the reply says so. A reply that is lost may have said so: its caller counts as broken whatever it does not know.
+ * Duplicate, resend, reorder: each call sets the end to the time of *its* execution plus the lease. Pause: a lease that ended is
+ * not extended silently, because the reply says so. A lost reply may have said so too. So the caller treats the lease as broken
+ * where it does not know.
  *
- * A server whose clock was set back by an hour would take a process that died just before for alive for an hour. The own
- * lease shows the step: it ends later than one lease from now. The first renewal after the step therefore moves all leases
- * that end so late, by as much. Those that were taken since then end earlier, and stay.
+ * If the server's clock were set back by an hour, a process that died just before would count as alive for an hour. The caller's
+ * own lease shows the step: it ends later than one lease from now. So the first renewal after the step moves all leases that end
+ * that late, by the size of the step. Leases that were taken after the step end earlier, and stay.
  *
- * A server that is full refuses ZADD, unless the script has written before: hence the ZREM. Without leases nobody
- * would work, and only work makes room.
+ * A full server refuses ZADD, unless the script has written before. Hence the ZREM. Without leases no process would work, and
+ * only work frees memory.
  */
 export const renewScript = defineScript({
   name: 'queue:renew',

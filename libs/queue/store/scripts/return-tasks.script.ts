@@ -8,12 +8,12 @@ import { TELL } from './tell.fragment.js';
  * ARGV  group, consumer, released, inboxes, surplus, then the ids (none: all that is pending with the consumer)
  * Reply the ids that were returned
  *
- * With `surplus` 1 only if nothing waits in the stream: where other processes have work anyway, returning makes none faster.
- * The processes that were heard of last are told, and look at once.
+ * With `surplus` 1, entries are returned only if nothing waits in the stream: if other processes have work anyway, returning
+ * entries makes nothing faster. The processes with the latest leases get a message, and look at once.
  *
- * They keep their ids, and so their place: they go on as the oldest. An entry that is not (any more) this consumer's
- * is left alone: XCLAIM does not check the owner, and would take it from the process that runs it now. Crash, resend: an
- * entry that was returned is no longer ours, a repeat skips it.
+ * Entries keep their ids, and so their place: they are still the oldest. An entry that does not (any more) belong to this
+ * consumer is skipped: XCLAIM does not check the owner, and would take the entry from the process that runs it now. Crash,
+ * resend: a returned entry no longer belongs to the consumer, so a repeat skips it.
  */
 export const returnTasksScript = defineScript({
   name: 'queue:return-tasks',

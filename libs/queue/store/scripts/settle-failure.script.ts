@@ -6,7 +6,7 @@ import { IS_OF } from './key-type.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
 
-/** Where a failed task went. `fenced` and `stale`: the caller could not settle it any more, and nothing was done. */
+/** Where a failed task went. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
 export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
 
 /**
@@ -20,12 +20,12 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
  *       failure, stack, inboxes
  * Reply a {@link Settlement}
  *
- * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may
- * fail long after another one took its task over: XACK by itself would not notice (it ignores who owns an entry), and
- * each such failure would add a copy of the task. Having passed the fence, XACK cannot but return 1 in the same script.
+ * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may fail long
+ * after another worker took over its task. XACK alone would not notice this, because it does not check the owner of an entry, and
+ * each such failure would add a copy of the task. After the fence, XACK always returns 1 in the same script.
  *
- * Crash: one script, so a task is never both pending and queued again, nor neither. Duplicate, resend: the second
- * finds the entry gone and answers `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
+ * Crash: it is one script, so a task is never both pending and queued again, and never neither. Duplicate, resend: the second
+ * call finds the entry gone and returns `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
  */
 export const settleFailureScript = defineScript({
   name: 'queue:settle-failure',

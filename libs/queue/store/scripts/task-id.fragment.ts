@@ -2,8 +2,8 @@ import { defineFragment, lua } from '../../../redis/index.js';
 import { NAME_MAX_BYTES } from '../../../weave/index.js';
 
 /**
- * `idIn(meta)`: the task's id that an entry's `meta` carries, or nil. It is read as JSON, as a worker does, because the
- * `meta` of other producers may contain ids of other things.
+ * `idIn(meta)`: the task's id in an entry's `meta`, or nil. `meta` is parsed as JSON, as in a worker, because the `meta` of other
+ * producers may contain ids of other things.
  */
 export const ID_IN = defineFragment({
   name: 'id-in',

@@ -2,11 +2,11 @@ import { FRAME, defineFragment, lua } from '../../../redis/index.js';
 import { CONSUMER_PREFIX } from '../queue.keys.js';
 
 /**
- * `tell(kind, …parts)`: a message to the inboxes of the three processes with the latest leases in `alive`. Any one of them is
- * enough. `inboxes` is the beginning of the names of inboxes.
+ * `tell(kind, …parts)`: sends a message to the inboxes of the three processes with the latest leases in `alive`. Any one of them
+ * is enough. `inboxes` is the prefix of the names of inboxes.
  *
- * A fleet of a hundred processes costs no more than one of three, and a process that was just killed does not delay the others.
- * If none of the three gets the message, each process looks by itself once a second.
+ * A hundred processes cost no more than three, and a process that was just killed does not delay the others. If none of the three
+ * gets the message, each process looks by itself once a second.
  *
  * A message only saves time, and the script has written before it. So `NOPERM` for a user without rights on channels is no
  * failure.

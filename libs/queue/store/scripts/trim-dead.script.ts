@@ -9,8 +9,8 @@ import { INDEX } from './index.fragment.js';
  * ARGV  keep and keepMs (-1: any number, any age)
  * Reply how many were deleted
  *
- * Crash, repeat, two callers: what is gone is gone, and a repeat deletes what has become too old or too many meanwhile. A letter
- * that is brought back at the same time is either gone before, or no dead letter any more.
+ * Crash, repeat, two callers: a repeat deletes only letters that have become too old or too many meanwhile. A letter that is
+ * brought back at the same time is either deleted before, or is no dead letter any more.
  */
 export const trimDeadScript = defineScript({
   name: 'queue:trim-dead',

@@ -3,10 +3,10 @@ import { NOW } from './now.fragment.js';
 
 export interface LivingConsumer {
   readonly consumer: string;
-  /** When its lease ends unless renewed, in milliseconds from now. */
+  /** When the lease ends unless it is renewed, in milliseconds from now. */
   readonly leaseMs: number;
   readonly group: string | undefined;
-  /** Entries that it has: running, or prefetched. */
+  /** Entries that the consumer has: running or prefetched. */
   readonly pending: number;
 }
 
