@@ -20,18 +20,19 @@ import { resolveWithLock, type ResolvedWithLock, type WithLockOptions } from './
 
 /** Present on methods with `@Cron`, `@Interval` or `@Timeout` of @nestjs/schedule. */
 const SCHEDULER_TYPE = 'SCHEDULER_TYPE';
-/** What `@Interval` writes on its method: its length, as `timeout`. */
+/** The metadata that `@Interval` sets on its method. `timeout` is the length of the interval. */
 const INTERVAL_METADATA = 'SCHEDULE_INTERVAL_OPTIONS';
-/** Of an interval: what is left over allows for timers that are late, and clocks that run apart. */
+/** The part of an interval for which the lock stays held. The rest allows for late timers and for clocks that differ. */
 const HELD_OF_INTERVAL = 0.9;
 
 /**
- * Runs the method while it holds the named lock: one at a time in the whole fleet. The lock's `Lock` is
- * `currentLock()` inside. What the method throws comes back `===`.
+ * Runs the method while it holds the named lock: one call at a time in the whole fleet. Inside the method, `currentLock()`
+ * returns the `Lock`. An error that the method throws reaches the caller unchanged (`===`).
  *
- * - Elsewhere than under a scheduler it waits up to `waitMs` (default 10 s), then rejects with `LockTimeoutError`.
- * - `@Interval` and `@Timeout` methods do not wait: busy is skipped. An `@Interval`'s lock stays held for 90 % of the interval
- *   (`minHoldMs`), so instances that started at different times run it once per interval together, not once each.
+ * - Methods without a scheduler wait up to `waitMs` (default 10 s). Then the call rejects with `LockTimeoutError`.
+ * - `@Interval` and `@Timeout` methods do not wait: if the lock is busy, the call is skipped. The lock of an `@Interval` method
+ *   stays held for 90 % of the interval (`minHoldMs`). So instances that started at different times together run the method once
+ *   per interval, and not once each.
  * - `@Cron` methods run **once per tick**: the scheduled instant is marked as done before the run begins, so instances whose
  *   clocks differ, or that come when the first has already finished, skip it. If Redis is out of reach at that moment, it is
  *   asked again for up to `waitMs`. Instants are remembered per method. Two methods that share a lock's name exclude each
@@ -43,9 +44,8 @@ const HELD_OF_INTERVAL = 0.9;
  * the result within `ttlMs`, the lock is released, and a later reader gets a `LockLostError`. Another result with a
  * `subscribe` or `pipe` method rejects with `SLUICE_BAD_RESULT`.
  *
- * Rejects with `LockLostError` when the method returned but the lock was lost while it ran, with
- * `RedisUnavailableError` when Redis does not answer: the body never runs unprotected. Bad names and options are refused
- * when the class is defined.
+ * Rejects with `LockLostError` if the method returned but the lock was lost while it ran. Rejects with `RedisUnavailableError` if
+ * Redis does not answer: the body never runs unprotected. Bad names and options are refused when the class is defined.
  *
  * @example
  * @Cron('0 3 * * *')
@@ -103,7 +103,7 @@ class LockedCall {
     const call = this.#call;
     const name = typeof this.#name === 'string' ? this.#name : Reflect.apply(this.#name, call.self, call.args);
     let lock: Lock | undefined;
-    // Only taking the lock stands in here: a LockTimeoutError of the body's own locks is the body's error.
+    // This block only takes the lock: a LockTimeoutError of a lock that the body takes is the body's error.
     try {
       lock = await this.#take(name);
     } catch (error) {
@@ -125,7 +125,7 @@ class LockedCall {
     );
   }
 
-  /** Undefined: a scheduler called, and the call is skipped. */
+  /** Takes the lock. Undefined: a scheduler called, and the call is skipped. */
   #take(name: string): Promise<Lock | undefined> | undefined {
     const { acquire, oncePerTick = true } = this.#options;
     if (oncePerTick && this.#call.metadata(CRON_METADATA) !== undefined) {

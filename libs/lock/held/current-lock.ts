@@ -5,12 +5,12 @@ import type { Lock } from './lock.js';
 const KEY = Symbol.for('sluice:current-lock');
 const shared = globalThis as unknown as Record<symbol, AsyncLocalStorage<Lock> | undefined>;
 
-/** One per process, however many copies (ESM, CommonJS) of the package were loaded. */
+/** All copies of the package in a process (ESM, CommonJS) share one storage. */
 const storage: AsyncLocalStorage<Lock> = (shared[KEY] ??= new AsyncLocalStorage());
 
 /**
- * The lock that the running code stands under: of the innermost `@WithLock` method or `withLock` body around it;
- * undefined outside of any.
+ * The lock under which the running code runs: that of the innermost `@WithLock` method or `withLock` body around it. Undefined
+ * outside of such a method or body.
  *
  * @example
  * @WithLock('daily_job')
@@ -23,16 +23,16 @@ export function currentLock(): Lock | undefined {
 }
 
 export interface RunUnderOptions {
-  /** The method or call as messages name it, such as `'Shop.settle (@WithLock)'`. */
+  /** The name of the method or call in messages, such as `'Shop.settle (@WithLock)'`. */
   readonly site: () => string;
-  /** Gets a promise that resolves at the end of an ongoing result (an Observable, an async iterable, a stream). */
+  /** Called with a promise that resolves at the end of an ongoing result (an Observable, an async iterable, a stream). */
   readonly goesOn: (ended: Promise<void>) => void;
 }
 
 /**
- * Runs `body` under a lock that is held, and releases the lock on every exit. It waits for the release, unless the lock is
- * gone: then there is nothing to release, and Redis may hang. An error of the body comes back `===`; an error
- * of the release never replaces it. For an ongoing result, the lock stays held until the result has ended.
+ * Runs `body` under a lock that is held, and releases the lock on every exit. The call waits for the release, unless the lock is
+ * gone: then there is nothing to release, and Redis may hang. An error of the body reaches the caller unchanged (`===`), and an
+ * error of the release never replaces it. For an ongoing result, the lock stays held until the result has ended.
  *
  * @throws LockLostError when the lock was lost before the body began (the body does not run), or before the body returned
  * @throws SluiceError `SLUICE_BAD_RESULT` for a result with `subscribe` or `pipe` of which the end is unknown

@@ -1,9 +1,9 @@
 import type { Clock } from '../../redis/index.js';
 import type { Lock } from './lock.js';
 
-/** When a shutdown has waited for so long, the log says for what, in milliseconds. */
+/** When a shutdown has waited for this many milliseconds, the log says for what. */
 const QUIET_MS = 1_000;
-/** At most so many names of locks are in that line. */
+/** How many names of locks that log line has at most. */
 const NAMES_SHOWN = 5;
 
 export interface DrainOptions {
@@ -54,7 +54,7 @@ export class Drain {
   }
 }
 
-/** Whether the promise settles within so many milliseconds. */
+/** Whether the promise settles within `ms` milliseconds. */
 export function settledWithin(clock: Clock, ms: number, promise: Promise<unknown>): Promise<boolean> {
   return new Promise((resolve) => {
     const cancel = clock.timer(ms, () => {

@@ -15,13 +15,13 @@ export interface LeaseGrant {
   readonly text?: string | undefined;
   readonly from: Instant;
   readonly validMs: number;
-  /** When this process learned of it. */
+  /** When this process received the grant. */
   readonly at: Instant;
   /** False after a push: the grant is provisional until the full lease is claimed. */
   readonly claimed: boolean;
 }
 
-/** What the acquisition asked for. */
+/** What the acquisition has asked for. */
 export interface LeaseTerms {
   readonly ttlMs: number;
   readonly renew: boolean;
@@ -32,21 +32,22 @@ export interface LeaseTerms {
 /** The lock of a lease. */
 export interface Leaseholder {
   /**
-   * Asks Redis for a full lease from now on. False: this acquisition does not hold the lock any more.
+   * Asks Redis for a full lease from now on. Resolves to false if this acquisition does not hold the lock any more.
    *
-   * @param generation the number of extensions so far. A request that arrives after one of a later generation changes nothing
+   * @param generation the number of extensions so far. A request that arrives after a request of a later generation changes
+   * nothing
    */
   renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
   lost(reason: 'expired' | 'taken'): void;
-  /** It is held for longer than `maxHoldMs`. */
+  /** The lock has been held for longer than `maxHoldMs`. */
   heldTooLong(): void;
 }
 
 /**
  * The validity of a held lock, and the renewals that prolong it.
  *
- * Whether the lock is held is computed from the clocks when it is asked, so the answer is right also after the event loop was
- * blocked. The timer only reports the end. A lease that has ended is never valid again, whatever reply comes late.
+ * Whether the lock is held is computed from the clocks at each query, so the answer is right even after the event loop was
+ * blocked. The timer only reports the end. A lease that has ended is never valid again, even if a late reply comes.
  *
  * @see docs/internals/lock.md#why-it-is-safe
  */
@@ -91,7 +92,7 @@ export class Lease extends Deadline {
     return this.#generation > 0;
   }
 
-  /** On the wall clock. For people to read: no decision depends on it. */
+  /** When the lease ends, on the wall clock. This time is for people to read: no decision depends on it. */
   get expiresAtMs(): number {
     return Math.floor(this.#from.wallMs + certainMs(this.#validMs));
   }
@@ -109,7 +110,7 @@ export class Lease extends Deadline {
     const from = instantOf(this.#clock);
     // A shorter lease may hold from the moment when the request is sent.
     if (ttlMs < this.remainingMs) this.#count(from, ttlMs);
-    // Not later than planned: a claim that Redis has not answered is repeated.
+    // The next renewal comes no later than planned: a claim that Redis has not answered is repeated.
     this.#renewAtMs = Math.min(this.#renewAtMs, this.#nextRenewal(from.monoMs));
     this.#arm(from.monoMs);
     return this.#request(from);
@@ -131,7 +132,7 @@ export class Lease extends Deadline {
       if (this.#over) return;
     }
     if (now >= this.#renewAtMs) {
-      // It is repeated until an answer comes. The answer to an earlier request counts as well, so requests may overlap.
+      // The request is repeated until an answer comes. The answer to an earlier request counts as well, so requests may overlap.
       // A claim has less time than the lease that it asks for.
       this.#renewAtMs = now + Math.max(10, Math.min(this.#ttlMs, this.#validMs) / 15);
       this.#request(instantOf(this.#clock)).catch(() => {});

@@ -11,12 +11,12 @@ export interface LockPort {
   readonly times: DeadlineQueue;
   renew(request: LockRequest, ttlMs: number, generation: number, deadlineMs: number): Promise<boolean>;
   /**
-   * True if the lock was still held in Redis. A release that fails is repeated in the background.
+   * Resolves to true if the lock was still held in Redis. A release that fails is repeated in the background.
    *
    * @param isExtended whether Redis may hold a record of the lease's generation
    */
   release(request: LockRequest, isExtended: boolean): Promise<boolean>;
-  /** The lock is held for longer than `maxHoldMs`. */
+  /** The lock has been held for longer than `maxHoldMs`. */
   heldTooLong(request: LockRequest, lock: Lock): void;
   /** The lock is not held any more: it was lost, or is being released. */
   ended(request: LockRequest, lock: Lock, heldMs: number, lost: LockLostError | undefined): void;
@@ -25,9 +25,9 @@ export interface LockPort {
 /**
  * A lock that is held, from `acquire`, `tryAcquire`, `withLock` or `currentLock`.
  *
- * It is held until `release()`, or until its validity ends without a renewal: `held` turns false at that moment, and
- * `signal` aborts in the first turn of the event loop after it, even while Redis hangs. A process that was paused may
- * still act after its validity: what must never happen twice is checked at the resource, by `fencingToken`.
+ * The lock is held until `release()`, or until its validity ends without a renewal: `held` turns false at that moment, and
+ * `signal` aborts in the first turn of the event loop after it, even while Redis hangs. A process that was paused may still act
+ * after the validity has ended. So the resource has to check what must never happen twice, by `fencingToken`.
  *
  * @example
  * await using lock = await locks.acquire('report');
@@ -41,14 +41,14 @@ export class Lock {
   readonly name: string;
   /** The value of the lock's key in Redis. */
   readonly owner: string;
-  /** Higher than that of every earlier holder of this name; exact as a number until the year 2255. */
+  /** Higher than the token of every earlier holder of this name; exact as a number until the year 2255. */
   readonly fencingToken: number;
-  /** @internal The lock under whose body this one's body runs. */
+  /** @internal The lock in whose body this lock's body runs. */
   outer: Lock | undefined;
   readonly #request: LockRequest;
   readonly #port: LockPort;
   readonly #lease: Lease;
-  /** When it was granted, on the monotonic clock and on the wall. */
+  /** When the lock was granted, on the monotonic clock and on the wall clock. */
   readonly #sinceMs: number;
   readonly #sinceWallMs: number;
   #abort: AbortController | undefined;
@@ -67,7 +67,7 @@ export class Lock {
     this.#lease = new Lease(port.clock, port.times, request, grant, this);
   }
 
-  /** Aborts when the lock is lost, with the `LockLostError`. Not by a release. */
+  /** Aborts when the lock is lost, with the `LockLostError`. A release does not abort it. */
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
@@ -86,21 +86,21 @@ export class Lock {
   /** Whether the lock is held, computed at this moment. Once false, it stays false. */
   get held(): boolean {
     if (this.#lease.remainingMs > 0) return true;
-    // The timer that would tell may still wait for this turn of the event loop to end.
+    // The timer that reports the end may still wait until this turn of the event loop is over.
     if (this.#released === undefined && this.#lost === undefined) this.#lose('expired');
     return false;
   }
 
-  /** @throws LockLostError if it is not held any more, also after a release */
+  /** @throws LockLostError if the lock is not held any more, also after a release */
   assertHeld(): void {
     if (!this.held) throw this.#lost ?? this.#lostError('released');
   }
 
   /**
-   * Makes the lease `ttlMs` long, from now on: this one and every renewal after it.
+   * Makes the lease `ttlMs` long, counted from now. Every later renewal has this length too.
    *
    * @throws LockLostError if the lock is not held any more
-   * @throws RedisUnavailableError if Redis did not answer; what was valid before is valid still
+   * @throws RedisUnavailableError if Redis did not answer; the lease before the call is still valid
    */
   async extend(ttlMs: number): Promise<void> {
     const ttl = checkTtl(ttlMs, 'extend(ttlMs)');
@@ -109,16 +109,16 @@ export class Lock {
   }
 
   /**
-   * Releases the lock, and hands it to the first waiter in the same step. Resolves to true if it was still held in Redis, to
-   * false if it had been lost. From the call on `held` is false. A second call returns the same promise.
+   * Releases the lock, and hands it to the first waiter in the same step. Resolves to true if the lock was still held in Redis,
+   * and to false if it had been lost. From the call on, `held` is false. A second call returns the same promise.
    *
-   * @throws RedisUnavailableError if Redis did not answer. It is tried again in the background until the lease is over
+   * @throws RedisUnavailableError if Redis did not answer. The release is repeated in the background until the lease is over
    */
   release(): Promise<boolean> {
     return (this.#released ??= this.#release());
   }
 
-  /** For `await using`: as {@link release}, but a release that fails does not hide how the block ended. */
+  /** For `await using`: the same as {@link release}, but a release that fails does not replace the result of the block. */
   async [Symbol.asyncDispose](): Promise<void> {
     const released = this.release().catch(() => {});
     if (!this.isGone) await released;
@@ -130,37 +130,37 @@ export class Lock {
     return reason === 'expired' || reason === 'taken' || reason === 'forced';
   }
 
-  /** @internal Whether it is held, and has this key. */
+  /** @internal Whether the lock is held, and has this key. */
   isHeldBy(port: LockPort, key: string): boolean {
     return this.#port === port && this.#request.keys.lock === key && this.held;
   }
 
-  /** @internal For its lease. */
+  /** @internal Called by the lease. */
   renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
     return this.#port.renew(this.#request, ttlMs, generation, deadlineMs);
   }
 
-  /** @internal Its lease has ended. */
+  /** @internal The lease has ended. */
   lost(reason: 'expired' | 'taken'): void {
     this.#lose(reason);
   }
 
-  /** @internal Its lease is longer than `maxHoldMs`. */
+  /** @internal The lock has been held for longer than `maxHoldMs`. */
   heldTooLong(): void {
     this.#port.heldTooLong(this.#request, this);
   }
 
-  /** @internal It is held for longer than it may be. */
+  /** @internal The lock has been held for longer than allowed. */
   overdue(): void {
     if (this.held) this.#lose('overdue');
   }
 
-  /** @internal The app is closing: the work under the lock is told by its signal. */
+  /** @internal The app is closing: the signal tells this to the work under the lock. */
   close(): void {
     if (this.held) this.#lose('closed');
   }
 
-  /** @internal It was taken away from this very acquisition, as its process was told. */
+  /** @internal A message said that the lock was taken away from this very acquisition. */
   forced(): void {
     if (this.held) this.#lose('forced');
   }

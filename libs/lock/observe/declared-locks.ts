@@ -2,30 +2,30 @@ import { similarTo } from '../../weave/index.js';
 
 /** How a scheduler calls a method, if it does. */
 export interface Schedule {
-  /** Of `@Cron` with one run per tick: when. */
+  /** For `@Cron` with one run per tick: the cron time. */
   readonly oncePerTickOf?: string;
-  /** Of `@Interval`: its length, in milliseconds. */
+  /** For `@Interval`: the length of the interval, in milliseconds. */
   readonly everyMs?: number;
 }
 
-/** Names such as `job-1` and `job-2` are alike on purpose. */
+/** Whether two names differ only in numbers. Names such as `job-1` and `job-2` are alike on purpose. */
 function isOtherNumber(name: string, other: string): boolean {
   return name.replace(/\d+/g, '') === other.replace(/\d+/g, '');
 }
 
-/** Writes what an app's `@WithLock` methods and its `lock.names` say of locks into the log when the app boots. */
+/** Writes into the log, when an app boots, which locks its `@WithLock` methods and its `lock.names` declare. */
 export class DeclaredLocks {
   readonly #log: (message: string) => void;
-  /** A class may be provided more than once. */
+  /** The lines that were logged. A class may be provided more than once. */
   readonly #said = new Set<string>();
-  /** The locks that decorators name, without those whose names a function makes. */
+  /** The locks that decorators name, without those whose name a function returns. */
   readonly #names = new Set<string>();
 
   constructor(log: (message: string) => void) {
     this.#log = log;
   }
 
-  /** @param lock its name; undefined: a function makes it of each call */
+  /** @param lock the name of the lock; undefined: a function returns a name for each call */
   say(method: string, lock: string | undefined, { oncePerTickOf, everyMs }: Schedule): void {
     if (lock !== undefined) this.#names.add(lock);
     const what = lock === undefined ? 'a lock, named for each call,' : `lock '${lock}'`;

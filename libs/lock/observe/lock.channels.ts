@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { LockLossReason } from '../lock.errors.js';
 import type { LockHolder } from '../lock.inspection.js';
 
-/** What every message about one acquisition of this process says. */
+/** What every message about one acquisition of this process contains. */
 export interface LockMessage {
   /** The lock's name, without the namespace. */
   readonly name: string;
@@ -17,18 +17,18 @@ export interface LockAcquiredMessage extends LockMessage {
   readonly waitedMs: number;
 }
 
-/** On `sluice:lock:released`: its holder lets go of it. */
+/** On `sluice:lock:released`: the holder releases the lock. */
 export interface LockReleasedMessage extends LockMessage {
   /** From the grant to the call of `release`, in milliseconds. */
   readonly heldMs: number;
 }
 
-/** On `sluice:lock:lost`: it is not held any more, although nobody here released it. */
+/** On `sluice:lock:lost`: the lock is not held any more, although this process did not release it. */
 export interface LockLostMessage extends LockReleasedMessage {
   readonly reason: LockLossReason;
 }
 
-/** On `sluice:lock:overdue`: it is held for longer than `maxHoldMs`. With `onOverdue: 'abort'` it is lost right after this. */
+/** On `sluice:lock:overdue`: the lock is held for longer than `maxHoldMs`. With `onOverdue: 'abort'` it is lost right after. */
 export interface LockOverdueMessage extends LockMessage {
   readonly maxHoldMs: number;
 }
@@ -50,7 +50,7 @@ export interface LockSkippedMessage {
   /** The scheduled instant; undefined for methods without instants, such as those with `@Interval`, and for `'missed'`. */
   readonly instant: Date | undefined;
   readonly reason: LockSkipReason;
-  /** Who held the lock, if it was busy. */
+  /** The holder of the lock, if the lock was busy. */
   readonly holder: LockHolder | undefined;
 }
 
@@ -58,7 +58,7 @@ export interface LockSkippedMessage {
 export interface LockTimeoutMessage {
   readonly name: string;
   readonly waitedMs: number;
-  /** Who held it at the end, if somebody did. */
+  /** The holder of the lock at the end, if there was one. */
   readonly holder: LockHolder | undefined;
 }
 
@@ -68,7 +68,7 @@ export interface LockForcedMessage {
   readonly holder: LockHolder;
 }
 
-/** By channel, the message of each. */
+/** The message of each channel. */
 export interface LockMessages {
   'sluice:lock:acquired': LockAcquiredMessage;
   'sluice:lock:released': LockReleasedMessage;
@@ -80,11 +80,11 @@ export interface LockMessages {
 }
 
 /**
- * The names of what locks tell through `node:diagnostics_channel`, in the process where it happens. A message is made only
- * while somebody subscribes.
+ * The names of the `node:diagnostics_channel` channels of locks. A message is published in the process where the event happens,
+ * and is created only while the channel has a subscriber.
  *
- * Subscribers run at once, inside the lock's own code: keep them short. What one throws becomes an uncaught exception, as
- * Node has it for every such channel; the lock does not notice.
+ * Subscribers run at once, inside the lock's own code: keep them short. An error that a subscriber throws becomes an uncaught
+ * exception, as with every such channel of Node; the lock does not notice it.
  *
  * @example
  * subscribeSluice(LOCK_CHANNELS.lost, ({ name, reason }) => alert(`${name}: ${reason}`));

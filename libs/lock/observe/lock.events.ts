@@ -101,7 +101,7 @@ export class LockEvents {
     if (channels.skipped.hasSubscribers) channels.skipped.publish(message);
   }
 
-  /** A tick runs in this process. */
+  /** The run of a tick begins in this process. */
   ticked(name: string, method: string | undefined): void {
     this.#stuckJobs.ran({ name, method });
   }

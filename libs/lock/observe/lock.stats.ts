@@ -4,7 +4,7 @@ import { GenerationalMap } from '../../redis/index.js';
 export interface LockCounts {
   /** Locks that were granted to this process. */
   acquired: number;
-  /** Calls that found the lock held, or others waiting for it: those that waited, and those turned away at once. */
+  /** Calls that found the lock held, or others waiting for it: those that waited, and those that were refused at once. */
   contended: number;
   /** Milliseconds from the call to the grant, or to the timeout, over all of them. */
   waitedMs: number;
@@ -20,25 +20,25 @@ export interface LockCounts {
   overdue: number;
 }
 
-/** The same of one lock. */
+/** The same for one lock. */
 export interface NamedLockCounts extends LockCounts {
   readonly name: string;
 }
 
-/** What `LockService.stats()` answers. */
+/** The result of `LockService.stats()`. */
 export interface LockStats extends LockCounts {
   /** Locks that this process holds at this moment. */
   readonly held: number;
-  /** Its calls that are waiting for one at this moment. */
+  /** Calls of this process that wait for a lock at this moment. */
   readonly waiting: number;
-  /** The locks that were used most, first by `by`. */
+  /** The locks with the highest counts, ordered by `by`. */
   readonly names: readonly NamedLockCounts[];
 }
 
 export interface LockStatsOptions {
-  /** How many names at most. Default 10. */
+  /** How many names are listed at most. Default 10. */
   top?: number;
-  /** By which of their counts. Default `'waitedMs'`. */
+  /** The count by which the names are ordered. Default `'waitedMs'`. */
   by?: keyof LockCounts;
 }
 
@@ -47,8 +47,8 @@ const none = (): LockCounts => {
 };
 
 /**
- * Counts in total and by name. The totals are exact. Of the names, those used lately are remembered, at most twice `size`. So
- * a name in constant use keeps its counts, however many others (`order:1`, `order:2`, …) are used once.
+ * Counts in total and by name. The totals are exact. Only the names that were used lately are remembered, at most twice `size`.
+ * So a name in constant use keeps its counts, however many other names (`order:1`, `order:2`, …) are used once.
  */
 export class LockTally {
   readonly totals = none();
@@ -63,7 +63,7 @@ export class LockTally {
     this.#of(name)[count] += by;
   }
 
-  /** What every acquisition adds, in one step. */
+  /** Adds the counts of an acquisition in one step. */
   acquired(name: string, waitedMs: number): void {
     const { totals } = this;
     const counts = this.#of(name);

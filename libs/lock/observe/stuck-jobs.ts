@@ -7,15 +7,15 @@ export interface LockLogger {
   warn(message: string): void;
 }
 
-/** After so many jobs that are skipped at once, no further one is reported: the names of their locks may be made of data. */
+/** While this many jobs are skipped, no further one is reported: the names of their locks may be made of data. */
 const JOBS_MAX = 1_000;
 
 type Job = Pick<LockSkippedMessage, 'name' | 'method'>;
 
 /**
- * The jobs whose ticks are skipped because their lock is busy. A tick that another process runs is no such tick, so this is a
- * job that runs nowhere: its last run has not ended, or its lock is that of something else. The log says so once, and once
- * more when the job runs again.
+ * The jobs whose ticks are skipped because their lock is busy. A tick that another process runs is not counted here. So such a
+ * job runs nowhere: its last run has not ended, or other code uses the same lock. The log says so once, and once more when the
+ * job runs again.
  */
 export class StuckJobs {
   readonly #clock: Clock;

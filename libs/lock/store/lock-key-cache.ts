@@ -1,7 +1,7 @@
 import { GenerationalMap, type Keyspace } from '../../redis/index.js';
 import { checkLockName, lockKeys, type LockKeys } from './lock.keys.js';
 
-/** How many names are remembered, at most and at least half of that. */
+/** How many names are remembered at most. At least half of this number is remembered. */
 const REMEMBERED = 20_000;
 
 /** Characters of the names in one generation. Each name is kept four times, alone and in its keys: some 10 MB in all. */
@@ -10,11 +10,11 @@ const CHARS_MAX = 1_000_000;
 /** What a process remembers of one lock. */
 export interface CachedLockKeys extends LockKeys {
   /**
-   * The highest token that this process was granted. It is sent along as the floor of the next one, so tokens do not fall
-   * back in the eyes of a process even when Redis lost its data and its clock was set back at once.
+   * The highest token that this process was granted. It is sent along as the floor of the next token. So a process never sees a
+   * lower token, even if Redis lost its data and its clock was set back at the same time.
    */
   highest: number;
-  /** The same as text, as scripts get it. */
+  /** The same as text, as scripts expect it. */
   floor: string;
 }
 

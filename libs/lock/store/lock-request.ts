@@ -4,13 +4,13 @@ import type { LockKeys } from './lock.keys.js';
 /** What identifies one acquisition in Redis. */
 export interface LockIdentity {
   readonly keys: LockKeys;
-  /** Unique: tells this acquisition from any other, whatever owner they were given. */
+  /** Unique: distinguishes this acquisition from all others, whatever their owners are. */
   readonly nonce: string;
   /** The value of the lock's key: the nonce, unless the caller gave another. */
   readonly owner: string;
 }
 
-/** One acquisition on its way, and what it asks for. */
+/** One acquisition, and what it asks for. */
 export interface LockRequest extends LockIdentity {
   readonly name: string;
   readonly keys: CachedLockKeys;

@@ -1,13 +1,13 @@
 import { checkName, type Keyspace, type Right } from '../../redis/index.js';
 import { SluiceError, show } from '../../weave/index.js';
 
-/** The keys of one lock. All share a Cluster slot. Scripts make the names of two more from `queue`, see the fragment `BESIDE`. */
+/** The keys of one lock. All share a Cluster slot. Scripts make the names of two more keys from `queue`: see `BESIDE`. */
 export interface LockKeys {
-  /** The lock itself, a plain string: its owner. Exists exactly while somebody holds it. */
+  /** The lock itself, a plain string: its owner. The key exists exactly while the lock is held. */
   readonly lock: string;
-  /** The last fencing token. Outlives the lock by an hour. */
+  /** The last fencing token. The key outlives the lock by an hour. */
   readonly fence: string;
-  /** Sorted set: waiting acquisitions by their place, first come first. */
+  /** Sorted set: the waiting acquisitions, ordered by their arrival. */
   readonly queue: string;
 }
 
@@ -21,7 +21,7 @@ export function lockKeys(keyspace: Keyspace, name: unknown): LockKeys {
 }
 
 /**
- * Checks the name of a lock that a call was given.
+ * Checks a lock's name that was passed to a call.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`
  */
@@ -37,11 +37,11 @@ export function checkLockName(name: unknown): string {
   return checked;
 }
 
-/** What a template string makes of a missing value, and of an object. */
+/** The text of a missing value, or of an object, in a template string. */
 const MISSING = /(?:^|[:{}])(undefined|null|NaN)(?=[:{}]|$)|(\[object \w+\])/;
 
 /**
- * Refuses a name that was made of a missing value, such as `order:undefined`: all calls with that fault would share one lock.
+ * Refuses a name that was made of a missing value, such as `order:undefined`: all calls with this mistake would share one lock.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`
  */
@@ -57,25 +57,26 @@ function refuseMissingParts(name: string): void {
 /** The end of the name of `queue`. */
 export const QUEUE_SUFFIX = 'queue';
 
-/** The same, from the main key: what a push carries. */
+/** The keys of a lock, made from its main key. A push contains the main key only. */
 export function keysBeside(keyspace: Keyspace, lock: string): LockKeys {
   return { lock, fence: keyspace.side(lock, 'fence'), queue: keyspace.side(lock, QUEUE_SUFFIX) };
 }
 
 /**
- * Which acquisition holds the lock, `<nonce> <generation>`, then the owner if it is another, of the lock's own lifetime.
- * Exists only where the lock's value does not tell: its owner was given by the caller, or the lease was extended.
+ * The record of the acquisition that holds the lock: `<nonce> <generation>`, then the owner if it is not the nonce. It has the
+ * same lifetime as the lock. It exists only if the lock's value is not enough: the caller gave the owner, or the lease was
+ * extended.
  */
 export function holderKey(keyspace: Keyspace, keys: LockKeys): string {
   return keyspace.side(keys.lock, 'holder');
 }
 
-/** Hash: what describes each waiter of the queue, by nonce. */
+/** Hash: the record of each waiter in the queue, by nonce. */
 export function waitersKey(keyspace: Keyspace, keys: LockKeys): string {
   return keyspace.side(keys.lock, 'waiters');
 }
 
-/** Remembers the last scheduled instant that was taken for a method, by which acquisition, and whether its run began. */
+/** The last scheduled instant that was taken for a method, the acquisition that took it, and whether its run began. */
 export function tickKey(keyspace: Keyspace, keys: LockKeys, method: string): string {
   return keyspace.side(keys.lock, `tick:${method}`);
 }

@@ -14,9 +14,9 @@ import { rawExtendScript, rawReleaseScript } from './scripts/raw.scripts.js';
 import { releaseScript, type Released } from './scripts/release.script.js';
 import { renewScript } from './scripts/renew.script.js';
 
-/** A scheduled instant for which a method is to run once in the fleet. */
+/** A scheduled instant for which a method has to run once in the fleet. */
 export interface Tick {
-  /** Which method: `Class.method`. Several may share a lock, and each has instants of its own. */
+  /** The method: `Class.method`. Several methods may share a lock, and each has instants of its own. */
   readonly method: string;
   readonly instantMs: number;
   /** How long the instant's mark is kept. */
@@ -36,13 +36,13 @@ export interface ForcedRelease {
   readonly token: number;
 }
 
-/** Some waiters of this process on one lock; none: the lock is to be passed on. */
+/** Some waiters of this process on one lock; none: the lock has to be passed on. */
 export interface WaitersOfLock {
   readonly keys: LockKeys;
   readonly waiters: readonly { readonly request: LockRequest; readonly place: string }[];
 }
 
-/** A key of the user's, and beside it the highest token that wrote it. */
+/** A key of the user, and beside it the highest token that wrote it. */
 export interface FencedKey {
   readonly key: string;
   readonly fenced: string;
@@ -59,7 +59,7 @@ export interface FencedSet extends FencedWrite {
   readonly ttlMs: number | undefined;
 }
 
-/** All that locks ask of one Redis: one script each, one command. */
+/** All requests of locks to one Redis. Each request is one script, or one command. */
 export class LockStore {
   readonly #connection: RedisConnection;
   readonly #keyspace: Keyspace;
@@ -71,7 +71,7 @@ export class LockStore {
     this.#keyspace = keyspace;
   }
 
-  /** Takes the lock, or joins its queue. Fails if there is no answer within `withinMs`, or the connection's own deadline. */
+  /** Takes the lock, or joins its queue. Fails if no answer comes within `withinMs` or within the connection's own deadline. */
   join(request: LockRequest, withinMs: number): Promise<Acquired> {
     const { commands, inbox } = this.#connection;
     const timing = withinMs < commands.commandTimeoutMs ? { deadlineMs: withinMs } : NO_TIMING;
@@ -105,10 +105,10 @@ export class LockStore {
   }
 
   /**
-   * For waiters of this process. Answers for each lock, in that order.
+   * Sends the heartbeats of waiters of this process. Resolves to an answer for each lock, in the same order.
    *
-   * @param waiting who waits now. It is called again, and must name the same locks, if the server does not know the script: a
-   *   waiter that was granted its lock and has released it meanwhile must not return to the queue.
+   * @param waiting returns the present waiters. If the server does not know the script, this function is called again, and must
+   *   name the same locks: a waiter that was granted its lock and has released it meanwhile must not return to the queue.
    */
   heartbeat(waiting: () => readonly WaitersOfLock[]): Promise<Heartbeat[]> {
     const { commands, inbox } = this.#connection;
@@ -125,7 +125,7 @@ export class LockStore {
   /**
    * Releases the lock that this acquisition holds, or takes its place out of the queue.
    *
-   * @param minHoldMs how long the lock stays held since its grant; 0: not at all; undefined: as its first release said
+   * @param minHoldMs for how long since its grant the lock stays held; 0: not at all; undefined: as its first release said
    */
   release(identity: LockIdentity, minHoldMs: number | undefined, deadlineMs?: number): Promise<Released> {
     const rest = [String(minHoldMs ?? ''), ...given(identity)];
@@ -176,7 +176,7 @@ export class LockStore {
     return rawExtendScript.run(this.#connection.commands, { keys: { lock }, args: { owner, ttl: String(ttlMs) } });
   }
 
-  /** Writes unless a newer token has: then answers that one. */
+  /** Writes the key. If a newer token has written it before, nothing is written, and the promise resolves to that token. */
   fencedSet(keys: FencedKey, { token, value, ttlMs, keepMs }: FencedSet): Promise<Seen> {
     const args = { token: String(token), value, ttl: String(ttlMs ?? ''), keep: String(keepMs) };
     return fencedSetScript.run(this.#connection.commands, { keys, args });
@@ -193,7 +193,7 @@ export class LockStore {
   onPush(pushed: (grant: PushedGrant) => void): void {
     this.#connection.inbox.on('lock:granted', ([lock = '', nonce = '', owner = '', said, lasts = '']) => {
       const token = tokenIn(said);
-      // Not one of Redis' own: a lock of no token, or for ever, is granted to nobody.
+      // This message is not from a script: no script grants a lock without a token, or for ever.
       if (token === undefined || !/^\d{1,10}$/.test(lasts)) return;
       pushed({ identity: { keys: keysBeside(this.#keyspace, lock), nonce, owner }, token, validMs: Number(lasts) });
     });

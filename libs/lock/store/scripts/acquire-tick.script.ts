@@ -4,7 +4,7 @@ import { LOCK_KEYS } from './acquire.script.js';
 import { BESIDE, GRANT, HOLD } from './grant.fragment.js';
 import { HAND_OVER } from './hand-over.fragment.js';
 
-/** A grant for a tick lasts this long until its run begins, or its lease if that is shorter, in milliseconds. */
+/** Until its run begins, a grant for a tick lasts this long, in milliseconds, or for its lease if that is shorter. */
 const TO_BEGIN_MS = 2_000;
 
 /**
@@ -16,13 +16,15 @@ const TO_BEGIN_MS = 2_000;
  * Reply token: granted. 2: this instant, or a later one, is done already. 3: it is granted to another acquisition, whose
  *       run has not begun: ask again. {0, …}: held by another.
  *
- * - Two processes on one instant: the second finds the mark, whether the first still runs, finished in a millisecond,
- *   failed or died. At most once per instant, therefore: a run that dies is not repeated before the next one.
+ * - Two processes on one instant: the second process finds the mark, whether the first one still runs, finished in a millisecond,
+ *   failed or died. So a method runs at most once per instant: a run that dies is not repeated before the next instant.
  * - Lost answer, or crash, before the run began: nothing has run. The grant ends by itself, and another process takes the
- *   instant. The first one can begin no more: its mark and its lock are gone.
- * - Instants are compared, not only matched: a process whose clock is behind does not repeat what one ahead of it did.
- * - Duplicate: the nonce that holds the lock gets its token again; executed late, after the run began, it changes nothing.
- *   And the nonce that the mark names, though its lease is over: its caller asks again, so its run has not begun.
+ *   instant. Then the first process cannot begin any more, because its mark and its lock are gone.
+ * - Instants are compared by their order, and not only for equality: a process whose clock is behind does not repeat an instant
+ *   that a process ahead of it has done.
+ * - Duplicate: the nonce that holds the lock gets its token again; if this is executed late, after the run began, it changes
+ *   nothing. The nonce that the mark names may take the instant again even if its lease is over: its caller asks again, so its
+ *   run has not begun.
  */
 export const acquireTickScript = defineScript({
   name: 'lock:acquire-tick',

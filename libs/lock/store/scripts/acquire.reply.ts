@@ -1,15 +1,15 @@
 import type { LockHolder } from '../../lock.inspection.js';
 import { processOf } from '../owner.js';
 
-/** The lock is held by another. */
+/** Another acquisition holds the lock. */
 export interface Busy {
   state: 'busy';
-  /** Milliseconds until the holder's lease ends; -1: it never does; -2: it just did. */
+  /** Milliseconds until the holder's lease ends; -1: it never ends; -2: it has just ended. */
   ttlMs: number;
   /** The last token that was minted before this answer: any later grant has a higher one. */
   fence: number;
   holder: LockHolder | undefined;
-  /** The place in the queue, as text (µs keep their digits); '0' if not in it. */
+  /** The place in the queue, as text (so that µs keep their digits); '0': no place. */
   place: string;
 }
 
@@ -17,7 +17,7 @@ export interface Busy {
 export interface Granted {
   state: 'granted';
   token: number;
-  /** The same as Redis wrote it, if it did. */
+  /** The token as Redis wrote it, if the reply was text. */
   text?: string;
 }
 
@@ -26,7 +26,7 @@ export type Acquired = Granted | Busy;
 /** `'pending'`: the instant is granted to another acquisition, whose run has not begun. */
 export type AcquiredTick = Acquired | { state: 'done' } | { state: 'pending' };
 
-/** `owner, fence, record`: what stands in the lock's key, its fence and its holder's record. */
+/** `owner, fence, record`: the values of the lock's key, of its fence and of its holder's record. */
 export type HolderReply = [owner: string | null, fence: string | null, record: string | null];
 
 type Reply = string | 2 | 3 | [0, number, string, string, ...HolderReply];
@@ -44,16 +44,16 @@ export function decodeAcquired(reply: unknown): Acquired {
   return decodeAcquiredTick(reply) as Acquired;
 }
 
-/** A token as text; undefined if it cannot be one. */
+/** The token that a text is; undefined if it cannot be a token. */
 export function tokenIn(text: string | undefined): number | undefined {
   const token = text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : 0;
   return Number.isSafeInteger(token) && token > 0 ? token : undefined;
 }
 
 /**
- * Which acquisition holds the lock: the owner is its nonce, or the holder's record names both. (A record of another owner was
- * left by an earlier holder, whose lock a client of another kind deleted or overwrote.) The last token was minted for it, and is
- * the time of the grant in µs.
+ * The acquisition that holds the lock: the owner is its nonce, or the holder's record names both. (If the record names another
+ * owner, it is of an earlier holder, whose lock another kind of client deleted or overwrote.) The last token was minted for the
+ * holder, and is the time of the grant in µs.
  */
 export function decodeHolder(...[owner, fence, record]: HolderReply): LockHolder | undefined {
   if (owner === null) return undefined;

@@ -14,12 +14,12 @@ export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
  *       owner, if it is not the nonce
  * Reply token: granted for ttl. {0, …}: held by another, see `decodeAcquired`; in the queue if there is an inbox.
  *
- * - No barging: a free lock with waiters goes to the first of them. (It is free with waiters only after an expiry, a
- *   release by a client of another kind, or when the heads are dead.) What `settle` could not finish stays busy.
- * - Duplicate, resend: the nonce that holds the lock gets its own token again, and a lease that is whole if it was never
+ * - No barging: a free lock with waiters goes to the first waiter. (A lock with waiters is free only after an expiry, after a
+ *   release by another kind of client, or if the first waiters are dead.) If `settle` could not finish, the lock stays busy.
+ * - Duplicate, resend: the nonce that holds the lock gets its own token again, and a full lease if the lease was never
  *   extended; the nonce that waits keeps its place.
  * - Crash of the caller: the lease ends by itself; its place in the queue is skipped.
- * - A foreign client that wrote the key with `SET NX PX` excludes us by the EXISTS, and is excluded by our SET.
+ * - Other clients that write the key with `SET NX PX`: this script's EXISTS respects their lock, and their NX respects this one.
  */
 export const acquireScript = defineScript({
   name: 'lock:acquire',

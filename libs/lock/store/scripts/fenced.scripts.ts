@@ -8,7 +8,7 @@ const decode = (reply: unknown): Seen => (reply === null ? undefined : Number(re
 /**
  * Refuses a write whose token is older than a token that has written before.
  *
- * Tokens are µs since the epoch, exact in a double until 2255. `token` stays the text that it came as.
+ * Tokens are µs since the epoch, exact in a double until 2255. `token` is written as the same text.
  */
 const GUARD = defineFragment({
   name: 'guard',
@@ -33,10 +33,11 @@ redis.call('SET', fenced, token, 'PX', keep)
  * Reply nil: written. Else the token that wrote last: nothing was changed.
  *
  * - Pause, delay: a holder that lost its lock and writes late is refused once its successor has written.
- *   Before that its write is still the newest there is.
- * - The same token writes as often as it likes; tokens of one lock are never used twice.
- * - Duplicate: the same again, or refused because of a later one. Check and write are one step, so nothing comes between.
- * - Both keys are lost together at most (they are in one slot, on one server), and the token outlives the value.
+ *   Before that, its write is still the newest one.
+ * - The same token may write any number of times; tokens of one lock are never used twice.
+ * - Duplicate: it writes the same again, or is refused because of a later token. Check and write are one step, so no other write
+ *   comes in between.
+ * - If the keys are lost, both are lost together (they are in one slot, on one server), and the token outlives the value.
  */
 export const fencedSetScript = defineScript({
   name: 'lock:fenced-set',
@@ -51,11 +52,12 @@ return false
 });
 
 /**
- * The same, deleting the key. The token stays, because otherwise a late holder would write the key again.
+ * Deletes a key for the holder of a lock, unless a later holder has written it before. The token stays, because otherwise a late
+ * holder would write the key again.
  *
  * KEYS  key, fenced
  * ARGV  token, keep (ms)
- * Reply nil: done, whether or not there was anything. Else the token that wrote last.
+ * Reply nil: done, whether or not the key existed. Else the token that wrote last.
  */
 export const fencedDeleteScript = defineScript({
   name: 'lock:fenced-delete',

@@ -13,12 +13,12 @@ import { HAND_OVER } from './hand-over.fragment.js';
  * ARGV  inboxes: what the names of inboxes begin with; a process' id follows
  * Reply nil: it was free. {owner, fence, record}: its holder until now.
  *
- * - Later renewals and a later release of that holder find nothing that is theirs.
+ * - Later renewals and a later release of the former holder change nothing, because it does not hold the lock any more.
  * - The fence stays: the next token is higher, so a resource that compares tokens refuses the former holder.
- * - The message may be lost or early, or the user may lack the right to send it. It only saves time, because the next renewal
- *   tells the same. It names nonce and token, so it can never end a later grant.
- * - Repeated: it may hit the next holder. So the caller does not repeat it on its own.
- * - A client of another kind has no inbox and is not told. Its next compare-and-delete fails.
+ * - The message may be lost or early, or the user may have no right to send it. The message only saves time, because the next
+ *   renewal tells the same. The message names nonce and token, so it can never end a later grant.
+ * - Repeat: a second call may take the lock away from the next holder. So the caller does not repeat the script by itself.
+ * - Another kind of client has no inbox, and gets no message. Its next compare-and-delete fails.
  */
 export const forceReleaseScript = defineScript({
   name: 'lock:force-release',

@@ -3,12 +3,12 @@ import { QUEUE_SUFFIX } from '../lock.keys.js';
 
 /**
  * Raises `token`, the server's time in µs as text, to the fencing token that is granted: max(last + 1, server µs), and above
- * `floor`, the highest token that the asking process has seen. So tokens strictly increase. They stay above every earlier one
- * even when the fence key was lost, as long as the clock is not behind the last token.
+ * `floor`, the highest token that the asking process has seen. So tokens strictly increase. Even if the fence key was lost, they
+ * stay above every earlier token, as long as the clock is not behind the last token.
  *
- * µs since the epoch are exact in a double until 2255. They have 16 digits until 2286, so comparing text is enough in the usual
- * case; anything else in the fence is compared as a number. `%.0f`, because Lua's `..` keeps 14 digits. The fence lives for
- * an hour, or an hour beyond a lease of 1 000 s and more.
+ * µs since the epoch are exact in a double until 2255. They have 16 digits until 2286, so it is enough to compare text in the
+ * usual case; any other value of the fence is compared as a number. `%.0f` is used because Lua's `..` keeps 14 digits. The fence
+ * lives for an hour, or, with a lease of 1 000 s and more, for an hour longer than the lease.
  */
 const RAISE = `
   local keep = #ttl < 7 and '3600000' or string.format('%.0f', ttl + 3600000)
@@ -28,8 +28,8 @@ const RAISE = `
 `;
 
 /**
- * Takes the lock in the usual case: the lock is free, nobody waits, and the nonce is the owner, so no other key is written.
- * A script names this fragment before all others, because making a function costs as much as a command.
+ * Takes the lock in the usual case: the lock is free, no acquisition waits, and the nonce is the owner, so no other key is
+ * written. A script names this fragment before all others, because creating a Lua function costs as much as a command.
  */
 export const TAKE_FREE = defineFragment({
   name: 'take-free',
@@ -61,14 +61,14 @@ local function beside(name) return string.sub(queue, 1, ${-1 - QUEUE_SUFFIX.leng
 });
 
 /**
- * How a lock is granted. The time of this code is part of every hand-over. So numbers stay the text that they came as (`ttl`
- * too): Redis prints a Lua number slowly.
+ * Grants a lock. The time of this code is part of every hand-over. So numbers stay the text that they were sent as (`ttl` too),
+ * because Redis converts a Lua number to text slowly.
  *
  * - `now()`: the server's time in µs, as text.
  * - `mint(ttl, floor)`: a new fencing token.
  * - `grant(nonce, owner, ttl)` writes the lock and then, unless the owner is the nonce, the holder's record with the same
  *   lifetime. The record is written second, so it may outlive the lock by a millisecond. The lock never outlives the record:
- *   such a lock would be nobody's.
+ *   otherwise no acquisition would hold it.
  * - `note(nonce, owner, generation, ttl)` writes that record: `<nonce> <generation>`, and the owner if it is not the nonce.
  *   The record is about the holder only while the lock's key has that owner.
  */
@@ -110,12 +110,13 @@ end
 /**
  * Which acquisition holds the lock.
  *
- * - `holds(nonce, owner)`: whether this very acquisition does. An owner that is the nonce proves it. A given owner does not:
- *   two acquisitions may be given one owner, and a client of another kind may have taken the lock since.
- * - `generation(nonce)`: the number of the last extension of its lease. Requests of an older generation are executed late and
+ * - `holds(nonce, owner)`: whether this very acquisition holds the lock. If the owner is the nonce, the lock's value proves it.
+ *   If the user gave the owner, the value does not: two acquisitions may have the same owner, and another kind of client may have
+ *   taken the lock meanwhile.
+ * - `generation(nonce)`: the number of the last extension of the lease. Requests of an older generation are executed late and
  *   change nothing.
- * - `resume(nonce, ttl, floor)`: for an acquisition that holds the lock and asks again: its token, and its full lease again,
- *   unless the lease was extended or the lock was released since.
+ * - `resume(nonce, ttl, floor)`: for an acquisition that holds the lock and asks again. It returns the token, and makes the lease
+ *   full again, unless the lease was extended or the lock was released meanwhile.
  */
 export const HOLD = defineFragment({
   name: 'hold',

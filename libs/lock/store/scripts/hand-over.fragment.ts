@@ -2,33 +2,33 @@ import { FRAME, defineFragment, lua } from '../../../redis/index.js';
 import { BESIDE, GRANT } from './grant.fragment.js';
 
 /**
- * A grant that was pushed to a waiter lasts for two thirds of its lease plus this time, or for its lease if that is shorter,
- * until its process claims it. The process counts from its last heartbeat, which is up to a second old and was read a moment
- * later. So two thirds are left when the push arrives: as much as a lock that was free has left when its renewal is due (ADR 20).
+ * Until its process claims it, a grant that was pushed to a waiter lasts for two thirds of its lease plus this time, or for its
+ * lease if that is shorter. The process counts from its last heartbeat, which is up to a second old and was read a moment later.
+ * So two thirds are left when the push arrives. A lock that was free has the same time left when its renewal is due (ADR 20).
  */
 export const HEARTBEAT_AGE_MS = 2_000;
 /** A lease of at most this length is granted in full. */
 const FULL_LEASE_MS = 3 * HEARTBEAT_AGE_MS;
 
-/** A waiter without a heartbeat for this long (three heartbeats) is skipped: its process is dead, hung or paused. */
+/** A waiter without a heartbeat for this long (three heartbeats) is skipped: its process is dead, hangs or is paused. */
 export const WAITER_SILENT_MS = 3_000;
 
-/** How many waiters one call looks at, so that it never blocks the server for longer than a fraction of a millisecond. */
+/** How many waiters one call looks at. So a call never blocks the server for longer than a fraction of a millisecond. */
 const LOOKED_AT = 64;
 
 /**
- * `settle(mine)`: passes a **free** lock to the first live waiter. `unsettled()`, after it: the lock is free and has waiters
- * still, because more waiters are dead than one call looks at. Then the caller asks again.
+ * `settle(mine)`: passes a **free** lock to the first live waiter. `unsettled()`, called after it, returns true if the lock is
+ * free and still has waiters, because more waiters are dead than one call looks at. Then the caller asks again.
  *
- * A waiter is skipped, and forgotten until its next heartbeat, when it has been silent for too long or when no process
- * listens at its inbox. (PUBLISH counts the receivers. On a Cluster it counts those of one node only, so this is for a
- * single server.) The message comes last, so what is pushed stands. A user without rights on channels cannot publish: then
- * the waiter keeps its grant, and its process learns of it with the next heartbeat. A waiter that the caller speaks for
- * (`mine`, a set of nonces) needs no message, because the reply tells it. So its lease is granted in full, and its nonce and
- * token are returned. Any other grant is provisional and pushed.
+ * A waiter is skipped, and removed until its next heartbeat, if it has been silent for too long or if no process subscribes to
+ * its inbox. (PUBLISH counts the receivers. On a Cluster it counts those of one node only, so this is for a single server.) The
+ * message is sent last, so a pushed grant is always a real one. A user without rights on channels cannot publish: then the waiter
+ * keeps its grant, and its process gets it with the next heartbeat. A waiter of the caller (in `mine`, a set of nonces) needs no
+ * message, because the reply tells it. So its lease is granted in full, and its nonce and token are returned. Any other grant is
+ * provisional and pushed.
  *
  * The record of a waiter is one text: the time of its last heartbeat (ms), ttl, floor, the length of its inbox's name, and then
- * that name and its owner without a separator.
+ * the inbox's name and the owner without a separator.
  */
 export const HAND_OVER = defineFragment({
   name: 'hand-over',
@@ -70,11 +70,11 @@ end
 });
 
 /**
- * - `enqueue(nonce, owner, ttl, floor, inbox, place)`: notes a waiter as alive now, and returns its place: the `place` that
- *   it was given before, or with '0' a place behind the last one. Places are the server's time in µs, raised above the last
- *   place. So they order by arrival, and a waiter that was skipped returns to its old place. A repeat changes nothing but the
+ * - `enqueue(nonce, owner, ttl, floor, inbox, place)`: records that a waiter is alive now, and returns its place: the `place`
+ *   that it was given before, or with '0' a place behind the last one. Places are the server's time in µs, raised above the last
+ *   place. So waiters are ordered by arrival, and a waiter that was skipped returns to its old place. A repeat only changes the
  *   time of the heartbeat.
- * - `linger()`: both keys expire a minute from now, because without any living waiter nobody would delete them.
+ * - `linger()`: both keys expire a minute from now, because without a living waiter no script would delete them.
  */
 export const ENQUEUE = defineFragment({
   name: 'enqueue',

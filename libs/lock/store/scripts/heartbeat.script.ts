@@ -3,9 +3,9 @@ import { tokenIn } from './acquire.reply.js';
 import { GRANT, HOLD } from './grant.fragment.js';
 import { ENQUEUE, HAND_OVER } from './hand-over.fragment.js';
 
-/** What a heartbeat tells of one lock. */
+/** What a heartbeat reports about one lock. */
 export interface Heartbeat {
-  /** Milliseconds until the holder's lease ends; -1: it never does; -2: the lock is free. */
+  /** Milliseconds until the holder's lease ends; -1: it never ends; -2: the lock is free. */
   ttlMs: number;
   /** The last token minted before this answer, see `Busy`. */
   fence: number;
@@ -13,24 +13,24 @@ export interface Heartbeat {
   granted: { nonce: string; token: number } | undefined;
   /** The lock is free and has waiters: more are dead than one call looks at. Ask again at once. */
   unsettled: boolean;
-  /** The places of the waiters, in the order they were sent. */
+  /** The places of the waiters, in the order in which they were sent. */
   places: string[];
 }
 
 type Reply = [number, string, string, string, number, string[]];
 
 /**
- * Says for all waiters of one process, on any number of locks: still here; and passes on those locks that are free.
+ * Reports that the waiters of one process, on any number of locks, still wait, and passes on those locks that are free.
  *
  * KEYS  per lock: the lock's three
  * ARGV  inbox; then per lock: how many waiters; and per waiter: nonce, owner, ttl (ms), floor, place ('0': not known)
  * Reply per lock {ttl, fence, granted nonce or '', token, unsettled, {place, …}}
  *
- * All other paths rely on it when they fail, so every step is repeatable:
- * - a waiter unknown to the queue (the request never arrived, the waiter was skipped, data was lost) gets its place back;
- * - one that holds the lock already (the push was lost or is stale) learns it here, and claims the full lease thereby;
- * - a free lock (expired, deleted, released by a client of another kind) goes to the first waiter: one of
- *   these by this reply, another by a push.
+ * All other paths rely on this script when they fail, so every step is repeatable:
+ * - a waiter that the queue does not know (the request never arrived, the waiter was skipped, data was lost) gets its place back;
+ * - a waiter that holds the lock already (the push was lost or is outdated) is told so in the reply, and gets the full lease;
+ * - a free lock (expired, deleted, released by another kind of client) goes to the first waiter: by this reply if it is one of
+ *   the caller's waiters, else by a push.
  */
 export const heartbeatScript = defineScript({
   name: 'lock:heartbeat',

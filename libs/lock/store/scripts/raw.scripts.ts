@@ -7,8 +7,8 @@ import { defineScript, lua } from '../../../redis/index.js';
  * ARGV  owner
  * Reply 1: deleted. 0: free, or another's.
  *
- * - Repeated or late: finds no key, or another owner's, and leaves it.
- * - Our own waiters are not told; their heartbeat finds the lock free.
+ * - Repeated or late: the script finds no key, or the key of another owner, and does not change it.
+ * - The waiters of Sluice get no message; their heartbeat finds the lock free.
  *
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/#correct-implementation-with-a-single-instance
  */
@@ -24,13 +24,13 @@ return 0
 });
 
 /**
- * The recipe's extension: compare the owner, and the lock lasts `ttl` from now.
+ * The extension of Redis' own lock recipe: compare the owner, then let the lock last for `ttl` from now.
  *
  * KEYS  lock
  * ARGV  owner, ttl (ms)
  * Reply 1: done. 0: free, or another's.
  *
- * - Never creates the key: what expired stays free, however late this runs. Repetition only moves the expiry.
+ * - The script never creates the key: an expired lock stays free, however late the script runs. A repeat only moves the expiry.
  */
 export const rawExtendScript = defineScript({
   name: 'lock:raw-extend',

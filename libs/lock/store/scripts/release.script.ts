@@ -4,7 +4,7 @@ import { decodeHolder, type HolderReply } from './acquire.reply.js';
 import { BESIDE, GRANT, HOLD } from './grant.fragment.js';
 import { HAND_OVER } from './hand-over.fragment.js';
 
-/** `unsettled`: more waiters are dead than one call looks at: the lock is free, and the next of them to be found. */
+/** `unsettled`: more waiters are dead than one call looks at. The lock is free, and the next waiter is still to be found. */
 export type Released = { released: true; unsettled: boolean } | { released: false; holder: LockHolder | undefined };
 
 const RELEASED: Released = { released: true, unsettled: false };
@@ -14,8 +14,8 @@ const UNSETTLED: Released = { released: true, unsettled: true };
 const LET_GO = '9007199254740991';
 
 /**
- * Gives up what an acquisition has: the lock, which goes to the first live waiter in the same step (the lock is never
- * free while a waiter lives), or its place in the queue.
+ * Releases the lock of an acquisition, or removes its place in the queue. A released lock goes to the first live waiter in the
+ * same step: the lock is never free while a waiter lives.
  *
  * KEYS  lock, queue
  * ARGV  nonce; then minHold (ms; '0': none; '': as an earlier release of it said), if there is one or the lease
@@ -23,14 +23,14 @@ const LET_GO = '9007199254740991';
  * Reply 1: it held the lock. 2: it held the lock, and the next waiter is still to be found. {0, owner, fence, record}: it did not
  *       hold the lock; the holder.
  *
- * - Nothing stands beside a lock whose owner is its nonce and whose lease was never extended, so there is nothing else to delete.
- * - Only the holder's own nonce releases, so a late or repeated release, or one after an expiry, never touches the next
- *   owner's lock: it may be repeated until an answer comes.
- * - A waiter that gives up while it is being granted: whichever came first, after this it has nothing.
- * - `minHold` since the grant, on the server's clock (the token is its time in µs): the rest of it, if there is any, becomes
- *   the lock's lifetime, whatever the lease was. Nothing that is executed late can change that: no generation is higher. And
- *   nothing that goes back twice, as a push that comes after the answer that told of the same grant: hence the '', where that
- *   may be.
+ * - If the owner is the nonce and the lease was never extended, there is no record beside the lock, and nothing else to delete.
+ * - Only the holder's own nonce releases. So a late or repeated release, or a release after an expiry, never touches the lock of
+ *   the next owner: a release may be repeated until an answer comes.
+ * - A waiter gives up while the lock is granted to it: whichever came first, after this script it has neither lock nor place.
+ * - `minHold` counts from the grant, on the server's clock (the token is the time of the grant in µs). The rest of it, if there
+ *   is any, becomes the lock's lifetime, whatever the lease was. No request that is executed late can change this, because no
+ *   generation is higher. A second release of the same grant cannot change it either, such as one for a push that comes after the
+ *   answer with this grant: where this is possible, minHold is ''.
  */
 export const releaseScript = defineScript({
   name: 'lock:release',

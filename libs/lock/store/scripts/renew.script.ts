@@ -10,11 +10,11 @@ import { BESIDE, GRANT, HOLD } from './grant.fragment.js';
  *       not the nonce
  * Reply 1: this acquisition holds the lock. 0: not any more, and it never will again.
  *
- * - Never creates anything: what expired stays lost, however late this runs.
- * - Reorder: a request that lay in a dead socket's buffer may be executed after an extension that was asked for after it.
- *   It is of an older generation and changes nothing: it neither cuts a longer lease, on which its holder counts, nor draws out
- *   a shorter one. Within a generation all ask for the same length, so a late one only adds its lateness.
- * - The fence is kept for an hour from here on as well.
+ * - The script never creates a key: an expired lock stays lost, however late the script runs.
+ * - Reorder: a request that waited in a dead socket's buffer may be executed after an extension that was requested later. The
+ *   request has an older generation and changes nothing: it neither shortens a longer lease, on which the holder counts, nor
+ *   lengthens a shorter one. Within a generation all requests ask for the same length, so a late request only adds its delay.
+ * - The fence is kept for an hour from now as well.
  */
 export const renewScript = defineScript({
   name: 'lock:renew',
