@@ -29,7 +29,7 @@ const BAD_REQUEST: Answer = { as: BadRequestException, message: 'Not accepted' }
 /** A mistake in the app, not in the request. */
 const FAULT: Answer = { as: InternalServerErrorException, message: 'Internal server error' };
 
-/** By code; the text for the client names no lock, key, owner or host: those are for the log. */
+/** The answer for each code. The text for the client names no lock, key, owner or host: these are for the log. */
 const ANSWERS: Partial<Record<SluiceErrorCode, Answer>> = {
   SLUICE_LOCK_TIMEOUT: BUSY,
   SLUICE_LOCK_LOST: INTERRUPTED,
@@ -49,10 +49,10 @@ const ANSWERS: Partial<Record<SluiceErrorCode, Answer>> = {
   SLUICE_BAD_NAME: BAD_REQUEST,
 };
 
-/** Nest's own name for what it answers with 500. */
+/** The name under which Nest logs errors that it answers with 500. */
 const logger = new Logger('ExceptionsHandler');
 
-/** What the filter catches, for `instanceof`: errors are told by brand, of whichever copy of the package. */
+/** What the filter catches, for `instanceof`: errors are recognised by brand, so those of any copy of the package count. */
 abstract class AnySluiceError extends SluiceError {
   static override [Symbol.hasInstance](error: unknown): boolean {
     return isSluiceError(error);
@@ -66,18 +66,19 @@ abstract class AnySluiceError extends SluiceError {
  * | ------ | ----------------------------------------------------------------------------------------------------------------- |
  * | 409    | the lock stayed busy                                                                                              |
  * | 503    | Redis did not answer or refused, the lock or lease was lost, the app shuts down, a publish is unconfirmed         |
- * | 504    | a cache's loader took longer than it may                                                                          |
+ * | 504    | a cache's loader took longer than allowed                                                                         |
  * | 413    | the payload of a task is too large                                                                                |
  * | 400    | the payload does not fit the queue's schema, or a name made of the request is not allowed                          |
  * | 500    | every other code: a mistake in the app                                                                             |
  *
- * The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. What is answered with 500 is
- * logged, as Nest does with every error that it does not know.
+ * The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. Errors that are answered with 500
+ * are logged, as Nest does with every error that it does not know.
  *
  * GraphQL clients get the same answer as an error of the field. RPC callers (microservices) get `{ status: 'error', code,
  * message }`. Under other transports the filter throws the error again.
  *
- * On request only: provide it, for the whole app or on a controller. Other errors go to other filters, as without it.
+ * The filter is not active by itself: provide it, for the whole app or on a controller. Other errors go to other filters, as
+ * without it.
  *
  * @example
  * providers: [{ provide: APP_FILTER, useClass: SluiceExceptionFilter }]
@@ -91,7 +92,7 @@ export class SluiceExceptionFilter extends BaseExceptionFilter {
     const { as: HttpError, message } = ANSWERS[error.code] ?? FAULT;
     if (HttpError === InternalServerErrorException) logger.error(error);
     const answer = new HttpError(message, { cause: error });
-    // A filter of an RPC handler has to return the failure: what it throws is logged, and the caller waits for ever.
+    // A filter of an RPC handler has to return the failure. If it throws, the error is logged, and the caller waits for ever.
     if (transport === 'rpc') return throwError(() => ({ status: 'error', code, message }));
     const coded = new HttpError({ ...(answer.getResponse() as object), code }, { cause: error });
     if (transport === 'graphql') throw coded;

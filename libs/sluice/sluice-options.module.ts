@@ -1,7 +1,7 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { resolveSluiceOptions, type SluiceOptions } from './sluice.options.js';
 
-/** The options as the factory or class gave them, unchecked. */
+/** The options as the factory or class returned them, unchecked. */
 const GIVEN = 'sluice:given-options';
 
 /** Nest provider token of the checked {@link SluiceOptions}. Each feature reads its own part. */

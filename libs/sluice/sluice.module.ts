@@ -18,7 +18,7 @@ export type SluiceFeature = 'lock' | 'cache' | 'queue';
 
 /** The options that Nest must know before any factory runs. */
 export interface SluiceStaticOptions {
-  /** Provide the services to every module of the app. Default true. */
+  /** Whether every module of the app gets the services. Default true. */
   isGlobal?: boolean;
   /** Which features to load. Default all three. */
   features?: readonly SluiceFeature[];
@@ -50,7 +50,7 @@ export class SluiceModule implements OnModuleDestroy {
     destroyModuleFirst(modules, SluiceModule);
   }
 
-  /** @throws SluiceError `SLUICE_BAD_OPTION` (naming the option), `SLUICE_REDIS_UNREACHABLE`, at boot */
+  /** @throws SluiceError `SLUICE_BAD_OPTION` (which names the option), `SLUICE_REDIS_UNREACHABLE`, at boot */
   static forRoot(options: SluiceOptions & SluiceStaticOptions = {}): DynamicModule {
     const { isGlobal, features, ...rest } = options;
     return assemble(SluiceOptionsModule.forRoot(rest), { isGlobal, features });

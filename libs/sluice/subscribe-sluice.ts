@@ -4,17 +4,17 @@ import type { LockMessages } from '../lock/index.js';
 import type { QueueMessages } from '../queue/index.js';
 import type { RedisMessages } from '../redis/index.js';
 
-/** Everything that this package tells through `node:diagnostics_channel`: by channel, the message of each. */
+/** The message of each `node:diagnostics_channel` channel of this package. */
 export interface SluiceMessages extends LockMessages, CacheMessages, QueueMessages, RedisMessages {}
 
 export type SluiceChannel = keyof SluiceMessages;
 
 /**
- * Hears of what happens in this process: locks that are lost, tasks that become dead letters, connections that are down.
+ * Subscribes to what happens in this process: locks that are lost, tasks that become dead letters, connections that are down.
  *
- * The same as `subscribe` of `node:diagnostics_channel`, with types. `onMessage` runs at once, inside the code that tells: keep
- * it short. What it throws becomes an uncaught exception, as for every channel of Node. While nobody subscribes, no message is
- * made.
+ * The same as `subscribe` of `node:diagnostics_channel`, with types. `onMessage` runs at once, inside the code that publishes the
+ * message: keep it short. An error that it throws becomes an uncaught exception, as with every channel of Node. While a channel
+ * has no subscriber, no message is created.
  *
  * @returns a function that ends the subscription; it may be called more than once
  *

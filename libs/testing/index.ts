@@ -1,6 +1,6 @@
 /**
- * What users test their apps with: `SluiceTestingModule` without Redis, `TestingQueue`, `TestingClock`, `unprotected` for a body
- * alone, and `startRedis` for a private server.
+ * The tools for tests of apps: `SluiceTestingModule` without Redis, `TestingQueue`, `TestingClock`, `unprotected` for the body of
+ * a method alone, and `startRedis` for a private server.
  *
  * - `in-process/` the stores and the queue of `SluiceTestingModule`
  * - `servers/` real `redis-server` processes that end with the test

@@ -25,7 +25,7 @@ export interface OverridableModule<B> {
   };
 }
 
-/** Puts what works within this process in place of each provider that needs a Redis. */
+/** Replaces each provider that needs a Redis by one that works within this process. */
 export function overrideWithoutRedis<B extends OverridableModule<B>>(builder: B): B {
   return builder
     .overrideProvider(SLUICE_CLOCK)
@@ -71,7 +71,7 @@ export function overrideWithoutRedis<B extends OverridableModule<B>>(builder: B)
     .useValue({ start: () => Promise.resolve() });
 }
 
-/** Has `app.get(Class)` find what stands under the token: an override cannot add a provider. */
+/** Makes `app.get(Class)` find the provider of the token, because an override cannot add a provider. */
 function offer<T extends object>(
   modules: ModulesContainer,
   token: string,

@@ -19,7 +19,7 @@ import { inProcessCache, inProcessLocks } from './in-process/in-process-services
 import { overrideWithoutRedis, type OverridableModule } from './override-without-redis.js';
 
 export interface SluiceTestingOptions {
-  /** As the app's own. Default `'test'`. */
+  /** The namespace, as in the app's own options. Default `'test'`. */
   namespace?: string;
   lock?: SluiceLockModuleOptions;
   cache?: SluiceCacheModuleOptions;
@@ -75,11 +75,11 @@ export class SluiceTestingModule implements OnModuleDestroy {
   }
 
   /**
-   * Takes the Redis out of an app that imports `SluiceModule` (or the feature modules): the app runs as it is, with its own
-   * options of locks, cache and queues, and never connects. Returns the builder, to go on with.
+   * Replaces Redis in an app that imports `SluiceModule` (or the feature modules): the app runs as it is, with its own options of
+   * locks, cache and queues, and never connects. Returns the builder.
    *
-   * `app.get(TestingQueue)` and `app.get(TestingClock)` work as with `forRoot`. Factories of options run: what they read from the
-   * environment must be set. `redis` is checked and not used.
+   * `app.get(TestingQueue)` and `app.get(TestingClock)` work as with `forRoot`. Factories of options run, so the environment
+   * variables that they read must be set. `redis` is checked and not used.
    *
    * @example
    * const app = await SluiceTestingModule.override(Test.createTestingModule({ imports: [AppModule] })).compile();
@@ -97,7 +97,7 @@ export class SluiceTestingModule implements OnModuleDestroy {
 function lockProviders(options: SluiceLockModuleOptions = {}): NonNullable<DynamicModule['providers']> {
   return [
     CronJobs,
-    // Tests hold locks when they end, and nobody wants to wait for them.
+    // Tests may hold locks when they end, and the end of a test should not wait for them.
     { provide: LOCK_OPTIONS, useValue: { drainMs: 0, ...options } },
     { provide: LOCK_STORE, inject: [REDIS_CONNECTIONS], useFactory: inProcessLocks },
     { provide: LOCK_SERVICE, useClass: LockService },

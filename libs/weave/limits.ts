@@ -3,14 +3,14 @@ import { inspect, types, type InspectOptions } from 'node:util';
 /** The longest name of a lock, queue, tag or group, in bytes of UTF-8. Longer cache keys are hashed. */
 export const NAME_MAX_BYTES = 1_024;
 
-/** How deep objects and arrays may lie in one another: in payloads, cached values, and arguments that a key is made of. */
+/** How deep objects and arrays may be nested: in payloads, in cached values, and in arguments from which a key is made. */
 export const DEPTH_MAX = 200;
 
-/** Foreign text in a message is cut here, in characters. */
+/** How many characters of foreign text a message shows. */
 const SHOWN_CHARS = 200;
 const SHOWN_KEYS = 20;
 
-/** Objects in messages: one line, one level. Runs no custom inspection, which is foreign code. */
+/** How messages show objects: on one line, one level deep, without custom inspection, which would run foreign code. */
 const OBJECT_SHOWN: InspectOptions = {
   depth: 0,
   breakLength: Infinity,
@@ -20,19 +20,19 @@ const OBJECT_SHOWN: InspectOptions = {
   maxStringLength: 20,
 };
 
-/** Whether the text takes more than so many bytes of UTF-8. */
+/** Whether the text takes more than `bytes` bytes of UTF-8. */
 export function isLongerThan(text: string, bytes: number): boolean {
-  // A UTF-16 unit takes one to three bytes: only what lies between has to be measured.
+  // A UTF-16 unit takes one to three bytes, so only a text between these limits has to be measured.
   return text.length * 3 > bytes && (text.length > bytes || Buffer.byteLength(text) > bytes);
 }
 
-/** Whether objects and arrays of a JSON text lie more than so many levels deep. Ends at the first that does. */
+/** Whether objects and arrays of a JSON text are nested more than `depth` levels deep. Ends at the first that is. */
 export function isDeeperThan(json: string, depth: number): boolean {
-  // Each level takes two characters: most texts are told by their length, or by how many braces and brackets they have.
+  // Each level takes two characters, so for most texts the length, or the number of braces and brackets, is enough to know.
   return json.length > 2 * depth && hasOpening(json, depth) && hasLevel(json, depth + 1);
 }
 
-/** Whether the text has more than so many braces and brackets that open. */
+/** Whether the text has more than `most` opening braces and brackets. */
 function hasOpening(json: string, most: number): boolean {
   let count = 0;
   for (const opening of '[{') {
@@ -60,31 +60,31 @@ function hasLevel(json: string, level: number): boolean {
   return false;
 }
 
-/** Where the quotation mark stands that ends a string; the end of the text if none does. */
+/** The position of the quotation mark that ends a string; the end of the text if there is none. */
 function endOfString(json: string, start: number): number {
   for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
     let before = end - 1;
     while (json.charCodeAt(before) === 0x5c) before--;
-    // After an even number of backslashes.
+    // A quotation mark ends the string only after an even number of backslashes.
     if ((end - before) % 2 === 1) return end;
   }
   return json.length;
 }
 
-/** The last instant that a Date holds, in milliseconds. */
+/** The last instant that a Date can have, in milliseconds. */
 const DATE_MAX_MS = 8.64e15;
 
-/** An instant that was read back, as one that a Date holds: 0 for what is none. */
+/** An instant that was read from Redis; 0 if a Date cannot have this instant. */
 export function instantIn(ms: number): number {
   return ms >= 0 && ms <= DATE_MAX_MS ? ms : 0;
 }
 
-/** A count that was read back: `otherwise` for what is none. */
+/** A count that was read from Redis; `otherwise` if the text is no count. */
 export function countIn(text: string | undefined, otherwise: number): number {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : otherwise;
 }
 
-/** Free of lone surrogates. UTF-8 has one replacement for all of them, so two names would be one. */
+/** Whether the text has no lone surrogates. UTF-8 has one replacement for all of them, so two names would become one. */
 export function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
 }
@@ -98,8 +98,8 @@ export function clip(text: string, chars = SHOWN_CHARS): string {
 }
 
 /**
- * A foreign value in a message: short, on one line, text in quotes and with its control characters escaped. Takes no longer for
- * a large value, and never throws.
+ * Shows a foreign value in a message: short, on one line, text in quotes and with its control characters escaped. It takes no
+ * longer for a large value, and never throws.
  */
 export function show(value: unknown, chars = SHOWN_CHARS): string {
   if (typeof value === 'string') return showText(value, chars);

@@ -1,4 +1,4 @@
-/** Options of BullMQ, Bull, cache-manager, redlock and ioredis, and the options here that do their work. */
+/** Options of BullMQ, Bull, cache-manager, redlock and ioredis, and the options of Sluice with the same purpose. */
 const SAME_WORK: Readonly<Record<string, readonly string[]>> = {
   attempts: ['maxAttempts'],
   attempt: ['maxAttempts'],
@@ -22,7 +22,7 @@ const SAME_WORK: Readonly<Record<string, readonly string[]>> = {
   max: ['maxEntries'],
 };
 
-/** Options of the same packages for which no option stands, by what an app does instead. */
+/** Options of the same packages for which Sluice has no option, and what an app does instead. */
 const NO_OPTION: Readonly<Record<string, string>> = {
   removeOnComplete: 'Leave it out: a completed task is removed at once',
   removeOnFail: "Give the module queue: { dead: { keep, keepMs } }, which bounds a queue's dead letters",
@@ -35,10 +35,10 @@ const NO_OPTION: Readonly<Record<string, string>> = {
   backoff: 'It is an option of @TaskHandler',
 };
 
-/** A mistyped name has at most so many letters too many, too few or wrong. */
+/** A mistyped name has at most this many letters too many, too few or wrong. */
 const TYPOS = 2;
 
-/** What a caller meant who gave an option of an unknown name: a sentence for the refusal, or nothing. */
+/** A guess at what an option with an unknown name means: a sentence for the error's message, or nothing. */
 export function hintFor(unknown: string, known: readonly string[]): string {
   const same = SAME_WORK[own(SAME_WORK, unknown)]?.filter((name) => known.includes(name)) ?? [];
   const meant = same.length > 0 ? same : similarTo(unknown, known);
@@ -46,12 +46,12 @@ export function hintFor(unknown: string, known: readonly string[]): string {
   return NO_OPTION[own(NO_OPTION, unknown)] ?? '';
 }
 
-/** The name, if the table itself has it: `constructor` is on every object. */
+/** The entry of a name, if the table itself has it: every object inherits `constructor`. */
 function own(table: object, name: string): string {
   return Object.hasOwn(table, name) ? name : '';
 }
 
-/** The names that differ in case, in the unit or by a typo, best first; none for a name that is no word of options. */
+/** The names that differ in case, in the unit or by a typo, best first; none if the name cannot be an option's name. */
 export function similarTo(name: string, known: readonly string[]): readonly string[] {
   if (name.length > 64) return [];
   const low = name.toLowerCase();
@@ -63,7 +63,7 @@ export function similarTo(name: string, known: readonly string[]): readonly stri
   return least > most ? [] : distances.filter(([, distance]) => distance === least).map(([each]) => each);
 }
 
-/** How many letters must be added, removed or replaced to make one text of the other. */
+/** How many letters must be added, removed or replaced to turn one text into the other. */
 function typos(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (let i = 1; i <= from.length; i++) {

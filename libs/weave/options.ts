@@ -8,7 +8,7 @@ export type Check<T> = (value: unknown, path: string) => T;
 /** One check per option of an options object. `undefined` reaches the check, which applies its default. */
 export type OptionChecks<T extends object> = { readonly [K in keyof T]-?: Check<T[K]> };
 
-/** A value in the message is cut here, in characters. */
+/** How many characters of a value a message shows. */
 const SHOWN_CHARS = 80;
 
 /** The error for an option that cannot be used: the path, what is wanted, and what was given. */
@@ -41,19 +41,19 @@ export function resolveOptions<T extends object>(path: string, given: unknown, c
   return Object.freeze(resolved) as Readonly<T>;
 }
 
-/** Other packages take a bare number of milliseconds where options are wanted here. */
+/** What is wanted in place of `given`. Other packages accept a number of milliseconds where Sluice wants an options object. */
 function anObjectOf(checks: object, given: unknown): string {
   const time = ['ttlMs', 'delayMs', 'timeoutMs'].find((name) => Object.hasOwn(checks, name));
   return typeof given === 'number' && time ? `an options object, such as { ${time}: 5000 }` : 'an options object';
 }
 
-/** The longest time that Node's timers hold, in milliseconds: 24.8 days. */
+/** The longest time of Node's timers, in milliseconds: 24.8 days. */
 const TIMER_MAX_MS = 2_147_483_647;
 
 /** The longest time of an option that no timer depends on, in milliseconds: 100 years. */
 export const AGE_MAX_MS = 3_155_760_000_000;
 
-/** A duration in milliseconds: a finite number from `min` (default 1) to `max` (default 2^31 − 1, what Node's timers hold). */
+/** A duration in milliseconds: a finite number from `min` (default 1) to `max` (default 2^31 − 1, the limit of Node's timers). */
 export function durationMs(
   fallback: number,
   { min = 1, max = TIMER_MAX_MS }: { min?: number; max?: number } = {},
@@ -86,7 +86,7 @@ export function flag(fallback: boolean): Check<boolean> {
   };
 }
 
-/** A non-empty string, of the size of a name: what it names is kept in Redis, in maps, in messages. */
+/** A non-empty string, at most as long as a name may be: such names are kept in Redis, in maps and in messages. */
 export function text(): Check<string | undefined>;
 export function text(fallback: string): Check<string>;
 export function text(fallback?: string): Check<string | undefined> {
@@ -96,7 +96,7 @@ export function text(fallback?: string): Check<string | undefined> {
   };
 }
 
-/** The same where it must be given. */
+/** The same for a value that must be given. */
 export function checkText(value: unknown, path: string): string {
   if (typeof value !== 'string' || value === '') throw badOption(path, 'a non-empty string', value);
   if (isLongerThan(value, NAME_MAX_BYTES)) throw badOption(path, `at most ${NAME_MAX_BYTES} bytes long`, value);

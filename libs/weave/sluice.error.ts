@@ -7,8 +7,8 @@ export type SluiceErrorCode = `SLUICE_${string}`;
 /**
  * The base of every error that this package itself throws.
  *
- * A user's own error is never wrapped: an error that a decorated method or a loader throws comes back `===`.
- * Use {@link isSluiceError} to recognise a SluiceError, not `instanceof`: an app may load two copies of the package
+ * A user's own error is never wrapped: an error that a decorated method or a loader throws reaches the caller unchanged (`===`).
+ * To recognise a SluiceError, use {@link isSluiceError} and not `instanceof`: an app may load two copies of the package
  * (ESM and CommonJS). The two copies have different classes, but the same brand and the same codes.
  *
  * @example

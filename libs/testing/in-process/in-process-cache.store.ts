@@ -9,11 +9,11 @@ import type { Clock, InboxHandler } from '../../redis/index.js';
 interface Entry {
   readonly value: StoredValue;
   readonly untilMs: number;
-  /** When it was set, or its load began: what was invalidated since is not in it. */
+  /** The number of the last invalidation when the value was set, or when its load began. A later one makes it invalid. */
   readonly since: number;
 }
 
-/** The lease of a load that runs, or the back-off after one that failed. */
+/** The lease of a load that runs, or the back-off after a load that failed. */
 interface Lease {
   token: string | undefined;
   failure: string | undefined;
@@ -70,7 +70,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   }
 
   onDown(): void {
-    // It always answers.
+    // This store always answers.
   }
 
   newToken(): string {

@@ -18,19 +18,19 @@ import type { Released } from '../../lock/store/scripts/release.script.js';
 
 interface Held {
   readonly identity: Pick<LockIdentity, 'nonce' | 'owner'>;
-  /** Missing of a lock taken by the plain recipe. */
+  /** Missing if the lock was taken by the plain recipe. */
   readonly token?: number;
   readonly since: Date;
   /** The same on the monotonic clock. */
   readonly sinceMs: number;
   untilMs: number;
-  /** Of the last extension: a renewal that was asked for before it changes nothing. */
+  /** The number of the last extension. A renewal that was requested before it changes nothing. */
   generation: number;
-  /** Released by its holder, but to be held for some time yet. */
+  /** True if the holder has released the lock, but the lock stays held for some more time. */
   readonly released?: true;
 }
 
-/** One lock: who holds it, and who waits, first come first. */
+/** One lock: its holder and its waiters, in the order of their arrival. */
 class Mutex {
   held: Held | undefined;
   readonly queue: { readonly request: LockRequest; readonly sinceMs: number }[] = [];
@@ -109,9 +109,9 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
       if (place >= 0) mutex.queue.splice(place, 1);
       return Promise.resolve({ released: false, holder: this.#holder(mutex) });
     }
-    // It was released before: that end stays.
+    // The lock was released before, and the end of that release stays.
     const untilMs = mutex.held.released ? mutex.held.untilMs : mutex.held.sinceMs + (minHoldMs ?? 0);
-    // It has no holder from now on: a renewal must fail.
+    // The lock has no holder from now on, so a renewal must fail.
     if (untilMs > this.#clock.monoMs()) mutex.held = { ...mutex.held, untilMs, released: true };
     else mutex.held = undefined;
     this.#handOver(mutex);
@@ -171,7 +171,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(true);
   }
 
-  /** The condition alone: there is no Redis to write to. */
+  /** Only checks the condition: there is no Redis to write to. */
   fencedSet({ fenced }: FencedKey, { token }: FencedWrite): Promise<number | undefined> {
     const seen = this.#fenced.get(fenced);
     if (seen !== undefined && token < seen) return Promise.resolve(seen);
@@ -190,7 +190,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
   /** Nothing is ever lost here. */
   readonly onResync = (): void => {};
 
-  /** The lock of these keys, as of now: an expired lease has ended. */
+  /** The present state of the lock of these keys: an expired lease has ended. */
   #mutex({ lock }: Pick<LockKeys, 'lock'>): Mutex {
     let mutex = this.#mutexes.get(lock);
     if (!mutex) this.#mutexes.set(lock, (mutex = new Mutex()));
@@ -198,7 +198,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return mutex;
   }
 
-  /** In one turn of the event loop, as a script is one step. */
+  /** Runs in one turn of the event loop, as a script is one step. */
   #acquire(request: LockRequest): Acquired {
     const mutex = this.#mutex(request.keys);
     const { held } = mutex;
@@ -224,7 +224,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     };
   }
 
-  /** @param told learn it by the reply, and need no message */
+  /** @param told waiters that get the result in the reply, and need no message */
   #handOver(mutex: Mutex, told: WaitersOfLock['waiters'] = []): void {
     const next = mutex.held === undefined ? mutex.queue.shift()?.request : undefined;
     if (next === undefined) return;

@@ -4,7 +4,7 @@ import type { RedisConnections } from '../../redis/index.js';
 import { InProcessCacheStore } from './in-process-cache.store.js';
 import { InProcessLockStore } from './in-process-lock.store.js';
 
-/** Locks within this process. */
+/** The locks of an app, within this process. */
 export function inProcessLocks({ clock, processId }: RedisConnections): InProcessLockStore {
   return new InProcessLockStore(clock, processId);
 }
@@ -14,7 +14,7 @@ export function inProcessCache(
   connections: RedisConnections,
   options: SluiceCacheModuleOptions | undefined,
 ): CacheService {
-  // It has every public member of a CacheStore and needs none of the private ones.
+  // This store has every public member of a CacheStore, and needs none of the private ones.
   const store = new InProcessCacheStore(connections.clock) as unknown as CacheStore;
   return new CacheService(connections, options, store);
 }

@@ -15,7 +15,7 @@ interface OfQueue {
 
 /**
  * @param left the tasks that are due and were not run
- * @throws SluiceError `SLUICE_QUEUE_NO_HANDLER`, naming the queues
+ * @throws SluiceError `SLUICE_QUEUE_NO_HANDLER`, which names the queues
  */
 export function refuseUnhandled(left: readonly OfQueue[], handlers: readonly OfQueue[]): void {
   const handled = new Set(handlers.map(({ queue }) => queue));

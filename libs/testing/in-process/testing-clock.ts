@@ -10,10 +10,10 @@ interface Timer {
 }
 
 /**
- * The time of `SluiceTestingModule`: locks, cache and queue live by it. It goes on by itself as the system's clock does, and
+ * The clock of `SluiceTestingModule`, which locks, cache and queue use. It goes on by itself as the system's clock does, and
  * `advance` moves it forward at once.
  *
- * It moves the time of Sluice alone: `Date`, `setTimeout` and `@Cron` go on as before.
+ * `advance` moves only the time of Sluice: `Date`, `setTimeout` and `@Cron` go on as before.
  *
  * @example
  * const cached = await shop.product(1);
@@ -47,11 +47,11 @@ export class TestingClock implements Clock {
   }
 
   /**
-   * Lets so many milliseconds pass. What would have happened in that time happens in its order, each thing at its own time:
-   * leases are renewed or end, waits end, values expire, delayed tasks become due. Resolves when all of that is done. Tasks
-   * are not run: call `TestingQueue.drain()`.
+   * Lets `ms` milliseconds pass. Everything that would happen in this time happens in its order, and at its own time: leases
+   * are renewed or end, waits end, values expire, delayed tasks become due. Resolves when all of this is done. Tasks are not
+   * run: call `TestingQueue.drain()`.
    *
-   * @throws SluiceError `SLUICE_BAD_OPTION` for what is no number of milliseconds
+   * @throws SluiceError `SLUICE_BAD_OPTION` if `ms` is no number of milliseconds
    */
   async advance(ms: number): Promise<void> {
     if (!Number.isFinite(ms) || ms < 0)
@@ -69,7 +69,7 @@ export class TestingClock implements Clock {
     await turn();
   }
 
-  /** The first timer that is due by then. */
+  /** The first timer that is due until `untilMs`. */
   #next(untilMs: number): Timer | undefined {
     let first: Timer | undefined;
     for (const timer of this.#timers) {

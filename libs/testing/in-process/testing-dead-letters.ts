@@ -6,7 +6,7 @@ import type {
   RedriveOptions,
 } from '../../queue/index.js';
 
-/** A dead letter of a test, with the error that its handler threw, `===`. */
+/** A dead letter of a test, with the very error that its handler threw (`===`). */
 export interface TestLetter<T = unknown> {
   readonly letter: DeadLetter<T>;
   readonly thrown: unknown;

@@ -14,6 +14,6 @@ export function testingGroups(
     Promise.resolve(names.map((name) => ({ name, waiting: waitingOf(name), running: 0, consumers: [SELF] })));
   const drop = (name: string): Promise<boolean> =>
     names.includes(name) ? Promise.reject(groupInUse(queue, name, [SELF])) : Promise.resolve(false);
-  // It has every public member; the private ones are what it does without.
+  // This object has every public member, and needs none of the private ones.
   return { list, drop } as unknown as QueueGroups;
 }

@@ -38,7 +38,7 @@ export interface PublishedTask<T = unknown> {
   readonly payload: T;
 }
 
-/** A task that failed on its last attempt, with the error that its handler threw, `===`. */
+/** A task that failed on its last attempt, with the very error that its handler threw (`===`). */
 export interface DeadTask<T = unknown> extends PublishedTask<T> {
   readonly error: unknown;
 }
@@ -48,10 +48,10 @@ interface Waiting extends PublishedTask {
   /** Undefined until `drain` knows which groups read the queue. */
   readonly group: string | undefined;
   readonly attempt: number;
-  /** Of this task, from its publish. */
+  /** The `maxAttempts` of this task's publish. */
   readonly maxAttempts: number | undefined;
   readonly publishedAt: Date;
-  /** Not to run before. */
+  /** The task does not run before this time. */
   readonly dueMs: number;
   readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
 }
@@ -124,13 +124,13 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     }));
   }
 
-  /** As on Redis. */
+  /** The dead letters of a queue, with the same methods as on Redis. */
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
     const name = nameOf(queue);
     const again = ({ id, payload, publishedAt, group }: DeadLetter<T>): void => {
       this.#waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
     };
-    // It has every public member of DeadLetters and needs none of the private ones.
+    // This object has every public member of DeadLetters, and needs none of the private ones.
     return new TestingDeadLetters(this.#lettersOf(name) as TestLetter<T>[], again) as unknown as DeadLetters<T>;
   }
 
@@ -181,7 +181,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     return Promise.resolve(this.#paused.delete(nameOf(queue)));
   }
 
-  /** Those of the app's handlers. None of them can be dropped. */
+  /** The groups of the app's handlers. None of them can be dropped. */
   groups(queue: QueueRef<unknown>): QueueGroups {
     const name = nameOf(queue);
     const waitingOf = (group: string): number =>
@@ -190,7 +190,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     return testingGroups(name, this.#registry.groupsOf(name), waitingOf);
   }
 
-  /** Always zeroes: all groups of a test are those of its handlers. */
+  /** All counts are always 0: all groups of a test are groups of its handlers. */
   stats(): QueueStats {
     return { unreadGroups: 0, unreadReports: 0 };
   }
@@ -201,14 +201,14 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   }
 
   /**
-   * Runs what waits, one after the other and each up to its handler's `maxAttempts`, until nothing is left, also of what
-   * the handlers publish. Where several groups handle a queue, each gets every task.
+   * Runs the waiting tasks, one after the other, each up to its handler's `maxAttempts`, until no task is left. This includes the
+   * tasks that the handlers publish. If several groups handle a queue, each group gets every task.
    *
    * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. A delayed task runs once
    * `TestingClock.advance` has made it due. A retry does not wait for its `backoff`.
    *
-   * @throws SluiceError `SLUICE_APP_NOT_INITIALISED`; `SLUICE_QUEUE_NO_HANDLER`, when all others have run, if tasks of other
-   *   queues are due
+   * @throws SluiceError `SLUICE_APP_NOT_INITIALISED`; `SLUICE_QUEUE_NO_HANDLER` if tasks of queues without a handler are due
+   *   when all other tasks have run
    */
   async drain(): Promise<{ completed: number; dead: number }> {
     refuseBeforeInit(this.#isInitialised);

@@ -72,7 +72,7 @@ export async function launchGuarded(folder: string, command: string, args: reado
     try {
       process.kill(pid, signal);
     } catch (error) {
-      // It has ended. The event has not arrived yet.
+      // The program has ended. The event has not arrived yet.
       if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   };

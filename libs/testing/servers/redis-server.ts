@@ -12,14 +12,14 @@ export interface StartRedisOptions {
   args?: readonly string[];
 }
 
-/** Limit for a start. A large append-only file or a busy machine make a start slow. */
+/** Limit for a start. A large append-only file or a busy machine makes a start slow. */
 const READY_WITHIN_MS = 20_000;
 /** Below 32768, because Linux uses higher ports for outgoing connections: a stopped server's port stays free. */
 const PORTS = [20_000, 32_768] as const;
 const PORT_ATTEMPTS = 20;
 
 /**
- * Starts a private `redis-server` on a free loopback port: nothing persisted, its files in a temporary folder.
+ * Starts a private `redis-server` on a free loopback port. Nothing is persisted, and its files are in a temporary folder.
  *
  * The server ends with this process, also when this process is killed with SIGKILL. The binary is
  * `SLUICE_REDIS_SERVER` (a path), else `redis-server` on the PATH, else `SLUICE_NO_REDIS_SERVER`.

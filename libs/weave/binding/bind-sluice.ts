@@ -12,7 +12,7 @@ export interface ProviderLookup {
 /**
  * Binds an object that Nest never sees (made with `new`, by an ORM, by a request-scoped factory), so that its
  * decorated methods work. Returns the object. An object whose class has no decorated method stays as it is. Methods that were
- * copied from another class (mixins by hand) are none: decorate those of the class itself.
+ * copied from another class (mixins by hand) do not count as decorated: decorate the methods of the class itself.
  *
  * Without `app`, the object is bound to the only running app of the process.
  *

@@ -21,12 +21,13 @@ export function addFeature(token: string): string {
 /** The hidden property of an object that keeps the service. */
 const bindingKey = (token: string): symbol => Symbol.for(`sluice:bound:${token}`);
 
-/** In place of a service: the body of a decorated method runs alone. */
+/** The value in place of a service that makes the body of a decorated method run alone. */
 export const UNPROTECTED = Symbol.for('sluice:unprotected');
 
 /**
- * The class by which Nest injects the service behind `token` into objects with decorated methods. A class, since what makes
- * mocks (`useMocker`) takes classes: it takes a text for the mock itself, or makes none. One per process, as `token` is.
+ * The class by which Nest injects the service behind `token` into objects with decorated methods. It is a class because functions
+ * that make mocks (`useMocker`) expect classes: they use a text as the mock itself, or make no mock. There is one class per
+ * process, as there is one `token`.
  */
 export function injectedClass(token: string): InjectedClass {
   const known = processState.injected.get(token);
@@ -110,7 +111,7 @@ export function bindService(object: object, token: string, service: object): voi
 }
 
 /**
- * Has the bodies of the object's methods that are decorated with `token` run alone.
+ * Makes the bodies of the object's methods that are decorated with `token` run alone.
  *
  * @throws SluiceError `SLUICE_BOUND_TWICE` for an object of a running app
  */

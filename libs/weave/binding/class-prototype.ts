@@ -1,6 +1,6 @@
 /**
- * The prototype of an object's class. A Proxy may answer `Object.prototype` in place of it (PrismaClient does), so that the
- * `constructor` counts then. Null for a Proxy that refuses to be looked at: Sluice has no business with such an object.
+ * The prototype of an object's class. A Proxy may answer `Object.prototype` in place of it (PrismaClient does). Then the
+ * `constructor` decides. Null for a Proxy that throws when it is inspected: Sluice does not handle such an object.
  */
 export function classPrototypeOf(instance: object): object | null {
   try {

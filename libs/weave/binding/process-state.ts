@@ -11,11 +11,11 @@ interface ProcessState {
   readonly frozen: WeakMap<object, Map<symbol, Holder>>;
   /** Services of closed apps: an object that is bound to one of them may be bound by another app. */
   readonly retired: WeakSet<object>;
-  /** By token, the class that stands for the token in Nest's injection. */
+  /** For each token, the class that represents it in Nest's injection. */
   readonly injected: Map<string, InjectedClass>;
 }
 
-/** A class that is only a token: nothing makes an object of it. */
+/** A class that is only a token: no object of it is created. */
 export type InjectedClass = new () => object;
 
 /** Keeps one service of one object. Mutable, so that an object that was frozen after its binding can be bound again. */
@@ -43,7 +43,7 @@ export interface AppBinder {
 const KEY = Symbol.for('sluice:weave');
 const shared = globalThis as unknown as Record<symbol, ProcessState | undefined>;
 
-/** One per process, however many copies (ESM, CommonJS) of the package were loaded. */
+/** All copies of the package in a process (ESM, CommonJS) share this state. */
 export const processState: ProcessState = (shared[KEY] ??= {
   apps: new Set(),
   booted: new WeakSet(),

@@ -62,7 +62,7 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationBoot
     this.bound.length = 0;
     this.hasBooted = true;
     for (const service of this.services.values()) processState.booted.add(service);
-    // Such an app may have failed in a hook of its own, and is never closed. One that goes on booting comes back here.
+    // Such an app may have failed in a hook of its own, and is then never closed. An app that goes on booting comes back here.
     for (const app of processState.apps) if (!app.hasBooted) processState.apps.delete(app);
     processState.apps.add(this);
   }
@@ -84,7 +84,7 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationBoot
     const targetClass = instance.constructor as Class;
     const known = this.checked.get(targetClass);
     if (known === 'request' || known === 'transient') return true;
-    // A class that was met at boot has its object. This is another one, which `ModuleRef.create` made, for instance.
+    // A class that was found at boot has its object. This is another object, which `ModuleRef.create` made, for instance.
     const scope = known === undefined && this.isProvided(instance) ? 'singleton' : 'transient';
     for (const each of methods) this.check(each, targetClass, scope, scope === 'singleton' ? instance : undefined);
     if (scope === 'transient' && known === undefined) this.checked.set(targetClass, scope);
@@ -186,7 +186,10 @@ export class WeaveExplorer implements AppBinder, OnModuleInit, OnApplicationBoot
   }
 }
 
-/** The decorators of a class body are applied by the compiler. Code that calls one itself may forget the second half. */
+/**
+ * Checks that the method of the class is the decorated one. The compiler applies the decorators of a class body. Code that calls
+ * a decorator itself may forget to install its result.
+ */
 function checkInstalled({ weaver, key, declaredBy, original }: WovenMethod): void {
   const installed = Reflect.getOwnPropertyDescriptor(declaredBy.prototype as object, key)?.value as unknown;
   if (installed !== original) return;

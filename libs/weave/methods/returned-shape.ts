@@ -12,8 +12,7 @@ const OBSERVABLE: symbol | '@@observable' = (Symbol as { observable?: symbol }).
 type ReturnedShape = (start: () => Promise<unknown>) => unknown;
 
 /**
- * How a woven method gives its result to its caller, so that the declared return type stays true although the service has
- * to be asked first:
+ * How a woven method returns its result, so that the declared return type stays true although the service has to be asked first:
  *
  * - an async method: a promise;
  * - an async generator function: an async generator, which starts with the first `next`;
@@ -47,7 +46,7 @@ async function* asGenerator(start: () => Promise<unknown>): AsyncGenerator<unkno
 function asObservable(start: () => Promise<unknown>): Observable<unknown> {
   return new Observable((subscriber) => {
     const outcome = start();
-    // Its subscriber has left while the service was being asked: the result must not hold anything.
+    // The subscriber has left while the service was being asked, so the result must not hold anything.
     subscriber.add(() => void outcome.then(dropResult, () => {}));
     return from(outcome)
       .pipe(mergeMap((result) => (ongoingKind(result) === 'Observable' ? toObservable(result) : of(result))))

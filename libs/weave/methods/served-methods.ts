@@ -1,7 +1,7 @@
 import type { ModulesContainer } from '@nestjs/core';
 import 'reflect-metadata';
 
-/** A method that a service of its app calls: its decorator leaves the method as it is, and no call of it can fail. */
+/** A method that a service of its app calls. The decorator does not change the method, so no call of the method can fail. */
 export interface ServedMethod {
   readonly key: string | symbol;
   /** The decorator as users write it, for messages: `"@TaskHandler('orders')"`. */
@@ -20,7 +20,7 @@ export function noteServedMethod(prototype: object, method: ServedMethod): void 
   Reflect.defineMetadata(SERVED, [...own, method], prototype);
 }
 
-/** The methods that a prototype declares or inherits. What a subclass declares of a method replaces what it inherits. */
+/** The methods that a prototype declares or inherits. The declaration of a subclass replaces the inherited one. */
 export function servedMethods(prototype: object | null): readonly ServedMethod[] {
   const found: ServedMethod[] = [];
   const seen = new Set<string | symbol>();

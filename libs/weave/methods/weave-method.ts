@@ -26,7 +26,7 @@ export type WeaveDecorator = (target: object, key: string | symbol, descriptor: 
  * wrapper, in every scope, and other decorators may be above and below in any order. Nest injects the service
  * into each object (`token`). A call on an object without the genuine service rejects with `SLUICE_NOT_BOUND` and
  * never reaches the body. The wrapped method returns a promise, or with `holdsResults` what `returnedShape` says. An
- * error of the body comes back `===`.
+ * error of the body reaches the caller unchanged (`===`).
  * Static methods, generators (with `holdsResults`: sync ones), accessors and properties are refused with
  * `SLUICE_BAD_DECORATION`.
  */

@@ -67,7 +67,7 @@ export class WovenCall {
   }
 
   /**
-   * Runs the body on its object with its arguments. An error of the body, sync or async, is the rejection, `===`.
+   * Runs the body on its object with its arguments. If the body fails, sync or async, the promise rejects with that very error.
    *
    * @throws SluiceError `SLUICE_BAD_RESULT` if the body returned an ongoing result, unless the decorator holds results
    */

@@ -4,7 +4,7 @@ type Step = IteratorResult<unknown>;
 /** An iterator, of which `return` and `throw` may be missing. */
 type Source = AsyncIterator<unknown, unknown, unknown>;
 
-/** The same values as of `source`. The first `next` makes the iterator a consumer of the hold, and its end releases the hold. */
+/** Yields the values of `source`. The first `next` makes the iterator a consumer of the hold, and its end releases the hold. */
 export class HeldIterator implements AsyncGenerator<unknown, unknown, unknown> {
   readonly #source: Source;
   readonly #hold: ResultHold;

@@ -45,7 +45,7 @@ export function interopOf(members: Members): ((this: unknown) => unknown) | unde
 /**
  * The error for a result that the caller cannot use.
  *
- * @param site the method as messages name it, such as `'Shop.events (@WithLock)'`
+ * @param site the name of the method in messages, such as `'Shop.events (@WithLock)'`
  */
 export function badResult(site: string, kind: OngoingKind | 'unknown', value: unknown): SluiceError {
   return kind === 'unknown'

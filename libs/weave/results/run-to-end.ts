@@ -6,20 +6,20 @@ import { streamOf } from './hold-until-end.js';
 import { badResult, ongoingKind } from './ongoing-result.js';
 
 export interface RunToEndOptions {
-  /** The method as messages name it, such as `'Orders.process (@TaskHandler)'`. */
+  /** The name of the method in messages, such as `'Orders.process (@TaskHandler)'`. */
   site: string;
   /** Ends the run: the Observable is unsubscribed from, the iterator is ended, the stream is destroyed. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs an ongoing result to its end and resolves to its last value: of an Observable or async iterable, undefined if it
- * had none. A stream is read to its end and the chunks are dropped: undefined. Any other value is returned as it is.
+ * Runs an ongoing result to its end. For an Observable or an async iterable, resolves to the last value, or to undefined if there
+ * was none. A stream is read to its end and its chunks are dropped: resolves to undefined. Any other value is returned as it is.
  *
- * For callers of methods that nobody else consumes, such as task handlers. Check with `ongoingKind` first on hot paths.
+ * For callers of methods whose result has no other consumer, such as task handlers. Check with `ongoingKind` first on hot paths.
  *
- * @throws the error of the result, `===`; the signal's reason; SluiceError `SLUICE_BAD_RESULT` for a value with `subscribe`
- *   or `pipe` of which the end is unknown
+ * @throws the error of the result (`===`); the signal's reason; SluiceError `SLUICE_BAD_RESULT` for a value with `subscribe`
+ *   or `pipe` whose end is unknown
  * @example
  * const result = await handler(task);
  * return ongoingKind(result) === undefined ? result : runToEnd(result, { site, signal: task.signal });
