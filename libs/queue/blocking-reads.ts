@@ -1,7 +1,7 @@
 import { BlockingSocket, isReplyError, type Clock, type RedisConnection } from '../redis/index.js';
 import { SluiceError } from '../weave/index.js';
 
-/** Sockets that are kept for the next reads. */
+/** How many sockets are kept for the next reads. */
 const IDLE_SOCKETS = 2;
 
 /** A socket in use, or kept for the next read. */
@@ -12,9 +12,9 @@ interface Seat {
 }
 
 /**
- * Reads that block, each on a socket of its own: while one waits, nothing else gets through its socket.
+ * Reads that block, each on a socket of its own: while a read waits, no other command can use its socket.
  *
- * There are as many sockets as reads that wait at the same time. Afterwards two are kept for the next reads.
+ * There are as many sockets as reads that wait at the same time. Afterwards two sockets are kept for the next reads.
  */
 export class BlockingReads {
   readonly #connection: RedisConnection;
@@ -41,12 +41,12 @@ export class BlockingReads {
     let reusable = false;
     try {
       await seat.socket.identify();
-      // Nothing was read yet, and a stop may have begun while the socket was opened.
+      // No task was read yet, and a stop may have begun while the socket was opened.
       const reply: unknown = this.#isClosed() ? null : await seat.socket.read(command, args, blockMs);
       reusable = true;
       return reply;
     } catch (error) {
-      // A refusal by the server leaves the socket as it was. After any other error the next read gets a new socket.
+      // After a refusal by the server the socket can be used again. After any other error the next read gets a new socket.
       reusable = isReplyError(error, '');
       throw error;
     } finally {
@@ -58,7 +58,7 @@ export class BlockingReads {
     }
   }
 
-  /** Ends every read. A read that waits answers that nothing came; tasks delivered before are still handed over. */
+  /** Ends every read. A waiting read ends without tasks; tasks that were delivered before are still returned. */
   async close(): Promise<void> {
     this.#closed = true;
     const reads = [...this.#busy].map((seat) => {
@@ -68,7 +68,7 @@ export class BlockingReads {
     await Promise.all([...this.#idle.splice(0).map(({ socket }) => socket.close()), ...reads]);
   }
 
-  /** Asked again after an await, where the compiler would take the first answer for final. */
+  /** Reads the state again after an await, where the compiler would assume that it has not changed. */
   #isClosed(): boolean {
     return this.#closed;
   }

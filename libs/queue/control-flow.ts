@@ -2,18 +2,18 @@ import { types } from 'node:util';
 import { SluiceError } from '../weave/index.js';
 import { delay } from './task/delay.js';
 
-/** What {@link RetryTask} and {@link SnoozeTask} take. */
+/** The options of {@link RetryTask} and {@link SnoozeTask}. */
 export interface DelayOptions {
-  /** How long from now, in milliseconds. */
+  /** After how many milliseconds from now the task runs again. */
   delayMs: number;
-  /** Why, for the log. */
+  /** The reason, for the log. */
   cause?: unknown;
 }
 
 /**
- * Thrown by a handler: this run failed, try again after `delayMs` instead of after the handler's `backoff`.
+ * Thrown by a handler: this run has failed, and the task runs again after `delayMs` instead of after the handler's `backoff`.
  *
- * Uses an attempt: after `maxAttempts` of them the task is a dead letter. Without `delayMs`: as `backoff` says.
+ * It uses an attempt: after `maxAttempts` failed attempts the task is a dead letter. Without `delayMs`, `backoff` decides.
  *
  * @example
  * if (response.status === 429) throw new RetryTask({ delayMs: retryAfterMs });
@@ -28,7 +28,8 @@ export class RetryTask extends SluiceError {
 }
 
 /**
- * Thrown by a handler: not now, come again after `delayMs`. No failure: it uses no attempt, however often.
+ * Thrown by a handler: the task cannot run now, and runs again after `delayMs`. This is no failure and uses no attempt, however
+ * often it is thrown.
  *
  * @example
  * if (!(await shop.isOpen())) throw new SnoozeTask({ delayMs: 60_000 });
@@ -50,11 +51,11 @@ export class DropTask extends SluiceError {
 }
 
 /**
- * Thrown by a handler: the task can never succeed. It becomes a dead letter with this reason at once, whatever attempts
- * are left. `task.deadLetter(reason)` throws it for you.
+ * Thrown by a handler: the task can never succeed. It becomes a dead letter with this reason at once, even if attempts are left.
+ * `task.deadLetter(reason)` throws this error.
  */
 export class DeadLetterTask extends SluiceError {
-  /** Never empty: what is empty or no text becomes text. */
+  /** Never empty: a reason that is empty or no text is replaced by text. */
   readonly reason: string;
 
   constructor(reason: string, options?: { cause?: unknown }) {
@@ -67,7 +68,7 @@ export class DeadLetterTask extends SluiceError {
 const REASON_CHARS = 1_024;
 const toText: (value: unknown) => string = String;
 
-/** A dead letter's reason as text. In plain JavaScript, and from an `any`, everything is passed: an error, a list, nothing. */
+/** A dead letter's reason as text. Plain JavaScript, or an `any`, may pass any value: an error, a list, nothing. */
 export function reasonText(reason: unknown): string {
   try {
     const text = types.isNativeError(reason) ? reason.message : toText(reason ?? '');

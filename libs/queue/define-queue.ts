@@ -6,30 +6,31 @@ declare const INPUT: unique symbol;
 declare const OUTPUT: unique symbol;
 
 /**
- * A queue's name together with the types of its payloads: what is published, and what its handler gets (the same, unless
- * a schema transforms it). Made by {@link defineQueue}.
+ * A queue's name together with the types of its payloads: the type that is published, and the type that the handler gets (the
+ * same, unless a schema transforms it). Created by {@link defineQueue}.
  */
 export interface QueueDefinition<Input, Output = Input> {
   readonly name: string;
-  /** Checks payloads where they are published and where they are handled. */
+  /** Checks payloads when they are published and when they are handled. */
   readonly schema?: StandardSchema;
-  /** Carry the types only; never present. */
+  /** These members are for types only, and never present. */
   readonly [INPUT]?: Input;
   readonly [OUTPUT]?: Output;
 }
 
-/** A queue, or the bare name of its stream. */
+/** A queue, or only the name of its stream. */
 export type QueueRef<Input> = QueueDefinition<Input, unknown> | string;
 
 /**
  * Names a queue once, with the type of its payloads, for publishers and handlers.
  *
- * The name is that of its Redis stream (behind the namespace). Any non-empty name will do; braces only as one hash tag.
+ * The name is that of the Redis stream (after the namespace). It may be any non-empty name; braces are allowed only as one hash
+ * tag.
  *
- * With a `schema` (zod, valibot, arktype: any Standard Schema, also an asynchronous one) payloads are checked when they
- * are published, which rejects with `SLUICE_QUEUE_INVALID_PAYLOAD`, and again before they are handled, because
- * there may be other producers. A payload that fails there becomes a dead letter, `bad-payload`, and its handler does not
- * run. What was given to `publish` is what travels, as JSON; the handler gets what the schema makes of it.
+ * With a `schema` (zod, valibot, arktype: any Standard Schema, also an asynchronous one) payloads are checked when they are
+ * published: a publish of a bad payload rejects with `SLUICE_QUEUE_INVALID_PAYLOAD`. They are checked again before they are
+ * handled, because there may be other producers. If that check fails, the task becomes a dead letter, `bad-payload`, and its
+ * handler does not run. The value that was given to `publish` is sent, as JSON. The handler gets the schema's output for it.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
@@ -54,14 +55,14 @@ export function defineQueue(name: string, options?: { schema: StandardSchema }):
   return Object.freeze({ name: checkedName, schema });
 }
 
-/** The schema behind a reference, if it has one. */
+/** The schema of a queue reference, if it has one. */
 export function queueSchema(queue: unknown): StandardSchema | undefined {
   return typeof queue === 'object' && queue !== null && 'schema' in queue && isSchema(queue.schema)
     ? queue.schema
     : undefined;
 }
 
-/** The name behind a reference. It is checked where it becomes a key. */
+/** The name of a queue reference. The name is checked where it becomes a key. */
 export function queueName(queue: unknown): unknown {
   return typeof queue === 'object' && queue !== null && 'name' in queue ? queue.name : queue;
 }

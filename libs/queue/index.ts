@@ -3,9 +3,9 @@
  * dead letter.
  *
  * - `decorators/` `@TaskHandler`, and the explorer that finds handlers
- * - `task/` what a handler gets, and what travels: payloads, schemas, traces, back-off
+ * - `task/` tasks, as handlers get them and as they are sent: payloads, schemas, traces, back-off
  * - `publish/` publishing
- * - `handlers/` the registry of handlers, and calling one
+ * - `handlers/` the registry of handlers, and the call of a handler
  * - `worker/` running tasks; `worker/loops/` the background loops
  * - `admin/` counts, lists, dead letters, pause
  * - `store/` keys and scripts

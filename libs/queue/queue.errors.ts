@@ -1,15 +1,15 @@
 import { SluiceError, clip } from '../weave/index.js';
 
 /**
- * The publish was interrupted: a task may have been published, or not. Nothing was sent twice.
+ * The publish was interrupted: a task may have been published, or not. No task was sent twice.
  *
- * Publishing it again is safe if the handler can tell the two apart by something in the payload (an order's number; not
- * `task.id`, which differs), as a handler that may run twice must anyway. `cause` is what happened to the connection.
+ * Publishing the task again is safe if the handler can recognise the second task by its payload (an order's number; not
+ * `task.id`, which differs). A handler that may run twice must be able to do this anyway. `cause` is the error of the connection.
  */
 export class PublishUnconfirmedError extends SluiceError {
   constructor(
     readonly queue: string,
-    /** By payload, in order: the id of what is certainly published; `'unknown'`; `'not-sent'`. */
+    /** For each payload, in order: the id if the task is certainly published, or `'unknown'`, or `'not-sent'`. */
     readonly outcomes: readonly PublishOutcome[],
     options: { cause: unknown },
   ) {
@@ -25,7 +25,7 @@ export class PublishUnconfirmedError extends SluiceError {
   }
 }
 
-/** What became of one payload of an interrupted publish. */
+/** The outcome for one payload of an interrupted publish. */
 export type PublishOutcome =
   { readonly state: 'published'; readonly id: string } | { readonly state: 'unknown' | 'not-sent' };
 
@@ -37,13 +37,13 @@ export interface PayloadIssue {
 }
 
 /**
- * A payload that the queue's schema refuses: where it is published (`SLUICE_QUEUE_INVALID_PAYLOAD`, nothing was published),
- * or where it is handled (`SLUICE_TASK_BAD_PAYLOAD`: the task is a dead letter, `bad-payload`, and its handler did not run).
+ * A payload that the queue's schema refuses: when it is published (`SLUICE_QUEUE_INVALID_PAYLOAD`: nothing was published), or
+ * when it is handled (`SLUICE_TASK_BAD_PAYLOAD`: the task is a dead letter, `bad-payload`, and its handler did not run).
  */
 export class InvalidPayloadError extends SluiceError {
   constructor(
     readonly queue: string,
-    /** The first hundred. */
+    /** The first hundred issues. */
     readonly issues: readonly PayloadIssue[],
     at: 'publish' | 'handle',
   ) {
@@ -58,14 +58,14 @@ export class InvalidPayloadError extends SluiceError {
   }
 }
 
-/** So many issues stand in the message. */
+/** How many issues the message has. */
 const ISSUES_SHOWN = 10;
 
 /** A payload larger than `queue.maxPayloadBytes`. */
 export class PayloadTooLargeError extends SluiceError {
   constructor(
     readonly path: string,
-    /** Its JSON text has at least so many: counting ends where the limit is certainly passed. */
+    /** The JSON text has at least this many bytes: counting ends when the limit is certainly exceeded. */
     readonly bytes: number,
     readonly maxBytes: number,
   ) {
@@ -77,7 +77,7 @@ export class PayloadTooLargeError extends SluiceError {
   }
 }
 
-/** The reason with which `task.signal` aborted a run after `timeoutMs`, and the error of a run that went on regardless. */
+/** The reason with which `task.signal` aborted a run after `timeoutMs`, and the error of a run that ignored the signal. */
 export class TaskTimeoutError extends SluiceError {
   constructor(
     readonly taskId: string,

@@ -26,7 +26,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
   .build();
 
-/** The providers, global. Comes with {@link SluiceQueueModule}, which has the last word of its life. */
+/** The providers, global. {@link SluiceQueueModule} imports this module, and decides when it starts and stops. */
 @Module({
   imports: [DiscoveryModule],
   providers: [
@@ -44,10 +44,10 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
 export class QueueCoreModule extends ConfigurableModuleClass {}
 
 /**
- * Queues alone: `QueueService` to publish, `@TaskHandler` to work. `SluiceModule` brings it along.
+ * Queues alone: `QueueService` to publish, `@TaskHandler` to work. `SluiceModule` includes this module.
  *
- * It goes down first, wherever it is imported: tasks drain while everything that handlers depend on still lives, what
- * the root module provides included.
+ * The module is destroyed first, wherever it is imported: tasks drain while everything that handlers depend on still exists,
+ * including the providers of the root module.
  *
  * @example
  * imports: [PrismaModule, ShopModule, SluiceRedisModule.forRoot({ … }), SluiceQueueModule.forRoot()]
@@ -73,7 +73,7 @@ export class SluiceQueueModule implements OnApplicationBootstrap, OnModuleDestro
     if (consumers === undefined) throw noOptions('SluiceQueueModule');
     this.#connections = connections;
     this.#consumers = consumers;
-    // Its bootstrap hook is the last one: tasks start when the app has booted, and never in an app whose boot failed.
+    // The module's bootstrap hook is the last one: tasks start when the app has booted, and never if the boot failed.
     destroyModuleFirst(modules, SluiceQueueModule);
   }
 

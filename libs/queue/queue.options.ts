@@ -12,78 +12,78 @@ import { propagationOption, type Propagation } from './task/propagation.js';
 import { delay } from './task/delay.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './task/backoff.js';
 
-/** How one handler works. Given to `@TaskHandler`, module-wide, or by name in `queue.handlers`. */
+/** The options of one handler. Set them in `@TaskHandler`, in the module for all handlers, or by name in `queue.handlers`. */
 export interface HandlerOptions {
   /**
-   * The consumer group: workers of one group share the tasks, and each group gets every task. Retries and dead letters
-   * are a group's own. Default: the namespace, or `'sluice'`.
+   * The consumer group: workers of one group share the tasks, and each group gets every task. Each group has its own retries
+   * and dead letters. Default: the namespace, or `'sluice'`.
    */
   group?: string;
   /** Tasks that run at the same time in one process. Default 10. */
   concurrency?: number;
-  /** Runs until a failing task becomes a dead letter. 1: no retry. Default 3. */
+  /** After how many failed runs a task becomes a dead letter. 1: no retry. Default 3. */
   maxAttempts?: number;
   /**
-   * How often one attempt is delivered until the task becomes a dead letter: each time, the process that had it died. From
-   * the third delivery on, it is run by a process that runs no other such task, so that its neighbours collect no
-   * deliveries for its crashes. Below 3 they may. Runs that failed do not count. Default 5.
+   * How often one attempt is delivered until the task becomes a dead letter: each time, the process that had it died. From the
+   * third delivery on, the task is run by a process that runs no other such task, so that other tasks do not collect
+   * deliveries for its crashes. If this option is below 3, they may. Failed runs do not count. Default 5.
    */
   maxDeliveries?: number;
-  /** How long a task rests after a run that failed. Default: exponential with full jitter, from up to 1 s to up to 60 s. */
+  /** How long a task waits after a failed run. Default: exponential with full jitter, from up to 1 s to up to 60 s. */
   backoff?: Backoff;
   /**
-   * After how many milliseconds `task.signal` aborts one run, with a `TaskTimeoutError`. What the handler throws then
-   * counts as a failed attempt; what it returns counts as success. One that goes on regardless is given up after as
-   * long again, at most 5 s: the attempt has failed, its place is free, and what it still does may overlap with the
-   * retry. Default: none, for a worker's death is noticed without it, and a run may take hours.
+   * After how many milliseconds `task.signal` aborts one run, with a `TaskTimeoutError`. If the handler then throws, the
+   * attempt has failed; if it returns, the attempt has succeeded. A handler that ignores the signal is given up after another
+   * `timeoutMs`, at most 5 s: the attempt has failed, its place is free, and the old run may overlap with the retry. Default:
+   * none, because a worker's death is noticed without it, and a run may take hours.
    */
   timeoutMs?: number;
   /**
    * How long an attempt is deferred, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`) or
-   * Redis out of reach (`SLUICE_REDIS_UNAVAILABLE`), which uses no attempt. After that the task becomes a dead letter.
-   * Default 24 hours.
+   * Redis was out of reach (`SLUICE_REDIS_UNAVAILABLE`). Such a failure uses no attempt. After this time the task becomes a
+   * dead letter. Default 24 hours.
    */
   maxDeferMs?: number;
   /**
-   * Consumers of other software may read in the same group. They hold no lease: a task that one of them was handed and
-   * did not acknowledge for this long, in milliseconds, is taken over. Longer than their longest handler, or tasks run
-   * twice; `false`: never, then it is theirs to recover. Default 300 000.
+   * Consumers of other software may read in the same group. They hold no lease: if such a consumer has not acknowledged a task
+   * for this many milliseconds, the task is taken over. The time must be longer than the longest run there, or tasks run twice.
+   * `false`: such tasks are never taken over, and the other software has to recover them. Default 300 000.
    */
   foreignIdleMs?: number | false;
   /**
-   * Apply Nest's guards, interceptors, pipes and exception filters to the handler: its own, its class' and the app's
-   * global ones, with the context type `'sluice'` and the task as the only argument. What they throw fails the attempt,
-   * as if the handler had; an `async` filter that does not throw has dealt with it, and the task is done. Pipes get the
-   * payload; its class is not known to them: `new ValidationPipe({ expectedType: Order })`. Default false.
+   * Whether Nest's guards, interceptors, pipes and exception filters apply to the handler: its own, those of its class and the
+   * app's global ones, with the context type `'sluice'` and the task as the only argument. If they throw, the attempt fails, as
+   * if the handler had thrown. An `async` filter that does not throw has handled the error, and the task is done. Pipes get the
+   * payload, but do not know its class: `new ValidationPipe({ expectedType: Order })`. Default false.
    */
   enhancers?: boolean;
 }
 
 /** How many dead letters of a queue are kept. Older ones are deleted, and the log says how many. */
 export interface DeadRetention {
-  /** The newest so many. Default: any number. */
+  /** How many of the newest dead letters are kept. Default: any number. */
   keep?: number;
-  /** Those that are not older, in milliseconds. Default: of any age. */
+  /** For how many milliseconds a dead letter is kept. Default: for any time. */
   keepMs?: number;
 }
 
-/** The `queue` part of the module's options. What stands here for handlers is the default of all of them. */
+/** The `queue` part of the module's options. Handler options that are set here are the default for all handlers. */
 export interface SluiceQueueModuleOptions extends HandlerOptions {
-  /** Which Redis of `redis.connections`. Default `'default'`. */
+  /** The Redis of `redis.connections` that queues use. Default `'default'`. */
   connection?: string;
-  /** Which queues this process works on: `false` for none (it only publishes), or their names. Default: all it handles. */
+  /** The queues that this process works on: their names, or `false` for none (it only publishes). Default: all it handles. */
   consumers?: false | readonly string[];
-  /** Per queue, by name; beats what the decorator says. A queue that nothing here handles is warned of at boot. */
+  /** Options per queue, by name. They override the decorator's options. The boot warns of a queue without a handler here. */
   handlers?: Readonly<Record<string, HandlerOptions>>;
   /**
-   * How long a process counts as alive after its last renewal, in milliseconds. A killed process' tasks run elsewhere
-   * at most this plus two seconds later; an event loop blocked longer may see its tasks run twice. The same in all
-   * processes. Default 5 000, at least 100.
+   * How long a process counts as alive after its last renewal, in milliseconds. The tasks of a killed process run elsewhere at
+   * most this time plus two seconds later. If an event loop is blocked for longer, its tasks may run twice. Must be the same in
+   * all processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
   /** Which dead letters are kept, per queue. Default: all. Checked once per lease by the processes that work on the queue. */
   dead?: DeadRetention;
-  /** How traces go along with tasks. Default: a task carries what `publish` is told to send, and nothing else. */
+  /** How trace context is sent along with tasks. Default: only the context that is given to `publish` is sent. */
   propagation?: Propagation;
   /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
   maxPayloadBytes?: number;
@@ -111,7 +111,7 @@ export interface ResolvedQueueOptions {
   readonly drainMs: number;
   readonly maxPayloadBytes: number;
   readonly dead: DeadRetention;
-  /** What holds where neither `queue.handlers` nor the decorator says anything. */
+  /** The options that apply if neither `queue.handlers` nor the decorator sets them. */
   readonly defaults: HandlerOptions;
   readonly handlers: ReadonlyMap<string, HandlerOptions>;
 }
@@ -119,7 +119,7 @@ export interface ResolvedQueueOptions {
 /**
  * Checks the `queue` options once, at boot.
  *
- * @throws SluiceError `SLUICE_BAD_OPTION` naming the path and the value
+ * @throws SluiceError `SLUICE_BAD_OPTION`, which names the path and the value
  */
 export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
   const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, propagation, ...defaults } =
@@ -137,12 +137,12 @@ export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined)
   return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, propagation, defaults };
 }
 
-/** What a decorator says, checked; `site` names it in errors. */
+/** The options of a decorator, checked. `site` names the decorator in errors. */
 export function checkHandlerOptions(site: string, given: unknown): HandlerOptions {
   return resolveOptions(site, given, HANDLER_CHECKS);
 }
 
-/** By name > decorator > module-wide > default. */
+/** The order of precedence: by name, decorator, module-wide, default. */
 export function mergeHandlerOptions(
   queue: string,
   declared: HandlerOptions,

@@ -6,19 +6,19 @@ import { queueKeys } from './store/queue.keys.js';
 import { rawRetryScript } from './store/scripts/raw-retry.script.js';
 import { batches, fieldsOf } from './store/stream-reply.js';
 
-/** A stream entry as it is, unread. */
+/** A stream entry as it is in Redis, without any parsing. */
 export interface RawEntry {
   readonly id: string;
-  /** By name: `payload`, `timestamp`, `retry_count`, and whatever else it has. */
+  /** The fields by name: `payload`, `timestamp`, `retry_count`, and any others. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
 /**
- * The bare protocol under the queues, for producers and consumers that bring their own loop: plain stream entries,
- * what redis-cli and clients in other languages do by hand. No leases, no recovery, no dead letters by itself.
+ * The plain protocol under the queues, for producers and consumers with a loop of their own: plain stream entries, as redis-cli
+ * and clients in other languages use them. It has no leases, no recovery and no automatic dead letters.
  *
- * Names are those of queues: the namespace goes before them. Groups are made with `XGROUP CREATE <stream> <group> 0
- * MKSTREAM`. Whatever Redis refuses (`NOGROUP`, `WRONGTYPE`) comes back as ioredis' own error.
+ * Names are names of queues: the namespace is put before them. Create groups with `XGROUP CREATE <stream> <group> 0
+ * MKSTREAM`. If Redis refuses a command (`NOGROUP`, `WRONGTYPE`), the call rejects with ioredis' own error.
  */
 export class RawQueue {
   readonly #keyspace: Keyspace;
@@ -52,8 +52,8 @@ export class RawQueue {
   /**
    * Reads up to `count` new entries for `consumer`; they are pending with it until they are acknowledged.
    *
-   * `blockMs` waits that long for the first one, on a socket of its own; 0 does not wait. Nothing came: an empty list.
-   * When the app stops, reads that wait end at once with an empty list, and later ones reject with
+   * With `blockMs`, the read waits that long for the first entry, on a socket of its own; 0 does not wait. If no entry came, it
+   * resolves to an empty list. When the app stops, reads that wait end at once with an empty list, and later reads reject with
    * `SLUICE_QUEUE_CLOSED`.
    */
   async consume(group: string, consumer: string, stream: string, count = 1, blockMs = 0): Promise<RawEntry[]> {
@@ -71,7 +71,7 @@ export class RawQueue {
     return batches(reply).flatMap(([, entries]) => entries.map(([id, flat]) => ({ id, fields: fieldsOf(flat) })));
   }
 
-  /** Acknowledges one entry; resolves with how many were: 1, or 0 if it was not pending. The entry stays in the stream. */
+  /** Acknowledges one entry. Resolves to 1, or to 0 if the entry was not pending. The entry stays in the stream. */
   async ack(stream: string, group: string, id: string): Promise<number> {
     checkText(group, 'queue.raw.ack: group');
     checkText(id, 'queue.raw.ack: id');
@@ -82,9 +82,9 @@ export class RawQueue {
    * Publishes an entry's payload again, with `retry_count` one higher and `original_id`: to `retryStream` while
    * `retryCount + 1 < maxRetries`, else to `deadLetterStream`. Resolves with `'OK'`.
    *
-   * **Give the group**: then the original is acknowledged in the same step, and a repeated call, or one that comes after
-   * another consumer has settled the entry, adds nothing and resolves with null. Without it the original stays pending,
-   * is delivered again, and multiplies.
+   * **Give the group**: then the original is acknowledged in the same step. A repeated call, or a call after another consumer has
+   * settled the entry, adds nothing and resolves with null. Without the group, the original stays pending and is delivered again,
+   * so its copies multiply.
    */
   async retry(
     stream: string,

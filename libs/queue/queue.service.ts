@@ -31,7 +31,7 @@ import { QueueTally, type QueueStats } from './observe/queue.stats.js';
  */
 @Injectable()
 export class QueueService {
-  /** The bare protocol: what redis-cli and clients in other languages do by hand. */
+  /** The plain protocol, as redis-cli and clients in other languages use it. */
   readonly raw: RawQueue;
   readonly #connections: RedisConnections;
   readonly #link: Link;
@@ -75,10 +75,10 @@ export class QueueService {
   /**
    * Publishes one task and resolves with its id, which the handler finds in `task.id`.
    *
-   * Resolved means: it will run to success or become a dead letter, as durably as Redis is configured to keep what it
-   * has confirmed; with `delayMs` not before that is over. Rejected with `SLUICE_PUBLISH_UNCONFIRMED`: the connection was
-   * lost before the answer, and the task may have been published all the same; nothing is sent twice behind your back.
-   * Rejected with anything else: nothing was published.
+   * If the promise resolves, the task will run to success or become a dead letter, as durably as Redis is configured to keep what
+   * it has confirmed. With `delayMs`, the task does not run before that time is over. If the promise rejects with
+   * `SLUICE_PUBLISH_UNCONFIRMED`, the connection was lost before the answer, and the task may have been published. Sluice does
+   * not send it again by itself. If the promise rejects with any other error, nothing was published.
    *
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_UNSERIALIZABLE`,
    * `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`, `SLUICE_QUEUE_INVALID_PAYLOAD`, `SLUICE_REDIS_UNAVAILABLE`, `SLUICE_PUBLISH_UNCONFIRMED`
@@ -98,9 +98,9 @@ export class QueueService {
   /**
    * Publishes many tasks and resolves with their ids, in order.
    *
-   * All payloads are checked before any is sent. It is not a transaction: they leave in chunks of at most 1,000, and if
-   * Redis fails on the way, some may have been published. Then it rejects with `SLUICE_PUBLISH_UNCONFIRMED`, whose
-   * `outcomes` tell of each payload whether it was published (and its id), was not, or may have been.
+   * All payloads are checked before any is sent. The call is no transaction: the tasks are sent in chunks of at most 1,000, and
+   * if Redis fails on the way, some may have been published. Then the promise rejects with `SLUICE_PUBLISH_UNCONFIRMED`. Its
+   * `outcomes` say for each payload whether the task was published (with its id), was not sent, or may have been published.
    */
   publishMany<T>(
     queue: QueueDefinition<T, unknown>,
@@ -126,10 +126,10 @@ export class QueueService {
   }
 
   /**
-   * How many tasks of a queue wait, are with workers, are due later, or were given up, at one instant; how long the
-   * oldest one waits; and whether the queue is paused.
+   * How many tasks of a queue wait, are with workers, are due later, or are dead letters, at one instant; how long the
+   * oldest task has waited; and whether the queue is paused.
    *
-   * `running` counts what workers have, also what is prefetched.
+   * `running` counts the tasks that workers have, including prefetched ones.
    */
   async counts(queue: QueueRef<unknown>, choice: GroupChoice = {}): Promise<Counts> {
     return this.#operations.counts(nameOf(queue), choice);
@@ -152,10 +152,10 @@ export class QueueService {
   }
 
   /**
-   * Where a task is, by the id that `publish` returned; undefined if it is done, or never was.
+   * Finds a task by the id that `publish` returned. Resolves to undefined if the task is done, or never existed.
    *
-   * One script on Redis, whose cost does not grow with the queue or with its dead letters. With several groups on the queue the
-   * answer is that of one group: a task that this group has settled is done.
+   * It is one script on Redis. Its cost does not grow with the queue or with its dead letters. If several groups read the queue,
+   * the answer is for one group: a task that this group has settled is done.
    *
    * @example
    * const task = await queue.inspect(Orders, id);
@@ -167,10 +167,10 @@ export class QueueService {
   }
 
   /**
-   * Takes a task out of the queue, wherever it waits: it never runs (again). Resolves with whether it did.
+   * Removes a task from the queue, wherever it waits: the task never runs (again). Resolves to whether it was removed.
    *
-   * False if it is not there, or with a worker: what runs is not stopped. `pause` first, to have workers give back what
-   * they did not start.
+   * Resolves to false if the task is not there, or is with a worker: a running task is not stopped. Call `pause` first, so that
+   * workers return the tasks that they did not start.
    */
   async remove(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<boolean> {
     const name = nameOf(queue);
@@ -180,9 +180,9 @@ export class QueueService {
   /**
    * Stops all work on a queue, in every process, until `resume`, also through restarts. Publishing goes on.
    *
-   * Resolves once every living process that works on the queue has confirmed: then nothing that is published later starts
-   * before `resume`. It waits for at most a third of a lease, and names in `unconfirmed` the processes that did not answer.
-   * What runs, finishes. What was prefetched and did not start is returned, and counts as waiting.
+   * Resolves once every living process that works on the queue has confirmed: then no task that is published later starts before
+   * `resume`. The call waits for at most a third of a lease, and names in `unconfirmed` the processes that did not answer.
+   * Running tasks finish. Prefetched tasks that did not start are returned, and count as waiting.
    *
    * @example
    * const { unconfirmed } = await queue.pause(Orders);
@@ -192,23 +192,23 @@ export class QueueService {
     return this.#pauseSwitch.pause(nameOf(queue));
   }
 
-  /** Ends a `pause`. Resolves with whether there was one. */
+  /** Ends a `pause`. Resolves to whether the queue was paused. */
   async resume(queue: QueueRef<unknown>): Promise<boolean> {
     return this.#pauseSwitch.resume(nameOf(queue));
   }
 
-  /** The processes that work on a queue now. One that was killed is among them until its lease has ended. */
+  /** The processes that work on a queue now. A process that was killed is included until its lease has ended. */
   async workers(queue: QueueRef<unknown>): Promise<QueueWorker[]> {
     return this.#operations.workers(nameOf(queue));
   }
 
-  /** The consumer groups of a queue: to list, and to delete those that no process reads for any more. */
+  /** The consumer groups of a queue: lists them, and deletes those for which no process reads any more. */
   groups(queue: QueueRef<unknown>): QueueGroups {
     return new QueueGroups(this.#link, this.#connections.keyspace, nameOf(queue));
   }
 
   /**
-   * What this process has noticed of its queues since it started. Asks nothing of Redis.
+   * What this process has noticed about its queues since it started. Sends no command to Redis.
    *
    * @example
    * const { unreadGroups } = queue.stats();
@@ -218,7 +218,7 @@ export class QueueService {
     return this.#tally.stats();
   }
 
-  /** A queue's dead letters: to list, to bring back to work, to delete. */
+  /** A queue's dead letters: lists them, brings them back into the queue, and deletes them. */
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
     const { clock, keyspace } = this.#connections;
     return new DeadLetters<T>(this.#link, clock, keyspace, nameOf(queue));
@@ -233,7 +233,7 @@ export class QueueService {
   }
 }
 
-/** Checked here, for an operation names the queue before it looks. */
+/** The checked name of a queue. It is checked here, because an operation uses the name before it makes keys of it. */
 function nameOf(queue: QueueRef<unknown>): string {
   return checkName('queue', queueName(queue));
 }

@@ -23,14 +23,15 @@ export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
 /**
  * Makes a method of a provider or controller the handler of a queue.
  *
- * **At least once**: every task runs until the method returns (or its promise resolves), or becomes a dead letter
- * after `maxAttempts` runs that threw. It may run twice when a process dies, or is presumed dead, while it has the task.
- * Work starts once the app has booted and ends, gracefully, before the modules that the handler depends on.
+ * **At least once**: every task runs until the method returns (or its promise resolves), or becomes a dead letter after
+ * `maxAttempts` runs that threw. A task may run twice if a process dies, or is presumed dead, while it has the task.
+ * Work starts once the app has booted. It ends, gracefully, before the modules on which the handler depends are destroyed.
  *
- * Metadata only: the method itself stays as it is, and other decorators may stand above and below. An override in a
- * subclass takes the handler's place. One handler per queue, group and process; the provider must be a singleton.
+ * The decorator only sets metadata: the method itself does not change, and other decorators may be above and below. An override
+ * in a subclass replaces the handler. There is one handler per queue, group and process. The provider must not be transient; a
+ * request-scoped provider has one object per task.
  *
- * @throws SluiceError `SLUICE_BAD_DECORATION` when it decorates no method of objects, `SLUICE_BAD_NAME`
+ * @throws SluiceError `SLUICE_BAD_DECORATION` if it decorates anything but an instance method, `SLUICE_BAD_NAME`
  * @example
  * @TaskHandler(Orders, { concurrency: 50 })
  * async process(task: Task<Order>): Promise<void> {}
@@ -70,7 +71,7 @@ export function TaskHandler(
   };
 }
 
-/** The handlers that a prototype declares or inherits. What a subclass declares of a method replaces what it inherits. */
+/** The handlers that a prototype declares or inherits. The declaration of a subclass replaces the inherited one. */
 export function declaredHandlers(prototype: object | null): readonly DeclaredHandler[] {
   return servedMethods(prototype).filter((method): method is DeclaredHandler => method.token === QUEUE_SERVICE);
 }

@@ -5,7 +5,7 @@ import { HandlerCalls, type ProviderWrapper } from '../handlers/handler-calls.js
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import { declaredHandlers } from './task-handler.decorator.js';
 
-/** Finds the `@TaskHandler` methods of an app's controllers and providers while it boots. Starts nothing. */
+/** Finds the `@TaskHandler` methods of an app's controllers and providers while the app boots. Starts no work. */
 @Injectable()
 export class TaskHandlerExplorer implements OnModuleInit {
   readonly #discovery: DiscoveryService;
@@ -25,10 +25,10 @@ export class TaskHandlerExplorer implements OnModuleInit {
   onModuleInit(): void {
     const seen = new Set<object>();
     for (const wrapper of [...this.#discovery.getControllers(), ...this.#discovery.getProviders()]) {
-      // The provider behind an alias is seen under its own token.
+      // The loop also meets the provider behind an alias, under its own token.
       if (!wrapper.isAlias) this.#explore(wrapper, seen);
     }
-    // A list of queues to consume that names none of them fails the boot here, and not when the app is up.
+    // If the list of queues to consume names a queue without a handler, the boot fails here, and not when the app is up.
     this.#registry.enabled();
   }
 
@@ -39,7 +39,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     const instance: unknown = requestScoped || wrapper.isTransient ? undefined : wrapper.instance;
     if (typeof instance !== 'object' || instance === null || seen.has(instance)) return;
     seen.add(instance);
-    // A value or a factory's result has a class of its own, whatever its provider is called.
+    // A value, or the result of a factory, has a class of its own, whatever the name of its provider is.
     const prototype = wrapper.isNotMetatype
       ? classPrototypeOf(instance)
       : ((wrapper.metatype as abstract new () => object).prototype as object);
@@ -50,7 +50,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     }
   }
 
-  /** There is no object yet: one is made per task. */
+  /** Adds the handlers of a request-scoped class. There is no object yet: one is created per task. */
   #exploreScoped(wrapper: ProviderWrapper): void {
     const { prototype, name } = wrapper.metatype as abstract new () => object;
     for (const declared of declaredHandlers(prototype as object)) {
@@ -58,7 +58,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     }
   }
 
-  /** A transient provider has one object per injection, and so none that could handle tasks. */
+  /** Refuses a transient provider: it has one object per injection, and so no object that could handle tasks. */
   #refuse(wrapper: ProviderWrapper): void {
     const { prototype, name } = wrapper.metatype as abstract new () => object;
     const declared = declaredHandlers(prototype as object)[0];

@@ -13,18 +13,19 @@ export type HandlerCall = (task: Task) => unknown;
 
 /** The context type that guards, interceptors and filters see: `context.getType() === 'sluice'`. */
 const CONTEXT_TYPE = 'sluice';
-/** Where Nest reads what a handler's parameters are made of. */
+/** The metadata key under which Nest finds how to make a handler's parameters. */
 const PARAMETERS = 'sluice:task-parameters';
 /**
- * One parameter, in Nest's notation `<type>:<index>`: the payload, of the type of an HTTP body. Not at the task's place,
- * for Nest gives pipes the class that the method has there; and the task itself is none, for pipes get them all.
+ * One parameter, in Nest's notation `<type>:<index>`: the payload, with the type of an HTTP body. It is not at the task's index,
+ * because Nest passes to pipes the class of the method's parameter at that index. The task itself is no parameter here, because
+ * pipes get every parameter.
  */
 const PAYLOAD = { '3:1': { index: 1, pipes: [] } };
 
-/** The task of the current call: Nest hands only the payload through. */
+/** The task of the current call, because Nest passes only the payload through. */
 const underWay = new AsyncLocalStorage<Task>();
 
-/** Makes the calls of handlers: on a singleton, or on one object per task; through Nest's enhancers, if asked to. */
+/** Creates the calls of handlers: on a singleton, or on one object per task; through Nest's enhancers, if asked to. */
 @Injectable()
 export class HandlerCalls {
   readonly #contexts: ExternalContextCreator;
@@ -38,7 +39,7 @@ export class HandlerCalls {
     this.#moduleRef = moduleRef;
   }
 
-  /** Of a singleton. */
+  /** The call of a singleton's method. */
   of(instance: object, key: string | symbol, enhancers: boolean): HandlerCall {
     if (enhancers) return this.#enhanced(instance, key);
     const methods = instance as Record<string | symbol, Method>;
@@ -46,8 +47,8 @@ export class HandlerCalls {
   }
 
   /**
-   * Of a request-scoped provider: a new one for each task, which is its `REQUEST`. Durable ones live as long as the app's
-   * `ContextIdStrategy` says, which gets the task as its request.
+   * The call of a request-scoped provider's method. Each task gets a new object, whose `REQUEST` is the task. Durable providers
+   * live as long as the app's `ContextIdStrategy` says, which gets the task as its request.
    */
   scoped(wrapper: ProviderWrapper, key: string | symbol, enhancers: boolean): HandlerCall {
     return async (task) => {
@@ -67,7 +68,7 @@ export class HandlerCalls {
       const task = underWay.getStore() as Task;
       return method.call(instance, payload === task.payload ? task : withPayload(task, payload));
     };
-    // Nest looks for guards and the like on the function that it calls.
+    // Nest looks for guards, interceptors, pipes and filters on the function that it calls.
     copyMethodMetadata(method, callback);
     Reflect.defineMetadata(PARAMETERS, PAYLOAD, instance.constructor, key);
     const parameters = {

@@ -15,19 +15,20 @@ export interface HandlerRunParts {
 }
 
 /**
- * What a handler returned, to its end: an Observable is subscribed to, an async iterable or a stream is read, because nobody else
- * does. Until then the task is not done. Asked only for results that are not undefined: most are.
+ * Runs a handler's result to its end: an Observable is subscribed to, and an async iterable or a stream is read, because the
+ * result has no other consumer. Until then the task is not done. Called only for results that are not undefined, because most
+ * results are undefined.
  *
- * @throws SluiceError `SLUICE_BAD_RESULT` for what has an end that cannot be known
+ * @throws SluiceError `SLUICE_BAD_RESULT` for a result whose end cannot be known
  */
 export function toEnd(returned: unknown, site: string, task: Task): unknown {
   return ongoingKind(returned) === undefined ? returned : runToEnd(returned, { site, signal: task.signal });
 }
 
 /**
- * What a worker calls: the payload past its schema, the handler in the trace that its publisher was in, and each task in
- * an asynchronous context of its own, so that what one handler puts there (`AsyncLocalStorage.enterWith`) does not reach
- * the tasks that are started after it.
+ * Creates the function that a worker calls. It checks the payload with the schema, and runs the handler in the trace of the
+ * publisher. Each task has an asynchronous context of its own, so that a value that one handler sets there
+ * (`AsyncLocalStorage.enterWith`) does not reach the tasks that are started after it.
  */
 export function handlerRun({ site, queue, call, schema, propagation }: HandlerRunParts): HandlerCall {
   const parsed =

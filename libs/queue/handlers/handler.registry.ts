@@ -37,9 +37,9 @@ export class HandlerRegistry {
   }
 
   /**
-   * `callOf` makes the call, past Nest's enhancers or not.
+   * Adds a handler. `callOf` creates its call, with Nest's enhancers or without.
    *
-   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, naming both handlers; `SLUICE_BAD_OPTION`
+   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, which names both handlers; `SLUICE_BAD_OPTION`
    */
   add(
     className: string,
@@ -64,9 +64,9 @@ export class HandlerRegistry {
   }
 
   /**
-   * The handlers that this process shall work for, by the `consumers` option.
+   * The handlers for which this process works, according to the `consumers` option.
    *
-   * @throws SluiceError `SLUICE_BAD_OPTION` when `consumers` names a queue without a handler
+   * @throws SluiceError `SLUICE_BAD_OPTION` if `consumers` names a queue without a handler
    */
   enabled(): Handler[] {
     const { consumers } = this.#settings;
@@ -82,7 +82,7 @@ export class HandlerRegistry {
     });
   }
 
-  /** Whether this process works on that queue: then its worker moves the queue's delayed tasks. */
+  /** Whether this process works on the queue. Then its worker moves the queue's delayed tasks. */
   worksOn(queue: string): boolean {
     const { consumers } = this.#settings;
     if (consumers === false || consumers?.includes(queue) === false) return false;
@@ -104,8 +104,8 @@ export class HandlerRegistry {
   }
 
   /**
-   * The group that operations on a queue mean where the caller names none: that of this app's handler. With several
-   * handlers it is the default group, if one of them is in it, else that of the first.
+   * The group for operations on a queue if the caller names none: the group of this app's handler. With several handlers it is
+   * the default group, if one of them is in it, else the group of the first handler.
    */
   groupOf(queue: string): string {
     const { handlers, defaults } = this.#settings;

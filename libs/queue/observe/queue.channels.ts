@@ -1,16 +1,16 @@
 import { channel } from 'node:diagnostics_channel';
 
-/** On `sluice:queue:published`: Redis has it. */
+/** On `sluice:queue:published`: Redis has the task. */
 export interface TaskPublishedMessage {
   readonly queue: string;
   readonly id: string;
-  /** Not before so many milliseconds are over; 0: at once. */
+  /** After how many milliseconds the task runs, at the earliest; 0: at once. */
   readonly delayMs: number;
-  /** Not before this time, if the publish said so. */
+  /** When the task runs, at the earliest, if the publish said so. */
   readonly runAt?: Date;
 }
 
-/** On `sluice:queue:started`: its handler is about to be called. */
+/** On `sluice:queue:started`: the task's handler is about to be called. */
 export interface TaskStartedMessage {
   readonly queue: string;
   readonly group: string;
@@ -19,18 +19,18 @@ export interface TaskStartedMessage {
   readonly deliveries: number;
 }
 
-/** On `sluice:queue:completed`: its handler has returned; its acknowledgement is on the way. */
+/** On `sluice:queue:completed`: the task's handler has returned, and the acknowledgement is on the way. */
 export interface TaskCompletedMessage extends TaskStartedMessage {
   /** How long the handler ran, in milliseconds. */
   readonly ranMs: number;
 }
 
-/** On `sluice:queue:failed`: its handler has thrown. What becomes of it follows, once Redis has it. */
+/** On `sluice:queue:failed`: the task's handler has thrown. A message about the settlement follows, once Redis has it. */
 export interface TaskFailedMessage extends TaskCompletedMessage {
   readonly error: unknown;
 }
 
-/** On `sluice:queue:retried`: it will run again. */
+/** On `sluice:queue:retried`: the task will run again. */
 export interface TaskRetriedMessage {
   readonly queue: string;
   readonly group: string;
@@ -39,7 +39,7 @@ export interface TaskRetriedMessage {
   readonly delayMs: number;
 }
 
-/** On `sluice:queue:dead-lettered`: it became a dead letter. */
+/** On `sluice:queue:dead-lettered`: the task became a dead letter. */
 export interface TaskDeadLetteredMessage {
   readonly queue: string;
   readonly group: string;
@@ -47,13 +47,13 @@ export interface TaskDeadLetteredMessage {
   readonly reason: string;
 }
 
-/** On `sluice:queue:group-unread`: a group has tasks, and for a while no consumer. Each process that reads the queue says so. */
+/** On `sluice:queue:group-unread`: a group has tasks, and no consumer for a while. Each process that reads the queue says so. */
 export interface GroupUnreadMessage {
   readonly queue: string;
   readonly group: string;
-  /** Tasks that it has not begun, counted to at most 10 000. */
+  /** Tasks that the group has not begun, counted to at most 10 000. */
   readonly waiting: number;
-  /** Tasks that it has begun and not finished. */
+  /** Tasks that the group has begun and not finished. */
   readonly running: number;
 }
 
@@ -61,7 +61,7 @@ export interface GroupUnreadMessage {
 export interface GroupReadMessage {
   readonly queue: string;
   readonly group: string;
-  /** For how many milliseconds it was unread. */
+  /** For how many milliseconds the group was unread. */
   readonly lastedMs: number;
 }
 
@@ -73,7 +73,7 @@ export interface TasksReapedMessage {
   readonly count: number;
 }
 
-/** By channel, the message of each. */
+/** The message of each channel. */
 export interface QueueMessages {
   'sluice:queue:published': TaskPublishedMessage;
   'sluice:queue:started': TaskStartedMessage;
@@ -87,11 +87,11 @@ export interface QueueMessages {
 }
 
 /**
- * The names of the `node:diagnostics_channel` channels of queues. Messages are published in the process where something
- * happens, and are made only while somebody subscribes.
+ * The names of the `node:diagnostics_channel` channels of queues. A message is published in the process where the event happens,
+ * and is created only while the channel has a subscriber.
  *
- * Subscribers run at once, inside the worker's own code: keep them short. What a subscriber throws becomes an uncaught
- * exception, as for every channel in Node; the queue does not notice.
+ * Subscribers run at once, inside the worker's own code: keep them short. An error that a subscriber throws becomes an uncaught
+ * exception, as with every channel of Node; the queue does not notice it.
  *
  * @example
  * subscribeSluice(QUEUE_CHANNELS.deadLettered, ({ queue, id, reason }) => alert(`${queue}: ${id}: ${reason}`));
@@ -108,7 +108,7 @@ export const QUEUE_CHANNELS = {
   groupRead: 'sluice:queue:group-read',
 } as const satisfies Record<string, keyof QueueMessages>;
 
-/** The channels themselves, so that publishing needs no look-up by name. */
+/** The channel objects: with them, publishing needs no look-up by name. */
 export const channels = {
   published: channel(QUEUE_CHANNELS.published),
   started: channel(QUEUE_CHANNELS.started),

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 
-/** What this process has noticed of its queues: answer of `QueueService.stats()`. */
+/** What this process has noticed about its queues: the result of `QueueService.stats()`. */
 export interface QueueStats {
   /**
-   * Consumer groups that have tasks, and for twelve leases no consumer, at the moment. Counted are the other groups of the queues
-   * that this process works on.
+   * Consumer groups that have tasks now, and have had no consumer for twelve leases. Only the other groups of the queues that
+   * this process works on are counted.
    */
   readonly unreadGroups: number;
   /** How often such a group was reported since this process started. */

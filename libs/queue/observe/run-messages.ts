@@ -6,7 +6,7 @@ import { channels } from './queue.channels.js';
 /** Publishes the end of a run. */
 export type RunEnded = (how: 'completed' | 'failed', more: object) => void;
 
-/** Publishes that a task starts, and returns how to publish its end; undefined if nobody subscribes. */
+/** Publishes that a task starts, and returns a function that publishes its end; undefined without a subscriber. */
 export function runStarted(clock: Clock, handler: Handler, task: Task): RunEnded | undefined {
   const { started, completed, failed } = channels;
   if (!started.hasSubscribers && !completed.hasSubscribers && !failed.hasSubscribers) return undefined;

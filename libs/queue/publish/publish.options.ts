@@ -3,7 +3,7 @@ import type { TraceContext } from '../task/trace-context.js';
 import { delay, dueDate } from '../task/delay.js';
 import { badOption, count, optional, resolveOptions, type OptionChecks } from '../../weave/index.js';
 
-/** What `publish` and `publishMany` take. */
+/** The options of `publish` and `publishMany`. */
 export interface PublishOptions {
   /** After how many milliseconds the task runs, on Redis' clock; not before. At most 100 years. Default 0: at once. */
   delayMs?: number;

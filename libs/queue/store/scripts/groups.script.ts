@@ -5,7 +5,7 @@ import { NOW } from './now.fragment.js';
 /** A consumer of other software holds no lease. It counts as living for this many milliseconds after its last command. */
 const FOREIGN_LIVES_MS = 300_000;
 
-/** A consumer group, as it stands in its stream. */
+/** A consumer group, as Redis has it in its stream. */
 export interface GroupState {
   readonly name: string;
   /** Entries that were not delivered to the group yet, counted to at most 10 000. */

@@ -33,9 +33,9 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  * delivered longer than foreignIdleMs ago, and leaves the consumer itself as it is.
  *
  * Isolation: two processes have died while they had an entry that is now on its third delivery (or its last, if that is earlier).
- * It is not known which of its entries killed a process. So the caller gets one such entry at a time. If the caller dies, only
- * this one of them is blamed. A task that kills every process costs its neighbours two deliveries at most: the two before it is
- * isolated. From then on, no process has this task together with a neighbour that has lost two deliveries.
+ * It is not known which of the entries of a process killed it. So the caller gets one such entry at a time. If the caller dies,
+ * only this one of them is blamed. A task that kills every process costs its neighbours two deliveries at most: the two before it
+ * is isolated. From then on, no process has this task together with a neighbour that has lost two deliveries.
  *
  * Only a caller whose own lease has been unbroken for a whole lease may declare others dead: after an outage all leases have
  * ended, and each process has that time to renew its lease. The proof is what the caller's renewals have told it, and not the

@@ -95,7 +95,7 @@ export class StreamReader {
   creditGained(worker: Worker): void {
     // If a worker may not read (its stream was never opened, for example), it gains nothing when the read of the others ends.
     if (!worker.mayRead || this.#reading?.has(worker) === true) return;
-    // Before the blocking read, nothing has to be interrupted: that read includes each worker that has credit by then.
+    // Before the blocking read, no read has to be interrupted: the blocking read includes each worker that has credit by then.
     if (this.#reading === undefined) this.#loop.wake();
     else void this.#socket.interrupt();
   }
