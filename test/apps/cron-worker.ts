@@ -1,3 +1,5 @@
+import type { RedisConnections } from 'nestjs-sluice/redis';
+
 /** An instance with a `@Cron` job, whose clock is SKEW_MS ahead of the others' (or behind). */
 const skewMs = Number(process.env['SKEW_MS'] ?? 0);
 const RealDate = Date;
@@ -13,24 +15,37 @@ globalThis.Date = SkewedDate as DateConstructor;
 
 // Only now: whatever reads the clock while it loads reads the skewed one.
 const { setTimeout: pause } = await import('node:timers/promises');
-const { Injectable } = await import('@nestjs/common');
+const { Inject, Injectable } = await import('@nestjs/common');
 const { Cron, ScheduleModule } = await import('@nestjs/schedule');
 const { WithLock } = await import('nestjs-sluice/lock');
+const { REDIS_CONNECTIONS } = await import('nestjs-sluice/redis');
 const { emit, serve } = await import('../support/app-host.js');
 const { lockMember } = await import('../support/lock-member.js');
 
 @Injectable()
-class Job {
+class SecondHand {
+  constructor(@Inject(REDIS_CONNECTIONS) private readonly connections: RedisConnections) {}
+
   @Cron('* * * * * *')
   @WithLock('every_second')
   async run(): Promise<void> {
-    // Of which second of its own clock this is the run.
-    emit('run', Math.floor(Date.now() / 1_000));
+    // The lock is held, so the mark is that of this run.
+    const mark = await this.connections
+      .get()
+      .commands.send<string>('get', ['{lock:every_second}:~tick:SecondHand.run']);
+    emit('run', Number.parseInt(mark, 10) / 1_000);
     await pause(2);
+  }
+
+  /** Tells of each second whether the scheduler of this process called at its beginning. */
+  @Cron('* * * * * *')
+  control(): void {
+    const nowMs = Date.now();
+    if (nowMs % 1_000 < 300) emit('timely', Math.floor(nowMs / 1_000));
   }
 }
 
 const { app } = await lockMember(process.env['REDIS_URL'] ?? '', {
-  module: { imports: [ScheduleModule.forRoot()], providers: [Job] },
+  module: { imports: [ScheduleModule.forRoot()], providers: [SecondHand] },
 });
 serve({ ops: { now: () => Date.now() }, stop: () => app.close() });
