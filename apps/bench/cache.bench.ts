@@ -3,6 +3,7 @@ import { hitsCurve } from './cache.curves.js';
 import { localHit, redisHit, SPLITS } from './cache.hits.js';
 import { loads } from './cache.loads.js';
 import { SPLITS as WAKE_SPLITS, wake } from './cache.wake.js';
+import { busyTrace, SEED, trace } from './cache.trace.js';
 import { CACHE_SETTINGS } from './peers/caches.js';
 
 export default defineBench({
@@ -23,6 +24,40 @@ export default defineBench({
       rounds: 3,
       warmUp: false,
       measure: loads,
+    },
+    {
+      figures: [
+        {
+          name: 'cache.coldTrace',
+          unit: 's',
+          better: 'lower',
+          target: `≤ 0.8 × bentocache (seed ${SEED})`,
+          met: ({ sluice, peers }) => sluice <= 0.8 * (peers['bentocache'] ?? 0),
+        },
+        {
+          name: 'cache.coldTraceLoads',
+          unit: 'loads per key',
+          better: 'lower',
+          target: '1',
+          met: ({ sluice }) => sluice === 1,
+        },
+      ],
+      rounds: 3,
+      measure: trace,
+    },
+    {
+      figures: [
+        { name: 'cache.coldTraceBusy', unit: 's', better: 'lower', target: 'none: beside four busy loops' },
+        {
+          name: 'cache.coldTraceBusyLoads',
+          unit: 'loads per key',
+          better: 'lower',
+          target: '1, beside four busy loops',
+          met: ({ sluice }) => sluice === 1,
+        },
+      ],
+      rounds: 3,
+      measure: busyTrace,
     },
     {
       figures: [

@@ -1,8 +1,9 @@
 /** One process of a fleet that shares a cache. */
 import { Redis } from 'ioredis';
 import { CacheService } from 'nestjs-sluice';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as immediate, setTimeout as pause } from 'node:timers/promises';
 import { serve } from '../../test/support/app-host.js';
+import { seeded } from '../../test/support/chaos.js';
 import { startApp } from './app.js';
 import { nowMs, until } from './now.js';
 import { CACHE_PEERS, type CachePeer, type CachePeerName } from './peers/caches.js';
@@ -30,6 +31,15 @@ export interface Fills {
   startAt: number;
 }
 
+/** Requests for `keys` keys: each key once, the rest by popularity (Zipf's law), in an order that follows from `seed`. */
+export interface Trace {
+  prefix: string;
+  requests: number;
+  keys: number;
+  inFlight: number;
+  seed: number;
+}
+
 const url = process.env['REDIS_URL'] ?? '';
 const caches = new Map<Cacher, Pick<CachePeer, 'getOrLoad'>>();
 const client = new Redis(url);
@@ -55,6 +65,38 @@ async function burst(cacher: Cacher, { key, callers, loaderMs, spreadMs, startAt
   };
   await Promise.all(Array.from({ length: callers }, call));
   return loads;
+}
+
+/** How many loads this process made. Every process of the fleet sends the same requests. */
+async function trace(cacher: Cacher, plan: Trace): Promise<number> {
+  const cache = caches.get(cacher);
+  const requests = requestsOf(plan);
+  let loads = 0;
+  let next = 0;
+  const caller = async (): Promise<void> => {
+    while (next < requests.length) {
+      const key = `${plan.prefix}:${requests[next++]}`;
+      await cache?.getOrLoad(key, async () => {
+        loads++;
+        await immediate();
+        return { key };
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: plan.inFlight }, caller));
+  return loads;
+}
+
+function requestsOf({ requests, keys, seed }: Trace): number[] {
+  const random = seeded(seed);
+  const all = Array.from({ length: keys }, (_, i) => i);
+  // By the inverse of the distribution with the exponent 1: ranks are evenly spread on a logarithmic scale.
+  while (all.length < requests) all.push(Math.floor(keys ** random()) - 1);
+  for (let i = all.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [all[i], all[j]] = [all[j] ?? 0, all[i] ?? 0];
+  }
+  return all;
 }
 
 /** Loads each key; answers when each load returned. */
@@ -114,6 +156,7 @@ serve({
   ops: {
     start,
     burst,
+    trace,
     fill,
     wait,
     publish,
