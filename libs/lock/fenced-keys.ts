@@ -3,15 +3,15 @@ import { AGE_MAX_MS, badOption, durationMs, optional, resolveOptions } from '../
 import { StaleTokenError } from './lock.errors.js';
 import type { LockStore } from './store/lock.store.js';
 
-/** A week. A process that comes back later than that is not refused. */
+/** A week, in milliseconds. A process that comes back later than that is not refused. */
 const REMEMBER_MS = 7 * 86_400_000;
 /** No timer depends on these times. */
 const AGE = { max: AGE_MAX_MS };
 
 export interface FencedOptions {
   /**
-   * How long the token of the last write is remembered, in milliseconds. A holder that comes later is not refused any more. It is
-   * at least `ttlMs`. Default 604 800 000 (a week).
+   * How long the token of the last write is remembered, in milliseconds. An old holder that writes later is not refused any more.
+   * The token is remembered for at least `ttlMs`. Default 604 800 000 (a week).
    */
   rememberMs?: number;
 }
@@ -29,8 +29,8 @@ type FencedStore = Pick<LockStore, 'fencedSet' | 'fencedDelete'>;
  * token has written before.
  *
  * Keys are used as they are, without the namespace. The token is kept beside each key, in `{key}:~fenced`. All writers of a key
- * must write through here, under the same lock: tokens of different locks cannot be compared. The keys are on the Redis of the
- * locks.
+ * must write through this class, under the same lock: tokens of different locks cannot be compared. The keys are on the Redis of
+ * the locks.
  */
 export class FencedKeys {
   readonly #keyspace: Keyspace;
@@ -67,7 +67,10 @@ export class FencedKeys {
     refuse(key, token, await this.#store.fencedSet(keys, { token, value, ttlMs, keepMs }));
   }
 
-  /** Deletes the key under the same condition, and throws as {@link set}. A late holder cannot write the key again. */
+  /**
+   * Deletes the key, unless a holder with a newer token has written it before. Throws the same errors as {@link set}. After the
+   * delete, a holder with an older token cannot write the key again.
+   */
   async delete(key: string, fencingToken: number, options?: FencedOptions): Promise<void> {
     const keys = this.#keys(key);
     const token = checkToken(fencingToken);

@@ -2,37 +2,37 @@ import { RedisUnavailableError } from '../redis/index.js';
 import { SluiceError, isSluiceError, show } from '../weave/index.js';
 import type { LockHolder } from './lock.inspection.js';
 
-/** The lock was still held by another when the time to wait for it was over. */
+/** The lock was still held by another holder when the time to wait was over. */
 export class LockTimeoutError extends SluiceError {
   constructor(
     /** The lock's name. */
     readonly lock: string,
-    /** How long was waited, in milliseconds. */
+    /** How long the call waited, in milliseconds. */
     readonly waitedMs: number,
-    /** Who held it at the end; undefined if it was just between two holders. */
+    /** The holder at the end of the wait; undefined if the lock was just passing from one holder to the next. */
     readonly holder: LockHolder | undefined,
   ) {
     super('SLUICE_LOCK_TIMEOUT', `lock ${show(lock)} was not free within ${waitedMs} ms: ${describeHolder(holder)}`);
   }
 }
 
-/** By its code, because the service may come from another copy of this package than the decorator. */
+/** Checks the code of the error, because the service may come from another copy of this package than the decorator. */
 export function isLockTimeout(error: unknown): error is LockTimeoutError {
   return isSluiceError(error, 'SLUICE_LOCK_TIMEOUT');
 }
 
 /**
- * Redis did not answer, so the holder of the lock is unknown, and no work was run. Its code is that of every
- * `RedisUnavailableError`, `SLUICE_REDIS_UNAVAILABLE`. Its `cause` is the error of the connection or the server.
+ * Redis did not answer, so the holder of the lock is unknown. If `action` is `'acquire'`, no work was run. The error's code is
+ * that of every `RedisUnavailableError`, `SLUICE_REDIS_UNAVAILABLE`. Its `cause` is the error of the connection or the server.
  *
- * With `outcome` `'unknown'` Redis may have done what was asked. A lock that was acquired in this way is released in the
+ * If `outcome` is `'unknown'`, Redis may have executed the request. A lock that was acquired in this way is released in the
  * background.
  */
 export class LockUnavailableError extends RedisUnavailableError {
   constructor(
     /** The lock's name. */
     readonly lock: string,
-    /** What was asked for. */
+    /** The action that Redis was asked for. */
     readonly action: 'acquire' | 'extend' | 'release',
     cause: RedisUnavailableError,
   ) {
@@ -43,7 +43,7 @@ export class LockUnavailableError extends RedisUnavailableError {
 /** What other clients could see of an acquisition that has ended. */
 export interface EndedHold {
   readonly owner: string;
-  /** When it was granted, on this machine's clock. */
+  /** When the lock was granted, on this machine's clock. */
   readonly since: Date;
 }
 
@@ -55,13 +55,13 @@ export interface EndedHold {
 export class LockLostError extends SluiceError {
   /** The value that the lock's key had. */
   readonly owner: string;
-  /** Since when, on this machine's clock. */
+  /** When the lock was granted, on this machine's clock. */
   readonly since: Date;
 
   constructor(
     /** The lock's name. */
     readonly lock: string,
-    /** What ended it. */
+    /** Why the lock is not held any more. */
     readonly reason: LockLossReason,
     { owner, since }: EndedHold,
   ) {
@@ -78,8 +78,8 @@ export class LockLostError extends SluiceError {
  * Why a lock is not held any more:
  *
  * - `'expired'`: its lease ended before it could be renewed
- * - `'taken'`: Redis says that this acquisition does not hold it
- * - `'forced'`: somebody called `forceRelease`
+ * - `'taken'`: Redis says that this acquisition does not hold the lock
+ * - `'forced'`: it was taken away by a call of `forceRelease`
  * - `'overdue'`: it was held for longer than `maxHoldMs`, with `onOverdue: 'abort'`
  * - `'released'`: its own holder released it
  * - `'abandoned'`: the method returned an Observable, an async iterable or a stream, and nothing read it within `ttlMs`
@@ -97,7 +97,7 @@ const LOST: Record<LockLossReason, string> = {
   closed: 'the app is shutting down',
 };
 
-/** Who holds a lock, in the words of a message. */
+/** The holder of a lock, as text for a message. */
 export function describeHolder(holder: LockHolder | undefined): string {
   if (holder === undefined) return 'it is passing between holders';
   const since = holder.since === undefined ? '' : ` since ${holder.since.toISOString()}`;

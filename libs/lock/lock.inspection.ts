@@ -10,11 +10,11 @@ export interface LockInspection {
   /** The machine of the holder. */
   readonly host?: string;
   readonly pid?: number;
-  /** When it was granted, on the Redis server's clock. */
+  /** When the lock was granted, on the Redis server's clock. */
   readonly since?: Date;
   /** How long ago that was, in milliseconds. */
   readonly ageMs?: number;
-  /** The rest of its lease, in milliseconds; Infinity for a foreign lock that never expires. */
+  /** The rest of the lease, in milliseconds; Infinity for a foreign lock that never expires. */
   readonly ttlMs: number;
   readonly fencingToken?: number;
   /** How many calls wait. `waiters` are the first 100 of them, in the order in which they will be served. */
@@ -24,15 +24,15 @@ export interface LockInspection {
 
 /** One acquisition in the queue of a lock. */
 export interface LockWaiter {
-  /** The value that the lock's key will have when it is granted. */
+  /** The value that the lock's key will have when this acquisition is granted the lock. */
   readonly owner: string;
-  /** The machine that it runs on. */
+  /** The machine on which the waiting call runs. */
   readonly host: string;
   readonly pid: number;
-  /** When it began to wait, on the Redis server's clock, and how long ago that is, in milliseconds. */
+  /** When the call began to wait, on the Redis server's clock, and how long ago that is, in milliseconds. */
   readonly since: Date;
   readonly ageMs: number;
-  /** How long ago its process sent the last heartbeat, in milliseconds. Above 3 000 it is skipped. */
+  /** How long ago the call's process sent the last heartbeat, in milliseconds. Above 3 000, the waiter is skipped. */
   readonly silentMs: number;
 }
 
@@ -44,6 +44,6 @@ export interface LockHolder {
   process?: string;
   /** When the lock was granted, on the Redis server's clock; unknown for clients of another kind. */
   since?: Date;
-  /** Its token; clients of another kind have none. */
+  /** The holder's fencing token; clients of another kind have none. */
   fencingToken?: number;
 }

@@ -17,10 +17,10 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
   .build();
 
 /**
- * Locks alone: `LockService` and `@WithLock`. `SluiceModule` brings it along.
+ * Locks alone: `LockService` and `@WithLock`. `SluiceModule` includes this module.
  *
  * When the app stops, this module is destroyed first, wherever it is imported: work under locks ends (`lock.drainMs`) while the
- * providers that it uses are still alive.
+ * providers that the work uses are still alive.
  *
  * @example
  * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLockModule.forRoot()]
@@ -28,7 +28,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLockModu
 @Module({
   imports: [WeaveModule, DiscoveryModule],
   providers: [
-    // For imports of the class itself. Those of forRoot and forRootAsync come later, and replace it.
+    // The options for an app that imports the class itself. Those of forRoot and forRootAsync come later, and replace this value.
     { provide: LOCK_OPTIONS, useValue: {} },
     CronJobs,
     {

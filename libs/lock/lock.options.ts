@@ -29,10 +29,10 @@ export interface LockTimes {
   /** Renew the lease, at a third of it, until the lock is released. Default true. */
   renew?: boolean;
   /**
-   * Others get the lock no sooner than this time after the grant, in milliseconds, even if it was released earlier (`held` is
-   * false from the release on). For work that must not be repeated at once. It is measured on the server's clock and holds only
-   * after a release: the lock of a holder that dies is free after its lease. At most 100 years. Default 0; on `@Interval`
-   * methods 90 % of the interval.
+   * Other calls get the lock no sooner than this time after the grant, in milliseconds, even if the lock was released earlier
+   * (`held` is false from the release on). This is for work that must not be repeated at once. The time is measured on the
+   * server's clock and holds only after a release: the lock of a holder that dies is free after its lease. At most 100 years.
+   * Default 0; on `@Interval` methods 90 % of the interval.
    */
   minHoldMs?: number;
   /**
@@ -42,8 +42,8 @@ export interface LockTimes {
   maxHoldMs?: number;
   /**
    * What happens after `maxHoldMs` besides the report. `'warn'`: nothing, the lock stays held. `'abort'`: the lock is lost,
-   * with the reason `'overdue'`. Its `signal` aborts, and it is not renewed any more, so others get it when its lease ends.
-   * Default `'warn'`.
+   * with the reason `'overdue'`. The lock's `signal` aborts, and the lock is not renewed any more, so other calls get it when its
+   * lease ends. Default `'warn'`.
    */
   onOverdue?: 'warn' | 'abort';
 }
@@ -60,20 +60,21 @@ export interface TryAcquireOptions extends Omit<LockTimes, 'waitMs'> {
 export interface AcquireOptions extends LockTimes, TryAcquireOptions {}
 
 export interface SluiceLockModuleOptions extends LockTimes {
-  /** Options per lock name. They outrank those of a call or a decorator, so that configuration can tune both. */
+  /** Options per lock name. They outrank the options of a call or a decorator, so that configuration can tune both. */
   names?: Record<string, LockTimes>;
-  /** Which of `redis.connections`. Default: the default one. */
+  /** The name of a connection in `redis.connections`. Default: the default connection. */
   connection?: string;
   /**
    * When the app shuts down: how long work that holds a lock at that moment may go on, in milliseconds, before its `signal`
-   * aborts. Then it has one second more, and its lock is released. 0: the signals abort at once. Default 10 000.
+   * aborts. After that, the work has one more second, and then its lock is released. 0: the signals abort at once.
+   * Default 10 000.
    *
-   * A lock that is held for as long as the app runs makes each shutdown that long, unless it is set to 0.
+   * If a lock is held for as long as the app runs, each shutdown takes this long, unless `drainMs` is 0.
    */
   drainMs?: number;
 }
 
-/** The options of a lock for which nothing else is given. */
+/** The options of a lock for which no others are given. */
 const DEFAULTS = {
   ttlMs: 30_000,
   waitMs: 10_000,
@@ -104,7 +105,7 @@ const signal: Check<AbortSignal | undefined> = (value, path) => {
   throw badOption(path, 'an AbortSignal', value);
 };
 
-/** An owner that Sluice made is refused: its holder relies on being the only one with that owner. */
+/** An owner that Sluice made is refused: the holder with that owner relies on being the only one. */
 export const ownerCheck: Check<string | undefined> = (value, path) => {
   const owner = text()(value, path);
   if (owner !== undefined && processOf(owner))
@@ -142,7 +143,7 @@ export function resolveLockOptions(given: SluiceLockModuleOptions | undefined): 
   return { ...DEFAULTS, connection: undefined, names: NO_NAMES, drainMs: DRAIN_MS, ...options };
 }
 
-/** Of an object of options by lock name. */
+/** Checks a key of an object that has options by lock name. */
 function checkedKey(name: string, path: string): string {
   try {
     return checkLockName(name);
@@ -154,7 +155,7 @@ function checkedKey(name: string, path: string): string {
 /** The options of one acquisition. */
 export type ResolvedAcquire = Readonly<Required<LockTimes>> & Pick<AcquireOptions, 'owner' | 'signal'>;
 
-/** Checks one call's options and puts them between the module's and those of the lock's name. */
+/** Checks one call's options. They outrank the module's options, and the options for the lock's name outrank them. */
 export function resolveAcquire(
   defaults: ResolvedLockOptions,
   name: string,
@@ -172,7 +173,7 @@ function callOptions(name: string, call: string, given: AcquireOptions | undefin
   try {
     return resolveOptions<AcquireOptions>(call, given, { ...TIMES, owner: ownerCheck, signal });
   } catch (error) {
-    // Of two wrong arguments, the error is about the first one.
+    // If the name is wrong as well, the error is about the name, because the name is the first argument.
     checkLockName(name);
     throw error;
   }
@@ -183,7 +184,7 @@ export const checkTtl = required(lease);
 
 const COUNTS = ['acquired', 'contended', 'waitedMs', 'heldMs', 'lost', 'timeouts', 'skipped', 'overdue'] as const;
 
-/** Checks what `stats` is asked for. */
+/** Checks the options of a call of `stats`. */
 export function resolveStats(given: LockStatsOptions | undefined): Readonly<Required<LockStatsOptions>> {
   const checks = { top: count(10), by: oneOf(COUNTS, 'waitedMs') };
   return resolveOptions<Required<LockStatsOptions>>('stats', given, checks);

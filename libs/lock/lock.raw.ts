@@ -4,9 +4,9 @@ import { lockKeys } from './store/lock.keys.js';
 import type { LockStore } from './store/lock.store.js';
 
 /**
- * Redis' own lock recipe, and nothing else: it does not wait or renew, has no fencing token and reports no loss. It is for
- * scripts and programs in other languages that use the same recipe. They and `LockService` exclude each other, because they use
- * the same key: `lock:<name>`, behind the namespace.
+ * Redis' own lock recipe, and nothing else: the recipe does not wait or renew, has no fencing token and reports no loss. It is
+ * for use with scripts and programs in other languages that use the same recipe. Such programs and `LockService` exclude each
+ * other, because they use the same key: `lock:<name>`, behind the namespace.
  *
  * Use {@link LockService} wherever the end of the lock matters.
  *

@@ -33,7 +33,7 @@ import { LOCK_OPTIONS, LOCK_SERVICE, LOCK_STORE } from './lock.tokens.js';
  * Named locks, one holder at a time in the whole fleet.
  *
  * The intervals from a grant to the sending of the release, or to the end of the validity, never overlap for one name, unless
- * Redis loses data, its clock steps, or someone deletes the key. Waiters are served first come first, by a push.
+ * Redis loses data, its clock steps, or the key is deleted. Waiters are served first come, first served, by a push.
  *
  * @example
  * constructor(private readonly locks: LockService) {}
@@ -94,9 +94,9 @@ export class LockService implements OnApplicationBootstrap {
   }
 
   /**
-   * Takes the lock, waiting for it at most `waitMs` (default 10 s) in the order of arrival.
+   * Takes the lock. Waits for the lock at most `waitMs` (default 10 s), in the order of arrival.
    *
-   * @throws LockTimeoutError if the lock was not free in time; it names the holder, and since when it holds the lock
+   * @throws LockTimeoutError if the lock was not free in time; the error names the holder, and since when it holds the lock
    * @throws RedisUnavailableError if Redis did not answer at the end of the wait
    * @throws the signal's reason, if `options.signal` aborts first
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`; `SLUICE_LOCK_HELD_BY_CALLER` inside a body that
@@ -123,7 +123,7 @@ export class LockService implements OnApplicationBootstrap {
   }
 
   /**
-   * Takes the lock if it is free and nobody waits for it; else null. Never waits.
+   * Takes the lock if it is free and no call waits for it. Otherwise resolves to null. Never waits.
    *
    * @throws RedisUnavailableError if Redis did not answer
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`
@@ -137,8 +137,8 @@ export class LockService implements OnApplicationBootstrap {
   }
 
   /**
-   * Runs `body` while it holds the lock, and releases it on every exit. Resolves to what the body returned; what it
-   * throws comes back `===`.
+   * Takes the lock, runs `body`, and releases the lock however the body ends. Resolves to the value that the body returned. An
+   * error that the body throws comes back as the same object (`===`).
    *
    * @throws LockLostError if the body returned, but the lock had been lost by then; or if it had been lost before the body
    *   could begin (a blocked event loop, a forced release)
@@ -162,7 +162,7 @@ export class LockService implements OnApplicationBootstrap {
 
   /**
    * The holder of the lock, since when, where and with which token it holds the lock, and the calls that wait. Resolves to
-   * null if the lock is free. It changes nothing, and may be out of date when it arrives.
+   * null if the lock is free. The call changes nothing, and its answer may be out of date when it arrives.
    *
    * @throws RedisUnavailableError if Redis did not answer
    * @throws SluiceError `SLUICE_BAD_NAME`
@@ -176,14 +176,14 @@ export class LockService implements OnApplicationBootstrap {
   }
 
   /**
-   * Takes the lock away from its holder, and hands it to the first waiter in the same step. Resolves to false if it was free. For
-   * an operator who knows that the holder is stuck: **exclusion ends here**, the holder may be at work.
+   * Takes the lock away from its holder, and hands it to the first waiter in the same step. Resolves to false if the lock was
+   * free. This method is for an operator who knows that the holder is stuck. **Exclusion ends here**: the holder may be at work.
    *
-   * The holder's `signal` aborts at once (`LockLostError`, `reason: 'forced'`), or at its next renewal if that message is lost;
-   * what it renews or releases later changes nothing. Tokens go on rising, so a resource that checks them
-   * refuses its late writes. A holder of the plain recipe is not told.
+   * The holder's `signal` aborts at once (`LockLostError`, `reason: 'forced'`), or at its next renewal if that message is lost.
+   * Later renewals and releases by this holder change nothing. Tokens go on rising, so a resource that checks tokens refuses the
+   * late writes of this holder. A holder of the plain recipe gets no message.
    *
-   * @throws RedisUnavailableError if Redis did not answer. It is not repeated: it might hit the next holder
+   * @throws RedisUnavailableError if Redis did not answer. The call is not repeated: a repeat might hit the next holder
    * @throws SluiceError `SLUICE_BAD_NAME`
    */
   async forceRelease(name: string): Promise<boolean> {
@@ -193,7 +193,7 @@ export class LockService implements OnApplicationBootstrap {
   }
 
   /**
-   * What this process has done with locks since it started, in total and for the locks used most. Asks nothing of Redis.
+   * What this process has done with locks since it started, in total and for the locks used most. Sends nothing to Redis.
    *
    * @throws SluiceError `SLUICE_BAD_OPTION`
    * @example
@@ -215,14 +215,14 @@ export class LockService implements OnApplicationBootstrap {
   }
 
   /**
-   * Runs `body` once for this instant in the whole fleet: what `@Cron` with `@WithLock` does, for jobs that are added while the
-   * app runs. Call it in every process, with the instant for which the job was scheduled. Resolves to what the body returned;
-   * to undefined if the instant, or a later one, is done already, or if the lock is held.
+   * Runs `body` once for this instant in the whole fleet. `@Cron` with `@WithLock` does the same; this method is for jobs that
+   * are added while the app runs. Call it in every process, with the instant for which the job was scheduled. Resolves to the
+   * value that the body returned; to undefined if the instant, or a later one, is done already, or if the lock is held.
    *
    * At most once: a run that dies is not repeated. The name's last instant is remembered for 25 hours.
    *
    * @param instant a Date, or Unix milliseconds: the same in every process. Not the time of the call
-   * @throws RedisUnavailableError if Redis did not answer within `waitMs`: it may have run in another process
+   * @throws RedisUnavailableError if Redis did not answer within `waitMs`: the body may have run in another process
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_CLOSED`, `SLUICE_LOCK_HELD_BY_CALLER`
    * @example
    * const job = CronJob.from({
@@ -263,12 +263,12 @@ export class LockService implements OnApplicationBootstrap {
     this.#cronJobs.check(site, cron, lock);
   }
 
-  /** @internal Says which entries of `lock.names` no decorator names, once all decorators have been seen. */
+  /** @internal Warns about the entries of `lock.names` that no decorator names, once all decorators have been seen. */
   onApplicationBootstrap(): void {
     this.#declared.sayUnnamed(Object.keys(this.#options.names), this.#warn);
   }
 
-  /** @internal A method takes this lock, as the app finds when it boots. */
+  /** @internal Called while the app boots, for each method that takes a lock. */
   declare(method: string, lock: string | undefined, schedule: Schedule): void {
     this.#declared.say(method, lock, schedule);
   }
@@ -287,7 +287,7 @@ export class LockService implements OnApplicationBootstrap {
     return this.#scheduled.acquire(call, options, skipsBusy);
   }
 
-  /** @internal A tick that came more than a day late: see `CronJobs.tickOf`. */
+  /** @internal Skips a tick that came more than 25 hours late: see `CronJobs.tickOf`. */
   skipMissed(call: ScheduledCall): void {
     this.#scheduled.skip(call, 'missed');
   }

@@ -1,8 +1,8 @@
 /**
- * Calls `aborted` when the signal aborts. Returns a function that ends this.
+ * Calls `aborted` when the signal aborts. Returns a function that removes `aborted` again.
  *
- * However many calls share a signal, it gets one listener: at the eleventh, Node would warn of a leak, and to remove one of
- * thousands of listeners, Node walks through all of them.
+ * A signal gets one listener, even if many calls share it. At the eleventh listener, Node would warn of a leak. And to remove
+ * one of thousands of listeners, Node walks through all of them.
  */
 export function onAbort(signal: AbortSignal, aborted: () => void): () => void {
   let listeners = listenersOf.get(signal);

@@ -7,7 +7,7 @@ import type { LockRequest } from '../store/lock-request.js';
 import type { AcquiredTick } from '../store/scripts/acquire.reply.js';
 import { withLockName } from './outage.js';
 
-/** Between two tries of a request that Redis did not answer. */
+/** The pause before a request is repeated, after Redis did not answer or answered `pending`, in milliseconds. */
 const RETRY_MS = 100;
 
 /** A request that never joins the queue of its lock. */
@@ -22,11 +22,11 @@ export type NotGranted<A> = Exclude<A, { state: 'granted' }>;
 
 /** What the attempts of a process need from its `LockManager`. */
 export interface AttemptListener {
-  /** The lock is granted. The caller of the attempt gets what this returns. */
+  /** The lock is granted. The caller of the attempt gets the returned lock. */
   granted(request: LockRequest, grant: LeaseGrant, fromMs: number): Lock;
   /** The lock is held, or other calls wait for it. */
   busy(request: LockRequest): void;
-  /** Redis may have granted the lock, and its caller does not get it. */
+  /** Redis may have granted the lock, but the caller of the attempt does not get it. */
   mayBeGranted(request: LockRequest): void;
 }
 
@@ -43,7 +43,7 @@ export class Attempts {
     this.#listener = listener;
   }
 
-  /** Takes the lock, or answers why not. Rejects with the reason of the signal as soon as that aborts. */
+  /** Resolves to the lock, or to the answer that says why not. Rejects with the signal's reason as soon as the signal aborts. */
   run<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     const outcome = this.#run(request, attempt);
     return attempt.signal === undefined ? outcome : unlessAborted(outcome, attempt.signal);
@@ -58,13 +58,13 @@ export class Attempts {
     }
   }
 
-  /** No request is repeated any more; resolves when the last attempt has ended. */
+  /** From now on, no request is repeated. Resolves when the last attempt has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
-  /** Tries until there is an answer, patience is over, or the signal aborts. */
+  /** Sends the request until there is a final answer, `patienceMs` is over, or the signal aborts. */
   async #retry<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     const fromMs = this.#clock.monoMs();
     const untilMs = fromMs + attempt.patienceMs;
@@ -77,12 +77,12 @@ export class Attempts {
       } catch (error) {
         sent ||= !(isUnavailable(error) && error.outcome === 'not-sent');
         if (!isUnavailable(error) || this.#closed || this.#clock.monoMs() + RETRY_MS > untilMs) {
-          // Redis may have granted the lock to a try without an answer, or the last grant cannot be used.
+          // Redis may have granted the lock to a try that got no answer. Or the last try got a grant that cannot be used.
           if (sent) this.#listener.mayBeGranted(request);
           throw withLockName(request.name, 'acquire', error);
         }
       }
-      // With the same nonce: a grant whose answer was lost is found, and its lease is whole from this sending on.
+      // The next try has the same nonce. So a grant whose answer was lost is found, and its lease is full from that sending on.
       await new Promise<void>((resolve) => this.#clock.timer(RETRY_MS, resolve));
     }
   }
@@ -107,8 +107,8 @@ export class Attempts {
 }
 
 /**
- * The outcome, unless the signal aborts before: an answer may take as long as Redis hangs. A lock that is granted after that is
- * released, in `#try` or, if the signal aborts between the grant and this, here.
+ * Settles like `outcome`, but rejects as soon as the signal aborts: an answer may take as long as Redis hangs. A lock that is
+ * granted after the abort is released. If the signal aborts after `#try` has looked at it, the release happens in this function.
  */
 function unlessAborted<A>(outcome: Promise<Lock | A>, signal: AbortSignal): Promise<Lock | A> {
   return new Promise((resolve, reject) => {
@@ -119,7 +119,7 @@ function unlessAborted<A>(outcome: Promise<Lock | A>, signal: AbortSignal): Prom
     });
     outcome.finally(stop).then((answer) => {
       resolve(answer);
-      // Nobody hears of a release that fails: it is repeated in the background.
+      // The error of a failed release is ignored, because the release is repeated in the background.
       if (aborted && answer instanceof Lock) void answer.release().catch(() => {});
     }, reject);
   });

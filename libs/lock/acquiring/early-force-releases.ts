@@ -1,16 +1,16 @@
 import type { Clock } from '../../redis/index.js';
 import type { ForcedRelease } from '../store/lock.store.js';
 
-/** How much later than the message the answer that granted the lock may come. */
+/** How long a message is kept, in milliseconds. The answer that granted the lock may come this much later than the message. */
 const KEPT_MS = 60_000;
 
 /**
- * Locks that were taken away before this process knew that it had them: the message of a forced release may be faster than
- * the answer, or the push, that granted the lock.
+ * Forced releases of locks that this process does not know yet. The message of a forced release may arrive before the answer, or
+ * the push, that granted the lock.
  */
 export class EarlyForceReleases {
   readonly #clock: Clock;
-  /** By nonce. */
+  /** The forced releases, by nonce. */
   readonly #early = new Map<string, { token: number; atMs: number }>();
 
   constructor(clock: Clock) {

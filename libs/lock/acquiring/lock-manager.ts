@@ -22,11 +22,11 @@ const LEAVE_DEADLINE_MS = 1_000;
 const CLOSE_GRACE_MS = 1_000;
 
 /**
- * Takes and releases locks on one Redis. It knows every lock that this process holds or waits for, and every lock that
+ * Takes and releases locks on one Redis. The manager knows every lock that this process holds or waits for, and every lock that
  * Redis may have granted to this process without its knowledge.
  *
  * - The `WaitingRoom` and the `Attempts` ask Redis for locks and report the grants: `granted`, `unwanted`, `gaveUp`.
- * - Each `Lock` renews and releases itself through here: `renew`, `release`, `ended`.
+ * - Each `Lock` renews and releases itself through the manager: `renew`, `release`, `ended`.
  * - `ReleaseRetries` repeats the releases that Redis did not answer.
  */
 export class LockManager implements WaitingRoomListener, AttemptListener, LockPort, Releaser {
@@ -70,12 +70,12 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     });
   }
 
-  /** How many locks are held here. */
+  /** How many locks are held through this manager. */
   get held(): number {
     return this.#held.size;
   }
 
-  /** Whether the app shuts down. Then calls of a scheduler are left to other processes. */
+  /** Whether the app shuts down. Then this process skips the calls of a scheduler, because other processes can run them. */
   get shutsDown(): boolean {
     return this.#drain !== undefined || this.#closed;
   }
@@ -85,19 +85,19 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     return this.#room.size;
   }
 
-  /** Takes the lock, waiting for it. */
+  /** Takes the lock. Waits if the lock is not free. */
   wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
     this.#refuseWhenClosed(request.name);
     return this.#room.wait(request, waitMs, signal);
   }
 
-  /** Takes the lock without waiting for its holder. The answer says who holds it otherwise. */
+  /** Takes the lock without waiting for its holder. If the lock is held, the answer names the holder. */
   async attempt<A extends AcquiredTick>(request: LockRequest, attempt: Attempt<A>): Promise<Lock | NotGranted<A>> {
     this.#refuseWhenClosed(request.name);
     return this.#attempts.run(request, attempt);
   }
 
-  /** Runs a body under a lock. A shutdown waits a moment for the body, and for a result that goes on after it. */
+  /** Runs a body under a lock. A shutdown waits a limited time for the body, and for a result that goes on after the body. */
   async run<T>(lock: Lock, body: () => T | Promise<T>, site: () => string): Promise<T> {
     const goesOn = (ended: Promise<void>): void => {
       this.#running.add(ended);
@@ -112,7 +112,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     }
   }
 
-  /** The locks that are held at this moment may be released by their holders for `withinMs`. Other calls go on as before. */
+  /** Gives the holders of the present locks up to `withinMs` milliseconds to release them. Other calls go on as before. */
   async drain(withinMs: number): Promise<void> {
     const warn = (message: string): void => {
       this.#events.warn(message);
@@ -140,7 +140,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
 
   // What the WaitingRoom and the Attempts report.
 
-  /** A lock is granted: from this step on it is held here. `fromMs`: when it was asked for. */
+  /** A lock is granted, and is held from this step on. `fromMs` is when the call asked for the lock, on the monotonic clock. */
   granted(request: LockRequest, grant: LeaseGrant, fromMs: number): Lock {
     const lock = new Lock(request, grant, this);
     if (this.#closed) {
@@ -159,8 +159,8 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   }
 
   /**
-   * A grant that no call waits for: its waiter has left, or Redis executed a request late. The next waiter should not wait
-   * for it.
+   * No call waits for this grant: its waiter has left, or Redis executed a request late. The grant is released, so that the next
+   * waiter does not wait until its lease ends.
    */
   unwanted(identity: LockIdentity, ttlMs: number): void {
     if (this.#held.has(identity.nonce)) return;
@@ -184,7 +184,10 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
     this.#events.busy(name, nonce);
   }
 
-  /** A waiter's time is over. If Redis grants the lock to the waiter at this moment, the release hands it to the next waiter. */
+  /**
+   * A waiter's time is over, or its signal has aborted. If Redis grants the lock to the waiter at this moment, the release hands
+   * the lock to the next waiter.
+   */
   gaveUp(waiter: Waiter, why: GaveUp): void {
     if (why.because === 'timeout') {
       void this.#timedOut(waiter);
@@ -232,7 +235,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
   ended(request: LockRequest, lock: Lock, heldMs: number, lost: LockLostError | undefined): void {
     this.#held.delete(request.nonce);
     this.#drain?.ended(lock);
-    // A shutdown releases its locks right away.
+    // A shutdown releases a closed lock right away. So the lock counts as released, and not as lost.
     if (lost === undefined || lost.reason === 'closed') this.#events.released(lock, heldMs);
     else this.#events.lost(lock, heldMs, lost);
   }

@@ -2,7 +2,7 @@ import { isUnavailable } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import { LockUnavailableError } from '../lock.errors.js';
 
-/** An outage is reported with the name of the lock. Any other error, of a script that fails for instance, stays as it is. */
+/** An outage is reported with the name of the lock. Any other error, for instance of a script that fails, stays as it is. */
 export function withLockName(name: string, action: LockUnavailableError['action'], error: unknown): unknown {
   return isUnavailable(error) ? new LockUnavailableError(name, action, error) : error;
 }

@@ -1,14 +1,14 @@
 import { Loop, isUnavailable, type Clock } from '../../redis/index.js';
 import type { LockIdentity } from '../store/lock-request.js';
 
-/** Between two tries of a release, unless Redis reports back before. */
+/** The pause between two tries of a release, in milliseconds. The pause ends early when Redis answers again. */
 const RETRY_MS = 200;
 
 /** A release that Redis has not confirmed. */
 export interface Pending extends LockIdentity {
-  /** The end of the lease, on the monotonic clock. After it there is nothing left to release. */
+  /** The end of the lease, on the monotonic clock. After that time there is nothing left to release. */
   readonly untilMs: number;
-  /** How long the lock stays held since its grant; undefined: as its first release said, if there was one. */
+  /** How long after its grant the lock stays held, in milliseconds. Undefined: as its first release said, if there was one. */
   readonly minHoldMs: number | undefined;
 }
 
@@ -19,13 +19,13 @@ export interface Releaser {
 }
 
 /**
- * Repeats, in the background, the releases that Redis did not answer: of a lock, of a place in the queue, of a grant
- * that no call waits for. Each is repeated until it succeeds or its lease is over anyway.
+ * Repeats, in the background, the releases that Redis did not answer. A release may be that of a lock, of a place in the queue,
+ * or of a grant that no call waits for. Each release is repeated until it succeeds, or until its lease is over.
  */
 export class ReleaseRetries {
   readonly #clock: Clock;
   readonly #releaser: Releaser;
-  /** By nonce. */
+  /** The releases, by nonce. */
   readonly #pending = new Map<string, Pending>();
   readonly #loop: Loop;
 
@@ -42,14 +42,14 @@ export class ReleaseRetries {
     });
   }
 
-  /** @param ttlMs after this there is nothing left to release */
+  /** @param ttlMs after this time, in milliseconds, there is nothing left to release */
   add({ keys, nonce, owner }: LockIdentity, ttlMs: number, minHoldMs?: number): void {
     this.#pending.set(nonce, { keys, nonce, owner, untilMs: this.#clock.monoMs() + ttlMs, minHoldMs });
     this.#loop.start();
     this.#loop.wake();
   }
 
-  /** A call waits for this acquisition again: what Redis grants to it from now on is not to be released. */
+  /** A call waits for this acquisition again. So a grant that Redis makes to it from now on must not be released. */
   keep(nonce: string): void {
     this.#pending.delete(nonce);
   }
@@ -72,12 +72,12 @@ export class ReleaseRetries {
     try {
       await this.#releaser.releaseNow(pending, pending.minHoldMs);
     } catch (error) {
-      // Also after a refusal for good: a release names its nonce, so repeating it is safe, and only a lost lease makes it
-      // useless.
+      // A release is repeated even after a lasting refusal. The release names its nonce, so a repeat is safe. A repeat is useless
+      // only when the lease is over.
       if (this.#clock.monoMs() < pending.untilMs) return;
       if (!isUnavailable(error)) this.#releaser.onError(error, 'lock release');
     }
-    // The same acquisition may have been granted, and added, once more since.
+    // Meanwhile the same acquisition may have been granted again, and its new release may have been added.
     const { nonce } = pending;
     if (this.#pending.get(nonce) === pending) this.#pending.delete(nonce);
   }

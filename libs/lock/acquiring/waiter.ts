@@ -4,14 +4,14 @@ import type { LockRequest } from '../store/lock-request.js';
 import type { LeaseGrant } from '../held/lease.js';
 import type { Lock } from '../held/lock.js';
 
-/** How much longer than `waitMs` the first answer may take. */
+/** How much longer than `waitMs` the first answer may take, in milliseconds. */
 export const ANSWER_MS = 1_000;
 
 /** How a wait ended without a grant. */
 export type GaveUp = { because: 'timeout' } | { because: 'abort'; reason: unknown };
 
 /**
- * One acquisition that may have to wait. It settles once: by a grant or, after it has left, by an error.
+ * One acquisition that may have to wait. The acquisition settles once: by a grant or by an error.
  *
  * **What a push proves.** A push does not say when its grant was made. The message may have been in a socket while this process
  * was blocked, and the grant may have expired since. `bound.from` is when the last request was sent that was answered "still
@@ -25,9 +25,12 @@ export class Waiter {
   readonly request: LockRequest;
   /** The place in the queue; '0' until Redis has answered. */
   place = '0';
-  /** How long it waits, in milliseconds, from its first request on. */
+  /** How long the waiter waits, in milliseconds, from its first request on. */
   readonly waitMs: number;
-  /** The lock that `hold` makes of the grant, in the same step: the manager never sees it as neither waiting nor held. */
+  /**
+   * The lock that `hold` makes of the grant. `hold` runs in the step that ends the wait. So there is no moment at which the
+   * acquisition neither waits nor is held.
+   */
   readonly granted: Promise<Lock>;
   readonly #hold: (grant: LeaseGrant) => Lock;
   readonly #untilMs: number;
@@ -55,7 +58,7 @@ export class Waiter {
     });
   }
 
-  /** False once it was granted, has failed or has left: it takes no grant any more. */
+  /** False once the waiter was granted the lock, has failed or has left. Then it takes no grant any more. */
   get waiting(): boolean {
     return this.#state === 'waiting';
   }
@@ -66,8 +69,8 @@ export class Waiter {
   }
 
   /**
-   * Calls `giveUp` when the time is over, or when the signal aborts. The time is for the wait in the queue. The first answer may
-   * take longer, at most by `ANSWER_MS`: the lock may be free.
+   * Calls `giveUp` when `waitMs` is over, or when the signal aborts. `waitMs` limits the wait in the queue. The first answer may
+   * take longer, by at most `ANSWER_MS`, because the lock may be free.
    */
   limit(signal: AbortSignal | undefined, giveUp: (why: GaveUp) => void): void {
     const timeout = (): void => {
@@ -93,8 +96,8 @@ export class Waiter {
   }
 
   /**
-   * Redis has answered a request that was sent at `from`: still waiting, and the last token is `fence`. False if the time of the
-   * wait was over already, and it has left.
+   * Redis has answered a request that was sent at `from`: the waiter still waits, and the last token is `fence`. Returns false if
+   * the waiter does not wait any more, for example because its time was over already.
    */
   stillWaiting(from: Instant, fence: number): boolean {
     this.#bound = { from, fence };
@@ -102,21 +105,21 @@ export class Waiter {
     return this.#heardOf();
   }
 
-  /** A request failed in a way that may pass. False if the time of the wait was over already, and it has left. */
+  /** A request failed in a way that may pass. Returns false if the waiter does not wait any more: see `stillWaiting`. */
   troubled(error: unknown): boolean {
     this.#trouble = error;
     return this.#heardOf();
   }
 
-  /** Redis has answered a request that was sent at `from`: granted. False if that lease may be over. */
+  /** Redis has answered a request that was sent at `from`: the lock is granted. Returns false if that lease may be over. */
   answered(token: number, from: Instant): boolean {
     return this.#take({ token, from, validMs: this.request.ttlMs, claimed: true }, 0);
   }
 
   /**
-   * A provisional grant was pushed. False if less than two thirds of a lease are certain, or if the message is out of date. Then
-   * Redis must be asked, and its answer is a full lease. So a lock that was handed over survives the same block of the event
-   * loop as a lock that was free.
+   * A provisional grant was pushed. Returns false if less than two thirds of a lease are certain, or if the message is out of
+   * date. Then Redis must be asked, and its answer is a full lease. So a lock that was handed over survives the same block of the
+   * event loop as a lock that was free.
    */
   pushed(token: number, validMs: number): boolean {
     const { from, fence } = this.#bound;
@@ -124,7 +127,10 @@ export class Waiter {
     return token > fence && this.#take({ token, from, validMs, claimed: false }, atLeastMs);
   }
 
-  /** It takes no grant any more. The caller of this method fails it, and releases what it may have in Redis. */
+  /**
+   * From now on, the waiter takes no grant. The caller of this method must fail the waiter, and must release the lock or the
+   * place in the queue that the waiter may have in Redis.
+   */
   leave(): void {
     if (this.#state === 'waiting') this.#end('leaving');
   }

@@ -8,35 +8,35 @@ import type { Acquired } from '../store/scripts/acquire.reply.js';
 import type { Heartbeat } from '../store/scripts/heartbeat.script.js';
 import { ANSWER_MS, Waiter, type GaveUp } from './waiter.js';
 
-/** A waiter that misses three of these is skipped (`WAITER_SILENT_MS`). */
+/** The time between two heartbeats, in milliseconds. A waiter that misses three of them is skipped (`WAITER_SILENT_MS`). */
 const HEARTBEAT_MS = 1_000;
-/** After a request that failed. */
+/** The pause after a request that failed, or whose grant came too late, in milliseconds. */
 const RETRY_MS = 100;
-/** At most this many waiters and locks are in one heartbeat: a long script would block the server. */
+/** One heartbeat names at most this many waiters and locks, because a long script would block the server. */
 const WAITERS_PER_CALL = 256;
 const LOCKS_PER_CALL = 128;
-/** How much sooner a push may arrive than the answer to the request that caused it. */
+/** How much sooner a push may arrive than the answer to the request that caused the push, in milliseconds. */
 const EARLY_MS = 1_000;
 
 /** The waiters of this process on one lock. */
 interface LockWaiters {
   readonly keys: LockKeys;
   readonly waiters: Map<string, Waiter>;
-  /** When to ask before the next heartbeat: the holder's lease should end, or a request failed. */
+  /** When Redis is asked before the next heartbeat, because the holder's lease should end then, or because a request failed. */
   askAtMs: number;
 }
 
-/** Hears what becomes of the calls that wait. */
+/** Receives reports about the calls that wait. */
 export interface WaitingRoomListener {
-  /** Redis granted the lock to the waiter of this request. The waiter's caller gets what this returns. */
+  /** Redis granted the lock to the waiter of this request. The waiter's caller gets the returned lock. */
   granted(request: LockRequest, grant: LeaseGrant, askedAtMs: number): Lock;
-  /** Redis granted the lock to an acquisition that does not wait here any more. */
+  /** Redis granted, or may have granted, the lock to an acquisition that does not wait in this room any more. */
   unwanted(identity: LockIdentity, ttlMs: number): void;
-  /** The request waits here from now on, until the lock is granted or the waiter fails. */
+  /** The request waits in this room from now on, until the lock is granted or the waiter fails. */
   waits(request: LockRequest): void;
   /** Redis put the request into the queue of its lock. */
   queued(request: LockRequest): void;
-  /** The waiter's time is over. It has left; the listener fails it. */
+  /** The waiter's time is over, or its signal has aborted. The waiter has left, and the listener must fail it. */
   gaveUp(waiter: Waiter, why: GaveUp): void;
   onError(error: unknown, name: string): void;
 }
@@ -59,12 +59,12 @@ export class WaitingRoom {
   /** How many requests are not answered yet. */
   #joining = 0;
   #joined: (() => void) | undefined;
-  /** Pushes that arrived before the answer to their request. By nonce. */
+  /** Pushes that arrived before the answer to their request, by nonce. */
   readonly #early = new Map<string, PushedGrant>();
   #leaving: ((waiter: Waiter) => void) | undefined;
   readonly #loop: Loop;
   #heartbeatAtMs = Infinity;
-  /** When the loop looks again by itself. What a turn in progress misses, its end sees. */
+  /** When the next turn begins by itself. Each turn computes this time at its end, and so regards changes during the turn. */
   #nextTurnMs = Infinity;
 
   constructor(clock: Clock, store: Pick<LockStore, 'join' | 'heartbeat'>, listener: WaitingRoomListener) {
@@ -86,10 +86,10 @@ export class WaitingRoom {
     return this.#waiters.size;
   }
 
-  /** Acquires the lock, waiting if it must. */
+  /** Acquires the lock. Waits if the lock is not free. */
   wait(request: LockRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Lock> {
     const sent = instantOf(this.#clock);
-    // Most requests are granted at once and never become waiters. One with a signal is a waiter before the answer comes.
+    // Most requests are granted at once and never become waiters. A request with a signal is a waiter before its answer comes.
     const early = signal === undefined ? undefined : this.#enter(request, waitMs, sent, signal);
     this.#joining++;
     const joined = this.#store.join(request, waitMs + ANSWER_MS).then(
@@ -119,7 +119,7 @@ export class WaitingRoom {
     return early.granted;
   }
 
-  /** A grant was pushed. False if no such acquisition waits here. */
+  /** A grant was pushed. Returns false if the acquisition does not wait in this room, and no request is without its answer. */
   pushed(pushed: PushedGrant): boolean {
     const { nonce } = pushed.identity;
     const waiter = this.#waiters.get(nonce);
@@ -136,13 +136,13 @@ export class WaitingRoom {
     return true;
   }
 
-  /** Messages or answers may have been lost: ask about every lock. */
+  /** Messages or answers may have been lost, so the next turn asks about every lock. */
   resync(): void {
     this.#heartbeatAtMs = 0;
     this.#loop.wake();
   }
 
-  /** Goes on looking for the next live waiter of a released lock. Without this, the waiters' next heartbeat does it. */
+  /** Goes on looking for the next live waiter of a released lock. Without this call, the waiters' next heartbeat would do so. */
   async handOn(keys: LockKeys): Promise<void> {
     try {
       while ((await this.#store.heartbeat(() => [{ keys, waiters: [] }]))[0]?.unsettled === true);
@@ -151,13 +151,13 @@ export class WaitingRoom {
     }
   }
 
-  /** All waiters leave. `left` gets each of them, also those whose first answer comes later, and fails it. */
+  /** All waiters leave. `left` is called with each waiter, even if its first answer comes later, and must fail the waiter. */
   leave(left: (waiter: Waiter) => void): void {
     this.#leaving = left;
     for (const waiter of [...this.#waiters.values()]) this.#expel(waiter, left);
   }
 
-  /** No heartbeat is sent any more. Resolves when every request has been answered. */
+  /** Stops the heartbeats. Resolves when every request has been answered or has failed. */
   async stop(): Promise<void> {
     await this.#loop.stop();
     if (this.#joining > 0) await new Promise<void>((resolve) => (this.#joined = resolve));
@@ -187,7 +187,7 @@ export class WaitingRoom {
     left(waiter);
   }
 
-  /** Handles what happened while the answer of the waiter's first request was on its way. */
+  /** Handles a push, an end of the wait or a shutdown that came before the answer to the waiter's first request. */
   #catchUp(waiter: Waiter): void {
     const { nonce } = waiter.request;
     const pushed = this.#early.get(nonce);
@@ -200,8 +200,8 @@ export class WaitingRoom {
 
   #acquired(waiter: Waiter, sent: Instant, acquired: Acquired): void {
     if (!waiter.waiting) {
-      // Its release may have overtaken the request, because a server without the script is asked twice. Then the lock, or the
-      // place in the queue, is this waiter's still.
+      // The waiter's release may have overtaken its request, because a server that does not know the script gets the request
+      // twice. Then this waiter still has the lock, or a place in the queue.
       this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
       return;
     }
@@ -223,7 +223,7 @@ export class WaitingRoom {
       } else {
         this.#forget(waiter);
         waiter.fail(error);
-        // Its place is in the queue, and a request without an answer may have been granted.
+        // The waiter may still have its place in the queue, and Redis may have granted a request that got no answer.
         this.#listener.unwanted(waiter.request, waiter.request.ttlMs);
       }
     }
@@ -268,16 +268,16 @@ export class WaitingRoom {
     return this.#nextTurnMs === Infinity ? undefined : Math.max(1, Math.ceil(this.#nextTurnMs - this.#clock.monoMs()));
   }
 
-  /** One call after the other, so that the server can serve others in between. */
+  /** The calls run one after the other, so that the server can serve other clients in between. */
   async #beat(entries: readonly LockWaiters[]): Promise<void> {
     for (const entry of entries) entry.askAtMs = Infinity;
     let failed: { error: unknown } | undefined;
     for (const call of calls(entries)) failed = (await this.#call(call, failed)) ?? failed;
   }
 
-  /** Asks about several locks at once. Answers why Redis is away, if it is. */
+  /** Asks about several locks at once. If Redis is away, resolves to the error. */
   async #call(call: readonly HeartbeatPortion[], failed?: { error: unknown }): Promise<{ error: unknown } | undefined> {
-    // Some waiters may have been granted their lock, or have left, during the calls before this one, or since it was sent first.
+    // Some waiters may have been granted their lock, or have left, during the earlier calls, or since this call was first sent.
     let waiting: { keys: LockKeys; waiters: Waiter[] }[] = [];
     const stillWaiting = () =>
       (waiting = call.map(({ entry: { keys }, waiters }) => {
@@ -293,7 +293,7 @@ export class WaitingRoom {
       });
     } catch (error) {
       if (call.length > 1 && !isUnavailable(error)) {
-        // One of these locks cannot be asked about, for example because its key holds a hash. It fails its own waiters only.
+        // One of these locks cannot be asked about, for example because its key holds a hash. Only its own waiters must fail.
         for (const portion of call) await this.#call([portion]);
         return undefined;
       }
@@ -325,7 +325,7 @@ interface HeartbeatPortion {
   readonly waiters: Waiter[];
 }
 
-/** All these waiters, in portions of which each is one call. */
+/** Splits the waiters into portions. Each yielded list of portions is sent as one call. */
 function* calls(entries: readonly LockWaiters[]): Generator<HeartbeatPortion[]> {
   let call: HeartbeatPortion[] = [];
   let room = WAITERS_PER_CALL;

@@ -1,52 +1,52 @@
 /**
- * What is used of `CronTime`, of the `cron` package that @nestjs/schedule brings. The objects come from the app's own
- * scheduler, so this package imports neither.
+ * The part of `CronTime` that is used here. `CronTime` belongs to the `cron` package, a dependency of @nestjs/schedule. The
+ * objects come from the app's own scheduler, so this package imports neither of the two packages.
  *
  * @see https://github.com/kelektiv/node-cron
  */
 export interface CronTime {
-  /** The expression; the date itself of a job that runs once. */
+  /** The expression. For a job that runs once: the date. */
   readonly source: string | { toMillis(): number };
   /** True for a job that runs once, at a date. */
   readonly realDate: boolean;
   readonly timeZone?: string;
-  /** Minutes, instead of a time zone. */
+  /** The offset from UTC in minutes, instead of a time zone. */
   readonly utcOffset?: number;
-  /** The first instant after the second that `start` lies in. */
+  /** The first instant after the second in which `start` lies. */
   getNextDateFrom(start: Date, timeZone?: string): ZonedDate;
 }
 
-/** Of a Luxon `DateTime`: an instant, and how many minutes its zone is ahead of UTC then. */
+/** The part of a Luxon `DateTime` that is used here: an instant, and how many minutes its zone is then ahead of UTC. */
 interface ZonedDate {
   toMillis(): number;
   readonly offset: number;
 }
 
-/** A mark is kept for one period of the schedule, but no longer than this; a run later than this is missed. */
+/** A mark is kept for one period of the schedule, but no longer than these 25 hours. A call that is later is a missed run. */
 const DAY_MS = 25 * 3_600_000;
-/** What a mark is kept beyond that. */
+/** A mark is kept this much longer than that, in milliseconds. */
 const MARGIN_MS = 10_000;
-/** How long the mark of an instant is kept whose schedule is unknown. */
+/** If the schedule is unknown, the mark of an instant is kept for this time, in milliseconds. */
 export const LONGEST_MARK_MS = DAY_MS + MARGIN_MS;
 
 export interface ScheduledInstant {
   readonly instantMs: number;
-  /** How long it must be remembered that this instant is done. */
+  /** How long the mark that this instant is done must be kept, in milliseconds. */
   readonly keepMs: number;
-  /** From this instant to the next one; Infinity if there is none. */
+  /** The time from this instant to the next one, in milliseconds; Infinity if there is no next one. */
   readonly periodMs: number;
 }
 
 /**
- * The scheduled instant that a call of the scheduler at `nowMs` stands for: the last one that has passed, however late the
- * call is. Undefined if that is more than a day ago. A timer is never early on its own clock, and every process reads its
- * own clock, so all processes agree on the instant although their clocks and timers differ.
+ * The scheduled instant of a call that the scheduler makes at `nowMs`: the last instant that has passed, even if the call is
+ * late. Undefined if that instant is more than 25 hours ago. A timer never fires early on its own clock, and every process reads
+ * its own clock. So all processes find the same instant, although their clocks and timers differ.
  *
- * Where clocks are put back, an hour has two instants of each local time. `cron` calls a job of that hour in the first of
- * them, and an hourly job in both; but a process that starts in between takes the second for the first. Its instant
- * is then the last one of the other processes, which is done.
+ * When the clocks are put back, each local time of one hour comes twice. `cron` calls a job of that hour the first time, and an
+ * hourly job both times. But a process that starts between the two takes the second time for the first. Then its instant is the
+ * last instant of the other processes, which is already done.
  *
- * The mark outlives every process that is late or whose clock is behind by up to one period (at most 25 h).
+ * The mark is kept long enough for every process that is late, or whose clock is behind, by up to one period (at most 25 h).
  */
 export function scheduledInstant(time: CronTime, nowMs: number): ScheduledInstant | undefined {
   const found = previous(time, nowMs, DAY_MS);
@@ -56,7 +56,7 @@ export function scheduledInstant(time: CronTime, nowMs: number): ScheduledInstan
   return { instantMs, periodMs, keepMs: Math.min(periodMs, DAY_MS) + MARGIN_MS };
 }
 
-/** The last instant up to `nowMs`, if it is at most `withinMs` old. The expression can only be asked forward. */
+/** The last instant up to `nowMs`, if it is at most `withinMs` old. `cron` can only search forward, from an earlier time. */
 function previous(time: CronTime, nowMs: number, withinMs: number): number | undefined {
   for (let backMs = 2_000; ; backMs = Math.min(backMs * 4, withinMs)) {
     let found: number | undefined;
@@ -71,7 +71,7 @@ const SHORTEST_DST_MS = 1_800_000;
 function next(time: CronTime, afterMs: number): number {
   if (typeof time.source === 'string') {
     const nextMs = nextDate(time, afterMs).toMillis();
-    // In a half hour that comes twice, `cron` answers with its first coming also the second time: walking on would never end.
+    // When a half hour comes twice, `cron` answers the second time with instants of the first time. The walk would never end.
     return nextMs > afterMs ? nextMs : next(time, afterMs + SHORTEST_DST_MS);
   }
   const dateMs = time.source.toMillis();
@@ -85,14 +85,15 @@ function nextDate(time: CronTime, afterMs: number): ZonedDate {
 const HOUR_MS = 3_600_000;
 
 /**
- * The instant itself. But if its local time has come before, when the clocks were not yet put back, the schedule that is walked
- * from there never comes to this instant. Then the result is the last instant before the clocks were put back.
+ * Usually the instant itself. There is one exception: its local time came once before, when the clocks were not yet put back, and
+ * a walk along the schedule from there does not reach this instant. Then the result is the last instant before the change.
  */
 function ofFirstComing(time: CronTime, instantMs: number): number {
   const { offset } = nextDate(time, instantMs - 1);
   const backMs = (nextDate(time, instantMs - HOUR_MS - 1).offset - offset) * 60_000;
   if (backMs <= 0 || next(time, instantMs - backMs - 1) !== instantMs - backMs) return instantMs;
-  // Of two moments a second apart, the last instant before the change follows on the one, and one behind it on the other.
+  // At the end, `low` and `high` are at most a second apart. The last instant before the change follows `low`, and an instant
+  // after the change follows `high`.
   let [low, high] = [instantMs - backMs - 1, instantMs - 1];
   while (high - low > 1_000) {
     const middle = (low + high) / 2;
@@ -103,7 +104,7 @@ function ofFirstComing(time: CronTime, instantMs: number): number {
   return next(time, lastMs) <= instantMs ? instantMs : lastMs;
 }
 
-/** Minutes east of Greenwich as the name of a zone: 330 → `UTC+5:30`. */
+/** An offset in minutes east of Greenwich as the name of a zone: 330 → `UTC+5:30`. */
 function zoneOf(utcOffset: number | undefined): string | undefined {
   if (utcOffset === undefined) return undefined;
   const minutes = Math.abs(utcOffset);

@@ -6,20 +6,23 @@ import { SluiceError, isInventedName, type Class, type WovenCall, type WovenSite
 import { scheduledInstant, type CronTime } from './cron-instants.js';
 import type { Tick } from '../store/lock.store.js';
 
-/** What `@Cron` writes on its method: its options, with the expression as `cronTime`. */
+/** The key of the metadata that `@Cron` sets on its method: the options of `@Cron`, with the expression as `cronTime`. */
 export const CRON_METADATA = 'SCHEDULE_CRON_OPTIONS';
 
-/** The token of the options of @nestjs/schedule's module: an app that has it schedules. */
+/** The token of the options of @nestjs/schedule's module. An app with this provider uses the scheduler. */
 const SCHEDULE_OPTIONS = 'SCHEDULE_MODULE_OPTIONS';
 
-/** The scheduler's timer and the call that it makes are one turn of the event loop, unless a decorator waits in between. */
+/**
+ * A call belongs to a job that fired less than this many milliseconds ago. The scheduler's timer and its call are in one turn of
+ * the event loop, unless a decorator waits in between.
+ */
 const JUST_NOW_MS = 1_000;
-/** Where only one job can be meant, a decorator between the scheduler and the lock may wait this long. */
+/** The same where only one job can be meant: a decorator between the scheduler and the lock may wait this long. */
 const JUST_NOW_OF_ONE_MS = 60_000;
 
 /** One tick of a `@Cron` method. */
 export interface CronTick extends Tick {
-  /** From this instant to the next one; Infinity if there is none. */
+  /** The time from this instant to the next one, in milliseconds; Infinity if there is no next one. */
   readonly periodMs: number;
 }
 
@@ -44,19 +47,19 @@ interface CronJob {
 /**
  * Finds out for which scheduled instant a `@Cron` method is being called.
  *
- * The schedule is read from the app's running jobs, found through Nest's own discovery: no import to
- * resolve, so it works for every version and copy of @nestjs/schedule, in both module formats and any layout of
- * `node_modules`, and a job whose time was changed while it runs is read as it is now.
+ * The schedule is read from the app's running jobs, which are found through Nest's own discovery. No import of @nestjs/schedule
+ * has to be resolved. So this works with every version and copy of that package, in both module formats and in any layout of
+ * `node_modules`. If the time of a job was changed while the app runs, the new time is read.
  */
 @Injectable()
 export class CronJobs {
   readonly #discovery: DiscoveryService;
   readonly #clock: Clock;
   readonly #logger: RedisConnections['logger'];
-  /** For each job: the firing whose call has arrived. */
+  /** For each job: when the job fired for the last call that has arrived, in Unix milliseconds. */
   readonly #called = new WeakMap<CronJob, number>();
   #registry: Registry | undefined;
-  /** The methods that take a lock at their ticks, by lock. */
+  /** The methods that take a lock at their ticks, by the lock's name. */
   readonly #known = new Map<string, KnownMethod[]>();
 
   constructor(
@@ -69,11 +72,11 @@ export class CronJobs {
   }
 
   /**
-   * The scheduled instant of this call. `'by hand'`: the scheduler did not make the call, by the `lastDate` of the job, which
-   * stands for one call. `'missed'`: the scheduler made it, but more than a day late. No process knows any more whether that
-   * run was done.
+   * The scheduled instant of this call. `'by hand'`: the scheduler did not make the call. The `lastDate` of the job shows this,
+   * because each `lastDate` stands for one call. `'missed'`: the scheduler made the call, but more than 25 hours late. Then no
+   * process knows any more whether that run was done.
    *
-   * @throws SluiceError `SLUICE_CRON_UNKNOWN` when that cannot be told: a guess could run the method twice
+   * @throws SluiceError `SLUICE_CRON_UNKNOWN` if the answer cannot be determined: a guess could run the method twice
    */
   tickOf(call: WovenCall): CronTick | 'by hand' | 'missed' {
     const method = identityOf(call.className, call.method, call.metadata(CRON_METADATA) as CronMetadata);
@@ -88,7 +91,7 @@ export class CronJobs {
   /**
    * Checks a `@Cron` method at boot, so that a problem is seen there and not at the first tick.
    *
-   * @param lock its name, if the decorator has it as a string
+   * @param lock the lock's name, if the decorator has the name as a string
    * @throws SluiceError `SLUICE_CRON_UNKNOWN`; `SLUICE_BAD_OPTION` if two classes would share their ticks
    */
   check({ targetClass, className, method }: WovenSite, cron: CronMetadata, lock: string | undefined): void {
@@ -132,7 +135,7 @@ export class CronJobs {
     const withinMs = own.length === 1 ? JUST_NOW_OF_ONE_MS : JUST_NOW_MS;
     const fired = (job: CronJob, ms: number): boolean =>
       Math.abs(nowMs - firedAtMs(job)) < ms && this.#called.get(job) !== firedAtMs(job);
-    // Without a name, a job whose time was changed is not found again. It is not one that has a name.
+    // If the decorator gives no name, a job whose time was changed is not found again. Such a job has a generated name.
     const nameless = [...jobs].filter(([name]) => GENERATED_NAME.test(name));
     if (own.length === 0 && cron.name === undefined && nameless.some(([, job]) => fired(job, JUST_NOW_MS))) {
       throw unknown(
@@ -150,8 +153,8 @@ export class CronJobs {
   }
 
   /**
-   * Finds the scheduler's registry by its class or its token. It touches no other provider: some throw for an unknown property
-   * (the proxies of nestjs-cls), others answer every property (mocks).
+   * Finds the scheduler's registry by its class or its token. No other provider is touched: some providers throw for an unknown
+   * property (the proxies of nestjs-cls), and others have every property (mocks).
    */
   #findRegistry(method: string): Registry | undefined {
     const providers = this.#discovery.getProviders();
@@ -166,7 +169,7 @@ export class CronJobs {
   }
 }
 
-/** What @nestjs/schedule calls a job to which its decorator gives no name. */
+/** The form of the name that @nestjs/schedule generates for a job whose decorator gives no name. */
 const GENERATED_NAME = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 /** Whether two methods run at the same instants. */
@@ -189,7 +192,7 @@ interface Registry {
   getCronJobs(): Map<string, CronJob>;
 }
 
-/** A class with the methods of SchedulerRegistry (a minifier may have renamed it), or a provider under its name. */
+/** True for a class with the methods of SchedulerRegistry (a minifier may have renamed it), or for a provider under its name. */
 function isRegistry({ isNotMetatype, isAlias, metatype, name }: ProviderWrapper): boolean {
   if (isAlias) return false;
   if (isNotMetatype || typeof metatype !== 'function') return name === 'SchedulerRegistry';
@@ -197,7 +200,7 @@ function isRegistry({ isNotMetatype, isAlias, metatype, name }: ProviderWrapper)
   return ['getCronJobs', 'addCronJob', 'doesExist'].every((each) => typeof methods[each] === 'function');
 }
 
-/** The name of a method in Redis, the same in every process and build. An invented class name is no part of it. */
+/** The name of a method in Redis, the same in every process and build. An invented class name is no part of that name. */
 function identityOf(className: string, method: string, { name }: CronMetadata): string {
   if (!isInventedName(className)) return `${className}.${method}`;
   return name === undefined ? `.${method}` : `#${name}`;

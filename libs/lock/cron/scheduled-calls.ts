@@ -28,7 +28,7 @@ export interface ScheduledCallsDeps {
   readonly events: LockEvents;
 }
 
-/** Takes locks for the calls of a scheduler, which are skipped where another call would wait or fail. */
+/** Takes locks for the calls of a scheduler. Such a call is skipped where any other call would wait or fail. */
 export class ScheduledCalls {
   readonly #deps: ScheduledCallsDeps;
 
@@ -37,9 +37,9 @@ export class ScheduledCalls {
   }
 
   /**
-   * Takes the lock for one call. Undefined: the call is skipped. It is counted and published then.
+   * Takes the lock for one call. Resolves to undefined if the call is skipped. A skipped call is counted and published.
    *
-   * @param skipsBusy whether a call that finds the lock busy is skipped; else it rejects
+   * @param skipsBusy whether a call that finds the lock busy is skipped; otherwise the call rejects
    * @throws LockTimeoutError if the lock is busy
    */
   async acquire(
@@ -49,7 +49,7 @@ export class ScheduledCalls {
   ): Promise<Lock | undefined> {
     const { manager, events } = this.#deps;
     const { name, method, tick } = call;
-    // Another process can do it, and need not be killed in the middle of it.
+    // Another process can run this call. If the run began here, the shutdown might end it in the middle.
     if (manager.shutsDown) {
       this.skip(call, 'closing');
       return undefined;
@@ -65,21 +65,21 @@ export class ScheduledCalls {
         this.skip(call, 'busy', error.holder);
         return undefined;
       }
-      // The timeout of a call that waited is counted where it waited.
+      // The manager has already counted the timeout of a call that waited.
       if (error.waitedMs === 0) events.timedOut(error);
       throw error;
     }
   }
 
-  /** A call is skipped: it is counted and published. */
+  /** Counts and publishes a skipped call. */
   skip({ name, method, tick }: ScheduledCall, reason: LockSkipReason, holder?: LockHolder): void {
     const instant = tick && new Date(tick.instantMs);
     this.#deps.events.skipped({ name, method, instant, reason, holder });
   }
 
   /**
-   * Takes the lock for one scheduled instant; null if that is done already. It never waits for a holder, but up to `waitMs`
-   * for Redis: every instance comes at the same moment, and if Redis is away just then, none would run.
+   * Takes the lock for one scheduled instant. Resolves to null if the instant is done already. The call never waits for a holder.
+   * But it waits up to `waitMs` for Redis: all instances call at the same moment, and if Redis was away then, none would run.
    *
    * @throws LockTimeoutError if the lock is held
    */
@@ -90,7 +90,7 @@ export class ScheduledCalls {
   ): Promise<Lock | null> {
     const { store, manager, requests } = this.#deps;
     const resolved = resolveAcquire(this.#deps.options, name, 'acquireTick', options);
-    // A run that outlives two ticks hangs: it ends the job in the whole fleet, and must not do so silently.
+    // A run that takes longer than two periods hangs. As long as it hangs, no instance runs the job, so it must be reported.
     const maxHoldMs = resolved.maxHoldMs === Infinity ? 2 * (tick.periodMs ?? Infinity) : resolved.maxHoldMs;
     const request = requests.make(name, { ...resolved, maxHoldMs });
     const { waitMs: patienceMs, signal } = resolved;

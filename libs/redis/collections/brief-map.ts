@@ -20,7 +20,7 @@ export class BriefMap<K, V> {
     else if (this.#map.has(key)) this.#map = new Map();
   }
 
-  /** A copy of the values of this moment. Later changes of the map do not change it. */
+  /** A copy of the entries of this moment. Later changes of the map do not change the copy. */
   entries(): [K, V][] {
     return [...this.#map];
   }

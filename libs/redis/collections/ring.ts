@@ -1,12 +1,12 @@
 /** An element of a {@link Ring}. It is in one ring at most. */
 export class RingNode {
-  /** Its neighbours; the node itself while it is in no ring. */
+  /** The neighbours of the node; the node itself while it is in no ring. */
   declare prev: RingNode;
   declare next: RingNode;
 
   constructor() {
-    // Not class fields: where several classes inherit them, V8 takes four times as long to make an element. And few classes:
-    // it is fast for up to four, this one included.
+    // These are not class fields: where several classes inherit class fields, V8 takes four times as long to make an element. And
+    // only few classes should inherit: V8 is fast for up to four, this one included.
     this.prev = this;
     this.next = this;
   }

@@ -31,19 +31,19 @@ const COLON = 0x3a;
 const ZERO = 0x30;
 
 /**
- * Reads a message back, its parts as text; `undefined` when it is not one. Digit by digit, and by one conversion where that
- * will do: ten processes may be waiting for as many messages.
+ * Reads a message back, with its parts as text; `undefined` if the bytes are not a message. For speed, lengths are read digit by
+ * digit, and the text is converted once where that is enough: ten processes may be waiting for as many messages.
  */
 export function unframe(message: Buffer): string[] | undefined {
   const text = message.toString();
-  // As many characters as bytes: each stands where its byte does.
+  // If there are as many characters as bytes, each character has the index of its byte.
   const isAligned = text.length === message.length;
   const parts: string[] = [];
   for (let at = 0; at < message.length;) {
     let length = 0;
     const from = at;
     for (; message[at] !== COLON; at++) {
-      // Past the end it is NaN, which is no digit either.
+      // Past the end of the message, the result is NaN, which is not a digit either.
       const digit = (message[at] ?? Number.NaN) - ZERO;
       if (!(digit >= 0 && digit <= 9)) return undefined;
       length = length * 10 + digit;

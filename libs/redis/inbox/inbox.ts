@@ -18,13 +18,13 @@ export interface InboxOptions {
   onError: (error: unknown, what: string) => void;
   /** What a socket needs before it subscribes. */
   prepare?: () => Promise<unknown>;
-  /** Gets messages as they are, for a channel that carries no framed ones. */
+  /** Called with each message as it is, for a channel that does not carry framed messages. */
   receive?: (message: unknown) => void;
 }
 
 /**
- * The largest value worth pushing. Redis closes a subscriber whose output buffer outgrows its limit (32 MB by
- * default), and then everything in it is lost: above this size, announce, and let the receiver read.
+ * The largest value worth pushing. Redis closes a subscriber whose output buffer outgrows its limit (32 MB by default), and then
+ * everything in the buffer is lost. So a larger value is only announced, and the receiver reads it.
  */
 export const INBOX_MAX_BYTES = 64 * 1024;
 
@@ -37,10 +37,10 @@ const NEVER: Instant = { monoMs: -Infinity, wallMs: -Infinity };
 /**
  * The messages of other processes to this one: **one** pub/sub channel per process and Redis, for all features.
  *
- * Pub/sub may lose messages (a dead socket, a full output buffer), so an inbox only saves time. A feature that
- * waits for a message also holds a timer, and `onResync` tells it after every (re)subscribe to ask again. A
- * half-open socket is found by an unanswered PING. A message may arrive before the reply of the command that
- * caused it, so a feature registers locally before it sends.
+ * Pub/sub may lose messages (a dead socket, a full output buffer), so an inbox only saves time. A feature that waits for a
+ * message also holds a timer, and after every (re)subscribe the callbacks of `onResync` let the feature ask Redis again. A
+ * half-open socket is found by an unanswered PING. A message may arrive before the reply of the command that caused it, so a
+ * feature registers locally before it sends.
  *
  * Redis answers a socket in order: when a PING is answered, every message that was published before it was *sent* has been
  * handled. That instant is {@link proven}.
@@ -78,7 +78,7 @@ export class Inbox {
       clock: options.clock,
       turn: () => this.#keep(),
       onError: (error, what) => {
-        // A PING without an answer: the socket is half-open. One that closed is being replaced already.
+        // A PING without an answer: the socket is half-open. A socket that closed is being replaced already.
         if (this.#subscribed) this.#link.reset();
         // The connection reports a refusal once, such as that of a user without rights on channels.
         else if (this.#link.up && !isUnavailable(error)) options.onError(error, what);
@@ -136,7 +136,7 @@ export class Inbox {
     this.#keeper.wake();
   }
 
-  /** When the newest question that this subscription has answered was sent, on both clocks; long ago if there is none. */
+  /** When the newest answered request on this subscription was sent, on both clocks; long ago if there is none. */
   get proven(): Instant {
     return this.#proven;
   }
@@ -148,7 +148,7 @@ export class Inbox {
     await stopped;
   }
 
-  /** One turn: subscribed sockets are asked whether they live, others are subscribed. */
+  /** One turn: a subscribed socket is checked by a PING. A socket without a subscription is subscribed. */
   async #keep(): Promise<number | undefined> {
     if (!this.#link.up) return undefined;
     if (this.#subscribed) {
@@ -159,7 +159,7 @@ export class Inbox {
     const channels = [this.channel, ...this.#joined];
     await this.#prove(async () => {
       await this.#link.send('subscribe', channels);
-      // A channel that was joined meanwhile is the next turn's.
+      // A channel that was joined meanwhile is subscribed in the next turn.
       this.#subscribed = this.#link.up && channels.length === this.#joined.size + 1;
     });
     for (const resync of this.#resyncs) this.#guard(resync, 'resync');
@@ -170,7 +170,7 @@ export class Inbox {
     return this.#subscribed ? this.#pingEveryMs : 0;
   }
 
-  /** Notes that a question was answered. An answer on another subscription than the question proves nothing. */
+  /** Notes when an answered request was sent. An answer on another subscription than the request proves nothing. */
   async #prove(ask: () => Promise<unknown>): Promise<void> {
     const { clock } = this.#options;
     const sent = { monoMs: clock.monoMs(), wallMs: clock.wallMs() };

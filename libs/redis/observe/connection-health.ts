@@ -24,7 +24,7 @@ export interface ConnectionHealthOptions {
 interface Refused {
   readonly refusal: RedisRefusal;
   readonly reply: string;
-  /** Or `script`, and its name. */
+  /** The name of the command, or `script` and the script's name. */
   readonly command: string;
 }
 
@@ -32,13 +32,13 @@ interface Refused {
 export interface ConnectionStats {
   /** Whether its sockets are up. */
   readonly up: boolean;
-  /** How often it was lost. */
+  /** How often the connection was lost. */
   readonly lost: number;
   /** How many commands the server refused for the moment. */
   readonly refused: number;
 }
 
-/** A server that has refused nothing for this long counts as well again, in milliseconds. */
+/** A server that has refused nothing for this long, in milliseconds, counts as accepting commands again. */
 const ACCEPTING_AFTER_MS = 5_000;
 
 const debug = debugLog('redis');
@@ -46,8 +46,8 @@ const debug = debugLog('redis');
 /**
  * Reports what happens to one connection, once per change: a line in the log, a message on a channel, a count.
  *
- * That a server refuses is seen by what it refuses. That it accepts again is not seen by a single success, for a server that is
- * full still answers reads: it counts as well when it has refused nothing for 5 seconds.
+ * Each refused command shows that the server refuses. But a single success does not show that the server accepts commands again,
+ * because a server that is full still answers reads. A server counts as accepting when it has refused nothing for 5 seconds.
  */
 export class ConnectionHealth {
   readonly #options: ConnectionHealthOptions;

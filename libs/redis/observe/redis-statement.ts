@@ -8,7 +8,7 @@ const SCRIPTED = new Set(['eval', 'eval_ro', 'evalsha', 'evalsha_ro', 'fcall', '
 const SHOWN = 100;
 
 /**
- * What a span may tell of a command that was sent to Redis: its name and its keys, never a value.
+ * The text that a span may show of a command that was sent to Redis: its name and its keys, never a value.
  *
  * For `dbStatementSerializer` of OpenTelemetry's ioredis instrumentation. Without it, a span of every script carries all
  * arguments of the script, and cached values and payloads among them.

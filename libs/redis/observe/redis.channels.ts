@@ -15,7 +15,7 @@ export interface RedisLostMessage extends RedisMessage {
 
 /** On `sluice:redis:restored`: all sockets of the connection are up again. */
 export interface RedisRestoredMessage extends RedisMessage {
-  /** For how long they were not, in milliseconds. */
+  /** For how long the sockets were not all up, in milliseconds. */
   readonly downMs: number;
 }
 
@@ -36,7 +36,7 @@ export interface RedisAcceptingMessage extends RedisMessage {
   readonly refused: number;
 }
 
-/** By channel, the message of each. */
+/** The type of the message on each channel. */
 export interface RedisMessages {
   'sluice:redis:lost': RedisLostMessage;
   'sluice:redis:restored': RedisRestoredMessage;
@@ -45,8 +45,8 @@ export interface RedisMessages {
 }
 
 /**
- * The names of what connections tell through `node:diagnostics_channel`, in the process where it happens: one message per
- * change, and with it one line of the log.
+ * The names of the channels on which connections report their changes through `node:diagnostics_channel`, in their own process.
+ * Each change is one message and one line of the log.
  *
  * | channel                  | message               | when                                                              |
  * | ------------------------ | --------------------- | ----------------------------------------------------------------- |
@@ -62,7 +62,7 @@ export const REDIS_CHANNELS = {
   accepting: 'sluice:redis:accepting',
 } as const satisfies Record<string, keyof RedisMessages>;
 
-/** The channels themselves: code that holds them spares the look-up by name. */
+/** The channels themselves: code that holds a channel saves the look-up by name. */
 export const channels = {
   lost: channel(REDIS_CHANNELS.lost),
   restored: channel(REDIS_CHANNELS.restored),

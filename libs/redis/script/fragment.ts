@@ -15,16 +15,16 @@ export interface Fragment {
   readonly name: string;
   readonly needs: readonly Fragment[];
   readonly locals: readonly string[];
-  /** The names that it declares for the scripts and fragments that name it. */
+  /** The names that this fragment declares for the scripts and fragments that name it. */
   readonly exported: readonly string[];
   readonly text: string;
 }
 
-/** Lua text, with fragments where they shall stand. */
+/** Lua text, with each fragment at its place in the text. */
 export type LuaText<F extends Fragment = Fragment> = readonly (string | F)[];
 
 /**
- * Lua as a template: texts and numbers are written out, fragments stay what they are.
+ * Lua as a template: texts and numbers become part of the text, and fragments stay objects.
  *
  * @example
  * lua`
@@ -79,8 +79,7 @@ export function defineFragment({ name, needs = [], locals = [], lua }: FragmentD
  *
  * @param known the names of the script's keys and arguments
  * @throws TypeError naming the script, if a name is used before it is declared, if a name is declared twice, or if the script
- *   uses a name of
- * a fragment that it does not name itself
+ *   uses a name of a fragment that the script does not name itself
  */
 export function joinLua(script: string, lua: LuaText, known: readonly string[]): string {
   const own = [...known];

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { CommandArg, Link, SendOptions, Sent } from '../connection/link.js';
 import { joinLua, type LuaText } from './fragment.js';
 
-/** How an argument travels and what Lua sees: text and bytes arrive as strings, numbers through `tonumber`. */
+/** How an argument is sent, and what Lua sees: text and bytes arrive as strings, numbers through `tonumber`. */
 export type ArgType = 'text' | 'bytes' | 'number';
 
 type ArgValue<T extends ArgType> = T extends 'number' ? number : T extends 'bytes' ? string | Buffer : string;
@@ -45,11 +45,11 @@ export interface RunOptions<R, C = unknown> {
   deadlineMs?: number;
   /** As in {@link SendOptions}: `deadlineMs` counts from the last byte that the server sent. */
   whileSilent?: boolean;
-  /** Gets a reply that came after the deadline: what it granted can still be given back. */
+  /** Called with a reply that came after the deadline, so that the caller can give back what the reply granted. */
   late?: (reply: R) => void;
   /**
-   * Makes the call for a server that did not know the script. Such a server has executed what was sent after the first try, so a
-   * call that was right then may be out of date. Default: the same call.
+   * Makes the call for a server that did not know the script. Such a server has executed the commands that were sent after the
+   * first try, so the first call may be out of date by now. Default: the same call.
    */
   again?: () => C;
 }
@@ -104,7 +104,7 @@ export function defineScript<const K extends string, const A extends Record<stri
     return argv;
   };
 
-  /** Nothing ran before that answer. */
+  /** Sends the whole text. Nothing ran before the NOSCRIPT answer. */
   const unknownScript = (sent: Sent): unknown => sent.link.send('eval', [text, ...sent.args.slice(1)], sent.options);
   const title = `script ${name}`;
   const usual: SendOptions = { buffers, decode, unknownScript, title };
@@ -114,7 +114,7 @@ export function defineScript<const K extends string, const A extends Record<stri
     lua: text,
     sha,
     run(link, call, { deadlineMs, whileSilent, late, again }: RunOptions<R, ScriptCall<K, A>> = {}) {
-      // Written for the path that is taken 100,000 times a second: no copies of options, one promise.
+      // This path is taken 100,000 times a second, so it copies no options and makes one promise.
       const argv = encode(call);
       if (argv instanceof Error) return Promise.reject(argv);
       if (deadlineMs === undefined && late === undefined && again === undefined)
@@ -123,7 +123,7 @@ export function defineScript<const K extends string, const A extends Record<stri
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (whileSilent !== undefined) send.whileSilent = whileSilent;
       if (late !== undefined) {
-        // Named first: see ADR 19.
+        // The function is stored in a variable first: see ADR 19.
         const decoded = (reply: unknown): void => {
           late(decode(reply));
         };

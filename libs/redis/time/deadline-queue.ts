@@ -1,16 +1,19 @@
 import { Ring, RingNode } from '../collections/ring.js';
 import type { CancelTimer, Clock } from './clock.js';
 
-/** How often, at least, both clocks are looked at: a timer sleeps through a suspended machine. */
+/** Both clocks are read at least this often, in milliseconds, because a timer stands still while the machine is suspended. */
 const LOOK_EVERY_MS = 1_000;
-/** By more than this, and the wall clock has not just been read a little later: it counts whole milliseconds. */
+/**
+ * If the difference of the clocks has changed by more than this, in milliseconds, the wall clock was set. A smaller change may
+ * only mean that the wall clock was read a little later than the other clock, and that it counts whole milliseconds.
+ */
 const STEPPED_MS = 2;
 
 /** Something that is due at a time. */
 export abstract class Deadline extends RingNode {
-  /** When it is due, on the monotonic clock. The queue sets it. */
+  /** When the deadline is due, on the monotonic clock. The queue sets this time. */
   atMs = 0;
-  /** Called when it is due. */
+  /** Called when the deadline is due. */
   abstract onDue(): void;
   /** Called when the wall clock was set: a time that is counted on it may be over. */
   abstract onClockStep(): void;
@@ -29,7 +32,7 @@ export class DeadlineQueue {
   readonly #rings = new Map<number, Ring<Deadline>>();
   #cancel: CancelTimer | undefined;
   #timerAtMs = Infinity;
-  /** How far the wall clock was ahead when everything was looked at. */
+  /** How far the wall clock was ahead of the monotonic clock at the start, or after its last step. */
   #aheadMs: number;
 
   constructor(clock: Clock) {

@@ -11,18 +11,19 @@ export function instantOf(clock: Clock): Instant {
 }
 
 /**
- * What of a lease can be counted on: all but a thousandth, because the server's clock may be slewed against ours
- * (NTP: at most 500 ppm each).
+ * The part of a lease that is certain: all but a thousandth, because the server's clock may be slewed against the clock of this
+ * machine (NTP: at most 500 ppm each).
  */
 export function certainMs(ttlMs: number): number {
   return ttlMs * 0.999;
 }
 
 /**
- * How much of a lease that was asked for at `from` is still certain `now`, in milliseconds; from 0 down, nothing is.
+ * How much of a lease that was asked for at `from` is still certain `now`, in milliseconds. At 0 or less, nothing is certain.
  *
- * Counted from the moment the request was *sent*: whenever the server granted it, it was later. On both clocks, the
- * stricter wins: the monotonic one stands still while the machine is suspended, the wall clock may be set back.
+ * The lease is counted from the moment when the request was *sent*, because the server granted it later than that. It is counted
+ * on both clocks, and the stricter result is used: the monotonic clock stands still while the machine is suspended, and the wall
+ * clock may be set back.
  */
 export function remainingMs(now: Instant, from: Instant, ttlMs: number): number {
   const elapsedMs = Math.max(now.monoMs - from.monoMs, now.wallMs - from.wallMs);

@@ -12,7 +12,8 @@ export interface LoopOptions {
 }
 
 /**
- * The one primitive under every background loop: turns run one at a time, never overlap, survive errors, and end.
+ * The one primitive under every background loop. Turns run one at a time and never overlap. The loop goes on after errors, and
+ * can be stopped.
  *
  * `start` and `stop` are idempotent; `stop` before `start` is fine; a stopped loop never starts again. `wake` cuts
  * a rest short, and during a turn makes the next turn follow at once: no wake is lost.
@@ -57,7 +58,7 @@ export class Loop {
         failures = 0;
       } catch (error) {
         restMs = backoffMs(failures++, 50, 2_000);
-        // A turn that `stop` cut short may fail; that is how it ends.
+        // A turn that `stop` interrupts may end with an error. That error is expected, and is not reported.
         if (!this.#abort.signal.aborted) this.#options.onError(error, this.#options.name);
       }
       await this.#rest(restMs, signal);
