@@ -271,8 +271,15 @@ export default [
   {
     file: 'libs/queue/store/scripts/counts.script.ts',
     name: 'waiting tasks are counted by the lag of Redis',
-    find: "if groups == 1 then waiting = waiting + redis.call('XLEN', stream) - info.pending",
+    find: "if groups == 1 then waiting = waiting + math.max(#after, redis.call('XLEN', stream) - info.pending)",
     replace: 'if groups == 1 then waiting = waiting + (tonumber(info.lag) or 0)',
+    specs: operations,
+  },
+  {
+    file: 'libs/queue/store/scripts/counts.script.ts',
+    name: 'fewer than no tasks wait in a stream that was trimmed',
+    find: "math.max(#after, redis.call('XLEN', stream) - info.pending)",
+    replace: "redis.call('XLEN', stream) - info.pending",
     specs: operations,
   },
   {

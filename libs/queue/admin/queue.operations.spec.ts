@@ -53,6 +53,17 @@ describe('counts', () => {
     expect(await queue.counts('tasks')).toMatchObject({ waiting: 3, running: 2 });
   });
 
+  it('are never below zero, though the stream was trimmed under running tasks', async () => {
+    const queue = await producer();
+    await newGroup();
+    await queue.publishMany('tasks', [1, 2, 3]);
+    await read(3);
+    await bed.admin.xtrim('tasks', 'MAXLEN', 0);
+    expect(await queue.counts('tasks')).toMatchObject({ waiting: 0, running: 3 });
+    await queue.publish('tasks', 4);
+    expect(await queue.counts('tasks')).toMatchObject({ waiting: 1, running: 3 });
+  });
+
   it('count what was returned as waiting, since it was published', async () => {
     const queue = await producer();
     await newGroup();

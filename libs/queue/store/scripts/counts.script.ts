@@ -19,10 +19,11 @@ export interface Counts {
  * Reply {@link Counts}
  *
  * With one group, each entry of the stream is either pending or waiting, because settled entries are deleted. So waiting is
- * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) With several groups,
- * settled entries stay until all groups have settled them. Then the entries after the last delivered one are waiting: their
- * number is `lag`, or where that is nil, they are counted, at most to 10 000. Entries that a stopping process returned are
- * pending with `released`, and count as waiting. Read-only: a crash, a repeat or a reorder changes nothing.
+ * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) If the stream was trimmed
+ * under pending entries, it is at least what is known to wait. With several groups, settled entries stay until all groups have
+ * settled them. Then the entries after the last delivered one are waiting: their number is `lag`, or where that is nil, they are
+ * counted, at most to 10 000. Entries that a stopping process returned are pending with `released`, and count as waiting.
+ * Read-only: a crash, a repeat or a reorder changes nothing.
  */
 export const countsScript = defineScript({
   name: 'queue:counts',
@@ -50,7 +51,7 @@ local function add(info, groups)
     if pending[1] == released then handedBack = tonumber(pending[2]) end
   end
   local after = redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 1)
-  if groups == 1 then waiting = waiting + redis.call('XLEN', stream) - info.pending
+  if groups == 1 then waiting = waiting + math.max(#after, redis.call('XLEN', stream) - info.pending)
   elseif #after > 0 then
     local lag = tonumber(info.lag)
     waiting = waiting +
