@@ -4,9 +4,35 @@ const forkApp = { file: 'test/support/fork-app.ts', specs: ['test/support/fork-a
 const appHost = { file: 'test/support/app-host.ts', specs: ['test/support/fork-app'] };
 const guard = { file: 'libs/testing/servers/guarded-process.ts', specs: ['libs/testing/servers/redis-server'] };
 const redis = { file: 'libs/testing/servers/redis-server.ts', specs: ['libs/testing/servers/redis-server'] };
+const slots = { file: 'libs/testing/servers/slot-owner.ts', specs: ['libs/testing/servers/slot-owner'] };
 const chaos = { file: 'test/support/chaos.ts', specs: ['test/support/chaos'] };
 
 export default [
+  {
+    ...slots,
+    name: 'a restarted server can be reached before it has its slots',
+    find: "'--port', '0',",
+    replace: "'--port', String(this.#port),",
+  },
+  {
+    ...slots,
+    name: 'the absent master stays known',
+    find: "await admin.cluster('FORGET', this.#absent);",
+    replace: '',
+  },
+  {
+    ...slots,
+    name: 'a new master refuses keys for two seconds',
+    find: 'myself,slave ${this.#absent}',
+    replace: 'myself,master -',
+  },
+  {
+    ...redis,
+    specs: ['libs/testing/servers/slot-owner'],
+    name: 'a whole suite cannot be run on servers that check slots',
+    find: "slotChecks ?? topology === 'slots'",
+    replace: 'slotChecks ?? false',
+  },
   { ...history, name: 'overlaps are not seen', find: 'second.from < open.to', replace: 'second.from < open.from' },
   { ...history, name: 'only neighbours are compared', find: '!open || second.to > open.to', replace: 'true' },
   {

@@ -6,10 +6,19 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { SluiceError } from '../../weave/index.js';
 import { launchGuarded, type GuardedProcess } from './guarded-process.js';
+import { SlotOwner } from './slot-owner.js';
 
 export interface StartRedisOptions {
   /** Further arguments of `redis-server`. They override those of the fixture. Example: `['--appendonly', 'yes']`. */
   args?: readonly string[];
+  /**
+   * True: the server is in cluster mode and owns all slots. It rejects commands and scripts whose keys are in several
+   * slots (`CROSSSLOT`), as each node of a Redis Cluster does, and a plain client works with it. It has one database.
+   * Of a script, Redis checks the KEYS; further keys only if the script begins with `#!lua`.
+   *
+   * Default: true if the environment has `SLUICE_TEST_TOPOLOGY=slots`, so that a whole suite can run on such servers.
+   */
+  slotChecks?: boolean;
 }
 
 /** Limit for a start. A large append-only file or a busy machine makes a start slow. */
@@ -24,6 +33,7 @@ const PORT_ATTEMPTS = 20;
  * The server ends with this process, also when this process is killed with SIGKILL. The binary is
  * `SLUICE_REDIS_SERVER` (a path), else `redis-server` on the PATH, else `SLUICE_NO_REDIS_SERVER`.
  *
+ * @throws {SluiceError} `SLUICE_NO_REDIS_SERVER` if the binary is missing, or the server does not start within 20 s
  * @example
  * const redis = await startRedis();
  * const client = new Redis(redis.url);
@@ -39,7 +49,8 @@ export async function startRedisOn(draw: () => number, options: StartRedisOption
   try {
     for (let attempt = 1; ; attempt++) {
       const port = draw();
-      const launch = (): Promise<GuardedProcess> => launchRedis(port, dir, options.args ?? []);
+      const owner = checksSlots(options) ? new SlotOwner(port, randomInt(...PORTS)) : undefined;
+      const launch = (): Promise<GuardedProcess> => launchRedis(port, dir, options.args ?? [], owner);
       try {
         return new RedisServer(port, dir, await launch(), launch);
       } catch (error) {
@@ -106,11 +117,25 @@ export class RedisServer {
   }
 }
 
-async function launchRedis(port: number, dir: string, args: readonly string[]): Promise<GuardedProcess> {
+function checksSlots({ slotChecks }: StartRedisOptions): boolean {
+  const topology = process.env['SLUICE_TEST_TOPOLOGY'] ?? '';
+  if (!['', 'slots'].includes(topology)) {
+    throw new SluiceError('SLUICE_BAD_OPTION', `SLUICE_TEST_TOPOLOGY is "${topology}": it can only be "slots"`);
+  }
+  return slotChecks ?? topology === 'slots';
+}
+
+async function launchRedis(
+  port: number,
+  dir: string,
+  args: readonly string[],
+  owner: SlotOwner | undefined,
+): Promise<GuardedProcess> {
   const socket = join(dir, 'server.sock');
   const binary = process.env['SLUICE_REDIS_SERVER'] ?? 'redis-server';
   const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];
-  const server = await launchGuarded(dir, binary, [...own, '--unixsocket', socket, ...args]);
+  const slots = owner?.prepare(dir) ?? [];
+  const server = await launchGuarded(dir, binary, [...own, '--unixsocket', socket, ...slots, ...args]);
   const deadline = performance.now() + READY_WITHIN_MS;
   // By a socket in our own folder: on the port, another server might answer.
   while (!(await answers(socket))) {
@@ -120,6 +145,12 @@ async function launchRedis(port: number, dir: string, args: readonly string[]): 
       throw failed(binary, server, `did not answer within ${READY_WITHIN_MS} ms`);
     }
     await pause(10);
+  }
+  try {
+    await owner?.take(socket);
+  } catch (error) {
+    await server.end('SIGKILL');
+    throw failed(binary, server, `did not take its slots or its port (${String(error)})`);
   }
   server.unref();
   return server;
