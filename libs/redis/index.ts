@@ -4,6 +4,7 @@
  * - `connection/` sockets: one for commands, one subscriber, further ones for blocking reads
  * - `script/` Lua scripts with named, typed keys and arguments
  * - `inbox/` messages to one process, by pub/sub
+ * - `limits/` the state of a rate limit, as Lua for scripts of several features
  * - `time/` clocks, loops, deadlines, back-off
  * - `collections/` maps that make no garbage, and one that forgets what is not used
  *
@@ -27,6 +28,8 @@ export { certainMs, instantOf, remainingMs, type Instant } from './time/instant.
 export { INBOX_MAX_BYTES, Inbox, type InboxHandler } from './inbox/inbox.js';
 export { Keyspace, checkKey, checkName } from './keyspace.js';
 export { Link, type CommandArg, type SendOptions } from './connection/link.js';
+export { LIMIT, LIMIT_NOW, NONCE_BYTES } from './limits/limit.fragment.js';
+export { LIMIT_MAX, RING_MAX, SLOTS } from './limits/sliding.fragment.js';
 export { Loop, type LoopOptions } from './time/loop.js';
 export { PROCESS_ID_PATTERN, parseProcessId, type ProcessId } from './process-id.js';
 export {

@@ -1,0 +1,34 @@
+import { defineFragment, lua } from '../script/fragment.js';
+
+/**
+ * Fixed windows: `n` units per window. Two windows touch, so a span of one window's length may hold up to `2 * n` units.
+ *
+ * State: `f`, born, the end of the window in µs, the units. A window begins with its first unit and lasts `span` µs. A calendar
+ * window ends at `ends`, which the caller computed: the script answers a caller whose window is not the current one.
+ *
+ * - A clock that was set back: a calendar window of the future keeps its units and its end, so the units count in the current
+ *   window too. Any other window then ends at most `span` from now.
+ */
+export const FIXED = defineFragment({
+  name: 'fixed',
+  locals: ['now'],
+  lua: lua`
+local function openFixed(s, text)
+  local full = now + s.span
+  s.ends, s.used = s.calendar or full, 0
+  if string.sub(text, 1, 1) ~= 'f' then return end
+  local born, ends, used, at = struct.unpack('<ddd', text, 2)
+  s.traces = string.sub(text, at)
+  if ends <= now then return end
+  s.born, s.used = born, used
+  if s.calendar and ends > s.calendar and ends <= full + s.span then s.ends = ends
+  elseif not s.calendar and ends <= full then s.ends = ends
+  elseif ends ~= s.ends then s.stepped = true end
+end
+
+local function closeFixed(s)
+  if s.used <= 0 then return end
+  return struct.pack('<c1ddd', 'f', s.born, s.ends, s.used), s.ends - now
+end
+`,
+});

@@ -1,0 +1,174 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  BEGIN_US,
+  LimitBed,
+  bucket,
+  fixed,
+  moves,
+  pace,
+  sliding,
+  worst,
+  type Rule,
+} from '../../../test/support/limit-bed.js';
+
+const bed = new LimitBed();
+const { run } = bed;
+
+describe('a bucket', () => {
+  it('admits its burst, then a unit per interval', async () => {
+    const rule = bucket(60, 60_000, 10);
+    await fc.assert(
+      fc.asyncProperty(moves(10_000, 4), async (steps) => {
+        await bed.admin.del('k');
+        let [now, tokens, seen] = [BEGIN_US, 10_000_000, BEGIN_US];
+        for (const { waitUs, cost, calls } of steps) {
+          now += waitUs;
+          tokens = Math.min(10_000_000, tokens + (now - seen));
+          seen = now;
+          const fits = Math.min(calls, Math.floor(tokens / (cost * 1_000_000)));
+          const { granted, after } = await run(now, rule, { cost, calls });
+          expect(granted).toBe(fits);
+          tokens -= granted * cost * 1_000_000;
+          expect(after).toBe(granted < calls ? Math.max(0, cost * 1_000_000 - tokens) : 0);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('admits no more than burst and inflow after its clock was set back', async () => {
+    const rule = bucket(60, 60_000, 10);
+    await fc.assert(
+      fc.asyncProperty(moves(10_000, 4), async (steps) => {
+        await bed.admin.del('k');
+        let [now, tokens] = [BEGIN_US, 10_000_000];
+        for (const { waitUs, cost, calls, back } of steps) {
+          now += waitUs - back;
+          tokens = Math.min(10_000_000, tokens + waitUs);
+          const { granted } = await run(now, rule, { cost, calls });
+          tokens -= granted * cost * 1_000_000;
+          expect(tokens).toBeGreaterThanOrEqual(0);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('never has more tokens than its burst, although units of before it was full are given back', async () => {
+    const rule = bucket(60, 60_000, 10);
+    await run(BEGIN_US, rule, { calls: 10 });
+    await run(BEGIN_US + 20_000_000, rule, { calls: 10 });
+    expect((await run(BEGIN_US + 20_000_001, rule, { what: 'refund', cost: 10, at: BEGIN_US })).left).toBe(0);
+    expect((await run(BEGIN_US + 20_000_002, rule, { what: 'refund', cost: 3, at: BEGIN_US + 20_000_000 })).left).toBe(
+      3,
+    );
+  });
+});
+
+describe('a leaky bucket', () => {
+  it('gives each call the next turn, and refuses a call whose turn comes too late', async () => {
+    const rule = pace(10, 1_000);
+    expect(await run(BEGIN_US, rule, { calls: 3, waitUs: 1_000_000 })).toMatchObject({ granted: 3, due: 0 });
+    expect(await run(BEGIN_US + 1, rule, { calls: 9, waitUs: 1_000_000 })).toMatchObject({ granted: 8, due: 299_999 });
+    const { granted, after } = await run(BEGIN_US + 2, rule, { waitUs: 100_000 });
+    expect({ granted, after }).toEqual({ granted: 0, after: 999_998 });
+    expect(await run(BEGIN_US + 2 + after, rule, { waitUs: 100_000 })).toMatchObject({ granted: 1, due: 100_000 });
+  });
+
+  it('takes back the last turn only', async () => {
+    const rule = pace(10, 1_000);
+    await run(BEGIN_US, rule, { calls: 2, waitUs: 1_000_000 });
+    await run(BEGIN_US, rule, { what: 'refund', at: BEGIN_US + 100_000 });
+    expect(await run(BEGIN_US, rule, { waitUs: 1_000_000 })).toMatchObject({ due: 200_000 });
+    await run(BEGIN_US, rule, { what: 'refund', at: BEGIN_US + 300_000 });
+    expect(await run(BEGIN_US, rule, { waitUs: 1_000_000 })).toMatchObject({ due: 200_000 });
+  });
+
+  it.each([
+    [1, 10],
+    // The last call of a window begins in it, with all its units.
+    [3, 12],
+  ])('starts calls of up to %d units in the order of arrival, at most %d units in any window', async (cost, most) => {
+    const rule = pace(10, 1_000);
+    await fc.assert(
+      fc.asyncProperty(moves(1_000, cost), async (steps) => {
+        await bed.admin.del('k');
+        const started: { at: number; units: number }[] = [];
+        let [now, passed] = [BEGIN_US, 0];
+        for (const { waitUs, cost, back } of steps) {
+          passed += waitUs;
+          now += waitUs - back;
+          const { granted, due } = await run(now, rule, { cost, waitUs: 5_000_000 });
+          if (granted === 0) continue;
+          expect(passed + due).toBeGreaterThanOrEqual(started.at(-1)?.at ?? 0);
+          started.push({ at: passed + due, units: cost });
+        }
+        expect(worst(started, 1_000)).toBeLessThanOrEqual(most);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('a fixed window', () => {
+  it('admits its limit per window, which begins with the first call', async () => {
+    const rule = fixed(10);
+    await fc.assert(
+      fc.asyncProperty(moves(rule.spanMs, 4), async (steps) => {
+        await bed.admin.del('k');
+        let [now, ends, used] = [BEGIN_US, 0, 0];
+        for (const { waitUs, cost, calls } of steps) {
+          now += waitUs;
+          if (now >= ends) used = 0;
+          const fits = Math.min(calls, Math.floor((10 - used) / cost));
+          if (used === 0 && fits > 0) ends = now + 60_000_000;
+          const { granted, after } = await run(now, rule, { cost, calls });
+          expect(granted).toBe(fits);
+          used += granted * cost;
+          expect(after).toBe(granted < calls ? ends - now : 0);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('of a calendar keeps the units of a later one, when the clock was set back', async () => {
+    const day = 86_400_000_000;
+    const of = (number: number): Rule => {
+      return {
+        kind: 'c',
+        limit: 10,
+        spanMs: day / 1_000,
+        x: BEGIN_US + number * day,
+        y: BEGIN_US + (number + 1) * day,
+      };
+    };
+    await run(BEGIN_US + day - 1, of(0), { calls: 10 });
+    expect((await run(BEGIN_US + day, of(1), { calls: 10 })).granted).toBe(10);
+    const { granted, after } = await run(BEGIN_US + day - 5, of(0));
+    expect({ granted, after }).toEqual({ granted: 0, after: day + 5 });
+    expect((await run(BEGIN_US + day + 5, of(1))).granted).toBe(0);
+    expect((await run(BEGIN_US + 2 * day, of(2))).granted).toBe(1);
+  });
+
+  it('is open again a span after its clock was set back', async () => {
+    const rule = fixed(10);
+    await run(BEGIN_US, rule, { calls: 10 });
+    const now = BEGIN_US - 3_600_000_000;
+    expect((await run(now, rule)).granted).toBe(0);
+    expect((await run(now + 60_000_000, rule)).granted).toBe(1);
+  });
+});
+
+describe('a block', () => {
+  it('lets nothing fit for its time, whatever else the state says', async () => {
+    for (const rule of [sliding(5), sliding(100), bucket(5), fixed(5)]) {
+      await bed.admin.del('k');
+      await run(BEGIN_US, rule);
+      await run(BEGIN_US, rule, { what: 'block', at: 10_000_000 });
+      expect(await run(BEGIN_US + 1, rule)).toMatchObject({ granted: 0, left: 0, after: 9_999_999 });
+      expect(await run(BEGIN_US + 10_000_000, rule)).toMatchObject({ granted: 1 });
+    }
+  });
+});

@@ -1,0 +1,142 @@
+import { defineFragment, lua } from '../script/fragment.js';
+import { BUCKET } from './bucket.fragment.js';
+import { FIXED } from './fixed.fragment.js';
+import { LIMIT_MAX, SLIDING } from './sliding.fragment.js';
+
+/**
+ * The time of the server in µs, as the local `now`. Text of a script, not a fragment, so that a test can give another time. µs since
+ * the epoch are exact in a double until 2255.
+ */
+export const LIMIT_NOW = `
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+`;
+
+/** The bytes of a nonce. */
+export const NONCE_BYTES = 8;
+
+/** How many calls a state remembers, to know them again when they are sent twice, and what each of them takes. */
+const TRACES = 4;
+const TRACE_BYTES = NONCE_BYTES + 4;
+
+/**
+ * One limit on one subject: a string key, read once, written once.
+ *
+ * `openLimit(key, kind, n, span, x, y)` reads it, as of `now`. `kind`: `s` sliding window, `b` token bucket, `p` leaky bucket, `f`
+ * fixed window, `c` calendar window. `n`: the limit. `span`: its length in µs. `x`, `y`: for `b` and `p` the µs per unit and the
+ * burst; for `c` the begin and the end of the window in µs.
+ *
+ * - `roomFor(s, calls, cost)`: how many of so many calls of this cost fit.
+ * - `chargeLimit(s, units)`: counts units, also those that do not fit.
+ * - `refundLimit(s, units, at, ends)`: gives back units that were charged at `at`; without `at`, the oldest ones. `ends`: for `p`, when
+ *   the turn of these units ends.
+ * - `retryAfter(s, cost)`: µs until a call of this cost fits, if no other comes; -1 if it never fits.
+ * - `dueAfter(s, cost)`: for `p`, µs until the turn of a call that is charged now. `s.wait` is how many µs the calls may wait for it.
+ * - `unitsLeft(s)`, `resetAfter(s)`: whole units that fit now, and µs until all of them fit.
+ * - `traceOf(s, nonce)`: the units that this call was given, if it was executed before. `trace(s, nonce, units)` remembers it.
+ * - `saveLimit(s)` writes the key, with the time until all of it has lapsed as its lifetime; a state that says nothing is deleted.
+ *
+ * A call that changes nothing writes nothing, but for one case: `s.stepped`, a state from the future of a clock that was set back. It
+ * has to be written as it was opened. Otherwise its units would count until the clock is there again.
+ *
+ * A block is a prefix of the state: `!`, its begin and its length in µs. While it lasts, nothing fits. After a clock was set back,
+ * it lasts its whole length again.
+ *
+ * All numbers are exact: µs in doubles, and no number becomes text but the lifetime.
+ */
+export const LIMIT = defineFragment({
+  name: 'limit',
+  needs: [SLIDING, BUCKET, FIXED],
+  locals: ['now'],
+  lua: lua`
+local function openLimit(key, kind, n, span, x, y)
+  local text = redis.call('GET', key) or ''
+  local s = { key = key, kind = kind, n = tonumber(n), span = tonumber(span), born = now, traces = '' }
+  if string.sub(text, 1, 1) == '!' then
+    local since, length, at = struct.unpack('<dd', text, 2)
+    text, s.blocked = string.sub(text, at), since + length - now
+    if since > now then s.blocked, s.stepped = length, true end
+    if s.blocked <= 0 then s.blocked = nil end
+  end
+  if kind == 's' then openSliding(s, text)
+  elseif kind == 'b' or kind == 'p' then
+    s.each, s.burst, s.wait = tonumber(x), tonumber(y), kind == 'p' and 0 or nil
+    openBucket(s, text)
+  else
+    if kind == 'c' then s.calendar = tonumber(y) end
+    openFixed(s, text)
+  end
+  return s
+end
+
+local function roomFor(s, calls, cost)
+  if s.blocked then return 0 end
+  local room = s.each and roomInBucket(s, cost) or s.n - s.used
+  return math.max(0, math.min(calls, math.floor(room / cost)))
+end
+
+local function chargeLimit(s, units)
+  if s.each then s.lag = s.lag + units * s.each
+  elseif s.kind == 's' then chargeSliding(s, units)
+  else s.used = s.used + units end
+end
+
+local function refundLimit(s, units, at, ends)
+  if at and at < s.born then return end
+  if s.each then refundBucket(s, units, ends)
+  elseif s.kind == 's' then refundSliding(s, units, at)
+  else s.used = math.max(0, s.used - units) end
+end
+
+local function retryAfter(s, cost)
+  local after
+  if s.each then
+    if not s.wait and cost > s.burst then return -1 end
+    after = retryBucket(s, cost)
+  elseif cost > s.n then return -1
+  elseif s.used + cost <= s.n then after = 0
+  elseif s.kind == 's' then after = retrySliding(s, cost)
+  else after = s.ends - now end
+  return math.max(0, after, s.blocked or 0)
+end
+
+local function dueAfter(s, cost)
+  return s.wait and dueInBucket(s, cost) or 0
+end
+
+local function unitsLeft(s)
+  if s.blocked then return 0 end
+  local room = s.each and s.burst - s.lag / s.each or s.n - s.used
+  return math.max(0, math.floor(room))
+end
+
+local function closeLimit(s)
+  if s.each then return closeBucket(s) end
+  if s.kind == 's' then return closeSliding(s) end
+  return closeFixed(s)
+end
+
+local function resetAfter(s)
+  local _, after = closeLimit(s)
+  return math.max(after or 0, s.blocked or 0)
+end
+
+local function traceOf(s, nonce)
+  for i = 1, #s.traces, ${TRACE_BYTES} do
+    if string.sub(s.traces, i, i + ${NONCE_BYTES - 1}) == nonce then return (struct.unpack('<I4', s.traces, i + ${NONCE_BYTES})) end
+  end
+end
+
+local function trace(s, nonce, units)
+  s.traces = string.sub(nonce .. struct.pack('<I4', math.min(units, ${LIMIT_MAX})) .. s.traces, 1, ${TRACES * TRACE_BYTES})
+end
+
+local function saveLimit(s)
+  local text, after = closeLimit(s)
+  if text then text = text .. s.traces else text, after = '', 0 end
+  if s.blocked then text, after = struct.pack('<c1dd', '!', now, s.blocked) .. text, math.max(after, s.blocked) end
+  if text == '' then redis.call('DEL', s.key)
+  else redis.call('SET', s.key, text, 'PX', string.format('%.0f', math.max(1, math.ceil(after / 1000)))) end
+end
+`,
+});
