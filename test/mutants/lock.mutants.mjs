@@ -652,20 +652,12 @@ export default [
     replace: '++this.#silentLooks < Infinity',
   },
   { ...silence, name: 'an idle socket is given up', find: 'this.#note();\n      if', replace: 'if' },
-  { ...silence, name: 'who waits for long is not watched over', find: 'this.#isDue() || ', replace: '' },
+  { ...silence, name: 'who waits for long is not watched over', find: 'this.#options.isDue() || ', replace: '' },
   {
     ...silence,
     name: 'what failed at its deadline is not due any more',
     find: ' || this.#missedAt === this.#bytesRead',
     replace: '',
-  },
-  { ...silence, name: 'a handshake may hang for ever', find: " || status === 'connect'", replace: '' },
-  {
-    ...silence,
-    name: 'no greeting at all is waited for',
-    file: 'libs/redis/connection/link.ts',
-    find: '      hear();\n      guard?.watch();\n',
-    replace: '      hear();\n',
   },
   {
     name: 'a command alone waits for the end of its turn',

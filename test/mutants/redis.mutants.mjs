@@ -20,10 +20,10 @@ const blocking = {
 
 export default [
   {
-    file: 'libs/redis/connection/connection.ts',
+    file: 'libs/redis/connection/client-options.ts',
     name: 'a connection monitors if the options for ioredis say so',
     specs: ['libs/redis/redis.module.spec'],
-    find: '      monitor: false,\n',
+    find: '  monitor: false,\n',
     replace: '',
   },
   {
@@ -298,7 +298,7 @@ export default [
     ...module,
     file: 'libs/redis/connection/link.ts',
     name: 'the boot waits for a server that refuses the credentials',
-    find: 'if (isDenied(error)) ended();',
+    find: 'if (isDenied(error)) fail();',
     replace: '',
   },
   {

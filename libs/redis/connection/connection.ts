@@ -1,10 +1,11 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { SluiceError } from '../../weave/index.js';
 import type { Clock } from '../time/clock.js';
 import { Inbox } from '../inbox/inbox.js';
 import type { BootHold } from './boot-hold.js';
 import type { Keyspace } from '../keyspace.js';
-import { Link, reconnectDelayMs } from './link.js';
+import { newClient, TRACKING } from './client-options.js';
+import { Link } from './link.js';
 import { ConnectionHealth, type ConnectionStats } from '../observe/connection-health.js';
 import { isReplyError, type RedisRefusal } from '../redis.errors.js';
 import { shown, type ResolvedConnection } from '../redis.options.js';
@@ -33,9 +34,6 @@ const LEAVING_MS = 1_000;
 
 /** The refusals of a server that is no primary, or that a failover is about to replace. */
 const OF_A_REPLICA: ReadonlySet<RedisRefusal> = new Set(['READONLY', 'MASTERDOWN', 'UNBLOCKED']);
-
-/** The purpose of the socket that tracks keys. */
-const TRACKING = 'tracking';
 
 /**
  * One Redis: a link for commands, one subscriber, and further links for commands that block.
@@ -266,7 +264,7 @@ export class RedisConnection {
   }
 
   #open(purpose: string, lazyConnect: boolean): Link {
-    const link = this.#link(this.#newClient(purpose, lazyConnect), purpose, true);
+    const link = this.#link(newClient(this.#config, purpose, lazyConnect), purpose, true);
     this.#opened.add(link);
     return link;
   }
@@ -298,35 +296,6 @@ export class RedisConnection {
     if (this.#config.client !== undefined || nowMs - this.#leftReplicaMs < LEAVE_REPLICA_MS) return;
     this.#leftReplicaMs = nowMs;
     for (const link of this.#opened) if (link.up) link.reset();
-  }
-
-  /**
-   * The options that every socket of ours needs, whatever the user chose: nothing is resent (a repeated XADD is a second task,
-   * a repeated XREADGROUP strands a batch), nothing queues up while the connection is down, replies keep one shape.
-   */
-  #newClient(purpose: string, lazyConnect: boolean): Redis {
-    const { client, url, clientOptions } = this.#config;
-    const ours = {
-      autoResendUnfulfilledCommands: false,
-      autoResubscribe: false,
-      enableOfflineQueue: false,
-      enableAutoPipelining: false,
-      maxRetriesPerRequest: null,
-      commandTimeout: undefined,
-      blockingTimeout: undefined,
-      replyMapping: 'legacy' as const,
-      stringNumbers: false,
-      monitor: false,
-      lazyConnect,
-      ...(purpose === TRACKING && { protocol: 2 as const }),
-      // How long ioredis waits for a hung server before it destroys the socket at a shutdown. Its default is 2 s.
-      disconnectTimeout: 200,
-      connectionName: `sluice:${purpose}`,
-      socketTimeout: undefined,
-    };
-    if (client !== undefined) return client.duplicate({ retryStrategy: reconnectDelayMs, ...ours });
-    const options = { retryStrategy: reconnectDelayMs, ...clientOptions, ...ours };
-    return url === undefined ? new Redis(options) : new Redis(url, options);
   }
 
   /** For messages: without credentials. */

@@ -1,9 +1,11 @@
 import { Command, type Redis } from 'ioredis';
-import { backoffMs } from '../time/backoff.js';
 import type { Clock } from '../time/clock.js';
 import type { BootHold } from './boot-hold.js';
+import { HandshakeGuard } from './handshake-guard.js';
 import { InFlight } from './in-flight.js';
 import { RedisRefusedError, RedisUnavailableError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
+import { tellLate } from './late-reply.js';
+import { LookupRetry } from './lookup-retry.js';
 import { cleanError, isDenied, isServerError, refusalOf, replyText } from './server-errors.js';
 import { StalledSocketGuard } from './stalled-socket-guard.js';
 
@@ -75,6 +77,7 @@ export class Link {
   readonly #downListeners = new Set<(reason: string) => void>();
   readonly #detach: () => void;
   readonly #guard: StalledSocketGuard | undefined;
+  readonly #lookup: LookupRetry | undefined;
   #bootHold: BootHold | undefined;
   #lastError: Error | undefined;
   /** Until the first attempt to connect has ended, well or not. */
@@ -126,8 +129,14 @@ export class Link {
     const guard =
       silenceMs === undefined
         ? undefined
-        : new StalledSocketGuard(client, options.clock, silenceMs, () => !this.#inFlight.isEmpty);
+        : new StalledSocketGuard(client, options.clock, {
+            silenceMs: () => silenceMs,
+            isDue: () => !this.#inFlight.isEmpty,
+            what: 'while answers were due',
+          });
     this.#guard = guard;
+    const handshake = options.owned ? new HandshakeGuard(client, options.clock) : undefined;
+    this.#lookup = options.owned ? new LookupRetry(client) : undefined;
     const onData = (): void => {
       this.#heardAtMs = options.clock.monoMs();
     };
@@ -135,17 +144,14 @@ export class Link {
     const hear = (): void => {
       heard = client.stream.on('data', onData);
     };
-    // The handshake is under way.
-    const onConnect = (): void => {
-      hear();
-      guard?.watch();
-    };
-    client.on('connect', onConnect);
+    client.on('connect', hear);
     if (wasUp || client.status === 'connect') hear();
     this.#detach = () => {
       heard?.off('data', onData);
-      client.off('close', onClose).off('ready', onReady).off('connect', onConnect);
+      client.off('close', onClose).off('ready', onReady).off('connect', hear);
       guard?.stop();
+      handshake?.stop();
+      this.#lookup?.stop();
       // The error listener stays on our own client, because a socket may still report an error while it closes.
       if (!options.owned) client.off('error', onError);
     };
@@ -240,12 +246,15 @@ export class Link {
         resolve(result);
       };
       const up = settle(true);
-      const ended = settle(false);
-      const failed = (error: Error): void => {
-        if (isDenied(error)) ended();
+      const fail = settle(false);
+      const ended = (): void => {
+        if (this.#lookup?.isDue !== true) fail();
       };
-      const cancel = this.#options.clock.timer(timeoutMs, settle(false));
-      this.client.once('ready', up).once('end', ended).on('error', failed);
+      const failed = (error: Error): void => {
+        if (isDenied(error)) fail();
+      };
+      const cancel = this.#options.clock.timer(timeoutMs, fail);
+      this.client.once('ready', up).on('end', ended).on('error', failed);
       // A `lazyConnect` client connects on demand. The error event carries why it could not.
       if (this.client.status === 'wait') this.client.connect().catch(() => {});
     });
@@ -327,24 +336,4 @@ export class Link {
   #unavailable(what: string, outcome: RedisOutcome, cause: unknown = this.#lastError): RedisUnavailableError {
     return new RedisUnavailableError(`Redis connection ${this.#options.label} ${what}`, outcome, { cause });
   }
-}
-
-/** How long to wait before the n-th reconnect: full jitter from 25 ms, at most 500 ms, for ever. */
-export function reconnectDelayMs(attempt: number): number {
-  return Math.ceil(backoffMs(attempt, 25, 500));
-}
-
-/**
- * A command that was failed takes no reply any more: `late` gets it, as the command would have converted it.
- *
- * A function that is assigned to a property where it is written is born in V8's old space, and what it refers to lives until the
- * next full collection. One that has a name first is not (see ADR 19).
- */
-function tellLate(sent: Command, settle: () => boolean, late: (reply: unknown) => void): void {
-  const { resolve } = sent;
-  const settled: typeof resolve = (reply) => {
-    if (settle()) resolve(reply);
-    else late(sent.transformReply(reply as Buffer));
-  };
-  sent.resolve = settled;
 }

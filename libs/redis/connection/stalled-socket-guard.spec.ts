@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
@@ -67,32 +66,5 @@ describe('a socket that went half-open', () => {
     }
     expect(commands.client.stream).toBe(socket);
     expect(commands.up).toBe(true);
-  });
-});
-
-describe('a server that takes the connection', () => {
-  it.each([
-    ['never greets', ''],
-    ['answers the first question alone', '-ERR unknown command\r\n'],
-  ])('and %s is left, to try again', async (_name, answer) => {
-    const sockets: Socket[] = [];
-    const silent: Server = createServer((socket) => {
-      sockets.push(socket);
-      socket.on('error', () => {});
-      socket.once('data', () => socket.write(answer)).resume();
-    }).listen(0, '127.0.0.1');
-    await until(() => silent.listening, { what: 'it listens' });
-    const { port } = silent.address() as AddressInfo;
-    const options = { host: '127.0.0.1', port, commandTimeoutMs: COMMAND_TIMEOUT_MS, required: false };
-    const waiting = await new RedisConnections({ redis: options }).open();
-    // One for commands, which are guarded, and the subscriber.
-    try {
-      await until(() => sockets.length > 2, { what: 'it is tried again' });
-      expect(waiting.get().commands.lastError?.message).toContain(`silent for ${SILENCE_MS} ms`);
-    } finally {
-      await waiting.onApplicationShutdown();
-      for (const socket of sockets) socket.destroy();
-      silent.close();
-    }
   });
 });

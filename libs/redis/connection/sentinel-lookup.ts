@@ -1,0 +1,43 @@
+import { SentinelConnector, type Redis, type SentinelAddress, type SentinelConnectionOptions } from 'ioredis';
+import { debugLog } from '../debug-log.js';
+
+/** How ioredis opens a connection to a Sentinel: for one question, or `lazyConnect` for its failover detector. */
+interface SentinelClients {
+  connectToSentinel?: (
+    endpoint: Partial<SentinelAddress>,
+    options?: { lazyConnect?: boolean; disconnectTimeout?: number },
+  ) => Redis;
+}
+
+/** How long the socket of a Sentinel that hangs stays open after it was given up, in milliseconds. */
+const CLOSE_MS = 200;
+
+const debug = debugLog('redis');
+
+/**
+ * Finds the primary by asking Sentinels, as ioredis does, and with its failover detector: connections on which every Sentinel
+ * tells at once that the primary was switched.
+ *
+ * ioredis listens to no error of these connections, so each Sentinel that hangs or is down would print "Unhandled error event".
+ * Such an error is no fault: ioredis connects to that Sentinel again, and the other Sentinels tell the same. A detector also
+ * must not keep a process alive whose boot has failed.
+ */
+export class SentinelLookup extends SentinelConnector {
+  constructor(options: unknown) {
+    super(options as SentinelConnectionOptions);
+    // Private in ioredis' types. Without the method, only the messages come back.
+    const clients = this as unknown as SentinelClients;
+    const open = clients.connectToSentinel?.bind(this);
+    if (open === undefined) return;
+    clients.connectToSentinel = (endpoint, given) => {
+      const client = open(endpoint, { ...given, disconnectTimeout: CLOSE_MS });
+      if (given?.lazyConnect !== true) return client;
+      client.on('connect', () => {
+        client.stream.unref();
+      });
+      return client.on('error', (error) => {
+        debug?.('Sentinel %s:%s: %s', endpoint.host, endpoint.port, error.message);
+      });
+    };
+  }
+}
