@@ -13,7 +13,7 @@ const NODE_GLOBALS = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/dist', '**/node_modules', 'coverage', '**/*.cjs', 'test/pack/**'] },
+  { ignores: ['**/dist', '**/.cache', '**/node_modules', 'coverage', '**/*.cjs', 'test/pack/**'] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {

@@ -1,23 +1,47 @@
-/** Node's environment with the bundled packages in it, see `jest-packages.mjs`. */
+/** Node's environment with the bundled packages and sources in it, see `jest-packages.mjs` and `jest-sources.mjs`. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
 import { TestEnvironment } from 'jest-environment-node';
+import { linker } from './bundle.mjs';
 import { GLOBAL } from './jest-packages.mjs';
+import { sourcesIn } from './jest-sources.mjs';
 
 const builtin = createRequire(import.meta.url);
 /** Compiled once per worker; what a spec makes V8 compile further serves the specs after it. */
-let bundle;
+let scripts;
 
 export default class PackagesEnvironment extends TestEnvironment {
   async setup() {
     await super.setup();
-    bundle ??= compile(join(process.env.SLUICE_JEST_PACKAGES, 'bundle.js'));
+    scripts ??= compileAll();
+    const context = this.getVmContext();
+    const run = (script) => script.runInContext(context);
+    const packages = run(scripts.packages);
+    const sources = (path) => scripts.sources(path, run);
     // Filled by the stub that loads first.
-    const host = {};
-    this.global[GLOBAL] = { host, load: bundle.runInContext(this.getVmContext())(builtin, host) };
+    const host = { builtin: (name) => this.#builtin(name) };
+    const link = run(scripts.linker);
+    const { load } = link((path) => sources(path) ?? packages(path), host);
+    const loaded = (path) => [{}, (module) => void (module.exports = load(path)), packages(path)[2]];
+    const copy = () => link((path) => sources(path) ?? loaded(path), host).load;
+    this.global[GLOBAL] = { host, load, copy, builtins: {} };
+  }
+
+  /** As Jest: Node's own modules, except that a spec's `process` is a copy. */
+  #builtin(name) {
+    const plain = name.replace(/^node:/, '');
+    if (plain === 'process') return this.global.process;
+    return this.global[GLOBAL].builtins[plain] ?? builtin(name);
   }
 }
 
-const compile = (filename) => new Script(readFileSync(filename, 'utf8'), { filename });
+function compileAll() {
+  const filename = join(process.env.SLUICE_JEST_PACKAGES, 'bundle.js');
+  return {
+    packages: new Script(readFileSync(filename, 'utf8'), { filename }),
+    linker: new Script(`(${linker.toString()})`),
+    sources: sourcesIn(process.env.SLUICE_JEST_SOURCES),
+  };
+}

@@ -8,19 +8,27 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { builtinModules, createRequire } from 'node:module';
+import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runInThisContext } from 'node:vm';
+import { collect, linker, scriptOf } from './bundle.mjs';
 import { root } from './step.mjs';
 
-const ENTRIES = ['@nestjs/core', '@nestjs/testing', '@nestjs/schedule', 'rxjs', 'reflect-metadata', 'ioredis'];
+const ENTRIES = [
+  '@nestjs/core',
+  '@nestjs/testing',
+  '@nestjs/schedule',
+  'rxjs',
+  'reflect-metadata',
+  'ioredis',
+  'lru-cache',
+];
 
-/** The name of the global through which stubs reach the bundle. */
+/** The name of the global through which stubs reach the linker. */
 export const GLOBAL = '__sluicePackages';
 
 const modules = realpathSync(join(root, 'node_modules'));
-const builtins = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
 
 /** The folder of the bundle and its stubs, made if these packages were not bundled before. `npm ci` deletes it. */
 export async function ensureBundled() {
@@ -41,126 +49,67 @@ export async function ensureBundled() {
 /** What is installed, and how it is bundled. */
 function fingerprint() {
   const hash = createHash('sha256');
-  const inputs = [join(modules, '.package-lock.json'), fileURLToPath(import.meta.url)];
-  for (const file of inputs) hash.update(readFileSync(file));
+  const scripts = ['./bundle.mjs', './jest-packages.mjs'].map((name) => fileURLToPath(new URL(name, import.meta.url)));
+  for (const file of [join(modules, '.package-lock.json'), ...scripts]) hash.update(readFileSync(file));
   return hash.digest('hex').slice(0, 16);
 }
 
 async function bundleInto(dir) {
   const { transformSync } = await import('@swc/core');
-  const found = new Map();
   const requireHere = createRequire(join(root, 'package.json'));
-  const rest = ENTRIES.map((name) => requireHere.resolve(name));
-  for (const path of rest) {
-    if (found.has(path)) continue;
-    const module = compile(path, transformSync);
-    found.set(path, module);
-    rest.push(...Object.values(module.links));
-  }
-  const source = bundleOf(found);
+  const found = collect(
+    ENTRIES.map((name) => requireHere.resolve(name)),
+    { transformSync },
+  );
+  const source = scriptOf(found);
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'bundle.js'), source);
-  writeFileSync(join(dir, 'host.mjs'), hostStub());
-  const load = runInThisContext(source)(requireHere, { createRequire, import: (name) => import(name) });
+  writeHost(dir);
+  const { load } = linker(runInThisContext(source), hostHere());
   // Data has no state, and Jest knows it by its name.
-  const stubs = [...found]
-    .filter(([path]) => !path.endsWith('.json'))
-    .map(([path, { esm }]) => [path, stubOf(path, esm)]);
-  for (const [path, stub] of stubs) writeStub(dir, stub, path, load(path));
+  const code = [...found].filter(([path]) => !path.endsWith('.json'));
+  const stubs = code.map(([path, { esm }]) => [path, writeStub(dir, relative(modules, path), path, esm, load(path))]);
   writeFileSync(join(dir, 'stubs.json'), JSON.stringify(stubs));
 }
 
-/** One file as the body of a CommonJS module, with the bundled files that it requires by the names that it uses for them. */
-function compile(path, transformSync) {
-  const text = readFileSync(path, 'utf8');
-  if (path.endsWith('.json')) return { code: `module.exports = ${text}`, links: {}, esm: false };
-  const esm = isEsm(path);
-  const code = esm ? toCommonJs(text, transformSync) : text;
-  const links = {};
-  const require = createRequire(path);
-  for (const [, name] of code.matchAll(/\brequire\(\s*['"]([^'"]+)['"]\s*\)/g)) {
-    if (builtins.has(name)) continue;
-    try {
-      links[name] = require.resolve(name);
-    } catch {
-      // Optional: its absence is met where the module asks for it.
-    }
-  }
-  return { code, links, esm };
-}
-
-function toCommonJs(text, transformSync) {
-  const { code } = transformSync(text, {
-    swcrc: false,
-    jsc: { target: 'es2022', parser: { syntax: 'ecmascript' } },
-    module: { type: 'commonjs', importInterop: 'node', ignoreDynamic: true },
-  });
-  // Packages that are not bundled are loaded by Jest.
-  return code.replace(/\bimport\(/g, '__import(');
-}
-
-function isEsm(path) {
-  if (/\.[mc]js$/.test(path)) return path.endsWith('.mjs');
-  for (let dir = dirname(path); ; dir = dirname(dir)) {
-    const file = join(dir, 'package.json');
-    if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')).type === 'module';
-  }
-}
-
-function bundleOf(found) {
-  const definitions = [...found].map(
-    ([path, { code, links }]) =>
-      `${JSON.stringify(path)}: [${JSON.stringify(links)}, function (module, exports, require, __filename, __dirname, __import) {\n${code}\n}]`,
-  );
-  return `(function (builtin, host) {
-const definitions = {\n${definitions.join(',\n')}\n};
-const loaded = new Map();
-return function load(path) {
-  const known = loaded.get(path);
-  if (known) return known.exports;
-  const [links, run] = definitions[path];
-  const module = { exports: {} };
-  loaded.set(path, module);
-  const require = (name) => {
-    if (name in links) return load(links[name]);
-    return name === 'module' || name === 'node:module' ? { createRequire: host.createRequire } : builtin(name);
+/** For a linker that runs in this process, to learn what modules export. */
+export function hostHere() {
+  return {
+    builtin: (name, path) => createRequire(path)(name),
+    require: createRequire,
+    import: (name) => import(name),
   };
-  run.call(module.exports, module, module.exports, require, path, path.slice(0, path.lastIndexOf('/')), (name) => host.import(name));
-  return module.exports;
-};
-})`;
-}
-
-/** Within the folder of the bundle. */
-function stubOf(path, esm) {
-  return relative(modules, path).split(sep).join('/') + (esm ? '.mjs' : '.cjs');
 }
 
 /** Jest's own ways to load what is not in the bundle. */
-function hostStub() {
-  return `import { createRequire } from 'node:module';
-${GLOBAL}.host.createRequire = createRequire;
+export function writeHost(dir) {
+  writeFileSync(
+    join(dir, 'host.mjs'),
+    `import { createRequire } from 'node:module';
+${GLOBAL}.host.require = createRequire;
 ${GLOBAL}.host.import = (name) => import(name);
-`;
+`,
+  );
 }
 
-function writeStub(dir, stub, path, exports) {
+/** Writes what stands in for a module, within the folder of the bundle. Returns where. */
+export function writeStub(dir, name, path, esm, exports) {
+  const stub = name.split(sep).join('/') + (esm ? '.mjs' : '.cjs');
   const file = join(dir, stub);
   const load = `${GLOBAL}.load(${JSON.stringify(path)})`;
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(
     file,
-    stub.endsWith('.mjs')
-      ? esmStub(relative(dirname(file), join(dir, 'host.mjs')), load, exports)
-      : cjsStub(load, exports),
+    esm ? esmStub(relative(dirname(file), join(dir, 'host.mjs')), load, exports) : cjsStub(load, exports),
   );
+  return stub;
 }
 
 function esmStub(host, load, exports) {
   const lines = Object.keys(exports).map((name) =>
     name === 'default' ? 'export default exports.default;' : `export const ${name} = exports.${name};`,
   );
-  return `import ${JSON.stringify(host)};\nconst exports = ${load};\n${lines.join('\n')}\n`;
+  return `import ${JSON.stringify(host.startsWith('.') ? host : `./${host}`)};\nconst exports = ${load};\n${lines.join('\n')}\n`;
 }
 
 /** The line that never runs tells the names to an `import`, which reads them from the text. */

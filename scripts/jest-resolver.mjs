@@ -1,4 +1,4 @@
-/** Resolves as Jest does, except that a file of a bundled package is its stub: see `jest-packages.mjs`. */
+/** Resolves as Jest does, except that a bundled file is its stub: see `jest-packages.mjs` and `jest-sources.mjs`. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -8,14 +8,12 @@ export default {
   sync(name, options) {
     const path = options.defaultResolver(name, options);
     // Not set while Jest itself looks for its own parts.
-    if (!process.env.SLUICE_JEST_PACKAGES) return path;
-    stubs ??= readStubs(process.env.SLUICE_JEST_PACKAGES);
+    if (!process.env.SLUICE_JEST_SOURCES) return path;
+    stubs ??= new Map([process.env.SLUICE_JEST_PACKAGES, process.env.SLUICE_JEST_SOURCES].flatMap(stubsIn));
     return stubs.get(path) ?? path;
   },
 };
 
-function readStubs(dir) {
-  return new Map(
-    JSON.parse(readFileSync(join(dir, 'stubs.json'), 'utf8')).map(([path, stub]) => [path, join(dir, stub)]),
-  );
+function stubsIn(dir) {
+  return JSON.parse(readFileSync(join(dir, 'stubs.json'), 'utf8')).map(([path, stub]) => [path, join(dir, stub)]);
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { expect, it } from '@jest/globals';
 import * as common from '@nestjs/common';
@@ -5,6 +6,7 @@ import { Injectable } from '@nestjs/common/decorators/core/injectable.decorator.
 import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import * as rxjs from 'rxjs';
+import { badOption } from '../libs/weave/options.js';
 
 const require = createRequire(import.meta.url);
 
@@ -31,4 +33,19 @@ it('a package that is not bundled meets the bundled ones', async () => {
 it('a bundled module runs in the context of its spec', () => {
   expect(new common.BadRequestException()).toBeInstanceOf(Error);
   expect(new rxjs.Observable()).toBeInstanceOf(Object);
+});
+
+it('the sources have one copy too, which runs in the context of its spec', async () => {
+  const { SluiceError } = await import('nestjs-sluice/weave');
+  const { SluiceError: byPath } = await import('../libs/weave/sluice.error.js');
+  expect(byPath).toBe(SluiceError);
+  expect(new SluiceError('SLUICE_X', 'x')).toBeInstanceOf(Error);
+});
+
+it('a stack tells where a source failed', () => {
+  const failed = (): unknown => badOption('a.b', 'a number', 'x').stack;
+  const line = readFileSync('libs/weave/options.ts', 'utf8')
+    .split('\n')
+    .findIndex((text) => text.includes('return new SluiceError'));
+  expect(failed()).toContain(`libs/weave/options.ts:${line + 1}:`);
 });

@@ -1,13 +1,14 @@
 import * as util from 'node:util';
-import { expect, it, jest } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
+import { replaceBuiltin } from '../../../test/support/loaded-sources.js';
 
 const lines: string[] = [];
 const log = Object.assign((message: string, ...values: unknown[]) => lines.push(util.format(message, ...values)), {
   enabled: true,
 });
 // Node reads NODE_DEBUG once, when the process starts.
-jest.unstable_mockModule('node:util', () => ({ ...util, debuglog: () => log }));
+replaceBuiltin('util', { ...util, debuglog: () => log });
 const { LockService } = await import('../index.js');
 const { SluiceTestingModule } = await import('../../testing/index.js');
 

@@ -1,20 +1,21 @@
 import 'reflect-metadata';
 import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { jest } from '@jest/globals';
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
+import { secondCopy } from '../../../test/support/loaded-sources.js';
 import { TALLY, Tallied, TallyModule, type TallyService } from '../../../test/support/tallied.decorator.js';
 import * as ours from '../index.js';
 
 describe('two copies of the package in one process, as ESM beside CommonJS', () => {
-  let theirs: typeof ours;
-  let TheirTallied: typeof Tallied;
-  beforeAll(async () => {
-    await jest.isolateModulesAsync(async () => {
-      theirs = await import('../index.js');
-      ({ Tallied: TheirTallied } = await import('../../../test/support/tallied.decorator.js'));
-    });
+  const load = secondCopy();
+  const theirs = load(new URL('../index.ts', import.meta.url)) as typeof ours;
+  const { Tallied: TheirTallied } = load(new URL('../../../test/support/tallied.decorator.ts', import.meta.url)) as {
+    Tallied: typeof Tallied;
+  };
+
+  it('they share nothing', () => {
     expect(theirs.weaveMethod).not.toBe(ours.weaveMethod);
+    expect(TheirTallied).not.toBe(Tallied);
   });
 
   it('the app of one serves what the other decorated and bound', async () => {
