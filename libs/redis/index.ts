@@ -2,6 +2,7 @@
  * The base layer that knows Redis. Only this library imports ioredis.
  *
  * - `connection/` sockets: one for commands, one subscriber, further ones for blocking reads
+ * - `access/` credentials, TLS, and the rights of the user
  * - `script/` Lua scripts with named, typed keys and arguments
  * - `inbox/` messages to one process, by pub/sub
  * - `limits/` the state of a rate limit, as Lua for scripts of several features
@@ -18,7 +19,7 @@ export { BriefMap } from './collections/brief-map.js';
 export { GenerationalMap, type GenerationalMapOptions } from './collections/generational-map.js';
 export { systemClock, type CancelTimer, type Clock } from './time/clock.js';
 export { RedisConnection } from './connection/connection.js';
-export type { Right } from './connection/rights.js';
+export type { Right } from './access/rights.js';
 export { RedisConnections } from './connection/connections.js';
 export { debugLog, type DebugLog } from './debug-log.js';
 export { destroyModuleFirst } from './destroy-module-first.js';
@@ -48,6 +49,7 @@ export {
   noOptions,
   type SluiceRedisModuleOptions,
 } from './redis.module.js';
+export type { CredentialsFunction, RedisCredentials } from './access/credentials.js';
 export type { ConnectionOptions, RedisOptions } from './redis.options.js';
 export { defineFragment, lua, type Fragment, type LuaText } from './script/fragment.js';
 export { defineScript, type Script, type ScriptCall } from './script/script.js';

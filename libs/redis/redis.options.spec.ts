@@ -33,6 +33,43 @@ describe('redis options', () => {
       'SLUICE_KEY_PREFIX',
       'namespace',
     ],
+    [
+      'credentials that are none',
+      { credentials: { password: 'MARKER' } },
+      'SLUICE_BAD_OPTION',
+      'redis.credentials must',
+    ],
+    ['credentials without a value', { credentials: undefined }, 'SLUICE_BAD_OPTION', 'redis.credentials is undefined'],
+    [
+      'credentials and a password',
+      { host: 'a', password: 'MARKER', credentials: () => {} },
+      'SLUICE_BAD_OPTION',
+      'redis.password is given',
+    ],
+    [
+      'credentials and a URL with a password',
+      { url: 'redis://:MARKER@a', credentials: () => {} },
+      'SLUICE_BAD_OPTION',
+      'redis.url has a user or a password',
+    ],
+    [
+      'credentials for a client',
+      { client: { sendCommand: () => {}, options: {} }, credentials: () => {} },
+      'SLUICE_BAD_OPTION',
+      'stands beside redis.client',
+    ],
+    [
+      'credentials for Sentinels without Sentinels',
+      { host: 'a', sentinelCredentials: () => {} },
+      'SLUICE_BAD_OPTION',
+      'redis.sentinels must',
+    ],
+    [
+      'credentials for Sentinels and a password',
+      { sentinels: [], name: 'a', sentinelPassword: 'MARKER', sentinelCredentials: () => {} },
+      'SLUICE_BAD_OPTION',
+      'redis.sentinelPassword is given',
+    ],
     ['something else as client', { client: {} }, 'SLUICE_BAD_OPTION', 'redis.client'],
     [
       'client and url',

@@ -1,5 +1,6 @@
 import type { Redis, RedisOptions as ClientOptions } from 'ioredis';
 import { SluiceError, clip, durationMs, flag } from '../weave/index.js';
+import type { CredentialsFunction } from './access/credentials.js';
 
 /**
  * How to reach one Redis. Besides these, every option of ioredis (`host`, `port`, `password`, `tls`,
@@ -13,6 +14,17 @@ export interface ConnectionOptions extends ClientOptions {
    * leave a server that became a replica; this one does if its `reconnectOnError` says so (`READONLY`).
    */
   client?: Redis;
+  /**
+   * Called before every connect of every socket, instead of `username` and `password`: for tokens that expire, and passwords
+   * that are rotated. A call that fails, or takes longer than `commandTimeoutMs` (or half of `bootTimeoutMs`), is repeated after
+   * 0.1 s to 5 s. What it answers is in no log line and in no error. Not with `client`. Default: none.
+   *
+   * @example
+   * redis: { host: 'redis.internal', tls: {}, credentials: async () => ({ username: 'app', password: await token() }) }
+   */
+  credentials?: CredentialsFunction;
+  /** The same for the Sentinels, instead of `sentinelUsername` and `sentinelPassword`. Default: none. */
+  sentinelCredentials?: CredentialsFunction;
   /** Redis Cluster: refused at boot until it is tested. */
   cluster?: unknown;
   /** Fail the boot when Redis cannot be reached. With false the app boots and connects in the background. Default true. */
@@ -36,6 +48,8 @@ export interface ResolvedConnection {
   readonly url: string | undefined;
   readonly client: Redis | undefined;
   readonly clientOptions: ClientOptions;
+  readonly credentials: CredentialsFunction | undefined;
+  readonly sentinelCredentials: CredentialsFunction | undefined;
   readonly required: boolean;
   readonly strict: boolean;
   readonly bootTimeoutMs: number;
@@ -49,8 +63,8 @@ const OPTIONS = 'an object such as { url: "redis://localhost:6379" }';
 
 const NO_OPTIONS = 'for redis://localhost:6379 leave the option out';
 
-/** Options that say where Redis is. One that is there without a value was meant to have one. */
-const PLACES = ['url', 'client', 'host', 'port', 'path', 'sentinels'] as const;
+/** Options that say where Redis is, and as whom. One that is there without a value was meant to have one. */
+const PLACES = ['url', 'client', 'host', 'port', 'path', 'sentinels', 'credentials', 'sentinelCredentials'] as const;
 
 /**
  * What messages say of a URL, or of what was given instead of one: scheme, host, port and database. Never anything else: a
@@ -111,7 +125,8 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
       `${path}.${unset} is undefined, perhaps because an environment variable is missing; ${NO_OPTIONS}`,
     );
   }
-  const { url, client, cluster, required, strict, bootTimeoutMs, commandTimeoutMs, ...clientOptions } = options;
+  const { url, client, cluster, credentials, sentinelCredentials, required, strict, ...timed } = options;
+  const { bootTimeoutMs, commandTimeoutMs, ...clientOptions } = timed;
   if (cluster !== undefined || isCluster(client)) {
     throw new SluiceError(
       'SLUICE_CLUSTER_UNSUPPORTED',
@@ -124,6 +139,7 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
   if (client !== undefined && (url !== undefined || Object.keys(clientOptions).length > 0)) {
     throw new SluiceError('SLUICE_BAD_OPTION', `${path}: give either a client or how to make one, not both`);
   }
+  checkCredentials(path, options);
   if (url !== undefined && !(typeof url === 'string' && isRedisUrl(url))) {
     throw bad(`${path}.url`, 'a redis:// or rediss:// URL (percent-encode what the password has)', shown(url));
   }
@@ -152,11 +168,37 @@ function resolveConnection(name: string, path: string, options: ConnectionOption
     url: client === undefined && url === undefined && !located ? DEFAULT_URL : url,
     client,
     clientOptions,
+    credentials,
+    sentinelCredentials,
     required: flag(true)(required, `${path}.required`),
     strict: flag(false)(strict, `${path}.strict`),
     bootTimeoutMs: durationMs(5_000)(bootTimeoutMs, `${path}.bootTimeoutMs`),
     commandTimeoutMs: durationMs(5_000)(commandTimeoutMs, `${path}.commandTimeoutMs`),
   };
+}
+
+/** A function for credentials stands alone: what it would not be asked for must not be used in its place. */
+function checkCredentials(path: string, options: ConnectionOptions): void {
+  const { url, client, sentinels, credentials, sentinelCredentials } = options;
+  for (const [name, value] of Object.entries({ credentials, sentinelCredentials })) {
+    if (value === undefined) continue;
+    const wanted = 'a function that answers { username, password }';
+    if (typeof value !== 'function') throw bad(`${path}.${name}`, wanted, shownType(value));
+    if (client === undefined) continue;
+    const fix = 'the sockets of your client log in as the client says. Leave the client out, and give its options here';
+    throw new SluiceError('SLUICE_BAD_OPTION', `${path}.${name} stands beside ${path}.client: ${fix}`);
+  }
+  if (sentinelCredentials !== undefined && !sentinels) {
+    throw bad(`${path}.sentinels`, 'a list, for there are sentinelCredentials', shownType(sentinels));
+  }
+  const fixed = [
+    ...(credentials === undefined ? [] : (['username', 'password'] as const)),
+    ...(sentinelCredentials === undefined ? [] : (['sentinelUsername', 'sentinelPassword'] as const)),
+  ].find((name) => (options[name] ?? '') !== '');
+  const inUrl = credentials !== undefined && typeof url === 'string' && shown(url).includes('***@');
+  if (fixed === undefined && !inUrl) return;
+  const what = inUrl ? `${path}.url has a user or a password` : `${path}.${String(fixed)} is given`;
+  throw new SluiceError('SLUICE_BAD_OPTION', `${what}, and a function for credentials as well: give one of them`);
 }
 
 function isCluster(client: unknown): boolean {

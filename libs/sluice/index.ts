@@ -36,6 +36,8 @@ export {
   type RedisRefusingMessage,
   type RedisRestoredMessage,
   type ConnectionOptions,
+  type CredentialsFunction,
+  type RedisCredentials,
   type RedisOptions,
   type SluiceRedisModuleOptions,
 } from '../redis/index.js';

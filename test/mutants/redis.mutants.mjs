@@ -18,7 +18,57 @@ const blocking = {
   specs: ['libs/redis/connection/blocking-socket'],
 };
 
+const hooks = 'libs/redis/access/connect-hooks.ts';
+
 export default [
+  {
+    file: hooks,
+    name: 'a socket that reports two errors ends the process',
+    specs: ['libs/redis/access/tls'],
+    find: "return stream.on('error', ignore);",
+    replace: 'return stream;',
+  },
+  {
+    file: link,
+    name: 'a socket of a client of the user that reports two errors ends the process',
+    specs: ['libs/redis/access/tls'],
+    find: 'if (!options.owned) ignoreFurtherErrors(client);',
+    replace: '',
+  },
+  {
+    file: hooks,
+    name: 'of a Sentinel whose certificate is not trusted, the boot says that it closed',
+    specs: ['libs/redis/access/tls'],
+    find: 'if (ofSentinel !== undefined) error.message',
+    replace: 'if (false) error.message',
+  },
+  {
+    file: hooks,
+    name: 'credentials are asked for once',
+    specs: ['libs/redis/access/credentials'],
+    find: 'await source.ask(signal);',
+    replace: 'await (source.kept ??= source.ask(signal));',
+  },
+  {
+    file: hooks,
+    name: 'a stop waits for credentials',
+    specs: ['libs/redis/access/credentials'],
+    find: '    stop.abort();\n',
+    replace: '',
+  },
+  {
+    file: 'libs/redis/access/credentials.ts',
+    name: 'a function for credentials may hang',
+    specs: ['libs/redis/access/credentials'],
+    find: 'await Promise.race([this.#call(), late])',
+    replace: 'await Promise.race([this.#call(), late.catch(() => new Promise(() => {}))])',
+  },
+  {
+    ...options,
+    name: 'credentials beside a password are accepted',
+    find: 'if (fixed === undefined && !inUrl) return;',
+    replace: 'if (true) return;',
+  },
   {
     file: 'libs/redis/connection/client-options.ts',
     name: 'a connection monitors if the options for ioredis say so',
@@ -204,14 +254,14 @@ export default [
   {
     ...rights,
     name: 'a user who may not run scripts has all rights',
-    file: 'libs/redis/connection/rights.ts',
+    file: 'libs/redis/access/rights.ts',
     find: "isReplyError(error, 'NOPERM')",
     replace: 'false',
   },
   {
     ...rights,
     name: 'only the first words of what needs rights are looked at',
-    file: 'libs/redis/connection/rights.ts',
+    file: 'libs/redis/access/rights.ts',
     find: 'at = at + count + 1',
     replace: 'at = #ARGV + 1',
   },

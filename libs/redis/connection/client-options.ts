@@ -1,6 +1,8 @@
 import { Redis, type RedisOptions as ClientOptions } from 'ioredis';
 import { backoffMs } from '../time/backoff.js';
 import type { ResolvedConnection } from '../redis.options.js';
+import type { Clock } from '../time/clock.js';
+import { hookConnects, loginOf } from '../access/connect-hooks.js';
 import { SentinelLookup } from './sentinel-lookup.js';
 
 /** The purpose of the socket that tracks keys. */
@@ -38,12 +40,23 @@ const OURS = {
   socketTimeout: undefined,
 };
 
-/** A client of ours for this purpose. A client that the user gave is duplicated, with its options. */
-export function newClient(config: ResolvedConnection, purpose: string, lazyConnect: boolean): Redis {
+/**
+ * A client of ours for this purpose. A client that the user gave is duplicated, with its options.
+ *
+ * @param lazy it connects when it is told to, or when it gets its first command
+ */
+export function newClient(config: ResolvedConnection, clock: Clock, purpose: string, lazy: boolean): Redis {
+  const client = hookConnects(unconnected(config, purpose), loginOf(config, clock));
+  // Its errors are events of the client.
+  if (!lazy) client.connect().catch(() => {});
+  return client;
+}
+
+function unconnected(config: ResolvedConnection, purpose: string): Redis {
   const { client, url, clientOptions } = config;
   const ours = {
     ...OURS,
-    lazyConnect,
+    lazyConnect: true,
     connectionName: `sluice:${purpose}`,
     ...(purpose === TRACKING && { protocol: 2 as const }),
   };

@@ -9,9 +9,9 @@ import { Link } from './link.js';
 import { ConnectionHealth, type ConnectionStats } from '../observe/connection-health.js';
 import { isReplyError, type RedisRefusal } from '../redis.errors.js';
 import { shown, type ResolvedConnection } from '../redis.options.js';
-import { missingRights, type Right } from './rights.js';
+import { missingRights, type Right } from '../access/rights.js';
 import { faultsOf, parseServerInfo } from './server-check.js';
-import { isDenied } from './server-errors.js';
+import { unreachable } from '../access/unreachable.js';
 
 export interface ConnectionContext {
   keyspace: Keyspace;
@@ -184,15 +184,7 @@ export class RedisConnection {
       await this.#check();
       return;
     }
-    const cause = this.#lastError();
-    const why = (cause?.message ?? 'no answer').replace(/\.$/, '');
-    const what = isDenied(cause)
-      ? `refused the credentials: ${why}. Correct username and password in SluiceModule's redis option`
-      : `could not be reached within ${bootTimeoutMs} ms: ${why}. ` +
-        "Start Redis, correct SluiceModule's redis option, or set required: false";
-    throw new SluiceError('SLUICE_REDIS_UNREACHABLE', `Redis connection '${this.name}' (${this.#address()}) ${what}`, {
-      cause,
-    });
+    throw unreachable(this.#config, this.#address(), this.#lastError());
   }
 
   async close(): Promise<void> {
@@ -264,7 +256,7 @@ export class RedisConnection {
   }
 
   #open(purpose: string, lazyConnect: boolean): Link {
-    const link = this.#link(newClient(this.#config, purpose, lazyConnect), purpose, true);
+    const link = this.#link(newClient(this.#config, this.#context.clock, purpose, lazyConnect), purpose, true);
     this.#opened.add(link);
     return link;
   }

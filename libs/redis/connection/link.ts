@@ -1,6 +1,7 @@
 import { Command, type Redis } from 'ioredis';
 import type { Clock } from '../time/clock.js';
 import type { BootHold } from './boot-hold.js';
+import { ignoreFurtherErrors } from '../access/connect-hooks.js';
 import { HandshakeGuard } from './handshake-guard.js';
 import { InFlight } from './in-flight.js';
 import { RedisRefusedError, RedisUnavailableError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
@@ -104,6 +105,7 @@ export class Link {
     }
     const onError = (error: Error): void => {
       this.#lastError = cleanError(error);
+      if (!options.owned) ignoreFurtherErrors(client);
     };
     let wasUp = client.status === 'ready';
     const onClose = (): void => {

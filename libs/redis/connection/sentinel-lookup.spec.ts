@@ -8,6 +8,7 @@ import type { RedisConnection } from './connection.js';
 import { RedisConnections } from './connections.js';
 import { resolveRedisOptions, type ConnectionOptions } from '../redis.options.js';
 import { SentinelLookup } from './sentinel-lookup.js';
+import { systemClock } from '../time/clock.js';
 
 let first: RedisServer;
 let second: RedisServer;
@@ -97,7 +98,7 @@ describe('a connection through Sentinels', () => {
   it('takes what the user has set', () => {
     const made = (options: ConnectionOptions): Redis['options'] => {
       const [config] = resolveRedisOptions({ sentinels: [{ host: 'nowhere' }], name: 'main', ...options });
-      return newClient(config!, 'commands', true).options;
+      return newClient(config!, systemClock, 'commands', true).options;
     };
     const ours = { connectTimeout: 2_000, sentinelCommandTimeout: 1_000, failoverDetector: true };
     expect(made({})).toMatchObject({ ...ours, Connector: SentinelLookup });
@@ -114,5 +115,8 @@ it.each([
   ['what the user has set', { host: 'nowhere', connectTimeout: 77 }, 77],
 ])('one attempt to connect to a server takes %s at most', (_what, options, connectTimeout) => {
   const [config] = resolveRedisOptions(options);
-  expect(newClient(config!, 'commands', true).options).toMatchObject({ connectTimeout, failoverDetector: false });
+  expect(newClient(config!, systemClock, 'commands', true).options).toMatchObject({
+    connectTimeout,
+    failoverDetector: false,
+  });
 });

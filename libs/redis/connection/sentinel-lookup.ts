@@ -1,11 +1,11 @@
 import { SentinelConnector, type Redis, type SentinelAddress, type SentinelConnectionOptions } from 'ioredis';
 import { debugLog } from '../debug-log.js';
 
-/** How ioredis opens a connection to a Sentinel: for one question, or `lazyConnect` for its failover detector. */
+/** How ioredis opens a connection to a Sentinel: for one question, or to be connected again for its failover detector. */
 interface SentinelClients {
   connectToSentinel?: (
     endpoint: Partial<SentinelAddress>,
-    options?: { lazyConnect?: boolean; disconnectTimeout?: number },
+    options?: { retryStrategy?: unknown; disconnectTimeout?: number },
   ) => Redis;
 }
 
@@ -31,7 +31,7 @@ export class SentinelLookup extends SentinelConnector {
     if (open === undefined) return;
     clients.connectToSentinel = (endpoint, given) => {
       const client = open(endpoint, { ...given, disconnectTimeout: CLOSE_MS });
-      if (given?.lazyConnect !== true) return client;
+      if (given === undefined || !('retryStrategy' in given)) return client;
       client.on('connect', () => {
         client.stream.unref();
       });

@@ -1,7 +1,7 @@
 import { isReplyError } from '../redis.errors.js';
 import { lua } from '../script/fragment.js';
 import { defineScript } from '../script/script.js';
-import type { Link } from './link.js';
+import type { Link } from '../connection/link.js';
 
 /** A command as a feature sends it: its name, then the key or channel that it is about, then further arguments. */
 export type Right = readonly [command: string, about: string, ...rest: string[]];
