@@ -20,10 +20,10 @@ module.exports = {
     },
     {
       name: 'features-stand-side-by-side',
-      comment: 'lock, cache and queue never know each other, not even in their specs',
+      comment: 'lock, cache, queue and limit never know each other, not even in their specs',
       severity: 'error',
-      from: { path: '^libs/(lock|cache|queue)/' },
-      to: { path: lib('lock|cache|queue|sluice'), pathNot: '^libs/$1/' },
+      from: { path: '^libs/(lock|cache|queue|limit)/' },
+      to: { path: lib('lock|cache|queue|limit|sluice'), pathNot: '^libs/$1/' },
     },
     {
       name: 'stores-stand-alone',
@@ -36,7 +36,7 @@ module.exports = {
       name: 'features-know-no-adapter',
       comment: 'specs may use the fixtures of libs/testing',
       severity: 'error',
-      from: { path: lib('redis|weave|lock|cache|queue|sluice'), pathNot: SPECS },
+      from: { path: lib('redis|weave|lock|cache|queue|limit|sluice'), pathNot: SPECS },
       to: { path: lib('testing|health|telemetry|dashboard') },
     },
     {

@@ -8,7 +8,7 @@ import prettier from 'prettier';
 import ts from 'typescript';
 import { isMain, main, root, StepFailed } from './step.mjs';
 
-export const FEATURES = ['lock', 'cache', 'queue'];
+export const FEATURES = ['lock', 'cache', 'queue', 'limit'];
 const BEGIN = '<!-- scripts: made by `npm run docs:scripts` -->';
 const END = '<!-- /scripts -->';
 

@@ -99,7 +99,7 @@ describe('the README and the guides', () => {
   });
 
   it('list every channel', () => {
-    const channels = ['lock', 'cache', 'queue', 'redis'].flatMap((lib) =>
+    const channels = ['lock', 'cache', 'queue', 'limit', 'redis'].flatMap((lib) =>
       [...read(`libs/${lib}/observe/${lib}.channels.ts`).matchAll(/^ {2}\w+: '(sluice:[\w:-]+)'/gm)].map(
         ([, name]) => name,
       ),

@@ -17,6 +17,7 @@ const PLANTED: [file: string, imports: string, rule: string | null][] = [
   ['libs/cache/a.ts', '../queue/index.js', 'features-stand-side-by-side'],
   ['libs/queue/a.spec.ts', '../lock/index.js', 'features-stand-side-by-side'],
   ['libs/queue/b.ts', '../sluice/index.js', 'features-stand-side-by-side'],
+  ['libs/limit/a.ts', '../queue/index.js', 'features-stand-side-by-side'],
   ['libs/lock/b.ts', '../redis/index.js', null],
   ['libs/lock/c.ts', './b.js', null],
   ['libs/lock/store/a.ts', '../held/lock.js', 'stores-stand-alone'],
@@ -45,7 +46,7 @@ const PLANTED: [file: string, imports: string, rule: string | null][] = [
   ['test/apps/c.ts', 'no-such-package', 'no-unresolvable'],
 ];
 
-const LIBS = ['weave', 'redis', 'lock', 'cache', 'queue', 'sluice', 'testing'];
+const LIBS = ['weave', 'redis', 'lock', 'cache', 'queue', 'limit', 'sluice', 'testing'];
 const BYSTANDERS = [
   ...LIBS.map((name) => `libs/${name}/index.ts`),
   ...[

@@ -9,9 +9,11 @@ import {
   CacheService,
   LockService,
   QueueService,
+  RateLimitService,
   REDIS_CONNECTIONS,
   SluiceModule,
   TaskHandler,
+  defineRateLimit,
   type RedisConnections,
   type SluiceFeature,
 } from './index.js';
@@ -28,7 +30,7 @@ class Orders {
   }
 }
 
-/** The lines of SECURITY.md, in their order: all features, locks, cache, queue. */
+/** The lines of SECURITY.md, in their order: all features, locks, cache, queue, rate limits. */
 const LINES = [...readFileSync('SECURITY.md', 'utf8').matchAll(/^ACL SETUSER shop (.*)$/gm)].map(
   ([, rule = '']) => rule,
 );
@@ -77,15 +79,26 @@ describe('the rights that SECURITY.md names are enough for', () => {
       await queue.resume('orders');
       await queue.counts('orders');
     },
+    limit: async (app) => {
+      const limits = app.get(RateLimitService);
+      const api = defineRateLimit('api', { limit: 10, perMs: 60_000 });
+      const reservation = await limits.reserve(api, 'tenant', 2);
+      await reservation.settle(3);
+      await limits.block(api, 'tenant', 1_000);
+      expect((await limits.peek(api, 'tenant')).remaining).toBe(0);
+      await limits.reset(api, 'tenant');
+      expect((await limits.consume(api, 'tenant')).remaining).toBe(9);
+    },
   };
 
   it.each<[string, SluiceFeature[]]>([
-    ['every feature', ['lock', 'cache', 'queue']],
+    ['every feature', ['lock', 'cache', 'queue', 'limit']],
     ['locks', ['lock']],
     ['the cache', ['cache']],
     ['a queue', ['queue']],
+    ['rate limits', ['limit']],
   ])('%s', async (what, features) => {
-    const line = LINES[['every feature', 'locks', 'the cache', 'a queue'].indexOf(what)]!;
+    const line = LINES[['every feature', 'locks', 'the cache', 'a queue', 'rate limits'].indexOf(what)]!;
     await admin.acl('SETUSER', 'shop', ...line.split(' '));
     const url = redis.url.replace('//', '//shop:password@');
     const module = SluiceModule.forRoot({ namespace: 'shop', redis: { url, strict: true }, features });

@@ -18,6 +18,7 @@ export { subscribeSluice, type SluiceChannel, type SluiceMessages } from './subs
 export * from '../lock/index.js';
 export * from '../cache/index.js';
 export * from '../queue/index.js';
+export * from '../limit/index.js';
 export {
   REDIS_CHANNELS,
   REDIS_CONNECTIONS,

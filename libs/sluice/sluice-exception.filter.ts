@@ -3,7 +3,8 @@ import {
   Catch,
   ConflictException,
   GatewayTimeoutException,
-  type HttpException,
+  HttpException,
+  HttpStatus,
   InternalServerErrorException,
   Logger,
   PayloadTooLargeException,
@@ -13,6 +14,17 @@ import {
 import { BaseExceptionFilter } from '@nestjs/core';
 import { throwError, type Observable } from 'rxjs';
 import { SluiceError, isSluiceError, type SluiceErrorCode } from '../weave/index.js';
+
+/** Nest has no exception of its own for this status. */
+class TooManyRequestsException extends HttpException {
+  constructor(response: string | object, options: { cause: unknown }) {
+    super(
+      HttpException.createBody(response as string, 'Too Many Requests', HttpStatus.TOO_MANY_REQUESTS),
+      HttpStatus.TOO_MANY_REQUESTS,
+      options,
+    );
+  }
+}
 
 interface Answer {
   readonly as: new (response: string | object, options: { cause: unknown }) => HttpException;
@@ -26,6 +38,7 @@ const CLOSING: Answer = { as: ServiceUnavailableException, message: 'Shutting do
 const TOO_SLOW: Answer = { as: GatewayTimeoutException, message: 'Took too long, try again' };
 const TOO_LARGE: Answer = { as: PayloadTooLargeException, message: 'Too large' };
 const BAD_REQUEST: Answer = { as: BadRequestException, message: 'Not accepted' };
+const TOO_MANY: Answer = { as: TooManyRequestsException, message: 'Too many requests, try again later' };
 /** A mistake in the app, not in the request. */
 const FAULT: Answer = { as: InternalServerErrorException, message: 'Internal server error' };
 
@@ -47,6 +60,7 @@ const ANSWERS: Partial<Record<SluiceErrorCode, Answer>> = {
   SLUICE_QUEUE_PAYLOAD_TOO_LARGE: TOO_LARGE,
   SLUICE_QUEUE_INVALID_PAYLOAD: BAD_REQUEST,
   SLUICE_BAD_NAME: BAD_REQUEST,
+  SLUICE_RATE_LIMITED: TOO_MANY,
 };
 
 /** The name under which Nest logs errors that it answers with 500. */
@@ -66,6 +80,7 @@ abstract class AnySluiceError extends SluiceError {
  * | ------ | ----------------------------------------------------------------------------------------------------------------- |
  * | 409    | the lock stayed busy                                                                                              |
  * | 503    | Redis did not answer or refused, the lock or lease was lost, the app shuts down, a publish is unconfirmed         |
+ * | 429    | a rate limit refused the call                                                                                     |
  * | 504    | a cache's loader took longer than allowed                                                                         |
  * | 413    | the payload of a task is too large                                                                                |
  * | 400    | the payload does not fit the queue's schema, or a name made of the request is not allowed                          |

@@ -1,6 +1,7 @@
 import { Inject, Module, Optional, type DynamicModule, type OnModuleDestroy } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { SluiceCacheModule } from '../cache/index.js';
+import { SluiceLimitModule } from '../limit/index.js';
 import { SluiceLockModule } from '../lock/index.js';
 import { SluiceQueueModule } from '../queue/index.js';
 import {
@@ -14,20 +15,20 @@ import { SluiceError, badOption, flag, resolveOptions } from '../weave/index.js'
 import { SLUICE_OPTIONS, SluiceOptionsModule, type ASYNC_OPTIONS_TYPE } from './sluice-options.module.js';
 import type { SluiceOptions } from './sluice.options.js';
 
-export type SluiceFeature = 'lock' | 'cache' | 'queue';
+export type SluiceFeature = 'lock' | 'cache' | 'queue' | 'limit';
 
 /** The options that Nest must know before any factory runs. */
 export interface SluiceStaticOptions {
   /** Whether every module of the app gets the services. Default true. */
   isGlobal?: boolean;
-  /** Which features to load. Default all three. */
+  /** Which features to load. Default all four. */
   features?: readonly SluiceFeature[];
 }
 
 export type SluiceAsyncOptions = typeof ASYNC_OPTIONS_TYPE & SluiceStaticOptions;
 
 /**
- * Locks, stampede-proof cache and durable queues on one Redis.
+ * Locks, stampede-proof cache, durable queues and rate limits on one Redis.
  *
  * When the app stops, this module is destroyed first, wherever it is imported: the app takes no more tasks, and running
  * tasks finish while the providers that their handlers use are still alive. Connections close last.
@@ -78,7 +79,7 @@ export class SluiceModule implements OnModuleDestroy {
   }
 }
 
-const FEATURES: readonly SluiceFeature[] = ['lock', 'cache', 'queue'];
+const FEATURES: readonly SluiceFeature[] = ['lock', 'cache', 'queue', 'limit'];
 
 /** Gives each module its part of the options. The options exist once, in `options`. */
 function assemble(
@@ -104,13 +105,14 @@ function assemble(
   if (features.includes('lock')) modules.push(SluiceLockModule.forRootAsync(part(({ lock }) => lock ?? {})));
   if (features.includes('cache')) modules.push(SluiceCacheModule.forRootAsync(part(({ cache }) => cache ?? {})));
   if (features.includes('queue')) modules.push(SluiceQueueModule.forRootAsync(part(({ queue }) => queue ?? {})));
+  if (features.includes('limit')) modules.push(SluiceLimitModule.forRootAsync(part(({ limit }) => limit ?? {})));
   return { module: SluiceModule, imports: modules, exports: modules };
 }
 
 function featureList(value: unknown, path: string): readonly SluiceFeature[] {
   if (value === undefined) return FEATURES;
   if (!Array.isArray(value) || value.some((each) => !FEATURES.includes(each as SluiceFeature))) {
-    throw badOption(path, "a list of 'lock', 'cache', 'queue'", value);
+    throw badOption(path, "a list of 'lock', 'cache', 'queue', 'limit'", value);
   }
   return value as SluiceFeature[];
 }

@@ -1,4 +1,5 @@
 import type { SluiceCacheModuleOptions } from '../cache/index.js';
+import type { SluiceLimitModuleOptions } from '../limit/index.js';
 import type { SluiceLockModuleOptions } from '../lock/index.js';
 import type { SluiceQueueModuleOptions } from '../queue/index.js';
 import { noOptions, type SluiceRedisModuleOptions } from '../redis/index.js';
@@ -9,6 +10,7 @@ export interface SluiceOptions extends SluiceRedisModuleOptions {
   lock?: SluiceLockModuleOptions;
   cache?: SluiceCacheModuleOptions;
   queue?: SluiceQueueModuleOptions;
+  limit?: SluiceLimitModuleOptions;
 }
 
 /**
@@ -25,5 +27,6 @@ export function resolveSluiceOptions(given: SluiceOptions | undefined): SluiceOp
     lock: asGiven,
     cache: asGiven,
     queue: asGiven,
+    limit: asGiven,
   });
 }

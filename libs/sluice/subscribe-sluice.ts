@@ -1,11 +1,12 @@
 import { subscribe, unsubscribe, type ChannelListener } from 'node:diagnostics_channel';
 import type { CacheMessages } from '../cache/index.js';
+import type { LimitMessages } from '../limit/index.js';
 import type { LockMessages } from '../lock/index.js';
 import type { QueueMessages } from '../queue/index.js';
 import type { RedisMessages } from '../redis/index.js';
 
 /** The message of each `node:diagnostics_channel` channel of this package. */
-export interface SluiceMessages extends LockMessages, CacheMessages, QueueMessages, RedisMessages {}
+export interface SluiceMessages extends LockMessages, CacheMessages, QueueMessages, LimitMessages, RedisMessages {}
 
 export type SluiceChannel = keyof SluiceMessages;
 

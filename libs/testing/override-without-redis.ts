@@ -1,6 +1,7 @@
 import { ModulesContainer } from '@nestjs/core';
 import { CACHE_SERVICE, type SluiceCacheModuleOptions } from '../cache/index.js';
 import { CACHE_OPTIONS } from '../cache/cache.tokens.js';
+import { LIMIT_STORE } from '../limit/limit.tokens.js';
 import { CronJobs } from '../lock/cron/cron-jobs.js';
 import { LOCK_SERVICE, LockService, type SluiceLockModuleOptions } from '../lock/index.js';
 import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
@@ -12,7 +13,7 @@ import { QUEUE_OPTIONS } from '../queue/queue.tokens.js';
 import { QueueConsumers } from '../queue/worker/queue.consumers.js';
 import { REDIS_CONNECTIONS, SLUICE_CLOCK, type Clock, type RedisConnections } from '../redis/index.js';
 import { REDIS_OPTIONS, resolveRedisModuleOptions, type SluiceRedisModuleOptions } from '../redis/redis.module.js';
-import { inProcessCache, inProcessLocks } from './in-process/in-process-services.js';
+import { inProcessCache, inProcessLimits, inProcessLocks } from './in-process/in-process-services.js';
 import { NoRedis } from './in-process/no-redis.js';
 import { TestingClock } from './in-process/testing-clock.js';
 import { TestingQueue } from './in-process/testing-queue.js';
@@ -51,6 +52,8 @@ export function overrideWithoutRedis<B extends OverridableModule<B>>(builder: B)
         cronJobs: CronJobs,
       ) => new LockService(connections, { drainMs: 0, ...options }, store, cronJobs),
     })
+    .overrideProvider(LIMIT_STORE)
+    .useFactory({ inject: [REDIS_CONNECTIONS], factory: inProcessLimits })
     .overrideProvider(CACHE_SERVICE)
     .useFactory({
       inject: [REDIS_CONNECTIONS, CACHE_OPTIONS],

@@ -2,6 +2,8 @@ import { Module, type DynamicModule, type OnModuleDestroy, Inject } from '@nestj
 import { DiscoveryModule } from '@nestjs/core';
 import { CACHE_SERVICE, CacheService, type SluiceCacheModuleOptions } from '../cache/index.js';
 import { CronJobs } from '../lock/cron/cron-jobs.js';
+import { LIMIT_SERVICE, RateLimitService, type SluiceLimitModuleOptions } from '../limit/index.js';
+import { LIMIT_OPTIONS, LIMIT_STORE } from '../limit/limit.tokens.js';
 import { LockService, LOCK_SERVICE, type SluiceLockModuleOptions } from '../lock/index.js';
 import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
 import { HandlerCalls } from '../queue/handlers/handler-calls.js';
@@ -15,7 +17,7 @@ import { WeaveModule, injectedProvider } from '../weave/index.js';
 import { NoRedis } from './in-process/no-redis.js';
 import { TestingClock } from './in-process/testing-clock.js';
 import { TestingQueue } from './in-process/testing-queue.js';
-import { inProcessCache, inProcessLocks } from './in-process/in-process-services.js';
+import { inProcessCache, inProcessLimits, inProcessLocks } from './in-process/in-process-services.js';
 import { overrideWithoutRedis, type OverridableModule } from './override-without-redis.js';
 
 export interface SluiceTestingOptions {
@@ -24,13 +26,14 @@ export interface SluiceTestingOptions {
   lock?: SluiceLockModuleOptions;
   cache?: SluiceCacheModuleOptions;
   queue?: SluiceQueueModuleOptions;
+  limit?: SluiceLimitModuleOptions;
 }
 
 /**
  * Sluice without Redis, for tests of an app: the same decorators and services, within this process.
  *
  * Locks exclude, wait in order, renew and have growing fencing tokens. The cache loads once, keeps values and shares
- * errors, with the same codec. `publish` records tasks and `TestingQueue.drain()` runs the handlers. `TestingClock.advance()`
+ * errors, with the same codec. Rate limits are exact. `publish` records tasks and `TestingQueue.drain()` runs the handlers. `TestingClock.advance()`
  * lets time pass. To test several processes, or a Redis that fails, use a real server: `startRedis()`.
  *
  * If the tested module imports `SluiceModule` itself, use {@link SluiceTestingModule.override}.
@@ -65,11 +68,13 @@ export class SluiceTestingModule implements OnModuleDestroy {
         ...lockProviders(options.lock),
         ...cacheProviders(options.cache),
         ...queueProviders(options.queue),
+        ...limitProviders(options.limit),
       ],
       exports: [
         ...[LOCK_SERVICE, LockService, injectedProvider(LOCK_SERVICE)],
         ...[CACHE_SERVICE, CacheService, injectedProvider(CACHE_SERVICE)],
         ...[QUEUE_SERVICE, QueueService, TestingQueue, TestingClock],
+        ...[LIMIT_SERVICE, RateLimitService, injectedProvider(LIMIT_SERVICE)],
       ],
     };
   }
@@ -127,5 +132,15 @@ function queueProviders(options: SluiceQueueModuleOptions = {}): NonNullable<Dyn
     TestingQueue,
     { provide: QUEUE_SERVICE, useExisting: TestingQueue },
     { provide: QueueService, useExisting: TestingQueue },
+  ];
+}
+
+function limitProviders(options: SluiceLimitModuleOptions = {}): NonNullable<DynamicModule['providers']> {
+  return [
+    { provide: LIMIT_OPTIONS, useValue: options },
+    { provide: LIMIT_STORE, inject: [REDIS_CONNECTIONS], useFactory: inProcessLimits },
+    { provide: LIMIT_SERVICE, useClass: RateLimitService },
+    { provide: RateLimitService, useExisting: LIMIT_SERVICE },
+    injectedProvider(LIMIT_SERVICE),
   ];
 }

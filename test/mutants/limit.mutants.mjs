@@ -99,8 +99,8 @@ export default [
   {
     ...bucket,
     name: 'a call that waits starts at once',
-    find: 'return math.max(0, s.lag + (cost',
-    replace: 'return math.max(0, 0 * s.lag + (cost',
+    find: 'return s.lag + (cost - math.max',
+    replace: 'return 0 * s.lag + (cost - math.max',
   },
   {
     ...fixed,

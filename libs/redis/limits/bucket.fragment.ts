@@ -33,7 +33,7 @@ local function roomInBucket(s, cost)
 end
 
 local function dueInBucket(s, cost)
-  return math.max(0, s.lag + (cost - math.max(s.burst, cost)) * s.each)
+  return s.lag + (cost - math.max(s.burst, cost)) * s.each
 end
 
 local function refundBucket(s, units, ends)
@@ -48,8 +48,7 @@ local function retryBucket(s, cost)
 end
 
 local function closeBucket(s)
-  if s.lag <= 0 then return end
-  return struct.pack('<c1ddd', 'b', s.born, now, s.lag), s.lag
+  return struct.pack('<c1ddd', 'b', s.born, now, s.lag)
 end
 `,
 });

@@ -27,8 +27,7 @@ local function openFixed(s, text)
 end
 
 local function closeFixed(s)
-  if s.used <= 0 then return end
-  return struct.pack('<c1ddd', 'f', s.born, s.ends, s.used), s.ends - now
+  return struct.pack('<c1ddd', 'f', s.born, s.ends, s.used)
 end
 `,
 });

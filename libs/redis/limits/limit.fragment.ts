@@ -31,7 +31,7 @@ const TRACE_BYTES = NONCE_BYTES + 4;
  * - `refundLimit(s, units, at, ends)`: gives back units that were charged at `at`; without `at`, the oldest ones. `ends`: for `p`, when
  *   the turn of these units ends.
  * - `retryAfter(s, cost)`: µs until a call of this cost fits, if no other comes; -1 if it never fits.
- * - `dueAfter(s, cost)`: for `p`, µs until the turn of a call that is charged now. `s.wait` is how many µs the calls may wait for it.
+ * - `dueAfter(s, cost)`: for `p`, µs until the turn of a call that is charged now, less than 0 if a burst leaves room. `s.wait` is how many µs the calls may wait for it.
  * - `unitsLeft(s)`, `resetAfter(s)`: whole units that fit now, and µs until all of them fit.
  * - `traceOf(s, nonce)`: the units that this call was given, if it was executed before. `trace(s, nonce, units)` remembers it.
  * - `saveLimit(s)` writes the key, with the time until all of it has lapsed as its lifetime; a state that says nothing is deleted.
@@ -110,15 +110,14 @@ local function unitsLeft(s)
   return math.max(0, math.floor(room))
 end
 
-local function closeLimit(s)
-  if s.each then return closeBucket(s) end
-  if s.kind == 's' then return closeSliding(s) end
-  return closeFixed(s)
+local function lapseAfter(s)
+  if s.each then return s.lag end
+  if s.kind == 's' then return lapseSliding(s) end
+  return s.used > 0 and s.ends - now or 0
 end
 
 local function resetAfter(s)
-  local _, after = closeLimit(s)
-  return math.max(after or 0, s.blocked or 0)
+  return math.max(lapseAfter(s), s.blocked or 0)
 end
 
 local function traceOf(s, nonce)
@@ -132,8 +131,11 @@ local function trace(s, nonce, units)
 end
 
 local function saveLimit(s)
-  local text, after = closeLimit(s)
-  if text then text = text .. s.traces else text, after = '', 0 end
+  local text, after = '', lapseAfter(s)
+  if after > 0 then
+    text = s.each and closeBucket(s) or s.kind == 's' and closeSliding(s) or closeFixed(s)
+    text = text .. s.traces
+  end
   if s.blocked then text, after = struct.pack('<c1dd', '!', now, s.blocked) .. text, math.max(after, s.blocked) end
   if text == '' then redis.call('DEL', s.key)
   else redis.call('SET', s.key, text, 'PX', string.format('%.0f', math.max(1, math.ceil(after / 1000)))) end

@@ -126,24 +126,30 @@ local function retrySliding(s, cost)
   return (s.slot + i) * s.width - now
 end
 
-local function closeSliding(s)
-  local kept = s.stamps or s.counts
-  local last = #kept
+local function lapseSliding(s)
   if s.stamps then
-    if last == 0 then return end
-    local first = math.max(1, last - s.n + 1)
-    local base = kept[first]
-    local parts = { struct.pack('<c1ddH', 'r', s.born, base, last - first + 1) }
-    for i = first, last do parts[#parts + 1] = struct.pack('<I4', kept[i] - base) end
-    return table.concat(parts), kept[last] * 1000 + s.span - now
+    local last = s.stamps[#s.stamps]
+    return last and last * 1000 + s.span - now or 0
   end
-  while last > 0 and kept[last] == 0 do last = last - 1 end
-  if last == 0 then return end
+  for i = ${COUNTERS}, 1, -1 do
+    if s.counts[i] > 0 then return (s.slot + i) * s.width - now end
+  end
+  return 0
+end
+
+local function closeSliding(s)
+  if s.stamps then
+    local last = #s.stamps
+    local first = math.max(1, last - s.n + 1)
+    local base = s.stamps[first]
+    local parts = { struct.pack('<c1ddH', 'r', s.born, base, last - first + 1) }
+    for i = first, last do parts[#parts + 1] = struct.pack('<I4', s.stamps[i] - base) end
+    return table.concat(parts)
+  end
   local narrow = s.n < 65536
-  for i = 1, ${COUNTERS} do kept[i] = math.min(kept[i], narrow and 65535 or ${LIMIT_MAX}) end
+  for i = 1, ${COUNTERS} do s.counts[i] = math.min(s.counts[i], narrow and 65535 or ${LIMIT_MAX}) end
   local format = narrow and ${NARROW} or ${WIDE}
-  return struct.pack('<c1ddd', narrow and 's' or 'S', s.born, s.width, s.slot) .. struct.pack(format, unpack(kept)),
-    (s.slot + last) * s.width - now
+  return struct.pack('<c1ddd', narrow and 's' or 'S', s.born, s.width, s.slot) .. struct.pack(format, unpack(s.counts))
 end
 `,
 });

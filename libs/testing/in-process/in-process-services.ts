@@ -2,11 +2,17 @@ import { CacheService, type SluiceCacheModuleOptions } from '../../cache/index.j
 import type { CacheStore } from '../../cache/store/cache.store.js';
 import type { RedisConnections } from '../../redis/index.js';
 import { InProcessCacheStore } from './in-process-cache.store.js';
+import { InProcessLimitStore } from './in-process-limit.store.js';
 import { InProcessLockStore } from './in-process-lock.store.js';
 
 /** The locks of an app, within this process. */
 export function inProcessLocks({ clock, processId }: RedisConnections): InProcessLockStore {
   return new InProcessLockStore(clock, processId);
+}
+
+/** The rate limits of an app, within this process. */
+export function inProcessLimits({ clock }: RedisConnections): InProcessLimitStore {
+  return new InProcessLimitStore(clock);
 }
 
 /** The cache of an app, within this process. */

@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto';
+import { NONCE_BYTES, isUnavailable, type CommandArg, type Keyspace, type RedisConnection } from '../../redis/index.js';
+import { limitRights } from './limit.keys.js';
+import type { AdjustRequest, ConsumeRequest, LimitReply, LimitRequest, LimitRun, OtherWindow } from './limit-rule.js';
+import { adjustScript } from './scripts/adjust.script.js';
+import { blockScript } from './scripts/block.script.js';
+import { consumeScript } from './scripts/consume.script.js';
+import { peekScript } from './scripts/peek.script.js';
+
+/** All requests of rate limits to one Redis. Each request is one script, or one command. */
+export class LimitStore {
+  readonly #connection: RedisConnection;
+  /** A nonce is a random number of this process, plus a count. */
+  readonly #nonces = randomBytes(NONCE_BYTES);
+  #count = this.#nonces.readUInt32LE(0);
+
+  constructor(connection: RedisConnection, keyspace: Keyspace) {
+    this.#connection = connection;
+    connection.requireNoEviction('rate limits');
+    connection.requireRights(limitRights(keyspace));
+  }
+
+  /** A name for a request that no other request has. */
+  nonce(): Buffer {
+    const nonce = Buffer.from(this.#nonces);
+    this.#count = (this.#count + 1) >>> 0;
+    nonce.writeUInt32LE(this.#count, 0);
+    return nonce;
+  }
+
+  /**
+   * Asks all rules for all calls of the request, in order.
+   *
+   * A socket that dies before the answer leaves open whether the request was executed. The request is then sent again under its
+   * nonce, as soon as there is a socket, until `deadlineMs`.
+   *
+   * @throws RedisUnavailableError after `deadlineMs` at the latest
+   */
+  async consume(request: ConsumeRequest, deadlineMs: number): Promise<LimitReply | OtherWindow> {
+    const { commands } = this.#connection;
+    const { keys, runs, nonce } = request;
+    const call = { keys: {}, restKeys: keys, args: { nonce }, rest: [...rulesOf(request), ...runs.flatMap(runOf)] };
+    const sentMs = performance.now();
+    try {
+      return await consumeScript.run(commands, call, { deadlineMs });
+    } catch (error) {
+      if (!isUnavailable(error) || error.outcome !== 'unknown' || error.refusal !== undefined) throw error;
+      const leftMs = (): number => deadlineMs - (performance.now() - sentMs);
+      if (leftMs() < 1 || !(await commands.waitUntilUp(leftMs())) || leftMs() < 1) throw error;
+      return consumeScript.run(commands, call, { deadlineMs: leftMs() });
+    }
+  }
+
+  /** What calls of these runs would be answered now. Nothing is charged. */
+  peek(request: LimitRequest & { readonly runs: readonly LimitRun[] }): Promise<LimitReply | OtherWindow> {
+    const rest = [...rulesOf(request), ...request.runs.flatMap(runOf)];
+    return peekScript.run(this.#connection.commands, { keys: {}, restKeys: request.keys, args: {}, rest });
+  }
+
+  /** Charges units that were used, or gives units back. False: the window of a calendar that the request names has ended. */
+  adjust(request: AdjustRequest): Promise<boolean> {
+    const { keys, units, atUs, endsUs, nonce } = request;
+    return adjustScript.run(this.#connection.commands, {
+      keys: {},
+      restKeys: keys,
+      args: { nonce, units, at: atUs, ends: endsUs },
+      rest: rulesOf(request),
+    });
+  }
+
+  /** Closes the limits of these keys for so many milliseconds. */
+  async block(keys: readonly string[], ms: number): Promise<void> {
+    await blockScript.run(this.#connection.commands, { keys: {}, restKeys: keys, args: { ms } });
+  }
+
+  /** Forgets what was charged to these keys, and a block. */
+  async reset(keys: readonly string[]): Promise<void> {
+    await this.#connection.commands.send('del', keys);
+  }
+
+  /** How many processes of this namespace listen to their inboxes; undefined if Redis does not tell. */
+  async countProcesses(): Promise<number | undefined> {
+    const { commands, inbox } = this.#connection;
+    const pattern = `${inbox.prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
+    try {
+      const channels = await commands.send<string[]>('pubsub', ['channels', pattern], { quiet: true });
+      return channels.length > 0 ? channels.length : undefined;
+    } catch {
+      // An outage, or a user that may not ask. The connection reports the first, and the share is the one of an unknown number.
+      return undefined;
+    }
+  }
+}
+
+function rulesOf({ rules }: LimitRequest): CommandArg[] {
+  return rules.flatMap(({ kind, limit, spanUs, x, y }) => [kind, limit, spanUs, x, y]);
+}
+
+function runOf({ cost, calls, waitUs }: LimitRun): CommandArg[] {
+  return [cost, calls, waitUs];
+}

@@ -1,0 +1,83 @@
+import { LIMIT, LIMIT_NOW, defineScript, lua } from '../../../redis/index.js';
+import { decodeReply } from './consume.reply.js';
+
+/** Opens each rule of `KEYS`, as `states`; the arguments after those of the rules begin at `next`. */
+export const OPEN_RULES = `
+local states, next = {}, rest + 1
+for i = 1, #KEYS do
+  local kind, x, y = ARGV[next], ARGV[next + 3], ARGV[next + 4]
+  if kind == 'c' and (now < tonumber(x) or now >= tonumber(y)) then return { -1, now } end
+  states[i] = openLimit(KEYS[i], kind, ARGV[next + 1], ARGV[next + 2], x, y)
+  next = next + 5
+end
+`;
+
+/**
+ * Decides about calls on one subject: each is charged to all of its limits, or to none.
+ *
+ * KEYS  one per limit, all of one subject
+ * ARGV  nonce; per limit: kind, limit, span (µs), x, y (see `LIMIT`); then per run of calls: cost, calls, wait (µs)
+ * Reply {repeat, now, limits, per run: granted, due, retry, violated, units left of each limit; then the resets}. {-1, now}: the
+ *       calendar window that the caller named is not the current one, and nothing was done
+ *
+ * - Runs are served in order, and the calls of a run too. A refused call is not charged.
+ * - If nothing was granted, nothing is written, unless the state is from the future (see `LIMIT`).
+ * - Duplicate, resend: the nonce is found in the state, and the units that were given are given again, without a charge.
+ *   Turns of a leaky bucket have no trace: the second time, the calls get later turns.
+ * - Crash or pause of the caller: what was charged stays charged.
+ * - Reorder: calls are decided in the order in which they arrive.
+ * - A server that is full refuses the first write, before anything is charged.
+ */
+export const consumeScript = defineScript({
+  name: 'limit:consume',
+  keys: [],
+  args: { nonce: 'bytes' },
+  lua: lua`
+${LIMIT_NOW}
+${LIMIT}
+${OPEN_RULES}
+local given
+for i = 1, #states do given = given or traceOf(states[i], nonce) end
+local reply, charged = { given and 1 or 0, now, #states }, 0
+while next <= #ARGV do
+  local cost, calls, wait = tonumber(ARGV[next]), tonumber(ARGV[next + 1]), tonumber(ARGV[next + 2])
+  next = next + 3
+  local granted, due, after, violated = calls, 0, 0, 0
+  if given then
+    granted = math.min(calls, math.floor(given / cost))
+    given = given - granted * cost
+  else
+    for i = 1, #states do
+      local s = states[i]
+      if s.wait then s.wait = wait end
+      granted = math.min(granted, roomFor(s, calls, cost))
+    end
+    if granted > 0 then
+      due = dueAfter(states[1], cost)
+      for i = 1, #states do chargeLimit(states[i], granted * cost) end
+      charged = charged + granted * cost
+    end
+  end
+  if granted < calls then
+    for i = 1, #states do
+      if roomFor(states[i], 1, cost) == 0 then
+        local wait = retryAfter(states[i], cost)
+        violated = violated + 2 ^ (i - 1)
+        after = (wait < 0 or after < 0) and -1 or math.max(after, wait)
+      end
+    end
+  end
+  local at = #reply
+  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = granted, math.ceil(due), math.ceil(after), violated
+  for i = 1, #states do reply[at + 4 + i] = unitsLeft(states[i]) end
+end
+for i = 1, #states do
+  local s = states[i]
+  if charged > 0 and not s.wait then trace(s, nonce, charged) end
+  if charged > 0 or s.stepped then saveLimit(s) end
+  reply[#reply + 1] = math.ceil(resetAfter(s))
+end
+return reply
+`,
+  decode: decodeReply,
+});

@@ -1,0 +1,45 @@
+import { LIMIT, LIMIT_NOW, defineScript, lua } from '../../../redis/index.js';
+import { decodeReply } from './consume.reply.js';
+import { OPEN_RULES } from './consume.script.js';
+
+/**
+ * Tells what calls on one subject would be answered now.
+ *
+ * KEYS  one per limit, all of one subject
+ * ARGV  per limit: kind, limit, span (µs), x, y; then per run of calls: cost, calls, wait (µs)
+ * Reply as of `limit:consume`. Each run is answered as if the others were not there
+ *
+ * Read-only: a crash, a repeat, a reorder change nothing.
+ */
+export const peekScript = defineScript({
+  name: 'limit:peek',
+  keys: [],
+  args: {},
+  lua: lua`
+${LIMIT_NOW}
+${LIMIT}
+${OPEN_RULES}
+local reply = { 0, now, #states }
+while next <= #ARGV do
+  local cost, calls, wait = tonumber(ARGV[next]), tonumber(ARGV[next + 1]), tonumber(ARGV[next + 2])
+  next = next + 3
+  local granted, after, violated = calls, 0, 0
+  for i = 1, #states do
+    local s = states[i]
+    if s.wait then s.wait = wait end
+    granted = math.min(granted, roomFor(s, calls, cost))
+    if roomFor(s, 1, cost) == 0 then
+      local wait = retryAfter(s, cost)
+      violated = violated + 2 ^ (i - 1)
+      after = (wait < 0 or after < 0) and -1 or math.max(after, wait)
+    end
+  end
+  local at = #reply
+  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = granted, math.ceil(dueAfter(states[1], cost)), math.ceil(after), violated
+  for i = 1, #states do reply[at + 4 + i] = unitsLeft(states[i]) end
+end
+for i = 1, #states do reply[#reply + 1] = math.ceil(resetAfter(states[i])) end
+return reply
+`,
+  decode: decodeReply,
+});

@@ -1,0 +1,65 @@
+import { LocalLimits } from '../../limit/local/local-limits.js';
+import type {
+  AdjustRequest,
+  ConsumeRequest,
+  LimitReply,
+  LimitRequest,
+  LimitRun,
+  OtherWindow,
+} from '../../limit/store/limit-rule.js';
+import type { LimitStore } from '../../limit/store/limit.store.js';
+import type { Clock } from '../../redis/index.js';
+
+/** Rate limits of one process, with the rules of those in Redis. */
+export class InProcessLimitStore implements Pick<LimitStore, keyof LimitStore> {
+  readonly #clock: Clock;
+  readonly #limits = new LocalLimits();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  nonce(): Buffer {
+    return Buffer.alloc(0);
+  }
+
+  consume(request: ConsumeRequest): Promise<LimitReply | OtherWindow> {
+    const nowUs = this.#nowUs();
+    return Promise.resolve(isOther(request, nowUs) ? { nowUs, runs: undefined } : this.#limits.consume(request, nowUs));
+  }
+
+  peek(request: LimitRequest & { readonly runs: readonly LimitRun[] }): Promise<LimitReply | OtherWindow> {
+    const nowUs = this.#nowUs();
+    return Promise.resolve(isOther(request, nowUs) ? { nowUs, runs: undefined } : this.#limits.peek(request, nowUs));
+  }
+
+  adjust(request: AdjustRequest): Promise<boolean> {
+    const nowUs = this.#nowUs();
+    if (isOther(request, nowUs)) return Promise.resolve(false);
+    this.#limits.adjust(request, nowUs);
+    return Promise.resolve(true);
+  }
+
+  block(keys: readonly string[], ms: number): Promise<void> {
+    this.#limits.block(keys, this.#nowUs() + ms * 1_000);
+    return Promise.resolve();
+  }
+
+  reset(keys: readonly string[]): Promise<void> {
+    this.#limits.reset(keys);
+    return Promise.resolve();
+  }
+
+  countProcesses(): Promise<number> {
+    return Promise.resolve(1);
+  }
+
+  #nowUs(): number {
+    return Math.floor(this.#clock.wallMs() * 1_000);
+  }
+}
+
+/** Whether a calendar window of the request is not the current one. */
+function isOther({ rules }: LimitRequest, nowUs: number): boolean {
+  return rules.some(({ kind, x, y }) => kind === 'c' && (nowUs < x || nowUs >= y));
+}
