@@ -1,5 +1,5 @@
-import type { Clock, Keyspace, Link, RedisConnection } from '../redis/index.js';
-import { badOption, checkText } from '../weave/index.js';
+import { isReplyError, type Clock, type Keyspace, type Link, type RedisConnection } from '../redis/index.js';
+import { SluiceError, badOption, checkText } from '../weave/index.js';
 import { BlockingReads } from './blocking-reads.js';
 import { PayloadTooLargeError } from './queue.errors.js';
 import { queueKeys } from './store/queue.keys.js';
@@ -85,6 +85,10 @@ export class RawQueue {
    * **Give the group**: then the original is acknowledged in the same step. A repeated call, or a call after another consumer has
    * settled the entry, adds nothing and resolves with null. Without the group, the original stays pending and is delivered again,
    * so its copies multiply.
+   *
+   * On a server in cluster mode, the three streams must share a hash tag: `{orders}`, `{orders}:retry`, `{orders}:dead`.
+   *
+   * @throws SluiceError `SLUICE_BAD_NAME` if the server refuses the streams because they are in several slots
    */
   async retry(
     stream: string,
@@ -101,14 +105,24 @@ export class RawQueue {
     checkPayload('retry', payload, this.#maxPayloadBytes);
     checkCount('retry', 'retryCount', retryCount);
     checkCount('retry', 'maxRetries', maxRetries);
-    return rawRetryScript.run(this.#link, {
-      keys: {
-        stream: this.#key(stream),
-        retryStream: this.#key(retryStream),
-        deadLetterStream: this.#key(deadLetterStream),
-      },
-      args: { id, payload, retryCount, maxRetries, group: group ?? '' },
-    });
+    const keys = {
+      stream: this.#key(stream),
+      retryStream: this.#key(retryStream),
+      deadLetterStream: this.#key(deadLetterStream),
+    };
+    const args = { id, payload, retryCount, maxRetries, group: group ?? '' };
+    try {
+      return await rawRetryScript.run(this.#link, { keys, args });
+    } catch (error) {
+      if (!isReplyError(error, 'CROSSSLOT')) throw error;
+      const shared = `{${stream.replace(/[{}]/g, '')}}`;
+      throw new SluiceError(
+        'SLUICE_BAD_NAME',
+        `queue.raw.retry: '${stream}', '${retryStream}' and '${deadLetterStream}' are in several slots, and the server is in ` +
+          `cluster mode. Give them one hash tag: '${shared}', '${shared}:retry', '${shared}:dead'`,
+        { cause: error },
+      );
+    }
   }
 
   /** Ends the reads that wait. */

@@ -3,6 +3,7 @@
  *
  * - `connection/` sockets: one for commands, one subscriber, further ones for blocking reads
  * - `access/` credentials, TLS, and the rights of the user
+ * - `cluster/` slots of keys, and whether the server knows slots
  * - `script/` Lua scripts with named, typed keys and arguments
  * - `inbox/` messages to one process, by pub/sub
  * - `limits/` the state of a rate limit, as Lua for scripts of several features
@@ -18,6 +19,8 @@ export { backoffMs, type Random } from './time/backoff.js';
 export { BriefMap } from './collections/brief-map.js';
 export { GenerationalMap, type GenerationalMapOptions } from './collections/generational-map.js';
 export { systemClock, type CancelTimer, type Clock } from './time/clock.js';
+export type { ServerSlots } from './cluster/server-slots.js';
+export { slotOf } from './cluster/slot.js';
 export { RedisConnection } from './connection/connection.js';
 export type { Right } from './access/rights.js';
 export { RedisConnections } from './connection/connections.js';

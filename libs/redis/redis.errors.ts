@@ -2,8 +2,9 @@ import { SluiceError, isSluiceError } from '../weave/index.js';
 
 /**
  * The words with which a server refuses what it may take a moment later: it loads its data, was made a replica, has too few
- * replicas, cannot save, runs somebody's slow script, is full, has lost its primary or its cluster, moves a slot, or its users
- * and their rights are being changed. `UNBLOCKED` ends a blocked read when a failover makes its server a replica.
+ * replicas, cannot save, runs somebody's slow script, is full, has lost its primary or its cluster, moves a slot or no longer
+ * has it (`MOVED`: a failover of a Cluster with one shard, or a second shard), or its users and their rights are being changed.
+ * `UNBLOCKED` ends a blocked read when a failover makes its server a replica.
  */
 export const REDIS_REFUSALS = [
   'LOADING',
@@ -15,6 +16,7 @@ export const REDIS_REFUSALS = [
   'MASTERDOWN',
   'CLUSTERDOWN',
   'TRYAGAIN',
+  'MOVED',
   'NOPERM',
   'NOAUTH',
   'UNBLOCKED',

@@ -31,6 +31,20 @@ const connection = {
 const pace = { file: 'libs/queue/worker/adaptive-prefetch.ts', specs: ['libs/queue/worker/adaptive-prefetch'] };
 
 export default [
+  {
+    name: 'one read gets the streams of several slots',
+    file: 'libs/queue/worker/worker-pool.ts',
+    specs: ['test/e2e/slots.spec'],
+    find: 'return slots.split(ofGroup, ({ keys }) => keys.stream).map(',
+    replace: 'return [ofGroup].map(',
+  },
+  {
+    name: 'raw.retry over slots is a bare refusal',
+    file: 'libs/queue/queue.raw.ts',
+    specs: ['test/e2e/slots.spec'],
+    find: "if (!isReplyError(error, 'CROSSSLOT')) throw error;",
+    replace: 'if (true) throw error;',
+  },
   { ...settle, name: 'a failure is settled by whoever', find: 'pending[2] ~= consumer or', replace: '' },
   { ...settle, name: 'an earlier delivery settles the current one', find: 'or pending[4] ~= deliveries', replace: '' },
   {

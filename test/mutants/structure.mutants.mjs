@@ -5,8 +5,8 @@ export default [
   {
     file: 'libs/queue/worker/worker-pool.ts',
     name: 'a socket per queue',
-    find: '[...new Set(handlers.map((handler) => handler.options.group))]',
-    replace: 'handlers.map((handler) => handler.options.group)',
+    find: 'return slots.split(ofGroup, ({ keys }) => keys.stream).map(',
+    replace: 'return ofGroup.map((worker) => [worker]).map(',
     specs,
   },
   {

@@ -16,7 +16,8 @@ function room() {
   const asked: ((answer: Heartbeat[]) => void)[] = [];
   const granted: number[] = [];
   const unwanted: LockIdentity[] = [];
-  const store: Pick<LockStore, 'join' | 'heartbeat'> = {
+  const store: Pick<LockStore, 'join' | 'heartbeat' | 'together'> = {
+    together: (items) => [items],
     join: () => new Promise((resolve) => joins.push(resolve)),
     heartbeat: (waiting) => {
       waiting();

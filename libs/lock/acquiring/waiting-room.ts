@@ -6,25 +6,17 @@ import type { LockKeys } from '../store/lock.keys.js';
 import type { LockStore, PushedGrant } from '../store/lock.store.js';
 import type { Acquired } from '../store/scripts/acquire.reply.js';
 import type { Heartbeat } from '../store/scripts/heartbeat.script.js';
+import { heartbeatCalls, type HeartbeatPortion, type LockWaiters } from './heartbeat-calls.js';
 import { ANSWER_MS, Waiter, type GaveUp } from './waiter.js';
 
 /** The time between two heartbeats, in milliseconds. A waiter that misses three of them is skipped (`WAITER_SILENT_MS`). */
 const HEARTBEAT_MS = 1_000;
 /** The pause after a request that failed, or whose grant came too late, in milliseconds. */
 const RETRY_MS = 100;
-/** One heartbeat names at most this many waiters and locks, because a long script would block the server. */
-const WAITERS_PER_CALL = 256;
-const LOCKS_PER_CALL = 128;
 /** How much sooner a push may arrive than the answer to the request that caused the push, in milliseconds. */
 const EARLY_MS = 1_000;
 
-/** The waiters of this process on one lock. */
-interface LockWaiters {
-  readonly keys: LockKeys;
-  readonly waiters: Map<string, Waiter>;
-  /** When Redis is asked before the next heartbeat, because the holder's lease should end then, or because a request failed. */
-  askAtMs: number;
-}
+type WaitingRoomStore = Pick<LockStore, 'join' | 'heartbeat' | 'together'>;
 
 /** Receives reports about the calls that wait. */
 export interface WaitingRoomListener {
@@ -51,7 +43,7 @@ export interface WaitingRoomListener {
  * @see docs/internals/lock.md#a-waiter
  */
 export class WaitingRoom {
-  readonly #store: Pick<LockStore, 'join' | 'heartbeat'>;
+  readonly #store: WaitingRoomStore;
   readonly #listener: WaitingRoomListener;
   readonly #clock: Clock;
   readonly #waitersOf = new Map<string, LockWaiters>();
@@ -67,7 +59,7 @@ export class WaitingRoom {
   /** When the next turn begins by itself. Each turn computes this time at its end, and so regards changes during the turn. */
   #nextTurnMs = Infinity;
 
-  constructor(clock: Clock, store: Pick<LockStore, 'join' | 'heartbeat'>, listener: WaitingRoomListener) {
+  constructor(clock: Clock, store: WaitingRoomStore, listener: WaitingRoomListener) {
     this.#clock = clock;
     this.#store = store;
     this.#listener = listener;
@@ -268,11 +260,18 @@ export class WaitingRoom {
     return this.#nextTurnMs === Infinity ? undefined : Math.max(1, Math.ceil(this.#nextTurnMs - this.#clock.monoMs()));
   }
 
-  /** The calls run one after the other, so that the server can serve other clients in between. */
+  /**
+   * The calls run one after the other, so that the server can serve other clients in between. A server that knows slots gets one
+   * script per slot instead of one per call. Those of a call leave in one write.
+   */
   async #beat(entries: readonly LockWaiters[]): Promise<void> {
     for (const entry of entries) entry.askAtMs = Infinity;
     let failed: { error: unknown } | undefined;
-    for (const call of calls(entries)) failed = (await this.#call(call, failed)) ?? failed;
+    for (const call of heartbeatCalls(entries)) {
+      const parts = this.#store.together(call, ({ entry }) => entry.keys);
+      const ends = await Promise.all(parts.map((part) => this.#call(part, failed)));
+      failed ??= ends.find((end) => end !== undefined);
+    }
   }
 
   /** Asks about several locks at once. If Redis is away, resolves to the error. */
@@ -318,29 +317,4 @@ export class WaitingRoom {
     else if (waiter.answered(granted.token, sent)) this.#forget(waiter);
     else this.#ask(waiter, RETRY_MS);
   }
-}
-
-interface HeartbeatPortion {
-  readonly entry: LockWaiters;
-  readonly waiters: Waiter[];
-}
-
-/** Splits the waiters into portions. Each yielded list of portions is sent as one call. */
-function* calls(entries: readonly LockWaiters[]): Generator<HeartbeatPortion[]> {
-  let call: HeartbeatPortion[] = [];
-  let room = WAITERS_PER_CALL;
-  for (const entry of entries) {
-    const all = [...entry.waiters.values()];
-    for (let i = 0; i < all.length;) {
-      const waiters = all.slice(i, i + room);
-      call.push({ entry, waiters });
-      i += waiters.length;
-      room -= waiters.length;
-      if (room > 0 && call.length < LOCKS_PER_CALL) continue;
-      yield call;
-      call = [];
-      room = WAITERS_PER_CALL;
-    }
-  }
-  if (call.length > 0) yield call;
 }

@@ -104,6 +104,11 @@ export class LockStore {
     });
   }
 
+  /** Splits items about locks into lists that one {@link heartbeat} may be about. */
+  together<T>(items: readonly T[], keysOf: (item: T) => LockKeys): readonly (readonly T[])[] {
+    return this.#connection.slots.split(items, (item) => keysOf(item).lock);
+  }
+
   /**
    * Sends the heartbeats of waiters of this process. Resolves to an answer for each lock, in the same order.
    *

@@ -24,7 +24,10 @@ const QUIET_MS = 1_000;
 /** How many queues that log line names at most. */
 const QUEUES_SHOWN = 5;
 
-/** Everything that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. */
+/**
+ * Everything that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. On a server that
+ * knows slots there is a reader per group and slot, because one XREADGROUP cannot read streams of several slots.
+ */
 export class WorkerPool implements WorkerListener<Worker> {
   readonly #connections: RedisConnections;
   readonly #connection: RedisConnection;
@@ -34,11 +37,12 @@ export class WorkerPool implements WorkerListener<Worker> {
   readonly #taskReturner: TaskReturner;
   readonly #unreadGroups: UnreadGroups;
   readonly #workers: Worker[];
-  /** By group. */
-  readonly #readers: ReadonlyMap<string, StreamReader>;
+  /** Made when it is known whether the server knows slots. Until then nothing can be read. */
+  #readers: ReadonlyMap<Worker, StreamReader> = new Map();
   readonly #renewer: LeaseRenewer;
   /** By stream. */
   readonly #promoters: ReadonlyMap<string, DelayedPromoter>;
+  #draining = false;
 
   constructor(
     connections: RedisConnections,
@@ -59,11 +63,9 @@ export class WorkerPool implements WorkerListener<Worker> {
     this.#taskReturner = new TaskReturner({ link, consumer: this.#consumer, inboxes: inbox.prefix });
     this.#unreadGroups = new UnreadGroups({ link, clock, leaseMs: options.leaseMs, tally, log: logger });
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
-    const groups = [...new Set(handlers.map((handler) => handler.options.group))];
-    this.#readers = new Map(groups.map((group) => [group, this.#reader(group)]));
     this.#promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
     inbox.on('queue:released', ([stream = '']) => {
-      for (const reader of this.#readers.values()) reader.look(stream);
+      for (const reader of this.#allReaders) reader.look(stream);
     });
     inbox.on('queue:due', ([stream = '', delayMs]) => {
       this.delayed(stream, Number(delayMs));
@@ -94,7 +96,24 @@ export class WorkerPool implements WorkerListener<Worker> {
   start(): void {
     this.#renewer.start();
     for (const promoter of this.#promoters.values()) promoter.start();
-    for (const reader of this.#readers.values()) reader.start();
+    void this.#startReaders();
+  }
+
+  get #allReaders(): readonly StreamReader[] {
+    return [...new Set(this.#readers.values())];
+  }
+
+  async #startReaders(): Promise<void> {
+    const { slots } = this.#connection;
+    await slots.whenLearned();
+    if (this.#draining) return;
+    const groups = [...new Set(this.#workers.map(({ handler }) => handler.options.group))];
+    const readers = groups.flatMap((group) => {
+      const ofGroup = this.#workers.filter(({ handler }) => handler.options.group === group);
+      return slots.split(ofGroup, ({ keys }) => keys.stream).map((workers) => this.#reader(group, workers));
+    });
+    this.#readers = new Map(readers.flatMap((reader) => reader.workers.map((worker) => [worker, reader] as const)));
+    for (const reader of readers) reader.start();
   }
 
   /**
@@ -126,8 +145,9 @@ export class WorkerPool implements WorkerListener<Worker> {
    * and returns the rest, and gives up the leases. Without Redis, other processes take over once the leases have ended.
    */
   async drain(): Promise<void> {
+    this.#draining = true;
     for (const worker of this.#workers) worker.drain();
-    await Promise.all([...this.#promoters.values(), ...this.#readers.values()].map((loop) => loop.stop()));
+    await Promise.all([...this.#promoters.values(), ...this.#allReaders].map((loop) => loop.stop()));
     await Promise.all(this.#workers.map((worker) => this.#returnPrefetched(worker)));
     await this.#finish();
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
@@ -159,8 +179,8 @@ export class WorkerPool implements WorkerListener<Worker> {
     });
   }
 
-  #readerOf({ handler }: Worker): StreamReader | undefined {
-    return this.#readers.get(handler.options.group);
+  #readerOf(worker: Worker): StreamReader | undefined {
+    return this.#readers.get(worker);
   }
 
   /** Starts no more tasks of the queue, and confirms this: the caller of `pause` waits for the confirmation. */
@@ -188,8 +208,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     return new DelayedPromoter({ worker, link: this.#connection.commands, clock, log });
   }
 
-  #reader(group: string): StreamReader {
-    const workers = this.#workers.filter((worker) => worker.handler.options.group === group);
+  #reader(group: string, workers: readonly Worker[]): StreamReader {
     const { clock, logger: log } = this.#connections;
     const { leaseMs, maxPayloadBytes } = this.#options;
     const connection = this.#connection;

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
-import { SluiceError } from '../../weave/index.js';
+import { SluiceError, isSluiceError } from '../../weave/index.js';
+import { ServerSlots } from '../cluster/server-slots.js';
+import { SlotProbe } from '../cluster/slot-probe.js';
 import type { Clock } from '../time/clock.js';
 import { Inbox } from '../inbox/inbox.js';
 import type { BootHold } from './boot-hold.js';
@@ -33,7 +35,7 @@ const LEAVE_REPLICA_MS = 5_000;
 const LEAVING_MS = 1_000;
 
 /** The refusals of a server that is no primary, or that a failover is about to replace. */
-const OF_A_REPLICA: ReadonlySet<RedisRefusal> = new Set(['READONLY', 'MASTERDOWN', 'UNBLOCKED']);
+const OF_A_REPLICA: ReadonlySet<RedisRefusal> = new Set(['READONLY', 'MASTERDOWN', 'UNBLOCKED', 'MOVED']);
 
 /**
  * One Redis: a link for commands, one subscriber, and further links for commands that block.
@@ -45,6 +47,9 @@ export class RedisConnection {
   readonly name: string;
   readonly commands: Link;
   readonly inbox: Inbox;
+  /** What is known about the slots of the server. */
+  readonly slots = new ServerSlots();
+  readonly #probe: SlotProbe;
   readonly #health: ConnectionHealth;
   readonly #config: ResolvedConnection;
   readonly #context: ConnectionContext;
@@ -68,6 +73,7 @@ export class RedisConnection {
       note: context.onNote,
     });
     this.commands = config.client ? this.#link(config.client, 'commands', false) : this.#open('commands', true);
+    this.#probe = new SlotProbe(this.commands, this.slots, context.keyspace);
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
@@ -223,26 +229,33 @@ export class RedisConnection {
       checked = true;
       this.#check().catch((error: unknown) => {
         this.#context.onError(error, 'server check');
+        if (!isSluiceError(error, 'SLUICE_CLUSTER_UNSUPPORTED')) return;
+        // Some commands would fail, and others would not. The next connect may lead to another server.
+        checked = false;
+        this.commands.refuse(`is of no use: ${error.message}`);
+        this.#health.lost(error.message);
       });
     };
     if (this.commands.up) check();
-    else this.commands.onUp(check);
+    this.commands.onUp(check);
   }
 
   async #check(): Promise<void> {
+    const told = (fault: string): string => `Redis connection '${this.name}' (${this.#address()}): ${fault}`;
+    const unusable = await this.#probe.fault();
+    if (unusable !== undefined) throw new SluiceError('SLUICE_CLUSTER_UNSUPPORTED', told(unusable));
     const faults = await this.#faults();
     const missing = await missingRights(this.commands, this.#rights);
     if (missing !== undefined) faults.push(missing);
     for (const fault of faults) {
-      const message = `Redis connection '${this.name}' (${this.#address()}): ${fault}`;
-      if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', message);
-      this.#context.onWarning(message);
+      if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', told(fault));
+      this.#context.onWarning(told(fault));
     }
   }
 
   async #faults(): Promise<string[]> {
     try {
-      return faultsOf(parseServerInfo(await this.commands.send<string>('info', [], { quiet: true })), this.#kept);
+      return faultsOf(parseServerInfo(await this.#probe.info()), this.#kept);
     } catch (error) {
       // The server is gone again, or the connection closes. The next command reports it.
       if (!isReplyError(error, '') && !this.#config.strict) return [];
@@ -274,7 +287,16 @@ export class RedisConnection {
     const label = `'${this.name}' (${purpose})`;
     // Other sockets send something every second, whether it is needed or not.
     const heldBy = purpose === 'commands' ? bootHold : undefined;
-    return new Link(client, { label, clock, commandTimeoutMs, owned, silenceMs, bootHold: heldBy, onRefused });
+    return new Link(client, {
+      label,
+      clock,
+      commandTimeoutMs,
+      owned,
+      silenceMs,
+      slots: this.slots,
+      bootHold: heldBy,
+      onRefused,
+    });
   }
 
   /**

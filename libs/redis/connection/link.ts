@@ -1,4 +1,5 @@
 import { Command, type Redis } from 'ioredis';
+import type { ServerSlots } from '../cluster/server-slots.js';
 import type { Clock } from '../time/clock.js';
 import type { BootHold } from './boot-hold.js';
 import { ignoreFurtherErrors } from '../access/connect-hooks.js';
@@ -7,7 +8,7 @@ import { InFlight } from './in-flight.js';
 import { RedisRefusedError, RedisUnavailableError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
 import { tellLate } from './late-reply.js';
 import { LookupRetry } from './lookup-retry.js';
-import { cleanError, isDenied, isServerError, refusalOf, replyText } from './server-errors.js';
+import { cleanError, hintOf, isDenied, isServerError, refusalOf, replyText } from './server-errors.js';
 import { StalledSocketGuard } from './stalled-socket-guard.js';
 
 export type CommandArg = string | number | Buffer;
@@ -52,6 +53,7 @@ export interface LinkOptions {
   silenceMs?: number | undefined;
   /** Is told of each command until the app has booted. */
   bootHold?: BootHold | undefined;
+  slots: ServerSlots;
   /** Called when the server refused a command for the moment. */
   onRefused: (refusal: RedisRefusal, reply: string, command: string) => void;
 }
@@ -72,6 +74,7 @@ const CORKED = 128;
  */
 export class Link {
   readonly client: Redis;
+  readonly slots: ServerSlots;
   readonly #options: LinkOptions;
   readonly #inFlight: InFlight;
   readonly #upListeners = new Set<() => void>();
@@ -86,11 +89,13 @@ export class Link {
   /** How many commands the corked socket holds; 0: it is not corked. */
   #corked = 0;
   #closing: Promise<void> | undefined;
+  #unusable: string | undefined;
   /** When the server last sent something. */
   #heardAtMs = -Infinity;
 
   constructor(client: Redis, options: LinkOptions) {
     this.client = client;
+    this.slots = options.slots;
     this.#options = options;
     this.#inFlight = new InFlight(options.clock);
     this.#bootHold = options.bootHold;
@@ -120,8 +125,8 @@ export class Link {
     const onReady = (): void => {
       wasUp = true;
       tried();
-      // An earlier error does not explain a later one.
-      this.#lastError = undefined;
+      // An earlier error does not explain a later one, and the address may lead to another server now.
+      this.#lastError = this.#unusable = undefined;
       for (const listener of this.#upListeners) listener();
     };
     // Each command that waits for the first connection listens; Node takes more than ten for a leak.
@@ -161,7 +166,7 @@ export class Link {
 
   /** A socket that is closing takes no commands, though ioredis still calls it ready: it would keep them for the next. */
   get up(): boolean {
-    return this.client.status === 'ready' && this.client.stream.writable;
+    return this.client.status === 'ready' && this.client.stream.writable && this.#unusable === undefined;
   }
 
   /** The deadline of commands that name none, in milliseconds. */
@@ -194,7 +199,7 @@ export class Link {
     const deadlineMs = options.deadlineMs ?? this.#options.commandTimeoutMs;
     if (this.#closing) return Promise.reject(this.#unavailable('is closed', 'not-sent'));
     if (!this.up) {
-      if (!this.#trying) return Promise.reject(this.#unavailable('is not connected', 'not-sent'));
+      if (!this.#trying) return Promise.reject(this.#unavailable(this.#unusable ?? 'is not connected', 'not-sent'));
       // Before the app was initialised, commands wait for the first connection.
       return Promise.race([this.waitUntilUp(deadlineMs), this.#trying]).then(() => {
         this.#trying = undefined;
@@ -262,6 +267,10 @@ export class Link {
     });
   }
 
+  refuse(why: string): void {
+    this.#unusable = why;
+  }
+
   /** Drops the socket; ioredis connects anew. */
   reset(): void {
     this.client.disconnect(true);
@@ -319,7 +328,7 @@ export class Link {
       return this.#unavailable(`failed during ${title}: ${cause.message}`, 'unknown', cause);
     }
     const reply = replyText(error);
-    const message = `Redis connection ${this.#options.label} refused ${title}: ${reply}`;
+    const message = `Redis connection ${this.#options.label} refused ${title}: ${reply}${hintOf(reply)}`;
     const passing = refusalOf(reply);
     if (passing === undefined) return new RedisRefusedError(message, reply);
     if (!quiet) this.#options.onRefused(passing.refusal, reply, title);

@@ -21,6 +21,17 @@ export function replyText(error: Error): string {
   return error.message.replace(/, with args beginning with:.*/s, '');
 }
 
+/** What a refusal by a server in cluster mode means here, for the error that a user sees; '' for all other refusals. */
+export function hintOf(reply: string): string {
+  if (reply.startsWith('MOVED')) {
+    return '. The server is a node of a Redis Cluster and does not have the slot of this key. Give one that has all slots';
+  }
+  if (reply.startsWith('CROSSSLOT')) {
+    return '. In cluster mode, the keys of one call must have one hash tag in their names, as in {orders}:new and {orders}:old';
+  }
+  return '';
+}
+
 /** How a script is refused one of its commands: by servers before 7.2, and since. */
 const SCRIPT_WITHOUT_RIGHTS = /^(ERR The user executing the script can't|NOPERM ACL failure in script)/;
 

@@ -16,7 +16,10 @@ export interface ScriptDefinition<K extends string, A extends Record<string, Arg
   keys: readonly K[];
   /** The arguments, in order; each is a Lua local of that name, a number where declared so. */
   args: A;
-  /** The body. Further arguments (`rest`) are `ARGV[rest + 1]`, `ARGV[rest + 2]`, … */
+  /**
+   * The body. Further arguments (`rest`) are `ARGV[rest + 1]`, `ARGV[rest + 2]`, … The name `oneServer` is true on a server that
+   * knows no slots: there PUBLISH counts every receiver. In a Cluster it counts those at one node, so 0 proves nothing.
+   */
   lua: LuaText;
   /** Replies arrive as Buffers. Default false: strings. */
   buffers?: boolean;
@@ -35,6 +38,7 @@ export interface ScriptCall<K extends string, A extends Record<string, ArgType>>
 /** A server-side script with typed keys, arguments and reply. */
 export interface Script<K extends string, A extends Record<string, ArgType>, R> {
   readonly name: string;
+  /** The text for a server that knows no slots, and its hash. They differ from those for other servers only by `oneServer`. */
   readonly lua: string;
   readonly sha: string;
   run(link: Link, call: ScriptCall<K, A>, options?: RunOptions<R, ScriptCall<K, A>>): Promise<R>;
@@ -78,19 +82,20 @@ export function defineScript<const K extends string, const A extends Record<stri
 ): Script<K, A, R> {
   const { name, keys, args, decode, buffers = false } = definition;
   const argNames = Object.keys(args);
-  const text = [
+  const head = [
     `-- ${name}`,
     ...keys.map((key, i) => `local ${key} = KEYS[${i + 1}]`),
     ...argNames.map(
       (arg, i) => `local ${arg} = ${args[arg] === 'number' ? `tonumber(ARGV[${i + 1}])` : `ARGV[${i + 1}]`}`,
     ),
     `local rest = ${argNames.length}`,
-    joinLua(name, definition.lua, [...keys, ...argNames, 'rest']),
-  ].join('\n');
-  const sha = createHash('sha1').update(text).digest('hex');
+  ];
+  const body = joinLua(name, definition.lua, [...keys, ...argNames, 'rest', ONE_SERVER]);
+  const { text, sha, inCluster } = textsOf(head, body);
 
-  const encode = (call: ScriptCall<K, A>): CommandArg[] | TypeError => {
-    const argv: CommandArg[] = [sha, keys.length + (call.restKeys?.length ?? 0)];
+  const encode = (call: ScriptCall<K, A>, link: Link): CommandArg[] | TypeError => {
+    const known = inCluster !== undefined && link.slots.knowsSlots ? inCluster.sha : sha;
+    const argv: CommandArg[] = [known, keys.length + (call.restKeys?.length ?? 0)];
     for (const key of keys) argv.push(call.keys[key]);
     if (call.restKeys !== undefined) for (const key of call.restKeys) argv.push(key);
     for (const arg of argNames) {
@@ -105,7 +110,10 @@ export function defineScript<const K extends string, const A extends Record<stri
   };
 
   /** Sends the whole text. Nothing ran before the NOSCRIPT answer. */
-  const unknownScript = (sent: Sent): unknown => sent.link.send('eval', [text, ...sent.args.slice(1)], sent.options);
+  const unknownScript = ({ link, args, options }: Sent): unknown => {
+    const known = inCluster !== undefined && args[0] === inCluster.sha ? inCluster.text : text;
+    return link.send('eval', [known, ...args.slice(1)], options);
+  };
   const title = `script ${name}`;
   const usual: SendOptions = { buffers, decode, unknownScript, title };
 
@@ -115,7 +123,7 @@ export function defineScript<const K extends string, const A extends Record<stri
     sha,
     run(link, call, { deadlineMs, whileSilent, late, again }: RunOptions<R, ScriptCall<K, A>> = {}) {
       // This path is taken 100,000 times a second, so it copies no options and makes one promise.
-      const argv = encode(call);
+      const argv = encode(call, link);
       if (argv instanceof Error) return Promise.reject(argv);
       if (deadlineMs === undefined && late === undefined && again === undefined)
         return link.send<R>('evalsha', argv, usual);
@@ -131,7 +139,7 @@ export function defineScript<const K extends string, const A extends Record<stri
       }
       if (again !== undefined) {
         const anew = (sent: Sent): unknown => {
-          const args = encode(again());
+          const args = encode(again(), sent.link);
           return args instanceof Error ? Promise.reject(args) : unknownScript({ ...sent, args });
         };
         send.unknownScript = anew;
@@ -139,4 +147,24 @@ export function defineScript<const K extends string, const A extends Record<stri
       return link.send<R>('evalsha', argv, send);
     },
   };
+}
+
+/** The reserved name: see `ScriptDefinition.lua`. */
+const ONE_SERVER = 'oneServer';
+
+interface Text {
+  readonly text: string;
+  readonly sha: string;
+}
+
+/** A script has one text. One that uses {@link ONE_SERVER} has a second one, for servers that know slots or may know them. */
+function textsOf(head: readonly string[], body: string): Text & { inCluster: Text | undefined } {
+  if (!new RegExp(`\\b${ONE_SERVER}\\b`).test(body)) return { ...hashed([...head, body]), inCluster: undefined };
+  const [one, inCluster] = [true, false].map((is) => hashed([...head, `local ${ONE_SERVER} = ${is}`, body]));
+  return { ...(one as Text), inCluster };
+}
+
+function hashed(lines: readonly string[]): Text {
+  const text = lines.join('\n');
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
 }

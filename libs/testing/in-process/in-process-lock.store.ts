@@ -88,6 +88,10 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     return Promise.resolve(true);
   }
 
+  together<T>(items: readonly T[]): readonly (readonly T[])[] {
+    return items.length === 0 ? [] : [items];
+  }
+
   heartbeat(waiting: () => readonly WaitersOfLock[]): Promise<Heartbeat[]> {
     return Promise.resolve(waiting().map((each) => this.#beat(each)));
   }

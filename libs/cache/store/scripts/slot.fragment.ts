@@ -12,7 +12,7 @@ import { NOW } from './epoch.fragment.js';
 export const SLOT = defineFragment({
   name: 'slot',
   needs: [FRAME, NOW],
-  locals: ['slots', 'queue', 'limit'],
+  locals: ['slots', 'queue', 'limit', 'oneServer'],
   lua: lua`
 local function freeSlots()
   redis.call('ZREMRANGEBYSCORE', slots, '-inf', nowMs)
@@ -20,13 +20,15 @@ local function freeSlots()
 end
 
 -- Tells at most that many waiting requests to ask again, in their order. Requests of dead processes are skipped. 1: that many
--- were told. Without rights on channels (an error) they count as told: they ask again by themselves.
+-- were told. Without rights on channels (an error) they count as told: they ask again by themselves. So do all in a Cluster,
+-- where PUBLISH does not count the receivers at other nodes: skipping them would drop requests of live processes.
 local function wakeQueued(most)
   while most > 0 do
     local head = redis.call('ZPOPMIN', queue)
     if not head[1] then return 0 end
     local waiting, inbox = string.match(head[1], '^(%S+) (.+)$')
-    if redis.pcall('PUBLISH', inbox, frame('cache:news', 'again', waiting, '')) ~= 0 then most = most - 1 end
+    local heard = redis.pcall('PUBLISH', inbox, frame('cache:news', 'again', waiting, ''))
+    if heard ~= 0 or not oneServer then most = most - 1 end
   end
   return 1
 end

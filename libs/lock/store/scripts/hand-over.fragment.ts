@@ -21,8 +21,9 @@ const LOOKED_AT = 64;
  * free and still has waiters, because more waiters are dead than one call looks at. Then the caller asks again.
  *
  * A waiter is skipped, and removed until its next heartbeat, if it has been silent for too long or if no process subscribes to
- * its inbox. (PUBLISH counts the receivers. On a Cluster it counts those of one node only, so this is for a single server.) The
- * message is sent last, so a pushed grant is always a real one. A user without rights on channels cannot publish: then the waiter
+ * its inbox. PUBLISH counts the receivers, but in a Cluster only those of one node: there the grant stays. If that waiter is
+ * dead, the provisional lease has to end. Taking the grant back would give the lock to two, because the message may have arrived
+ * through another node. The message is sent last, so a pushed grant is always a real one. A user without rights on channels cannot publish: then the waiter
  * keeps its grant, and its process gets it with the next heartbeat. A waiter of the caller (in `mine`, a set of nonces) needs no
  * message, because the reply tells it. So its lease is granted in full, and its nonce and token are returned. Any other grant is
  * provisional and pushed.
@@ -33,7 +34,7 @@ const LOOKED_AT = 64;
 export const HAND_OVER = defineFragment({
   name: 'hand-over',
   needs: [FRAME, BESIDE, GRANT],
-  locals: ['lock', 'queue'],
+  locals: ['lock', 'queue', 'oneServer'],
   lua: lua`
 local looks = ${LOOKED_AT}
 local function settle(mine)
@@ -56,7 +57,8 @@ local function settle(mine)
         local token, provisional = mint(ttl, floor), ttl
         if tonumber(ttl) > ${FULL_LEASE_MS} then provisional = int(ttl * 2 / 3 + ${HEARTBEAT_AGE_MS}) end
         grant(nonce, owner, provisional)
-        if redis.pcall('PUBLISH', inbox, frame('lock:granted', lock, nonce, owner, token, provisional)) ~= 0 then return end
+        local heard = redis.pcall('PUBLISH', inbox, frame('lock:granted', lock, nonce, owner, token, provisional))
+        if heard ~= 0 or not oneServer then return end
         redis.call('DEL', lock, beside('holder'))
       end
     end

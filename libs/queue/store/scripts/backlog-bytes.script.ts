@@ -13,7 +13,7 @@ const BLOCKS = 20_000;
  * Exact up to 20,000 blocks of a stream, each of up to 100 entries or 4 KB; a larger entry has a block of its own. The blocks
  * behind them are counted with the mean size of these blocks. Read-only.
  *
- * On a Cluster, streams of several queues are in several slots. So this script and XREADGROUP need one call per queue there.
+ * Slots: the streams of one XREADGROUP. On a server that knows slots they are in one slot.
  */
 export const backlogBytesScript = defineScript({
   name: 'queue:backlog-bytes',

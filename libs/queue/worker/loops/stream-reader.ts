@@ -30,7 +30,8 @@ export interface StreamReaderOptions {
 const AGAIN_MS = 50;
 
 /**
- * Reads all queues of one group, on a socket of its own, with one blocking XREADGROUP for the queues that have credit.
+ * Reads all queues of one group, on a socket of its own, with one blocking XREADGROUP for the queues that have credit. On a server
+ * that knows slots: all queues of one group in one slot.
  *
  * {@link ReadCounts} says how many tasks a read asks for, and which queues need a call of their own. Queues without credit are
  * left out. If one of them gains credit while the read of the others blocks, CLIENT UNBLOCK ends that read. No task is lost,
@@ -77,6 +78,11 @@ export class StreamReader {
     this.#socket.link.onUp(() => {
       this.#loop.wake();
     });
+  }
+
+  /** Whose streams it reads. */
+  get workers(): readonly Worker[] {
+    return this.#options.workers;
   }
 
   start(): void {
