@@ -37,7 +37,7 @@ module.exports = {
       comment: 'specs may use the fixtures of libs/testing',
       severity: 'error',
       from: { path: lib('redis|weave|lock|cache|queue|limit|sluice'), pathNot: SPECS },
-      to: { path: lib('testing|health|telemetry|dashboard') },
+      to: { path: lib('testing|health|telemetry|dashboard|throttler') },
     },
     {
       name: 'only-redis-knows-ioredis',

@@ -206,8 +206,15 @@ export class RateLimitService {
   async block(ref: RateLimitRef, key: string, ms: number): Promise<void> {
     const checked = checkBlock(ms, 'block: ms');
     const { keys } = this.#changed(this.#known.get(ref), key);
-    this.#local.block(keys, (this.#clock.monoMs() + checked) * 1_000);
-    await this.#store.block(keys, checked);
+    this.#blockHere(keys, checked, false);
+    await this.#store.block(keys, checked, false);
+  }
+
+  /** @internal As `block`, unless the key is blocked already. */
+  async blockOnce(ref: RateLimitRef, key: string, ms: number): Promise<void> {
+    const { keys } = this.#changed(this.#known.get(ref), key);
+    this.#blockHere(keys, ms, true);
+    await this.#store.block(keys, ms, true);
   }
 
   /** What this process has decided since it started, in total and for each rate limit. Sends nothing to Redis. */
@@ -264,6 +271,11 @@ export class RateLimitService {
     if (known.parts.length === 1) return [limit];
     const message = `limit: rate limit '${known.name}' has several limits; give each a function of the key`;
     throw new SluiceError('SLUICE_BAD_OPTION', message);
+  }
+
+  #blockHere(keys: readonly string[], ms: number, once: boolean): void {
+    const nowMs = this.#clock.monoMs();
+    this.#local.block(keys, (nowMs + ms) * 1_000, once, nowMs * 1_000);
   }
 
   #reserved(ref: RateLimitRef, key: string, charge: Charge, units: number): Reserved {

@@ -4,6 +4,13 @@ const sliding = { specs: ['libs/redis/limits/sliding.fragment'], file: 'libs/red
 const bucket = { ...state, file: 'libs/redis/limits/bucket.fragment.ts' };
 const fixed = { ...state, file: 'libs/redis/limits/fixed.fragment.ts' };
 const limit = { ...state, file: 'libs/redis/limits/limit.fragment.ts' };
+const onRedis = { specs: ['libs/limit/store/limit.store'] };
+const both = { specs: ['libs/limit/rate-limit.service'] };
+const outage = { specs: ['libs/limit/deciding/outage'] };
+const calls = 'libs/limit/deciding/limit-calls.ts';
+const known = { ...both, file: 'libs/limit/deciding/known-limits.ts' };
+const consume = { ...both, file: 'libs/limit/store/scripts/consume.script.ts' };
+const counter = { file: 'libs/limit/local/counter.ts', specs: ['libs/testing/in-process/in-process-limit'] };
 
 export default [
   {
@@ -143,5 +150,146 @@ export default [
     name: 'an empty state stays',
     find: "if text == '' then redis.call('DEL', s.key)\n  else ",
     replace: "if text == '' then redis.call('SET', s.key, text)\n  else ",
+  },
+  {
+    ...consume,
+    name: 'one limit with room is enough',
+    find: 'granted = math.min(granted, roomFor(s, calls, cost))',
+    replace: 'granted = roomFor(s, calls, cost)',
+  },
+  {
+    ...consume,
+    name: 'only the first of several limits is charged',
+    find: 'for i = 1, #states do chargeLimit(states[i], granted * cost) end',
+    replace: 'chargeLimit(states[1], granted * cost)',
+  },
+  {
+    ...consume,
+    name: 'a refused call is charged',
+    find: 'charged = charged + granted * cost',
+    replace:
+      'charged = charged + calls * cost\n      for i = 1, #states do chargeLimit(states[i], (calls - granted) * cost) end',
+  },
+  {
+    ...outage,
+    name: 'a call that is asked again is charged again',
+    file: 'libs/limit/store/scripts/consume.script.ts',
+    find: 'if charged > 0 and not s.wait then trace(s, nonce, charged) end',
+    replace: '',
+  },
+  {
+    ...outage,
+    name: 'a call whose answer was lost is not asked again',
+    file: 'libs/limit/store/limit.store.ts',
+    find: "error.outcome !== 'unknown' ||",
+    replace: "error.outcome === 'unknown' ||",
+  },
+  {
+    ...onRedis,
+    name: 'Redis may see the keys of subjects',
+    file: 'libs/limit/store/limit.keys.ts',
+    find: "hash('sha256', subject, 'base64url').slice(0, HASH_CHARS)",
+    replace: 'subject',
+  },
+  {
+    ...onRedis,
+    name: 'calls of one turn are a script each',
+    file: calls,
+    find: '    if (batch !== undefined) {\n      batch.calls.push(call);',
+    replace: '    if (batch !== undefined) {\n      this.#flush();\n      this.add(known, key, limits, call);',
+  },
+  {
+    ...both,
+    name: 'each call of a run leaves the same number of units',
+    file: calls,
+    find: '(run.granted - 1 - n) * cost',
+    replace: '0 * n * cost',
+  },
+  {
+    ...outage,
+    name: 'a process has the whole limit for itself',
+    file: 'libs/limit/deciding/fleet-share.ts',
+    find: 'Math.floor(rule.limit * share)',
+    replace: 'Math.floor(rule.limit)',
+  },
+  {
+    ...outage,
+    name: 'the number of processes is never known',
+    file: 'libs/limit/deciding/fleet-share.ts',
+    find: 'this.#processes = processes ?? this.#processes;',
+    replace: 'this.#processes = undefined;',
+  },
+  {
+    ...outage,
+    name: 'a share may be nothing',
+    file: 'libs/limit/deciding/fleet-share.ts',
+    find: 'Math.max(1, Math.floor(rule.limit * share))',
+    replace: 'Math.floor(rule.limit * share)',
+  },
+  {
+    ...outage,
+    name: 'a policy that refuses admits',
+    file: calls,
+    find: "const allows = known.onUnavailable === 'allow';",
+    replace: "const allows = known.onUnavailable !== 'local';",
+  },
+  {
+    ...onRedis,
+    name: 'a smaller call is refused like the larger one',
+    file: 'libs/limit/deciding/refusal-memory.ts',
+    find: 'refusal === undefined || refusal.cost > cost',
+    replace: 'refusal === undefined',
+  },
+  {
+    ...onRedis,
+    name: 'a refusal is remembered until it ends',
+    file: 'libs/limit/deciding/refusal-memory.ts',
+    find: 'Math.min(decision.retryAfterMs, LONGEST_MS)',
+    replace: 'decision.retryAfterMs',
+  },
+  {
+    ...both,
+    name: 'a process remembers a refusal beyond its own reset',
+    file: 'libs/limit/rate-limit.service.ts',
+    find: '    this.#refusals.delete(`${known.name} ${key}`);',
+    replace: '',
+  },
+  {
+    ...both,
+    name: 'a reservation is settled as often as one likes',
+    file: 'libs/limit/deciding/reserved.ts',
+    find: '    this.#isOpen = false;',
+    replace: '',
+  },
+  {
+    ...known,
+    name: 'the code outranks configuration',
+    find: '{ ...rest, ...kept, ...named }',
+    replace: '{ ...named, ...rest, ...kept }',
+  },
+  {
+    ...known,
+    name: 'the last definition of a name counts',
+    find: 'first !== undefined && first !== definition && !isDeepStrictEqual',
+    replace: 'first !== undefined && first === definition && !isDeepStrictEqual',
+  },
+  {
+    ...counter,
+    name: 'units of this process never lapse',
+    find: 'leavesUs > nowUs);',
+    replace: 'leavesUs > 0 * nowUs);',
+  },
+  {
+    ...counter,
+    name: 'a block of this process changes nothing',
+    find: 'return this.#blockedUntil > nowUs;',
+    replace: 'return this.#blockedUntil > nowUs * 2;',
+  },
+  {
+    name: 'a client that keeps trying stays blocked',
+    file: 'libs/testing/in-process/in-process-limit.store.ts',
+    find: 'ms * 1_000, once, nowUs',
+    replace: 'ms * 1_000, false, nowUs',
+    specs: ['libs/throttler'],
   },
 ];

@@ -35,7 +35,7 @@ export class Counter {
   }
 
   room(rule: LimitRule, calls: number, cost: number, waitUs: number, nowUs: number): number {
-    if (this.#blockedUntil > nowUs) return 0;
+    if (this.isBlocked(nowUs)) return 0;
     let room = rule.limit - this.#used;
     if (rule.kind === 'b') room = rule.y - this.#lag / rule.x;
     else if (rule.kind === 'p') room = (waitUs - this.#lag) / rule.x + Math.max(rule.y, cost);
@@ -74,6 +74,10 @@ export class Counter {
     }
   }
 
+  isBlocked(nowUs: number): boolean {
+    return this.#blockedUntil > nowUs;
+  }
+
   block(untilUs: number): void {
     this.#blockedUntil = untilUs;
   }
@@ -93,7 +97,7 @@ export class Counter {
   }
 
   left(rule: LimitRule, nowUs: number): number {
-    if (this.#blockedUntil > nowUs) return 0;
+    if (this.isBlocked(nowUs)) return 0;
     const isBucket = rule.kind === 'b' || rule.kind === 'p';
     return Math.max(0, Math.floor(isBucket ? rule.y - this.#lag / rule.x : rule.limit - this.#used));
   }

@@ -34,8 +34,12 @@ export class LocalLimits {
     }
   }
 
-  block(keys: readonly string[], untilUs: number): void {
-    for (const key of keys) this.#counter(key).block(untilUs);
+  /** @param once true: a block that there is stays as it is */
+  block(keys: readonly string[], untilUs: number, once: boolean, nowUs: number): void {
+    for (const key of keys) {
+      const counter = this.#counter(key);
+      if (!once || !counter.isBlocked(nowUs)) counter.block(untilUs);
+    }
   }
 
   reset(keys: readonly string[]): void {

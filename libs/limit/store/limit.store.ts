@@ -68,9 +68,9 @@ export class LimitStore {
     });
   }
 
-  /** Closes the limits of these keys for so many milliseconds. */
-  async block(keys: readonly string[], ms: number): Promise<void> {
-    await blockScript.run(this.#connection.commands, { keys: {}, restKeys: keys, args: { ms } });
+  /** Closes the limits of these keys for so many milliseconds. `once`: unless they are closed already. */
+  async block(keys: readonly string[], ms: number, once: boolean): Promise<void> {
+    await blockScript.run(this.#connection.commands, { keys: {}, restKeys: keys, args: { ms, once: once ? 1 : 0 } });
   }
 
   /** Forgets what was charged to these keys, and a block. */

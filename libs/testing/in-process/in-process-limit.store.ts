@@ -40,8 +40,9 @@ export class InProcessLimitStore implements Pick<LimitStore, keyof LimitStore> {
     return Promise.resolve(true);
   }
 
-  block(keys: readonly string[], ms: number): Promise<void> {
-    this.#limits.block(keys, this.#nowUs() + ms * 1_000);
+  block(keys: readonly string[], ms: number, once: boolean): Promise<void> {
+    const nowUs = this.#nowUs();
+    this.#limits.block(keys, nowUs + ms * 1_000, once, nowUs);
     return Promise.resolve();
   }
 

@@ -1,0 +1,7 @@
+/**
+ * For apps that keep `@nestjs/throttler`: `SluiceThrottlerStorage`.
+ *
+ * @packageDocumentation
+ */
+
+export { SluiceThrottlerStorage, type ThrottlerRecord } from './sluice-throttler.storage.js';

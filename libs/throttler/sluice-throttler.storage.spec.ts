@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { RateLimitService } from '../limit/index.js';
+import { SluiceTestingModule, TestingClock } from '../testing/index.js';
+import { SluiceThrottlerStorage } from './index.js';
+
+describe('SluiceThrottlerStorage', () => {
+  let app: TestingModule;
+  let storage: SluiceThrottlerStorage;
+  let key: string;
+  let keys = 0;
+  const pass = (ms: number): Promise<void> => app.get(TestingClock).advance(ms);
+  beforeAll(async () => {
+    app = await Test.createTestingModule({ imports: [SluiceTestingModule.forRoot()] }).compile();
+    await app.init();
+  });
+  afterAll(() => app.close());
+  beforeEach(() => {
+    storage = new SluiceThrottlerStorage(app.get(RateLimitService));
+    key = `client ${keys++}`;
+  });
+
+  it('counts hits, and says when they are over', async () => {
+    for (const totalHits of [1, 2, 3]) {
+      expect(await storage.increment(key, 60_000, 3, 0, 'default')).toEqual({
+        totalHits,
+        timeToExpire: 60,
+        isBlocked: false,
+        timeToBlockExpire: 0,
+      });
+    }
+    expect(await storage.increment(key, 60_000, 3, 0, 'default')).toMatchObject({
+      totalHits: 4,
+      isBlocked: true,
+      timeToBlockExpire: 60,
+    });
+    expect(await storage.increment('other', 60_000, 3, 0, 'default')).toMatchObject({ totalHits: 1 });
+    expect(await storage.increment(key, 60_000, 3, 0, 'na.med')).toMatchObject({ totalHits: 1 });
+    expect(await storage.increment(key, 1_000, 3, 0, 'default')).toMatchObject({ totalHits: 1 });
+  });
+
+  it('blocks for the duration, which a client that keeps trying does not make longer', async () => {
+    await storage.increment(key, 1_000, 1, 10_000, 'default');
+    expect(await storage.increment(key, 1_000, 1, 10_000, 'default')).toMatchObject({
+      isBlocked: true,
+      timeToBlockExpire: 10,
+    });
+    await pass(6_000);
+    // Another process, which does not know of the block.
+    storage = new SluiceThrottlerStorage(app.get(RateLimitService));
+    expect(await storage.increment(key, 1_000, 1, 10_000, 'default')).toMatchObject({ isBlocked: true });
+    await pass(4_001);
+    expect(await storage.increment(key, 1_000, 1, 10_000, 'default')).toMatchObject({ isBlocked: false, totalHits: 1 });
+  });
+
+  it('admits again when hits are over, without a block', async () => {
+    await storage.increment(key, 1_000, 1, 0, 'default');
+    expect(await storage.increment(key, 1_000, 1, 0, 'default')).toMatchObject({
+      isBlocked: true,
+      timeToBlockExpire: 1,
+    });
+    await pass(1_001);
+    expect(await storage.increment(key, 1_000, 1, 0, 'default')).toMatchObject({ isBlocked: false });
+  });
+});

@@ -1,0 +1,90 @@
+import { defineRateLimit, type RateLimitDefinition, type RateLimitService } from '../limit/index.js';
+import { GenerationalMap, isUnavailable } from '../redis/index.js';
+
+/** What a storage of `@nestjs/throttler` answers. Declared here, because that package is not needed otherwise. */
+export interface ThrottlerRecord {
+  totalHits: number;
+  /** Whole seconds. */
+  timeToExpire: number;
+  isBlocked: boolean;
+  /** Whole seconds. */
+  timeToBlockExpire: number;
+}
+
+/** How many blocked clients a process knows at most. */
+const REMEMBERED = 10_000;
+
+/**
+ * A storage for apps that keep `@nestjs/throttler` 6: its guard and decorators, with the rate limits of this package. One round trip
+ * per throttler, a decision within 250 ms when Redis does not answer, and never more than `limit` requests in any window of `ttl`.
+ *
+ * A request that is refused is not counted, as in the package's own memory storage. With a `blockDuration`, the first refusal blocks
+ * the client for that long. With a `blockDuration` of 0, requests are refused until there is room again.
+ *
+ * @example
+ * ThrottlerModule.forRootAsync({
+ *   inject: [RateLimitService],
+ *   useFactory: (limits: RateLimitService) => ({
+ *     throttlers: [{ ttl: 60_000, limit: 100 }],
+ *     storage: new SluiceThrottlerStorage(limits),
+ *   }),
+ * })
+ */
+export class SluiceThrottlerStorage {
+  readonly #limits: RateLimitService;
+  /** Until when this process knows a client to be blocked. */
+  readonly #blocked = new GenerationalMap<string, number>({ size: REMEMBERED / 2 });
+  readonly #definitions = new Map<string, RateLimitDefinition>();
+
+  constructor(limits: RateLimitService) {
+    this.#limits = limits;
+  }
+
+  /**
+   * @param ttl milliseconds
+   * @param blockDuration milliseconds
+   * @throws SluiceError `SLUICE_BAD_OPTION` for a limit or a time that is no whole number from 1 on
+   */
+  async increment(
+    key: string,
+    ttl: number,
+    limit: number,
+    blockDuration: number,
+    throttlerName: string,
+  ): Promise<ThrottlerRecord> {
+    const definition = this.#definition(throttlerName, ttl);
+    const decision = await this.#limits.consume(definition, key, { limit });
+    const timeToExpire = Math.ceil(decision.resetMs / 1_000);
+    if (decision.allowed) {
+      return { totalHits: decision.limit - decision.remaining, timeToExpire, isBlocked: false, timeToBlockExpire: 0 };
+    }
+    // The first refusal blocks; those of a client that keeps trying do not make the block longer.
+    const blocks = blockDuration > decision.retryAfterMs && decision.decidedBy === 'redis';
+    if (blocks) await this.#block(definition, key, blockDuration);
+    const timeToBlockExpire = Math.ceil((blocks ? blockDuration : decision.retryAfterMs) / 1_000);
+    return { totalHits: limit + 1, timeToExpire, isBlocked: true, timeToBlockExpire };
+  }
+
+  async #block(definition: RateLimitDefinition, key: string, ms: number): Promise<void> {
+    const blockedUntilMs = this.#blocked.get(`${definition.name} ${key}`) ?? 0;
+    if (blockedUntilMs > performance.now()) return;
+    this.#blocked.set(`${definition.name} ${key}`, performance.now() + ms);
+    try {
+      await this.#limits.blockOnce(definition, key, ms);
+    } catch (error) {
+      // The request is refused in any case. The connection reports the outage.
+      if (!isUnavailable(error)) throw error;
+    }
+  }
+
+  #definition(throttler: string, ttl: number): RateLimitDefinition {
+    const name = `throttler:${encodeURIComponent(throttler).replaceAll('.', '%2E')}:${ttl}`;
+    let definition = this.#definitions.get(name);
+    if (definition === undefined) {
+      // The limit comes with each request.
+      definition = defineRateLimit(name, { limit: 1, perMs: ttl });
+      this.#definitions.set(name, definition);
+    }
+    return definition;
+  }
+}
