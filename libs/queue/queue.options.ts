@@ -39,8 +39,8 @@ export interface HandlerOptions {
    */
   timeoutMs?: number;
   /**
-   * How long an attempt is deferred, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`) or
-   * Redis was out of reach (`SLUICE_REDIS_UNAVAILABLE`). Such a failure uses no attempt. After this time the task becomes a
+   * How long an attempt is deferred, in milliseconds, while it fails because a lock was busy (`SLUICE_LOCK_TIMEOUT`), a
+   * rate limit was used up (`SLUICE_RATE_LIMITED`) or Redis was out of reach (`SLUICE_REDIS_UNAVAILABLE`). Such a failure uses no attempt. After this time the task becomes a
    * dead letter. Default 24 hours.
    */
   maxDeferMs?: number;

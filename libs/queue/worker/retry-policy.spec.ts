@@ -144,23 +144,34 @@ describe('the verdict', () => {
     expect(disposition(Object.assign(new Error(), { code: 'SLUICE_TASK_DROP' }))).toMatchObject({ kind: 'again' });
   });
 
-  it.each(['SLUICE_LOCK_TIMEOUT', 'SLUICE_REDIS_UNAVAILABLE', 'SLUICE_PUBLISH_UNCONFIRMED'] as const)(
-    'of %s costs no attempt, backs off from 1 s to 60 s, and ends after maxDeferMs',
-    (code) => {
-      const error = new SluiceError(code, '');
-      const again = (defers: number, random: number): Disposition =>
-        disposition(error, { defers, deferredMs: defers === 0 ? undefined : NOW - 5, retryCount: 2 }, {}, random);
-      expect(again(0, 0.5)).toEqual({
-        ...{ kind: 'again', retryCount: 2, delayMs: 1_000, deferral: { defers: 1, deferredMs: NOW } },
-      });
-      expect(again(3, 1)).toMatchObject({ delayMs: 8_500, deferral: { defers: 4, deferredMs: NOW - 5 } });
-      expect(again(50, 1)).toMatchObject({ delayMs: 60_000 });
-      expect(disposition(error, { defers: 9, deferredMs: NOW - 24 * 3_600_000 })).toEqual({
-        ...{ kind: 'dead', retryCount: 0, reason: 'max-defer' },
-      });
-      expect(disposition(error, {}, { maxDeferMs: 0 })).toMatchObject({ kind: 'dead', reason: 'max-defer' });
-    },
-  );
+  it.each([
+    'SLUICE_LOCK_TIMEOUT',
+    'SLUICE_RATE_LIMITED',
+    'SLUICE_REDIS_UNAVAILABLE',
+    'SLUICE_PUBLISH_UNCONFIRMED',
+  ] as const)('of %s costs no attempt, backs off from 1 s to 60 s, and ends after maxDeferMs', (code) => {
+    const error = new SluiceError(code, '');
+    const again = (defers: number, random: number): Disposition =>
+      disposition(error, { defers, deferredMs: defers === 0 ? undefined : NOW - 5, retryCount: 2 }, {}, random);
+    expect(again(0, 0.5)).toEqual({
+      ...{ kind: 'again', retryCount: 2, delayMs: 1_000, deferral: { defers: 1, deferredMs: NOW } },
+    });
+    expect(again(3, 1)).toMatchObject({ delayMs: 8_500, deferral: { defers: 4, deferredMs: NOW - 5 } });
+    expect(again(50, 1)).toMatchObject({ delayMs: 60_000 });
+    expect(disposition(error, { defers: 9, deferredMs: NOW - 24 * 3_600_000 })).toEqual({
+      ...{ kind: 'dead', retryCount: 0, reason: 'max-defer' },
+    });
+    expect(disposition(error, {}, { maxDeferMs: 0 })).toMatchObject({ kind: 'dead', reason: 'max-defer' });
+  });
+
+  it('of a rate limit costs no attempt, and waits until there is room, if there ever is', () => {
+    const limited = (retryAfterMs: number): Disposition =>
+      disposition(Object.assign(new SluiceError('SLUICE_RATE_LIMITED', ''), { retryAfterMs }), { retryCount: 2 });
+    expect(limited(90_000)).toEqual({
+      ...{ kind: 'again', retryCount: 2, delayMs: 90_000, deferral: { defers: 1, deferredMs: NOW } },
+    });
+    expect(limited(Infinity)).toMatchObject({ kind: 'again', retryCount: 2, delayMs: 1_000 });
+  });
 
   it('of a lock that was lost costs an attempt', () => {
     expect(disposition(new SluiceError('SLUICE_LOCK_LOST', ''))).toMatchObject({ kind: 'again', retryCount: 1 });

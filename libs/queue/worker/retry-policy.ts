@@ -47,11 +47,12 @@ export function decide(run: FailedRun, context: RetryPolicyContext): Disposition
 }
 
 /**
- * Errors that a backend causes and not the task: a lock was busy, or Redis was out of reach. They are recognised by code, because
- * the queue does not know locks. Only waiting helps, so such an error uses no attempt. `maxDeferMs` limits the waiting.
+ * Errors that a backend causes and not the task: a lock was busy, a rate limit was used up, or Redis was out of reach. They are
+ * recognised by code, because the queue knows neither locks nor rate limits. Only waiting helps, so such an error uses no attempt. `maxDeferMs` limits the waiting.
  */
 const BACKEND_CODES: readonly SluiceErrorCode[] = [
   'SLUICE_LOCK_TIMEOUT',
+  'SLUICE_RATE_LIMITED',
   'SLUICE_REDIS_UNAVAILABLE',
   'SLUICE_PUBLISH_UNCONFIRMED',
 ];
@@ -59,9 +60,13 @@ const BACKEND_CODES: readonly SluiceErrorCode[] = [
 function defer(run: FailedRun, { options, wallMs, random }: RetryPolicyContext): Disposition {
   const { retryCount, defers, deferredMs = wallMs } = run;
   if (wallMs - deferredMs >= options.maxDeferMs) return { kind: 'dead', retryCount, reason: 'max-defer' };
+  const deferral = { defers: defers + 1, deferredMs };
+  const { retryAfterMs } = run.thrown as { retryAfterMs?: unknown };
+  // A rate limit knows when it has room again.
+  if (isSluiceError(run.thrown, 'SLUICE_RATE_LIMITED') && isDelay(retryAfterMs))
+    return { kind: 'again', retryCount, delayMs: retryAfterMs, deferral };
   // The fixed part gives the backend some time. The random part spreads tasks that were deferred together.
   const delayMs = DEFER_BASE_MS / 2 + exponentially(defers + 1, DEFER_BASE_MS, DEFER_MAX_MS, random);
-  const deferral = { defers: defers + 1, deferredMs };
   return { kind: 'again', retryCount, delayMs: Math.min(DEFER_MAX_MS, delayMs), deferral };
 }
 
