@@ -274,6 +274,13 @@ export default [
     replace: 'first !== undefined && first === definition && !isDeepStrictEqual',
   },
   {
+    name: 'a task that a rate limit refuses backs off like any other',
+    file: 'libs/queue/worker/retry-policy.ts',
+    find: "isSluiceError(run.thrown, 'SLUICE_RATE_LIMITED') && isDelay(retryAfterMs)",
+    replace: "isSluiceError(run.thrown, 'SLUICE_LOCK_TIMEOUT') && isDelay(retryAfterMs)",
+    specs: ['libs/queue/worker/retry-policy'],
+  },
+  {
     ...counter,
     name: 'units of this process never lapse',
     find: 'leavesUs > nowUs);',

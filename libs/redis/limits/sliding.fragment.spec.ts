@@ -99,6 +99,17 @@ describe('a sliding window', () => {
     },
   );
 
+  it('takes units of another configuration to be as young as they may be', async () => {
+    const [short, long, ring] = [sliding(100), sliding(100, 61_000), sliding(60)];
+    // The end of a slot of 2 s, whose begin is the end of a slot of the longer window.
+    let at = Math.ceil(BEGIN_US / 2_000_000) * 2_000_000 - 1;
+    while ((at - 2_000_000) % 2_033_334 < 2_000_000) at += 2_000_000;
+    await run(at, short, { calls: 100 });
+    expect((await run(at + 60_500_000, long)).granted).toBe(0);
+    expect((await run(at + 59_000_000, ring)).granted).toBe(0);
+    expect((await run(at + 62_100_000, ring)).granted).toBe(1);
+  });
+
   it.each([5, 100])('of %d that is full is open again after the time that it names, not 1 ms before', async (limit) => {
     const rule = sliding(limit);
     await run(BEGIN_US + 123, rule, { calls: 2 });
