@@ -73,6 +73,19 @@ it('and learns that what it changed is not announced, when all else is done', as
   await close();
 });
 
+it('and loads what was invalidated while another process loads it', async () => {
+  const { store, close } = await storeWithoutChannels();
+  const { cache } = await bed.member();
+  const asked = { ...PLAIN_QUESTION, tags: ['t'] };
+  expect(await store.ask(':k', { ...asked, token: 'before' })).toMatchObject({ kind: 'load' });
+  await cache.invalidateTags(['t']);
+  // The end of the other load is not announced to its process, which learns it when it stores.
+  expect(await store.ask(':k', { ...asked, token: 'after' })).toMatchObject({ kind: 'load' });
+  expect(await store.fill(':k', 'before', 1, VALUE)).toBe(false);
+  expect(await store.fill(':k', 'after', 1, VALUE)).toBe(true);
+  await close();
+});
+
 it('and takes nothing, rather than lose it', async () => {
   const { store, close } = await storeWithoutChannels();
   const { cache } = await bed.member();
