@@ -57,8 +57,8 @@ describe('a task that kills its process', () => {
     try {
       await until(async () => (await books.letters()).length > 0 && (await books.settled()), {
         what: 'it is given up, and all others are done',
-        // Seven processes start, one after the other.
-        deadlineMs: 150_000,
+        // Seven processes start, one after the other. Beside busy processes, each has taken a minute.
+        deadlineMs: 550_000,
       });
     } finally {
       over.abort();

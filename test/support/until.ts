@@ -11,7 +11,7 @@ export interface UntilOptions {
  * Long, because it costs nothing while tests pass, and a loaded machine may be ten times slower. `npm run mutants` shortens it,
  * for many a seeded fault makes a test wait until its deadline.
  */
-const DEADLINE_MS = Number(process.env['SLUICE_UNTIL_MS'] ?? 60_000);
+const DEADLINE_MS = Number(process.env['SLUICE_UNTIL_MS'] ?? 300_000);
 
 /** The deadline of what has to come before something else would bring it about, such as the end of a life of 60 s. */
 export const SOON_MS = Math.min(30_000, DEADLINE_MS);
@@ -20,7 +20,7 @@ export const SOON_MS = Math.min(30_000, DEADLINE_MS);
 type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>;
 
 /**
- * Polls `condition` until it returns something truthy, and returns that. Past the deadline (60 s) it rejects and names
+ * Polls `condition` until it returns something truthy, and returns that. Past the deadline (5 min) it rejects and names
  * `what` and the last answer. An error of `condition` ends it at once: a condition that is not yet true returns false.
  */
 export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions): Promise<Truthy<T>> {

@@ -20,7 +20,8 @@ import { StatsModule } from './stats/stats.module.js';
     StatsModule,
     SluiceModule.forRoot({
       namespace: settings.namespace,
-      redis: { url: settings.redisUrl },
+      // Redis, Postgres and three instances may share one busy machine. Where Redis has its own, keep the default of 5 s.
+      redis: { url: settings.redisUrl, commandTimeoutMs: 60_000 },
     }),
   ],
 })

@@ -5,9 +5,9 @@ import type { Serving } from './follow.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 /** A few seconds, unless the machine is busy. */
-const READY_WITHIN_MS = 120_000;
-/** Longer than the drain of the queue's handlers. */
-const STOP_WITHIN_MS = 25_000;
+const READY_WITHIN_MS = 300_000;
+/** Far longer than the drain of the queue's handlers. */
+const STOP_WITHIN_MS = 120_000;
 
 /** One process of the fleet: the app, as `node main.js` runs it. */
 export class AppProcess {

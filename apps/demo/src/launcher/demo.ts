@@ -99,7 +99,7 @@ export class Demo {
       gateway: this.#gateway,
       fleet: opened(this.#fleet),
       interrupted: this.#interrupted,
-      until: (condition, deadlineMs) => until(condition, deadlineMs, this.#interrupted),
+      until: (condition) => until(condition, this.#interrupted),
     };
   }
 

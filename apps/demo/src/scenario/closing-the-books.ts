@@ -11,7 +11,7 @@ export const closingTheBooks: Step<BooksFigures> = {
 
   async play({ postgres, until }) {
     // The next day settles what came in today.
-    await until(async () => (await revenueOf(postgres.client)).unsettled === 0, 10_000);
+    await until(async () => (await revenueOf(postgres.client)).unsettled === 0);
     return { ...(await stockOf(postgres.client)), ...(await revenueOf(postgres.client)) };
   },
 

@@ -44,19 +44,19 @@ export const killedProcess: Step<KilledProcessFigures> = {
     const young = (by: string) =>
       running(by).filter(({ startedAt }) => performance.now() - startedAt < CHARGE_TAKES_MS / 2).length;
     const busiest = () => [...fleet.apps].sort((a, b) => young(b.name) - young(a.name))[0];
-    await until(() => young(busiest()?.name ?? '') >= 5, 5_000);
+    const begun = () => ids.filter((id) => gateway.chargesOf(id).length > 0).length;
+    // Five show more than one. A busy machine may never have as many at once.
+    const enough = () => (begun() < ORDERS / 2 ? 5 : 1);
+    await until(() => young(busiest()?.name ?? '') >= enough() || begun() === ids.length);
     const victim = busiest();
     if (!victim) throw new Error('there is no process to kill');
     const killedAt = performance.now();
     await victim.kill();
     // The gateway notices by the sockets, which the kernel closes.
-    await until(() => running(victim.name).length === 0, 5_000);
+    await until(() => running(victim.name).length === 0);
     const lost = gateway.ledger.filter((charge) => charge.by === victim.name && charge.outcome === 'abandoned');
 
-    await until(
-      async () => (await completed(ids, postgres.client)) === ids.length && (await queue.left()) === 0,
-      RECOVERED_WITHIN_MS + 5_000,
-    );
+    await until(async () => (await completed(ids, postgres.client)) === ids.length && (await queue.left()) === 0);
     gateway.slownessMs = Gateway.usualSlownessMs;
     await victim.start();
     return {

@@ -46,7 +46,7 @@ export const orders: Step<OrdersFigures> = {
     await until(async () => {
       const dead = (await queue.dead()) - deadBefore;
       return (await completed(ids, postgres.client)) + dead >= ids.length && (await queue.left()) === 0;
-    }, 30_000);
+    });
     const { paid, retried, attempts } = chargesOf(ids, gateway);
     return {
       placed: CARDS.length,

@@ -11,8 +11,8 @@ export interface Stage {
   gateway: Gateway;
   fleet: Fleet;
   interrupted: AbortSignal;
-  /** Polls until `condition` holds, and says whether it did before the deadline. Throws when it is interrupted. */
-  until: (condition: () => boolean | Promise<boolean>, deadlineMs: number) => Promise<boolean>;
+  /** Polls until `condition` holds, and says whether it did within minutes. Throws when it is interrupted. */
+  until: (condition: () => boolean | Promise<boolean>) => Promise<boolean>;
 }
 
 /** One thing that the demo shows. */
