@@ -2,8 +2,8 @@ import { SluiceError, isSluiceError } from '../weave/index.js';
 
 /**
  * The words with which a server refuses what it may take a moment later: it loads its data, was made a replica, has too few
- * replicas, cannot save, runs somebody's slow script, is full, has lost its primary or its cluster, moves a slot or no longer
- * has it (`MOVED`: a failover of a Cluster with one shard, or a second shard), or its users and their rights are being changed.
+ * replicas, cannot save, runs a slow script, is full, has lost its primary or its cluster, moves a slot or no longer has it
+ * (`MOVED`: a failover of a Cluster with one shard, or a second shard), or its users and their rights are being changed.
  * `UNBLOCKED` ends a blocked read when a failover makes its server a replica.
  */
 export const REDIS_REFUSALS = [
@@ -32,7 +32,7 @@ export type RedisOutcome = 'not-sent' | 'unknown';
  * answered one of {@link RedisRefusal}. What was asked for may be asked for again.
  *
  * `outcome` tells what is known: `'not-sent'` (it cannot have run) or `'unknown'` (it may have run: the socket died, or the
- * deadline passed, before a reply came; or rights were missing half-way through a script).
+ * deadline passed, before a reply came; or the user had no right to a command in the middle of a script).
  */
 export class RedisUnavailableError extends SluiceError {
   /** With which word the server refused it; undefined if no answer came. */

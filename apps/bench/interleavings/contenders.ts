@@ -14,7 +14,7 @@ export const COLUMNS = [
   {
     name: 'Sluice',
     package: 'nestjs-sluice',
-    settings: 'defaults, but for `readTimeoutMs: 5_000`, so that a held answer does not pass for a Redis that is down',
+    settings: 'defaults, except `readTimeoutMs: 5_000`: a delayed answer must not be taken for a Redis that is down',
     lacks: {},
   },
   {

@@ -32,7 +32,7 @@ function textOf(verdict: Verdict): string {
 export function tableOf(results: Results, headings: readonly Heading[], runs: number): string {
   const scenarios = [...results.keys()];
   return [
-    `Each was played ${runs} times, with real processes, and came out the same each time unless the cell says otherwise.`,
+    `Each scenario ran ${runs} times with real processes. All runs had the same outcome unless the cell says otherwise.`,
     '',
     `|   | ${headings.map(({ name, version }) => `${name} ${version}`).join(' | ')} |`,
     `|${' --- |'.repeat(headings.length + 1)}`,

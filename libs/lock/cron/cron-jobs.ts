@@ -121,7 +121,7 @@ export class CronJobs {
 
   #missed(method: string): 'missed' {
     this.#logger.warn(
-      `${method} is skipped: its tick was more than a day ago, and may have been done by another instance`,
+      `${method} is skipped: its tick was more than 25 hours ago, and another instance may have run it`,
     );
     return 'missed';
   }

@@ -160,7 +160,7 @@ describe('@Cron', () => {
     expect(changed.ran).toBe(0);
   });
 
-  it('skips a run that comes more than a day late', async () => {
+  it('skips a run that comes more than 25 hours late', async () => {
     @Injectable()
     class Late {
       ran = 0;

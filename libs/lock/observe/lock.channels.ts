@@ -35,7 +35,7 @@ export interface LockOverdueMessage extends LockMessage {
 
 /**
  * Why a call of a scheduler was skipped. `'done'`: another process has run this tick, or a later one. `'busy'`: the lock was
- * held, or others waited for it. `'missed'`: the tick was more than a day ago. `'closing'`: this process shuts down.
+ * held, or others waited for it. `'missed'`: the tick was more than 25 hours ago. `'closing'`: this process shuts down.
  */
 export type LockSkipReason = 'done' | 'busy' | 'missed' | 'closing';
 

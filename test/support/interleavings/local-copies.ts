@@ -6,8 +6,8 @@ import type { Member, Stage } from './stage.js';
 export const quiet: Scenario = {
   letter: '0',
   title: 'Nothing goes wrong',
-  order: 'The control: two processes have read a key, one deletes it; likewise by its tag.',
-  right: 'The other soon reads what the source says now.',
+  order: 'For comparison: two processes have read a key, and one of them deletes it; the same with a tag of the key.',
+  right: 'The other process soon reads the new value.',
   needs: 'local copies that hear of changes',
   processes: 2,
   async play(stage, { tags }) {
@@ -29,8 +29,8 @@ export const overtakenAnswer: Scenario = {
   letter: 'G',
   title: 'An answer arrives after the invalidation',
   order:
-    'A process asks Redis for a stored key; before the answer reaches it, the key is deleted elsewhere, and the message of it arrives, on another socket. Then the answer arrives.',
-  right: 'The answer is not kept: the process soon reads what the source says now.',
+    'A process asks Redis for a stored key. Before the answer arrives, another process deletes the key, and the message about that arrives on another socket. Then the answer arrives.',
+  right: 'The answer is not kept: the process soon reads the new value.',
   needs: 'local copies that hear of changes',
   processes: 2,
   async play(stage, { tells }) {
@@ -55,8 +55,8 @@ export const missedMessage: Scenario = {
   letter: 'I',
   title: 'An invalidation is missed',
   order:
-    'A process has a local copy. The socket that it hears invalidations on goes dead without being closed; then the key is deleted elsewhere.',
-  right: 'The process soon reads what the source says now.',
+    'A process has a local copy. The socket that brings it invalidations goes dead without being closed; then another process deletes the key.',
+  right: 'The process soon reads the new value.',
   needs: 'local copies that hear of changes',
   processes: 2,
   spoils: true,

@@ -10,8 +10,8 @@ export const lateMiss: Scenario = {
   letter: 'A',
   title: 'A late miss',
   order:
-    'A process asks Redis for a cold key; before the answer reaches it, another process asks, and loads and stores if it may. Then the answer arrives.',
-  right: 'One load; both get its value.',
+    'A process asks Redis for a key that is not stored. Before the answer arrives, a second process asks too, and loads and stores the value if the cache lets it. Then the answer arrives.',
+  right: 'One load; both processes get its value.',
   needs: 'one load for all processes',
   processes: 2,
   async play(stage) {
@@ -35,8 +35,9 @@ export const lateMiss: Scenario = {
 export const longLoad: Scenario = {
   letter: 'B',
   title: 'A load outlives every limit',
-  order: 'A process loads for longer than leases and waits last by default; two others ask for the key meanwhile.',
-  right: 'One load; all get its value.',
+  order:
+    'A process loads for longer than the default lease and the default wait; meanwhile two others ask for the key.',
+  right: 'One load; all processes get its value.',
   needs: 'one load for all processes',
   processes: 3,
   async play(stage) {
@@ -60,8 +61,8 @@ export const longLoad: Scenario = {
 export const deadLoader: Scenario = {
   letter: 'C',
   title: "The loader's process dies",
-  order: 'A process loads, callers in two others wait for it. It is killed (SIGKILL).',
-  right: 'One of the others takes over: two loads in all; everybody gets the value.',
+  order: 'A process loads, and callers in two others wait for it. The loading process is killed (SIGKILL).',
+  right: 'One of the others takes over: two loads in all; every caller gets the value.',
   needs: 'one load for all processes',
   processes: 3,
   spoils: true,
@@ -88,8 +89,9 @@ export const deadLoader: Scenario = {
 export const failedLoad: Scenario = {
   letter: 'F',
   title: 'The loader fails, many wait',
-  order: `${CALLERS} callers in each of two processes ask for a cold key, whose source fails.`,
-  right: 'Everybody gets the error of one attempt (of one per process, where loads are shared per process only).',
+  order: `${CALLERS} callers in each of two processes ask for a key that is not stored, and its source fails.`,
+  right:
+    'Every caller gets the error of one attempt (of one attempt per process, if loads are shared only within a process).',
   processes: 2,
   async play(stage, { sharesLoads }) {
     stage.source = 'held';

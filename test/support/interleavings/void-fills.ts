@@ -7,9 +7,8 @@ export const deleted: Scenario = {
   letter: 'D',
   title: 'A delete during a load',
   order:
-    'A process loads. The source changes, and the key is deleted: by the loading process, and, another key, by another one. Then the load ends.',
-  right:
-    'Whoever asks after the delete gets what the source says now: the loading process, and one that never asked before.',
+    'A process loads. The source changes, and the loading process deletes the key. Then the load ends. Once more with another key, which another process deletes.',
+  right: 'After the delete, the loading process gets the new value, and so does a process that never asked before.',
   processes: 3,
   play: (stage) => changedWhileLoading(stage, (member, key) => member.delete(key)),
 };
@@ -17,7 +16,7 @@ export const deleted: Scenario = {
 export const tagged: Scenario = {
   letter: 'H',
   title: 'A tag is invalidated during a load',
-  order: 'As for the delete, with a tag of the key in place of the key.',
+  order: 'As **D**, but a tag of the key is invalidated instead of the key.',
   right: 'The same.',
   needs: 'tags',
   processes: 3,
@@ -55,8 +54,8 @@ export const zombie: Scenario = {
   letter: 'E',
   title: 'A paused loader wakes up',
   order:
-    'A process loads and is paused (SIGSTOP). The source changes; another process asks, and loads and stores the new value. The first goes on (SIGCONT), and its load ends.',
-  right: 'The new value stays; the late one is not stored.',
+    'A process is paused while it loads (SIGSTOP). The source changes; another process asks, and loads and stores the new value. The paused process continues (SIGCONT), and its load ends.',
+  right: 'The new value stays; the late value is not stored.',
   processes: 3,
   async play(stage) {
     const [sleeper, other, fresh] = stage.members as [Member, Member, Member];
