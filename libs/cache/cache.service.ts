@@ -91,12 +91,12 @@ export class CacheService implements OnApplicationBootstrap {
       connections.logger.warn(`${what}: ${String(error)}`);
     };
     const { local: limits } = this.#options;
-    const { inbox, invalidationChannel: channel } = this.#store;
+    const { inbox, invalidationChannel: channel, sequence } = this.#store;
     const track = limits?.tracking === true ? this.#store.track.bind(this.#store) : undefined;
     const onGone = (tags?: ReadonlySet<string>): void => {
       this.#reader.revalidate(tags);
     };
-    this.#local = limits && new LocalTier({ inbox, channel, clock, limits, track, onGone });
+    this.#local = limits && new LocalTier({ inbox, channel, sequence, clock, limits, track, onGone });
     this.#reader = new CacheReader({
       store: this.#store,
       pushRouter,

@@ -29,7 +29,7 @@ export { destroyModuleFirst } from './destroy-module-first.js';
 export { Deadline, DeadlineQueue } from './time/deadline-queue.js';
 export { FRAME, frame, unframe } from './inbox/frame.js';
 export { certainMs, instantOf, remainingMs, type Instant } from './time/instant.js';
-export { INBOX_MAX_BYTES, Inbox, type InboxHandler } from './inbox/inbox.js';
+export { INBOX_MAX_BYTES, Inbox, type InboxHandler, type ProofNeed } from './inbox/inbox.js';
 export { Keyspace, checkKey, checkName } from './keyspace.js';
 export { Link, type CommandArg, type SendOptions } from './connection/link.js';
 export { LIMIT, LIMIT_NOW, NONCE_BYTES } from './limits/limit.fragment.js';

@@ -714,7 +714,7 @@ export default [
   {
     ...connection,
     name: 'a replica is left again and again',
-    find: '|| nowMs - this.#leftReplicaMs < LEAVE_REPLICA_MS',
+    find: '|| nowMs - this.#leftMs < LEAVE_MS',
     replace: '',
   },
   {

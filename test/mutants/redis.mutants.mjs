@@ -248,8 +248,8 @@ export default [
     ...rights,
     name: 'an inbox without rights fills the log',
     file: 'libs/redis/inbox/inbox.ts',
-    find: ' && !isUnavailable(error)',
-    replace: '',
+    find: 'if (!isUnavailable(error)) options.onError(error, what);',
+    replace: 'options.onError(error, what);\n        if (!isUnavailable(error)) return;',
   },
   {
     ...rights,

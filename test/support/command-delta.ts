@@ -1,4 +1,5 @@
-import type { Redis } from 'ioredis';
+import { Command, type Redis } from 'ioredis';
+import { unframe } from 'nestjs-sluice/redis';
 
 export interface CommandDelta<T> {
   /** What `fn` returned. */
@@ -11,18 +12,37 @@ export interface CommandDelta<T> {
   total: number;
 }
 
+interface Stat {
+  calls: number;
+  usec: number;
+}
+
+/** What an app publishes to itself once a second, and more often while a local tier holds copies: the commands of one proof. */
+const OF_A_PROOF = { plain: ['publish'], counted: ['evalsha', 'get', 'publish'] };
+
 /**
- * What `INFO commandstats` of the whole server grew by while `fn` ran, without the two INFO of its own, and without
- * PING: open connections send it when they are silent, so it may fall into any measurement.
+ * What `INFO commandstats` of the whole server grew by while `fn` ran, without the two INFO of its own, without PING, and
+ * without the proofs of inboxes: open connections send those whatever happens, so they may fall into any measurement.
  * Everything else that the server does meanwhile is counted: let nothing else run.
  */
 export async function commandDelta<T>(client: Redis, fn: () => T | Promise<T>): Promise<CommandDelta<T>> {
-  const before = await commandStats(client);
+  const proofs: string[] = [];
+  // By protocol 3 it hears of the proofs in order with the answers to INFO.
+  const meter = client.duplicate({ protocol: 3 });
+  meter.on('pmessageBuffer', (_pattern: unknown, _channel: unknown, message: Buffer) => {
+    const parts = unframe(message) ?? [];
+    // The kind, the number of the proof, and perhaps the counter.
+    if (parts[0] === 'redis:proof') proofs.push(...(parts.length === 2 ? OF_A_PROOF.plain : OF_A_PROOF.counted));
+  });
+  await meter.psubscribe('*~inbox:*');
+  const before = await commandStats(meter, () => proofs.splice(0));
   const result = await fn();
-  const after = await commandStats(client);
+  let sent: string[] = [];
+  const after = await commandStats(meter, () => (sent = [...proofs]));
+  meter.disconnect();
+  for (const command of sent) count(after, command, -1);
   // The first INFO was counted after it had answered, the second one is not counted yet.
-  const info = after.get('info');
-  if (info) info.calls -= 1;
+  count(after, 'info', -1);
   after.delete('ping');
 
   const delta: CommandDelta<T> = { result, calls: {}, usec: {}, total: 0 };
@@ -37,8 +57,20 @@ export async function commandDelta<T>(client: Redis, fn: () => T | Promise<T>): 
   return delta;
 }
 
-async function commandStats(client: Redis): Promise<Map<string, { calls: number; usec: number }>> {
-  const lines = (await client.info('commandstats')).matchAll(/^cmdstat_([^:]+):calls=(\d+),usec=(\d+)/gm);
+function count(stats: Map<string, Stat>, command: string, calls: number): void {
+  const stat = stats.get(command);
+  if (stat) stat.calls += calls;
+}
+
+/** @param answered called when the answer is read, before anything that the server sent after it */
+async function commandStats(client: Redis, answered: () => void): Promise<Map<string, Stat>> {
+  const info = new Command('info', ['commandstats'], { replyEncoding: 'utf8' });
+  const { resolve } = info;
+  info.resolve = (reply) => {
+    answered();
+    resolve(reply);
+  };
+  const lines = String(await client.sendCommand(info)).matchAll(/^cmdstat_([^:]+):calls=(\d+),usec=(\d+)/gm);
   return new Map(
     [...lines].map(([, command, calls, usec]) => [command!, { calls: Number(calls), usec: Number(usec) }]),
   );

@@ -12,8 +12,14 @@ it('a copy that is past its time is none', () => {
   let nowMs = 0;
   const clock = { ...systemClock, monoMs: () => nowMs, wallMs: () => nowMs };
   const proven = { monoMs: Infinity, wallMs: Infinity };
-  const inbox = { on: jest.fn(), onResync: jest.fn(), join: jest.fn(), proveEvery: jest.fn(), proven };
-  const tier = new LocalTier({ inbox, channel: 'c', clock, limits: { maxEntries: 10, maxBytes: 10_000 } });
+  const inbox = { on: jest.fn(), onResync: jest.fn(), join: jest.fn(), proveFor: () => jest.fn(), proven };
+  const tier = new LocalTier({
+    inbox,
+    channel: 'c',
+    sequence: 's',
+    clock,
+    limits: { maxEntries: 10, maxBytes: 10_000 },
+  });
   tier.keep(tier.watch('k'), tier.now(), { value: { text: '"v"', tags: [] }, leftMs: 5 });
   nowMs = 4;
   expect(tier.readInOutage('k', Infinity)?.take()).toBe('v');

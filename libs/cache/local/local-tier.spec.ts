@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { ManualClock } from '../../../test/support/manual-clock.js';
-import type { InboxHandler, Instant } from '../../redis/index.js';
+import type { InboxHandler, Instant, ProofNeed } from '../../redis/index.js';
 import { encode } from '../codec/codec.js';
 import { LocalTier } from './local-tier.js';
 
@@ -20,7 +20,13 @@ class FakeInbox {
   join(channel: string): void {
     this.channels.push(channel);
   }
-  readonly proveEvery = jest.fn();
+  need!: ProofNeed;
+  readonly proveNow = jest.fn();
+
+  proveFor(need: ProofNeed): () => void {
+    this.need = need;
+    return this.proveNow;
+  }
 
   announce(...parts: (string | number)[]): void {
     this.#handler(parts.map(String));
@@ -36,7 +42,13 @@ let tier: LocalTier;
 beforeEach(() => {
   clock = new ManualClock();
   inbox = new FakeInbox();
-  tier = new LocalTier({ inbox, channel: 'news', clock, limits: { maxEntries: 3, maxBytes: 10_000 } });
+  tier = new LocalTier({
+    inbox,
+    channel: 'news',
+    sequence: 'numbers',
+    clock,
+    limits: { maxEntries: 3, maxBytes: 10_000 },
+  });
   prove();
 });
 
@@ -282,11 +294,41 @@ describe('LocalTier', () => {
     expect(read('k')).toBe(2);
   });
 
-  it('has its socket proven often, from the first copy on', () => {
-    expect(inbox.proveEvery).not.toHaveBeenCalled();
+  it('has the way of its messages proven often, while it holds a copy that may be fresh', async () => {
+    const { need, proveNow } = inbox;
+    expect([need.everyMs, need.isNeeded(), proveNow.mock.calls.length]).toEqual([300, false, 0]);
+    put('a', 1, { ttlMs: 100 });
+    put('b', 1, { ttlMs: 200 });
+    put('a', 2, { ttlMs: 100 });
+    expect([need.isNeeded(), proveNow.mock.calls.length]).toEqual([true, 1]);
+    await clock.pass(199);
+    expect(need.isNeeded()).toBe(true);
+    await clock.pass(1);
+    expect(need.isNeeded()).toBe(false);
+    put('c', 1);
+    expect([need.isNeeded(), proveNow.mock.calls.length]).toEqual([true, 2]);
+    tier.clear();
+    expect(need.isNeeded()).toBe(false);
+  });
+
+  it('drops all copies when a proof tells of an announcement that has not arrived', () => {
+    const { counter } = inbox.need;
+    expect(counter?.key).toBe('numbers');
+    // The first number after a subscription is the one to begin with.
     put('a', 1);
-    put('b', 1);
-    expect(inbox.proveEvery.mock.calls).toEqual([[300]]);
+    counter!.heard('7');
+    inbox.announce(8, 'key', 'other');
+    counter!.heard('8');
+    expect(read('a')).toBe(1);
+    counter!.heard('9');
+    expect(read('a')).toBeUndefined();
+    put('a', 2);
+    counter!.heard('9');
+    inbox.announce(10, 'key', 'other');
+    expect(read('a')).toBe(2);
+    // The counter was lost, as by FLUSHALL.
+    counter!.heard('0');
+    expect(read('a')).toBeUndefined();
   });
 
   it('keeps to its limits, and the most recently used', () => {

@@ -13,9 +13,11 @@ export interface LocalLimits {
 }
 
 export interface LocalTierOptions {
-  readonly inbox: Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveEvery' | 'proven'>;
+  readonly inbox: Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveFor' | 'proven'>;
   /** The channel of the announcements of invalidations. */
   readonly channel: string;
+  /** The key of the counter of these announcements. */
+  readonly sequence: string;
   readonly clock: Clock;
   readonly limits: LocalLimits;
   /** Subscribes to Redis' own messages about changed keys: other clients announce nothing. Undefined: client tracking is off. */
@@ -25,12 +27,12 @@ export interface LocalTierOptions {
 }
 
 /**
- * For how long after an acknowledged invalidation a copy may still be served. A reply on the subscriber's socket proves that
- * all earlier announcements were handled. A copy is served only if the socket answered a question of the last 1,000 ms.
+ * For how long after an acknowledged invalidation a copy may still be served. A proof of the inbox that was heard shows that all
+ * earlier announcements were handled. A copy is served only if a proof of the last 1,000 ms was heard.
  */
 const BOUND_MS = 1_000;
 
-/** The socket is asked three times within the bound, so that one late answer does not stop the tier. */
+/** Three proofs are sent within the bound, so that one that is late does not stop the tier. */
 const PROVE_EVERY_MS = 300;
 
 /** Bytes that an entry needs beside its text and key: slots of maps, objects. */
@@ -59,9 +61,9 @@ interface LocalEntry {
  *
  * - A copy lives no longer than its entry had left when Redis was asked.
  * - A copy is removed when an announcement says that its key, one of its tags, or everything was invalidated.
- * - All copies are removed when an announcement may have been missed: its number does not follow the last one, or the
- *   subscription is a new one.
- * - No copy is served while the socket has not proven within {@link BOUND_MS} that it is alive.
+ * - All copies are removed when an announcement may have been missed: its number does not follow the last one, a proof tells
+ *   another number than the last one, or the subscription is a new one.
+ * - No copy is served while it has not been proven within {@link BOUND_MS} that announcements arrive.
  *
  * @see docs/internals/cache.md#the-local-tier
  */
@@ -70,10 +72,13 @@ export class LocalTier {
   readonly #tagged = new Map<string, Set<string>>();
   /** By key: questions that Redis has not answered yet. The answer may be older than an announcement that came meanwhile. */
   readonly #watches = new BriefMap<string, Watch>();
-  /** The sockets that must have proven to be alive. */
-  readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveEvery'>[];
+  /** The subscriptions that must be proven to deliver. */
+  readonly #proofs: readonly Pick<Inbox, 'proven' | 'proveFor'>[];
   readonly #droppedTags = new DroppedTags();
-  #proving = false;
+  /** To be called when the tier keeps a copy after it had none. */
+  readonly #startProving: (() => void)[];
+  /** Until when a copy may be fresh. */
+  #freshUntilMs = -Infinity;
   readonly #clock: Clock;
   readonly #onGone: LocalTierOptions['onGone'];
   /** Counts what makes every answer that is on its way too old: a clear, a gap, too many tags at once. */
@@ -81,7 +86,7 @@ export class LocalTier {
   /** The number of the last announcement. Undefined after a subscription. */
   #number: number | undefined;
 
-  constructor({ inbox, channel, clock, limits, track, onGone }: LocalTierOptions) {
+  constructor({ inbox, channel, sequence, clock, limits, track, onGone }: LocalTierOptions) {
     this.#clock = clock;
     this.#onGone = onGone;
     this.#entries = new LRUCache({
@@ -101,6 +106,18 @@ export class LocalTier {
     });
     inbox.join(channel);
     this.#proofs = track ? [inbox, this.#track(track)] : [inbox];
+    const isNeeded = (): boolean => this.#holdsCopies;
+    const heard = (number: string): void => {
+      this.#hearNumber(Number(number));
+    };
+    // The announcements come to the inbox. What was tracked is not counted.
+    this.#startProving = this.#proofs.map((proof) =>
+      proof.proveFor({
+        everyMs: PROVE_EVERY_MS,
+        isNeeded,
+        ...(proof === inbox && { counter: { key: sequence, heard } }),
+      }),
+    );
   }
 
   /** How much the tier holds now. */
@@ -183,16 +200,19 @@ export class LocalTier {
   keep(watch: Watch, asked: Instant, { value, leftMs }: Kept): void {
     if (watch.voided || watch.era !== this.#era || leftMs <= 0) return;
     if (this.#droppedTags.any(value.tags, watch.drops)) return;
-    this.#startProving();
     const tags = detached(value.tags);
     const text = unpacked(value.text);
     if (text === undefined) return;
     const { key } = watch;
     const until = { monoMs: asked.monoMs + leftMs, wallMs: asked.wallMs + leftMs };
+    const heldCopies = this.#holdsCopies;
     const bytes = ENTRY_BYTES + 2 * (text.length + key.length) + tags.reduce(tagBytes, 0);
     this.#entries.set(key, { copy: new CloneableValue(text), until, asked, tags, bytes });
     // An entry larger than `maxBytes` is not kept. It must not leave its tags behind.
-    if (this.#entries.has(key)) for (const tag of tags) this.#tag(tag, key);
+    if (!this.#entries.has(key)) return;
+    for (const tag of tags) this.#tag(tag, key);
+    this.#freshUntilMs = Math.max(this.#freshUntilMs, until.monoMs);
+    if (!heldCopies) for (const start of this.#startProving) start();
   }
 
   /** Removes the copy. An answer to a question that was asked before is not kept either. */
@@ -215,14 +235,12 @@ export class LocalTier {
     this.#entries.clear();
   }
 
-  /** Starts with the first copy: an app that caches nothing sends no proofs. */
-  #startProving(): void {
-    if (this.#proving) return;
-    this.#proving = true;
-    for (const socket of this.#proofs) socket.proveEvery(PROVE_EVERY_MS);
+  /** Whether a copy may be fresh. An app that caches nothing sends no more proofs than others. */
+  get #holdsCopies(): boolean {
+    return this.#entries.size > 0 && this.#clock.monoMs() < this.#freshUntilMs;
   }
 
-  #track(track: CacheStore['track']): Pick<Inbox, 'proven' | 'proveEvery'> {
+  #track(track: CacheStore['track']): Pick<Inbox, 'proven' | 'proveFor'> {
     const tracker = track((keys) => {
       if (keys === undefined) this.clear();
       else for (const key of keys) this.drop(key);
@@ -231,6 +249,12 @@ export class LocalTier {
       this.clear();
     });
     return tracker;
+  }
+
+  /** A proof tells the number of the last announcement before it, which must have arrived. */
+  #hearNumber(number: number): void {
+    if (this.#number !== undefined && this.#number !== number) this.clear();
+    this.#number = number;
   }
 
   #hear(number: number, what: string | undefined, names: string[]): void {

@@ -131,13 +131,18 @@ export class CacheStore {
     this.#downListeners.add(listener);
   }
 
+  /** The key that counts the announcements of invalidations. */
+  get sequence(): string {
+    return this.#keys.sequence;
+  }
+
   /** Where messages for this process arrive. */
-  get inbox(): Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveEvery' | 'proven'> {
+  get inbox(): Pick<Inbox, 'on' | 'onResync' | 'join' | 'proveFor' | 'proven'> {
     return this.#connection.inbox;
   }
 
   /** Calls `changed` with the entries that any client changed, by any command. `undefined`: all entries. */
-  track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveEvery'> {
+  track(changed: (entries: readonly string[] | undefined) => void): Pick<Inbox, 'proven' | 'onResync' | 'proveFor'> {
     const prefixes = ENTRY_PREFIXES.map((prefix) => this.#keys.value(prefix));
     const lane = this.#keys.value('').length;
     return this.#connection.track(prefixes, (keys) => {

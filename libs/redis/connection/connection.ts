@@ -29,7 +29,7 @@ export interface ConnectionContext {
 }
 
 /** The shortest time between two reconnects of all sockets, away from a server that takes no writes, in milliseconds. */
-const LEAVE_REPLICA_MS = 5_000;
+const LEAVE_MS = 5_000;
 
 /** How long such a reconnect may take before the connection counts as lost, in milliseconds. */
 const LEAVING_MS = 1_000;
@@ -58,7 +58,7 @@ export class RedisConnection {
   readonly #kept: string[] = [];
   readonly #rights: Right[] = [];
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
-  #leftReplicaMs = -Infinity;
+  #leftMs = -Infinity;
   #closed = false;
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
@@ -77,10 +77,17 @@ export class RedisConnection {
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
+      commands: this.commands,
       prefix: `${this.channel('inbox')}:`,
       id: context.processId,
       clock: context.clock,
       onError: context.onError,
+      onUnheard: (times) => {
+        this.#unheard(times);
+      },
+      onHeardAgain: () => {
+        this.#health.heard();
+      },
     });
     this.requireRights([
       ['subscribe', this.inbox.channel],
@@ -133,8 +140,15 @@ export class RedisConnection {
    */
   track(prefixes: readonly string[], changed: (keys: readonly string[] | undefined) => void): Inbox {
     const link = this.#open(TRACKING, true);
+    const proofChannel = `${this.inbox.channel}:tracking`;
+    this.requireRights([
+      ['subscribe', proofChannel],
+      ['publish', proofChannel, ''],
+    ]);
     const tracker = new Inbox({
       link,
+      commands: this.commands,
+      proofChannel,
       prefix: '__redis__:',
       id: 'invalidate',
       clock: this.#context.clock,
@@ -212,7 +226,7 @@ export class RedisConnection {
   /** Sockets that leave a server on purpose count as lost only if they do not come back in time. */
   #lost(reason: string): void {
     const { clock } = this.#context;
-    if (clock.monoMs() - this.#leftReplicaMs > LEAVING_MS) {
+    if (clock.monoMs() - this.#leftMs > LEAVING_MS) {
       this.#health.lost(reason);
       return;
     }
@@ -280,7 +294,7 @@ export class RedisConnection {
     if (owned) bootHold?.add(client);
     const onRefused = (refusal: RedisRefusal, reply: string, command: string): void => {
       this.#health.refused({ refusal, reply, command });
-      if (OF_A_REPLICA.has(refusal) || (refusal === 'NOREPLICAS' && this.#hasSentinels())) this.#leaveReplica();
+      if (OF_A_REPLICA.has(refusal) || (refusal === 'NOREPLICAS' && this.#hasSentinels())) this.#leave();
     };
     // Links that block have deadlines of their own, and a user's client belongs to the user.
     const silenceMs = owned && purpose === 'commands' ? commandTimeoutMs * 2 : undefined;
@@ -300,15 +314,24 @@ export class RedisConnection {
   }
 
   /**
+   * The subscriber was connected anew, and still hears nothing: it may be the commands that lead to the wrong server. All sockets
+   * resolve the address at the same time, so they come to one server. Twice: where pub/sub itself is broken, commands go on.
+   */
+  #unheard(times: number): void {
+    if (times === 2 || times === 4) this.#leave();
+    if (times > 2) this.#health.unheard();
+  }
+
+  /**
    * A master that a failover made a replica may keep its sockets, and refuse all writes on them for ever. Connecting anew
    * leads to the server that the address points to by now. All sockets do so, because a subscriber sees no refusal. A server
    * that stays a replica loses its readers no more often than this. A client that the user gave decides by its own
    * `reconnectOnError`.
    */
-  #leaveReplica(): void {
+  #leave(): void {
     const nowMs = this.#context.clock.monoMs();
-    if (this.#config.client !== undefined || nowMs - this.#leftReplicaMs < LEAVE_REPLICA_MS) return;
-    this.#leftReplicaMs = nowMs;
+    if (this.#config.client !== undefined || nowMs - this.#leftMs < LEAVE_MS) return;
+    this.#leftMs = nowMs;
     for (const link of this.#opened) if (link.up) link.reset();
   }
 

@@ -31,6 +31,8 @@ export interface SendOptions {
   title?: string;
   /** True if the caller reports a refusal by the server itself. Default false. */
   quiet?: boolean;
+  /** Sent whether it is needed or not: it does not keep alive a process whose app has not booted. Default false. */
+  background?: boolean;
   /** Gets a reply that came after the deadline, unconverted. The caller can then give back what was granted. */
   late?: (reply: unknown) => void;
 }
@@ -206,7 +208,7 @@ export class Link {
         return this.send<T>(command, args, options);
       });
     }
-    if (this.#bootHold !== undefined) this.#noteUse(this.#bootHold);
+    if (this.#bootHold !== undefined && options.background !== true) this.#noteUse(this.#bootHold);
     const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
     // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
     // of a pipeline: that it rejects when the socket closes.

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Redis } from 'ioredis';
 import { until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
+import type { RedisConnection } from '../connection/connection.js';
 import { RedisConnections } from '../connection/connections.js';
 import { frame } from './frame.js';
 import type { Inbox } from './inbox.js';
@@ -19,18 +20,26 @@ afterAll(async () => {
   await redis.stop();
 });
 
+interface Opened {
+  inbox: Inbox;
+  connection: RedisConnection;
+  got: string[][];
+  resyncs: () => number;
+}
+
 /** An inbox that is subscribed, and what it was told. */
-async function openInbox(db = 0): Promise<{ inbox: Inbox; got: string[][]; resyncs: () => number }> {
+async function openInbox(db = 0): Promise<Opened> {
   const connections = new RedisConnections({ redis: { url: redis.url, db } });
   opened.push(connections);
-  const { inbox } = connections.get();
+  const connection = connections.get();
+  const { inbox } = connection;
   const got: string[][] = [];
   let resyncs = 0;
   inbox.on('note', (parts) => got.push(parts));
   inbox.onResync(() => resyncs++);
   await connections.open();
   await until(() => resyncs > 0, { what: 'the inbox is subscribed' });
-  return { inbox, got, resyncs: () => resyncs };
+  return { inbox, connection, got, resyncs: () => resyncs };
 }
 
 describe('Inbox', () => {
@@ -61,32 +70,53 @@ describe('Inbox', () => {
   });
 
   it('finds a socket on which nothing is answered', async () => {
-    const { resyncs } = await openInbox();
+    const { resyncs, connection } = await openInbox();
+    const { lost } = connection.stats;
     redis.pause();
-    const pausedAt = performance.now();
-    // Longer than one PING's rest and its deadline, 1 s + 3 s.
-    await until(() => performance.now() - pausedAt > 4_500, { what: 'the PING went unanswered' });
+    await until(() => connection.stats.lost > lost, { what: 'the socket was given up' });
     redis.resume();
-    await until(() => resyncs() >= 2, { what: 'the inbox is subscribed again' });
+    await until(() => resyncs() >= 3, { what: 'features ask again, and once more on the new subscription' });
   });
 
-  it('tells when the newest question that was answered had been sent', async () => {
+  it('tells when the newest message to itself that it heard had been sent', async () => {
     const { inbox, resyncs } = await openInbox();
-    inbox.proveEvery(20);
+    inbox.proveFor({ everyMs: 20, isNeeded: () => true })();
     const since = performance.now();
-    await until(() => inbox.proven.monoMs > since, { what: 'a PING was answered' });
+    await until(() => inbox.proven.monoMs > since, { what: 'a message was heard' });
     expect(Math.abs(inbox.proven.wallMs - Date.now())).toBeLessThan(5_000);
     redis.pause();
     const pausedAt = performance.now();
     await until(() => performance.now() - pausedAt > 100, { what: 'nothing is answered for a while' });
-    // What was sent before the pause may be answered; what is sent into it proves nothing, before and after.
+    // What was sent before the pause may be heard; what is sent into it proves nothing, before and after.
     expect(inbox.proven.monoMs).toBeLessThanOrEqual(pausedAt);
     redis.resume();
-    await until(() => inbox.proven.monoMs > pausedAt, { what: 'a PING was answered' });
+    await until(() => inbox.proven.monoMs > pausedAt, { what: 'a message was heard' });
     await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     const seen: number[] = [];
     await until(() => seen.push(inbox.proven.monoMs) && resyncs() === 2, { what: 'a new socket', everyMs: 1 });
     expect(seen).toContain(-Infinity);
+  });
+
+  it('tells a counter with the proof, in order with all messages', async () => {
+    const { inbox, got } = await openInbox();
+    const key = 'announcements';
+    await admin.set(key, 1);
+    const counts: string[] = [];
+    let isNeeded = false;
+    const prove = inbox.proveFor({
+      everyMs: 10,
+      isNeeded: () => isNeeded,
+      counter: { key, heard: (value) => counts.push(`${value} after ${got.length}`) },
+    });
+    const before = inbox.proven.monoMs;
+    await until(() => inbox.proven.monoMs > before, { what: 'a proof without a need' });
+    expect(counts).toEqual([]);
+    isNeeded = true;
+    prove();
+    await until(() => counts.includes('1 after 0'), { what: 'the counter is told' });
+    await admin.multi().incr(key).publish(inbox.channel, frame('note', 'x')).exec();
+    await until(() => counts.some((count) => count.startsWith('2')), { what: 'it is told again' });
+    expect(new Set(counts)).toEqual(new Set(['1 after 0', '2 after 1']));
   });
 
   it('hears channels that all may hear, whenever it joins them', async () => {

@@ -53,6 +53,7 @@ export class ConnectionHealth {
   readonly #options: ConnectionHealthOptions;
   readonly #down: Transition<string>;
   readonly #refusing: Transition<Refused>;
+  readonly #unheard: Transition;
   #refused = 0;
   #lastRefusalMs = 0;
   #cancel: CancelTimer | undefined;
@@ -84,6 +85,18 @@ export class ConnectionHealth {
         publish(channels.accepting, { connection: name, refusedMs, refused } satisfies RedisAcceptingMessage);
       },
     });
+    this.#unheard = new Transition({
+      clock,
+      began: () => {
+        warn(
+          `Redis connection ${label}: what this process publishes to itself does not arrive. Its messages are late, and it uses no ` +
+            'local copies of cached values. Its commands and its subscription must lead to one primary',
+        );
+      },
+      ended: (lastedMs) => {
+        note(`Redis connection ${label}: messages arrive again, after ${seconds(lastedMs)}`);
+      },
+    });
   }
 
   get stats(): ConnectionStats {
@@ -108,6 +121,16 @@ export class ConnectionHealth {
     this.#lastRefusalMs = this.#options.clock.monoMs();
     this.#refusing.begin(refused);
     this.#cancel ??= this.#lookAfter(ACCEPTING_AFTER_MS);
+  }
+
+  /** Messages do not arrive, although the subscriber was connected anew. */
+  unheard(): void {
+    if (!this.#closed) this.#unheard.begin();
+  }
+
+  /** A message has arrived. */
+  heard(): void {
+    if (!this.#closed) this.#unheard.end();
   }
 
   /** The app shuts down: nothing is reported any more. */

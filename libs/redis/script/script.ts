@@ -49,6 +49,8 @@ export interface RunOptions<R, C = unknown> {
   deadlineMs?: number;
   /** As in {@link SendOptions}: `deadlineMs` counts from the last byte that the server sent. */
   whileSilent?: boolean;
+  /** As in {@link SendOptions}: sent whether it is needed or not. */
+  background?: boolean;
   /** Called with a reply that came after the deadline, so that the caller can give back what the reply granted. */
   late?: (reply: R) => void;
   /**
@@ -121,7 +123,7 @@ export function defineScript<const K extends string, const A extends Record<stri
     name,
     lua: text,
     sha,
-    run(link, call, { deadlineMs, whileSilent, late, again }: RunOptions<R, ScriptCall<K, A>> = {}) {
+    run(link, call, { deadlineMs, whileSilent, background, late, again }: RunOptions<R, ScriptCall<K, A>> = {}) {
       // This path is taken 100,000 times a second, so it copies no options and makes one promise.
       const argv = encode(call, link);
       if (argv instanceof Error) return Promise.reject(argv);
@@ -130,6 +132,7 @@ export function defineScript<const K extends string, const A extends Record<stri
       const send: SendOptions = { buffers, decode, unknownScript, title };
       if (deadlineMs !== undefined) send.deadlineMs = deadlineMs;
       if (whileSilent !== undefined) send.whileSilent = whileSilent;
+      if (background !== undefined) send.background = background;
       if (late !== undefined) {
         // The function is stored in a variable first: see ADR 19.
         const decoded = (reply: unknown): void => {

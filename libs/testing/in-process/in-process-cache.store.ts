@@ -36,6 +36,7 @@ interface Source {
 export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   readonly timing = { leaseMs: 3_000, readTimeoutMs: 250, packFrom: Infinity };
   readonly invalidationChannel = 'invalidated';
+  readonly sequence = 'sequence';
   readonly inbox = {
     on: (kind: string, handler: InboxHandler): void => {
       if (kind === 'cache:news') this.#deliver = handler;
@@ -43,7 +44,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
     /** No message is ever lost here, and no other process invalidates values. */
     onResync: (): void => {},
     join: (): void => {},
-    proveEvery: (): void => {},
+    proveFor: (): (() => void) => () => {},
     proven: { monoMs: Infinity, wallMs: Infinity },
   };
   readonly serverClock: ServerClock;
@@ -65,7 +66,7 @@ export class InProcessCacheStore implements Pick<CacheStore, keyof CacheStore> {
   }
 
   /** No other process changes values. */
-  track(): Pick<CacheStore['inbox'], 'proven' | 'onResync' | 'proveEvery'> {
+  track(): Pick<CacheStore['inbox'], 'proven' | 'onResync' | 'proveFor'> {
     return this.inbox;
   }
 
