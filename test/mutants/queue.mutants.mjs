@@ -32,6 +32,97 @@ const pace = { file: 'libs/queue/worker/adaptive-prefetch.ts', specs: ['libs/que
 
 export default [
   {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'an error of one queue ends the renewal of all',
+    find: 'local fine, told, dueMs = pcall(visit, k, a)',
+    replace: 'local fine, told, dueMs = true, visit(k, a)',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'each process of the fleet looks',
+    find: "if credit ~= '1' or (last and last <= now and now - last < sweepMs) then return told end",
+    replace: "if credit ~= '1' then return told end",
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'a clock that was set back ends the looks',
+    find: '(last and last <= now and now - last < sweepMs)',
+    replace: '(last and now - last < sweepMs)',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'a process without room looks, and keeps the others from it',
+    find: "if credit ~= '1' or (last",
+    replace: 'if (last',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'a lease that has ended is not told',
+    find: 'told = told + ${LEASE_ENDED}',
+    replace: 'told = told + 0',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'the next end of a lease is not told',
+    find: '(nextEndMs < 0 or endMs < nextEndMs) then nextEndMs = endMs end',
+    replace: '(nextEndMs < 0 or endMs < nextEndMs) then nextEndMs = -1 end',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'returned tasks are not found without a message',
+    find: "elseif name == '${RELEASED}' then return true",
+    replace: "elseif name == 'nobody' then return true",
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'tasks of a consumer whose lease is gone are not found',
+    find: 'if not ends or tonumber(ends) <= now then return true end',
+    replace: 'if ends and tonumber(ends) <= now then return true end',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'entries that are settled and not deleted are not found',
+    find: "return redis.call('XLEN', stream) > info.pending",
+    replace: 'return 0 > info.pending',
+  },
+  {
+    file: 'libs/queue/store/scripts/renew-all.script.ts',
+    specs: ['libs/queue/store/scripts/renew-all'],
+    name: 'dead letters beyond those to keep are not found',
+    find: 'hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]))',
+    replace: 'hasTooManyDead(dead, -1, -1)',
+  },
+  {
+    file: 'libs/queue/worker/loops/lease-renewer.ts',
+    specs: ['libs/queue/worker/loops/lease-renewer'],
+    name: 'the renewal does not come when the lease of another process ends',
+    find: 'Math.max(1, Math.min(restMs, ...ends.map((endMs) => endMs + 1)))',
+    replace: 'Math.max(1, restMs + 0 * ends.length)',
+  },
+  {
+    file: 'libs/queue/store/scripts/reap.script.ts',
+    specs: ['libs/queue/store/scripts/reap'],
+    name: 'a process that may not declare others dead hides that a lease has ended',
+    find: "if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end",
+    replace: "redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)",
+  },
+  {
+    file: 'libs/queue/worker/loops/lease-renewer.ts',
+    specs: ['test/e2e/idle', 'test/e2e/slots'],
+    name: 'a call names all queues of a process',
+    find: 'const calls = link.slots.split(taken, ({ keys }) => keys.alive).flatMap((list) => [...portions(list)]);',
+    replace: 'const calls = [taken];',
+  },
+  {
     name: 'one read gets the streams of several slots',
     file: 'libs/queue/worker/worker-pool.ts',
     specs: ['test/e2e/slots.spec'],
@@ -82,14 +173,14 @@ export default [
     replace: 'capacity',
   },
   {
-    file: 'libs/queue/store/scripts/renew.script.ts',
+    file: 'libs/queue/store/scripts/renew.fragment.ts',
     specs: scripts,
     name: 'who died before the clock was set back lives for as long',
     find: 'if setBack > 0 then',
     replace: 'if false then',
   },
   {
-    file: 'libs/queue/store/scripts/renew.script.ts',
+    file: 'libs/queue/store/scripts/renew.fragment.ts',
     specs: scripts,
     name: 'a longer lease is moved although no clock was set back',
     find: 'if setBack > 0 then',
@@ -102,7 +193,7 @@ export default [
     replace: 'const continues = ',
   },
   {
-    file: 'libs/queue/store/scripts/renew.script.ts',
+    file: 'libs/queue/store/scripts/renew.fragment.ts',
     specs: scripts,
     name: 'on a full server nobody lives',
     find: "redis.call('ZREM', alive, consumer)",
@@ -403,8 +494,9 @@ export default [
   {
     ...promoter,
     name: 'without a message nothing becomes due',
-    find: 'return Math.min(LOOK_MS, (nextMs ?? LOOK_MS) + this.#slackMs);',
-    replace: 'return (nextMs ?? 600_000) + this.#slackMs;',
+    file: 'libs/queue/worker/worker-pool.ts',
+    find: 'due: (worker, dueMs) => this.#promoters.get(worker.keys.stream)?.told(dueMs),',
+    replace: 'due: () => {},',
   },
   {
     ...verdict,
@@ -441,7 +533,7 @@ export default [
     ...worker,
     name: 'what waits behind slow tasks is never given back',
     specs: consuming,
-    find: 'return this.#prefetched.splice(this.window.prefetch);',
+    find: 'return this.hasSurplus ? this.#prefetched.splice(this.window.prefetch) : [];',
     replace: 'return [];',
   },
   {
@@ -543,7 +635,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/maintenance.ts',
     name: 'what several groups are done with waits for a lease',
-    find: 'reconciling || (sweeping && this.#needsCleaning.has(worker))',
+    find: '(this.#cleanings.get(worker) ?? Infinity) <= clock.monoMs()',
     replace: 'false',
     specs: ['libs/queue/worker/groups'],
   },
@@ -788,7 +880,7 @@ export default [
   {
     ...lease,
     name: 'a renewal that was sent before the pause ends it',
-    find: 'told.paused || pauseMessages === this.#pauseMessages',
+    find: 'paused || pauseMessages === this.#pauseMessages',
     replace: 'true',
   },
   {

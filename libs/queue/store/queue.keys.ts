@@ -18,6 +18,8 @@ export interface QueueKeys {
   readonly alive: string;
   /** String: set while the queue is paused. Its value is the time of the pause. */
   readonly paused: string;
+  /** Hash: group → when a process last looked for what no lease shows, in milliseconds on the server's clock. */
+  readonly swept: string;
 }
 
 /** @throws SluiceError `SLUICE_BAD_NAME` */
@@ -33,6 +35,7 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     deadIndex: side('dead-index'),
     alive: side('alive'),
     paused: side('paused'),
+    swept: side('swept'),
   };
 }
 
@@ -41,7 +44,7 @@ export function retryKeys(keyspace: Keyspace, name: unknown, group: string): Que
   const { stream, ...shared } = queueKeys(keyspace, name);
   const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
   const [delayed, bodies, index] = [side('delayed'), side('bodies'), side('index')];
-  return { ...shared, stream: side('retry'), delayed, bodies, index };
+  return { ...shared, stream: side('retry'), delayed, bodies, index, swept: side('swept') };
 }
 
 /** The prefix of the names of Sluice's consumers. Consumers of other software in the group are not touched. */

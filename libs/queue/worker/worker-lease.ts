@@ -1,5 +1,5 @@
 import type { Clock, Link } from '../../redis/index.js';
-import { renewScript } from '../store/scripts/renew.script.js';
+import { renewScript, type Renewal } from '../store/scripts/renew.script.js';
 
 export interface WorkerLeaseOptions {
   link: Link;
@@ -67,23 +67,38 @@ export class WorkerLease {
     return !known;
   }
 
+  /** Whether the lease has been unbroken for a whole lease. Only then may this process declare others dead. */
+  get mayJudge(): boolean {
+    const { sinceMs, endsMs } = this.#unbroken;
+    return endsMs - sinceMs >= 2 * this.#options.leaseMs;
+  }
+
   /** Takes or extends the lease. Resolves to false if it may have ended in between: other processes may have the tasks now. */
   async renew(): Promise<boolean> {
-    const { link, clock, alive, pausedKey: paused, consumer, leaseMs } = this.#options;
+    const { link, alive, pausedKey: paused, consumer, leaseMs } = this.#options;
+    const renewed = this.renewing();
+    return renewed(
+      await renewScript.run(link, { keys: { alive, paused }, args: { consumer, leaseMs } }, { deadlineMs: leaseMs }),
+    );
+  }
+
+  /** A renewal is being sent. The returned function takes its reply, and returns what {@link renew} resolves to. */
+  renewing(): (renewal: Renewal) => boolean {
+    const { clock, leaseMs } = this.#options;
     const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
     const pauseMessages = this.#pauseMessages;
-    const call = { keys: { alive, paused }, args: { consumer, leaseMs } };
-    const { unbroken, nowMs, ...told } = await renewScript.run(link, call, { deadlineMs: leaseMs });
-    // A renewal that was sent before the message may report the state before the pause.
-    if (told.paused || pauseMessages === this.#pauseMessages) this.#paused = told.paused;
-    // `unbroken` means: since the last renewal. The reply of the last renewal may have been lost, and with it the news that the
-    // lease had ended. So the lease continues only if this renewal came before the end that this process knows.
-    // If the server's clock was set back, the known span is useless: compared with the new time, it lies in the future.
-    const setBack = nowMs < this.#unbroken.endsMs - leaseMs;
-    const continues = !setBack && unbroken && nowMs < this.#unbroken.endsMs;
-    const first = this.#unbroken === NEVER;
-    this.#unbroken = { sinceMs: continues ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };
-    this.#heldUntil = heldUntil;
-    return continues || first;
+    return ({ unbroken, nowMs, paused }) => {
+      // A renewal that was sent before the message may report the state before the pause.
+      if (paused || pauseMessages === this.#pauseMessages) this.#paused = paused;
+      // `unbroken` means: since the last renewal. The reply of the last renewal may have been lost, and with it the news that the
+      // lease had ended. So the lease continues only if this renewal came before the end that this process knows.
+      // If the server's clock was set back, the known span is useless: compared with the new time, it lies in the future.
+      const setBack = nowMs < this.#unbroken.endsMs - leaseMs;
+      const continues = !setBack && unbroken && nowMs < this.#unbroken.endsMs;
+      const first = this.#unbroken === NEVER;
+      this.#unbroken = { sinceMs: continues ? this.#unbroken.sinceMs : nowMs, endsMs: nowMs + leaseMs };
+      this.#heldUntil = heldUntil;
+      return continues || first;
+    };
   }
 }

@@ -74,14 +74,20 @@ export class WorkerPool implements WorkerListener<Worker> {
       for (const promoter of this.#promoters.values()) promoter.look();
     });
     this.#renewer = new LeaseRenewer({
-      workers: this.#workers,
-      leaseMs: options.leaseMs,
-      clock,
-      onLapse: (worker) => this.#readerOf(worker)?.interrupt(),
-      onPause: (worker, paused) => {
-        this.#pauseChanged(worker, paused);
+      ...{ workers: this.#workers, link, consumer: this.#consumer, leaseMs: options.leaseMs, clock, report },
+      retention: options.dead,
+      listener: {
+        lapsed: (worker) => this.#readerOf(worker)?.interrupt(),
+        pauseChanged: (worker, paused) => {
+          this.#pauseChanged(worker, paused);
+        },
+        found: (worker, findings) => this.#readerOf(worker)?.found(worker, findings),
+        due: (worker, dueMs) => this.#promoters.get(worker.keys.stream)?.told(dueMs),
+        refused: (worker) => {
+          worker.lostGroup();
+          this.#readerOf(worker)?.interrupt();
+        },
       },
-      report,
     });
     const look = (): void => {
       this.#renewer.look();

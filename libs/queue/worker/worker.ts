@@ -144,6 +144,18 @@ export class Worker {
     return this.mayStart && this.credit > 0;
   }
 
+  /** Whether prefetched tasks have waited here for a second, and are more than the prefetch: see `takeSurplus`. */
+  get hasSurplus(): boolean {
+    const [oldest] = this.#prefetched;
+    const isOld = oldest !== undefined && this.#clock.monoMs() - oldest.takenMs >= SURPLUS_AFTER_MS;
+    return isOld && this.#prefetched.length > this.window.prefetch;
+  }
+
+  /** Whether tasks are held here. */
+  get holds(): boolean {
+    return this.#held.size > 0;
+  }
+
   /** How many prefetched tasks wait. */
   get waiting(): number {
     return this.#prefetched.length;
@@ -243,9 +255,7 @@ export class Worker {
 
   /** If tasks have waited here for a second, takes those beyond the prefetch, so that other processes may have them. */
   takeSurplus(): Delivery[] {
-    const [oldest] = this.#prefetched;
-    if (oldest === undefined || this.#clock.monoMs() - oldest.takenMs < SURPLUS_AFTER_MS) return [];
-    return this.#prefetched.splice(this.window.prefetch);
+    return this.hasSurplus ? this.#prefetched.splice(this.window.prefetch) : [];
   }
 
   /** Drops the part of the surplus that was returned and keeps the rest; undefined: it is unknown what was returned. */

@@ -54,6 +54,14 @@ describe('reap', () => {
   const lease = async (consumer: string, ms: number): Promise<void> =>
     bed.admin.zadd(keys.alive, (await serverMs()) + ms, consumer).then(() => {});
 
+  it('leaves a lease that has ended, if the caller may not declare others dead: it shows the others what to do', async () => {
+    await lease(OTHER, -1);
+    await reap({ sinceMs: await serverMs() });
+    expect(await bed.admin.zscore(keys.alive, OTHER)).not.toBeNull();
+    await reap();
+    expect(await bed.admin.zscore(keys.alive, OTHER)).toBeNull();
+  });
+
   it('takes over what a consumer without a running lease has, and deletes the consumer', async () => {
     const [never, lapsed] = [await pendingTask(OTHER), await pendingTask(`${CONSUMER_PREFIX}lapsed`)];
     await lease(`${CONSUMER_PREFIX}lapsed`, -1);

@@ -49,7 +49,8 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  * scripts run one after the other, and the entries that the first took no longer belong to the dead consumer. A dead consumer is
  * deleted in the same step if it has no pending entries; with pending entries it stays, because deleting it would drop them.
  * Leases that have ended are deleted as well. They mean the same as no lease, and the lease of a process that was killed before
- * it got any task belongs to no consumer.
+ * it got any task belongs to no consumer. Only a caller that may declare others dead deletes them: a lease that has ended shows the
+ * renewals of all processes that there may be tasks to take over.
  */
 export const reapScript = defineScript({
   name: 'queue:reap',
@@ -132,7 +133,7 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     takeFrom(name, redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', most, name))
   end
 end
-redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)
+if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end
 return { claimed, deadLetters, more }`,
   decode: (reply): Reaped => {
     const [claimed, deadLetters, more] = reply as [[string, number, string[]][], string[], number];

@@ -29,6 +29,7 @@ import { reapScript } from './reap.script.js';
 import { reconcileScript } from './reconcile.script.js';
 import { deleteLettersScript, purgeScript, redriveScript } from './redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from './remove.script.js';
+import { renewAllScript } from './renew-all.script.js';
 import { renewScript } from './renew.script.js';
 import { returnTasksScript } from './return-tasks.script.js';
 import { settleFailureScript } from './settle-failure.script.js';
@@ -248,6 +249,28 @@ grows('queue:renew', 'consumers', 'bounded', async (n) => {
   await consumers(n);
   return () => renewScript.run(bed.link, { keys, args: { consumer: ME, leaseMs: LEASE_MS } });
 });
+
+const renewAll = async (queues: number, looks: number): Promise<() => Promise<unknown>> => {
+  const of = count(queues).map((i) => queueKeys(new Keyspace(), `queue-${i}`));
+  for (const { stream } of of) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
+  const few = of.flatMap(({ alive, paused, delayed }) => [alive, paused, delayed]);
+  const many = of.flatMap((k) => [
+    k.alive,
+    k.paused,
+    k.delayed,
+    k.stream,
+    k.swept,
+    `${k.swept}:r`,
+    `${k.swept}:d`,
+    k.dead,
+  ]);
+  // Each call looks anew.
+  const args = { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: 0 };
+  const rest = looks === 1 ? of.flatMap(() => [GROUP, 1, 0, -1, -1]) : [];
+  return () => renewAllScript.run(bed.link, { keys: {}, restKeys: looks === 1 ? many : few, args, rest });
+};
+grows('queue:renew-all', 'queues', 'linear', (n) => renewAll(n, 0));
+grows('queue:renew-all', 'queues that it looks at', 'linear', (n) => renewAll(n, 1));
 
 grows('queue:return-tasks', 'tasks that it returns', 'linear', async (n) => {
   await pending(n);

@@ -12,8 +12,10 @@ export interface DelayedPromoterOptions {
 
 /** Tasks in one script: about a millisecond of the server's time. All other clients wait for it. */
 const BATCH = 200;
-/** How often the promoter asks Redis without a message. If a message was lost, a task is late by this much at most. */
-const LOOK_MS = 1_000;
+/** How much later than a task is due the promoter asks at most, if others are faster. */
+const SLACK_MS = 1_000;
+/** A timer runs for 24.8 days at most, and a task may be delayed longer. */
+const TIMER_MS = 86_400_000;
 /** A timer may fire this much early. A process that finds nothing for that reason was not too late. */
 const EARLY_MS = 2;
 
@@ -21,7 +23,8 @@ const EARLY_MS = 2;
  * Moves the delayed tasks of one stream into it when they are due. Every worker process does this, without a leader: the
  * script moves each task once.
  *
- * The promoter sleeps until the next task is due, by the server's clock. A message tells it about a task that is due earlier.
+ * The promoter sleeps until the next task is due, by the server's clock. A message tells it about a task that is due earlier, and
+ * so does each renewal of the lease: if a message was lost, a task is late by the time between two renewals at most.
  * A process that came too late waits longer the next time, up to a second. A process that got a message, or found work, comes on
  * time. So soon only one process of a hundred asks Redis at each due time. If this process dies, another one takes its place
  * within a second.
@@ -65,16 +68,23 @@ export class DelayedPromoter {
     this.#loop.wake();
   }
 
+  /** A renewal of the lease said that the first task is due in `delayMs`. All processes are told so, and one of them is enough. */
+  told(delayMs: number): void {
+    const dueMs = this.#options.clock.monoMs() + delayMs + this.#slackMs;
+    if (dueMs >= this.#dueMs) return;
+    this.#dueMs = dueMs;
+    this.#loop.wake();
+  }
+
   /** Asks Redis now, because a message may have been missed. */
   look(): void {
     this.expect(0);
   }
 
-  async #turn(): Promise<number> {
+  async #turn(): Promise<number | undefined> {
     const { clock } = this.#options;
     const restMs = this.#dueMs - clock.monoMs();
-    // A timer runs for 24.8 days at most, and a task may be delayed longer.
-    if (restMs > 0) return Math.min(LOOK_MS, Math.ceil(restMs));
+    if (restMs > 0) return rest(restMs);
     // While the script is under way, a message about a task that is due earlier may come. The script's reply must not replace it.
     this.#dueMs = Infinity;
     let nextMs = 0;
@@ -84,14 +94,14 @@ export class DelayedPromoter {
       // After a failure the tasks are still due: the next try comes as soon as the loop allows.
       this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);
     }
-    return Math.max(0, Math.ceil(this.#dueMs - clock.monoMs()));
+    return rest(this.#dueMs - clock.monoMs());
   }
 
   /** Moves the tasks that are due. Resolves to the milliseconds until the next call. */
   async #promote(): Promise<number> {
     const { link, worker, log } = this.#options;
     // The stream is that of the group's own retries, and there are none.
-    if (!worker.needed) return LOOK_MS;
+    if (!worker.needed) return Infinity;
     const { count, nextMs, broken } = await promoteScript.run(link, {
       keys: worker.keys,
       args: { limit: BATCH, unworked: 0 },
@@ -100,7 +110,12 @@ export class DelayedPromoter {
       log.error(`delayed task ${handle} of queue '${worker.handler.queue}' is a dead letter: it has no readable body`);
     }
     if (count > 0) this.#slackMs = 0;
-    else if (nextMs === undefined || nextMs > EARLY_MS) this.#slackMs = Math.min(LOOK_MS, this.#slackMs * 2 + 10);
-    return Math.min(LOOK_MS, (nextMs ?? LOOK_MS) + this.#slackMs);
+    else if (nextMs === undefined || nextMs > EARLY_MS) this.#slackMs = Math.min(SLACK_MS, this.#slackMs * 2 + 10);
+    return (nextMs ?? Infinity) + this.#slackMs;
   }
+}
+
+/** For the loop: nothing until it is woken, if no task is due. */
+function rest(ms: number): number | undefined {
+  return ms === Infinity ? undefined : Math.min(TIMER_MS, Math.max(0, Math.ceil(ms)));
 }

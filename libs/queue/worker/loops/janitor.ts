@@ -32,7 +32,7 @@ export class Janitor {
     this.#options = options;
   }
 
-  /** Resolves to whether the next cleaning should come soon: there are other groups, or something was deleted. */
+  /** Resolves to whether the next cleaning should come soon: something was deleted. */
   async clean(worker: Worker): Promise<boolean> {
     const { link, retention, unreadGroups } = this.#options;
     const { keys, retries } = worker;
@@ -47,7 +47,7 @@ export class Janitor {
       this.#cursors.set(worker, cleaned.cursor);
       if (retries && (cleaned.groups > 1 || cleaned.retries)) retries.markNeeded();
       groups = cleaned.groups;
-      soon ||= cleaned.groups > 1 || cleaned.freed > 0;
+      soon ||= cleaned.freed > 0;
       more = cleaned.more;
     }
     if (retries && groups > 1) await unreadGroups.look(worker);

@@ -2,9 +2,9 @@ import { afterEach, expect, it, jest } from '@jest/globals';
 import { gate } from '../../../../test/support/gate.js';
 import { QueueBed } from '../../../../test/support/queue-bed.js';
 import { until } from '../../../../test/support/until.js';
-import { Link } from '../../../redis/index.js';
+import { Link, frame } from '../../../redis/index.js';
 import { leaveScript } from '../../store/scripts/leave.script.js';
-import { renewScript } from '../../store/scripts/renew.script.js';
+import { renewAllScript } from '../../store/scripts/renew-all.script.js';
 import { LeaseRenewer } from './lease-renewer.js';
 
 const bed = new QueueBed();
@@ -23,7 +23,7 @@ it('a process leaves after its last renewal, also one that a server without the 
   jest.spyOn(Link.prototype, 'send').mockImplementation(async function (this: Link, command, args = [], options = {}) {
     const { unknownScript, ...rest } = options;
     if (args[0] === leaveScript.sha) events.push('left');
-    if (args[0] !== renewScript.sha || unknownScript === undefined || isHeld)
+    if (args[0] !== renewAllScript.sha || unknownScript === undefined || isHeld)
       return send.call(this, command, args, options);
     isHeld = true;
     await bed.admin.script('FLUSH');
@@ -51,4 +51,19 @@ it('a process leaves after its last renewal, also one that a server without the 
   expect(await lease()).toEqual([]);
   const consumers = (await bed.admin.xinfo('CONSUMERS', 'tasks', 'sluice')) as string[][];
   expect(consumers.map((row) => row[1])).not.toContain(`sluice:${connections.processId}`);
+});
+
+it('renews when the lease of another process ends, whatever the rhythm', async () => {
+  const { connections } = await bed.start({ handlers: { tasks: () => {} }, queue: { leaseMs: 600_000 } });
+  const me = `sluice:${connections.processId}`;
+  const ends = async (): Promise<number> => Number(await bed.admin.zscore('{tasks}:~alive', me));
+  await until(ends, { what: 'it has its lease' });
+  const { channel } = connections.get().inbox;
+  const [seconds, micros] = await bed.admin.time();
+  const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+  await bed.admin.zadd('{tasks}:~alive', nowMs + 2_000, 'sluice:other');
+  const before = await ends();
+  await bed.admin.publish(channel, frame('queue:paused', 'another', '0', '', ''));
+  await until(async () => (await ends()) > before, { what: 'it renews, and sees the lease of the other' });
+  await until(async () => (await ends()) >= nowMs + 2_000 + 600_000, { what: 'it renews when that lease has ended' });
 });

@@ -1,27 +1,58 @@
-import { Loop, isUnavailable, type Clock } from '../../../redis/index.js';
+import { Loop, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
 import { debug } from '../../observe/queue.debug.js';
+import type { DeadRetention } from '../../queue.options.js';
+import { RENEW_MOST, renewAllScript, type QueueRenewal } from '../../store/scripts/renew-all.script.js';
 import type { Worker } from '../worker.js';
+
+/** What a renewal has found on a queue, for the maintenance of its group. */
+export interface Findings {
+  /** There may be tasks to take over, or to return. */
+  readonly sweep: boolean;
+  /** The tasks that are held may differ from those that are pending in Redis. */
+  readonly reconcile: boolean;
+  /** There may be entries to delete. */
+  readonly clean: boolean;
+}
+
+export interface LeaseRenewerListener {
+  /** The worker's lease had lapsed, so the worker is doubtful now. */
+  lapsed(worker: Worker): void;
+  /** The worker's queue was paused or resumed. */
+  pauseChanged(worker: Worker, paused: boolean): void;
+  /** There is something to do on the worker's stream. */
+  found(worker: Worker, findings: Findings): void;
+  /** The first delayed task of the worker's stream is due in `dueMs`. */
+  due(worker: Worker, dueMs: number): void;
+  /** Redis refused the renewal on the worker's queue alone. */
+  refused(worker: Worker): void;
+}
 
 export interface LeaseRenewerOptions {
   workers: readonly Worker[];
+  link: Link;
+  consumer: string;
   leaseMs: number;
+  /** Which dead letters to keep. */
+  retention: DeadRetention;
   clock: Clock;
-  /** A worker's lease had lapsed, so the worker is doubtful now. */
-  onLapse: (worker: Worker) => void;
-  /** The worker's queue was paused or resumed. */
-  onPause: (worker: Worker, paused: boolean) => void;
+  listener: LeaseRenewerListener;
   report: (message: string) => void;
 }
 
 /**
- * Renews the lease of this process on every queue that it works on, three times per lease.
+ * Renews the leases of this process on all queues that it works on, three times per lease, with one call (a server that knows
+ * slots gets one per slot). The reply says what there is to do, so an idle process sends nothing else.
  *
  * The renewer keeps this rhythm during an outage, without a backoff, and also while a queue has to be opened again. When Redis
- * is back, each process has the time of one lease to renew its own.
+ * is back, each process has the time of one lease to renew its own. If the lease of another process ends before the next renewal,
+ * the renewal comes then: the tasks of a dead process do not wait for the rhythm.
+ *
+ * @see docs/internals/queue.md#renewals
  */
 export class LeaseRenewer {
   readonly #options: LeaseRenewerOptions;
   readonly #loop: Loop;
+  #lookDueMs = 0;
 
   constructor(options: LeaseRenewerOptions) {
     this.#options = options;
@@ -49,29 +80,81 @@ export class LeaseRenewer {
   }
 
   async #turn(): Promise<number> {
-    const { workers, leaseMs, clock } = this.#options;
+    const { workers, link, leaseMs, clock } = this.#options;
     const startedMs = clock.monoMs();
-    await Promise.all(workers.filter(({ lease }) => lease.taken).map((worker) => this.#renew(worker)));
-    return Math.max(1, leaseMs / 3 - (clock.monoMs() - startedMs));
+    const looks = startedMs >= this.#lookDueMs;
+    if (looks) this.#lookDueMs = startedMs + leaseMs;
+    const taken = workers.filter(({ lease }) => lease.taken);
+    const calls = link.slots.split(taken, ({ keys }) => keys.alive).flatMap((list) => [...portions(list)]);
+    const ends = await Promise.all(calls.map((call) => this.#renew(call, looks)));
+    const restMs = leaseMs / 3 - (clock.monoMs() - startedMs);
+    // Redis keeps a lease through its last millisecond.
+    return Math.max(1, Math.min(restMs, ...ends.map((endMs) => endMs + 1)));
   }
 
-  async #renew(worker: Worker): Promise<void> {
-    const { onLapse, onPause, report } = this.#options;
-    const { paused } = worker.lease;
+  /** Resolves to the milliseconds until the first lease of another process ends. */
+  async #renew(workers: readonly Worker[], looks: boolean): Promise<number> {
+    const { link, consumer, leaseMs, report } = this.#options;
+    const renewed = workers.map(({ lease }) => lease.renewing());
+    const paused = workers.map(({ lease }) => lease.paused);
+    const call = {
+      keys: {},
+      restKeys: workers.flatMap((worker) => keysOf(worker, looks)),
+      args: { consumer, leaseMs, looks: looks ? 1 : 0, sweepMs: leaseMs },
+      rest: looks ? workers.flatMap((worker) => this.#lookArgs(worker)) : [],
+    };
     try {
-      const unbroken = await worker.lease.renew();
-      if (worker.lease.paused !== paused) onPause(worker, !paused);
-      if (unbroken) {
-        worker.pump();
-        return;
-      }
-      debug?.('%s: the lease had lapsed; nothing starts until Redis has told what is still ours', worker.keys.stream);
-      worker.doubt();
-      onLapse(worker);
+      const { queues, nextEndMs = Infinity } = await renewAllScript.run(link, call, { deadlineMs: leaseMs });
+      workers.forEach((worker, i) => {
+        const answer = queues[i];
+        if (answer === undefined) return;
+        if (answer instanceof Error) this.#refused(worker, answer);
+        else this.#renewed(worker, answer, renewed[i]?.(answer) === true, paused[i] === true);
+      });
+      return nextEndMs;
     } catch (error) {
-      if (!isUnavailable(error)) {
-        report(`the lease on queue '${worker.handler.queue}' was not renewed: ${String(error)}`);
-      }
+      if (!isUnavailable(error)) report(`the leases on ${workers.length} queues were not renewed: ${String(error)}`);
+      return Infinity;
     }
   }
+
+  #renewed(worker: Worker, answer: QueueRenewal, unbroken: boolean, wasPaused: boolean): void {
+    const { listener } = this.#options;
+    const { lease, keys } = worker;
+    if (lease.paused !== wasPaused) listener.pauseChanged(worker, !wasPaused);
+    if (answer.dueMs !== undefined) listener.due(worker, answer.dueMs);
+    if (!unbroken) {
+      debug?.('%s: the lease had lapsed; nothing starts until Redis has told what is still ours', keys.stream);
+      worker.doubt();
+      listener.lapsed(worker);
+      return;
+    }
+    worker.pump();
+    // Who may not declare others dead leaves their leases where the others see them.
+    const sweep = answer.orphaned || worker.hasSurplus || (answer.leaseEnded && lease.mayJudge);
+    const reconcile = answer.pending;
+    if (sweep || reconcile || answer.unclean) listener.found(worker, { sweep, reconcile, clean: answer.unclean });
+  }
+
+  #refused(worker: Worker, error: Error): void {
+    this.#options.report(`the lease on queue '${worker.handler.queue}' was not renewed: ${error.message}`);
+    this.#options.listener.refused(worker);
+  }
+
+  #lookArgs({ handler, mayTakeOver, lease, retries }: Worker): (string | number)[] {
+    const { keep, keepMs } = this.#options.retention;
+    const { group, foreignIdleMs } = handler.options;
+    const [kept, keptMs] = retries === undefined ? [-1, -1] : [keep ?? -1, keepMs ?? -1];
+    return [group, mayTakeOver && lease.mayJudge ? 1 : 0, foreignIdleMs || 0, kept, keptMs];
+  }
+}
+
+function keysOf({ keys, retries }: Worker, looks: boolean): string[] {
+  const { alive, paused, delayed, stream, swept, dead } = keys;
+  const own = retries?.keys ?? keys;
+  return looks ? [alive, paused, delayed, stream, swept, own.stream, own.delayed, dead] : [alive, paused, delayed];
+}
+
+function* portions(workers: readonly Worker[]): Generator<readonly Worker[]> {
+  for (let i = 0; i < workers.length; i += RENEW_MOST) yield workers.slice(i, i + RENEW_MOST);
 }

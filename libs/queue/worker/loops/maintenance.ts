@@ -3,6 +3,7 @@ import { reconcile } from './reconcile.js';
 import type { DeadRetention } from '../../queue.options.js';
 import type { TaskReturner } from '../task-returner.js';
 import { Janitor } from './janitor.js';
+import type { Findings } from './lease-renewer.js';
 import type { UnreadGroups } from './unread-groups.js';
 import { channels } from '../../observe/queue.channels.js';
 import { debug } from '../../observe/queue.debug.js';
@@ -27,56 +28,64 @@ export interface MaintenanceOptions {
 /** How long until the next try while the connection is down. */
 const AGAIN_MS = 100;
 
+/** How long a read may block, in milliseconds, or a lease if that is shorter. */
+const BLOCK_MS = 5_000;
+
 /**
  * Does what a group's workers need besides reading: opens their streams, takes over the tasks of dead processes, and compares the
  * tasks that the workers hold with Redis. Maintenance runs between two reads, so that credit is not used twice.
+ *
+ * The renewals of leases find out what there is to do. Maintenance has no interval of its own, except to try again.
  *
  * @see docs/internals/queue.md#recovery
  */
 export class Maintenance {
   readonly #options: MaintenanceOptions;
-  /** A fifth of a lease, at most a second. The tasks of a dead process wait for one lease and one sweep. */
-  readonly #sweepEveryMs: number;
+  /** A fifth of a lease, at most a second: while there is more to delete. */
+  readonly #cleanEveryMs: number;
   readonly #openings = new Map<Worker, { failures: number; dueMs: number }>();
   readonly #janitor: Janitor;
-  /** Workers whose streams are cleaned with every sweep. */
-  readonly #needsCleaning = new Set<Worker>();
+  /** Workers whose streams are cleaned again soon, and when. */
+  readonly #cleanings = new Map<Worker, number>();
+  /** What the renewals have found since the last run, and what was asked for. */
+  readonly #sweeps = new Set<Worker>();
+  readonly #reconciles = new Set<Worker>();
   /** Workers that had no room for all the tasks to take over. They take over more as soon as they have room. */
   readonly #capped = new Set<Worker>();
-  #sweepDueMs = 0;
-  #reconcileDueMs = 0;
   /** Until then the server may still keep an old socket, and deliver tasks to its read. No process receives these tasks. */
   #distrustUntilMs = 0;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
     this.#janitor = new Janitor(options);
-    this.#sweepEveryMs = Math.min(1_000, options.leaseMs / 5);
+    this.#cleanEveryMs = Math.min(1_000, options.leaseMs / 5);
   }
 
   /** Does what is due. Resolves to the milliseconds until something is due again. */
   async run(): Promise<number> {
-    const { workers, clock, leaseMs } = this.#options;
-    const now = clock.monoMs();
-    await this.#openDue(now);
-    const reconciling = now >= this.#reconcileDueMs;
-    if (reconciling) this.#reconcileDueMs = now + leaseMs;
-    const sweeping = now >= this.#sweepDueMs;
-    if (sweeping) this.#sweepDueMs = now + this.#sweepEveryMs;
-    await Promise.all(workers.map((worker) => this.#maintain(worker, reconciling, sweeping)));
+    const { workers, clock } = this.#options;
+    await this.#openDue(clock.monoMs());
+    await Promise.all(workers.map((worker) => this.#maintain(worker)));
     return Math.max(1, this.#nextDueMs() - clock.monoMs());
+  }
+
+  /** A renewal has found something to do. It is done in the next run. */
+  found(worker: Worker, { sweep, reconcile, clean }: Findings): void {
+    if (sweep) this.#sweeps.add(worker);
+    if (reconcile) this.#reconciles.add(worker);
+    if (clean) this.#cleanings.set(worker, 0);
   }
 
   /** The reading socket was replaced: tasks that were delivered to the old socket are looked for at once. */
   reconnected(oldIsDead: boolean): void {
-    const { clock, leaseMs } = this.#options;
-    this.#reconcileDueMs = 0;
+    const { clock, leaseMs, workers } = this.#options;
+    for (const worker of workers) this.#reconciles.add(worker);
     if (!oldIsDead) this.#distrustUntilMs = clock.monoMs() + leaseMs;
   }
 
   /** Looks for the tasks of dead processes, and for returned tasks, at once. */
   sweepNow(): void {
-    this.#sweepDueMs = 0;
+    for (const worker of this.#options.workers) this.#sweeps.add(worker);
   }
 
   /**
@@ -92,9 +101,11 @@ export class Maintenance {
   }
 
   #nextDueMs(): number {
-    let due = Math.min(this.#sweepDueMs, this.#reconcileDueMs);
-    for (const worker of this.#options.workers) {
-      if (worker.state === 'doubtful') due = Math.min(due, this.#options.clock.monoMs() + AGAIN_MS);
+    const { clock, leaseMs, workers } = this.#options;
+    let due = clock.monoMs() + Math.min(BLOCK_MS, leaseMs);
+    for (const cleanMs of this.#cleanings.values()) due = Math.min(due, cleanMs);
+    for (const worker of workers) {
+      if (worker.state === 'doubtful') due = Math.min(due, clock.monoMs() + AGAIN_MS);
       if (this.#mayTakeMore(worker)) due = 0;
       if (worker.needed && worker.state === 'closed') due = Math.min(due, this.#openings.get(worker)?.dueMs ?? 0);
     }
@@ -105,17 +116,21 @@ export class Maintenance {
     return this.#capped.has(worker) && worker.mayRead;
   }
 
-  async #maintain(worker: Worker, reconciling: boolean, sweeping: boolean): Promise<void> {
+  async #maintain(worker: Worker): Promise<void> {
     const { link, consumer, clock, leaseMs, taskReturner } = this.#options;
+    if (worker.state === 'closed') return;
     try {
-      const minIdleMs = clock.monoMs() < this.#distrustUntilMs ? leaseMs : 0;
-      if (worker.state === 'doubtful' || (worker.state === 'open' && reconciling)) {
-        await reconcile(worker, link, consumer, minIdleMs);
+      const isDistrusted = clock.monoMs() < this.#distrustUntilMs;
+      if (worker.state === 'doubtful' || this.#reconciles.has(worker)) {
+        // What is too young now is looked for again.
+        if (!isDistrusted) this.#reconciles.delete(worker);
+        await reconcile(worker, link, consumer, isDistrusted ? leaseMs : 0);
       }
-      if (worker.state !== 'open') return;
+      if (!isOpen(worker)) return;
+      const sweeping = this.#sweeps.delete(worker);
       if (sweeping) await taskReturner.returnSurplus(worker);
       if ((sweeping || this.#mayTakeMore(worker)) && worker.mayTakeOver) await this.#reap(worker);
-      if (reconciling || (sweeping && this.#needsCleaning.has(worker))) await this.#clean(worker);
+      if ((this.#cleanings.get(worker) ?? Infinity) <= clock.monoMs()) await this.#clean(worker);
     } catch (error) {
       // The worker's group may be gone. A doubtful worker does not read, so no read would tell.
       if (isReplyError(error, '')) worker.lostGroup();
@@ -124,8 +139,10 @@ export class Maintenance {
   }
 
   async #clean(worker: Worker): Promise<void> {
-    if (await this.#janitor.clean(worker)) this.#needsCleaning.add(worker);
-    else this.#needsCleaning.delete(worker);
+    // If it fails, the next renewal that looks finds it again.
+    this.#cleanings.delete(worker);
+    const soon = await this.#janitor.clean(worker);
+    if (soon) this.#cleanings.set(worker, this.#options.clock.monoMs() + this.#cleanEveryMs);
   }
 
   async #reap(worker: Worker): Promise<void> {
@@ -186,6 +203,7 @@ export class Maintenance {
       await this.#ensureGroup(worker);
       worker.opened(await worker.lease.renew());
       this.#openings.delete(worker);
+      this.found(worker, { sweep: true, reconcile: true, clean: true });
     } catch (error) {
       if (failures === 0) this.#report(error, worker, 'it cannot be read, and is tried again');
       this.#openings.set(worker, { failures: failures + 1, dueMs: clock.monoMs() + backoffMs(failures, 100, 5_000) });
@@ -209,4 +227,9 @@ export class Maintenance {
     if (isUnavailable(error)) return;
     this.#options.log.warn(`queue '${handler.queue}': ${what}: ${String(error)}`);
   }
+}
+
+/** Reads the state again after an await, where the compiler would assume that it has not changed. */
+function isOpen({ state }: Worker): boolean {
+  return state === 'open';
 }

@@ -9,6 +9,7 @@ import {
 } from '../../../redis/index.js';
 import { debug } from '../../observe/queue.debug.js';
 import { batches } from '../../store/stream-reply.js';
+import type { Findings } from './lease-renewer.js';
 import type { Maintenance } from './maintenance.js';
 import { ReadCounts } from './read-counts.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
@@ -111,6 +112,12 @@ export class StreamReader {
     this.#hurries = true;
     if (this.#reading === undefined) this.#loop.wake();
     else void this.#socket.interrupt();
+  }
+
+  /** A renewal has found something to do on the stream of one of these workers. */
+  found(worker: Worker, findings: Findings): void {
+    this.#options.maintenance.found(worker, findings);
+    this.interrupt();
   }
 
   /** The queue of a worker of this group was resumed: the tasks that were returned meanwhile are taken at once. */

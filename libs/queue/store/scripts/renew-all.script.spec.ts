@@ -1,0 +1,166 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { QueueScriptBed } from '../../../../test/support/queue-script-bed.js';
+import { Keyspace } from '../../../redis/index.js';
+import { CONSUMER_PREFIX, RELEASED, queueKeys, retryKeys } from '../queue.keys.js';
+import { renewAllScript, type QueueRenewal, type RenewedAll } from './renew-all.script.js';
+
+const ME = `${CONSUMER_PREFIX}me`;
+const OTHER = `${CONSUMER_PREFIX}other`;
+const GROUP = 'sluice';
+const LEASE_MS = 60_000;
+const keys = queueKeys(new Keyspace(), 'tasks');
+const second = queueKeys(new Keyspace(), 'second');
+const own = retryKeys(new Keyspace(), 'tasks', GROUP);
+const bed = new QueueScriptBed(keys.stream);
+
+interface Look {
+  looks?: number;
+  credit?: number;
+  foreignIdleMs?: number;
+  keep?: number;
+  keepMs?: number;
+}
+
+async function renewAll(queues = [keys], look: Look = {}): Promise<RenewedAll> {
+  const { looks = 1, credit = 1, foreignIdleMs = 0, keep = -1, keepMs = -1 } = look;
+  return renewAllScript.run(bed.link, {
+    keys: {},
+    restKeys: queues.flatMap((k) => [
+      ...[k.alive, k.paused, k.delayed],
+      ...(looks === 1 ? [k.stream, k.swept, own.stream, own.delayed, k.dead] : []),
+    ]),
+    args: { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: LEASE_MS },
+    rest: looks === 1 ? queues.flatMap(() => [GROUP, credit, foreignIdleMs, keep, keepMs]) : [],
+  });
+}
+
+async function told(look: Look = {}): Promise<QueueRenewal> {
+  const [answer] = (await renewAll([keys], look)).queues;
+  if (answer === undefined || answer instanceof Error) throw new Error(`not renewed: ${String(answer)}`);
+  return answer;
+}
+
+/** As if no process had looked yet. */
+const again = (): Promise<number> => bed.admin.del(keys.swept);
+const NOTHING = { leaseEnded: false, orphaned: false, pending: false, unclean: false };
+
+beforeEach(async () => {
+  await bed.admin.xgroup('CREATE', second.stream, GROUP, '0', 'MKSTREAM');
+});
+
+describe('the renewal of all leases', () => {
+  it('renews each of them, and tells of each queue by itself', async () => {
+    await bed.admin.set(second.paused, '1');
+    const now = await bed.serverMs();
+    await bed.admin.zadd(second.delayed, now + 5_000, 'task');
+    const first = await renewAll([keys, second]);
+    expect(first.queues).toMatchObject([
+      { unbroken: false, paused: false, dueMs: undefined },
+      { unbroken: false, paused: true },
+    ]);
+    const { queues } = await renewAll([keys, second], { looks: 0 });
+    expect(queues).toMatchObject([
+      { ...NOTHING, unbroken: true },
+      { ...NOTHING, unbroken: true, paused: true },
+    ]);
+    const { dueMs, nowMs } = queues[1] as QueueRenewal;
+    expect(nowMs + dueMs!).toBe(now + 5_000);
+    expect(Number(await bed.admin.zscore(keys.alive, ME))).toBe(nowMs + LEASE_MS);
+    expect(Number(await bed.admin.zscore(second.alive, ME))).toBe(nowMs + LEASE_MS);
+  });
+
+  it('tells the error of a queue in its place, and renews the others', async () => {
+    await bed.admin.set(keys.alive, 'no sorted set');
+    const { queues } = await renewAll([keys, second]);
+    expect(queues[0]).toMatchObject({ message: expect.stringContaining('WRONGTYPE') });
+    expect(queues[1]).toMatchObject({ unbroken: false });
+    await bed.admin.del(keys.alive);
+    await bed.admin.xgroup('DESTROY', keys.stream, GROUP);
+    const [gone] = (await renewAll([keys, second])).queues;
+    expect(gone).toMatchObject({ message: expect.stringContaining('NOGROUP') });
+  });
+
+  it('tells when the first lease of another process ends, and that it has ended', async () => {
+    const now = await bed.serverMs();
+    await bed.admin.zadd(second.alive, now + 2_000, OTHER);
+    const { nextEndMs } = await renewAll([keys, second], { looks: 0 });
+    expect(nextEndMs).toBeGreaterThan(0);
+    expect(nextEndMs).toBeLessThanOrEqual(2_000);
+    await bed.admin.zadd(second.alive, now - 1, OTHER);
+    const after = await renewAll([keys, second], { looks: 0 });
+    expect(after.nextEndMs).toBeUndefined();
+    expect(after.queues).toMatchObject([{ leaseEnded: false }, { leaseEnded: true }]);
+  });
+});
+
+describe('a look of a renewal', () => {
+  it('finds nothing on a queue without tasks', async () => {
+    expect(await told()).toMatchObject(NOTHING);
+  });
+
+  it('is made by the first process after the interval, with room for tasks, whatever the clock was', async () => {
+    await told();
+    await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, RELEASED);
+    expect(await told()).toMatchObject({ orphaned: false });
+    await again();
+    expect(await told({ credit: 0 })).toMatchObject({ orphaned: false });
+    expect(await told()).toMatchObject({ orphaned: true });
+    const now = await bed.serverMs();
+    await bed.admin.hset(keys.swept, GROUP, now - LEASE_MS + 5_000);
+    expect(await told()).toMatchObject({ orphaned: false });
+    for (const past of [now - LEASE_MS, now + 3_600_000]) {
+      await bed.admin.hset(keys.swept, GROUP, past);
+      expect(await told()).toMatchObject({ orphaned: true });
+    }
+    expect(await bed.admin.pttl(keys.swept)).toBeGreaterThan(LEASE_MS);
+  });
+
+  it.each([
+    ['of a process without a lease', OTHER, undefined, true],
+    ['of a process whose lease has ended', OTHER, -1, true],
+    ['of a process that lives', OTHER, 60_000, false],
+    ['that were returned', RELEASED, undefined, true],
+    ['of its own', ME, undefined, false],
+    ['of other software', 'python', undefined, false],
+  ])('finds tasks %s', async (_what, consumer, leaseMs, orphaned) => {
+    const id = await bed.admin.xadd(keys.stream, '*', 'payload', 'x');
+    await bed.admin.xreadgroup('GROUP', GROUP, consumer, 'COUNT', 1, 'STREAMS', keys.stream, '>');
+    if (leaseMs !== undefined) await bed.admin.zadd(keys.alive, (await bed.serverMs()) + leaseMs, consumer);
+    expect(await told()).toMatchObject({ orphaned, pending: consumer === ME });
+    await again();
+    await bed.admin.xclaim(keys.stream, GROUP, consumer, 0, id!, 'IDLE', 60_000, 'JUSTID');
+    expect(await told({ foreignIdleMs: 60_000 })).toMatchObject({ orphaned: orphaned || consumer === 'python' });
+  });
+
+  it('finds entries that were settled and not deleted, other groups, retries, and dead letters beyond those to keep', async () => {
+    const id = await bed.admin.xadd(keys.stream, '*', 'payload', 'x');
+    expect(await told()).toMatchObject({ unclean: false });
+    await bed.admin.xreadgroup('GROUP', GROUP, ME, 'COUNT', 1, 'STREAMS', keys.stream, '>');
+    await again();
+    expect(await told()).toMatchObject({ unclean: false });
+    await bed.admin.xack(keys.stream, GROUP, id!);
+    await again();
+    expect(await told()).toMatchObject({ unclean: true });
+    await bed.admin.xdel(keys.stream, id!);
+    await again();
+    expect(await told()).toMatchObject({ unclean: false });
+
+    await bed.admin.xadd(keys.dead, '1000-1', 'payload', 'x');
+    for (const [look, unclean] of [
+      [{ keep: 1 }, false],
+      [{ keep: 0 }, true],
+      [{ keepMs: 1_000 }, true],
+      [{ keepMs: Date.now() + 60_000 }, false],
+    ] as const) {
+      await again();
+      expect(await told(look)).toMatchObject({ unclean });
+    }
+    await bed.admin.zadd(own.delayed, 1, 'retry');
+    await again();
+    expect(await told()).toMatchObject({ unclean: true });
+    await bed.admin.del(own.delayed);
+    await bed.admin.xgroup('CREATE', keys.stream, 'another', '0');
+    await again();
+    expect(await told()).toMatchObject({ unclean: true });
+  });
+});

@@ -1,0 +1,162 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { CONSUMER_PREFIX, RELEASED } from '../queue.keys.js';
+import { NOW } from './now.fragment.js';
+import { RENEW } from './renew.fragment.js';
+import type { Renewal } from './renew.script.js';
+
+/** How many queues one call names at most: about half a millisecond of the server's time. All other clients wait for it. */
+export const RENEW_MOST = 100;
+
+/** What a renewal tells about one queue. */
+export interface QueueRenewal extends Renewal {
+  /** Milliseconds until the first delayed task is due; undefined: there is none. */
+  readonly dueMs: number | undefined;
+  /** The lease of a process on this queue has ended. */
+  readonly leaseEnded: boolean;
+  /** Entries belong to a consumer without a lease, or were returned, or are idle for too long with other software. */
+  readonly orphaned: boolean;
+  /** Entries are pending with the caller. Only told when the call looks. */
+  readonly pending: boolean;
+  /** There may be entries to delete, retries of the group, other groups, or dead letters beyond those to keep. */
+  readonly unclean: boolean;
+}
+
+export interface RenewedAll {
+  /** In the order of the queues; an error if a key of that queue is of another type, or its group is gone. */
+  readonly queues: readonly (QueueRenewal | Error)[];
+  /** Milliseconds until the first lease of any process on these queues ends; undefined: none will. */
+  readonly nextEndMs: number | undefined;
+}
+
+const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN] = [1, 2, 4, 8, 16, 32];
+
+/**
+ * Renews the leases of a process on many queues, and tells what there is to do on each of them. An idle process sends nothing else
+ * about its queues but its blocking read.
+ *
+ * KEYS  per queue: alive, paused, delayed; with looks 1 also: stream, swept, retry, retryDelayed, dead
+ * ARGV  consumer, leaseMs, looks (1 or 0), sweepMs; with looks 1, per queue: group, credit (1: the caller has room for tasks),
+ *       foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
+ * Reply {@link RenewedAll}
+ *
+ * A renewal is that of `queue:renew`, and as safe. The first lease of another process that has ended is seen at once: it is the
+ * lowest one of `alive`. So the tasks of a dead process are taken over when its lease ends, whatever the interval of looking.
+ *
+ * With looks 1, the script also looks for what no lease shows: entries of a consumer without a lease (a process that was frozen in
+ * its read), entries that were returned, entries of other software, and entries to delete. **One process of the fleet does so per
+ * stream, group and sweepMs:** the first one that renews after the interval, if it has room for tasks. `swept` has the server's
+ * time of the last look, by group. There is no election, so a process that dies needs no successor. A time in the future is that
+ * of a clock that was set back, and counts as past.
+ *
+ * The script only tells. What is to be done is done by scripts of their own, which check it again: two callers, a crash, a resend
+ * or a late execution cost one of these calls at most. An error of one queue is told in its place and does not concern the others.
+ * Slots: the queues of one call are in one slot, if the server knows slots.
+ */
+export const renewAllScript = defineScript({
+  name: 'queue:renew-all',
+  keys: [],
+  args: { consumer: 'text', leaseMs: 'number', looks: 'number', sweepMs: 'number' },
+  lua: lua`
+${NOW}
+${RENEW}
+local nextEndMs = -1
+
+local function isOrphaned(stream, alive, group, foreignIdleMs)
+  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local name, count = row[2], row[4]
+    if string.sub(name, 1, ${CONSUMER_PREFIX.length}) ~= '${CONSUMER_PREFIX}' then
+      local mayBeIdle = foreignIdleMs > 0 and count > 0
+      if mayBeIdle and #redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', 1, name) > 0 then return true end
+    elseif name == '${RELEASED}' then return true
+    elseif name ~= consumer then
+      local ends = redis.call('ZSCORE', alive, name)
+      if not ends or tonumber(ends) <= now then return true end
+    end
+  end
+  return false
+end
+
+local function isUnclean(stream, retry, retryDelayed)
+  local rows = redis.call('XINFO', 'GROUPS', stream)
+  if #rows ~= 1 or redis.call('EXISTS', retry, retryDelayed) > 0 then return true end
+  local info = {}
+  for i = 1, #rows[1], 2 do info[rows[1][i]] = rows[1][i + 1] end
+  -- Entries that are neither pending nor waiting were settled, and not deleted. Without a lag, Redis does not know.
+  return redis.call('XLEN', stream) > info.pending + (tonumber(info.lag) or -1)
+end
+
+local function hasTooManyDead(dead, keep, keepMs)
+  if keep >= 0 and redis.call('XLEN', dead) > keep then return true end
+  local oldest = keepMs >= 0 and redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+  return oldest and tonumber(string.match(oldest[1], '^%d+')) < now - keepMs
+end
+
+local function look(k, a)
+  local alive, stream, swept, dead = KEYS[k], KEYS[k + 3], KEYS[k + 4], KEYS[k + 7]
+  local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
+  local told = 0
+  if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 then told = ${PENDING} end
+  local last = tonumber(redis.call('HGET', swept, group))
+  if credit ~= '1' or (last and last <= now and now - last < sweepMs) then return told end
+  redis.call('HSET', swept, group, string.format('%.0f', now))
+  redis.call('PEXPIRE', swept, string.format('%.0f', sweepMs * 10))
+  if isOrphaned(stream, alive, group, foreignIdleMs) then told = told + ${ORPHANED} end
+  if isUnclean(stream, KEYS[k + 5], KEYS[k + 6]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
+    told = told + ${UNCLEAN}
+  end
+  return told
+end
+
+local function visit(k, a)
+  local unbroken, isPaused = renew(KEYS[k], KEYS[k + 1])
+  local told = unbroken * ${UNBROKEN} + isPaused * ${PAUSED}
+  local first = redis.call('ZRANGE', KEYS[k], 0, 0, 'WITHSCORES')
+  local endMs = math.ceil(tonumber(first[2]) - now)
+  if endMs <= 0 then
+    told = told + ${LEASE_ENDED}
+    -- Until it has been dealt with, the next ones are told by the next renewals.
+  elseif first[1] ~= consumer and (nextEndMs < 0 or endMs < nextEndMs) then nextEndMs = endMs end
+  local head = redis.call('ZRANGE', KEYS[k + 2], 0, 0, 'WITHSCORES')
+  local dueMs = head[2] and math.max(0, math.ceil(tonumber(head[2]) - now)) or -1
+  if looks == 1 then told = told + look(k, a) end
+  return told, dueMs
+end
+
+local answers = {}
+local step = looks == 1 and 8 or 3
+local a = rest + 1
+for k = 1, #KEYS, step do
+  local fine, told, dueMs = pcall(visit, k, a)
+  if not fine then
+    told = type(told) == 'table' and told.err or tostring(told)
+    dueMs = -1
+  end
+  answers[#answers + 1] = told
+  answers[#answers + 1] = dueMs
+  a = a + 5
+end
+return { now, nextEndMs, answers }`,
+  decode: (reply): RenewedAll => {
+    const [nowMs, nextEndMs, answers] = reply as [number, number, (number | string)[]];
+    const queues: (QueueRenewal | Error)[] = [];
+    for (let i = 0; i < answers.length; i += 2) {
+      const [told, dueMs] = [answers[i], answers[i + 1] as number];
+      queues.push(typeof told === 'number' ? renewal(told, dueMs, nowMs) : new Error(String(told)));
+    }
+    return { queues, nextEndMs: nextEndMs < 0 ? undefined : nextEndMs };
+  },
+});
+
+function renewal(told: number, dueMs: number, nowMs: number): QueueRenewal {
+  const is = (what = 0): boolean => (told & what) !== 0;
+  return {
+    unbroken: is(UNBROKEN),
+    paused: is(PAUSED),
+    nowMs,
+    dueMs: dueMs < 0 ? undefined : dueMs,
+    leaseEnded: is(LEASE_ENDED),
+    orphaned: is(ORPHANED),
+    pending: is(PENDING),
+    unclean: is(UNCLEAN),
+  };
+}
