@@ -44,11 +44,15 @@ const large = defineRateLimit('large', { limit: 1_000, perMs: 60_000 });
 const small = defineRateLimit('small', { limit: 2, perMs: 60_000 });
 const three = defineRateLimit('three', {
   limits: {
-    second: { limit: 10, perMs: 1_000 },
+    burst: { limit: 10, perMs: 30_000 },
     minute: { limit: 100, perMs: 60_000 },
     day: { limit: 1_000, window: 'day' },
   },
 });
+
+const arrived = async (): Promise<number> => {
+  return Number(/evalsha:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0);
+};
 
 const evals = async (work: () => Promise<unknown>): Promise<number> => {
   const { calls } = await commandDelta(admin, work);
@@ -67,9 +71,9 @@ describe('what is sent to Redis', () => {
     expect(await evals(() => limits.consume(three, 'k'))).toBe(1);
     const keys = (await admin.keys('*')).filter((key) => key.includes('three'));
     expect(keys.map((key) => key.replace(/rl:[\w-]{22}/, 'rl:<hash>')).sort()).toEqual([
+      '{shop:rl:<hash>}:three.burst',
       '{shop:rl:<hash>}:three.day',
       '{shop:rl:<hash>}:three.minute',
-      '{shop:rl:<hash>}:three.second',
     ]);
     for (const key of keys) expect(await admin.pttl(key)).toBeGreaterThan(0);
   });
@@ -97,7 +101,7 @@ describe('what is sent to Redis', () => {
     await limits.consume(three, 'k', { cost: 10 });
     const state = async () => Promise.all((await admin.keys('*three*')).sort().map((key) => admin.dump(key)));
     const before = await state();
-    expect(await other.consume(three, 'k')).toMatchObject({ allowed: false, violated: ['second'] });
+    expect(await other.consume(three, 'k')).toMatchObject({ allowed: false, violated: ['burst'] });
     expect(await state()).toEqual(before);
   });
 
@@ -112,6 +116,19 @@ describe('several processes', () => {
     expect(await limits.consume(small, 'shared')).toMatchObject({ remaining: 1 });
     expect(await other.consume(small, 'shared')).toMatchObject({ remaining: 0 });
     expect(await limits.consume(small, 'shared')).toMatchObject({ allowed: false });
+  });
+
+  it('get their turns in the order of arrival', async () => {
+    const paced = defineRateLimit('paced', { limit: 10, perMs: 1_000, mode: 'pace' });
+    const started: number[] = [];
+    const taken: Promise<unknown>[] = [];
+    for (const i of [0, 1, 2, 3, 4]) {
+      const before = await arrived();
+      taken.push((i % 2 === 0 ? limits : other).take(paced, 'k').then(() => started.push(i)));
+      await until(async () => (await arrived()) > before, { what: 'Redis has given the turn', everyMs: 1 });
+    }
+    await Promise.all(taken);
+    expect(started).toEqual([0, 1, 2, 3, 4]);
   });
 
   it('learn of a reset within a second', async () => {

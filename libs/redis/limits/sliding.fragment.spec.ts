@@ -138,6 +138,15 @@ describe('a sliding window', () => {
     expect((await run(second + 70_002_000, rule, { what: 'refund', cost: 2 })).left).toBe(2);
   });
 
+  it.each([5, 100])('of %d gives back the younger units, not the older ones that lapse first', async (limit) => {
+    const rule = sliding(limit);
+    const [first, second] = [BEGIN_US, BEGIN_US + 30_000_000];
+    await run(first, rule, { calls: limit - 2 });
+    await run(second, rule, { calls: 2 });
+    await run(second + 1_000, rule, { what: 'refund', cost: 2, at: second });
+    expect((await run(first + 62_000_000, rule)).left).toBe(limit - 1);
+  });
+
   it.each([5, 100])('of %d counts what it is charged beyond it, until that lapses', async (limit) => {
     const rule = sliding(limit);
     await run(BEGIN_US, rule, { what: 'charge', cost: 1_000_000 });
