@@ -115,7 +115,7 @@ describe('inspect', () => {
   it('shows the first hundred waiters and counts them all', async () => {
     const { locks } = await bed.listening();
     await bed.occupy('x');
-    const waits = Array.from({ length: 120 }, () => locks.acquire('x', { waitMs: 2_000 }));
+    const waits = Array.from({ length: 120 }, () => locks.acquire('x', { waitMs: 300_000 }));
     const served = Promise.all(waits.map(async (wait) => (await wait).release()));
     await bed.waiting(120);
     const { waiting, waiters } = (await locks.inspect('x'))!;

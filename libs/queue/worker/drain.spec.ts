@@ -41,7 +41,7 @@ describe('a graceful stop', () => {
     });
     const first = await start(handler('first'));
     await first.queue.publishMany('tasks', [...new Array(10).keys()]);
-    await until(async () => (await bed.books.pending()) === 2, { what: 'its hands are full' });
+    await until(async () => runs.length === 2 && (await bed.books.pending()) === 2, { what: 'its hands are full' });
 
     const closed = first.app.close();
     const second = await start(handler('second'), { queue: { leaseMs: 300_000 } });
