@@ -21,6 +21,8 @@ export class Gateway {
   static readonly usualSlownessMs = 20;
   /** How long a charge takes. */
   slownessMs = Gateway.usualSlownessMs;
+  /** The process whose charges are not answered for now. */
+  unanswered: string | undefined;
   readonly ledger: Charge[] = [];
   /** Orders whose charge was given back. */
   readonly refunds = new Set<string>();
@@ -55,7 +57,9 @@ export class Gateway {
     const charge: Charge = { order, by, outcome: 'running', startedAt: performance.now(), endedAt: 0 };
     this.ledger.push(charge);
     this.#byOrder.set(order, [...this.chargesOf(order), charge]);
-    await pause(this.slownessMs, undefined, { signal: gone }).catch(() => {});
+    do {
+      await pause(this.slownessMs, undefined, { signal: gone }).catch(() => {});
+    } while (this.unanswered === by && !gone.aborted);
     charge.outcome = gone.aborted ? 'abandoned' : this.#decide(order, card);
     charge.endedAt = performance.now();
     return charge.outcome === 'declined'
