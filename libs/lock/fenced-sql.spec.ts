@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { LockBed } from '../../test/support/lock-bed.js';
@@ -11,6 +12,8 @@ const [addFence = '', write = ''] = block.split(/;.*\n/);
 
 let db: PGlite;
 beforeAll(async () => {
+  // To optimise its WebAssembly takes V8 longer than all queries here.
+  setFlagsFromString('--liftoff-only');
   db = new PGlite();
   await db.exec(
     "CREATE TABLE accounts (id text PRIMARY KEY, balance bigint NOT NULL); INSERT INTO accounts VALUES ('a', 100)",
