@@ -67,6 +67,13 @@ export default [
     replace: "return client.on('error ', (error) => {",
   },
   {
+    ...lookup,
+    file: 'libs/redis/connection/sentinel-lookup.ts',
+    name: 'Sentinels that are slow are cut off again and again',
+    find: "if (type === 'error') this.#rounds++;",
+    replace: '',
+  },
+  {
     ...inbox,
     name: 'a subscription alone counts as a proof',
     specs: ['libs/redis/inbox/inbox-proof', 'libs/cache/local/proof'],

@@ -8,6 +8,8 @@ const list = (words: readonly (string | number)[]): string => `*${words.length}\
 export class FakeSentinel {
   /** Where it says that the primary is. */
   primary: number;
+  /** How long it takes to answer what comes in one write, in milliseconds. */
+  delayMs = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #subscribers = new Set<Socket>();
@@ -29,6 +31,7 @@ export class FakeSentinel {
           for (const words of commandsIn(bytes.toString())) this.#answer(socket, words);
         };
         if (this.#held) this.#held.push(answer);
+        else if (this.delayMs > 0) setTimeout(answer, this.delayMs);
         else answer();
       });
     });

@@ -76,6 +76,12 @@ describe('a connection through Sentinels', () => {
     await until(() => performance.now() - from > 2_000, { what: 'its time is over' });
   });
 
+  it('gives Sentinels that are all slow more time in each round', async () => {
+    for (const sentinel of sentinels) sentinel.delayMs = 120;
+    const connection = await open({ sentinelCommandTimeout: 50, bootTimeoutMs: 60_000 });
+    expect(ports(connection)).toEqual([first.port]);
+  });
+
   it('connects although a Sentinel told of a switch while another one was being asked', async () => {
     const connection = await open();
     await until(() => sentinels.every(({ listeners }) => listeners === 2), { what: 'both sockets listen' });
@@ -93,6 +99,14 @@ describe('a connection through Sentinels', () => {
     await until(() => ports(connection)[0] === second.port, { what: 'it has moved' });
     // ioredis had ended the client for good. Without that, this test shows nothing.
     expect(ended).toBe(1);
+  });
+
+  it('listens to the errors of the connections on which switches are told, so that ioredis does not print them', () => {
+    const lookup = new SentinelLookup({ sentinels: [{ host: 'nowhere' }], name: 'main' });
+    const { connectToSentinel } = lookup as unknown as { connectToSentinel: (...args: unknown[]) => Redis };
+    const client = connectToSentinel({ host: 'nowhere' }, { lazyConnect: true, retryStrategy: () => null });
+    expect(client.listenerCount('error')).toBe(1);
+    client.disconnect();
   });
 
   it('takes what the user has set', () => {

@@ -12,6 +12,9 @@ interface SentinelClients {
 /** How long the socket of a Sentinel that hangs stays open after it was given up, in milliseconds. */
 const CLOSE_MS = 200;
 
+/** After each round in which no Sentinel has answered in time, the next one may take twice as long: so many times. */
+const DOUBLINGS = 4;
+
 const debug = debugLog('redis');
 
 /**
@@ -21,8 +24,13 @@ const debug = debugLog('redis');
  * ioredis listens to no error of these connections, so each Sentinel that hangs or is down would print "Unhandled error event".
  * Such an error is no fault: ioredis connects to that Sentinel again, and the other Sentinels tell the same. A detector also
  * must not keep a process alive whose boot has failed.
+ *
+ * Sentinels that are only slow, all of them, get more time in each round, or they would be cut off in a loop.
  */
 export class SentinelLookup extends SentinelConnector {
+  /** How many rounds in a row have found no Sentinel that answered. */
+  #rounds = 0;
+
   constructor(options: unknown) {
     super(options as SentinelConnectionOptions);
     // Private in ioredis' types. Without the method, only the messages come back.
@@ -30,7 +38,10 @@ export class SentinelLookup extends SentinelConnector {
     const open = clients.connectToSentinel?.bind(this);
     if (open === undefined) return;
     clients.connectToSentinel = (endpoint, given) => {
-      const client = open(endpoint, { ...given, disconnectTimeout: CLOSE_MS });
+      const { sentinelCommandTimeout: answerMs } = this.options;
+      const commandTimeout = answerMs && answerMs * 2 ** Math.min(this.#rounds, DOUBLINGS);
+      const waits = commandTimeout === undefined ? {} : { commandTimeout };
+      const client = open(endpoint, { ...given, ...waits, disconnectTimeout: CLOSE_MS });
       if (given === undefined || !('retryStrategy' in given)) return client;
       client.on('connect', () => {
         client.stream.unref();
@@ -39,5 +50,17 @@ export class SentinelLookup extends SentinelConnector {
         debug?.('Sentinel %s:%s: %s', endpoint.host, endpoint.port, error.message);
       });
     };
+  }
+
+  override async connect(
+    emit: Parameters<SentinelConnector['connect']>[0],
+  ): Promise<Awaited<ReturnType<SentinelConnector['connect']>>> {
+    const stream = await super.connect((type, error) => {
+      // The error of a whole round. That of one Sentinel has another type.
+      if (type === 'error') this.#rounds++;
+      emit(type, error);
+    });
+    this.#rounds = 0;
+    return stream;
   }
 }

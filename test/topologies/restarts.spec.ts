@@ -1,0 +1,61 @@
+import { expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { startRedis } from 'nestjs-sluice/testing';
+import { BareClient } from '../support/bare-client.js';
+import { FleetLoad } from '../support/fleet-load.js';
+import { until } from '../support/until.js';
+
+const RESTARTS = 10;
+
+/** Sockets and timers of this process that keep it alive. */
+const kept = (): number =>
+  process.getActiveResourcesInfo().filter((each) => each === 'TCPSocketWrap' || each === 'TCPConnectWrap').length;
+
+it.each([
+  ['an append-only file', ['--appendonly', 'yes', '--appendfsync', 'always']],
+  ['nothing on disk', []],
+])('Redis with %s is killed ten times in a row under load, and all works again at once', async (_what, args) => {
+  const redis = await startRedis({ args });
+  const before = kept();
+  const fleet = await FleetLoad.start({ url: redis.url });
+  const bare = new BareClient({ port: redis.port });
+  try {
+    /** How long the slowest feature takes in all apps while nothing is wrong: on a busy machine, more than a moment. */
+    let calmMs = 0;
+    for (let round = 0; round < RESTARTS; round++) {
+      const calmAtMs = performance.now();
+      calmMs = Math.max(calmMs, ...Object.values(await fleet.worksSince(calmAtMs)).map((atMs) => atMs - calmAtMs));
+      await redis.kill();
+      const killedAtMs = performance.now();
+      await redis.restart();
+      const [bareAtMs, works] = await Promise.all([bare.writesSince(killedAtMs), fleet.worksSince(killedAtMs)]);
+      const allowedMs = 2 * calmMs + 1_000;
+      const late = Object.entries(works).filter(([, atMs]) => atMs - bareAtMs > allowedMs);
+      expect({ late, bareAtMs, allowedMs }).toEqual({ late: [], bareAtMs, allowedMs });
+    }
+    const admin = new Redis(redis.url);
+    const named = (): Promise<number> =>
+      admin.client('LIST').then((list) => [...String(list).matchAll(/ name=sluice:/g)].length);
+    // Commands, messages, and reads of tasks, for each app.
+    await until(async () => (await named()) === 9, { what: 'each app has its three sockets, and no more' });
+    bare.close();
+    await fleet.stop();
+    await until(async () => (await named()) === 0, { what: 'their sockets are closed' });
+    admin.disconnect();
+    await until(() => kept() <= before, { what: 'this process keeps no socket' });
+    expect([...fleet.errors.keys()].sort().filter((code) => !EXPECTED.has(code))).toEqual([]);
+    if (args.length > 0)
+      expect({ lost: fleet.tasks.lost, violations: fleet.violations }).toEqual({ lost: [], violations: [] });
+  } finally {
+    bare.close();
+    await redis.stop();
+  }
+});
+
+/** What a caller may see of a Redis that is away, or that came back without its locks. */
+const EXPECTED = new Set([
+  'SLUICE_REDIS_UNAVAILABLE',
+  'SLUICE_PUBLISH_UNCONFIRMED',
+  'SLUICE_LOCK_TIMEOUT',
+  'SLUICE_LOCK_LOST',
+]);
