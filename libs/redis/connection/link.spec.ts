@@ -25,6 +25,13 @@ afterEach(async () => {
   admin.disconnect();
 });
 
+/** A link on which nothing is sent but by the test. On that for commands, the connection proves that messages arrive. */
+async function alone(): Promise<Link> {
+  const link = connections.get().openLink('alone');
+  await until(() => link.up, { what: 'it is connected' });
+  return link;
+}
+
 /**
  * Keeps the server busy for 50 ms. So long that it reads one at a time: it answers nothing before it has run all that it has
  * read.
@@ -46,6 +53,7 @@ describe('send', () => {
   });
 
   it('writes once for what a turn sends, and of thousands the first before the rest is encoded', async () => {
+    const link = await alone();
     const uncork = jest.spyOn(link.client.stream, 'uncork');
     const writes = async (commands: number): Promise<number> => {
       uncork.mockClear();
@@ -58,6 +66,7 @@ describe('send', () => {
   });
 
   it('holds no write while nothing is under way', async () => {
+    const link = await alone();
     const { stream } = link.client;
     const first = link.send('ping');
     expect(stream.writableCorked).toBe(0);
