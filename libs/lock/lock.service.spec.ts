@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { lockMember } from '../../test/support/lock-member.js';
+import { itOnOneServer } from '../../test/support/one-server.js';
 import { until } from '../../test/support/until.js';
 import { Lock } from './index.js';
 
@@ -144,7 +145,7 @@ describe('what it leaves and costs', () => {
     expect(result).toHaveLength(10);
   });
 
-  it('sends nothing while it waits but one heartbeat per second for all locks', async () => {
+  itOnOneServer('sends nothing while it waits but one heartbeat per second for all locks', async () => {
     const [a, b] = [await bed.service(), await bed.service()];
     const held = await Promise.all(Array.from({ length: 20 }, (_, i) => a.acquire(`n${i}`)));
     const lock = await a.acquire('x');

@@ -82,37 +82,37 @@ describe('beside redis-cli', () => {
   });
 
   it.each([
-    [0, 3, 'retries'],
-    [1, 3, 'retries'],
-    [2, 3, 'dead'],
-    [0, 1, 'dead'],
-    [0, 0, 'dead'],
+    [0, 3, '{tasks}:retries'],
+    [1, 3, '{tasks}:retries'],
+    [2, 3, '{tasks}:dead'],
+    [0, 1, '{tasks}:dead'],
+    [0, 0, '{tasks}:dead'],
   ])('retry: %d failures so far of %d go to %s', async (retryCount, maxRetries, target) => {
     const id = await raw.publish('tasks', 'a', retryCount);
-    expect(await raw.retry('tasks', id, 'a', retryCount, 'retries', 'dead', maxRetries)).toBe('OK');
+    expect(await raw.retry('tasks', id, 'a', retryCount, '{tasks}:retries', '{tasks}:dead', maxRetries)).toBe('OK');
     const [[, fields]] = (await entries(target)) as [[string, string[]]];
     expect(fields).toEqual([
       ...['payload', 'a', 'original_id', id],
       ...['timestamp', fields[5], 'retry_count', String(retryCount + 1)],
     ]);
     expect(Math.abs(Number(fields[5]) - Date.now() / 1_000)).toBeLessThan(10);
-    expect(await admin.exists(target === 'dead' ? 'retries' : 'dead')).toBe(0);
+    expect(await admin.exists(target === '{tasks}:dead' ? '{tasks}:retries' : '{tasks}:dead')).toBe(0);
   });
 
   it('retry acknowledges the original in the same step if it is given the group, and adds one copy only', async () => {
     await cli('XGROUP', 'CREATE', 'tasks', 'g', '0', 'MKSTREAM');
     const id = await raw.publish('tasks', 'a');
     const retry = (group?: string): Promise<unknown> =>
-      raw.retry('tasks', id, 'a', 0, 'retries', 'dead', 3, group === undefined ? {} : { group });
+      raw.retry('tasks', id, 'a', 0, '{tasks}:retries', '{tasks}:dead', 3, group === undefined ? {} : { group });
     expect(await retry('g')).toBeNull();
-    expect(await admin.exists('retries')).toBe(0);
+    expect(await admin.exists('{tasks}:retries')).toBe(0);
     await raw.consume('g', 'me', 'tasks');
     expect(await retry()).toBe('OK');
     expect(await cli('XPENDING', 'tasks', 'g')).toEqual([1, id, id, [['me', '1']]]);
     const { calls } = await commandDelta(admin, () => retry('g'));
     expect(calls).toMatchObject({ xack: 1, xadd: 1 });
     expect(await retry('g')).toBeNull();
-    expect(await entries('retries')).toHaveLength(2);
+    expect(await entries('{tasks}:retries')).toHaveLength(2);
     expect(await cli('XPENDING', 'tasks', 'g')).toEqual([0, null, null, null]);
   });
 
@@ -120,8 +120,8 @@ describe('beside redis-cli', () => {
     await cli('XGROUP', 'CREATE', 'tasks', 'g', '0', 'MKSTREAM');
     const id = await raw.publish('tasks', 'a');
     await raw.consume('g', 'me', 'tasks');
-    await admin.set('retries', 'not a stream');
-    const retry = raw.retry('tasks', id, 'a', 0, 'retries', 'dead', 3, { group: 'g' });
+    await admin.set('{tasks}:retries', 'not a stream');
+    const retry = raw.retry('tasks', id, 'a', 0, '{tasks}:retries', '{tasks}:dead', 3, { group: 'g' });
     await expect(retry).rejects.toThrow('WRONGTYPE');
     expect(await raw.ack('tasks', 'g', id)).toBe(1);
   });

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { commandDelta } from '../../../test/support/command-delta.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
+import { itOnOneServer } from '../../../test/support/one-server.js';
 import { until } from '../../../test/support/until.js';
 import { frame } from '../../redis/index.js';
 import type { Lock } from '../index.js';
@@ -43,7 +44,7 @@ async function grantedAfter(granted: Promise<Lock>, from: number): Promise<numbe
 }
 
 describe('a hand-over passes over', () => {
-  it('a process that died: nobody listens at its inbox', async () => {
+  itOnOneServer('a process that died: nobody listens at its inbox', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
     await stranger('dead', 'nobody-listens-here', 0);
@@ -67,7 +68,7 @@ describe('a hand-over passes over', () => {
     expect(await grantedAfter(next, from)).toBeLessThan(500);
   });
 
-  it('a hundred dead ones, and an acquisition that comes then has to wait its turn', async () => {
+  itOnOneServer('a hundred dead ones, and an acquisition that comes then has to wait its turn', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
     for (let i = 0; i < 100; i++) await stranger(`dead ${i}`, 'nobody-listens-here', 0);
@@ -79,7 +80,7 @@ describe('a hand-over passes over', () => {
     expect((await next).held).toBe(true);
   });
 
-  it('a thousand dead ones, a few at a time, without waiting for a heartbeat', async () => {
+  itOnOneServer('a thousand dead ones, a few at a time, without waiting for a heartbeat', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
     const [place, record] = [Date.now() * 1_000, known(Date.now(), 'nobody-listens-here', 'dead')];

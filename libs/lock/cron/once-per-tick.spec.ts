@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { LockBed } from '../../../test/support/lock-bed.js';
+import { runs } from '../../../test/support/one-server.js';
 import { RedisUnavailableError, type CommandArg } from '../../redis/index.js';
 import { acquireTickScript } from '../store/scripts/acquire-tick.script.js';
 
@@ -14,7 +15,7 @@ describe('a tick whose answer never arrives', () => {
     const send = commands.send.bind(commands) as (...args: unknown[]) => Promise<unknown>;
     commands.send = (async (command: string, args: readonly CommandArg[], options?: object) => {
       const reply = await send(command, args, options);
-      if (args[0] === acquireTickScript.sha) throw new RedisUnavailableError('no answer', 'unknown');
+      if (runs(acquireTickScript, args[0])) throw new RedisUnavailableError('no answer', 'unknown');
       return reply;
     }) as typeof commands.send;
     const ran: string[] = [];

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Books } from '../../../test/support/books.js';
 import { commandDelta } from '../../../test/support/command-delta.js';
 import { gate } from '../../../test/support/gate.js';
+import { itOnOneServer } from '../../../test/support/one-server.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import type { Task } from '../index.js';
@@ -223,7 +224,7 @@ describe('a worker', () => {
     expect(runs).toHaveLength(60);
   });
 
-  it('reads all queues of a process with one blocking call', async () => {
+  itOnOneServer('reads all queues of a process with one blocking call', async () => {
     const handlers = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, () => {}]));
     await start({ handlers });
     const readers = async (): Promise<string[]> =>
@@ -232,7 +233,7 @@ describe('a worker', () => {
     expect(await readers()).toHaveLength(1);
   });
 
-  it('ends a blocking read to include a queue that has credit again', async () => {
+  itOnOneServer('ends a blocking read to include a queue that has credit again', async () => {
     const { opened, open } = gate();
     let done = 0;
     const { queue } = await start({

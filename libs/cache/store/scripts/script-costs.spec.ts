@@ -148,7 +148,7 @@ grows('cache:raw-lock', 'requests that have asked', 'bounded', async (n) => {
 
 grows('cache:raw-set', 'bytes of the value', 'bounded', (n) => {
   const args = { token: '', text: 'x'.repeat(n), ttlMs: 60_000 };
-  return Promise.resolve(() => rawSetScript.run(bed.link, { keys: { value: 'value', load: 'load' }, args }));
+  return Promise.resolve(() => rawSetScript.run(bed.link, { keys: { value: 'value', load: '{value}:~load' }, args }));
 });
 
 it('all scripts were looked at', () => {
