@@ -49,6 +49,7 @@ it('the server refuses a script over two slots', async () => {
 describe('locks on a server that checks slots', () => {
   it('are waited for in many slots at once: a heartbeat has one script per slot', async () => {
     const [holder, other] = [await locking(), await locking()];
+    await admin.config('RESETSTAT');
     const held = await Promise.all(names.map((name) => holder.locks.acquire(name)));
     const waiting = names.map((name) => other.locks.acquire(name, { waitMs: 60_000 }));
     // A heartbeat puts back what is gone: places of waiters in all slots.
@@ -58,6 +59,8 @@ describe('locks on a server that checks slots', () => {
     await until(async () => (await there()) === names.length, { what: 'all wait' });
     await Promise.all(queues.map((key) => admin.del(key)));
     await until(async () => (await there()) === names.length, { what: 'a heartbeat brought all back' });
+    // Refused as one script, they would have been asked about one by one.
+    expect(await admin.info('errorstats')).not.toContain('CROSSSLOT');
     await Promise.all(held.map((lock) => lock.release()));
     await Promise.all((await Promise.all(waiting)).map((lock) => lock.release()));
   });
