@@ -3,6 +3,8 @@ import { QueueBed } from '../../test/support/queue-bed.js';
 import { startQueueApp, type QueueApp } from '../../test/support/queue-app.js';
 import { until } from '../../test/support/until.js';
 
+const LEASE_MS = 500;
+
 const bed = new QueueBed();
 let apps: QueueApp[] = [];
 beforeEach(() => {
@@ -34,5 +36,68 @@ describe('a user of Redis without rights on channels', () => {
     expect(await queue.resume('tasks')).toBe(true);
     await queue.publish('tasks', 2);
     await until(() => runs === 2, { what: 'it goes on' });
+  });
+});
+
+describe.each([
+  ['CLIENT INFO', '-client|info'],
+  ['CLIENT INFO and CLIENT ID', '-client|info -client|id'],
+  ['CLIENT KILL', '-client|kill'],
+  ['CLIENT UNBLOCK', '-client|unblock'],
+  ['all of CLIENT', '-client'],
+])('a server that refuses %s', (_, refused) => {
+  /** An app of that user, with a queue of one slow task at a time beside a queue that is idle. */
+  async function boot(run: (payload: number) => Promise<void> | void): Promise<QueueApp & { told: string[] }> {
+    await bed.admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', ...refused.split(' '));
+    const told: string[] = [];
+    const app = await startQueueApp({
+      url: bed.redis.url.replace('redis://', 'redis://app:secret@'),
+      handlers: {
+        slow: { run: (task) => run(task.payload), options: { concurrency: 1 } },
+        idle: () => {},
+      },
+      queue: { leaseMs: LEASE_MS },
+      logged: (level, message) => {
+        if (level !== 'log') told.push(message);
+      },
+    });
+    apps.push(app);
+    return { ...app, told };
+  }
+
+  it('lets a queue run one task after the other, beside a queue that is idle', async () => {
+    const ran: number[] = [];
+    const { queue, told } = await boot((payload) => void ran.push(payload));
+    for (const payload of [1, 2, 3]) await queue.publish('slow', payload);
+    await until(() => ran.length === 3, { what: 'all ran' });
+    expect(told.filter((line) => /refuse|failed|NOPERM/.test(line))).toEqual([]);
+  });
+
+  it('lets it go on after its socket was lost, also with the task that was under way', async () => {
+    const ran: number[] = [];
+    const { queue } = await boot((payload) => void ran.push(payload));
+    await queue.publish('slow', 1);
+    await until(() => ran.length === 1, { what: 'it runs' });
+    await bed.admin.call('CLIENT', 'KILL', 'USER', 'app');
+    await until(
+      () =>
+        queue
+          .publish('slow', 2)
+          .then(() => true)
+          .catch(() => false),
+      { what: 'it is back' },
+    );
+    await until(() => ran.includes(2), { what: 'it goes on' });
+  });
+
+  it('lets raw.consume wait for a task, and end by a stop', async () => {
+    const { queue, app } = await boot(() => {});
+    await bed.admin.xgroup('CREATE', 'raw', 'g', '0', 'MKSTREAM');
+    await queue.raw.publish('raw', 'a');
+    expect(await queue.raw.consume('g', 'me', 'raw', 1, 60_000)).toHaveLength(1);
+    const waiting = queue.raw.consume('g', 'me', 'raw', 1, 500);
+    apps = apps.filter((each) => each.app !== app);
+    await app.close();
+    expect(await waiting.catch(() => [])).toEqual([]);
   });
 });

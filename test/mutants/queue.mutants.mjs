@@ -136,6 +136,20 @@ export default [
     find: "if (!isReplyError(error, 'CROSSSLOT')) throw error;",
     replace: 'if (true) throw error;',
   },
+  {
+    file: 'libs/queue/worker/loops/stream-reader.ts',
+    name: 'a queue whose user may not use CLIENT KILL stops after its socket was lost',
+    specs: ['libs/queue/queue.rights'],
+    find: "if (isUnavailable(error) && error.refusal !== 'NOPERM') return false;",
+    replace: 'if (isUnavailable(error)) return false;',
+  },
+  {
+    file: 'libs/redis/connection/blocking-socket.ts',
+    name: 'a queue whose user may not use CLIENT INFO reads nothing',
+    specs: ['libs/queue/queue.rights'],
+    find: "if (isReplyError(error, 'NOPERM') || isReplyError(error, 'ERR')) return undefined;",
+    replace: '',
+  },
   { ...settle, name: 'a failure is settled by whoever', find: 'pending[2] ~= consumer or', replace: '' },
   { ...settle, name: 'an earlier delivery settles the current one', find: 'or pending[4] ~= deliveries', replace: '' },
   {

@@ -1,3 +1,4 @@
+import { isReplyError } from '../redis.errors.js';
 import type { Clock } from '../time/clock.js';
 import type { RedisConnection } from './connection.js';
 import type { Link } from './link.js';
@@ -9,10 +10,13 @@ const STOP_READ_MS = 2_000;
 /** An unblocking that overtook its read is repeated this often. After that the read ends when its BLOCK is over. */
 const UNBLOCK_TRIES = 10;
 
-/** How the server names a socket. After a failover, the id alone may be that of another client. */
+/**
+ * How the server names a socket. After a failover, the id alone may be that of another client. A part that the server does not
+ * tell is undefined: managed services refuse `CLIENT INFO`, some also `CLIENT ID`.
+ */
 export interface SocketName {
-  readonly id: string;
-  readonly addr: string;
+  readonly id: string | undefined;
+  readonly addr: string | undefined;
 }
 
 export interface BlockingSocketOptions {
@@ -53,21 +57,36 @@ export class BlockingSocket {
     });
   }
 
-  /** True once the server has named the socket. A read on a socket without a name could not be interrupted. */
+  /** True once the server was asked for the name of the socket. A read that began earlier could not be interrupted. */
   get named(): boolean {
     return this.#name !== undefined;
   }
 
   /**
-   * Learns how the server names this socket, unless it is known.
+   * Learns how the server names this socket, unless it is known. What the server refuses to tell counts as known: without an id,
+   * a read ends when its BLOCK is over, and without an address, nobody can end the socket.
    *
    * @throws RedisUnavailableError, RedisRefusedError as {@link Link.send}
    */
   async identify(): Promise<void> {
     if (this.#name !== undefined) return;
-    const info = await this.link.send<string>('client', ['info']);
-    const [id, addr] = ['id', 'addr'].map((field) => new RegExp(`\\b${field}=(\\S*)`).exec(info)?.[1] ?? '');
-    this.#name = { id: id ?? '', addr: addr ?? '' };
+    const info = await this.#tellOf('info');
+    if (info === undefined) {
+      this.#name = { id: await this.#tellOf('id'), addr: undefined };
+      return;
+    }
+    const [id, addr] = ['id', 'addr'].map((field) => new RegExp(`\\b${field}=(\\S*)`).exec(info)?.[1]);
+    this.#name = { id, addr };
+  }
+
+  /** The answer of CLIENT INFO or CLIENT ID. Undefined if the user may not ask, or the server does not know the command. */
+  async #tellOf(subcommand: 'info' | 'id'): Promise<string | undefined> {
+    try {
+      return String(await this.link.send<string | number>('client', [subcommand], { quiet: true }));
+    } catch (error) {
+      if (isReplyError(error, 'NOPERM') || isReplyError(error, 'ERR')) return undefined;
+      throw error;
+    }
   }
 
   /**
@@ -92,8 +111,9 @@ export class BlockingSocket {
       // The unblocking may reach Redis before the read does, because they use different sockets.
       for (let tries = 0; this.#blocked && this.#read === read && tries < UNBLOCK_TRIES; tries++) {
         // The read ends with the socket that had the name.
-        if (this.#name === undefined) return;
-        if ((await this.#connection.commands.send('client', ['unblock', this.#name.id])) === 1) return;
+        const id = this.#name?.id;
+        if (id === undefined) return;
+        if ((await this.#connection.commands.send('client', ['unblock', id], { quiet: true })) === 1) return;
       }
     } catch {
       // Redis cannot be reached or refuses: the read ends when its BLOCK is over, or with its socket.

@@ -155,13 +155,17 @@ export class StreamReader {
    */
   async #retire(old: SocketName): Promise<boolean> {
     const { connection, maintenance } = this.#options;
-    let killed = true;
-    try {
-      await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);
-    } catch (error) {
-      if (isUnavailable(error)) return false;
-      // The user may not use CLIENT KILL. The old socket ends by itself; its tasks are looked for once it must have ended.
-      killed = false;
+    const { id, addr } = old;
+    let killed = false;
+    // Without its address, the id might be that of another client.
+    if (id !== undefined && addr !== undefined) {
+      try {
+        await connection.commands.send('client', ['kill', 'ID', id, 'ADDR', addr], { quiet: true });
+        killed = true;
+      } catch (error) {
+        if (isUnavailable(error) && error.refusal !== 'NOPERM') return false;
+        // The user may not use CLIENT KILL. The old socket ends by itself; its tasks are looked for once it must have ended.
+      }
     }
     maintenance.reconnected(killed);
     this.#old = undefined;
