@@ -78,6 +78,15 @@ export function shown(url: unknown): string {
   return `${protocol}//${credentials}${host}${/^\/\d+$/.test(pathname) ? pathname : ''}`;
 }
 
+/** Where a connection leads, for messages: without credentials. */
+export function addressOf({ client, url, clientOptions }: ResolvedConnection): string {
+  if (url !== undefined) return shown(url);
+  const { path, host, port, sentinels, name } = client?.options ?? clientOptions;
+  if (sentinels)
+    return `sentinels ${sentinels.map((s) => `${s.host ?? 'localhost'}:${s.port ?? 26379}`).join(', ')}, name ${name ?? '?'}`;
+  return path ?? `${host ?? 'localhost'}:${port ?? 6379}`;
+}
+
 /** The kind of a value that may hold a password somewhere. */
 function shownType(value: unknown): string {
   if (typeof value === 'string') return `a text of ${value.length} characters`;

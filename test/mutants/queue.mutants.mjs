@@ -656,7 +656,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'a half-open socket reads on',
-    find: "await connection.commands.send('client', ['kill', 'ID', old.id, 'ADDR', old.addr]);",
+    find: "await connection.commands.send('client', ['kill', 'ID', id, 'ADDR', addr], { quiet: true });",
     replace: '',
     specs: recovery,
   },

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
-import { SluiceError, isSluiceError } from '../../weave/index.js';
+import { SluiceError } from '../../weave/index.js';
+import { awaitPrimary } from '../access/await-primary.js';
+import { databaseFault } from '../access/database-check.js';
 import { ServerSlots } from '../cluster/server-slots.js';
 import { SlotProbe } from '../cluster/slot-probe.js';
 import type { Clock } from '../time/clock.js';
@@ -9,10 +11,10 @@ import type { Keyspace } from '../keyspace.js';
 import { newClient, TRACKING } from './client-options.js';
 import { Link } from './link.js';
 import { ConnectionHealth, type ConnectionStats } from '../observe/connection-health.js';
-import { isReplyError, type RedisRefusal } from '../redis.errors.js';
-import { shown, type ResolvedConnection } from '../redis.options.js';
+import type { RedisRefusal } from '../redis.errors.js';
+import { addressOf, type ResolvedConnection } from '../redis.options.js';
 import { missingRights, type Right } from '../access/rights.js';
-import { faultsOf, parseServerInfo } from './server-check.js';
+import { serverFaults } from './server-check.js';
 import { unreachable } from '../access/unreachable.js';
 
 export interface ConnectionContext {
@@ -59,6 +61,7 @@ export class RedisConnection {
   readonly #rights: Right[] = [];
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
   #leftMs = -Infinity;
+  #useless: SluiceError | undefined;
   #closed = false;
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
@@ -67,7 +70,7 @@ export class RedisConnection {
     this.#context = context;
     this.#health = new ConnectionHealth({
       name: config.name,
-      label: `'${config.name}' (${this.#address()})`,
+      label: `'${config.name}' (${addressOf(this.#config)})`,
       clock: context.clock,
       warn: context.onWarning,
       note: context.onNote,
@@ -204,7 +207,7 @@ export class RedisConnection {
       await this.#check();
       return;
     }
-    throw unreachable(this.#config, this.#address(), this.#lastError());
+    throw unreachable(this.#config, addressOf(this.#config), this.#lastError());
   }
 
   async close(): Promise<void> {
@@ -243,7 +246,7 @@ export class RedisConnection {
       checked = true;
       this.#check().catch((error: unknown) => {
         this.#context.onError(error, 'server check');
-        if (!isSluiceError(error, 'SLUICE_CLUSTER_UNSUPPORTED')) return;
+        if (!(error instanceof SluiceError) || error !== this.#useless) return;
         // Some commands would fail, and others would not. The next connect may lead to another server.
         checked = false;
         this.commands.refuse(`is of no use: ${error.message}`);
@@ -255,25 +258,25 @@ export class RedisConnection {
   }
 
   async #check(): Promise<void> {
-    const told = (fault: string): string => `Redis connection '${this.name}' (${this.#address()}): ${fault}`;
-    const unusable = await this.#probe.fault();
-    if (unusable !== undefined) throw new SluiceError('SLUICE_CLUSTER_UNSUPPORTED', told(unusable));
-    const faults = await this.#faults();
+    const told = (fault: string): string => `Redis connection '${this.name}' (${addressOf(this.#config)}): ${fault}`;
+    const { required, bootTimeoutMs } = this.#config;
+    const [link, timeoutMs, info] = [this.commands, required ? bootTimeoutMs : 0, this.#probe.info()];
+    const role = await awaitPrimary({ link, clock: this.#context.clock, timeoutMs, info, reconnect: this.#reconnect });
+    // A replica refuses every write, whatever `strict` says. An app that does not wait for Redis is only warned.
+    if (role !== undefined && required) throw new SluiceError('SLUICE_REDIS_UNFIT', told(role));
+    if (role !== undefined) this.#context.onWarning(told(role));
+    const ofCluster = await this.#probe.fault();
+    const useless = ofCluster ?? (await databaseFault(this.commands));
+    if (useless !== undefined) {
+      const code = ofCluster === undefined ? 'SLUICE_REDIS_UNFIT' : 'SLUICE_CLUSTER_UNSUPPORTED';
+      throw (this.#useless = new SluiceError(code, told(useless)));
+    }
+    const faults = await serverFaults(this.#probe.info(), this.#kept, this.#config.strict);
     const missing = await missingRights(this.commands, this.#rights);
     if (missing !== undefined) faults.push(missing);
     for (const fault of faults) {
       if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', told(fault));
       this.#context.onWarning(told(fault));
-    }
-  }
-
-  async #faults(): Promise<string[]> {
-    try {
-      return faultsOf(parseServerInfo(await this.#probe.info()), this.#kept);
-    } catch (error) {
-      // The server is gone again, or the connection closes. The next command reports it.
-      if (!isReplyError(error, '') && !this.#config.strict) return [];
-      return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
     }
   }
 
@@ -331,17 +334,12 @@ export class RedisConnection {
   #leave(): void {
     const nowMs = this.#context.clock.monoMs();
     if (this.#config.client !== undefined || nowMs - this.#leftMs < LEAVE_MS) return;
-    this.#leftMs = nowMs;
-    for (const link of this.#opened) if (link.up) link.reset();
+    this.#reconnect();
   }
 
-  /** For messages: without credentials. */
-  #address(): string {
-    const { client, url, clientOptions } = this.#config;
-    if (url !== undefined) return shown(url);
-    const { path, host, port, sentinels, name } = client?.options ?? clientOptions;
-    if (sentinels)
-      return `sentinels ${sentinels.map((s) => `${s.host ?? 'localhost'}:${s.port ?? 26379}`).join(', ')}, name ${name ?? '?'}`;
-    return path ?? `${host ?? 'localhost'}:${port ?? 6379}`;
-  }
+  readonly #reconnect = (): void => {
+    if (this.#config.client !== undefined) return;
+    this.#leftMs = this.#context.clock.monoMs();
+    for (const link of this.#opened) if (link.up) link.reset();
+  };
 }

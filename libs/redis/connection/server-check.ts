@@ -1,3 +1,5 @@
+import { isReplyError } from '../redis.errors.js';
+
 /** The parts of INFO that matter to an app that keeps data in this server. */
 export interface ServerInfo {
   /** The name of the product: `Redis`, `Valkey`. */
@@ -8,6 +10,8 @@ export interface ServerInfo {
   /** In bytes; 0: no limit. */
   readonly maxMemory: number;
   readonly evictionPolicy: string;
+  /** The address of its primary, if the server is a replica. */
+  readonly replicaOf: string | undefined;
 }
 
 /** The oldest Redis that everything here is tested on. */
@@ -24,6 +28,10 @@ export function parseServerInfo(info: string): ServerInfo {
     redisVersion,
     maxMemory: Number(fields.get('maxmemory') ?? 0),
     evictionPolicy: fields.get('maxmemory_policy') ?? 'noeviction',
+    replicaOf:
+      fields.get('role') === 'slave'
+        ? `${fields.get('master_host') ?? '?'}:${fields.get('master_port') ?? '?'}`
+        : undefined,
   };
 }
 
@@ -45,4 +53,15 @@ export function faultsOf(server: ServerInfo, kept: readonly string[]): string[] 
     );
   }
   return faults;
+}
+
+/** What is wrong with the server that answers this INFO, or that refuses to. Nothing is said of one that is gone again. */
+export async function serverFaults(info: Promise<string>, kept: readonly string[], strict: boolean): Promise<string[]> {
+  try {
+    return faultsOf(parseServerInfo(await info), kept);
+  } catch (error) {
+    // The server is gone again, or the connection closes. The next command reports it.
+    if (!isReplyError(error, '') && !strict) return [];
+    return [`its version and maxmemory-policy could not be read: INFO answered ${String(error)}`];
+  }
 }
