@@ -342,7 +342,6 @@ describe('a hit', () => {
     expect(second.calls).toEqual({ mget: 1 });
     const plain = await commandDelta(bed.admin, () => cache.getOrLoad('plain', miss));
     expect(plain.calls['get']).toBe(2);
-    // Its tags are others now.
     await cache.set('tagged', 3, { tags: ['c'] });
     expect(await cache.getOrLoad('tagged', miss)).toBe(3);
     await cache.invalidateTags('c');

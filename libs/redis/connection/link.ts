@@ -121,8 +121,7 @@ export class Link {
       // A failed attempt to reconnect closes a socket as well, which is no news.
       if (!wasUp) return;
       wasUp = false;
-      const reason = this.#lastError?.message ?? 'its socket closed';
-      for (const listener of this.#downListeners) listener(reason);
+      for (const listener of this.#downListeners) listener(this.#lastError?.message ?? 'its socket closed');
     };
     const onReady = (): void => {
       wasUp = true;
@@ -135,15 +134,14 @@ export class Link {
     if (options.owned) client.setMaxListeners(0);
     client.on('error', onError).on('close', onClose).on('ready', onReady);
     const { silenceMs } = options;
-    const guard =
+    const guard = (this.#guard =
       silenceMs === undefined
         ? undefined
         : new StalledSocketGuard(client, options.clock, {
             silenceMs: () => silenceMs,
             isDue: () => !this.#inFlight.isEmpty,
             what: 'while answers were due',
-          });
-    this.#guard = guard;
+          }));
     const handshake = options.owned ? new HandshakeGuard(client, options.clock) : undefined;
     this.#lookup = options.owned ? new LookupRetry(client) : undefined;
     const onData = (): void => {

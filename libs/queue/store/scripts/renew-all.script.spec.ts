@@ -13,7 +13,7 @@ const second = queueKeys(new Keyspace(), 'second');
 const own = retryKeys(new Keyspace(), 'tasks', GROUP);
 const bed = new QueueScriptBed(keys.stream);
 
-interface Look {
+interface Turn {
   looks?: number;
   credit?: number;
   foreignIdleMs?: number;
@@ -21,7 +21,7 @@ interface Look {
   keepMs?: number;
 }
 
-async function renewAll(queues = [keys], look: Look = {}): Promise<RenewedAll> {
+async function renewAll(queues = [keys], look: Turn = {}): Promise<RenewedAll> {
   const { looks = 1, credit = 1, foreignIdleMs = 0, keep = -1, keepMs = -1 } = look;
   return renewAllScript.run(bed.link, {
     keys: {},
@@ -34,7 +34,7 @@ async function renewAll(queues = [keys], look: Look = {}): Promise<RenewedAll> {
   });
 }
 
-async function told(look: Look = {}): Promise<QueueRenewal> {
+async function told(look: Turn = {}): Promise<QueueRenewal> {
   const [answer] = (await renewAll([keys], look)).queues;
   if (answer === undefined || answer instanceof Error) throw new Error(`not renewed: ${String(answer)}`);
   return answer;
