@@ -1,6 +1,6 @@
 /**
  * The tools for tests of apps: `SluiceTestingModule` without Redis, `TestingQueue`, `TestingClock`, `unprotected` for the body of
- * a method alone, and `startRedis` for a private server.
+ * a method alone, `startRedis` for a private server, and `startSentinels` and `startCluster` for several.
  *
  * - `in-process/` the stores and the queue of `SluiceTestingModule`
  * - `servers/` real `redis-server` processes that end with the test
@@ -9,7 +9,17 @@
  * @packageDocumentation
  */
 
-export { startRedis, type RedisServer, type StartRedisOptions } from './servers/redis-server.js';
+export { startRedis, type RedisServer } from './servers/redis-server.js';
+export type { ServerOptions, StartRedisOptions } from './servers/redis-server.options.js';
+export { startRedisServers } from './servers/redis-servers.js';
+export {
+  startSentinels,
+  type SentinelClientOptions,
+  type SentinelGroup,
+  type StartSentinelsOptions,
+} from './servers/sentinel-group.js';
+export { startCluster, type RedisCluster, type StartClusterOptions } from './servers/redis-cluster.js';
+export { CertificateAuthority, type IssuedCertificate } from './servers/certificate-authority.js';
 export { SluiceTestingModule, type SluiceTestingOptions } from './sluice-testing.module.js';
 export { TestingClock } from './in-process/testing-clock.js';
 export { unprotected } from '../weave/index.js';

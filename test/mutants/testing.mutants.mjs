@@ -5,19 +5,58 @@ const appHost = { file: 'test/support/app-host.ts', specs: ['test/support/fork-a
 const guard = { file: 'libs/testing/servers/guarded-process.ts', specs: ['libs/testing/servers/redis-server'] };
 const redis = { file: 'libs/testing/servers/redis-server.ts', specs: ['libs/testing/servers/redis-server'] };
 const slots = { file: 'libs/testing/servers/slot-owner.ts', specs: ['libs/testing/servers/slot-owner'] };
+const sentinels = { file: 'libs/testing/servers/sentinel-group.ts', specs: ['libs/testing/servers/sentinel-group'] };
+const cluster = { file: 'libs/testing/servers/redis-cluster.ts', specs: ['libs/testing/servers/redis-cluster'] };
+const authority = {
+  file: 'libs/testing/servers/certificate-authority.ts',
+  specs: ['libs/testing/servers/certificate-authority'],
+};
 const chaos = { file: 'test/support/chaos.ts', specs: ['test/support/chaos'] };
 
 export default [
   {
+    ...authority,
+    name: 'any server may issue certificates',
+    find: 'boolean(true)), true)',
+    replace: 'boolean(false)), true)',
+  },
+  {
+    ...authority,
+    name: 'a certificate is for names alone',
+    find: 'tagged(IP_ADDRESS, Buffer.from([127, 0, 0, 1])),',
+    replace: '',
+  },
+  {
+    ...sentinels,
+    name: 'an isolated server is still seen',
+    find: "default: 'off'",
+    replace: "default: 'on nopass ~* &* +@all'",
+  },
+  {
+    ...sentinels,
+    name: 'the primary that failed counts as its successor',
+    find: '!first || first === old ||',
+    replace: '!first ||',
+  },
+  { ...cluster, name: 'a replica is nobody of a shard', find: '{ id, of = id }', replace: '{ id }' },
+  {
+    ...redis,
+    name: 'a failed member of a group leaves the others running',
+    file: 'libs/testing/servers/redis-servers.ts',
+    find: 'await stopAll(servers);',
+    replace: '',
+    specs: ['libs/testing/servers/redis-servers'],
+  },
+  {
     ...slots,
     name: 'a restarted server can be reached before it has its slots',
-    find: "'--port', '0',",
-    replace: "'--port', String(this.#port),",
+    find: "`, '0',",
+    replace: '`, String(this.#port),',
   },
   {
     ...slots,
     name: 'the absent master stays known',
-    find: "await admin.cluster('FORGET', this.#absent);",
+    find: "await client.cluster('FORGET', this.#absent);",
     replace: '',
   },
   {
@@ -27,7 +66,7 @@ export default [
     replace: 'myself,master -',
   },
   {
-    ...redis,
+    file: 'libs/testing/servers/redis-server.options.ts',
     specs: ['libs/testing/servers/slot-owner'],
     name: 'a whole suite cannot be run on servers that check slots',
     find: "slotChecks ?? topology === 'slots'",
@@ -67,7 +106,7 @@ export default [
   {
     ...redis,
     name: 'files are left behind',
-    find: 'rmSync(this.#dir, {',
+    find: 'rmSync(this.#running.dir, {',
     replace: 'rmSync(`${this.#dir}/nothing`, {',
   },
   { ...redis, name: 'a taken port is final', find: 'attempt === PORT_ATTEMPTS', replace: 'true' },

@@ -1,25 +1,16 @@
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { SluiceError } from '../../weave/index.js';
+import type { Redis } from 'ioredis';
+import { CertificateAuthority } from './certificate-authority.js';
 import { launchGuarded, type GuardedProcess } from './guarded-process.js';
+import { RedisAdmin } from './redis-admin.js';
+import { checksSlots, userArgs, type ServerOptions, type StartRedisOptions } from './redis-server.options.js';
 import { SlotOwner } from './slot-owner.js';
-
-export interface StartRedisOptions {
-  /** Further arguments of `redis-server`. They override those of the fixture. Example: `['--appendonly', 'yes']`. */
-  args?: readonly string[];
-  /**
-   * True: the server is in cluster mode and owns all slots. It rejects commands and scripts whose keys are in several
-   * slots (`CROSSSLOT`), as each node of a Redis Cluster does, and a plain client works with it. It has one database.
-   * Of a script, Redis checks the KEYS; further keys only if the script begins with `#!lua`.
-   *
-   * Default: true if the environment has `SLUICE_TEST_TOPOLOGY=slots`, so that a whole suite can run on such servers.
-   */
-  slotChecks?: boolean;
-}
 
 /** Limit for a start. A large append-only file or a busy machine makes a start slow. */
 const READY_WITHIN_MS = 20_000;
@@ -45,39 +36,99 @@ export async function startRedis(options: StartRedisOptions = {}): Promise<Redis
 
 /** {@link startRedis} on a port from `draw`. If the port is taken, `draw` is called again. */
 export async function startRedisOn(draw: () => number, options: StartRedisOptions = {}): Promise<RedisServer> {
-  const dir = mkdtempSync(join(tmpdir(), 'sluice-redis-'));
-  try {
-    for (let attempt = 1; ; attempt++) {
-      const port = draw();
-      const owner = checksSlots(options) ? new SlotOwner(port, randomInt(...PORTS)) : undefined;
-      const launch = (): Promise<GuardedProcess> => launchRedis(port, dir, options.args ?? [], owner);
-      try {
-        return new RedisServer(port, dir, await launch(), launch);
-      } catch (error) {
-        // Two fixtures may draw the same port. The second server reports it and exits.
-        if (!String(error).includes('Address already in use') || attempt === PORT_ATTEMPTS) throw error;
-      }
+  const slotChecks = checksSlots(options);
+  return withFreePorts(() => startMember(draw(), { ...options, slotChecks }));
+}
+
+/** Calls `start` again, up to 20 times, as long as it finds a port taken: two fixtures may draw the same one. */
+export async function withFreePorts<T>(start: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (!String(error).includes('Address already in use') || attempt === PORT_ATTEMPTS) throw error;
     }
+  }
+}
+
+export const drawPort = (): number => randomInt(...PORTS);
+
+export interface Login {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** How a topology starts one of its members. */
+export interface MemberOptions extends ServerOptions {
+  slotChecks?: boolean;
+  /** The user of the clients. Default: none. */
+  login?: Login;
+  /** Files of the member's folder, by name. A restart keeps what the server has made of them. */
+  files?: Readonly<Record<string, string>>;
+  /** Arguments before all others, for a member in this folder. Default: nothing is persisted. */
+  config?: (dir: string) => string[];
+}
+
+const nothingPersisted = (): string[] => ['--save', '', '--appendonly', 'no'];
+
+/** Starts a server on this port. Rejects if the port is taken. */
+export async function startMember(port: number, options: MemberOptions): Promise<RedisServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'sluice-redis-'));
+  const { tls, login, args = [], users, config = nothingPersisted, files = {}, slotChecks = false } = options;
+  const authority = tls === true ? new CertificateAuthority() : tls || undefined;
+  const owner = slotChecks ? new SlotOwner(port, drawPort(), authority ? 'tls-port' : 'port') : undefined;
+  const admin = new RedisAdmin(dir);
+  try {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
+    const listen = authority ? tlsArgs(port, dir, authority) : ['--port', String(port)];
+    const own = [...listen, '--bind', '127.0.0.1', '--dir', dir, ...admin.args, ...userArgs(users)];
+    const launch = (): Promise<GuardedProcess> =>
+      launchRedis(dir, [...config(dir), ...own, ...(owner?.prepare(dir) ?? []), ...args], admin, owner);
+    return new RedisServer({ port, dir, admin, launch, login, ca: authority?.certificate }, await launch());
   } catch (error) {
     rmSync(dir, { recursive: true, force: true });
     throw error;
   }
 }
 
+function tlsArgs(port: number, dir: string, authority: CertificateAuthority): string[] {
+  const { certificate, key } = authority.issue();
+  const files = { 'tls-cert-file': certificate, 'tls-key-file': key, 'tls-ca-cert-file': authority.certificate };
+  const args = Object.entries(files).flatMap(([name, text]) => {
+    const file = join(dir, name);
+    writeFileSync(file, text, { mode: 0o600 });
+    return [`--${name}`, file];
+  });
+  return ['--port', '0', '--tls-port', String(port), ...args, '--tls-auth-clients', 'no', '--tls-replication', 'yes'];
+}
+
+interface Running {
+  readonly port: number;
+  readonly dir: string;
+  readonly admin: RedisAdmin;
+  readonly launch: () => Promise<GuardedProcess>;
+  readonly login: Login | undefined;
+  readonly ca: string | undefined;
+}
+
 /** A private Redis of one test or demo. Made by {@link startRedis}. */
 export class RedisServer {
   readonly port: number;
+  /** `redis://127.0.0.1:<port>`, with `tls` `rediss://…`. With the user and the password, if clients need them. */
   readonly url: string;
-  #dir: string;
+  /** What a client needs to trust the server: ioredis' option `tls`. Undefined without TLS. */
+  readonly tls: { readonly ca: string } | undefined;
+  readonly #running: Running;
   #process: GuardedProcess;
-  #launch: () => Promise<GuardedProcess>;
 
-  constructor(port: number, dir: string, process: GuardedProcess, launch: () => Promise<GuardedProcess>) {
+  constructor(running: Running, process: GuardedProcess) {
+    const { port, ca, login } = running;
     this.port = port;
-    this.url = `redis://127.0.0.1:${port}`;
-    this.#dir = dir;
+    const user = login ? `${login.username}:${login.password}@` : '';
+    this.url = `${ca === undefined ? 'redis' : 'rediss'}://${user}127.0.0.1:${port}`;
+    this.tls = ca === undefined ? undefined : { ca };
+    this.#running = running;
     this.#process = process;
-    this.#launch = launch;
   }
 
   /** The pid of the server. It changes with {@link restart}. */
@@ -90,10 +141,22 @@ export class RedisServer {
     return this.#process.output();
   }
 
+  /**
+   * Lends a client with all rights to `work`, and disconnects it after that. The client uses the server's unix socket and a
+   * user of the fixture: ACL rules, TLS and proxies do not concern it. With `withinMs`, a command that has no reply by then
+   * rejects; without it, a frozen server keeps the caller waiting.
+   *
+   * @example
+   * await redis.ask((client) => client.call('ACL', 'SETUSER', 'shop', 'off'));
+   */
+  async ask<T>(work: (client: Redis) => Promise<T>, withinMs?: number): Promise<T> {
+    return this.#running.admin.ask(work, withinMs);
+  }
+
   /** Stops the server for good and removes its files. A second call does nothing. */
   async stop(): Promise<void> {
     await this.#process.end('SIGTERM');
-    rmSync(this.#dir, { recursive: true, force: true });
+    rmSync(this.#running.dir, { recursive: true, force: true });
   }
 
   /** Ends the server by `signal` and waits for its end. Its files stay, and {@link restart} uses them. */
@@ -113,32 +176,21 @@ export class RedisServer {
   /** Starts the server again with the same port and files. A running server is ended first. */
   async restart(): Promise<void> {
     await this.#process.end('SIGTERM');
-    this.#process = await this.#launch();
+    this.#process = await this.#running.launch();
   }
-}
-
-function checksSlots({ slotChecks }: StartRedisOptions): boolean {
-  const topology = process.env['SLUICE_TEST_TOPOLOGY'] ?? '';
-  if (!['', 'slots'].includes(topology)) {
-    throw new SluiceError('SLUICE_BAD_OPTION', `SLUICE_TEST_TOPOLOGY is "${topology}": it can only be "slots"`);
-  }
-  return slotChecks ?? topology === 'slots';
 }
 
 async function launchRedis(
-  port: number,
   dir: string,
   args: readonly string[],
+  admin: RedisAdmin,
   owner: SlotOwner | undefined,
 ): Promise<GuardedProcess> {
-  const socket = join(dir, 'server.sock');
   const binary = process.env['SLUICE_REDIS_SERVER'] ?? 'redis-server';
-  const own = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];
-  const slots = owner?.prepare(dir) ?? [];
-  const server = await launchGuarded(dir, binary, [...own, '--unixsocket', socket, ...slots, ...args]);
+  const server = await launchGuarded(dir, binary, args);
   const deadline = performance.now() + READY_WITHIN_MS;
   // By a socket in our own folder: on the port, another server might answer.
-  while (!(await answers(socket))) {
+  while (!(await answers(admin.socket))) {
     if (server.exited) throw failed(binary, server, 'ended while it started');
     if (performance.now() > deadline) {
       await server.end('SIGKILL');
@@ -147,7 +199,7 @@ async function launchRedis(
     await pause(10);
   }
   try {
-    await owner?.take(socket);
+    await owner?.take(admin);
   } catch (error) {
     await server.end('SIGKILL');
     throw failed(binary, server, `did not take its slots or its port (${String(error)})`);

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
-
-/** The commands of the fixture itself, as a user of its own: the default user may have a password or no rights. */
-const USER = 'sluice-fixture';
+import type { Redis } from 'ioredis';
+import type { RedisAdmin } from './redis-admin.js';
 
 /**
  * Makes one server in cluster mode the owner of all 16,384 slots. Such a server checks slots: it rejects each command
@@ -18,13 +16,15 @@ const USER = 'sluice-fixture';
 export class SlotOwner {
   readonly #port: number;
   readonly #busPort: number;
+  readonly #opens: 'port' | 'tls-port';
   readonly #id = randomBytes(20).toString('hex');
   readonly #absent = randomBytes(20).toString('hex');
-  readonly #password = randomBytes(16).toString('hex');
 
-  constructor(port: number, busPort: number) {
+  /** @param opens the setting that holds the port: `port` or `tls-port` */
+  constructor(port: number, busPort: number, opens: 'port' | 'tls-port') {
     this.#port = port;
     this.#busPort = busPort;
+    this.#opens = opens;
   }
 
   /** Writes what the server shall know about its cluster into `dir`. Returns the arguments of the server. */
@@ -37,28 +37,23 @@ export class SlotOwner {
     writeFileSync(join(dir, 'nodes.conf'), `${nodes.join('\n')}\n`);
     return [
       ...['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf', '--cluster-port', String(this.#busPort)],
-      ...['--port', '0', '--cluster-announce-port', String(this.#port)],
-      ...['--user', USER, 'on', `>${this.#password}`, '~*', '&*', '+@all'],
+      ...[`--${this.#opens}`, '0', '--cluster-announce-port', String(this.#port)],
     ];
   }
 
   /** Takes the slots, then opens the port. Rejects with the server's error, for example if the port is taken. */
-  async take(socket: string): Promise<void> {
-    const admin = new Redis({ path: socket, username: USER, password: this.#password, retryStrategy: () => null });
-    admin.on('error', () => {});
-    try {
-      await this.#untilServing(admin);
-      await admin.cluster('FAILOVER', 'TAKEOVER');
-      await admin.cluster('FORGET', this.#absent);
-      await this.#untilServing(admin);
-      await admin.config('SET', 'port', this.#port);
-    } finally {
-      admin.disconnect();
-    }
+  async take(admin: RedisAdmin): Promise<void> {
+    await admin.ask(async (client) => {
+      await this.#untilServing(client);
+      await client.cluster('FAILOVER', 'TAKEOVER');
+      await client.cluster('FORGET', this.#absent);
+      await this.#untilServing(client);
+      await client.config('SET', this.#opens, this.#port);
+    });
   }
 
   /** The server sets this state in its own loop, within a few milliseconds. Each question makes the loop turn. */
-  async #untilServing(admin: Redis): Promise<void> {
-    while (!(await admin.cluster('INFO')).includes('cluster_state:ok'));
+  async #untilServing(client: Redis): Promise<void> {
+    while (!(await client.cluster('INFO')).includes('cluster_state:ok'));
   }
 }
