@@ -3,6 +3,7 @@
  * a method alone, `startRedis` for a private server, and `startSentinels` and `startCluster` for several.
  *
  * - `in-process/` the stores and the queue of `SluiceTestingModule`
+ * - `faults/` a proxy that makes connections fail
  * - `servers/` real `redis-server` processes that end with the test
  *
  * @see docs/guide/testing.md
@@ -19,6 +20,7 @@ export {
   type StartSentinelsOptions,
 } from './servers/sentinel-group.js';
 export { startCluster, type RedisCluster, type StartClusterOptions } from './servers/redis-cluster.js';
+export { FaultProxy } from './faults/fault-proxy.js';
 export { CertificateAuthority, type IssuedCertificate } from './servers/certificate-authority.js';
 export { SluiceTestingModule, type SluiceTestingOptions } from './sluice-testing.module.js';
 export { TestingClock } from './in-process/testing-clock.js';

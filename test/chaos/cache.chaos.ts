@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { FaultProxy } from 'nestjs-sluice/testing';
 import { cold, failing, governor, tagged, takeover } from './cache.stampede.js';
 import type { ChaosWorkerSettings } from '../apps/cache-chaos-worker.js';
 import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
-import { FaultProxy } from '../support/fault-proxy.js';
 import { until } from '../support/until.js';
 import { readVersionHistory, staleReads, type StaleRead, type VersionHistory } from '../support/version-history.js';
 

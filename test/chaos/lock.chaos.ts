@@ -1,11 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import type { RedisServer } from 'nestjs-sluice/testing';
+import { FaultProxy, type RedisServer } from 'nestjs-sluice/testing';
 import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
 import { losing } from '../support/data-loss.js';
 import type { ForkedApp } from '../support/fork-app.js';
 import { GrantOrder } from '../support/grant-order.js';
-import { FaultProxy } from '../support/fault-proxy.js';
 import { LEASE_MS, LockFleet, NAMES } from './lock-fleet.js';
 import { costOfRelease } from './lock-release-cost.js';
 import { distinctNames } from './lock-names.js';

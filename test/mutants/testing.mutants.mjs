@@ -11,9 +11,26 @@ const authority = {
   file: 'libs/testing/servers/certificate-authority.ts',
   specs: ['libs/testing/servers/certificate-authority'],
 };
+const proxy = { file: 'libs/testing/faults/fault-proxy.ts', specs: ['libs/testing/faults'] };
+const passage = { file: 'libs/testing/faults/passage.ts', specs: ['libs/testing/faults'] };
 const chaos = { file: 'test/support/chaos.ts', specs: ['test/support/chaos'] };
 
 export default [
+  {
+    ...proxy,
+    name: 'a reset comes before the command',
+    find: 'client.unpipe(asked).pause();\n      asked.end();',
+    replace: 'server.destroy();',
+  },
+  {
+    ...proxy,
+    name: 'the answer arrives before the reset',
+    find: 'answers.deaf = true;\n    answers.unpipe(client);',
+    replace: '',
+  },
+  { ...proxy, name: 'new connections are not delayed', find: 'passage.latencyMs = this.#latencyMs;', replace: '' },
+  { ...passage, name: 'a shorter delay overtakes', find: ' && this.#queue.length === 0) {', replace: ') {' },
+  { ...passage, name: 'bytes arrive together', find: 'this.bytewise ? Array.from', replace: 'false ? Array.from' },
   {
     ...authority,
     name: 'any server may issue certificates',
@@ -107,7 +124,7 @@ export default [
     ...redis,
     name: 'files are left behind',
     find: 'rmSync(this.#running.dir, {',
-    replace: 'rmSync(`${this.#dir}/nothing`, {',
+    replace: 'rmSync(`${this.#running.dir}/nothing`, {',
   },
   { ...redis, name: 'a taken port is final', find: 'attempt === PORT_ATTEMPTS', replace: 'true' },
   {

@@ -2,14 +2,20 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { connect } from 'node:tls';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 import { CertificateAuthority } from './certificate-authority.js';
 import { startRedis, type RedisServer } from './redis-server.js';
 
 let redis: RedisServer;
 afterEach(() => redis.stop());
 
-async function ask<T>(question: (client: Redis) => Promise<T>, options: RedisOptions = {}): Promise<T> {
+interface Login {
+  username?: string;
+  password?: string;
+  tls?: { readonly ca: string };
+}
+
+async function ask<T>(question: (client: Redis) => Promise<T>, options: Login = {}): Promise<T> {
   const client = new Redis(redis.url, { retryStrategy: () => null, ...options });
   client.on('error', () => {});
   try {

@@ -1,4 +1,4 @@
-import { FaultProxy } from '../fault-proxy.js';
+import { FaultProxy } from 'nestjs-sluice/testing';
 import { forkApp, type ForkedApp } from '../fork-app.js';
 import { until } from '../until.js';
 import type { LoadEvent, Outcome } from './member.js';
