@@ -6,6 +6,8 @@ export default {
   resolver: './scripts/jest-resolver.mjs',
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
+  // They need other servers than one plain Redis. `npm run test:topologies` runs them, and whoever names them.
+  testPathIgnorePatterns: process.argv.some((arg) => arg.includes('test/topologies')) ? [] : ['/test/topologies/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
+import { itOnPlainRedis } from '../../test/support/cluster-mode.js';
 import { LockBed } from '../../test/support/lock-bed.js';
 import { lockMember } from '../../test/support/lock-member.js';
 import { until } from '../../test/support/until.js';
@@ -148,7 +149,7 @@ describe('errors say which lock, who, and since when', () => {
     }
   });
 
-  it('a server that is a replica now refuses, and nothing of it is unknown', async () => {
+  itOnPlainRedis('a server that is a replica now refuses, and nothing of it is unknown', async () => {
     const server = await startRedis();
     const { locks, app, connections } = await lockMember(server.url);
     try {

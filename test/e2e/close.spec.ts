@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
+import { existing } from '../support/existing.js';
 import { forkApp } from '../support/fork-app.js';
 import { until } from '../support/until.js';
 
@@ -42,7 +43,7 @@ it('leaves no socket, timer, subscription or key of its process behind, and the 
     await until(async () => (await sockets()) === 0, { what: 'its sockets are gone' });
     expect(await admin.zcard('{whole:tasks}:~alive')).toBe(0);
     expect(await admin.xinfo('CONSUMERS', 'whole:tasks', 'whole')).toEqual([]);
-    expect(await admin.exists('whole:lock:a', 'whole:lock:tick')).toBe(0);
+    expect(await existing(admin, 'whole:lock:a', 'whole:lock:tick')).toBe(0);
     await app.stop();
   } finally {
     await app.kill();

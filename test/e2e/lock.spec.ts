@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
+import { existing } from '../support/existing.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
 import { GrantOrder } from '../support/grant-order.js';
 import { checkIntervals, now, readHistory } from '../support/history.js';
@@ -121,7 +122,7 @@ it('tells a process that was paused past its lease', async () => {
   holder.resume();
   expect(await holder.call('isHeld')).toBe(false);
   await body;
-  expect(await admin.exists('lock:slept', 'lock:slept too')).toBe(2);
+  expect(await existing(admin, 'lock:slept', 'lock:slept too')).toBe(2);
 });
 
 it('runs a job of 2 ms once per tick on three instances whose clocks differ by 600 ms: 30 ticks, 30 runs', async () => {

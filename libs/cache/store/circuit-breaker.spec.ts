@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
 import { SOON_MS, until } from '../../../test/support/until.js';
@@ -185,7 +186,7 @@ describe('a Redis in trouble', () => {
     expect(await b.cache.get('k')).toBe('v');
   });
 
-  it('that is a replica serves what it has, and nothing else', async () => {
+  itOnPlainRedis('that is a replica serves what it has, and nothing else', async () => {
     const [{ cache: main }, replica] = [await bed.member({ redis: { url: own.url } }), await startRedis()];
     const admin = new Redis(replica.url);
     try {

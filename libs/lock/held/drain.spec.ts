@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Injectable, Module, type OnModuleDestroy } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
+import { existing } from '../../../test/support/existing.js';
 import { gate } from '../../../test/support/gate.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import { SOON_MS, until } from '../../../test/support/until.js';
@@ -75,7 +76,7 @@ describe('an app that shuts down', () => {
     await lock.release();
     await soon(closed);
     expect(later.signal.reason).toMatchObject({ reason: 'closed' });
-    expect(await bed.admin.exists('lock:x', 'lock:y', 'lock:z')).toBe(0);
+    expect(await existing(bed.admin, 'lock:x', 'lock:y', 'lock:z')).toBe(0);
   });
 
   it('takes the locks away after drainMs', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
 import { gate } from '../../../test/support/gate.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
@@ -148,7 +149,7 @@ describe('a Redis that is full', () => {
 });
 
 describe('a Redis that is a read-only replica for a while, as in a failover', () => {
-  it('refuses what is published, and what ran meanwhile is settled afterwards, once', async () => {
+  itOnPlainRedis('refuses what is published, and what ran meanwhile is settled afterwards, once', async () => {
     const { opened, open } = gate();
     const runs: string[] = [];
     const { queue } = await bed.start({
