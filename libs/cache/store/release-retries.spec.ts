@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { FaultProxy } from 'nestjs-sluice/testing';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
+import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { RedisUnavailableError, frame } from '../../redis/index.js';

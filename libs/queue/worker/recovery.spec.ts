@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FaultProxy } from 'nestjs-sluice/testing';
+import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { gate } from '../../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type TestHandler } from '../../../test/support/queue-app.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { FaultProxy } from 'nestjs-sluice/testing';
+import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';

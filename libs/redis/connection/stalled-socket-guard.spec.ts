@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { FaultProxy } from 'nestjs-sluice/testing';
+import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import { RedisConnections } from './connections.js';
