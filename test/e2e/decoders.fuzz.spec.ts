@@ -138,7 +138,7 @@ const KEYS = { lock: 'l', fence: 'f', holder: 'h', queue: 'q', waiters: 'w' };
 function answering(reply: unknown): Link {
   const send = (_command: string, _args: unknown, options: SendOptions): Promise<unknown> =>
     Promise.resolve(options.decode?.(reply));
-  return { send } as unknown as Link;
+  return { send, slots: { knowsSlots: false } } as unknown as Link;
 }
 
 describe('whatever stands in Redis, within a budget', () => {

@@ -722,8 +722,15 @@ export default [
     ...late,
     name: 'a tick granted without an answer is lost',
     file: 'libs/lock/store/scripts/acquire-tick.script.ts',
-    find: 'by ~= nonce and ',
-    replace: '',
+    find: "if state == 'begun' or tonumber(marked) > instant then return 2 end",
+    replace: 'if true then return 2 end',
+  },
+  {
+    ...late,
+    name: 'a request for a tick that is executed late takes the tick again',
+    file: 'libs/lock/store/scripts/acquire-tick.script.ts',
+    find: 'if marked and tonumber(marked) >= instant then',
+    replace: 'if marked and by ~= nonce and tonumber(marked) >= instant then',
   },
   {
     ...late,

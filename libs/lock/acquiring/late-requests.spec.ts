@@ -99,7 +99,7 @@ describe('an owner', () => {
 describe('a tick that was granted without an answer', () => {
   const tick = { method: 'Job.run', instantMs: 1_000, keepMs: 60_000 };
 
-  it('is granted again to the same acquisition though its lease is over, and to no other', async () => {
+  it('is granted again to the same acquisition though its grant is over, until its run begins, and to no other', async () => {
     const member = await bed.member();
     const store = member.app.get<LockStore>(LOCK_STORE);
     const keys = new LockKeyCache(member.connections.keyspace).get('x');
@@ -108,11 +108,14 @@ describe('a tick that was granted without an answer', () => {
     expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'granted' });
     const other = { ...request, nonce: 'other', owner: 'other' };
     expect(await store.attemptTick(other, tick)).toEqual({ state: 'pending' });
+    await bed.admin.set('lock:x', 'theirs');
+    expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'busy' });
+    await bed.admin.del('lock:x');
+    expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'granted' });
     expect(await store.beginTick(request, tick)).toBe(true);
     await bed.admin.del('lock:x');
     expect(await store.attemptTick(other, tick)).toEqual({ state: 'done' });
-    expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'granted' });
-    await bed.admin.set('lock:x', 'theirs');
-    expect(await store.attemptTick(request, tick)).toMatchObject({ state: 'busy' });
+    expect(await store.attemptTick(request, tick)).toEqual({ state: 'done' });
+    expect(await bed.admin.exists('lock:x')).toBe(0);
   });
 });

@@ -70,7 +70,7 @@ export class InProcessLockStore implements Pick<LockStore, keyof LockStore> {
     const name = `${request.keys.lock} ${method}`;
     const mark = this.#ticks.get(name);
     const { held } = this.#mutex(request.keys);
-    if (mark !== undefined && mark.nonce !== request.nonce && mark.instantMs >= instantMs) {
+    if (mark !== undefined && mark.instantMs >= instantMs && held?.identity.nonce !== request.nonce) {
       if (mark.begun || mark.instantMs > instantMs) return Promise.resolve({ state: 'done' });
       if (held?.identity.nonce === mark.nonce) return Promise.resolve({ state: 'pending' });
     }

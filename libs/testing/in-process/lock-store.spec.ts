@@ -168,6 +168,10 @@ function describeLockStore(name: string, make: () => Promise<LockStoreUnderTest>
       expect(await store.beginTick(second, tick)).toBe(true);
       expect(await store.attemptTick(late, tick)).toEqual({ state: 'done' });
       expect((await store.inspect(second.keys))?.ttlMs).toBeGreaterThan(LONG_MS / 2);
+      await store.release(second, 0);
+      // Executed late, when the run is over.
+      expect(await store.attemptTick(second, tick)).toEqual({ state: 'done' });
+      expect(await store.attemptTick(late, tick)).toEqual({ state: 'done' });
     });
 
     it('takes a lock away by force, tells its process and hands it over', async () => {

@@ -22,9 +22,9 @@ const TO_BEGIN_MS = 2_000;
  *   instant. Then the first process cannot begin any more, because its mark and its lock are gone.
  * - Instants are compared by their order, and not only for equality: a process whose clock is behind does not repeat an instant
  *   that a process ahead of it has done.
- * - Duplicate: the nonce that holds the lock gets its token again; if this is executed late, after the run began, it changes
- *   nothing. The nonce that the mark names may take the instant again even if its lease is over: its caller asks again, so its
- *   run has not begun.
+ * - Duplicate: the nonce that holds the lock gets its token again. Until its run has begun, the nonce that the mark names may take
+ *   the instant again even if its grant is over. If this is executed late, after the run began, it changes nothing: otherwise
+ *   the mark would say that the run has not begun, and another process would run the instant again.
  */
 export const acquireTickScript = defineScript({
   name: 'lock:acquire-tick',
@@ -42,9 +42,9 @@ if holds(nonce, owner) then
   if state == 'granted' then return resume(nonce, brief, floor) end
   return redis.call('GET', fence) or mint(ttl, floor)
 end
-if marked and by ~= nonce and tonumber(marked) >= instant then
+if marked and tonumber(marked) >= instant then
   if state == 'begun' or tonumber(marked) > instant then return 2 end
-  local holder = redis.call('GET', lock)
+  local holder = by ~= nonce and redis.call('GET', lock)
   if holder and (holder == by or string.sub(redis.call('GET', beside('holder')) or '', 1, #by + 1) == by .. ' ') then
     return 3
   end
