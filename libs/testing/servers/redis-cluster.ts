@@ -131,6 +131,13 @@ export class RedisCluster {
   /** Resolves when all nodes run, serve and know each other, and the replicas are in sync. Useful after a test has healed its fault. */
   async ready(): Promise<void> {
     await Promise.all(this.nodes.map((node) => this.#untilServing(node)));
+    // A replica knows that it is in sync a moment before its master does.
+    await awaitState('the masters know their replicas', async () => {
+      const masters = await this.masters();
+      const online = await Promise.all(masters.map((master) => this.replicasOf(master)));
+      const shards = new Set(this.#slots).size;
+      return (masters.length === shards && online.flat().length === this.nodes.length - shards) || undefined;
+    });
   }
 
   /** The nodes that are masters now. Nodes that are frozen or gone are none. */
