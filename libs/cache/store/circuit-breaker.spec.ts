@@ -191,11 +191,12 @@ describe('a Redis in trouble', () => {
     const admin = new Redis(replica.url);
     try {
       await main.set('k', 'cached', { tags: ['a'] });
+      // A replica would not be booted on.
+      const { cache } = await bed.member({ redis: { url: replica.url } });
       await admin.replicaof('127.0.0.1', own.port);
       await until(async () => (await admin.info('replication')).includes('master_link_status:up'), {
         what: 'it follows',
       });
-      const { cache } = await bed.member({ redis: { url: replica.url } });
       expect(await cache.getOrLoad('k', () => 'source')).toBe('cached');
       expect(await cache.getOrLoad('k', () => 'source')).toBe('cached');
       expect(await cache.getOrLoad('other', () => 'source')).toBe('source');
