@@ -58,6 +58,8 @@ export class CronJobs {
   readonly #logger: RedisConnections['logger'];
   /** For each job: when the job fired for the last call that has arrived, in Unix milliseconds. */
   readonly #called = new WeakMap<CronJob, number>();
+  /** The jobs whose calls arrived in this turn of the event loop. */
+  readonly #calledNow = new Set<CronJob>();
   #registry: Registry | undefined;
   /** The methods that take a lock at their ticks, by the lock's name. */
   readonly #known = new Map<string, KnownMethod[]>();
@@ -73,8 +75,9 @@ export class CronJobs {
 
   /**
    * The scheduled instant of this call. `'by hand'`: the scheduler did not make the call. The `lastDate` of the job shows this,
-   * because each `lastDate` stands for one call. `'missed'`: the scheduler made the call, but more than 25 hours late. Then no
-   * process knows any more whether that run was done.
+   * because each `lastDate` stands for one call, or for several calls in one turn: a `cron` whose next instant passed before it
+   * set its timer calls at once, a second time. `'missed'`: the scheduler made the call, but more than 25 hours late. Then no process
+   * knows any more whether that run was done.
    *
    * @throws SluiceError `SLUICE_CRON_UNKNOWN` if the answer cannot be determined: a guess could run the method twice
    */
@@ -83,7 +86,7 @@ export class CronJobs {
     const nowMs = this.#clock.wallMs();
     const job = this.#firedJob(call.metadata(CRON_METADATA) as CronMetadata, method, nowMs);
     if (job === undefined) return 'by hand';
-    this.#called.set(job, firedAtMs(job));
+    this.#arrived(job);
     const instant = scheduledInstant(job.cronTime, nowMs);
     return instant === undefined ? this.#missed(method) : { method, ...instant };
   }
@@ -119,6 +122,15 @@ export class CronJobs {
     this.#known.set(lock, [...known, { identity, targetClass, cron }]);
   }
 
+  #arrived(job: CronJob): void {
+    this.#called.set(job, firedAtMs(job));
+    if (this.#calledNow.size === 0)
+      void Promise.resolve().then(() => {
+        this.#calledNow.clear();
+      });
+    this.#calledNow.add(job);
+  }
+
   #missed(method: string): 'missed' {
     this.#logger.warn(
       `${method} is skipped: its tick was more than 25 hours ago, and another instance may have run it`,
@@ -135,6 +147,7 @@ export class CronJobs {
     const withinMs = own.length === 1 ? JUST_NOW_OF_ONE_MS : JUST_NOW_MS;
     const fired = (job: CronJob, ms: number): boolean =>
       Math.abs(nowMs - firedAtMs(job)) < ms && this.#called.get(job) !== firedAtMs(job);
+    const calledNow = (job: CronJob): boolean => this.#calledNow.has(job);
     // If the decorator gives no name, a job whose time was changed is not found again. Such a job has a generated name.
     const nameless = [...jobs].filter(([name]) => GENERATED_NAME.test(name));
     if (own.length === 0 && cron.name === undefined && nameless.some(([, job]) => fired(job, JUST_NOW_MS))) {
@@ -144,7 +157,7 @@ export class CronJobs {
           "changed by setTime(). Give it a name, so that it can be found: @Cron(time, { name: '…' })",
       );
     }
-    return own.find((job) => fired(job, withinMs));
+    return own.find((job) => fired(job, withinMs)) ?? own.find(calledNow);
   }
 
   #jobs(method: string): Map<string, CronJob> {

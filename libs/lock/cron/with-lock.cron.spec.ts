@@ -113,6 +113,25 @@ describe('@Cron', () => {
     await expect(unscheduled.run()).rejects.toMatchObject({ code: 'SLUICE_LOCK_TIMEOUT' });
   });
 
+  it('runs one tick once though a scheduler that was late calls twice at once', async () => {
+    @Injectable()
+    class Late {
+      ran = 0;
+
+      @Cron('0 * * * * *', { disabled: true, name: 'late' })
+      @WithLock('late')
+      async run(): Promise<number> {
+        return ++this.ran;
+      }
+    }
+    const late = await bed.boot(Late, schedule);
+    const [member] = bed.members;
+    fire(member!, new Date());
+    // As cron does: its next instant passed between its timer and the setting of the next one.
+    expect(await Promise.all([late.run(), late.run()])).toEqual([1, undefined]);
+    expect(await late.run()).toBe(2);
+  });
+
   it('is a tick once for each time its job fired: any other call is an ordinary one', async () => {
     @Injectable()
     class Reports {
