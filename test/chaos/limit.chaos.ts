@@ -28,7 +28,7 @@ async function fleetUnderFire(ctx: ChaosContext): Promise<Verdict[]> {
     await fleet.fill();
     const names = Object.keys(fleet.faults);
     const counts: Record<string, number> = {};
-    for (let round = 0; ctx.budgetMs === undefined ? round < FAULTS : ctx.more(round, 0); round++) {
+    for (let round = 0; round < names.length || ctx.more(round, FAULTS); round++) {
       // Each at least once, then at random.
       const name = names[round] ?? names[Math.floor(ctx.random() * names.length)] ?? 'kill';
       counts[name] = (counts[name] ?? 0) + 1;

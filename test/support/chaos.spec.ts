@@ -84,6 +84,32 @@ describe('runChaos', () => {
     expect(rounds[2]).toBeGreaterThan(2);
   });
 
+  it('leaves each scenario its share and its first round, also after one that took all the time', async () => {
+    const rounds: number[] = [];
+    const budgets: (number | undefined)[] = [];
+    const greedy = {
+      about: '',
+      run: async () => {
+        for (const startedMs = performance.now(); performance.now() - startedMs < 60;);
+        return [holds('done', true)];
+      },
+    };
+    const robbed = {
+      about: '',
+      run: async (ctx: Parameters<Chaos['scenarios'][string]['run']>[0]) => {
+        budgets.push(ctx.budgetMs);
+        let done = 0;
+        while (ctx.more(done, 1)) done++;
+        rounds.push(done);
+        return [holds('done', true)];
+      },
+    };
+    await told({ feature: 'x', scenarios: { greedy, robbed, planted } }, { budgetMs: 30 });
+    expect(budgets).toEqual([10]);
+    await told({ feature: 'x', scenarios: { robbed, planted } }, { budgetMs: 0 });
+    expect(rounds[1]).toBe(1);
+  });
+
   it("stops a scenario's servers, also after it has failed", async () => {
     const pids: number[] = [];
     const failing = {

@@ -25,7 +25,10 @@ export function rejectsPlanted(what: string, found: readonly unknown[]): Verdict
 export interface ChaosContext {
   /** What this scenario may take; undefined: it runs to its own counts. */
   readonly budgetMs: number | undefined;
-  /** Whether to do one more round: by the clock if there is a budget, else until `count` rounds are done. */
+  /**
+   * Whether to do one more round: the first one always, because a scenario without a fault shows nothing. Then by the clock if
+   * there is a budget, else until `count` rounds are done.
+   */
   more(done: number, count: number): boolean;
   /** From 0 up to 1, the same sequence for the same `--seed`. Draw faults from it, so that a run can be repeated. */
   random(): number;
@@ -62,7 +65,7 @@ export function defineChaos(chaos: Chaos): Chaos {
 }
 
 export interface ChaosOptions {
-  /** For the feature as a whole; each scenario gets an equal share of what is left. */
+  /** For the feature as a whole; each scenario gets its {@link fairShare}. */
   budgetMs?: number;
   scenario?: string;
   seed: number;
@@ -86,9 +89,10 @@ export async function runChaos(chaos: Chaos, options: ChaosOptions): Promise<Tal
   const verdicts: Verdict[] = [];
   for (const [i, [name, scenario]] of chosen.entries()) {
     print(`── ${chaos.feature} · ${name}: ${scenario.about}`);
-    const share = Math.max(0, deadline - performance.now()) / (chosen.length - i);
+    const { budgetMs } = options;
+    const share = budgetMs && fairShare(budgetMs, deadline - performance.now(), chosen.length, i);
     const servers: RedisServer[] = [];
-    const ctx = context(options.budgetMs === undefined ? undefined : share, servers, options);
+    const ctx = context(share, servers, options);
     const found = await withinReason(scenario, ctx);
     await Promise.all(servers.map((server) => server.stop()));
     for (const verdict of found) print(line(verdict));
@@ -103,11 +107,21 @@ export async function runChaos(chaos: Chaos, options: ChaosOptions): Promise<Tal
   return { passed, failed: verdicts.length - passed };
 }
 
+/**
+ * What one of several parts may take: an equal share of the time that is left, so that time which a part saves goes to the
+ * others. At least an equal share of the whole: the parts before it may have taken longer, as on a busy machine, and the whole
+ * takes longer then.
+ */
+export function fairShare(wholeMs: number, leftMs: number, parts: number, before: number): number {
+  return Math.max(wholeMs / parts, leftMs / (parts - before));
+}
+
 function context(budgetMs: number | undefined, servers: RedisServer[], { seed, print }: ChaosOptions): ChaosContext {
   const started = performance.now();
   return {
     budgetMs,
-    more: (done, count) => (budgetMs === undefined ? done < count : performance.now() - started < budgetMs),
+    more: (done, count) =>
+      done === 0 || (budgetMs === undefined ? done < count : performance.now() - started < budgetMs),
     random: seeded(seed),
     log: (text) => {
       print(`   ${text}`);

@@ -6,7 +6,8 @@ import { holds, rejectsPlanted, type ChaosContext, type Verdict } from '../../su
 export async function model(ctx: ChaosContext): Promise<Verdict[]> {
   const { url } = await ctx.startRedis();
   const seed = Math.floor(ctx.random() * 2 ** 31);
-  const stop = (): boolean => !ctx.more(0, 1);
+  let asked = 0;
+  const stop = (): boolean => !ctx.more(asked++, Infinity);
   const steps = await runQueueModel({ url, seed, steps: ctx.budgetMs === undefined ? 1_000_000 : Infinity, stop });
   const run: Step = async (world) => {
     await world.link.send('xadd', [world.keys.stream, '*', 'payload', '0', 'retry_count', '1']);
