@@ -5,6 +5,13 @@ const connection = 'libs/redis/connection/connection.ts';
 
 export default [
   {
+    file: 'libs/redis/access/credentials.ts',
+    specs: ['libs/redis/access/credentials'],
+    name: 'each question for credentials leaves a listener',
+    find: "signal.removeEventListener('abort', abandoned);",
+    replace: '',
+  },
+  {
     ...role,
     name: 'a boot does not wait for a failover that is under way',
     find: 'if (leftMs <= 0) return told',

@@ -1,10 +1,12 @@
+import { getEventListeners } from 'node:events';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import { RedisConnections } from '../connection/connections.js';
-import type { RedisCredentials } from './credentials.js';
+import { systemClock } from '../time/clock.js';
+import { CredentialSource, type RedisCredentials } from './credentials.js';
 import type { ConnectionOptions } from '../redis.options.js';
 
 let redis: RedisServer;
@@ -43,6 +45,14 @@ const sockets = async (): Promise<string> =>
     .join();
 
 describe('a function for credentials', () => {
+  it('leaves nothing behind when it is asked again and again in one connect', async () => {
+    const ask = async (): Promise<RedisCredentials> => Promise.reject(new Error('down'));
+    const source = new CredentialSource({ option: 'credentials', ask, clock: systemClock, timeoutMs: 60_000 });
+    const { signal } = new AbortController();
+    for (let n = 0; n < 3; n++) await expect(source.ask(signal)).rejects.toThrow('credentials() failed: down');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
   it('is called for every connect of every socket, again after a rotation', async () => {
     await user('first');
     let password = 'first';

@@ -34,12 +34,18 @@ export class CredentialSource {
     const { option, clock, timeoutMs } = this.#options;
     let cancel = (): void => {};
     const late = new Promise<never>((_, reject) => {
-      cancel = clock.timer(timeoutMs, () => {
+      const cancelTimer = clock.timer(timeoutMs, () => {
         reject(new Error(`no answer within ${timeoutMs} ms`));
       });
-      signal.addEventListener('abort', () => {
+      const abandoned = (): void => {
         reject(new Error('nobody needs it any more'));
-      });
+      };
+      signal.addEventListener('abort', abandoned);
+      // One connect asks again and again with the same signal.
+      cancel = () => {
+        cancelTimer();
+        signal.removeEventListener('abort', abandoned);
+      };
     });
     const answer = await Promise.race([this.#call(), late])
       .catch((error: unknown) => {
