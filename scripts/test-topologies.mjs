@@ -1,7 +1,8 @@
 /**
- * `npm run test:topologies [-- --quick] [-- slots|sentinel|cluster] [-- lock|cache|queue|limit]`: specs on more than one plain
- * server. Without names, all topologies and all features.
+ * `npm run test:topologies [-- --quick] [-- single|slots|sentinel|cluster] [-- lock|cache|queue|limit]`: specs on other servers than
+ * one that stays up. Without names, all topologies and all features.
  *
+ * - single: test/topologies/single, one server that is killed again and again.
  * - slots: the suites of the features and test/e2e on servers in cluster mode that own all slots, so that each command and
  *   script across slots is rejected. A planted script across slots shows that they do reject.
  * - sentinel: the group's own specs, and test/topologies/sentinel.
@@ -40,6 +41,7 @@ const QUICK = {
 };
 
 const TOPOLOGIES = {
+  single: async () => [await runSpecs('single', { patterns: ['test/topologies/single'] })],
   slots: async ({ features, quick }) => {
     const env = { SLUICE_TEST_TOPOLOGY: 'slots' };
     const control = await runSpecs('slots: what crosses slots is rejected', {

@@ -100,6 +100,12 @@ export class FleetLoad {
     await Promise.all(this.apps.map((app) => app.close()));
   }
 
+  /** Ends the load of a test that has failed. */
+  async abandon(): Promise<void> {
+    this.#running = false;
+    await Promise.all(this.apps.map((app) => app.close()));
+  }
+
   /** Two holders at a time, and tokens that do not grow. */
   get violations(): Violation[] {
     return checkIntervals(this.holds);

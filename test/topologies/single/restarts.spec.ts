@@ -1,9 +1,9 @@
 import { expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { startRedis } from 'nestjs-sluice/testing';
-import { BareClient } from '../support/bare-client.js';
-import { FleetLoad } from '../support/fleet-load.js';
-import { until } from '../support/until.js';
+import { BareClient } from '../../support/bare-client.js';
+import { FleetLoad } from '../../support/fleet-load.js';
+import { until } from '../../support/until.js';
 
 const RESTARTS = 10;
 
