@@ -21,7 +21,7 @@ export {
 } from './servers/sentinel-group.js';
 export { startCluster, type RedisCluster, type StartClusterOptions } from './servers/redis-cluster.js';
 export { FaultProxy } from './faults/fault-proxy.js';
-export { CertificateAuthority, type IssuedCertificate } from './servers/certificate-authority.js';
+export { CertificateAuthority, type IssuedCertificate, type IssueOptions } from './servers/certificate-authority.js';
 export { SluiceTestingModule, type SluiceTestingOptions } from './sluice-testing.module.js';
 export { TestingClock } from './in-process/testing-clock.js';
 export { unprotected } from '../weave/index.js';

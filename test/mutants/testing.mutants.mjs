@@ -40,8 +40,8 @@ export default [
   {
     ...authority,
     name: 'a certificate is for names alone',
-    find: 'tagged(IP_ADDRESS, Buffer.from([127, 0, 0, 1])),',
-    replace: '',
+    find: 'isIP(name) === 0 ?',
+    replace: 'true ?',
   },
   {
     ...sentinels,
@@ -141,6 +141,19 @@ export default [
   },
   { ...appHost, name: 'an app outlives its parent', find: 'if (!stopping) process.exit(1);', replace: '' },
   { ...appHost, name: 'codes of errors are lost', find: "typeof code === 'string' ? { code } : {}", replace: '{}' },
+  {
+    ...authority,
+    name: 'an expired certificate is valid',
+    find: '(expired ? -HOUR_MS : YEAR_MS)',
+    replace: 'YEAR_MS',
+  },
+  {
+    ...chaos,
+    name: 'a scenario pays for the time that others took too much',
+    find: 'Math.max(wholeMs / parts, leftMs / (parts - before))',
+    replace: 'Math.max(0, leftMs) / (parts - before)',
+  },
+  { ...chaos, name: 'a scenario without time injects no fault', find: 'done === 0 || (', replace: '(' },
   { ...chaos, name: 'a planted violation may go unseen', find: 'ok: found.length > 0', replace: 'ok: true' },
   {
     ...chaos,

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
 import type { CacheService } from '../cache.service.js';
+import { FaultProxy } from '../../testing/index.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
 const bed = new CacheBed();

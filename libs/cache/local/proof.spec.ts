@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { CacheBed } from '../../../test/support/cache-bed.js';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
-import { startRedis, type RedisServer } from '../../testing/index.js';
+import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
 
 const bed = new CacheBed();
 

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { RedisUnavailableError, frame } from '../../redis/index.js';
 import { ReleaseRetries } from './release-retries.js';
+import { FaultProxy } from '../../testing/index.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
 const bed = new CacheBed();

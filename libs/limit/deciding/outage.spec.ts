@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
 import { SluiceRedisModule } from '../../redis/index.js';
-import { startRedis, type RedisServer } from '../../testing/index.js';
+import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
 import { RateLimitService, SluiceLimitModule, defineRateLimit, type SluiceLimitModuleOptions } from '../index.js';
 
 let redis: RedisServer;

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { gate } from '../../../test/support/gate.js';
 import { startQueueApp, type QueueApp, type TestHandler } from '../../../test/support/queue-app.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import { consumerName } from '../store/queue.keys.js';
 import type { Task } from '../index.js';
+import { FaultProxy } from '../../testing/index.js';
 
 const LEASE_MS = 300;
 const GHOST = consumerName('ghost');

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { until } from '../../../test/support/until.js';
-import { startRedis, type RedisServer } from '../../testing/index.js';
+import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
 import { RedisConnections } from '../connection/connections.js';
 import type { ConnectionOptions } from '../redis.options.js';
 

@@ -1,22 +1,29 @@
 import { randomInt } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { CertificateAuthority, type CertificateFiles } from '../../../test/support/certificates.js';
 import { until } from '../../../test/support/until.js';
-import { startRedis, type RedisServer } from '../../testing/index.js';
+import {
+  CertificateAuthority,
+  startRedis,
+  type IssueOptions,
+  type IssuedCertificate,
+  type RedisServer,
+} from '../../testing/index.js';
 import { RedisConnections } from '../connection/connections.js';
 import type { ConnectionOptions } from '../redis.options.js';
 
-let ours: CertificateAuthority;
-let another: CertificateAuthority;
+const ours = new CertificateAuthority();
+const another = new CertificateAuthority();
+let dir: string;
 const servers: RedisServer[] = [];
 const opened: RedisConnections[] = [];
 const clients: Redis[] = [];
 beforeAll(() => {
-  ours = new CertificateAuthority();
-  another = new CertificateAuthority();
+  dir = mkdtempSync(join(tmpdir(), 'sluice-tls-'));
 });
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((each) => each.onApplicationShutdown()));
@@ -24,17 +31,23 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((each) => each.stop()));
 });
 afterAll(() => {
-  ours.remove();
-  another.remove();
+  rmSync(dir, { recursive: true });
 });
+
+let written = 0;
+function fileOf(pem: string): string {
+  const file = join(dir, `${++written}.pem`);
+  writeFileSync(file, pem);
+  return file;
+}
 
 /** A Redis with a port for TLS beside the plain one. */
 async function startWith(
-  files: CertificateFiles,
+  { certificate, key }: IssuedCertificate,
   { clientCertificates = 'no' } = {},
 ): Promise<RedisServer & { tlsPort: number }> {
-  const { cert, key } = files;
-  const options = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', ours.file];
+  const options = ['--tls-cert-file', fileOf(certificate), '--tls-key-file', fileOf(key)];
+  options.push('--tls-ca-cert-file', fileOf(ours.certificate));
   const redis = await startRedis({ args: [...options, '--tls-auth-clients', clientCertificates] });
   servers.push(redis);
   const admin = new Redis(redis.url);
@@ -55,8 +68,8 @@ async function open(options: ConnectionOptions): Promise<RedisConnections> {
 describe('TLS', () => {
   it('connects by name and by address, and with a certificate of its own', async () => {
     const redis = await startWith(ours.issue(), { clientCertificates: 'yes' });
-    const { cert, key } = ours.issue();
-    const tls = { ca: ours.text, cert: readFileSync(cert), key: readFileSync(key) };
+    const { certificate, key } = ours.issue();
+    const tls = { ca: ours.certificate, cert: certificate, key };
     for (const host of ['localhost', '127.0.0.1']) {
       const { commands } = (await open({ url: `rediss://${host}:${redis.tlsPort}`, tls })).get();
       expect(await commands.send('ping')).toBe('PONG');
@@ -74,25 +87,25 @@ describe('TLS', () => {
     [
       'the authority of somebody else',
       {},
-      (port) => ({ host: 'localhost', port, tls: { ca: another.text } }),
+      (port) => ({ host: 'localhost', port, tls: { ca: another.certificate } }),
       /self-signed certificate.*not trusted.*redis\.tls\.ca/,
     ],
     [
       'an expired certificate',
       { expired: true },
-      (port) => ({ url: `rediss://localhost:${port}`, tls: { ca: ours.text } }),
+      (port) => ({ url: `rediss://localhost:${port}`, tls: { ca: ours.certificate } }),
       /certificate has expired.*Renew/,
     ],
     [
       'another host name',
-      { names: 'DNS:redis.example' },
-      (port) => ({ url: `rediss://localhost:${port}`, tls: { ca: ours.text } }),
+      { names: ['redis.example'] },
+      (port) => ({ url: `rediss://localhost:${port}`, tls: { ca: ours.certificate } }),
       /localhost.*redis\.example.*tls\.servername/,
     ],
     [
       'no certificate of its own, though it must have one',
       { clientCertificates: 'yes' },
-      (port) => ({ url: `rediss://localhost:${port}`, tls: { ca: ours.text } }),
+      (port) => ({ url: `rediss://localhost:${port}`, tls: { ca: ours.certificate } }),
       /redis\.tls\.cert/,
     ],
     ['a plain connection to a port with TLS', {}, (port) => ({ url: `redis://localhost:${port}` }), /rediss:/],
@@ -105,11 +118,11 @@ describe('TLS', () => {
     [
       'TLS to a plain port',
       {},
-      (_, plain) => ({ url: `rediss://localhost:${plain}`, tls: { ca: ours.text } }),
+      (_, plain) => ({ url: `rediss://localhost:${plain}`, tls: { ca: ours.certificate } }),
       /TLS.*redis:\/\//,
     ],
   ])('fails the boot with the reason: %s', async (_, server, options, reason) => {
-    const { clientCertificates = 'no', ...certificate } = server as { clientCertificates?: string };
+    const { clientCertificates = 'no', ...certificate } = server as IssueOptions & { clientCertificates?: string };
     const redis = await startWith(ours.issue(certificate), { clientCertificates });
     const attempt = async (): Promise<string> => {
       const boot = open({ bootTimeoutMs: 1_000, ...options(redis.tlsPort, redis.port) });
@@ -126,22 +139,26 @@ describe('TLS', () => {
     const bad = another.issue();
     const redis = await startWith(good);
     const admin = clients[0]!;
-    const connection = (await open({ url: `rediss://localhost:${redis.tlsPort}`, tls: { ca: ours.text } })).get();
-    await admin.config('SET', 'tls-cert-file', bad.cert, 'tls-key-file', bad.key);
+    const connection = (
+      await open({ url: `rediss://localhost:${redis.tlsPort}`, tls: { ca: ours.certificate } })
+    ).get();
+    const show = ({ certificate, key }: IssuedCertificate): Promise<unknown> =>
+      admin.config('SET', 'tls-cert-file', fileOf(certificate), 'tls-key-file', fileOf(key));
+    await show(bad);
     await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await until(() => connection.commands.lastError?.message.includes('certificate'), { what: 'the reason is known' });
     await expect(connection.commands.send('ping')).rejects.toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE' });
-    await admin.config('SET', 'tls-cert-file', good.cert, 'tls-key-file', good.key);
+    await show(good);
     await until(() => connection.stats.up, { what: 'it is back' });
     expect(await connection.commands.send('ping')).toBe('PONG');
   });
 
   it.each<[string, (url: string) => Promise<RedisConnections>]>([
-    ['of ours', (url) => open({ url, tls: { ca: ours.text } })],
+    ['of ours', (url) => open({ url, tls: { ca: ours.certificate } })],
     [
       'that the user gave',
       (url) => {
-        const client = new Redis(url, { tls: { ca: ours.text } });
+        const client = new Redis(url, { tls: { ca: ours.certificate } });
         clients.push(client);
         return open({ client });
       },

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
-import { startRedis, type RedisServer } from '../../testing/index.js';
+import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
 import { RedisConnections } from './connections.js';
 
 let first: RedisServer;

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { FaultProxy } from '../../../test/support/fault-proxy.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
-import { startRedis, type RedisServer } from '../../testing/index.js';
+import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
 import type { RedisConnection } from '../connection/connection.js';
 import { RedisConnections } from '../connection/connections.js';
 import type { Link } from '../connection/link.js';

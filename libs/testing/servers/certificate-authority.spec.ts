@@ -32,6 +32,18 @@ describe('a certificate authority', () => {
     expect(first.key).not.toBe(second.key);
   });
 
+  it('issues certificates for other names and addresses, and expired ones', () => {
+    const names = ['redis.example', '10.0.0.1', '2001:db8::ff00:42'];
+    const other = new X509Certificate(authority.issue({ names }).certificate);
+    expect(other.checkHost('redis.example')).toBe('redis.example');
+    expect(other.checkHost('localhost')).toBeUndefined();
+    expect(other.checkIP('10.0.0.1')).toBe('10.0.0.1');
+    expect(other.checkIP('2001:db8::ff00:42')).toBe('2001:db8::ff00:42');
+    const expired = new X509Certificate(authority.issue({ expired: true }).certificate);
+    expect(Date.parse(expired.validFrom)).toBeLessThan(Date.parse(expired.validTo));
+    expect(Date.parse(expired.validTo)).toBeLessThan(Date.now());
+  });
+
   it('is not trusted through another one', () => {
     const other = new X509Certificate(new CertificateAuthority().certificate);
     expect(new X509Certificate(authority.issue().certificate).verify(other.publicKey)).toBe(false);

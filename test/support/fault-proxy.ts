@@ -1,2 +1,0 @@
-/** For specs whose sources import this name from here. */
-export { FaultProxy } from 'nestjs-sluice/testing';
