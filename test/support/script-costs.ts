@@ -34,19 +34,23 @@ async function commandsOf(client: Redis, n: number, prepare: Prepare): Promise<n
   return (await commandDelta(client, call)).total;
 }
 
+/** Below what growth at four times `n` work is linear: linear work takes about four times as much, quadratic work sixteen. */
+const LINEAR_BELOW = 8;
+
 /**
- * How many times as much processor time a script takes for four times `n`: for loops that execute no command and so cannot be
- * counted. Linear work takes about four times as much, quadratic work up to sixteen times. It is the time of the server's own
- * thread, so what else the machine does is not in it. Of each size the smallest of some runs counts.
+ * Whether the processor time of a script grows linearly with `n`: for loops that execute no command and so cannot be counted.
+ * It is the time of the server's own thread. Of each size the smallest of some runs counts, and of more runs if these were not
+ * enough: other work of the machine makes a run slower through the caches of the processor.
  */
-export async function cpuAtFourTimes(client: Redis, n: number, prepare: Prepare): Promise<number> {
+export async function isLinear(client: Redis, n: number, prepare: Prepare): Promise<boolean> {
   await cpuOf(client, n, prepare);
   const least = { once: Infinity, fourTimes: Infinity };
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 30; round++) {
     least.once = Math.min(least.once, await cpuOf(client, n, prepare));
     least.fourTimes = Math.min(least.fourTimes, await cpuOf(client, 4 * n, prepare));
+    if (round >= 4 && least.fourTimes < LINEAR_BELOW * least.once) return true;
   }
-  return least.fourTimes / least.once;
+  return false;
 }
 
 async function cpuOf(client: Redis, n: number, prepare: Prepare): Promise<number> {

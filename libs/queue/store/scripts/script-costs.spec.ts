@@ -3,13 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { QueueState, count } from '../../../../test/support/queue-state.js';
-import {
-  growthOf,
-  scriptNames,
-  cpuAtFourTimes,
-  type Growth,
-  type Prepare,
-} from '../../../../test/support/script-costs.js';
+import { growthOf, scriptNames, isLinear, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED, consumerName, queueKeys, retryKeys } from '../queue.keys.js';
 import { ackScript } from './ack.script.js';
@@ -314,7 +308,7 @@ describe('what a script does without commands is linear:', () => {
       await bed.admin.hset(keys.bodies, 'task', values.map((value) => `${value.length}:${value}`).join(''));
       return () => promoteScript.run(bed.link, { keys, args: { limit: 1, unworked: 0 } });
     };
-    expect(await cpuAtFourTimes(bed.admin, 800, prepare)).toBeLessThan(8);
+    expect(await isLinear(bed.admin, 800, prepare)).toBe(true);
   });
 
   it('settle-failure makes that frame', async () => {
@@ -322,7 +316,7 @@ describe('what a script does without commands is linear:', () => {
       await state.group();
       return settle(await bed.pendingTask(ME, { fields: [...task(), ...fields(n)] }), 0);
     };
-    expect(await cpuAtFourTimes(bed.admin, 800, prepare)).toBeLessThan(8);
+    expect(await isLinear(bed.admin, 800, prepare)).toBe(true);
   });
 
   it('reconcile compares what is pending with what the caller knows', async () => {
@@ -331,6 +325,6 @@ describe('what a script does without commands is linear:', () => {
       const args = { ...member, capacity: 10_000, minIdleMs: 0 };
       return () => reconcileScript.run(bed.link, { keys, args, rest: ids });
     };
-    expect(await cpuAtFourTimes(bed.admin, 500, prepare)).toBeLessThan(8);
+    expect(await isLinear(bed.admin, 500, prepare)).toBe(true);
   });
 });
