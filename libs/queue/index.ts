@@ -32,6 +32,8 @@ export {
   QUEUE_CHANNELS,
   type QueueMessages,
   type GroupReadMessage,
+  type NewerDataMessage,
+  type NewerDataOverMessage,
   type GroupUnreadMessage,
   type TaskCompletedMessage,
   type TaskDeadLetteredMessage,

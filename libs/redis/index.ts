@@ -37,9 +37,11 @@ export { LIMIT_MAX, RING_MAX, SLOTS } from './limits/sliding.fragment.js';
 export { Loop, type LoopOptions } from './time/loop.js';
 export { PROCESS_ID_PATTERN, parseProcessId, type ProcessId } from './process-id.js';
 export {
+  NewerDataError,
   REDIS_REFUSALS,
   RedisRefusedError,
   RedisUnavailableError,
+  describeUses,
   isReplyError,
   isUnavailable,
   type RedisOutcome,
@@ -56,6 +58,7 @@ export type { CredentialsFunction, RedisCredentials } from './access/credentials
 export type { ConnectionOptions, RedisOptions } from './redis.options.js';
 export { defineFragment, lua, type Fragment, type LuaText } from './script/fragment.js';
 export { defineScript, type Script, type ScriptCall } from './script/script.js';
+export { unknownUses, usesFragment, type UnknownUse } from './script/uses.fragment.js';
 export {
   REDIS_CHANNELS,
   type RedisAcceptingMessage,

@@ -1,4 +1,5 @@
-import { SluiceError, isSluiceError } from '../weave/index.js';
+import { SluiceError, isSluiceError, show } from '../weave/index.js';
+import { NEWER_DATA, unknownUses, type UnknownUse } from './script/uses.fragment.js';
 
 /**
  * The words with which a server refuses what it may take a moment later: it loads its data, was made a replica, has too few
@@ -61,6 +62,41 @@ export class RedisRefusedError extends SluiceError {
     super('SLUICE_REDIS_REFUSED', message);
   }
 }
+
+/**
+ * A newer release of this package keeps data in this queue or lock that this release does not know, so it was left alone:
+ * nothing was changed. This happens in a rolling deploy, where a new feature is used before all processes are new, and after
+ * a rollback. Another process, of the newer release, can do what was asked for. `uses` names the features.
+ *
+ * @example
+ * if (isSluiceError(error, 'SLUICE_NEWER_DATA')) return reply.status(503);
+ */
+export class NewerDataError extends SluiceError {
+  constructor(
+    /** The key of the queue's stream or of the lock. */
+    readonly key: string,
+    /** What is not known. */
+    readonly uses: readonly UnknownUse[],
+  ) {
+    super('SLUICE_NEWER_DATA', `${show(key)} was left alone: ${describeUses(uses)}`);
+  }
+}
+
+/** Names the features, for a message. */
+export function describeUses(uses: readonly UnknownUse[]): string {
+  const names = uses.map(({ feature, since }) => (since === '?' ? feature : `${feature} (since ${since})`)).join(', ');
+  return `a newer release of nestjs-sluice keeps data there that this release does not know: ${names}. Upgrade this process`;
+}
+
+/** The error for a server's refusal for good, or for a script's refusal to touch newer data. */
+export function refusedError(message: string, reply: string): RedisRefusedError | NewerDataError {
+  const [, uses, key] = NEWER.exec(reply) ?? [];
+  if (uses === undefined || key === undefined) return new RedisRefusedError(message, reply);
+  // `{key}:~uses`, or `key:~uses` if the key has a hash tag of its own.
+  return new NewerDataError(key.replace(/^\{([^{}]*)\}$/, '$1'), unknownUses(uses));
+}
+
+const NEWER = new RegExp(`^${NEWER_DATA} (\\S+) in (.*):~uses`, 's');
 
 /** True when Redis refused a command with this prefix (`NOSCRIPT`, `NOGROUP`, …), for the moment or for good; `''`: with any. */
 export function isReplyError(error: unknown, prefix: string): boolean {

@@ -20,6 +20,7 @@ export * from '../cache/index.js';
 export * from '../queue/index.js';
 export * from '../limit/index.js';
 export {
+  NewerDataError,
   REDIS_CHANNELS,
   REDIS_CONNECTIONS,
   RedisConnections,
@@ -40,6 +41,7 @@ export {
   type CredentialsFunction,
   type RedisCredentials,
   type RedisOptions,
+  type UnknownUse,
   type SluiceRedisModuleOptions,
 } from '../redis/index.js';
 export { SluiceError, bindSluice, isSluiceError, type SluiceErrorCode } from '../weave/index.js';

@@ -261,7 +261,7 @@ async function clean(world: World, pick: Pick): Promise<Rule> {
     const { stream: retry, delayed: retryDelayed } = world.retryKeysOf(group);
     for (const { stream, index } of [world.keys, world.retryKeysOf(group)]) {
       let cursor = '';
-      const keys = { stream, index, retry, retryDelayed };
+      const keys = { stream, index, retry, retryDelayed, uses: world.keys.uses };
       do ({ cursor } = await janitorScript.run(world.link, { keys, args: { cursor, slice } }));
       while (cursor !== '');
     }

@@ -411,8 +411,8 @@ export default [
   {
     file: 'libs/queue/worker/worker.ts',
     name: 'a paused queue is read',
-    find: ' && !this.lease.paused &&',
-    replace: ' &&',
+    find: ' && !this.lease.halted &&',
+    replace: ' && this.lease.unknown === undefined &&',
     specs: pause,
   },
   {

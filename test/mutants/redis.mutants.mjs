@@ -376,9 +376,8 @@ export default [
     ...secrets,
     file: 'libs/redis/connection/link.ts',
     name: 'a refusal hands on the error of the client',
-    find: 'if (passing === undefined) return new RedisRefusedError(message, reply);',
-    replace:
-      'if (passing === undefined) return Object.assign(new RedisRefusedError(message, reply), { cause: error });',
+    find: 'if (passing === undefined) return refusedError(message, reply);',
+    replace: 'if (passing === undefined) return Object.assign(refusedError(message, reply), { cause: error });',
   },
   {
     ...statement,

@@ -116,12 +116,12 @@ export class DeadLetters<T = unknown> {
 
   /** Deletes dead letters. Resolves with how many. Without a `filter`, all of them are deleted at once. */
   async purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
-    const { dead, deadIndex } = this.#keys;
-    if (filter === undefined) return purgeScript.run(this.#link, { keys: { dead, deadIndex }, args: {} });
+    const keys = this.#keys;
+    if (filter === undefined) return purgeScript.run(this.#link, { keys, args: {} });
     let purged = 0;
     for await (const chunk of chunks(this.#read(), CHUNK, filter)) {
       const rest = chunk.flatMap(({ letter }) => [letter.entryId, letter.id]);
-      purged += await deleteLettersScript.run(this.#link, { keys: { dead, deadIndex }, args: {}, rest });
+      purged += await deleteLettersScript.run(this.#link, { keys, args: {}, rest });
     }
     return purged;
   }

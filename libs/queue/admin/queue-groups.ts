@@ -47,12 +47,11 @@ export class QueueGroups {
    */
   async drop(name: string): Promise<boolean> {
     const group = text()(name, 'groups().drop: name') ?? '';
-    const { stream, alive } = queueKeys(this.#keyspace, this.#queue);
+    const keys = queueKeys(this.#keyspace, this.#queue);
     const retries = retryKeys(this.#keyspace, this.#queue, group);
     const dropped = await dropGroupScript.run(this.#link, {
       keys: {
-        stream,
-        alive,
+        ...keys,
         retryStream: retries.stream,
         retryDelayed: retries.delayed,
         retryBodies: retries.bodies,

@@ -35,16 +35,16 @@ export class TaskSearch {
     const found = await this.#locate(queue, id, group);
     if (found === undefined) return false;
     if (found.place === 'dead') {
-      const { dead, deadIndex } = queueKeys(this.#keyspace, queue);
-      const call = { keys: { dead, deadIndex }, args: {}, rest: [found.row.id, id] };
+      const keys = queueKeys(this.#keyspace, queue);
+      const call = { keys, args: {}, rest: [found.row.id, id] };
       return (await deleteLettersScript.run(this.#link, call)) === 1;
     }
-    const { stream, delayed, bodies, index } = this.#keysOf(queue, group)[found.own ? 'retries' : 'keys'];
+    const keys = this.#keysOf(queue, group)[found.own ? 'retries' : 'keys'];
     if (found.place === 'delayed') {
-      return removeDelayedScript.run(this.#link, { keys: { delayed, bodies }, args: { handle: id } });
+      return removeDelayedScript.run(this.#link, { keys, args: { handle: id } });
     }
     const args = { released: RELEASED, id: found.row.id, task: id };
-    return removeWaitingScript.run(this.#link, { keys: { stream, index }, args });
+    return removeWaitingScript.run(this.#link, { keys, args });
   }
 
   async #locate(queue: string, id: string, group: string): Promise<Located | undefined> {

@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
+import type { UnknownUse } from '../../redis/index.js';
 
 /** On `sluice:queue:published`: Redis has the task. */
 export interface TaskPublishedMessage {
@@ -65,6 +66,25 @@ export interface GroupReadMessage {
   readonly lastedMs: number;
 }
 
+/**
+ * On `sluice:queue:newer-data`: this process leaves the queue alone, because a newer release of this package keeps data there
+ * that this release does not know.
+ */
+export interface NewerDataMessage {
+  readonly queue: string;
+  readonly group: string;
+  /** What is not known. */
+  readonly uses: readonly UnknownUse[];
+}
+
+/** On `sluice:queue:newer-data-over`: the data of the newer release is gone, and this process works on the queue again. */
+export interface NewerDataOverMessage {
+  readonly queue: string;
+  readonly group: string;
+  /** For how many milliseconds this process left the queue alone. */
+  readonly lastedMs: number;
+}
+
 /** On `sluice:queue:reaped`: this process has taken over tasks that dead processes had, or that stopping processes returned. */
 export interface TasksReapedMessage {
   readonly queue: string;
@@ -84,6 +104,8 @@ export interface QueueMessages {
   'sluice:queue:reaped': TasksReapedMessage;
   'sluice:queue:group-unread': GroupUnreadMessage;
   'sluice:queue:group-read': GroupReadMessage;
+  'sluice:queue:newer-data': NewerDataMessage;
+  'sluice:queue:newer-data-over': NewerDataOverMessage;
 }
 
 /**
@@ -106,6 +128,8 @@ export const QUEUE_CHANNELS = {
   reaped: 'sluice:queue:reaped',
   groupUnread: 'sluice:queue:group-unread',
   groupRead: 'sluice:queue:group-read',
+  newerData: 'sluice:queue:newer-data',
+  newerDataOver: 'sluice:queue:newer-data-over',
 } as const satisfies Record<string, keyof QueueMessages>;
 
 /** The channel objects: with them, publishing needs no look-up by name. */
@@ -119,4 +143,6 @@ export const channels = {
   reaped: channel(QUEUE_CHANNELS.reaped),
   groupUnread: channel(QUEUE_CHANNELS.groupUnread),
   groupRead: channel(QUEUE_CHANNELS.groupRead),
+  newerData: channel(QUEUE_CHANNELS.newerData),
+  newerDataOver: channel(QUEUE_CHANNELS.newerDataOver),
 };

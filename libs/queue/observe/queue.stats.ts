@@ -9,6 +9,13 @@ export interface QueueStats {
   readonly unreadGroups: number;
   /** How often such a group was reported since this process started. */
   readonly unreadReports: number;
+  /**
+   * Queues that this process should work on, and leaves alone now: a newer release of this package keeps data there that this
+   * release does not know. Counted once per group.
+   */
+  readonly leftAlone: number;
+  /** How often such a queue was reported since this process started. */
+  readonly leftAloneReports: number;
 }
 
 /** Counts what the workers of this process notice. */
@@ -16,6 +23,8 @@ export interface QueueStats {
 export class QueueTally {
   #unreadGroups = 0;
   #unreadReports = 0;
+  #leftAlone = 0;
+  #leftAloneReports = 0;
 
   groupUnread(): void {
     this.#unreadGroups++;
@@ -26,7 +35,21 @@ export class QueueTally {
     this.#unreadGroups--;
   }
 
+  leftAloneBegan(): void {
+    this.#leftAlone++;
+    this.#leftAloneReports++;
+  }
+
+  leftAloneEnded(): void {
+    this.#leftAlone--;
+  }
+
   stats(): QueueStats {
-    return { unreadGroups: this.#unreadGroups, unreadReports: this.#unreadReports };
+    return {
+      unreadGroups: this.#unreadGroups,
+      unreadReports: this.#unreadReports,
+      leftAlone: this.#leftAlone,
+      leftAloneReports: this.#leftAloneReports,
+    };
   }
 }

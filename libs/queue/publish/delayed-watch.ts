@@ -1,4 +1,5 @@
 import { Loop, isUnavailable, type Clock, type Link } from '../../redis/index.js';
+import { isSluiceError } from '../../weave/index.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import { promoteScript } from '../store/scripts/promote.script.js';
 
@@ -16,6 +17,8 @@ const LOOK_MS = 10_000;
 interface Watched {
   readonly loop: Loop;
   dueMs: number;
+  /** Whether the log says that a newer release keeps data in this queue. */
+  leftAlone?: boolean;
 }
 
 /**
@@ -65,7 +68,7 @@ export class DelayedWatch {
   }
 
   async #turn(queue: string, keys: QueueKeys): Promise<number | undefined> {
-    const { link, clock } = this.#options;
+    const { link, clock, log } = this.#options;
     const watched = this.#watched.get(queue);
     if (watched === undefined) return undefined;
     const restMs = watched.dueMs - clock.monoMs();
@@ -79,6 +82,13 @@ export class DelayedWatch {
         args: { limit: BATCH, unworked: 1 },
       });
       nextMs = isWorkedOn ? LOOK_MS : dueInMs;
+    } catch (error) {
+      if (!isSluiceError(error, 'SLUICE_NEWER_DATA')) throw error;
+      // A process of the newer release promotes the tasks.
+      nextMs = LOOK_MS;
+      if (watched.leftAlone !== true)
+        log.warn(`the delayed tasks of queue '${queue}' are not promoted here: ${error.message}`);
+      watched.leftAlone = true;
     } finally {
       watched.dueMs = Math.min(watched.dueMs, clock.monoMs() + (nextMs ?? Infinity));
     }

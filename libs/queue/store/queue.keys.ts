@@ -20,6 +20,8 @@ export interface QueueKeys {
   readonly paused: string;
   /** Hash: group → when a process last looked for what no lease shows, in milliseconds on the server's clock. */
   readonly swept: string;
+  /** Hash: the features whose data only some releases know; missing while there is none. See docs/internals/versions.md. */
+  readonly uses: string;
 }
 
 /** @throws SluiceError `SLUICE_BAD_NAME` */
@@ -36,6 +38,7 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     alive: side('alive'),
     paused: side('paused'),
     swept: side('swept'),
+    uses: side('uses'),
   };
 }
 

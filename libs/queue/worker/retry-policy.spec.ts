@@ -149,6 +149,7 @@ describe('the verdict', () => {
     'SLUICE_RATE_LIMITED',
     'SLUICE_REDIS_UNAVAILABLE',
     'SLUICE_PUBLISH_UNCONFIRMED',
+    'SLUICE_NEWER_DATA',
   ] as const)('of %s costs no attempt, backs off from 1 s to 60 s, and ends after maxDeferMs', (code) => {
     const error = new SluiceError(code, '');
     const again = (defers: number, random: number): Disposition =>

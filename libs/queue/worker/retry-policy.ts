@@ -47,14 +47,17 @@ export function decide(run: FailedRun, context: RetryPolicyContext): Disposition
 }
 
 /**
- * Errors that a backend causes and not the task: a lock was busy, a rate limit was used up, or Redis was out of reach. They are
- * recognised by code, because the queue knows neither locks nor rate limits. Only waiting helps, so such an error uses no attempt. `maxDeferMs` limits the waiting.
+ * Errors that a backend causes and not the task: a lock was busy, a rate limit was used up, Redis was out of reach, or a newer
+ * release keeps data in a lock or queue, so that only a process of that release can run the task. They are recognised by code,
+ * because the queue knows neither locks nor rate limits. Only waiting helps, so such an error uses no attempt. `maxDeferMs` limits
+ * the waiting.
  */
 const BACKEND_CODES: readonly SluiceErrorCode[] = [
   'SLUICE_LOCK_TIMEOUT',
   'SLUICE_RATE_LIMITED',
   'SLUICE_REDIS_UNAVAILABLE',
   'SLUICE_PUBLISH_UNCONFIRMED',
+  'SLUICE_NEWER_DATA',
 ];
 
 function defer(run: FailedRun, { options, wallMs, random }: RetryPolicyContext): Disposition {

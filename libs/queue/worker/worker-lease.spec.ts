@@ -29,6 +29,7 @@ const newLease = (clock: Clock = systemClock, link: Link = connections.get().com
     link,
     clock,
     pausedKey: 'paused',
+    usesKey: 'uses',
     alive: 'alive',
     consumer: 'me',
     leaseMs: LEASE_MS,

@@ -1,4 +1,5 @@
 import type { Clock, Link } from '../../redis/index.js';
+import { lookScript } from '../store/scripts/look.script.js';
 import { renewScript, type Renewal } from '../store/scripts/renew.script.js';
 
 export interface WorkerLeaseOptions {
@@ -8,6 +9,8 @@ export interface WorkerLeaseOptions {
   alive: string;
   /** The key that is set while the queue is paused. */
   pausedKey: string;
+  /** The key that names the features in the queue's data. */
+  usesKey: string;
   consumer: string;
   leaseMs: number;
 }
@@ -25,6 +28,7 @@ export class WorkerLease {
   readonly #options: WorkerLeaseOptions;
   #unbroken: Span = NEVER;
   #paused = false;
+  #unknown: string | undefined;
   /** How many messages have said that the queue is paused. */
   #pauseMessages = 0;
   #heldUntil = { monoMs: -Infinity, wallMs: -Infinity };
@@ -52,6 +56,16 @@ export class WorkerLease {
     return this.#paused;
   }
 
+  /** The features in the queue that this release does not know, as text; undefined: none, at the last look. */
+  get unknown(): string | undefined {
+    return this.#unknown;
+  }
+
+  /** Whether no task may start: the queue is paused, or has data that this release does not know. */
+  get halted(): boolean {
+    return this.#paused || this.#unknown !== undefined;
+  }
+
   /** Whether the lease still runs, counted from when the last successful renewal was *sent*. At worst it ends too early here. */
   get held(): boolean {
     const { clock } = this.#options;
@@ -73,12 +87,22 @@ export class WorkerLease {
     return endsMs - sinceMs >= 2 * this.#options.leaseMs;
   }
 
+  /** Looks whether the queue has data that this release does not know, before this process takes a lease. */
+  async look(): Promise<void> {
+    const { link, usesKey: uses } = this.#options;
+    this.#unknown = await lookScript.run(link, { keys: { uses }, args: {} });
+  }
+
   /** Takes or extends the lease. Resolves to false if it may have ended in between: other processes may have the tasks now. */
   async renew(): Promise<boolean> {
-    const { link, alive, pausedKey: paused, consumer, leaseMs } = this.#options;
+    const { link, alive, pausedKey: paused, usesKey: uses, consumer, leaseMs } = this.#options;
     const renewed = this.renewing();
     return renewed(
-      await renewScript.run(link, { keys: { alive, paused }, args: { consumer, leaseMs } }, { deadlineMs: leaseMs }),
+      await renewScript.run(
+        link,
+        { keys: { alive, paused, uses }, args: { consumer, leaseMs } },
+        { deadlineMs: leaseMs },
+      ),
     );
   }
 
@@ -87,7 +111,8 @@ export class WorkerLease {
     const { clock, leaseMs } = this.#options;
     const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
     const pauseMessages = this.#pauseMessages;
-    return ({ unbroken, nowMs, paused }) => {
+    return ({ unbroken, nowMs, paused, unknown }) => {
+      this.#unknown = unknown;
       // A renewal that was sent before the message may report the state before the pause.
       if (paused || pauseMessages === this.#pauseMessages) this.#paused = paused;
       // `unbroken` means: since the last renewal. The reply of the last renewal may have been lost, and with it the news that the

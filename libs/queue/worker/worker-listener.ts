@@ -2,8 +2,8 @@
 export interface WorkerListener<Worker> {
   /** The worker has enough credit to read. */
   creditGained(worker: Worker): void;
-  /** The worker has tasks that must not start, because its queue is paused. */
-  bufferedWhilePaused(worker: Worker): void;
+  /** The worker has tasks that must not start, because its queue is halted. */
+  bufferedWhileHalted(worker: Worker): void;
   /** A task for `stream` was delayed: it must be promoted in `delayMs`. */
   delayed(stream: string, delayMs: number): void;
   /** An isolated task is settled: the next one may come. */

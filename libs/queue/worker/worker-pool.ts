@@ -7,6 +7,7 @@ import { DelayedPromoter } from './loops/delayed-promoter.js';
 import { StreamReader } from './loops/stream-reader.js';
 import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { debug } from '../observe/queue.debug.js';
+import { NewerDataReports } from '../observe/newer-data.reports.js';
 import type { QueueTally } from '../observe/queue.stats.js';
 import { consumerName, queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
@@ -36,6 +37,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   readonly #retryUntilConfirmed: RetryUntilConfirmed;
   readonly #taskReturner: TaskReturner;
   readonly #unreadGroups: UnreadGroups;
+  readonly #newerData: NewerDataReports;
   readonly #workers: Worker[];
   /** Made when it is known whether the server knows slots. Until then nothing can be read. */
   #readers: ReadonlyMap<Worker, StreamReader> = new Map();
@@ -62,6 +64,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     const { commands: link, inbox } = this.#connection;
     this.#taskReturner = new TaskReturner({ link, consumer: this.#consumer, inboxes: inbox.prefix });
     this.#unreadGroups = new UnreadGroups({ link, clock, leaseMs: options.leaseMs, tally, log: logger });
+    this.#newerData = new NewerDataReports({ clock, tally, log: logger });
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
     this.#promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
     inbox.on('queue:released', ([stream = '']) => {
@@ -80,6 +83,9 @@ export class WorkerPool implements WorkerListener<Worker> {
         lapsed: (worker) => this.#readerOf(worker)?.interrupt(),
         pauseChanged: (worker, paused) => {
           this.#pauseChanged(worker, paused);
+        },
+        usesChanged: (worker) => {
+          this.#usesChanged(worker);
         },
         found: (worker, findings) => this.#readerOf(worker)?.found(worker, findings),
         due: (worker, dueMs) => this.#promoters.get(worker.keys.stream)?.told(dueMs),
@@ -134,7 +140,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     this.#readerOf(worker)?.creditGained(worker);
   }
 
-  bufferedWhilePaused(worker: Worker): void {
+  bufferedWhileHalted(worker: Worker): void {
     void this.#returnPrefetched(worker);
   }
 
@@ -176,7 +182,15 @@ export class WorkerPool implements WorkerListener<Worker> {
     const { leaseMs } = this.#options;
     const link = this.#connection.commands;
     const consumer = this.#consumer;
-    const lease = new WorkerLease({ link, clock, alive: keys.alive, pausedKey: keys.paused, consumer, leaseMs });
+    const lease = new WorkerLease({
+      link,
+      clock,
+      alive: keys.alive,
+      pausedKey: keys.paused,
+      usesKey: keys.uses,
+      consumer,
+      leaseMs,
+    });
     const inboxes = this.#connection.inbox.prefix;
     const retryUntilConfirmed = this.#retryUntilConfirmed;
     return new Worker({
@@ -201,9 +215,21 @@ export class WorkerPool implements WorkerListener<Worker> {
     const { logger } = this.#connections;
     debug?.('%s: %s', worker.keys.stream, paused ? 'paused' : 'resumed');
     if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
-    if (!paused) this.#readerOf(worker)?.resume();
+    this.#haltChanged(worker);
+  }
+
+  /** A newer release keeps data in the worker's queue that this release does not know, or does not any more. */
+  #usesChanged(worker: Worker): void {
+    const { handler, lease, retries } = worker;
+    // The worker on the retries looks at the same key.
+    if (retries) this.#newerData.saw(handler.queue, handler.options.group, lease.unknown);
+    if (worker.state !== 'closed') this.#haltChanged(worker);
+  }
+
+  #haltChanged(worker: Worker): void {
+    if (!worker.lease.halted) this.#readerOf(worker)?.resume();
     else {
-      this.bufferedWhilePaused(worker);
+      this.bufferedWhileHalted(worker);
       this.#readerOf(worker)?.interrupt();
     }
   }
@@ -230,6 +256,9 @@ export class WorkerPool implements WorkerListener<Worker> {
       taskReturner,
       retention: this.#options.dead,
       unreadGroups: this.#unreadGroups,
+      onUses: (worker) => {
+        this.#usesChanged(worker);
+      },
       log,
     });
     return new StreamReader({ connection, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });

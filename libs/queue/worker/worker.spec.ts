@@ -26,7 +26,7 @@ interface Fed {
   clock: ManualClock;
   lease: WorkerLease;
   /** What the worker reported. */
-  reported: { creditGained: () => void; bufferedWhilePaused: number };
+  reported: { creditGained: () => void; bufferedWhileHalted: number };
 }
 
 /** A worker that gets its tasks from the spec, and so exactly as many as it says. */
@@ -34,16 +34,24 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
   const clock = new ManualClock();
   const options = mergeHandlerOptions('tasks', { backoff: 0, ...given }, resolveQueueOptions({}), GROUP);
   const lease = new WorkerLease({
-    ...{ link: bed.link, clock, alive: keys.alive, pausedKey: keys.paused, consumer: ME, leaseMs: LEASE_MS },
+    ...{
+      link: bed.link,
+      clock,
+      alive: keys.alive,
+      pausedKey: keys.paused,
+      usesKey: keys.uses,
+      consumer: ME,
+      leaseMs: LEASE_MS,
+    },
   });
   await lease.renew();
-  const reported = { creditGained: () => {}, bufferedWhilePaused: 0 };
+  const reported = { creditGained: () => {}, bufferedWhileHalted: 0 };
   const listener: WorkerListener<Worker> = {
     creditGained: () => {
       reported.creditGained();
     },
-    bufferedWhilePaused: () => {
-      reported.bufferedWhilePaused++;
+    bufferedWhileHalted: () => {
+      reported.bufferedWhileHalted++;
     },
     delayed: () => {},
     isolatedSettled: () => {},
@@ -150,9 +158,30 @@ describe('a prefetched task', () => {
     await bed.admin.set(keys.paused, '1');
     await lease.renew();
     worker.surplusReturned(surplus, []);
-    expect(reported.bufferedWhilePaused).toBe(1);
+    expect(reported.bufferedWhileHalted).toBe(1);
     open();
     await worker.finished();
+  });
+});
+
+describe('an entry that this release cannot read', () => {
+  it('is no dead letter while a newer release may have written it, and is one later', async () => {
+    const { worker, clock, lease, reported } = await newWorker(() => {});
+    const id = await bed.pendingTask(ME, { fields: ['body', '1'] });
+    // As after a pause of the process: the entry came when its lease had ended.
+    clock.jump(LEASE_MS);
+    worker.accept([{ id, fields: ['body', '1'], deliveries: 1 }]);
+    await bed.admin.hset(keys.uses, 'new', '9.0.0');
+    await lease.renew();
+    worker.pump();
+    worker.accept([]);
+    expect(reported.bufferedWhileHalted).toBe(1);
+    expect(await bed.pending()).toEqual({ [id]: [ME, 1] });
+    await bed.admin.del(keys.uses);
+    await lease.renew();
+    worker.pump();
+    await until(async () => (await bed.entries(keys.dead)).length === 1, { what: 'it is a dead letter' });
+    expect(await bed.pending()).toEqual({});
   });
 });
 

@@ -45,7 +45,7 @@ const SURPLUS_AFTER_MS = 1_000;
  * - `closed`: the stream or its group may be missing, or no lease was taken yet. Nothing is read, taken over or started.
  *   Maintenance creates the group, takes the lease and calls `opened`.
  * - `open`: the worker reads, takes over the tasks of dead processes, and starts tasks, as long as the lease is held and
- *   the queue is not paused.
+ *   the queue is not halted: neither paused, nor with data of a newer release.
  * - `doubtful`: the lease had lapsed, or the group had been lost, so other processes may have the tasks that are prefetched here.
  *   Nothing is read or started until Redis has told what is still pending with this process (`keepOnly`, then `confirmed`).
  *
@@ -129,9 +129,9 @@ export class Worker {
     return this.window.credit;
   }
 
-  /** Whether tasks may start. Without a running lease, other processes may have them. */
+  /** Whether tasks may start. Without a running lease, other processes may have them. A halted queue is left to others. */
   get mayStart(): boolean {
-    return this.#state === 'open' && this.lease.held && !this.lease.paused && !this.#draining;
+    return this.#state === 'open' && this.lease.held && !this.lease.halted && !this.#draining;
   }
 
   /** Whether to read more tasks. */
@@ -182,9 +182,14 @@ export class Worker {
     this.#changes.notify();
   }
 
-  /** Resolves once the stream and its group exist, if the worker is needed. */
+  /** The queue has data that this release does not know, so the worker stays closed. */
+  leftAlone(): void {
+    this.#changes.notify();
+  }
+
+  /** Resolves once the stream and its group exist, if the worker is needed and may open them. */
   whenOpened(): Promise<void> {
-    return this.#changes.until(() => !this.#needed || this.#state !== 'closed');
+    return this.#changes.until(() => !this.#needed || this.#state !== 'closed' || this.lease.unknown !== undefined);
   }
 
   /** Redis refused a command on the stream: its group may be gone. */
@@ -218,7 +223,8 @@ export class Worker {
       chars += delivery.chars;
       this.#held.set(delivery.id, delivery);
       this.window.hold();
-      if (delivery.task) this.#prefetched.push(delivery);
+      // An entry that is not readable here may be data of a newer release, which this process has not heard of yet.
+      if (delivery.task || !this.mayStart) this.#prefetched.push(delivery);
       else void this.#runner.deadLetter(delivery);
     }
     if (entries.length > 0) this.window.delivered(entries.length, chars);
@@ -230,7 +236,8 @@ export class Worker {
     while (this.#prefetched.length > 0 && this.window.free) {
       if (!this.mayStart) return;
       const delivery = this.#prefetched.shift();
-      if (delivery) void this.#runner.run(delivery);
+      if (delivery?.task) void this.#runner.run(delivery);
+      else if (delivery) void this.#runner.deadLetter(delivery);
     }
   }
 
@@ -297,10 +304,10 @@ export class Worker {
     this.#runner.abort(this.#held.values());
   }
 
-  /** Tasks have come. If the queue was paused while the read was under way, the tasks must not stay here. */
+  /** Tasks have come. If the queue was halted while the read was under way, the tasks must not stay here. */
   #startOrReturn(): void {
     this.pump();
-    if (this.lease.paused && this.#prefetched.length > 0) this.#listener.bufferedWhilePaused(this);
+    if (this.lease.halted && this.#prefetched.length > 0) this.#listener.bufferedWhileHalted(this);
   }
 
   #next(): void {

@@ -5,7 +5,7 @@ import type { BootHold } from './boot-hold.js';
 import { ignoreFurtherErrors } from '../access/connect-hooks.js';
 import { HandshakeGuard } from './handshake-guard.js';
 import { InFlight } from './in-flight.js';
-import { RedisRefusedError, RedisUnavailableError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
+import { RedisUnavailableError, refusedError, type RedisOutcome, type RedisRefusal } from '../redis.errors.js';
 import { tellLate } from './late-reply.js';
 import { LookupRetry } from './lookup-retry.js';
 import { cleanError, hintOf, isDenied, isServerError, refusalOf, replyText } from './server-errors.js';
@@ -330,7 +330,7 @@ export class Link {
     const reply = replyText(error);
     const message = `Redis connection ${this.#options.label} refused ${title}: ${reply}${hintOf(reply)}`;
     const passing = refusalOf(reply);
-    if (passing === undefined) return new RedisRefusedError(message, reply);
+    if (passing === undefined) return refusedError(message, reply);
     if (!quiet) this.#options.onRefused(passing.refusal, reply, title);
     return new RedisUnavailableError(message, passing.outcome, { refusal: passing.refusal });
   }

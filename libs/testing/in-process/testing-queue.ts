@@ -192,7 +192,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
 
   /** All counts are always 0: all groups of a test are groups of its handlers. */
   stats(): QueueStats {
-    return { unreadGroups: 0, unreadReports: 0 };
+    return { unreadGroups: 0, unreadReports: 0, leftAlone: 0, leftAloneReports: 0 };
   }
 
   /** Always empty: no task runs by itself. */

@@ -1,6 +1,7 @@
 import { defineFragment, defineScript, lua } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 /** A consumer of other software holds no lease. It counts as living for this many milliseconds after its last command. */
 const FOREIGN_LIVES_MS = 300_000;
@@ -76,19 +77,22 @@ return out`,
  * Deletes a group with its retries, unless a consumer of the group lives: this consumer would create the group again, at the
  * beginning of the stream, and run all tasks in the stream once more.
  *
- * KEYS  stream, alive, and of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex
+ * KEYS  stream, alive, uses, and of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex
  * ARGV  group
  * Reply whether it was there, or the consumers that live
  *
  * The consumers are looked up in the same step, so no process can join in between. Crash, repeat: it is one script, and a repeat
- * finds nothing to delete.
+ * finds nothing to delete. Newer data: nothing is deleted.
  */
 export const dropGroupScript = defineScript({
   name: 'queue:drop-group',
-  keys: ['stream', 'alive', 'retryStream', 'retryDelayed', 'retryBodies', 'retryIndex'],
+  keys: ['stream', 'alive', 'uses', 'retryStream', 'retryDelayed', 'retryBodies', 'retryIndex'],
   args: { group: 'text' },
   lua: lua`
 ${LIVING}
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 local there = false
 if redis.call('EXISTS', stream) == 1 then
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do there = there or flat[2] == group end

@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { ID_IN } from './task-id.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 export interface Cleaned {
   /** How many groups read the stream. */
@@ -19,7 +20,7 @@ export interface Cleaned {
  * Deletes entries that all groups are done with. Such entries were acknowledged but not deleted, because another group had not
  * seen them yet, or because a consumer of other software acknowledges and does not delete.
  *
- * KEYS  stream, index, retry, retryDelayed
+ * KEYS  stream, index, retry, retryDelayed, uses
  * ARGV  cursor ('' or where the last walk ended), slice (entries per walk)
  * Reply {@link Cleaned}
  *
@@ -30,17 +31,20 @@ export interface Cleaned {
  *
  * A group is created at 0 meanwhile: nothing was delivered to it, so no entry is below its position. Either the script sees the
  * group, or the group is created after the script and finds the entries that are left. Crash, resend, two callers: deleting
- * missing entries does nothing, and a cursor only says where to look. Full server: nothing here needs memory.
+ * missing entries does nothing, and a cursor only says where to look. Full server: nothing here needs memory. Newer data: nothing is deleted.
  *
  * Ids are compared as text, part by part: as numbers, sequences beyond 2^53 would not be exact.
  */
 export const janitorScript = defineScript({
   name: 'queue:janitor',
-  keys: ['stream', 'index', 'retry', 'retryDelayed'],
+  keys: ['stream', 'index', 'retry', 'retryDelayed', 'uses'],
   args: { cursor: 'text', slice: 'number' },
   lua: lua`
 ${ID_IN}
 ${INDEX}
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 local most = 10000
 local function digitsBelow(a, b) return #a < #b or (#a == #b and a < b) end
 local function below(a, b)

@@ -3,6 +3,7 @@ import { IS_OF } from './key-type.fragment.js';
 import { NOW } from './now.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 /** How many bytes one call moves at most, plus one task. A reader that waits for the stream gets all of them in one reply. */
 const BODY_BYTES = 4 * 2 ** 20;
@@ -20,7 +21,7 @@ export interface Promoted {
 /**
  * Moves tasks that are due from the delayed ones to the stream, at most `limit` tasks and some megabytes, the earliest first.
  *
- * KEYS  stream, delayed, bodies, dead, index, deadIndex, alive
+ * KEYS  stream, delayed, bodies, dead, index, deadIndex, alive, uses
  * ARGV  limit, unworked (1: only if no consumer of ours lives)
  * Reply {@link Promoted}
  *
@@ -28,17 +29,20 @@ export interface Promoted {
  * moved. Crash, resend: it is one script, so a task is in one place before and after it; a repeat moves the next tasks, which are
  * due as well. Reorder: only the server's clock decides what is due. Full server: the first write is ZREM. A full server allows
  * it, and then also the rest of the script. Moving takes no more memory than it frees. Nothing after the first write can fail,
- * because the types of the keys are checked, and the bodies are read, before it.
+ * because the types of the keys are checked, and the bodies are read, before it. Newer data: nothing is moved.
  */
 export const promoteScript = defineScript({
   name: 'queue:promote',
-  keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex', 'alive'],
+  keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex', 'alive', 'uses'],
   args: { limit: 'number', unworked: 'number' },
   lua: lua`
 ${NOW}
 ${IS_OF}
 ${ID_IN}
 ${INDEX}
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 local head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 if #head == 0 then return { 0, -1, {} } end
 if unworked == 1 and redis.call('ZCOUNT', alive, '(' .. string.format('%.0f', now), '+inf') > 0 then

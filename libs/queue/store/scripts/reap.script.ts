@@ -3,6 +3,7 @@ import type { Entry } from '../stream-reply.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { NOW } from './now.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 export interface Reaped {
   /** Entries that are now pending with the caller, which must run them. */
@@ -21,7 +22,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
- * KEYS  stream, alive, dead, index, deadIndex
+ * KEYS  stream, alive, dead, index, deadIndex, uses
  * ARGV  group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease is known to be unbroken,
  *       on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated entry already: 1 or
  *       0), foreignIdleMs (0: never), released, prefix
@@ -50,11 +51,11 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  * deleted in the same step if it has no pending entries; with pending entries it stays, because deleting it would drop them.
  * Leases that have ended are deleted as well. They mean the same as no lease, and the lease of a process that was killed before
  * it got any task belongs to no consumer. Only a caller that may declare others dead deletes them: a lease that has ended shows the
- * renewals of all processes that there may be tasks to take over.
+ * renewals of all processes that there may be tasks to take over. Newer data: nothing is taken over.
  */
 export const reapScript = defineScript({
   name: 'queue:reap',
-  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex'],
+  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'uses'],
   args: {
     group: 'text',
     consumer: 'text',
@@ -72,6 +73,9 @@ export const reapScript = defineScript({
 ${NOW}
 ${IS_OF}
 ${DEAD_LETTER}
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 local function lives(name)
   local ends = redis.call('ZSCORE', alive, name)
   return ends and tonumber(ends) > now

@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 export interface Redriven {
   /** How many dead letters went back. */
@@ -12,7 +13,7 @@ export interface Redriven {
 /**
  * Brings dead letters back into the queue.
  *
- * KEYS  dead, deadIndex, stream, index, and of that group's own retries, where the stream has several groups:
+ * KEYS  dead, deadIndex, stream, index, uses, and of that group's own retries, where the stream has several groups:
  *       retryStream, retryIndex
  * ARGV  group (which is to run them; '': all groups), then for each letter its id, its task's id and the `meta` of its
  *       next entry
@@ -26,15 +27,18 @@ export interface Redriven {
  * at the same time. A full server allows XDEL, and then also the rest of the script. Crash, repeat: it is one script per chunk,
  * and a task that went back is no dead letter any more. The payload, the time of the first publication and a producer's own
  * fields stay; the attempts begin anew. If the group's retries have a stream of their own, the task goes there, because the other
- * groups have settled it.
+ * groups have settled it. Newer data: nothing is moved.
  */
 export const redriveScript = defineScript({
   name: 'queue:redrive',
-  keys: ['dead', 'deadIndex', 'stream', 'index', 'retryStream', 'retryIndex'],
+  keys: ['dead', 'deadIndex', 'stream', 'index', 'uses', 'retryStream', 'retryIndex'],
   args: { group: 'text' },
   lua: lua`
 ${CARRIED}
 ${INDEX}
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 local readers = {}
 local reads = group == ''
 if redis.call('EXISTS', stream) == 1 then
@@ -85,17 +89,20 @@ return { moved }`,
 /**
  * Deletes all dead letters of a queue.
  *
- * KEYS  dead, deadIndex
+ * KEYS  dead, deadIndex, uses
  * ARGV  none
  * Reply how many there were
  *
- * A dead letter that is added at the same time is either counted and deleted, or stays.
+ * A dead letter that is added at the same time is either counted and deleted, or stays. Newer data: nothing is deleted.
  */
 export const purgeScript = defineScript({
   name: 'queue:purge',
-  keys: ['dead', 'deadIndex'],
+  keys: ['dead', 'deadIndex', 'uses'],
   args: {},
   lua: lua`
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 local letters = redis.call('XLEN', dead)
 redis.call('UNLINK', dead, deadIndex)
 return letters`,
@@ -105,18 +112,21 @@ return letters`,
 /**
  * Deletes single dead letters.
  *
- * KEYS  dead, deadIndex
+ * KEYS  dead, deadIndex, uses
  * ARGV  for each its id and its task's id
  * Reply how many were there
  *
- * Repeat: dead letters that are not there any more are not counted, and nothing changes.
+ * Repeat: dead letters that are not there any more are not counted, and nothing changes. Newer data: nothing is deleted.
  */
 export const deleteLettersScript = defineScript({
   name: 'queue:delete-letters',
-  keys: ['dead', 'deadIndex'],
+  keys: ['dead', 'deadIndex', 'uses'],
   args: {},
   lua: lua`
 ${INDEX}
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 local deleted = 0
 for i = rest + 1, #ARGV, 2 do
   deleted = deleted + redis.call('XDEL', dead, ARGV[i])

@@ -1,23 +1,27 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { INDEX } from './index.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 /**
  * Removes a waiting task from its stream, unless a worker has it.
  *
- * KEYS  stream, index
+ * KEYS  stream, index, uses
  * ARGV  released, id (of the entry), task (its id)
  * Reply 1 if it was removed, else 0
  *
  * Every group is checked: if the task is with a worker of one group, that worker runs it, and its settlement must find the entry.
  * A returned task is acknowledged for its owner, which is no process. It is one script, so the task is not delivered in between.
- * Repeat: finds nothing.
+ * Repeat: finds nothing. Newer data: nothing is removed.
  */
 export const removeWaitingScript = defineScript({
   name: 'queue:remove-waiting',
-  keys: ['stream', 'index'],
+  keys: ['stream', 'index', 'uses'],
   args: { released: 'text', id: 'text', task: 'text' },
   lua: lua`
 ${INDEX}
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 if redis.call('EXISTS', stream) == 0 then return 0 end
 local groups = {}
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -36,17 +40,20 @@ return redis.call('XDEL', stream, id)`,
 /**
  * Removes a task from the delayed ones.
  *
- * KEYS  delayed, bodies
+ * KEYS  delayed, bodies, uses
  * ARGV  handle
  * Reply 1 if it was removed, else 0
  *
- * Promotion and removal are one script each: the one that comes second finds nothing.
+ * Promotion and removal are one script each: the one that comes second finds nothing. Newer data: nothing is removed.
  */
 export const removeDelayedScript = defineScript({
   name: 'queue:remove-delayed',
-  keys: ['delayed', 'bodies'],
+  keys: ['delayed', 'bodies', 'uses'],
   args: { handle: 'text' },
   lua: lua`
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 if redis.call('ZREM', delayed, handle) == 0 then return 0 end
 redis.call('HDEL', bodies, handle)
 return 1`,

@@ -34,7 +34,7 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN] = [1, 2, 4, 8,
  * Renews the leases of a process on many queues, and tells what there is to do on each of them. An idle process sends nothing else
  * about its queues but its blocking read.
  *
- * KEYS  per queue: alive, paused, delayed; with looks 1 also: stream, swept, retry, retryDelayed, dead
+ * KEYS  per queue: alive, paused, delayed, uses; with looks 1 also: stream, swept, retry, retryDelayed, dead
  * ARGV  consumer, leaseMs, looks (1 or 0), sweepMs; with looks 1, per queue: group, credit (1: the caller has room for tasks),
  *       foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
  * Reply {@link RenewedAll}
@@ -50,6 +50,7 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN] = [1, 2, 4, 8,
  *
  * The script only tells. What is to be done is done by scripts of their own, which check it again: two callers, a crash, a resend
  * or a late execution cost one of these calls at most. An error of one queue is told in its place and does not concern the others.
+ * A queue with data that this release does not know is only renewed: `swept` is left to processes that know it.
  * Slots: the queues of one call are in one slot, if the server knows slots.
  */
 export const renewAllScript = defineScript({
@@ -92,7 +93,7 @@ local function hasTooManyDead(dead, keep, keepMs)
 end
 
 local function look(k, a)
-  local alive, stream, swept, dead = KEYS[k], KEYS[k + 3], KEYS[k + 4], KEYS[k + 7]
+  local alive, stream, swept, dead = KEYS[k], KEYS[k + 4], KEYS[k + 5], KEYS[k + 8]
   local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
   local told = 0
   if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 then told = ${PENDING} end
@@ -101,15 +102,17 @@ local function look(k, a)
   redis.call('HSET', swept, group, string.format('%.0f', now))
   redis.call('PEXPIRE', swept, string.format('%.0f', sweepMs * 10))
   if isOrphaned(stream, alive, group, foreignIdleMs) then told = told + ${ORPHANED} end
-  if isUnclean(stream, KEYS[k + 5], KEYS[k + 6]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
+  if isUnclean(stream, KEYS[k + 6], KEYS[k + 7]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
     told = told + ${UNCLEAN}
   end
   return told
 end
 
 local function visit(k, a)
-  local unbroken, isPaused = renew(KEYS[k], KEYS[k + 1])
+  local unbroken, isPaused, unknown = renew(KEYS[k], KEYS[k + 1], KEYS[k + 3])
   local told = unbroken * ${UNBROKEN} + isPaused * ${PAUSED}
+  -- A process of the newer release looks, and promotes.
+  if unknown ~= '' then return told, -1, unknown end
   local first = redis.call('ZRANGE', KEYS[k], 0, 0, 'WITHSCORES')
   local endMs = math.ceil(tonumber(first[2]) - now)
   if endMs <= 0 then
@@ -119,40 +122,42 @@ local function visit(k, a)
   local head = redis.call('ZRANGE', KEYS[k + 2], 0, 0, 'WITHSCORES')
   local dueMs = head[2] and math.max(0, math.ceil(tonumber(head[2]) - now)) or -1
   if looks == 1 then told = told + look(k, a) end
-  return told, dueMs
+  return told, dueMs, ''
 end
 
 local answers = {}
-local step = looks == 1 and 8 or 3
+local step = looks == 1 and 9 or 4
 local a = rest + 1
 for k = 1, #KEYS, step do
-  local fine, told, dueMs = pcall(visit, k, a)
+  local fine, told, dueMs, unknown = pcall(visit, k, a)
   if not fine then
     told = type(told) == 'table' and told.err or tostring(told)
-    dueMs = -1
+    dueMs, unknown = -1, ''
   end
   answers[#answers + 1] = told
   answers[#answers + 1] = dueMs
+  answers[#answers + 1] = unknown
   a = a + 5
 end
 return { now, nextEndMs, answers }`,
   decode: (reply): RenewedAll => {
     const [nowMs, nextEndMs, answers] = reply as [number, number, (number | string)[]];
     const queues: (QueueRenewal | Error)[] = [];
-    for (let i = 0; i < answers.length; i += 2) {
-      const [told, dueMs] = [answers[i], answers[i + 1] as number];
-      queues.push(typeof told === 'number' ? renewal(told, dueMs, nowMs) : new Error(String(told)));
+    for (let i = 0; i < answers.length; i += 3) {
+      const [told, dueMs, unknown] = [answers[i], answers[i + 1] as number, answers[i + 2] as string];
+      queues.push(typeof told === 'number' ? renewal(told, dueMs, nowMs, unknown) : new Error(String(told)));
     }
     return { queues, nextEndMs: nextEndMs < 0 ? undefined : nextEndMs };
   },
 });
 
-function renewal(told: number, dueMs: number, nowMs: number): QueueRenewal {
+function renewal(told: number, dueMs: number, nowMs: number, unknown: string): QueueRenewal {
   const is = (what = 0): boolean => (told & what) !== 0;
   return {
     unbroken: is(UNBROKEN),
     paused: is(PAUSED),
     nowMs,
+    unknown: unknown || undefined,
     dueMs: dueMs < 0 ? undefined : dueMs,
     leaseEnded: is(LEASE_ENDED),
     orphaned: is(ORPHANED),

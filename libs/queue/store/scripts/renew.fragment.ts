@@ -1,9 +1,10 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 import { NOW } from './now.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 /**
- * `renew(alive, paused)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, and 1 if
- * the queue is paused, else 0.
+ * `renew(alive, paused, uses)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, 1 if
+ * the queue is paused, else 0, and the features that this release does not know as text (see `unknownUses`), else ''.
  *
  * If the server's clock were set back by an hour, a process that died just before would count as alive for an hour. The caller's
  * own lease shows the step: it ends later than one lease from now. So the first renewal after the step moves all leases that end
@@ -14,10 +15,10 @@ import { NOW } from './now.fragment.js';
  */
 export const RENEW = defineFragment({
   name: 'renew',
-  needs: [NOW],
+  needs: [NOW, QUEUE_USES],
   locals: ['consumer', 'leaseMs'],
   lua: lua`
-local function renew(alive, paused)
+local function renew(alive, paused, uses)
   local ends = redis.call('ZSCORE', alive, consumer)
   redis.call('ZREM', alive, consumer)
   local setBack = tonumber(ends or 0) - leaseMs - now
@@ -28,7 +29,7 @@ local function renew(alive, paused)
     end
   end
   redis.call('ZADD', alive, string.format('%.0f', now + leaseMs), consumer)
-  return ends and tonumber(ends) > now and 1 or 0, redis.call('EXISTS', paused)
+  return ends and tonumber(ends) > now and 1 or 0, redis.call('EXISTS', paused), unknownUses(uses) or ''
 end
 `,
 });

@@ -9,13 +9,15 @@ export interface Renewal {
   readonly nowMs: number;
   /** The queue is paused. */
   readonly paused: boolean;
+  /** The features in the queue that this release does not know, as text (see `unknownUses`); undefined: none. */
+  readonly unknown: string | undefined;
 }
 
 /**
- * Takes or extends a consumer's lease on one queue, and tells whether the queue is paused. It is sent when a queue is opened. Later
- * renewals are those of all queues: `queue:renew-all`.
+ * Takes or extends a consumer's lease on one queue, and tells whether the queue is paused, and whether it has data that this
+ * release does not know. It is sent when a queue is opened. Later renewals are those of all queues: `queue:renew-all`.
  *
- * KEYS  alive, paused
+ * KEYS  alive, paused, uses
  * ARGV  consumer, leaseMs
  * Reply a {@link Renewal}
  *
@@ -25,15 +27,15 @@ export interface Renewal {
  */
 export const renewScript = defineScript({
   name: 'queue:renew',
-  keys: ['alive', 'paused'],
+  keys: ['alive', 'paused', 'uses'],
   args: { consumer: 'text', leaseMs: 'number' },
   lua: lua`
 ${NOW}
 ${RENEW}
-local unbroken, isPaused = renew(alive, paused)
-return { unbroken, now, isPaused }`,
+local unbroken, isPaused, unknown = renew(alive, paused, uses)
+return { unbroken, now, isPaused, unknown }`,
   decode: (reply): Renewal => {
-    const [unbroken, nowMs, paused] = reply as [number, number, number];
-    return { unbroken: unbroken === 1, nowMs, paused: paused === 1 };
+    const [unbroken, nowMs, paused, unknown] = reply as [number, number, number, string];
+    return { unbroken: unbroken === 1, nowMs, paused: paused === 1, unknown: unknown || undefined };
   },
 });

@@ -16,6 +16,7 @@ import { leaveScript } from './leave.script.js';
 import { listDelayedScript } from './list-delayed.script.js';
 import { listStreamScript } from './list-stream.script.js';
 import { locateScript } from './locate.script.js';
+import { lookScript } from './look.script.js';
 import { pauseScript } from './pause.script.js';
 import { promoteScript } from './promote.script.js';
 import { rawRetryScript } from './raw-retry.script.js';
@@ -237,6 +238,11 @@ grows('queue:remove-waiting', 'tasks in the stream', 'bounded', async (n) => {
 grows('queue:remove-delayed', 'delayed tasks', 'bounded', async (n) => {
   await delayed(n);
   return () => removeDelayedScript.run(bed.link, { keys, args: { handle: 'task-0' } });
+});
+
+grows('queue:look', 'features', 'bounded', async (n) => {
+  await bed.admin.hset(keys.uses, Object.fromEntries(count(n).map((i) => [`feature-${i}`, '9.0.0'])));
+  return () => lookScript.run(bed.link, { keys, args: {} });
 });
 
 grows('queue:renew', 'consumers', 'bounded', async (n) => {

@@ -116,7 +116,7 @@ describe('ack', () => {
 
 describe('renew', () => {
   const renew = (leaseMs = LEASE_MS): Promise<{ unbroken: boolean; nowMs: number }> =>
-    renewScript.run(bed.link, { keys: { alive: keys.alive, paused: keys.paused }, args: { consumer: ME, leaseMs } });
+    renewScript.run(bed.link, { keys, args: { consumer: ME, leaseMs } });
 
   it("says whether the lease was unbroken, and ends it one lease after the server's now", async () => {
     expect(await renew()).toMatchObject({ unbroken: false });

@@ -1,4 +1,5 @@
 import { Loop, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
+import { isSluiceError } from '../../../weave/index.js';
 import { promoteScript } from '../../store/scripts/promote.script.js';
 import type { Worker } from '../worker.js';
 
@@ -42,8 +43,8 @@ export class DelayedPromoter {
       clock: options.clock,
       turn: () => this.#turn(),
       onError: (error) => {
-        // The connection reports outages.
-        if (isUnavailable(error)) return;
+        // The connection reports outages, and the next renewal reports data of a newer release.
+        if (isUnavailable(error) || isSluiceError(error, 'SLUICE_NEWER_DATA')) return;
         options.log.warn(
           `the delayed tasks of queue '${options.worker.handler.queue}' cannot be promoted, and wait: ${String(error)}`,
         );
@@ -100,8 +101,9 @@ export class DelayedPromoter {
   /** Moves the tasks that are due. Resolves to the milliseconds until the next call. */
   async #promote(): Promise<number> {
     const { link, worker, log } = this.#options;
-    // The stream is that of the group's own retries, and there are none.
-    if (!worker.needed) return Infinity;
+    // The stream is that of the group's own retries, and there are none. Or a newer release keeps data in the queue. A renewal tells
+    // when this changes.
+    if (!worker.needed || worker.lease.unknown !== undefined) return Infinity;
     const { count, nextMs, broken } = await promoteScript.run(link, {
       keys: worker.keys,
       args: { limit: BATCH, unworked: 0 },

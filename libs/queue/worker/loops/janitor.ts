@@ -41,7 +41,7 @@ export class Janitor {
     let groups = 1;
     for (let calls = 0, more = true; more && calls < CALLS; calls++) {
       const cleaned = await janitorScript.run(link, {
-        keys: { stream: keys.stream, index: keys.index, retry: own.stream, retryDelayed: own.delayed },
+        keys: { ...keys, retry: own.stream, retryDelayed: own.delayed },
         args: { cursor: this.#cursors.get(worker) ?? '', slice: SLICE },
       });
       this.#cursors.set(worker, cleaned.cursor);
@@ -59,11 +59,7 @@ export class Janitor {
   async #trim({ keys, handler }: Worker, { keep, keepMs }: DeadRetention): Promise<void> {
     const { link, log } = this.#options;
     if (keep === undefined && keepMs === undefined) return;
-    const call = {
-      keys: { dead: keys.dead, deadIndex: keys.deadIndex },
-      args: { keep: keep ?? -1, keepMs: keepMs ?? -1 },
-    };
-    const trimmed = await trimDeadScript.run(link, call);
+    const trimmed = await trimDeadScript.run(link, { keys, args: { keep: keep ?? -1, keepMs: keepMs ?? -1 } });
     if (trimmed > 0)
       log.warn(`${trimmed} dead letters of queue '${handler.queue}' were deleted: queue.dead says how many to keep`);
   }

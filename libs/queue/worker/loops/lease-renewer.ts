@@ -19,6 +19,8 @@ export interface LeaseRenewerListener {
   lapsed(worker: Worker): void;
   /** The worker's queue was paused or resumed. */
   pauseChanged(worker: Worker, paused: boolean): void;
+  /** The features that this release does not know have changed: see `WorkerLease.unknown`. */
+  usesChanged(worker: Worker): void;
   /** There is something to do on the worker's stream. */
   found(worker: Worker, findings: Findings): void;
   /** The first delayed task of the worker's stream is due in `dueMs`. */
@@ -96,7 +98,7 @@ export class LeaseRenewer {
   async #renew(workers: readonly Worker[], looks: boolean): Promise<number> {
     const { link, consumer, leaseMs, report } = this.#options;
     const renewed = workers.map(({ lease }) => lease.renewing());
-    const paused = workers.map(({ lease }) => lease.paused);
+    const before = workers.map(({ lease: { paused, unknown } }) => ({ paused, unknown }));
     const call = {
       keys: {},
       restKeys: workers.flatMap((worker) => keysOf(worker, looks)),
@@ -109,7 +111,7 @@ export class LeaseRenewer {
         const answer = queues[i];
         if (answer === undefined) return;
         if (answer instanceof Error) this.#refused(worker, answer);
-        else this.#renewed(worker, answer, renewed[i]?.(answer) === true, paused[i] === true);
+        else this.#renewed(worker, answer, renewed[i]?.(answer) === true, before[i]);
       });
       return nextEndMs;
     } catch (error) {
@@ -118,10 +120,16 @@ export class LeaseRenewer {
     }
   }
 
-  #renewed(worker: Worker, answer: QueueRenewal, unbroken: boolean, wasPaused: boolean): void {
+  #renewed(
+    worker: Worker,
+    answer: QueueRenewal,
+    unbroken: boolean,
+    before: Pick<Worker['lease'], 'paused' | 'unknown'> | undefined,
+  ): void {
     const { listener } = this.#options;
     const { lease, keys } = worker;
-    if (lease.paused !== wasPaused) listener.pauseChanged(worker, !wasPaused);
+    if (lease.paused !== before?.paused) listener.pauseChanged(worker, lease.paused);
+    if (lease.unknown !== before?.unknown) listener.usesChanged(worker);
     if (answer.dueMs !== undefined) listener.due(worker, answer.dueMs);
     if (!unbroken) {
       debug?.('%s: the lease had lapsed; nothing starts until Redis has told what is still ours', keys.stream);
@@ -150,9 +158,11 @@ export class LeaseRenewer {
 }
 
 function keysOf({ keys, retries }: Worker, looks: boolean): string[] {
-  const { alive, paused, delayed, stream, swept, dead } = keys;
+  const { alive, paused, delayed, uses, stream, swept, dead } = keys;
   const own = retries?.keys ?? keys;
-  return looks ? [alive, paused, delayed, stream, swept, own.stream, own.delayed, dead] : [alive, paused, delayed];
+  return looks
+    ? [alive, paused, delayed, uses, stream, swept, own.stream, own.delayed, dead]
+    : [alive, paused, delayed, uses];
 }
 
 function* portions(workers: readonly Worker[]): Generator<readonly Worker[]> {

@@ -1,4 +1,5 @@
 import { backoffMs, isReplyError, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
+import { isSluiceError } from '../../../weave/index.js';
 import { reconcile } from './reconcile.js';
 import type { DeadRetention } from '../../queue.options.js';
 import type { TaskReturner } from '../task-returner.js';
@@ -22,11 +23,15 @@ export interface MaintenanceOptions {
   /** Which dead letters to keep. */
   retention: DeadRetention;
   unreadGroups: UnreadGroups;
+  /** The queue was looked at before it is opened: see `WorkerLease.unknown`. */
+  onUses: (worker: Worker) => void;
   log: { warn(message: string): void; error(message: string): void };
 }
 
 /** How long until the next try while the connection is down. */
 const AGAIN_MS = 100;
+/** How long until the next look at a queue that has data of a newer release. */
+const LOOK_MS = 2_000;
 
 /** How long a read may block, in milliseconds, or a lease if that is shorter. */
 const BLOCK_MS = 5_000;
@@ -126,7 +131,8 @@ export class Maintenance {
         if (!isDistrusted) this.#reconciles.delete(worker);
         await reconcile(worker, link, consumer, isDistrusted ? leaseMs : 0);
       }
-      if (!isOpen(worker)) return;
+      // What a newer release keeps in the queue is left to processes that know it.
+      if (!isOpen(worker) || worker.lease.unknown !== undefined) return;
       const sweeping = this.#sweeps.delete(worker);
       if (sweeping) await taskReturner.returnSurplus(worker);
       if ((sweeping || this.#mayTakeMore(worker)) && worker.mayTakeOver) await this.#reap(worker);
@@ -195,18 +201,31 @@ export class Maintenance {
     await Promise.all(due.map((worker) => this.#open(worker)));
   }
 
-  /** Creates the group, then takes the lease. Both come before the first read, so that a process that reads is known to live. */
+  /**
+   * Looks whether this release knows the queue's data, creates the group, then takes the lease. The last two come before the first
+   * read, so that a process that reads is known to live.
+   */
   async #open(worker: Worker): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, onUses } = this.#options;
     const { failures } = this.#openings.get(worker) ?? { failures: 0 };
+    const { lease } = worker;
+    const { unknown } = lease;
     try {
+      await lease.look();
+      if (lease.unknown !== undefined) {
+        this.#openings.set(worker, { failures: 0, dueMs: clock.monoMs() + LOOK_MS });
+        worker.leftAlone();
+        return;
+      }
       await this.#ensureGroup(worker);
-      worker.opened(await worker.lease.renew());
+      worker.opened(await lease.renew());
       this.#openings.delete(worker);
       this.found(worker, { sweep: true, reconcile: true, clean: true });
     } catch (error) {
       if (failures === 0) this.#report(error, worker, 'it cannot be read, and is tried again');
       this.#openings.set(worker, { failures: failures + 1, dueMs: clock.monoMs() + backoffMs(failures, 100, 5_000) });
+    } finally {
+      if (lease.unknown !== unknown) onUses(worker);
     }
   }
 
@@ -223,8 +242,8 @@ export class Maintenance {
   }
 
   #report(error: unknown, { handler }: Worker, what: string): void {
-    // The connection reports outages.
-    if (isUnavailable(error)) return;
+    // The connection reports outages, and the next renewal reports data of a newer release.
+    if (isUnavailable(error) || isSluiceError(error, 'SLUICE_NEWER_DATA')) return;
     this.#options.log.warn(`queue '${handler.queue}': ${what}: ${String(error)}`);
   }
 }
