@@ -3,6 +3,7 @@ import { decodeAcquiredTick } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
 import { BESIDE, GRANT, HOLD } from './grant.fragment.js';
 import { HAND_OVER } from './hand-over.fragment.js';
+import { LOCK_USES } from './uses.fragment.js';
 
 /** Until its run begins, a grant for a tick lasts this long, in milliseconds, or for its lease if that is shorter. */
 const TO_BEGIN_MS = 2_000;
@@ -25,6 +26,7 @@ const TO_BEGIN_MS = 2_000;
  * - Duplicate: the nonce that holds the lock gets its token again. Until its run has begun, the nonce that the mark names may take
  *   the instant again even if its grant is over. If this is executed late, after the run began, it changes nothing: otherwise
  *   the mark would say that the run has not begun, and another process would run the instant again.
+ * - Newer data: an instant that is not taken is refused.
  */
 export const acquireTickScript = defineScript({
   name: 'lock:acquire-tick',
@@ -36,6 +38,7 @@ ${BESIDE}
 ${GRANT}
 ${HOLD}
 ${HAND_OVER}
+${LOCK_USES}
 local brief = tonumber(ttl) < ${TO_BEGIN_MS} and ttl or '${TO_BEGIN_MS}'
 local marked, state, by = string.match(redis.call('GET', tick) or '', '^(%d+) (%a+) (.*)$')
 if holds(nonce, owner) then
@@ -49,6 +52,8 @@ if marked and tonumber(marked) >= instant then
     return 3
   end
 end
+local refused = newerData(beside('uses'))
+if refused then return refused end
 if redis.call('EXISTS', lock) == 0 then settle({}) end
 if redis.call('EXISTS', lock, queue) == 0 then
   redis.call('SET', tick, int(instant) .. ' granted ' .. nonce, 'PX', keep)

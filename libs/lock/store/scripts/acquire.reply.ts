@@ -53,11 +53,11 @@ export function tokenIn(text: string | undefined): number | undefined {
 /**
  * The acquisition that holds the lock: the owner is its nonce, or the holder's record names both. (If the record names another
  * owner, it is of an earlier holder, whose lock another kind of client deleted or overwrote.) The last token was minted for the
- * holder, and is the time of the grant in µs.
+ * holder, and is the time of the grant in µs. Further fields of later releases follow the generation without a space.
  */
 export function decodeHolder(...[owner, fence, record]: HolderReply): LockHolder | undefined {
   if (owner === null) return undefined;
-  const [, nonce = '', named] = /^(\S+) \d+ (.*)$/s.exec(record ?? '') ?? [];
+  const [, nonce = '', named] = /^(\S+) \d+\S* (.*)$/s.exec(record ?? '') ?? [];
   const process = (processOf(owner) ?? (named === owner ? processOf(nonce) : undefined))?.id;
   if (process === undefined) return { owner };
   const fencingToken = fence === null ? undefined : tokenIn(fence);

@@ -2,6 +2,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { decodeAcquired } from './acquire.reply.js';
 import { BESIDE, GRANT, HOLD, TAKE_FREE } from './grant.fragment.js';
 import { ENQUEUE, HAND_OVER } from './hand-over.fragment.js';
+import { LOCK_USES } from './uses.fragment.js';
 
 /** The lock's keys, as every script that may grant it declares them. */
 export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
@@ -19,6 +20,7 @@ export const LOCK_KEYS = ['lock', 'fence', 'queue'] as const;
  * - Duplicate, resend: the nonce that holds the lock gets its own token again, and a full lease if the lease was never
  *   extended; the nonce that waits keeps its place.
  * - Crash of the caller: the lease ends by itself; its place in the queue is skipped.
+ * - Newer data: refused, unless the nonce holds the lock already.
  * - Other clients that write the key with `SET NX PX`: this script's EXISTS respects their lock, and their NX respects this one.
  */
 export const acquireScript = defineScript({
@@ -33,6 +35,9 @@ ${GRANT}
 ${HOLD}
 ${HAND_OVER}
 ${ENQUEUE}
+${LOCK_USES}
+local refused = newerData(beside('uses'))
+if refused and not holds(nonce, owner) then return refused end
 if redis.call('EXISTS', lock) == 0 then settle({}) end
 if holds(nonce, owner) then return resume(nonce, ttl, floor) end
 if redis.call('EXISTS', lock, queue) == 0 then

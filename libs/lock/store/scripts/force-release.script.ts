@@ -5,6 +5,7 @@ import { decodeHolder, type HolderReply } from './acquire.reply.js';
 import { LOCK_KEYS } from './acquire.script.js';
 import { BESIDE } from './grant.fragment.js';
 import { HAND_OVER } from './hand-over.fragment.js';
+import { LOCK_USES } from './uses.fragment.js';
 
 /**
  * Takes a lock away from its holder, tells the holder's process, and hands the lock to the first live waiter, in one step.
@@ -18,6 +19,7 @@ import { HAND_OVER } from './hand-over.fragment.js';
  * - The message may be lost or early, or the user may have no right to send it. The message only saves time, because the next
  *   renewal tells the same. The message names nonce and token, so it can never end a later grant.
  * - Repeat: a second call may take the lock away from the next holder. So the caller does not repeat the script by itself.
+ * - Newer data: refused. What holds the lock may be of another kind.
  * - Another kind of client has no inbox, and gets no message. Its next compare-and-delete fails.
  */
 export const forceReleaseScript = defineScript({
@@ -28,11 +30,14 @@ export const forceReleaseScript = defineScript({
 ${FRAME}
 ${BESIDE}
 ${HAND_OVER}
+${LOCK_USES}
+local refused = newerData(beside('uses'))
+if refused then return refused end
 local owner = redis.call('GET', lock)
 if not owner then return false end
 local token, record = redis.call('GET', fence), redis.call('GET', beside('holder'))
 redis.call('DEL', lock, beside('holder'))
-local nonce, named = string.match(record or '', '^(%S+) %d+ (.*)$')
+local nonce, named = string.match(record or '', '^(%S+) %d+%S* (.*)$')
 if named ~= owner then nonce = owner end
 local process = string.match(nonce, '${NONCE_PATTERN}')
 if process and token then redis.pcall('PUBLISH', inboxes .. process, frame('lock:forced', nonce, token)) end

@@ -28,15 +28,15 @@ const RAISE = `
 `;
 
 /**
- * Takes the lock in the usual case: the lock is free, no acquisition waits, and the nonce is the owner, so no other key is
- * written. A script names this fragment before all others, because creating a Lua function costs as much as a command.
+ * Takes the lock in the usual case: the lock is free, no acquisition waits, no feature of a newer release is used (ADR 21), and
+ * the nonce is the owner, so no other key is written. A script names this fragment before all others, because creating a Lua function costs as much as a command.
  */
 export const TAKE_FREE = defineFragment({
   name: 'take-free',
   locals: ['owner', 'nonce', 'ttl', 'floor', 'lock', 'fence', 'queue'],
   lua: lua`
 local call = redis.call
-if owner == nonce and call('EXISTS', lock, queue) == 0 then
+if owner == nonce and call('EXISTS', lock, queue, string.sub(queue, 1, ${-1 - QUEUE_SUFFIX.length}) .. 'uses') == 0 then
   local time = call('TIME')
   local us = time[2]
   if #us < 6 then us = string.sub('00000' .. us, -6) end

@@ -1,5 +1,6 @@
 import { FRAME, defineFragment, lua } from '../../../redis/index.js';
 import { BESIDE, GRANT } from './grant.fragment.js';
+import { LOCK_USES } from './uses.fragment.js';
 
 /**
  * Until its process claims it, a grant that was pushed to a waiter lasts for two thirds of its lease plus this time, or for its
@@ -28,23 +29,26 @@ const LOOKED_AT = 64;
  * message, because the reply tells it. So its lease is granted in full, and its nonce and token are returned. Any other grant is
  * provisional and pushed.
  *
+ * A lock with data that this release does not know stays free: a process of the newer release passes it on.
+ *
  * The record of a waiter is one text: the time of its last heartbeat (ms), ttl, floor, the length of its inbox's name, and then
- * the inbox's name and the owner without a separator.
+ * the inbox's name and the owner without a separator. Further fields of later releases follow the length without a space.
  */
 export const HAND_OVER = defineFragment({
   name: 'hand-over',
-  needs: [FRAME, BESIDE, GRANT],
+  needs: [FRAME, BESIDE, GRANT, LOCK_USES],
   locals: ['lock', 'queue', 'oneServer'],
   lua: lua`
 local looks = ${LOOKED_AT}
 local function settle(mine)
+  if unknownUses(beside('uses')) then return end
   local waiters = beside('waiters')
   while looks > 0 do
     looks = looks - 1
     local nonce = redis.call('ZPOPMIN', queue)[1]
     if not nonce then return end
     local known = redis.call('HGET', waiters, nonce) or ''
-    local seen, ttl, floor, size, names = string.match(known, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
+    local seen, ttl, floor, size, names = string.match(known, '^(%d+) (%d+) (%d+) (%d+)%S* (.*)$')
     redis.call('HDEL', waiters, nonce)
     if seen then
       local inbox, owner = string.sub(names, 1, size), string.sub(names, size + 1)

@@ -70,7 +70,7 @@ return { held, redis.call('PTTL', lock), redis.call('TIME'), redis.call('ZCARD',
 
 /** See `settle`: its place is when it came, in µs. */
 function decodeWaiter([nonce = '', place, record = '']: string[]): InspectedWaiter {
-  const [, seen, size, names = ''] = /^(\d+) \d+ \d+ (\d+) (.*)$/s.exec(record) ?? [];
+  const [, seen, size, names = ''] = /^(\d+) \d+ \d+ (\d+)\S* (.*)$/s.exec(record) ?? [];
   // The length counts bytes.
   const owner = Buffer.from(names).subarray(Number(size)).toString();
   return {

@@ -27,6 +27,7 @@ const LET_GO = '9007199254740991';
  * - Only the holder's own nonce releases. So a late or repeated release, or a release after an expiry, never touches the lock of
  *   the next owner: a release may be repeated until an answer comes.
  * - A waiter gives up while the lock is granted to it: whichever came first, after this script it has neither lock nor place.
+ * - Newer data: the lock is released, and its place in the queue is removed, but the lock is handed to no waiter (`settle`).
  * - `minHold` counts from the grant, on the server's clock (the token is the time of the grant in µs). The rest of it, if there
  *   is any, becomes the lock's lifetime, whatever the lease was. No request that is executed late can change this, because no
  *   generation is higher. A second release of the same grant cannot change it either, such as one for a push that comes after the
