@@ -1,12 +1,14 @@
 /**
  * `npm run test:pack`: the package as its users get it. Packs it, and in a temporary folder installs the tarball into apps
  * of Nest 12 (ESM) and Nest 11 (CommonJS): a small one, and one with the packages that are used beside it. Compiles them against
- * the packed types, and runs them against a private Redis.
+ * the packed types, and runs them against a private Redis. Then the packed previous commit runs beside the tree in one fleet, as
+ * in a rolling deploy. `-- fleet`: only that.
  */
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuilt } from './build.mjs';
+import { packCommit, previousCommit } from './previous-commit.mjs';
 import { requireRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
 import { main, root, run, step, StepFailed } from './step.mjs';
@@ -31,6 +33,7 @@ const APPS = {
   },
 };
 
+const onlyFleet = process.argv.includes('fleet');
 const tally = { passed: 0, failed: 0 };
 
 await main(async () => {
@@ -53,6 +56,10 @@ await main(async () => {
 async function packTest(dir, url) {
   if (!(await counted('pack', () => run('npm', ['pack', '--pack-destination', dir])))) return;
   const tarball = join(dir, readdirSync(dir)[0]);
+  if (onlyFleet) {
+    await fleetTest(dir, tarball, url);
+    return;
+  }
   await counted('only what users need is packed', () => checkContents(tarball));
   await counted('publint', () => run('npx', ['--yes', 'publint@0.3', tarball, '--strict'], { cwd: dir }));
   await counted('types resolve in every way (attw)', () =>
@@ -71,6 +78,30 @@ async function packTest(dir, url) {
       await counted(`${name}: ${what}`, () => run(process.execPath, proof, how));
     }
   }
+  await fleetTest(dir, tarball, url);
+}
+
+/** Processes of the previous commit and of the tree in one fleet, each with its own tarball. */
+async function fleetTest(dir, tarball, url) {
+  const [before, present] = ['before', 'present'].map((name) => join(dir, 'fleet', name));
+  let packed;
+  const ok =
+    (await counted('fleet: pack the previous commit', async () => {
+      const commit = await previousCommit();
+      packed = await packCommit(commit, join(dir, 'previous'));
+      return commit.slice(0, 9);
+    })) &&
+    (await counted('fleet: install both', async () => {
+      for (const [cwd, tar] of [
+        [present, tarball],
+        [before, packed],
+      ]) {
+        cpSync(join(root, 'test/pack/fleet'), cwd, { recursive: true });
+        await run('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock', '--prefer-offline', tar], { cwd });
+      }
+    }));
+  const how = { cwd: present, env: { SLUICE_REDIS_URL: url }, withinMs: 240_000 };
+  if (ok) await counted('fleet: run', () => run(process.execPath, ['fleet.mjs', before, present], how));
 }
 
 async function checkContents(tarball) {
