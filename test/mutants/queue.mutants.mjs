@@ -35,8 +35,8 @@ export default [
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'an error of one queue ends the renewal of all',
-    find: 'local fine, told, dueMs = pcall(visit, k, a)',
-    replace: 'local fine, told, dueMs = true, visit(k, a)',
+    find: 'local fine, told, dueMs, unknown = pcall(visit, k, a)',
+    replace: 'local fine, told, dueMs, unknown = true, visit(k, a)',
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',

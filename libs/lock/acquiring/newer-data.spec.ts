@@ -108,6 +108,8 @@ describe('further fields of a newer release', () => {
     await bed.admin.hset('{lock:x}:~waiters', nonce, record.replace(/^(\d+ \d+ \d+ \d+)/, '$1;mode=w;weight=1'));
     expect((await locks.inspect('x'))?.waiters).toMatchObject([{ owner: nonce }]);
     await held.release();
+    // In the step of the release, and not with its next heartbeat.
+    expect(await bed.admin.get('lock:x')).toBe(nonce);
     expect((await waiting).owner).toBe(nonce);
   });
 

@@ -253,11 +253,12 @@ grows('queue:renew', 'consumers', 'bounded', async (n) => {
 const renewAll = async (queues: number, looks: number): Promise<() => Promise<unknown>> => {
   const of = count(queues).map((i) => queueKeys(new Keyspace(), `queue-${i}`));
   for (const { stream } of of) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
-  const few = of.flatMap(({ alive, paused, delayed }) => [alive, paused, delayed]);
+  const few = of.flatMap(({ alive, paused, delayed, uses }) => [alive, paused, delayed, uses]);
   const many = of.flatMap((k) => [
     k.alive,
     k.paused,
     k.delayed,
+    k.uses,
     k.stream,
     k.swept,
     `${k.swept}:r`,

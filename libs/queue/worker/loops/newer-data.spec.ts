@@ -80,6 +80,7 @@ describe('a queue with data of a newer release', () => {
     expect(left()).toBe(1);
     await bed.admin.del(USES);
     await until(() => ran.length === 4, { what: 'the rest ran' });
+    await until(() => queue.stats().leftAlone === 0, { what: 'the log says that it is worked on again' });
     expect(ran.slice(2).sort()).toEqual(['waits', 'waits too']);
   });
 
