@@ -1,3 +1,9 @@
+import { basename } from 'node:path';
+
+/** They need other servers than one plain Redis. `npm run test:topologies` runs them, and whoever names them. */
+const OTHER_SERVERS = ['test/topologies', 'libs/testing/servers/sentinel-group', 'libs/testing/servers/redis-cluster'];
+const named = (path) => process.argv.some((arg) => arg.includes(basename(path)));
+
 /** Jest 30 in ESM mode (NODE_OPTIONS=--experimental-vm-modules): Nest 12 is ESM-only. */
 export default {
   globalSetup: './scripts/jest-setup.mjs',
@@ -6,8 +12,7 @@ export default {
   resolver: './scripts/jest-resolver.mjs',
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
-  // They need other servers than one plain Redis. `npm run test:topologies` runs them, and whoever names them.
-  testPathIgnorePatterns: process.argv.some((arg) => arg.includes('test/topologies')) ? [] : ['/test/topologies/'],
+  testPathIgnorePatterns: OTHER_SERVERS.filter((path) => !named(path)),
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
