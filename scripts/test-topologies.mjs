@@ -4,7 +4,7 @@
  *
  * - single: test/topologies/single, one server that is killed again and again.
  * - slots: the suites of the features and test/e2e on servers in cluster mode that own all slots, so that each command and
- *   script across slots is rejected. A planted script across slots shows that they do reject.
+ *   script across slots is rejected. Planted scripts across slots, by the keys they name or compute, show that they do reject.
  * - sentinel: the group's own specs, and test/topologies/sentinel.
  * - cluster: the cluster's own specs, and test/topologies/cluster.
  */
@@ -43,7 +43,8 @@ const QUICK = {
 const TOPOLOGIES = {
   single: async () => [await runSpecs('single', { patterns: ['test/topologies/single'] })],
   slots: async ({ features, quick }) => {
-    const env = { SLUICE_TEST_TOPOLOGY: 'slots' };
+    // The second one: keys that scripts compute are checked as well.
+    const env = { SLUICE_TEST_TOPOLOGY: 'slots', SLUICE_TEST_COMPUTED_KEYS: '1' };
     const control = await runSpecs('slots: what crosses slots is rejected', {
       env,
       patterns: ['test/topologies/slots'],

@@ -8,6 +8,7 @@ import { existing } from '../support/existing.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
 import { GrantOrder } from '../support/grant-order.js';
 import { checkIntervals, now, readHistory } from '../support/history.js';
+import { itOnOneServer } from '../support/one-server.js';
 import { until } from '../support/until.js';
 
 let redis: RedisServer;
@@ -95,7 +96,7 @@ it('passes on from a holder that is killed, within its lease', async () => {
   await next.call('drop');
 });
 
-it('passes over a waiter that is killed, at once', async () => {
+itOnOneServer('passes over a waiter that is killed, at once', async () => {
   const killed = await fork('killed waiter');
   await holder.call('take', 'queued', 30_000);
   const lost = expect(killed.call('take', 'queued', 30_000)).rejects.toThrow('SIGKILL');

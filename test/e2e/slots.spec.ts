@@ -65,17 +65,35 @@ describe('locks on a server that checks slots', () => {
     await Promise.all((await Promise.all(waiting)).map((lock) => lock.release()));
   });
 
+  /** Puts a waiter in front of all others, which no inbox is counted for. */
+  async function waitElsewhere(ttlMs: number): Promise<void> {
+    const [seconds, micros] = await admin.time();
+    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    await admin.zadd('{lock:x}:~queue', 1, 'elsewhere');
+    const inbox = 'at-another-node';
+    await admin.hset('{lock:x}:~waiters', 'elsewhere', `${nowMs} ${ttlMs} 0 ${inbox.length} ${inbox}elsewhere`);
+  }
+
   it('stay with a waiter whose message nobody is counted to have heard: it may have arrived through another node', async () => {
     const { locks } = await locking();
     const lock = await locks.acquire('x');
-    const [seconds, micros] = await admin.time();
-    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
-    await admin.zadd('{lock:x}:~queue', nowMs * 1_000, 'elsewhere');
-    const inbox = 'at-another-node';
-    await admin.hset('{lock:x}:~waiters', 'elsewhere', `${nowMs} 30000 0 ${inbox.length} ${inbox}elsewhere`);
+    await waitElsewhere(30_000);
     await lock.release();
     expect(await admin.get('lock:x')).toBe('elsewhere');
     expect(await admin.pttl('lock:x')).toBeLessThanOrEqual(22_000);
+  });
+
+  it('pass from a waiter that died to the next one when its provisional lease is over', async () => {
+    const [holder, other] = [await locking(), await locking()];
+    const lock = await holder.locks.acquire('x');
+    const next = other.locks.acquire('x', { waitMs: 60_000 });
+    await until(async () => (await admin.zcard('{lock:x}:~queue')) === 1, { what: 'it waits' });
+    await waitElsewhere(1_500);
+    const beforeMs = performance.now();
+    await lock.release();
+    await (await next).release();
+    // Redis counts whole milliseconds.
+    expect(performance.now() - beforeMs).toBeGreaterThanOrEqual(1_499);
   });
 });
 

@@ -8,3 +8,9 @@ export const CLUSTER_MODE = process.env['SLUICE_TEST_TOPOLOGY'] === 'slots';
  * `npm run test:topologies` counts and prints it.
  */
 export const itOnPlainRedis = CLUSTER_MODE ? it.skip : it;
+
+/**
+ * A test of a script that a server in trouble runs in part, as users send it. With computed keys checked, Redis refuses such a
+ * script whole. It is skipped there, printed, and runs in `npm test`.
+ */
+export const itAsUsersSendIt = process.env['SLUICE_TEST_COMPUTED_KEYS'] === '1' ? it.skip : it;

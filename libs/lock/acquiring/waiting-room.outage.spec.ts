@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import { lockMember } from '../../../test/support/lock-member.js';
+import { textOf } from '../../../test/support/one-server.js';
 import { until } from '../../../test/support/until.js';
 import { startRedis } from '../../testing/index.js';
 import { acquireTickScript } from '../store/scripts/acquire-tick.script.js';
@@ -10,7 +11,7 @@ const bed = new LockBed();
 describe('while Redis is away', () => {
   it('gives back what was granted without an answer, though it could not be asked again', async () => {
     const { locks, connections } = await bed.listening();
-    await bed.admin.script('LOAD', acquireTickScript.lua);
+    await bed.admin.script('LOAD', textOf(acquireTickScript));
     bed.redis.pause();
     const tick = { method: 'A.b', instantMs: Date.now(), keepMs: 60_000 };
     const failed = expect(locks.acquireTick('x', tick, { waitMs: 600, ttlMs: 300_000 })).rejects.toMatchObject({

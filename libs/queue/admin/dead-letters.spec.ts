@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { itAsUsersSendIt } from '../../../test/support/cluster-mode.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { RedisConnections } from '../../redis/index.js';
@@ -192,7 +193,7 @@ describe('redrive', () => {
     expect(await numbers('tasks')).toEqual([0]);
   });
 
-  it('works on a server that is full, and loses none where the queue is no stream', async () => {
+  itAsUsersSendIt('works on a server that is full, and loses none where the queue is no stream', async () => {
     await bury(3);
     await admin.config('SET', 'maxmemory', '1');
     try {

@@ -8,6 +8,8 @@ import { startRedis, type RedisServer } from '../../testing/index.js';
 import { WorkerLease } from './worker-lease.js';
 
 const LEASE_MS = 300;
+/** In one slot, as the keys of a queue are. */
+const KEYS = { pausedKey: '{q}:paused', usesKey: '{q}:uses', alive: '{q}:alive' };
 
 let redis: RedisServer;
 let admin: Redis;
@@ -28,9 +30,7 @@ const newLease = (clock: Clock = systemClock, link: Link = connections.get().com
   new WorkerLease({
     link,
     clock,
-    pausedKey: 'paused',
-    usesKey: 'uses',
-    alive: 'alive',
+    ...KEYS,
     consumer: 'me',
     leaseMs: LEASE_MS,
   });
@@ -40,7 +40,7 @@ const serverMs = async (): Promise<number> => {
   return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
 };
 
-const endOnServer = async (): Promise<number> => Number(await admin.zscore('alive', 'me'));
+const endOnServer = async (): Promise<number> => Number(await admin.zscore(KEYS.alive, 'me'));
 
 describe('a lease', () => {
   it('stays paused when a renewal that was sent before the message answers late', async () => {
@@ -94,7 +94,7 @@ describe('a lease', () => {
   it('that ended, or was taken away, begins anew, and says so', async () => {
     const lease = newLease();
     await lease.renew();
-    for (const end of [() => pause(LEASE_MS + 20), () => admin.del('alive')]) {
+    for (const end of [() => pause(LEASE_MS + 20), () => admin.del(KEYS.alive)]) {
       const { sinceMs } = lease.unbroken;
       await end();
       // Begun in another millisecond of the server's.

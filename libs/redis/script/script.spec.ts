@@ -41,7 +41,7 @@ return {redis.call('INCRBY', counter, by), redis.call('LRANGE', list, 0, -1), ty
 
 describe('defineScript', () => {
   it('names keys and arguments, and carries bytes both ways', async () => {
-    const keys = { list: 'script:list', counter: 'script:counter' };
+    const keys = { list: '{script}:list', counter: '{script}:counter' };
     const bytes = Buffer.from([0, 255, 10]);
     const result = await append.run(link, { keys, args: { value: bytes, by: 2 }, rest: ['a', Buffer.from('b')] });
     expect(result).toEqual({ count: 2, items: [bytes, Buffer.from('a'), Buffer.from('b')], type: 'number' });
@@ -61,7 +61,7 @@ describe('defineScript', () => {
   });
 
   it('survives a server that forgot it: the text follows once, then the hash serves again', async () => {
-    const keys = { list: 'flush:list', counter: 'flush:counter' };
+    const keys = { list: '{flush}:list', counter: '{flush}:counter' };
     await append.run(link, { keys, args: { value: 'a', by: 1 } });
     await admin.script('FLUSH');
     const { calls } = await commandDelta(admin, () => append.run(link, { keys, args: { value: 'b', by: 1 } }));
@@ -74,7 +74,7 @@ describe('defineScript', () => {
 
   it('pipelines the calls of one turn, each healing itself', async () => {
     await admin.script('FLUSH');
-    const keys = { list: 'pipe:list', counter: 'pipe:counter' };
+    const keys = { list: '{pipe}:list', counter: '{pipe}:counter' };
     const calls = Array.from({ length: 50 }, (_, i) => append.run(link, { keys, args: { value: `${i}`, by: 1 } }));
     const counts = (await Promise.all(calls)).map(({ count }) => count);
     expect(counts.sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
@@ -111,6 +111,22 @@ describe('defineScript', () => {
       expect(send.mock.calls.map(([command]) => command.name)).toEqual(['evalsha', 'eval']);
     } finally {
       send.mockRestore();
+    }
+  });
+
+  it('has its keys checked that it computes in a suite in cluster mode, and is unchanged for users', () => {
+    const { SLUICE_TEST_COMPUTED_KEYS: set } = process.env;
+    const textWith = (value: string | undefined): string => {
+      if (value === undefined) delete process.env['SLUICE_TEST_COMPUTED_KEYS'];
+      else process.env['SLUICE_TEST_COMPUTED_KEYS'] = value;
+      return defineScript({ name: 'x', keys: [], args: {}, lua: lua`return 1`, decode: Number }).lua;
+    };
+    try {
+      const [usual, checked] = [textWith(undefined), textWith('1')];
+      expect(usual).toBe('-- x\nlocal rest = 0\nreturn 1');
+      expect(checked).toBe(`#!lua\n${usual}`);
+    } finally {
+      textWith(set);
     }
   });
 

@@ -24,6 +24,21 @@ it('rejects a planted script whose keys are in two slots, and takes one of a sin
   expect(await call('{a}one', '{a}other')).toBeNull();
 });
 
+const computes = defineScript({
+  name: 'planted',
+  keys: ['one'],
+  args: { suffix: 'text' },
+  lua: lua`redis.call('SET', one, 1) return redis.call('GET', one .. suffix)`,
+  decode: (reply) => reply,
+});
+
+it('rejects a planted script that computes the name of a key in another slot, and takes one of its own slot', async () => {
+  const call = (one: string): Promise<unknown> =>
+    computes.run(beds.scripts.link, { keys: { one }, args: { suffix: '-other' } });
+  await expect(call('a')).rejects.toThrow('do not hash to the same slot');
+  expect(await call('{a}')).toBeNull();
+});
+
 it.each(Object.keys(beds) as (keyof typeof beds)[])('rejects a command across slots on the bed of %s', async (name) => {
   await expect(beds[name].admin.mget('a', 'b')).rejects.toThrow('CROSSSLOT');
 });

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from '@jest/globals';
+import { CLUSTER_MODE } from '../../../../test/support/cluster-mode.js';
 import { PLAIN_QUESTION } from '../../../../test/support/plain-question.js';
 import { ScriptBed } from '../../../../test/support/script-bed.js';
 import { growthOf, scriptNames, isLinear, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
@@ -37,6 +38,9 @@ async function waiting(requests: number, processes: number): Promise<void> {
 
 const looked = new Set<string>();
 
+/** In a Cluster, PUBLISH in a script does not count every receiver: there, requests of dead processes are told like others. */
+const SKIPPED: Growth = CLUSTER_MODE ? 'bounded' : 'linear';
+
 /** The commands of a script against the number of something. */
 function grows(name: string, of: string, growth: Growth, prepare: Prepare): void {
   looked.add(name);
@@ -63,7 +67,7 @@ grows('cache:ask', 'processes that wait for a load that was invalidated', 'linea
   return () => ask({ token: 'another' });
 });
 
-grows('cache:ask', 'requests of dead processes that wait for a slot', 'linear', async (n) => {
+grows('cache:ask', 'requests of dead processes that wait for a slot', SKIPPED, async (n) => {
   await bed.admin.zadd(keys.queue(''), ...count(n).flatMap((i) => [i, `request-${i} inbox-${i}`]));
   return () => ask({ limit: 1 });
 });
@@ -118,7 +122,7 @@ grows('cache:invalidate-tags', 'values of the tag', 'bounded', async (n) => {
   return () => store.invalidateTags(['books']);
 });
 
-grows('cache:leave-slot', 'requests of dead processes that wait for a slot', 'linear', async (n) => {
+grows('cache:leave-slot', 'requests of dead processes that wait for a slot', SKIPPED, async (n) => {
   await bed.admin.zadd(keys.queue(''), ...count(n).flatMap((i) => [i, `request-${i} inbox-${i}`]));
   return () => store.leaveSlot('', TOKEN, 1);
 });

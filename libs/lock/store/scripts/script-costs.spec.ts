@@ -107,9 +107,11 @@ grows('lock:heartbeat', 'waiters of the process', 'linear', async (n) => {
 });
 
 grows('lock:heartbeat', 'locks that the process waits for', 'linear', async (n) => {
-  await Promise.all(count(n).map((i) => store.attempt(request('holder', `x${i}`))));
-  const locks = count(n).map((i) => {
-    const one = request('waiter', `x${i}`);
+  // One call names locks of one slot only.
+  const names = count(n).map((i) => `{x}${i}`);
+  await Promise.all(names.map((name) => store.attempt(request('holder', name))));
+  const locks = names.map((name) => {
+    const one = request('waiter', name);
     return { keys: one.keys, waiters: [{ request: one, place: '0' }] };
   });
   return () => store.heartbeat(() => locks);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../../../test/support/cluster-mode.js';
 import { commandDelta } from '../../../../test/support/command-delta.js';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { until } from '../../../../test/support/until.js';
@@ -155,7 +156,7 @@ describe('a failure that is settled with a delay', () => {
     expect(Object.keys(await delayed()).sort()).toEqual(['t', `t/${ids[1]!}`, `t/${ids[2]!}`].sort());
   });
 
-  it('works on a server that is full', async () => {
+  itAsUsersSendIt('works on a server that is full', async () => {
     const id = await pendingTask(ME);
     await bed.admin.config('SET', 'maxmemory', '1');
     try {
@@ -224,7 +225,7 @@ describe('promote', () => {
     expect(await bed.admin.exists(keys.delayed, keys.bodies)).toBe(0);
   });
 
-  it('works on a server that is full', async () => {
+  itAsUsersSendIt('works on a server that is full', async () => {
     await delay(['a'], 60_000);
     await makeDue('a');
     await bed.admin.config('SET', 'maxmemory', '1');

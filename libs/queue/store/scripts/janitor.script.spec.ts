@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../../../test/support/cluster-mode.js';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../../redis/index.js';
 import { queueKeys, retryKeys } from '../queue.keys.js';
@@ -129,7 +130,7 @@ describe('janitor', () => {
     expect(await clean()).toMatchObject({ retries: true });
   });
 
-  it('works on a server that is full', async () => {
+  itAsUsersSendIt('works on a server that is full', async () => {
     const ids = await add(3);
     await read();
     await ack(ids);

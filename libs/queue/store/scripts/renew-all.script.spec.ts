@@ -8,9 +8,10 @@ const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
 const GROUP = 'sluice';
 const LEASE_MS = 60_000;
-const keys = queueKeys(new Keyspace(), 'tasks');
-const second = queueKeys(new Keyspace(), 'second');
-const own = retryKeys(new Keyspace(), 'tasks', GROUP);
+/** One call names queues of one slot only. */
+const keys = queueKeys(new Keyspace(), '{q}tasks');
+const second = queueKeys(new Keyspace(), '{q}second');
+const own = retryKeys(new Keyspace(), '{q}tasks', GROUP);
 const bed = new QueueScriptBed(keys.stream);
 
 interface Turn {

@@ -251,7 +251,8 @@ grows('queue:renew', 'consumers', 'bounded', async (n) => {
 });
 
 const renewAll = async (queues: number, looks: number): Promise<() => Promise<unknown>> => {
-  const of = count(queues).map((i) => queueKeys(new Keyspace(), `queue-${i}`));
+  // One call names queues of one slot only: `{queue}-0`, `{queue}-1`, …
+  const of = count(queues).map((i) => queueKeys(new Keyspace(), `{queue}-${i}`));
   for (const { stream } of of) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
   const few = of.flatMap(({ alive, paused, delayed, uses }) => [alive, paused, delayed, uses]);
   const many = of.flatMap((k) => [

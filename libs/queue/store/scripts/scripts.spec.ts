@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../../../test/support/cluster-mode.js';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED, queueKeys } from '../queue.keys.js';
@@ -156,7 +157,7 @@ describe('renew', () => {
     expect(Number(await bed.admin.zscore(keys.alive, 'longer lease'))).toBe(later);
   });
 
-  it('works on a server that is full', async () => {
+  itAsUsersSendIt('works on a server that is full', async () => {
     await bed.admin.config('SET', 'maxmemory', '1');
     try {
       await expect(bed.admin.zadd(keys.alive, 1, OTHER)).rejects.toThrow('OOM');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../../../test/support/cluster-mode.js';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, queueKeys, retryKeys } from '../queue.keys.js';
@@ -113,7 +114,7 @@ describe('settle-failure', () => {
     expect(await bed.admin.xlen(keys.stream)).toBe(0);
   });
 
-  it('works on a server that is full', async () => {
+  itAsUsersSendIt('works on a server that is full', async () => {
     const [retried, buried] = [await pendingTask(ME), await pendingTask(ME)];
     await bed.admin.config('SET', 'maxmemory', '1');
     try {
