@@ -51,7 +51,7 @@ describe('Keyspace', () => {
     expect(plain.main('lock', 'lock:', '\u{1F600}')).toBe('lock:\u{1F600}');
   });
 
-  it.each(['lock:pay', 'lock:', '{cache}:user:7', '{shop:cache}', 'a{x:cache}b'])(
+  it.each(['lock:pay', 'lock:', '{cache}:user:7', '{shop:cache}', 'a{x:cache}b', '{rl:x}:api', '{shop:rl:x}:api'])(
     'refuses %p, a key of another kind, as the name of a queue and as a plain key',
     (name) => {
       for (const build of [
@@ -68,7 +68,18 @@ describe('Keyspace', () => {
   );
 
   it('takes names that only look like such keys', () => {
-    for (const name of ['lock', 'locks:a', 'a:lock:b', 'cache', '{caches}', '{precache}', '{cache:x}']) {
+    for (const name of [
+      'lock',
+      'locks:a',
+      'a:lock:b',
+      'cache',
+      '{caches}',
+      '{precache}',
+      '{cache:x}',
+      '{rl}',
+      '{rls:x}',
+      '{a:b:rl:x}',
+    ]) {
       expect(plain.main('queue', '', name)).toBe(name);
     }
   });

@@ -65,7 +65,7 @@ export class Keyspace {
 /**
  * Checks the name of a lock, a stream or a plain key: a non-empty string of at most 1,024 bytes whose braces, if any, are one
  * non-empty hash tag, without the reserved marker. Names of other kinds than locks become keys as they are, so they must not
- * be a lock's key or one of the cache.
+ * be a lock's key, or one of the cache or of a rate limit.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`
  */
@@ -77,7 +77,7 @@ export function checkName(kind: string, name: unknown): string {
   if (/[{}]/.test(name) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(name)) {
     throw badName(what, name, 'free of braces, but for one non-empty hash tag as in {tenant}:name');
   }
-  if (kind !== LOCK && (name.startsWith(`${LOCK}:`) || CACHE_TAG.test(name))) throw reserved(what, name);
+  if (kind !== LOCK && (name.startsWith(`${LOCK}:`) || OWN_TAG.test(name))) throw reserved(what, name);
   return name;
 }
 
@@ -93,8 +93,8 @@ export function checkKey(key: unknown): string {
 
 /** What the keys of locks begin with, after the namespace. */
 const LOCK = 'lock';
-/** The hash tag of the cache's keys, of any namespace. */
-const CACHE_TAG = /\{(?:[^{}]*:)?cache\}/;
+/** The hash tags of the keys of the cache and of rate limits, of any namespace. */
+const OWN_TAG = /\{(?:[^{}:]*:)?(?:cache|rl:[^{}]*)\}/;
 
 function checkText(what: string, text: unknown, wanted: string): asserts text is string {
   if (typeof text !== 'string' || text === '') throw badName(what, text, wanted);
@@ -110,7 +110,7 @@ function reserved(what: string, name: string): SluiceError {
   return badName(
     what,
     name,
-    "none that begins with 'lock:' or has the hash tag of the cache: such keys are Sluice's own",
+    "none that begins with 'lock:' or has the hash tag of the cache or of a rate limit: such keys are Sluice's own",
   );
 }
 

@@ -33,14 +33,14 @@ export default [
     name: "a queue may have a lock's key",
     file: 'libs/redis/keyspace.ts',
     specs: names,
-    find: '(name.startsWith(`${LOCK}:`) || CACHE_TAG.test(name))',
-    replace: 'CACHE_TAG.test(name)',
+    find: '(name.startsWith(`${LOCK}:`) || OWN_TAG.test(name))',
+    replace: 'OWN_TAG.test(name)',
   },
   {
     name: "a queue may have a key of the cache's",
     file: 'libs/redis/keyspace.ts',
     specs: names,
-    find: '(name.startsWith(`${LOCK}:`) || CACHE_TAG.test(name))',
+    find: '(name.startsWith(`${LOCK}:`) || OWN_TAG.test(name))',
     replace: 'name.startsWith(`${LOCK}:`)',
   },
   {

@@ -27,12 +27,12 @@ if kind == 'p' then s.wait = wait end
 local granted, due, after = 0, 0, 0
 if what == 'take' then
   local known = traceOf(s, nonce)
-  if known then return { known / cost, 0, 0, unitsLeft(s), resetAfter(s) } end
+  if known then return { math.min(calls, known / cost), 0, 0, unitsLeft(s), resetAfter(s) } end
   granted = roomFor(s, calls, cost)
   due = dueAfter(s, cost)
   if granted > 0 then
     chargeLimit(s, granted * cost)
-    trace(s, nonce, granted * cost)
+    trace(s, nonce, granted * cost, granted == calls)
   end
   if granted > 0 or s.stepped then saveLimit(s) end
   if granted < calls then after = retryAfter(s, cost) end
@@ -81,7 +81,7 @@ export class LimitBed extends ScriptBed {
   readonly run = (now: number, rule: Rule, call: Call = {}) => {
     const { kind, limit, spanMs, x = 0, y = 0 } = rule;
     const { calls = 1, cost = 1, waitUs = 0, at = 0, what = 'take', key = 'k' } = call;
-    const nonce = Buffer.from((call.nonce ?? String(nonces++)).padStart(8));
+    const nonce = Buffer.from((call.nonce ?? String(nonces++)).padEnd(8));
     const args = { now, kind, limit, span: spanMs * 1_000, x, y, what, calls, cost, wait: waitUs, at, nonce };
     return step.run(this.link, { keys: { key }, args });
   };

@@ -14,6 +14,8 @@ export class Counter {
   #window: Units[] = [];
   #lag = 0;
   #last = 0;
+  /** When the bucket was last more than half full. */
+  #since = 0;
   #ends = 0;
   #used = 0;
   #blockedUntil = 0;
@@ -26,6 +28,7 @@ export class Counter {
     } else if (rule.kind === 'b' || rule.kind === 'p') {
       this.#lag = Math.max(0, this.#lag - (nowUs - this.#last));
       this.#last = nowUs;
+      if (this.#lag < (rule.y * rule.x) / 2) this.#since = nowUs;
     } else {
       const ends = rule.kind === 'c' ? rule.y : this.#ends;
       if (ends !== this.#ends || ends <= nowUs) this.#used = 0;
@@ -57,12 +60,11 @@ export class Counter {
 
   /** @param atUs the instant of the charge; 0: any, the oldest first */
   refund(rule: LimitRule, units: number, atUs: number, endsUs: number): void {
-    if (atUs > 0 && atUs < this.#born) return;
     if (rule.kind === 'b' || rule.kind === 'p') {
-      const isLast = Math.abs(this.#last + this.#lag - endsUs) < 1;
-      if (rule.kind === 'b' || isLast) this.#lag = Math.max(0, this.#lag - units * rule.x);
+      this.#lag = Math.max(0, this.#lag - this.#refundable(rule, units, atUs, endsUs));
       return;
     }
+    if (atUs > 0 && atUs < this.#born) return;
     let left = rule.kind === 's' ? units : 0;
     if (rule.kind !== 's') this.#used = Math.max(0, this.#used - units);
     for (const each of this.#window) {
@@ -107,6 +109,15 @@ export class Counter {
     if (rule.kind === 's') after = (this.#window.findLast(({ units }) => units > 0)?.leavesUs ?? nowUs) - nowUs;
     else if (rule.kind === 'f' || rule.kind === 'c') after = this.#used > 0 ? this.#ends - nowUs : 0;
     return Math.max(after, this.#blockedUntil - nowUs, 0);
+  }
+
+  /** Of a bucket, in µs: see the fragment `BUCKET`. */
+  #refundable(rule: LimitRule, units: number, atUs: number, endsUs: number): number {
+    const back = units * rule.x;
+    if (rule.kind === 'p') return Math.abs(this.#last + this.#lag - endsUs) < 1 ? back : 0;
+    if (atUs === 0) return back;
+    const half = atUs >= this.#since ? (rule.y * rule.x) / 2 : 0;
+    return Math.min(back, Math.max(half, back - (this.#last - atUs)));
   }
 
   #roomAt(rule: LimitRule, cost: number): number {

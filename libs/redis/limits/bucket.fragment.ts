@@ -1,30 +1,52 @@
 import { defineFragment, lua } from '../script/fragment.js';
 
+/** The unit in which a bucket remembers when it was last half full, in µs, and how far such an instant may lie ahead. */
+const TICK_US = 65_536;
+const TICKS_AHEAD = 4_096;
+
+/** What a bucket remembers of the last call: the first bytes of its nonce, and its units in two bytes. */
+const NONCE_START = 6;
+const ALL = 65_535;
+
 /**
- * Token bucket and leaky bucket, as GCRA: `each` µs per unit, `burst` units at once.
+ * Token bucket and leaky bucket, as GCRA: `each` µs per unit, `burst` units at once. In 20 bytes, which Redis keeps in one
+ * block with the header of the value.
  *
- * State: `b`, born, the instant of the last write, `lag`: how far the units that were admitted reach ahead of that instant, in µs.
- * A unit adds `each` to the lag, and time takes it away. When it is 0, the bucket is full, and the next unit begins a new state.
+ * State: `t`; the instant at which the bucket is full, in whole µs, rounded up; how far that was ahead at the last write (`lag`), in
+ * two bytes, rounded up by less than a thousandth; `since`, the last instant at which the bucket was more than half full, in ticks
+ * of 65,536 µs; then the trace of the last call. A unit adds `each` to the lag, and time takes it away.
  *
- * - Token bucket (`wait` is 0): units fit while the lag stays within `burst * each`. A window of `n * each` admits up to
+ * - Token bucket (`wait` is nil): units fit while the lag stays within `burst * each`. A window of `n * each` admits up to
  *   `burst + n` units: the full bucket, and what flows in meanwhile.
  * - Leaky bucket: units also fit if they are due within `wait` µs. The first may start at once, the others at their own instants.
  *   With a burst of 1, starts are at least `each` apart.
  * - A clock that was set back: the lag stays as it was at the last write.
- * - A refund takes the lag of its units away, unless the bucket was full since (`born`): then they have flowed in already.
+ * - A refund takes away as much lag as there would be less if its units had not been charged. That is all of it, or the least lag
+ *   since the charge if this is less: below it, other units would have found the bucket full. The least lag is not known. But it
+ *   was at least half the bucket after `since`, and the charge itself takes its own time to flow in. The larger of both is given
+ *   back: never too much, and all of it where calls are refused, because there the bucket is nearly empty.
+ * - The trace of one call is kept, not of four. A call that is sent again after another one is charged twice: the bucket admits less.
  */
 export const BUCKET = defineFragment({
   name: 'bucket',
   locals: ['now'],
   lua: lua`
+local function halfBucket(s)
+  return s.burst * s.each / 2
+end
+
 local function openBucket(s, text)
-  s.last, s.lag = now, 0
-  if string.sub(text, 1, 1) ~= 'b' then return end
-  local born, last, lag, at = struct.unpack('<ddd', text, 2)
+  s.lag, s.since = 0, now
+  if string.sub(text, 1, 1) ~= 't' or #text < 12 then return end
+  local full, rough, ticks, at = struct.unpack('<I7HH', text, 2)
   s.traces = string.sub(text, at)
-  if last > now then s.stepped, born = true, math.max(born, last + 1)
-  else lag = lag - (now - last) end
-  if lag > 0 then s.born, s.lag, s.last = born, lag, last end
+  local lag, most = full - now, math.ldexp(1 + rough % 1024 / 1024, math.floor(rough / 1024) - 1)
+  if lag > most then s.stepped, lag = true, most end
+  if lag <= 0 then return end
+  s.lag = lag
+  if lag < halfBucket(s) or s.stepped then return end
+  local newest = math.ceil(now / ${TICK_US}) + ${TICKS_AHEAD}
+  s.since = (newest - (newest - ticks) % 65536) * ${TICK_US}
 end
 
 local function roomInBucket(s, cost)
@@ -36,10 +58,16 @@ local function dueInBucket(s, cost)
   return s.lag + (cost - math.max(s.burst, cost)) * s.each
 end
 
-local function refundBucket(s, units, ends)
-  -- A turn of a leaky bucket is given back only if no other one is behind it.
-  if s.wait and math.abs(now + s.lag - ends) >= 1 then return end
-  s.lag = math.max(0, s.lag - units * s.each)
+local function refundBucket(s, units, at, ends)
+  local back = units * s.each
+  if s.wait then
+    -- A turn of a leaky bucket is given back only if no other one is behind it.
+    if math.abs(now + s.lag - ends) >= 1 then return end
+  elseif at then
+    if at > now then return end
+    back = math.min(back, math.max(at >= s.since and halfBucket(s) or 0, back - (now - at)))
+  end
+  s.lag = math.max(0, s.lag - back)
 end
 
 local function retryBucket(s, cost)
@@ -47,8 +75,21 @@ local function retryBucket(s, cost)
   return s.lag + (cost - s.burst) * s.each
 end
 
+local function traceOfBucket(s, nonce)
+  if #s.traces < ${NONCE_START + 2} or string.sub(s.traces, 1, ${NONCE_START}) ~= string.sub(nonce, 1, ${NONCE_START}) then return end
+  local units = struct.unpack('<H', s.traces, ${NONCE_START + 1})
+  return units == ${ALL} and math.huge or units
+end
+
+local function traceBucket(s, nonce, units, isAll)
+  s.traces = string.sub(nonce, 1, ${NONCE_START}) .. struct.pack('<H', isAll and ${ALL} or math.min(units, ${ALL - 1}))
+end
+
 local function closeBucket(s)
-  return struct.pack('<c1ddd', 'b', s.born, now, s.lag)
+  local full = math.ceil(now + s.lag)
+  local part, power = math.frexp(full - now)
+  local rough = power * 1024 + math.ceil((part * 2 - 1) * 1024)
+  return struct.pack('<c1I7HH', 't', full, rough, math.ceil(s.since / ${TICK_US}) % 65536)
 end
 `,
 });

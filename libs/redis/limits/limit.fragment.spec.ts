@@ -64,6 +64,82 @@ describe('a bucket', () => {
       3,
     );
   });
+
+  it('never has more tokens after a refund than if its units had not been charged', async () => {
+    const rule = bucket(60, 60_000, 10);
+    const each = 1_000_000;
+    await fc.assert(
+      fc.asyncProperty(moves(10_000, 4), fc.infiniteStream(fc.nat(5)), async (steps, picks) => {
+        await bed.admin.del('k');
+        let now = BEGIN_US;
+        const charged: { at: number; units: number }[] = [];
+        for (const { waitUs, cost, calls } of steps) {
+          now += waitUs;
+          const { granted } = await run(now, rule, { cost, calls });
+          if (granted > 0) charged.push({ at: now, units: granted * cost });
+          const { value: pick } = picks.next() as { value: number };
+          if (pick >= charged.length) continue;
+          const [{ at, units } = { at: 0, units: 0 }] = charged.splice(charged.length - 1 - pick, 1);
+          now += 1_000 * pick;
+          const { left } = await run(now, rule, { what: 'refund', cost: units, at });
+          let [lag, last] = [0, BEGIN_US];
+          for (const kept of charged) {
+            lag = Math.max(0, lag - (kept.at - last)) + kept.units * each;
+            last = kept.at;
+          }
+          expect(left).toBeLessThanOrEqual(Math.floor(10 - Math.max(0, lag - (now - last)) / each));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('that is nearly empty gives back all units that were not used, however long ago they were charged', async () => {
+    const rule = bucket(60, 60_000, 60);
+    await run(BEGIN_US, rule, { cost: 50 });
+    await run(BEGIN_US + 1_000_000, rule, { cost: 10, nonce: 'later' });
+    // Others take what flows in.
+    for (let s = 2; s < 40; s++) await run(BEGIN_US + s * 1_000_000, rule);
+    const now = BEGIN_US + 40_000_000;
+    const { left } = await run(now, rule, { what: 'peek' });
+    expect((await run(now, rule, { what: 'refund', cost: 10, at: BEGIN_US + 1_000_000 })).left).toBe(left + 10);
+  });
+
+  it('remembers what it was charged beyond its burst', async () => {
+    const rule = bucket(60, 60_000, 10);
+    await run(BEGIN_US, rule, { what: 'charge', cost: 1_000 });
+    expect(await run(BEGIN_US + 1, rule)).toMatchObject({ granted: 0, after: 990_999_999 });
+  });
+
+  it('is open again after its lag, although its clock was set back and it was refused only', async () => {
+    const rule = bucket(60, 60_000, 10);
+    await run(BEGIN_US, rule, { calls: 10 });
+    const now = BEGIN_US - 3_600_000_000;
+    const { granted, after } = await run(now, rule);
+    expect(granted).toBe(0);
+    // What is remembered is rounded up by less than a thousandth of the lag.
+    expect(after).toBeGreaterThanOrEqual(1_000_000);
+    expect(after).toBeLessThanOrEqual(1_010_000);
+    expect((await run(now + after - 1, rule)).granted).toBe(0);
+    expect((await run(now + after, rule)).granted).toBe(1);
+  });
+
+  it('knows its last call again when it is sent twice, with all or a part of its units', async () => {
+    const rule = bucket(100_000);
+    for (const [calls, granted] of [
+      [70_000, 70_000],
+      [50_000, 30_000],
+    ] as const) {
+      const nonce = `call ${calls}`;
+      const { left } = await run(BEGIN_US, rule, { calls, nonce });
+      expect(await run(BEGIN_US, rule, { calls, nonce })).toMatchObject({ granted, left });
+    }
+  });
+
+  it('keeps a key in 20 bytes', async () => {
+    await run(BEGIN_US, bucket(100), { calls: 100 });
+    expect(await bed.admin.strlen('k')).toBe(20);
+  });
 });
 
 describe('a leaky bucket', () => {

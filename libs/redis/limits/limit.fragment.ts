@@ -33,7 +33,8 @@ const TRACE_BYTES = NONCE_BYTES + 4;
  * - `retryAfter(s, cost)`: µs until a call of this cost fits, if no other comes; -1 if it never fits.
  * - `dueAfter(s, cost)`: for `p`, µs until the turn of a call that is charged now, less than 0 if a burst leaves room. `s.wait` is how many µs the calls may wait for it.
  * - `unitsLeft(s)`, `resetAfter(s)`: whole units that fit now, and µs until all of them fit.
- * - `traceOf(s, nonce)`: the units that this call was given, if it was executed before. `trace(s, nonce, units)` remembers it.
+ * - `traceOf(s, nonce)`: the units that this call was given, if it was executed before. `trace(s, nonce, units, isAll)` remembers it.
+ *   `isAll`: these are all units that it asked for.
  * - `saveLimit(s)` writes the key, with the time until all of it has lapsed as its lifetime; a state that says nothing is deleted.
  *
  * A call that changes nothing writes nothing, but for one case: `s.stepped`, a state from the future of a clock that was set back. It
@@ -82,9 +83,9 @@ local function chargeLimit(s, units)
 end
 
 local function refundLimit(s, units, at, ends)
+  if s.each then return refundBucket(s, units, at, ends) end
   if at and at < s.born then return end
-  if s.each then refundBucket(s, units, ends)
-  elseif s.kind == 's' then refundSliding(s, units, at)
+  if s.kind == 's' then refundSliding(s, units, at)
   else s.used = math.max(0, s.used - units) end
 end
 
@@ -121,12 +122,14 @@ local function resetAfter(s)
 end
 
 local function traceOf(s, nonce)
+  if s.each then return traceOfBucket(s, nonce) end
   for i = 1, #s.traces, ${TRACE_BYTES} do
     if string.sub(s.traces, i, i + ${NONCE_BYTES - 1}) == nonce then return (struct.unpack('<I4', s.traces, i + ${NONCE_BYTES})) end
   end
 end
 
-local function trace(s, nonce, units)
+local function trace(s, nonce, units, isAll)
+  if s.each then return traceBucket(s, nonce, units, isAll) end
   s.traces = string.sub(nonce .. struct.pack('<I4', math.min(units, ${LIMIT_MAX})) .. s.traces, 1, ${TRACES * TRACE_BYTES})
 end
 

@@ -38,11 +38,12 @@ ${LIMIT}
 ${OPEN_RULES}
 local given
 for i = 1, #states do given = given or traceOf(states[i], nonce) end
-local reply, charged = { given and 1 or 0, now, #states }, 0
+local reply, charged, asked = { given and 1 or 0, now, #states }, 0, 0
 while next <= #ARGV do
   local cost, calls, wait = tonumber(ARGV[next]), tonumber(ARGV[next + 1]), tonumber(ARGV[next + 2])
   next = next + 3
   local granted, due, after, violated = calls, 0, 0, 0
+  asked = asked + calls * cost
   if given then
     granted = math.min(calls, math.floor(given / cost))
     given = given - granted * cost
@@ -73,7 +74,7 @@ while next <= #ARGV do
 end
 for i = 1, #states do
   local s = states[i]
-  if charged > 0 and not s.wait then trace(s, nonce, charged) end
+  if charged > 0 and not s.wait then trace(s, nonce, charged, charged == asked) end
   if charged > 0 or s.stepped then saveLimit(s) end
   reply[#reply + 1] = math.ceil(resetAfter(s))
 end
