@@ -87,6 +87,15 @@ export function describeRateLimits(
       });
     });
 
+    it('names to each cost its own time, also to calls that are refused without a question to Redis', async () => {
+      fresh();
+      await limits.consume(bucket, key, { cost: 5 });
+      const times: number[] = [];
+      for (const cost of [1, 3, 1, 3]) times.push((await limits.consume(bucket, key, { cost })).retryAfterMs);
+      // 100 s per unit, less the time that this test takes.
+      expect(times.map((ms) => Math.ceil(ms / 100_000))).toEqual([1, 3, 1, 3]);
+    });
+
     it('serves the calls of one turn in order', async () => {
       fresh();
       const costs = [2, 2, 3, 1, 1];

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
+import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
 import { until } from '../../../test/support/until.js';
 import { SluiceRedisModule } from '../../redis/index.js';
 import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
@@ -58,7 +59,7 @@ describe('while Redis does not answer', () => {
     expect(limits.stats()).toMatchObject({ allowed: 3, refused: 1, undecided: 4 });
   });
 
-  it('a process enforces its part of the limit among the processes of the namespace', async () => {
+  itOnPlainRedis('a process enforces its part of the limit among the processes of the namespace', async () => {
     const before = await counted();
     const fleet = [await boot(), await boot()];
     // Both are there before either counts.
@@ -70,6 +71,22 @@ describe('while Redis does not answer', () => {
     for (const limits of fleet) {
       const decisions = await ask(limits, login, 5);
       expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(4);
+    }
+  });
+
+  it('a process enforces a quarter of the limit on a server in cluster mode, which knows its own listeners only', async () => {
+    const cluster = await startRedis({ slotChecks: true });
+    try {
+      const limits = await boot(cluster.url);
+      // The count would be asked for by the first of these, and answered before the second.
+      for (let i = 0; i < 2; i++) await limits.consume(login, 'k');
+      cluster.pause();
+      const decisions = await ask(limits, login, 5);
+      expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(2);
+    } finally {
+      cluster.resume();
+      await Promise.all(apps.splice(0).map((app) => app.close()));
+      await cluster.stop();
     }
   });
 

@@ -4,6 +4,9 @@ import type { RateLimitDecision } from '../rate-limit-decision.js';
 /** How many keys are remembered at most. */
 const REMEMBERED = 10_000;
 
+/** How many refusals of one key are remembered, each of another cost. */
+const COSTS = 8;
+
 /** How long a refusal is remembered at most: after that, Redis may have got units back. */
 const LONGEST_MS = 1_000;
 
@@ -18,12 +21,14 @@ interface Refusal {
 }
 
 /**
- * The refusals of the last second, by key. A key that was refused is refused again, to calls of at least the same cost, without a
- * question to Redis: a flood costs one command per key, process and second.
+ * The refusals of the last second, by key. A call that was refused is refused again without a question to Redis: a flood costs one
+ * command per key, cost, process and second.
+ *
+ * Each cost has its own refusal. A larger call would be refused as well, but for a longer time, which Redis has to say.
  */
 export class RefusalMemory {
   readonly #clock: Clock;
-  readonly #refusals = new GenerationalMap<string, Refusal>({ size: REMEMBERED / 2 });
+  readonly #refusals = new GenerationalMap<string, Refusal[]>({ size: REMEMBERED / 2 });
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,21 +37,17 @@ export class RefusalMemory {
   add(key: string, cost: number, decision: RateLimitDecision): void {
     const sinceMs = this.#clock.monoMs();
     const untilMs = sinceMs + Math.min(decision.retryAfterMs, LONGEST_MS);
-    const known = this.#refusals.get(key);
-    // A smaller call that was refused says more than a larger one.
-    if (known !== undefined && known.cost < cost && known.untilMs > sinceMs) return;
-    this.#refusals.set(key, { cost, sinceMs, untilMs, decision, current: decision, atMs: sinceMs });
+    const refusal = { cost, sinceMs, untilMs, decision, current: decision, atMs: sinceMs };
+    const others = (this.#refusals.get(key) ?? []).filter((other) => other.cost !== cost && other.untilMs > sinceMs);
+    this.#refusals.set(key, [refusal, ...others].slice(0, COSTS));
   }
 
   /** The refusal that a call of this cost gets again; undefined if Redis has to decide. */
   get(key: string, cost: number): RateLimitDecision | undefined {
-    const refusal = this.#refusals.get(key);
-    if (refusal === undefined || refusal.cost > cost) return undefined;
+    const refusal = this.#refusals.get(key)?.find((each) => each.cost === cost);
+    if (refusal === undefined) return undefined;
     const nowMs = this.#clock.monoMs();
-    if (nowMs >= refusal.untilMs) {
-      this.#refusals.delete(key);
-      return undefined;
-    }
+    if (nowMs >= refusal.untilMs) return undefined;
     if (nowMs - refusal.atMs >= 1) {
       refusal.current = passed(refusal.decision, nowMs - refusal.sinceMs);
       refusal.atMs = nowMs;

@@ -78,9 +78,14 @@ export class LimitStore {
     await this.#connection.commands.send('del', keys);
   }
 
-  /** How many processes of this namespace listen to their inboxes; undefined if Redis does not tell. */
+  /**
+   * How many processes of this namespace listen to their inboxes; undefined if Redis does not tell. A server in cluster mode knows
+   * only those that listen to itself.
+   */
   async countProcesses(): Promise<number | undefined> {
-    const { commands, inbox } = this.#connection;
+    const { commands, inbox, slots } = this.#connection;
+    await slots.whenLearned();
+    if (slots.knowsSlots) return undefined;
     const pattern = `${inbox.prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
     try {
       const channels = await commands.send<string[]>('pubsub', ['channels', pattern], { quiet: true });
