@@ -7,7 +7,8 @@ import { NestFactory } from '@nestjs/core';
 import { RateLimitService, SluiceLimitModule, defineRateLimit } from 'nestjs-sluice/limit';
 import { SluiceRedisModule } from 'nestjs-sluice/redis';
 import { serve } from '../support/app-host.js';
-import { LIMITS, type Flooded, type Recorded } from '../support/limit-records.js';
+import { onDecided } from '../support/decision-times.js';
+import { LIMITS, type Flooded } from '../support/limit-records.js';
 
 const { REDIS_URL = '', RECORDS = '' } = process.env;
 
@@ -20,29 +21,11 @@ const { REDIS_URL = '', RECORDS = '' } = process.env;
 })
 class Worker {}
 
-interface Reply {
-  readonly nowUs: number;
-  readonly isRepeat: boolean;
-  readonly runs?: readonly { readonly granted: number }[];
-}
-
-interface Store {
-  consume: (request: { keys: string[]; runs: { cost: number }[] }, deadlineMs: number) => Promise<Reply>;
-}
-
 const app = await NestFactory.createApplicationContext(Worker, { logger: false, abortOnError: false });
 const limits = app.get(RateLimitService);
-// The times of decisions are not part of the answers, so they are read where Redis answers.
-const store = app.get<Store>('sluice:limit-store');
-const consume = store.consume.bind(store);
-store.consume = async (request, deadlineMs) => {
-  const reply = await consume(request, deadlineMs);
-  const units = request.runs.reduce((sum, { cost }, i) => sum + cost * (reply.runs?.[i]?.granted ?? 0), 0);
-  const name = request.keys[0]?.split(':').at(-1) ?? '';
-  const record: Recorded = { name, atUs: reply.nowUs, units, isRepeat: reply.isRepeat };
-  if (units > 0) appendFileSync(RECORDS, `${JSON.stringify(record)}\n`);
-  return reply;
-};
+onDecided(app, (record) => {
+  if (record.units > 0) appendFileSync(RECORDS, `${JSON.stringify(record)}\n`);
+});
 
 const definitions = LIMITS.map(({ name, limit, perMs, most, calls }) => {
   return { definition: defineRateLimit(name, { limit, perMs }), most, calls };

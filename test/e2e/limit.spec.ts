@@ -45,7 +45,14 @@ it('no window holds more than the limit, whatever happens to processes, sockets,
 });
 
 it('a decision too many would be seen', () => {
-  const at = (ms: number, units: number): Recorded => ({ name: 'x', atUs: ms * 1_000, units, isRepeat: false });
+  const at = (ms: number, units: number): Recorded => ({
+    name: 'x',
+    atUs: ms * 1_000,
+    units,
+    isRepeat: false,
+    limit: 5,
+    dueUs: 0,
+  });
   expect(worstWindow([at(0, 3), at(999, 2), at(1_000, 3)], 1_000)).toBe(5);
   expect(worstWindow([at(0, 3), at(999, 3)], 1_000)).toBe(6);
 });

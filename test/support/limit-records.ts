@@ -6,6 +6,10 @@ export interface Recorded {
   readonly units: number;
   /** The answer to a script that had been executed before: its time is not that of the charge. */
   readonly isRepeat: boolean;
+  /** The limit that the call was decided by. */
+  readonly limit: number;
+  /** µs until the turn of the first call, on a paced limit. */
+  readonly dueUs: number;
 }
 
 /** The calls of one process. */

@@ -1,0 +1,32 @@
+import type { INestApplicationContext } from '@nestjs/common';
+import type { Recorded } from './limit-records.js';
+
+interface Reply {
+  readonly nowUs: number;
+  readonly isRepeat: boolean;
+  readonly runs?: readonly { readonly granted: number; readonly dueUs: number }[];
+}
+
+interface Request {
+  readonly keys: readonly string[];
+  readonly rules: readonly { readonly limit: number; readonly spanUs: number }[];
+  readonly runs: readonly { readonly cost: number }[];
+}
+
+interface Store {
+  consume: (request: Request, deadlineMs: number) => Promise<Reply>;
+}
+
+/** Tells of each answer of Redis to calls of `RateLimitService`: its server's time is not part of the decisions. */
+export function onDecided(app: INestApplicationContext, tell: (record: Recorded) => void): void {
+  const store = app.get<Store>('sluice:limit-store');
+  const consume = store.consume.bind(store);
+  store.consume = async (request, deadlineMs) => {
+    const reply = await consume(request, deadlineMs);
+    const { runs = [], nowUs, isRepeat } = reply;
+    const units = request.runs.reduce((sum, { cost }, i) => sum + cost * (runs[i]?.granted ?? 0), 0);
+    const name = request.keys[0]?.split(':').at(-1) ?? '';
+    tell({ name, atUs: nowUs, units, isRepeat, limit: request.rules[0]?.limit ?? 0, dueUs: runs[0]?.dueUs ?? 0 });
+    return reply;
+  };
+}
