@@ -22,7 +22,7 @@ export { systemClock, type CancelTimer, type Clock } from './time/clock.js';
 export type { ServerSlots } from './cluster/server-slots.js';
 export { slotOf } from './cluster/slot.js';
 export { RedisConnection } from './connection/connection.js';
-export type { Right } from './access/rights.js';
+export { rightsOn, type Right } from './access/rights.js';
 export { RedisConnections } from './connection/connections.js';
 export { debugLog, type DebugLog } from './debug-log.js';
 export { destroyModuleFirst } from './destroy-module-first.js';

@@ -30,8 +30,9 @@ export interface ConnectionOptions extends ClientOptions {
   /** Fail the boot when Redis cannot be reached. With false the app boots and connects in the background. Default true. */
   required?: boolean;
   /**
-   * Refuse to boot on a server that is not fit: older than Redis 7.0, or with a `maxmemory-policy` that may drop locks.
-   * Default false: a warning.
+   * Refuse to boot on a server that is not fit: older than Redis 7.0, with a `maxmemory-policy` that may drop locks, or with a
+   * user without rights on the channels. Default false: a warning. What no feature can do without fails the boot anyway: a
+   * primary, and the commands and keys of the imported features.
    */
   strict?: boolean;
   /** Milliseconds that the boot waits for Redis. Default 5 000. */

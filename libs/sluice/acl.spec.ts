@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
+import { ACL_LINES, linesOfSecurityPage, type RuleName } from '../../test/acl-rules.js';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import {
@@ -30,10 +30,10 @@ class Orders {
   }
 }
 
-/** The lines of SECURITY.md, in their order: all features, locks, cache, queue, rate limits. */
-const LINES = [...readFileSync('SECURITY.md', 'utf8').matchAll(/^ACL SETUSER shop (.*)$/gm)].map(
-  ([, rule = '']) => rule,
-);
+it('the rules of SECURITY.md are made of the rights of the features', () => {
+  // Put the expected lines there if this fails.
+  expect(linesOfSecurityPage()).toEqual(ACL_LINES.map(([, rule]) => rule));
+});
 
 describe('the rights that SECURITY.md names are enough for', () => {
   let redis: RedisServer;
@@ -91,14 +91,14 @@ describe('the rights that SECURITY.md names are enough for', () => {
     },
   };
 
-  it.each<[string, SluiceFeature[]]>([
+  it.each<[RuleName, SluiceFeature[]]>([
     ['every feature', ['lock', 'cache', 'queue', 'limit']],
     ['locks', ['lock']],
     ['the cache', ['cache']],
     ['a queue', ['queue']],
     ['rate limits', ['limit']],
   ])('%s', async (what, features) => {
-    const line = LINES[['every feature', 'locks', 'the cache', 'a queue', 'rate limits'].indexOf(what)]!;
+    const line = ACL_LINES.find(([name]) => name === what)![1];
     await admin.acl('SETUSER', 'shop', ...line.split(' '));
     const url = redis.url.replace('//', '//shop:password@');
     const module = SluiceModule.forRoot({ namespace: 'shop', redis: { url, strict: true }, features });

@@ -68,17 +68,17 @@ export default [
   },
   {
     ...cluster,
-    file: 'libs/redis/connection/connection.ts',
+    file: 'libs/redis/access/server-fitness.ts',
     name: 'a server of a Cluster that is found while the app runs takes commands',
-    find: 'this.commands.refuse(`is of no use: ${error.message}`);',
+    find: 'link.refuse(`is of no use: ${error.message}`);',
     replace: '',
   },
   {
     ...cluster,
-    file: 'libs/redis/connection/connection.ts',
+    file: 'libs/redis/access/server-fitness.ts',
     name: 'a server of a Cluster that is found while the app runs is looked at once only',
-    find: '        checked = false;\n        this.commands.refuse',
-    replace: '        this.commands.refuse',
+    find: '        checked = false;\n        link.refuse',
+    replace: '        link.refuse',
   },
   {
     ...cluster,

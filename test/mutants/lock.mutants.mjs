@@ -693,8 +693,8 @@ export default [
   {
     ...server,
     name: 'strict only warns',
-    file: 'libs/redis/connection/connection.ts',
-    find: "if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', told(fault));",
+    file: 'libs/redis/access/server-fitness.ts',
+    find: "if (strict) throw new SluiceError('SLUICE_REDIS_UNFIT', this.#told(fault));",
     replace: '',
   },
   {

@@ -240,8 +240,8 @@ export default [
   {
     ...rights,
     name: 'a user without rights is not told at boot',
-    file: 'libs/redis/connection/connection.ts',
-    find: 'if (missing !== undefined) faults.push(missing);',
+    file: 'libs/redis/access/server-fitness.ts',
+    find: 'if (channels !== undefined) faults.push(channels);',
     replace: '',
   },
   {

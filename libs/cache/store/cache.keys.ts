@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Keyspace, Right } from '../../redis/index.js';
+import { rightsOn, type Keyspace, type Right } from '../../redis/index.js';
 import { checkText, NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
 
 /**
@@ -61,21 +61,18 @@ export class CacheKeys {
     return `${this.#lane}~queue:${source}`;
   }
 
-  /** The rights that a user of Redis needs to run every script of the cache. */
+  /** The rights that a user of Redis needs for every command and every script of the cache. */
   rights(invalidationChannel: string): Right[] {
-    const [value, lease] = [this.value(':any'), this.lease(':any')];
     return [
-      ...['get', 'mget', 'unlink', 'del'].map((command): Right => [command, value]),
-      ['set', value, ''],
-      ['pexpire', value, '1'],
-      ['hset', lease, '', ''],
-      ['hmget', lease, ''],
-      ['hgetall', lease],
-      ['incr', this.sequence],
-      ['zadd', this.recent, '1', ''],
-      ['zrange', this.recent, '0', '-1'],
-      ['publish', invalidationChannel, ''],
-      ['subscribe', invalidationChannel],
+      ['time', ''],
+      ...rightsOn(this.value(':any'), 'del get mget pexpire set type unlink'),
+      ...rightsOn(this.lease(':any'), 'del hget hgetall hmget hset pexpire pttl'),
+      ...rightsOn(this.sequence, 'get incr'),
+      ...rightsOn(this.epoch, 'del get pexpire pttl set'),
+      ...rightsOn(this.recent, 'pexpire pttl zadd zcard zrange zremrangebyscore zscore'),
+      ...rightsOn(this.slots('any'), 'pexpire zadd zcard zrem zremrangebyscore zscore'),
+      ...rightsOn(this.queue('any'), 'pexpire zadd zpopmin zrem'),
+      ...rightsOn(invalidationChannel, 'publish subscribe'),
     ];
   }
 }

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { GenerationalMap, type Keyspace, type Right } from '../../redis/index.js';
+import { GenerationalMap, rightsOn, type Keyspace, type Right } from '../../redis/index.js';
 import { isWellFormed, show, SluiceError } from '../../weave/index.js';
 
 /** How many subjects are remembered at most. At least half of this number is remembered. */
@@ -44,13 +44,10 @@ export class LimitKeys {
   }
 }
 
-/** What a user needs to run every script of limits. */
+/** What a user needs to run every command and every script of limits. */
 export function limitRights(keyspace: Keyspace): Right[] {
-  const key = `${keyspace.tag('rl:any')}:any`;
-  return [
-    ['get', key],
-    ['set', key, ''],
-    ['del', key],
-    ['pttl', key],
-  ];
+  return [['time', ''], ...rightsOn(`${keyspace.tag('rl:any')}:any`, 'del get pttl set')];
 }
+
+/** What is used if the user has the right: without it, the number of processes is unknown in an outage. */
+export const LIMIT_OPTIONAL: readonly string[] = ['pubsub|channels'];

@@ -1,4 +1,4 @@
-import { checkName, type Keyspace, type Right } from '../../redis/index.js';
+import { checkName, rightsOn, type Keyspace, type Right } from '../../redis/index.js';
 import { SluiceError, show } from '../../weave/index.js';
 
 /** The keys of one lock. All share a Cluster slot. Scripts make the names of two more keys from `queue`: see `BESIDE`. */
@@ -81,22 +81,16 @@ export function tickKey(keyspace: Keyspace, keys: LockKeys, method: string): str
   return keyspace.side(keys.lock, `tick:${method}`);
 }
 
-/** What a user needs to run every script of locks, on the keys of any lock. */
+/** What a user needs to run every command and every script of locks, on the keys of any lock. */
 export function lockRights(keyspace: Keyspace): Right[] {
   const keys = lockKeys(keyspace, 'any');
-  const { lock, fence, queue } = keys;
-  const waiters = waitersKey(keyspace, keys);
   return [
-    ...['get', 'del', 'exists', 'pttl'].map((command): Right => [command, lock]),
-    ['set', lock, ''],
-    ['pexpire', lock, '1'],
-    ['set', fence, ''],
-    ['zadd', queue, '1', ''],
-    ['zpopmin', queue],
-    ['zrange', queue, '0', '-1'],
-    ['zrem', queue, ''],
-    ['hset', waiters, '', ''],
-    ['hget', waiters, ''],
-    ['hdel', waiters, ''],
+    ['time', ''],
+    ...rightsOn(keys.lock, 'del exists get pexpire pttl set type'),
+    ...rightsOn(keys.fence, 'get pexpire set'),
+    ...rightsOn(keys.queue, 'exists pexpire zadd zcard zpopmin zrange zrem zscore'),
+    ...rightsOn(waitersKey(keyspace, keys), 'hdel hget hset pexpire'),
+    ...rightsOn(holderKey(keyspace, keys), 'del get pexpire set'),
+    ...rightsOn(keyspace.side(keys.lock, 'uses'), 'exists hgetall'),
   ];
 }

@@ -5,6 +5,8 @@ import { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 import { QueueTally } from '../observe/queue.stats.js';
+import { queueKeys } from '../store/queue.keys.js';
+import { workRights } from '../store/queue.rights.js';
 
 /** How long the boot waits for the groups. During an outage the app boots without them, and they are opened later. */
 const OPEN_MS = 2_000;
@@ -43,6 +45,9 @@ export class QueueConsumers {
         `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}, maxAttempts ${maxAttempts})`,
       );
     }
+    const queues = [...new Set(handlers.map(({ queue }) => queue))];
+    const rights = workRights(queues.map((queue) => queueKeys(this.#connections.keyspace, queue)));
+    await this.#connections.get(this.#settings.connection).checkRights(rights);
     const pool = new WorkerPool(this.#connections, this.#settings, handlers, this.#tally);
     shutdown.onDrain(() => pool.drain());
     pool.start();

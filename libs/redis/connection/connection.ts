@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis';
 import { SluiceError } from '../../weave/index.js';
-import { awaitPrimary } from '../access/await-primary.js';
-import { databaseFault } from '../access/database-check.js';
+import { rightsOn, type Right } from '../access/rights.js';
+import { ServerFitness } from '../access/server-fitness.js';
+import { unreachable } from '../access/unreachable.js';
 import { ServerSlots } from '../cluster/server-slots.js';
 import { SlotProbe } from '../cluster/slot-probe.js';
 import type { Clock } from '../time/clock.js';
@@ -13,9 +14,6 @@ import { Link } from './link.js';
 import { ConnectionHealth, type ConnectionStats } from '../observe/connection-health.js';
 import type { RedisRefusal } from '../redis.errors.js';
 import { addressOf, type ResolvedConnection } from '../redis.options.js';
-import { missingRights, type Right } from '../access/rights.js';
-import { serverFaults } from './server-check.js';
-import { unreachable } from '../access/unreachable.js';
 
 export interface ConnectionContext {
   keyspace: Keyspace;
@@ -51,17 +49,14 @@ export class RedisConnection {
   readonly inbox: Inbox;
   /** What is known about the slots of the server. */
   readonly slots = new ServerSlots();
-  readonly #probe: SlotProbe;
+  readonly #fitness: ServerFitness;
   readonly #health: ConnectionHealth;
   readonly #config: ResolvedConnection;
   readonly #context: ConnectionContext;
   readonly #subscriber: Link;
   readonly #opened = new Set<Link>();
-  readonly #kept: string[] = [];
-  readonly #rights: Right[] = [];
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
   #leftMs = -Infinity;
-  #useless: SluiceError | undefined;
   #closed = false;
 
   constructor(config: ResolvedConnection, context: ConnectionContext) {
@@ -76,7 +71,18 @@ export class RedisConnection {
       note: context.onNote,
     });
     this.commands = config.client ? this.#link(config.client, 'commands', false) : this.#open('commands', true);
-    this.#probe = new SlotProbe(this.commands, this.slots, context.keyspace);
+    this.#fitness = new ServerFitness({
+      link: this.commands,
+      probe: new SlotProbe(this.commands, this.slots, context.keyspace),
+      config,
+      clock: context.clock,
+      reconnect: this.#reconnect,
+      onError: context.onError,
+      onWarning: context.onWarning,
+      onUseless: (reason) => {
+        this.#health.lost(reason);
+      },
+    });
     this.#subscriber = this.#open('subscriber', true);
     this.inbox = new Inbox({
       link: this.#subscriber,
@@ -92,10 +98,7 @@ export class RedisConnection {
         this.#health.heard();
       },
     });
-    this.requireRights([
-      ['subscribe', this.inbox.channel],
-      ['publish', this.inbox.channel, ''],
-    ]);
+    this.requireRights(rightsOn(this.inbox.channel, 'subscribe publish'));
     for (const link of [this.commands, this.#subscriber]) {
       link.onDown((reason) => {
         this.#lost(reason);
@@ -121,12 +124,21 @@ export class RedisConnection {
    * opened; the server is looked at then.
    */
   requireNoEviction(what: string): void {
-    this.#kept.push(what);
+    this.#fitness.keep(what);
   }
 
   /** A feature runs these commands here. Say so before the connection is opened; the rights of the user are looked at then. */
   requireRights(rights: readonly Right[]): void {
-    this.#rights.push(...rights);
+    this.#fitness.requireRights(rights);
+  }
+
+  /**
+   * The same, for what is known only after the connection was opened. With `required: false` it only reports.
+   *
+   * @throws SluiceError `SLUICE_REDIS_UNFIT` naming the commands that the user may not run
+   */
+  checkRights(rights: readonly Right[]): Promise<void> {
+    return this.#fitness.checkRights(rights);
   }
 
   /** Opens one more socket, for commands that block. It connects in the background. The caller has to close it. */
@@ -144,10 +156,7 @@ export class RedisConnection {
   track(prefixes: readonly string[], changed: (keys: readonly string[] | undefined) => void): Inbox {
     const link = this.#open(TRACKING, true);
     const proofChannel = `${this.inbox.channel}:tracking`;
-    this.requireRights([
-      ['subscribe', proofChannel],
-      ['publish', proofChannel, ''],
-    ]);
+    this.requireRights(rightsOn(proofChannel, 'subscribe publish'));
     const tracker = new Inbox({
       link,
       commands: this.commands,
@@ -192,7 +201,7 @@ export class RedisConnection {
     }
     const up = Promise.all([this.commands, this.#subscriber].map((link) => link.waitUntilUp(bootTimeoutMs)));
     if (!required) {
-      this.#checkWhenUp();
+      this.#fitness.checkWhenUp();
       void up.then(() => {
         if (!this.#isUp()) this.#health.lost(this.#lastError()?.message ?? `no answer within ${bootTimeoutMs} ms`);
       });
@@ -204,7 +213,7 @@ export class RedisConnection {
       throw new SluiceError('SLUICE_CLOSED', message);
     }
     if (isUp) {
-      await this.#check();
+      await this.#fitness.check();
       return;
     }
     throw unreachable(this.#config, addressOf(this.#config), this.#lastError());
@@ -236,48 +245,6 @@ export class RedisConnection {
     clock.timer(LEAVING_MS, () => {
       if (!this.#isUp()) this.#health.lost(this.#lastError()?.message ?? reason);
     });
-  }
-
-  /** The app runs already, so a problem is only reported. */
-  #checkWhenUp(): void {
-    let checked = false;
-    const check = (): void => {
-      if (checked) return;
-      checked = true;
-      this.#check().catch((error: unknown) => {
-        this.#context.onError(error, 'server check');
-        if (!(error instanceof SluiceError) || error !== this.#useless) return;
-        // Some commands would fail, and others would not. The next connect may lead to another server.
-        checked = false;
-        this.commands.refuse(`is of no use: ${error.message}`);
-        this.#health.lost(error.message);
-      });
-    };
-    if (this.commands.up) check();
-    this.commands.onUp(check);
-  }
-
-  async #check(): Promise<void> {
-    const told = (fault: string): string => `Redis connection '${this.name}' (${addressOf(this.#config)}): ${fault}`;
-    const { required, bootTimeoutMs } = this.#config;
-    const [link, timeoutMs, info] = [this.commands, required ? bootTimeoutMs : 0, this.#probe.info()];
-    const role = await awaitPrimary({ link, clock: this.#context.clock, timeoutMs, info, reconnect: this.#reconnect });
-    // A replica refuses every write, whatever `strict` says. An app that does not wait for Redis is only warned.
-    if (role !== undefined && required) throw new SluiceError('SLUICE_REDIS_UNFIT', told(role));
-    if (role !== undefined) this.#context.onWarning(told(role));
-    const ofCluster = await this.#probe.fault();
-    const useless = ofCluster ?? (await databaseFault(this.commands));
-    if (useless !== undefined) {
-      const code = ofCluster === undefined ? 'SLUICE_REDIS_UNFIT' : 'SLUICE_CLUSTER_UNSUPPORTED';
-      throw (this.#useless = new SluiceError(code, told(useless)));
-    }
-    const faults = await serverFaults(this.#probe.info(), this.#kept, this.#config.strict);
-    const missing = await missingRights(this.commands, this.#rights);
-    if (missing !== undefined) faults.push(missing);
-    for (const fault of faults) {
-      if (this.#config.strict) throw new SluiceError('SLUICE_REDIS_UNFIT', told(fault));
-      this.#context.onWarning(told(fault));
-    }
   }
 
   /** A primary that is cut off from its replicas keeps its sockets, though the sentinels may know another one by now. */

@@ -1,0 +1,43 @@
+import { rightsOn, type Right } from '../../redis/index.js';
+import type { QueueKeys } from './queue.keys.js';
+
+/**
+ * What a user needs to work on these queues: every command and every script that runs without being asked for by a call. Commands
+ * are looked at on the first queue only. They are the same for all queues.
+ */
+export function workRights(queues: readonly QueueKeys[]): Right[] {
+  return queues.flatMap((keys, i) => (i === 0 ? onQueue(keys) : onKeysOf(keys)));
+}
+
+function onKeysOf({ stream, alive }: QueueKeys): Right[] {
+  return [
+    ['xreadgroup', stream],
+    ['zadd', alive],
+  ];
+}
+
+function onQueue(keys: QueueKeys): Right[] {
+  const stream =
+    'exists xack xadd xclaim xdel xgroup|create xgroup|delconsumer xinfo|consumers xinfo|groups xlen xpending';
+  return [
+    ['time', ''],
+    ...rightsOn(keys.stream, `${stream} xrange xreadgroup xtrim`),
+    ...rightsOn(keys.delayed, 'exists zadd zrange zrangebyscore zrem'),
+    ...rightsOn(keys.bodies, 'hdel hget hset'),
+    ...rightsOn(keys.index, 'type unlink zadd zrem zremrangebyscore zscore'),
+    ...rightsOn(keys.dead, 'xadd xlen xrange xtrim'),
+    ...rightsOn(keys.alive, 'zadd zcount zrange zrem zremrangebyscore zrevrange zscore'),
+    ...rightsOn(keys.swept, 'hget hset pexpire'),
+    ...rightsOn(keys.uses, 'exists hgetall'),
+  ];
+}
+
+/** What calls of `QueueService` and of its parts need beyond {@link workRights}. The call that lacks one rejects. */
+export const QUEUE_CALLS: readonly string[] = [
+  ...['del', 'set', 'xgroup|destroy', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
+];
+
+/** What is used if the user has the right. Without it, the queue works more slowly: see docs/guide/connection.md. */
+export const QUEUE_OPTIONAL: readonly string[] = [
+  ...['client|id', 'client|info', 'client|kill', 'client|unblock', 'memory|usage'],
+];
