@@ -69,6 +69,27 @@ export default [
   {
     ...lookup,
     file: 'libs/redis/connection/sentinel-lookup.ts',
+    name: 'a Sentinel that is late to tell of a switch resets the sockets again',
+    find: 'return address.host !== this.#found?.host || address.port !== this.#found?.port;',
+    replace: 'return address !== null;',
+  },
+  {
+    ...lookup,
+    file: 'libs/redis/connection/sentinel-lookup.ts',
+    name: 'a switch of another group resets the sockets',
+    find: 'if (name !== this.options.name) return false;',
+    replace: '',
+  },
+  {
+    ...lookup,
+    file: 'libs/redis/connection/sentinel-lookup.ts',
+    name: 'the map of addresses does not hold for a switch that is told',
+    find: 'natResolve?.call(this, told) ?? told',
+    replace: 'told',
+  },
+  {
+    ...lookup,
+    file: 'libs/redis/connection/sentinel-lookup.ts',
     name: 'Sentinels that are slow are cut off again and again',
     find: "if (type === 'error') this.#rounds++;",
     replace: '',

@@ -77,7 +77,12 @@ export class FakeSentinel {
   /** It tells that the primary of the group `main` is this one now. */
   switchTo(primary: number): void {
     this.primary = primary;
-    const message = list(['message', '+switch-master', `main 127.0.0.1 1 127.0.0.1 ${primary}`]);
+    this.tell(primary);
+  }
+
+  /** It tells of a switch, late or of another group: asked for the primary, it says what it said before. */
+  tell(primary: number, name = 'main', host = '127.0.0.1'): void {
+    const message = list(['message', '+switch-master', `${name} 127.0.0.1 1 ${host} ${primary}`]);
     for (const socket of this.#subscribers) socket.write(message);
   }
 

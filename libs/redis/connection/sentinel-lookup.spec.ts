@@ -55,6 +55,39 @@ describe('a connection through Sentinels', () => {
     admin.disconnect();
   });
 
+  it('stays at its primary when another Sentinel tells late of the switch to it, or of another group', async () => {
+    const { commands } = await open();
+    await until(() => sentinels.every(({ listeners }) => listeners === 2), { what: 'both sockets listen' });
+    let left = 0;
+    commands.client.on('close', () => left++);
+    const [sentinel] = sentinels as [FakeSentinel];
+    sentinel.tell(first.port);
+    sentinel.tell(second.port, 'other');
+    // What one Sentinel tells arrives in order.
+    for (const each of sentinels) each.primary = second.port;
+    sentinel.tell(second.port);
+    await until(() => commands.client.status === 'ready' && commands.client.stream.remotePort === second.port, {
+      what: 'it has moved',
+    });
+    expect(left).toBe(1);
+  });
+
+  it('compares addresses as the map of the user has them', async () => {
+    const natMap = { '10.0.0.1:6379': { host: '127.0.0.1', port: first.port } };
+    const { commands } = await open({ natMap });
+    await until(() => sentinels.every(({ listeners }) => listeners === 2), { what: 'both sockets listen' });
+    let left = 0;
+    commands.client.on('close', () => left++);
+    const [sentinel] = sentinels as [FakeSentinel];
+    sentinel.tell(6379, 'main', '10.0.0.1');
+    for (const each of sentinels) each.primary = second.port;
+    sentinel.tell(second.port);
+    await until(() => commands.client.status === 'ready' && commands.client.stream.remotePort === second.port, {
+      what: 'it has moved',
+    });
+    expect(left).toBe(1);
+  });
+
   it('leaves a primary that hangs as well, whether or not the handshake is over', async () => {
     first.pause();
     const connection = await open({ required: false });

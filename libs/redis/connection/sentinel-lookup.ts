@@ -1,12 +1,22 @@
 import { SentinelConnector, type Redis, type SentinelAddress, type SentinelConnectionOptions } from 'ioredis';
 import { debugLog } from '../debug-log.js';
 
-/** How ioredis opens a connection to a Sentinel: for one question, or to be connected again for its failover detector. */
+interface ServerAddress {
+  readonly host?: string;
+  readonly port?: number;
+}
+
+/** Private in ioredis' types. */
 interface SentinelClients {
+  /** Opens a connection to a Sentinel: for one question, or to be connected again for the failover detector. */
   connectToSentinel?: (
     endpoint: Partial<SentinelAddress>,
     options?: { retryStrategy?: unknown; disconnectTimeout?: number },
   ) => Redis;
+  /** Asks one Sentinel for the address. */
+  resolve?: (endpoint: Partial<SentinelAddress>) => Promise<ServerAddress | null>;
+  /** The address that the user's `natMap` has for this one. */
+  sentinelNatResolve?: (address: ServerAddress) => ServerAddress | null;
 }
 
 /** How long the socket of a Sentinel that hangs stays open after it was given up, in milliseconds. */
@@ -26,17 +36,23 @@ const debug = debugLog('redis');
  * must not keep a process alive whose boot has failed.
  *
  * Sentinels that are only slow, all of them, get more time in each round, or they would be cut off in a loop.
+ *
+ * Each Sentinel tells of a switch when it learns of it, the last one seconds after the first. The detector would leave the new
+ * primary each time. So a socket hears only of a switch of its own group to another server than the one that it leads to.
  */
 export class SentinelLookup extends SentinelConnector {
   /** How many rounds in a row have found no Sentinel that answered. */
   #rounds = 0;
+  /** Where the latest lookup led. */
+  #found: ServerAddress | null = null;
 
   constructor(options: unknown) {
     super(options as SentinelConnectionOptions);
-    // Private in ioredis' types. Without the method, only the messages come back.
     const clients = this as unknown as SentinelClients;
-    const open = clients.connectToSentinel?.bind(this);
-    if (open === undefined) return;
+    const [open, resolve] = [clients.connectToSentinel?.bind(this), clients.resolve?.bind(this)];
+    // Without the methods, ioredis prints messages and connects again when it need not.
+    if (open === undefined || resolve === undefined) return;
+    clients.resolve = async (endpoint) => (this.#found = await resolve(endpoint));
     clients.connectToSentinel = (endpoint, given) => {
       const { sentinelCommandTimeout: answerMs } = this.options;
       const commandTimeout = answerMs && answerMs * 2 ** Math.min(this.#rounds, DOUBLINGS);
@@ -46,10 +62,21 @@ export class SentinelLookup extends SentinelConnector {
       client.on('connect', () => {
         client.stream.unref();
       });
+      hearOnly(client, (message) => this.#isNews(message));
       return client.on('error', (error) => {
         debug?.('Sentinel %s:%s: %s', endpoint.host, endpoint.port, error.message);
       });
     };
+  }
+
+  /** @param message of a switch: the name of the group, then the old address and the new one, each as host and port */
+  #isNews(message: string): boolean {
+    const [name, , , host = '', port] = message.split(' ');
+    if (name !== this.options.name) return false;
+    const told = { host, port: Number(port) };
+    const { sentinelNatResolve: natResolve } = this as unknown as SentinelClients;
+    const address = natResolve?.call(this, told) ?? told;
+    return address.host !== this.#found?.host || address.port !== this.#found?.port;
   }
 
   override async connect(
@@ -63,4 +90,16 @@ export class SentinelLookup extends SentinelConnector {
     this.#rounds = 0;
     return stream;
   }
+}
+
+/** From now on, listeners to messages that are added to this client get only those that `accepts` accepts. */
+function hearOnly(client: Redis, accepts: (message: string) => boolean): void {
+  const on = client.on.bind(client) as (event: string, listener: (...args: unknown[]) => void) => Redis;
+  const filtered: typeof on = (event, listener) => {
+    if (event !== 'message') return on(event, listener);
+    return on(event, (channel, message) => {
+      if (accepts(String(message))) listener(channel, message);
+    });
+  };
+  client.on = filtered as typeof client.on;
 }
