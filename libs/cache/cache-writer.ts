@@ -1,5 +1,6 @@
 import type { CacheStore, NewValue } from './store/cache.store.js';
 import type { StoredValue } from './store/stored-value.js';
+import type { InvalidationRepeats } from './store/invalidation-repeats.js';
 import type { LocalTier } from './local/local-tier.js';
 import { debug } from './observe/cache.debug.js';
 import type { CacheReader } from './cache-reader.js';
@@ -13,11 +14,19 @@ export class CacheWriter {
   readonly #store: CacheStore;
   readonly #reader: CacheReader;
   readonly #local: LocalTier | undefined;
+  readonly #repeats: InvalidationRepeats | undefined;
 
-  constructor(store: CacheStore, reader: CacheReader, local: LocalTier | undefined) {
+  /** @param repeats repeats at another server what was invalidated. A store of this process alone needs none */
+  constructor(
+    store: CacheStore,
+    reader: CacheReader,
+    local: LocalTier | undefined,
+    repeats: InvalidationRepeats | undefined,
+  ) {
     this.#store = store;
     this.#reader = reader;
     this.#local = local;
+    this.#repeats = repeats;
   }
 
   set(entry: string, value: NewValue): Promise<void> {
@@ -26,6 +35,7 @@ export class CacheWriter {
         this.#forget(entry);
       },
       () => this.#store.set(entry, value),
+      () => this.#repeats?.stored(entry),
       'set of',
       entry,
     );
@@ -37,6 +47,7 @@ export class CacheWriter {
         this.#forget(entry);
       },
       () => this.#store.delete(entry),
+      () => this.#repeats?.deleted(entry),
       'delete of',
       entry,
     );
@@ -49,6 +60,9 @@ export class CacheWriter {
         this.#forget(entry);
       },
       () => this.#store.take(entry),
+      (taken) => {
+        if (taken !== undefined) this.#repeats?.deleted(entry);
+      },
       'take of',
       entry,
     );
@@ -62,6 +76,7 @@ export class CacheWriter {
         for (const tag of tags) this.#local?.dropTag(tag);
       },
       () => this.#store.invalidateTags(tags),
+      () => this.#repeats?.invalidated(tags),
       'invalidation of tags',
       tags,
     );
@@ -75,6 +90,7 @@ export class CacheWriter {
         this.#local?.clear();
       },
       () => this.#store.clear(),
+      () => this.#repeats?.cleared(),
       'clear',
       '',
     );
@@ -84,12 +100,14 @@ export class CacheWriter {
   async #changing<T>(
     forget: () => void,
     change: () => Promise<T>,
+    acknowledged: (changed: T) => void,
     what: string,
     names: string | readonly string[],
   ): Promise<T> {
     forget();
     try {
       const changed = await change();
+      acknowledged(changed);
       debug?.('%s %s acknowledged', what, names);
       return changed;
     } finally {

@@ -1,5 +1,5 @@
 import type { OnApplicationBootstrap } from '@nestjs/common';
-import { checkKey, type RedisConnections } from '../redis/index.js';
+import { checkKey, type RedisConnection, type RedisConnections } from '../redis/index.js';
 import { brandService } from '../weave/index.js';
 import { NOTHING_HELD, takeLease, type CacheLease } from './loading/manual-load.js';
 import { CACHE_SERVICE } from './cache.tokens.js';
@@ -30,6 +30,7 @@ import { holdsSlot } from './loading/load-scopes.js';
 import type { ReadRequest } from './loading/read-context.js';
 import type { Loader } from './loading/loader-run.js';
 import { LocalReads } from './local/local-reads.js';
+import { InvalidationRepeats } from './store/invalidation-repeats.js';
 import { LocalTier } from './local/local-tier.js';
 import { CacheReader } from './cache-reader.js';
 import { encodeTags } from './store/tags.js';
@@ -69,9 +70,10 @@ export class CacheService implements OnApplicationBootstrap {
     this.#moduleWide = loadOptions(this.#options.loads);
     const { keyspace, clock, shutdown } = connections;
     this.defaultKeys = new DefaultKeys(keyspace.namespace);
-    this.raw = new RawCache(() => connections.get(this.#options.connection), keyspace, clock);
-    this.#store =
-      store ?? new CacheStore(connections.get(this.#options.connection), new CacheKeys(keyspace), this.#options, clock);
+    const connection = (): RedisConnection => connections.get(this.#options.connection);
+    this.raw = new RawCache(connection, keyspace, clock);
+    this.#store = store ?? new CacheStore(connection(), new CacheKeys(keyspace), this.#options, clock);
+    const repeats = store ? undefined : new InvalidationRepeats(connection(), clock, this.#store);
     const pushRouter = new PushRouter(this.#store.inbox, clock);
     this.#store.onDown(() => {
       pushRouter.wakeAll();
@@ -106,7 +108,7 @@ export class CacheService implements OnApplicationBootstrap {
       availability,
       report,
     });
-    this.#writer = new CacheWriter(this.#store, this.#reader, this.#local);
+    this.#writer = new CacheWriter(this.#store, this.#reader, this.#local, repeats);
     this.#localReads = new LocalReads(this.#local, this.#moduleWide);
     this.#lookups = new CacheLookups({
       store: this.#store,

@@ -38,8 +38,8 @@ export default [
     name: 'a taken value stays in the copies of this process',
     file: 'libs/cache/cache-writer.ts',
     specs: lookups,
-    find: "      () => this.#store.take(entry),\n      'take of',",
-    replace: "      () => this.#store.get(entry),\n      'take of',",
+    find: '() => this.#store.take(entry),',
+    replace: '() => this.#store.get(entry),',
   },
   {
     name: 'a taken value that cannot be read is an error',

@@ -12,6 +12,10 @@ const ask = { file: 'libs/cache/store/scripts/ask.script.ts' };
 const fill = { file: 'libs/cache/store/scripts/fill.script.ts' };
 const reader = { file: 'libs/cache/cache-reader.ts', specs: service };
 const lease = { file: 'libs/cache/loading/lease-renewal.ts', specs: service };
+const repeats = {
+  file: 'libs/cache/store/invalidation-repeats.ts',
+  specs: ['libs/cache/store/invalidation-repeats.spec'],
+};
 
 const giveBacks = ['libs/cache/store/release-retries.spec'];
 const holdings = { file: 'libs/cache/store/lease-releases.ts', specs: giveBacks };
@@ -1233,5 +1237,45 @@ export default [
     specs: ['libs/cache/store/tags.spec'],
     find: 'if guard then',
     replace: 'if false then',
+  },
+  {
+    ...repeats,
+    name: 'the server that has executed everything gets it again',
+    find: 'if (server === undefined || server === this.#server) return;',
+    replace: 'if (server === undefined) return;',
+  },
+  {
+    ...repeats,
+    name: 'a repeat that failed counts as done',
+    find: `    if (this.#server !== undefined) await this.#repeat();
+    this.#server = server;`,
+    replace: `    const before = this.#server;
+    this.#server = server;
+    if (before !== undefined) await this.#repeat();`,
+  },
+  {
+    ...repeats,
+    name: 'an invalidation is repeated after any time',
+    find: 'atMs > sinceMs ? [name] : []',
+    replace: 'atMs > -1 ? [name] : []',
+  },
+  {
+    ...repeats,
+    name: 'a value that was stored since is removed by a repeat',
+    find: 'this.#entries.delete(entry);',
+    replace: '',
+  },
+  {
+    ...repeats,
+    name: 'a take is not repeated',
+    file: 'libs/cache/cache-writer.ts',
+    find: 'if (taken !== undefined) this.#repeats?.deleted(entry);',
+    replace: '',
+  },
+  {
+    ...repeats,
+    name: 'a clear is not repeated',
+    find: 'if (this.#clearedMs > sinceMs) {',
+    replace: 'if (this.#clearedMs > Infinity) {',
   },
 ];

@@ -53,6 +53,7 @@ export class RedisConnection {
   readonly #health: ConnectionHealth;
   readonly #config: ResolvedConnection;
   readonly #context: ConnectionContext;
+  readonly #probe: SlotProbe;
   readonly #subscriber: Link;
   readonly #opened = new Set<Link>();
   readonly #trackers: { tracker: Inbox; link: Link }[] = [];
@@ -71,9 +72,10 @@ export class RedisConnection {
       note: context.onNote,
     });
     this.commands = config.client ? this.#link(config.client, 'commands', false) : this.#open('commands', true);
+    this.#probe = new SlotProbe(this.commands, this.slots, context.keyspace);
     this.#fitness = new ServerFitness({
       link: this.commands,
-      probe: new SlotProbe(this.commands, this.slots, context.keyspace),
+      probe: this.#probe,
       config,
       clock: context.clock,
       reconnect: this.#reconnect,
@@ -112,6 +114,11 @@ export class RedisConnection {
   /** Its outages and refusals since the process started. */
   get stats(): ConnectionStats {
     return this.#health.stats;
+  }
+
+  /** The INFO of the server that the commands lead to, asked once per connect. */
+  info(): Promise<string> {
+    return this.#probe.info();
   }
 
   /** The name of a pub/sub channel of the namespace, for this Redis and database. */
