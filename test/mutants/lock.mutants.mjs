@@ -1033,4 +1033,18 @@ export default [
     find: "if last and #last <= 16 and not string.find(last, '%D') then return last end",
     replace: 'last = nil',
   },
+  {
+    name: 'a holder hears of a failover that lost its lock at the next renewal only',
+    file: 'libs/lock/acquiring/lock-manager.ts',
+    specs: ['libs/lock/held/held-lock'],
+    find: 'for (const lock of this.#held.values()) lock.verify();',
+    replace: '',
+  },
+  {
+    name: 'a lock that is not to be renewed is renewed after a reconnect',
+    file: 'libs/lock/held/lease.ts',
+    specs: ['libs/lock/held/(held-lock|lease)'],
+    find: 'if (this.#over || !this.#renew) return;',
+    replace: 'if (this.#over) return;',
+  },
 ];

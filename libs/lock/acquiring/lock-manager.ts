@@ -264,6 +264,7 @@ export class LockManager implements WaitingRoomListener, AttemptListener, LockPo
 
   #resync(): void {
     this.#releaseRetries.retry();
+    for (const lock of this.#held.values()) lock.verify();
     this.#room.resync();
   }
 

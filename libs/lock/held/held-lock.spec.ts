@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { gate } from '../../../test/support/gate.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
-import { until } from '../../../test/support/until.js';
+import { SOON_MS, until } from '../../../test/support/until.js';
 import { currentLock } from '../index.js';
 
 const bed = new LockBed();
@@ -55,6 +55,24 @@ describe('withLock', () => {
       throw error;
     });
     await expect(thrown).rejects.toBe(error);
+  });
+
+  it('is told that a server has lost the lock as soon as it is connected again, long before a renewal is due', async () => {
+    const { locks, connections } = await bed.listening();
+    const lock = await locks.acquire('x', { ttlMs: 3_600_000 });
+    const unrenewed = await locks.acquire('y', { ttlMs: 3_600_000, renew: false });
+    const kept = await locks.acquire('z', { ttlMs: 3_600_000 });
+    await bed.admin.del('lock:x');
+    for (const name of ['y', 'z']) await bed.admin.pexpire(`lock:${name}`, 1_800_000);
+    connections.get().commands.reset();
+    await until(() => !lock.held, { what: 'it is lost', deadlineMs: SOON_MS });
+    expect(lock.signal.reason).toMatchObject({ code: 'SLUICE_LOCK_LOST', reason: 'taken' });
+    await until(async () => (await bed.admin.pttl('lock:z')) > 1_800_000, {
+      what: 'it is renewed',
+      deadlineMs: SOON_MS,
+    });
+    expect([unrenewed.held, kept.held]).toEqual([true, true]);
+    expect(await bed.admin.pttl('lock:y')).toBeLessThanOrEqual(1_800_000);
   });
 
   it('counts a blocked event loop as lost, though Redis was never asked', async () => {

@@ -103,6 +103,17 @@ export class Lease extends Deadline {
     this.#times.unset(this);
   }
 
+  /**
+   * Renews at once: what tells of a lost lock may have been lost, or the server may have lost the lock itself, as at a failover.
+   * A lease that is not to be renewed stays as it is.
+   */
+  verify(): void {
+    if (this.#over || !this.#renew) return;
+    const now = this.#clock.monoMs();
+    this.#renewAtMs = now;
+    this.#arm(now);
+  }
+
   /** Makes the lease `ttlMs` long, from now on. False: the lock is lost. */
   async extend(ttlMs: number): Promise<boolean> {
     this.#generation++;

@@ -135,6 +135,11 @@ export class Lock {
     return this.#port === port && this.#request.keys.lock === key && this.held;
   }
 
+  /** @internal Finds out at once whether the lock is still held. */
+  verify(): void {
+    this.#lease.verify();
+  }
+
   /** @internal Called by the lease. */
   renew(ttlMs: number, generation: number, deadlineMs: number): Promise<boolean> {
     return this.#port.renew(this.#request, ttlMs, generation, deadlineMs);
