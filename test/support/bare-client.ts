@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis, type RedisOptions } from 'ioredis';
+import { nowMs } from './history.js';
 import { until } from './until.js';
 
 /** A client of ioredis without Sluice, which writes all the time: what the same outage costs any program. */
@@ -26,10 +27,10 @@ export class BareClient {
     void this.#write();
   }
 
-  /** Waits for a write that began after `sinceMs`. Returns when it was acknowledged. */
+  /** Waits for a write that began after `sinceMs`, a time of `nowMs()`. Returns when it was acknowledged. */
   async writesSince(sinceMs: number): Promise<number> {
     await until(() => this.#latestMs >= sinceMs, { what: 'the bare client writes', everyMs: 10, deadlineMs: 120_000 });
-    return performance.now();
+    return nowMs();
   }
 
   close(): void {
@@ -39,7 +40,7 @@ export class BareClient {
 
   async #write(): Promise<void> {
     while (this.#running) {
-      const beganMs = performance.now();
+      const beganMs = nowMs();
       await this.#client.set('bare', '1').then(
         () => (this.#latestMs = beganMs),
         () => undefined,

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 /** Nanoseconds on the machine's monotonic clock: one scale for all processes of the machine. */
 export const now = (): bigint => process.hrtime.bigint();
 
+/** The same clock in milliseconds. */
+export const nowMs = (): number => Number(now()) / 1e6;
+
 /** One stretch of time in which `by` claims to have held `name`. */
 export interface Interval {
   name: string;
