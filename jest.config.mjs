@@ -10,6 +10,7 @@ export default {
   testSequencer: './scripts/jest-sequencer.mjs',
   testEnvironment: './scripts/jest-environment.mjs',
   resolver: './scripts/jest-resolver.mjs',
+  setupFilesAfterEnv: process.env.SLUICE_TEST_TOPOLOGY === 'acl' ? ['./scripts/jest-restricted-user.mjs'] : [],
   roots: ['<rootDir>/libs', '<rootDir>/apps', '<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
   testPathIgnorePatterns: OTHER_SERVERS.filter((path) => !named(path)),

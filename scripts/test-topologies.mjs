@@ -1,12 +1,14 @@
 /**
- * `npm run test:topologies [-- --quick] [-- single|slots|sentinel|cluster] [-- lock|cache|queue|limit]`: specs on other servers than
- * one that stays up. Without names, all topologies and all features.
+ * `npm run test:topologies [-- --quick] [-- single|slots|sentinel|cluster|acl|profiles] [-- lock|cache|queue|limit]`: specs on
+ * other servers than one that stays up, or as other users than one with all rights. Without names, all topologies and all features.
  *
  * - single: test/topologies/single, one server that is killed again and again.
  * - slots: the suites of the features and test/e2e on servers in cluster mode that own all slots, so that each command and
  *   script across slots is rejected. Planted scripts across slots, by the keys they name or compute, show that they do reject.
  * - sentinel: the group's own specs, and test/topologies/sentinel.
  * - cluster: the cluster's own specs, and test/topologies/cluster.
+ * - acl: the suite of each feature with the rule that SECURITY.md has for it, and nothing more.
+ * - profiles: the suites without the commands that managed services refuse, one service after the other.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { ensureBuiltForApps } from './build.mjs';
 import { requireRedis } from './redis.mjs';
 import { ensureInstalled } from './setup.mjs';
+import { withAclRules, withServiceProfiles } from './restricted-users.mjs';
 import { runSpecs } from './specs.mjs';
 import { main, root, StepFailed } from './step.mjs';
 
@@ -49,10 +52,7 @@ const TOPOLOGIES = {
       env,
       patterns: ['test/topologies/slots'],
     });
-    const suites = features.flatMap((feature) => [
-      ...(quick ? QUICK[feature] : [`libs/${feature}/`]),
-      `test/e2e/${feature}`,
-    ]);
+    const suites = features.flatMap((feature) => [...suiteOf(feature, quick), `test/e2e/${feature}`]);
     const all = features.length === FEATURES.length && !quick;
     const specs = await runSpecs('slots: the suites', { env, patterns: all ? [...suites, 'test/e2e/'] : suites });
     if (specs.skipped.length > 0) {
@@ -69,7 +69,14 @@ const TOPOLOGIES = {
   cluster: async ({ features, quick }) => [
     await runSpecs('cluster', { patterns: ownSpecs('cluster', 'libs/testing/servers/redis-cluster', features, quick) }),
   ],
+  acl: ({ features, quick }) => withAclRules(features, (feature) => suiteOf(feature, quick)),
+  profiles: ({ features, quick }) => withServiceProfiles(features, (feature) => suiteOf(feature, quick), quick),
 };
+
+/** What sends other commands than the rest of its feature: see QUICK. */
+function suiteOf(feature, quick) {
+  return quick ? QUICK[feature] : [`libs/${feature}/`];
+}
 
 /** The fixture's specs, and those of its folder: in a quick run without those called `*.load.spec.ts`. */
 function ownSpecs(topology, fixture, features, quick) {

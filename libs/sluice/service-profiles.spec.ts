@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
@@ -5,6 +6,9 @@ import { Redis } from 'ioredis';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { CacheService, LockService, QueueService, SluiceModule, TaskHandler, type RedisOptions } from './index.js';
+
+/** What each service refuses. */
+const PROFILES = JSON.parse(readFileSync('test/support/service-profiles.json', 'utf8')) as Record<string, string>;
 
 const handled: unknown[] = [];
 
@@ -81,13 +85,7 @@ async function useAll(module: TestingModule): Promise<void> {
 }
 
 describe('with what a service refuses, every feature works', () => {
-  it.each([
-    ['ElastiCache, MemoryDB', '-config -debug -save -bgsave -bgrewriteaof -shutdown -replicaof -slaveof -migrate'],
-    ['ElastiCache Serverless', '-config -debug -client|list -client|kill -psubscribe -punsubscribe'],
-    ['Memorystore', '-config -client|unblock -client|kill -client|pause -debug -save -bgsave -replicaof'],
-    ['Azure Managed Redis', '-select -config -client|kill -client|no-evict -cluster -debug -replicaof'],
-    ['a service without CLIENT', '-client -config'],
-  ])('%s', async (_, refused) => {
+  it.each(Object.entries(PROFILES))('%s', async (_, refused) => {
     await useAll(await boot(refused));
     expect(told.filter((line) => /may not|NOPERM|refuse/.test(line))).toEqual([]);
   });

@@ -86,7 +86,7 @@ export default [
     file: 'libs/testing/servers/redis-server.options.ts',
     specs: ['libs/testing/servers/slot-owner'],
     name: 'a whole suite cannot be run on servers that check slots',
-    find: "slotChecks ?? topology === 'slots'",
+    find: "slotChecks ?? topology() === 'slots'",
     replace: 'slotChecks ?? false',
   },
   { ...history, name: 'overlaps are not seen', find: 'second.from < open.to', replace: 'second.from < open.from' },

@@ -29,11 +29,19 @@ export interface StartRedisOptions extends ServerOptions {
 }
 
 export function checksSlots({ slotChecks }: StartRedisOptions): boolean {
-  const topology = process.env['SLUICE_TEST_TOPOLOGY'] ?? '';
-  if (!['', 'slots'].includes(topology)) {
-    throw new SluiceError('SLUICE_BAD_OPTION', `SLUICE_TEST_TOPOLOGY is "${topology}": it can only be "slots"`);
-  }
-  return slotChecks ?? topology === 'slots';
+  return slotChecks ?? topology() === 'slots';
+}
+
+/** The users of a server. In the topology `acl`, also the user `restricted` with the password `restricted` and this rule. */
+export function usersOf({ users = {} }: ServerOptions): Readonly<Record<string, string>> {
+  const { SLUICE_TEST_RULE: rule = '' } = process.env;
+  return topology() === 'acl' ? { restricted: `on >restricted ${rule}`, ...users } : users;
+}
+
+function topology(): string {
+  const { SLUICE_TEST_TOPOLOGY: given = '' } = process.env;
+  if (['', 'slots', 'acl'].includes(given)) return given;
+  throw new SluiceError('SLUICE_BAD_OPTION', `SLUICE_TEST_TOPOLOGY is "${given}": it can only be "slots" or "acl"`);
 }
 
 /** The arguments that define the users. */

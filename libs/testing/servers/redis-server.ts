@@ -9,7 +9,7 @@ import type { Redis } from 'ioredis';
 import { CertificateAuthority } from './certificate-authority.js';
 import { launchGuarded, type GuardedProcess } from './guarded-process.js';
 import { RedisAdmin } from './redis-admin.js';
-import { checksSlots, userArgs, type ServerOptions, type StartRedisOptions } from './redis-server.options.js';
+import { checksSlots, userArgs, usersOf, type ServerOptions, type StartRedisOptions } from './redis-server.options.js';
 import { SlotOwner } from './slot-owner.js';
 
 /** Limit for a start. A large append-only file or a busy machine makes a start slow. */
@@ -37,7 +37,8 @@ export async function startRedis(options: StartRedisOptions = {}): Promise<Redis
 /** {@link startRedis} on a port from `draw`. If the port is taken, `draw` is called again. */
 export async function startRedisOn(draw: () => number, options: StartRedisOptions = {}): Promise<RedisServer> {
   const slotChecks = checksSlots(options);
-  return withFreePorts(() => startMember(draw(), { ...options, slotChecks }));
+  const users = usersOf(options);
+  return withFreePorts(() => startMember(draw(), { ...options, slotChecks, users }));
 }
 
 /** Calls `start` again, up to 20 times, as long as it finds a port taken: two fixtures may draw the same one. */

@@ -127,6 +127,6 @@ describe('SLUICE_TEST_TOPOLOGY', () => {
 
   it('refuses a topology that it does not know', async () => {
     restore('slot');
-    await expect(startRedis()).rejects.toThrow('SLUICE_TEST_TOPOLOGY is "slot": it can only be "slots"');
+    await expect(startRedis()).rejects.toThrow('SLUICE_TEST_TOPOLOGY is "slot": it can only be "slots" or "acl"');
   });
 });
