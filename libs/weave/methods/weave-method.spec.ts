@@ -4,7 +4,7 @@ import { Injectable, SetMetadata } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { TALLY, Tallied, TallyModule, type TallyService } from '../../../test/support/tallied.decorator.js';
-import { brandService, isSluiceError, type WeaveDecorator } from '../index.js';
+import { brandService, isSluiceError, weaveMethod, type WeaveDecorator } from '../index.js';
 
 /** What TypeScript would refuse, as plain JavaScript may write it. */
 const untyped = (): WeaveDecorator => Tallied();
@@ -52,6 +52,38 @@ describe('a woven method', () => {
     expect(call).toMatchObject({ className: 'Shop', method: 'greet', args: ['Ada'], declaredBy: Shop });
     expect(call.self).toBe(shop);
     expect(call.fn).toBe(Shop.prototype.greet);
+  });
+
+  it('runs as it is if the decorator is idle there, which is asked once, and finds all metadata', async () => {
+    const asked: unknown[] = [];
+    const idle = weaveMethod(
+      {
+        decorator: '@Idle',
+        token: TALLY,
+        isIdle: (metadata) => {
+          asked.push(metadata('above'), metadata('below'));
+          return metadata('above') === 'route';
+        },
+      },
+      () => 'through the service',
+    );
+    class Routes {
+      @SetMetadata('above', 'route')
+      @idle
+      @SetMetadata('below', 1)
+      index(): string {
+        return 'at once';
+      }
+
+      @idle
+      plain(): unknown {
+        return 'at once';
+      }
+    }
+    const routes = new Routes();
+    expect([routes.index(), routes.index()]).toEqual(['at once', 'at once']);
+    expect(asked).toEqual(['route', 1]);
+    await expect(routes.plain()).rejects.toMatchObject({ code: 'SLUICE_NOT_BOUND' });
   });
 
   it('keeps name and length', () => {

@@ -13,7 +13,7 @@ import { processState, type Holder } from '../binding/process-state.js';
 import { copyMethodMetadata } from './copy-method-metadata.js';
 import { returnedShape } from './returned-shape.js';
 import { SluiceError } from '../sluice.error.js';
-import { type AnyMethod, WovenCall, type WovenFunction } from './woven-call.js';
+import { type AnyMethod, WovenCall, metadataOf, type WovenFunction } from './woven-call.js';
 import { type Class, noteWovenMethod, type Weaver } from './woven-methods.js';
 
 /** The untyped decorator of {@link weaveMethod}. Features narrow it to an `AsyncMethodDecorator`. */
@@ -43,11 +43,19 @@ export function weaveMethod<S extends object>(
         return service === UNPROTECTED ? call.proceed() : around(service, call);
       });
     const shape = weaver.holdsResults === true ? returnedShape(target, key, original) : undefined;
+    const enter =
+      shape === undefined
+        ? (_original: AnyMethod, self: unknown, args: unknown[]) => start(self, args)
+        : (_original: AnyMethod, self: unknown, args: unknown[]) => shape(() => start(self, args));
+    let isIdle: boolean | undefined;
     const wrapper: AnyMethod = new Proxy(original, {
       apply:
-        shape === undefined
-          ? (_original, self: unknown, args: unknown[]) => start(self, args)
-          : (_original, self: unknown, args: unknown[]) => shape(() => start(self, args)),
+        weaver.isIdle === undefined
+          ? enter
+          : (_original, self: unknown, args: unknown[]) => {
+              isIdle ??= weaver.isIdle?.((metadataKey) => metadataOf(woven, metadataKey)) === true;
+              return isIdle ? Reflect.apply(original, self, args) : enter(original, self, args);
+            },
     });
     const woven: WovenFunction = { prototype: target, key, original, wrapper, weaver };
     copyMethodMetadata(original, wrapper);

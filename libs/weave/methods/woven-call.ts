@@ -18,6 +18,14 @@ export interface WovenFunction {
   readonly weaver: Weaver<never>;
 }
 
+/** The metadata that any decorator of the method wrote, above or below its weaver. */
+export function metadataOf({ prototype, key: name, wrapper }: Omit<WovenFunction, 'weaver'>, key: unknown): unknown {
+  const found: unknown = Reflect.getMetadata(key, wrapper);
+  if (found !== undefined) return found;
+  const standing = (prototype as Record<string | symbol, unknown>)[name];
+  return typeof standing === 'function' ? Reflect.getMetadata(key, standing) : undefined;
+}
+
 /** One call of a decorated method. The body has not run yet. */
 export class WovenCall {
   readonly self: object;
@@ -54,11 +62,7 @@ export class WovenCall {
    * above has wrapped the method again. An override in a subclass is another method: its metadata is not read.
    */
   metadata(key: unknown): unknown {
-    const { prototype, key: name, wrapper } = this.#function;
-    const found: unknown = Reflect.getMetadata(key, wrapper);
-    if (found !== undefined) return found;
-    const standing = (prototype as Record<string | symbol, unknown>)[name];
-    return typeof standing === 'function' ? Reflect.getMetadata(key, standing) : undefined;
+    return metadataOf(this.#function, key);
   }
 
   /** The method and its decorator, for messages: `'Shop.settle (@WithLock)'`. */

@@ -32,6 +32,13 @@ export interface Weaver<S extends object> {
    */
   readonly holdsResults?: boolean;
   /**
+   * True for a method on which the decorator does nothing by itself, such as a route that a guard protects: its calls run the
+   * body as it is, without a service. Asked once per method, at its first call.
+   *
+   * @param metadata reads what any decorator of the method wrote
+   */
+  isIdle?(metadata: (key: unknown) => unknown): boolean;
+  /**
    * Called while the app boots, once per provider and decorated method (also for a decorated method that a
    * subclass overrides: `super` still reaches it). May throw a SluiceError, which fails the boot.
    */
