@@ -64,7 +64,7 @@ describe('a planted violation is found:', () => {
   });
 
   it('a feature whose folder has a name of its own', () => {
-    const files = ['lock', 'cache', 'queue'].flatMap((feature) =>
+    const files = ['lock', 'cache', 'queue', 'limit'].flatMap((feature) =>
       ['decorators', 'store', 'observe'].map((folder) => file(`libs/${feature}/${folder}/a.ts`)),
     );
     expect(missingFolders(files)).toEqual([]);

@@ -1,6 +1,8 @@
 /**
- * Rate limits: `RateLimitService`. Never more than the limit in any window, in the whole fleet.
+ * Rate limits: `RateLimitService`, `@RateLimit`, `RateLimitGuard`. Never more than the limit in any window, in the whole fleet.
  *
+ * - `decorators/` what is limited: routes and other methods
+ * - `routes/` the guard, and what callers of routes are answered
  * - `deciding/` what a call is answered: by Redis, from memory, or without Redis
  * - `local/` counters of this process alone
  * - `store/` keys and scripts: everything that is sent to Redis
@@ -10,6 +12,19 @@
  * @packageDocumentation
  */
 
+export { addressKey } from './routes/client-address.js';
+export { fromContext, type ContextFunction } from './decorators/context-function.js';
+export { RateLimit, type RateLimitDecorator } from './decorators/rate-limit.decorator.js';
+export { RateLimitGuard } from './routes/rate-limit.guard.js';
+export { RateLimitInterceptor } from './routes/rate-limit.interceptor.js';
+export type {
+  CountedOutcome,
+  MethodRateLimitOptions,
+  RateLimitHeaders,
+  RouteKey,
+  RouteRateLimitOptions,
+} from './decorators/rate-limit.options.js';
+export { SkipRateLimit } from './decorators/skip-rate-limit.decorator.js';
 export { defineRateLimit, type RateLimitDefinition, type RateLimitRef } from './define-rate-limit.js';
 export { RateLimitedError } from './limit.errors.js';
 export { SluiceLimitModule } from './limit.module.js';
@@ -23,9 +38,9 @@ export type {
   RateLimitOptions,
   RateLimitsOptions,
   SharedLimitOptions,
-  SluiceLimitModuleOptions,
   TakeOptions,
 } from './limit.options.js';
+export type { SluiceLimitModuleOptions } from './limit-module.options.js';
 export { LIMIT_SERVICE } from './limit.tokens.js';
 export {
   LIMIT_CHANNELS,

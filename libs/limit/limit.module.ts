@@ -1,7 +1,9 @@
 import { ConfigurableModuleBuilder, Module, type DynamicModule } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import { WeaveModule, injectedProvider } from '../weave/index.js';
-import { resolveLimitOptions, type SluiceLimitModuleOptions } from './limit.options.js';
+import { RateLimitExplorer } from './decorators/rate-limit.explorer.js';
+import { resolveLimitOptions, type SluiceLimitModuleOptions } from './limit-module.options.js';
 import { LIMIT_OPTIONS, LIMIT_SERVICE, LIMIT_STORE } from './limit.tokens.js';
 import { RateLimitService } from './rate-limit.service.js';
 import { LimitStore } from './store/limit.store.js';
@@ -15,13 +17,13 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLimitMod
   .build();
 
 /**
- * Rate limits alone: `RateLimitService`. `SluiceModule` includes this module.
+ * Rate limits alone: `RateLimitService`, `@RateLimit`. `SluiceModule` includes this module.
  *
  * @example
  * imports: [SluiceRedisModule.forRoot({ redis: { url: 'redis://localhost:6379' } }), SluiceLimitModule.forRoot()]
  */
 @Module({
-  imports: [WeaveModule],
+  imports: [WeaveModule, DiscoveryModule],
   providers: [
     // The options for an app that imports the class itself. Those of forRoot and forRootAsync come later, and replace this value.
     { provide: LIMIT_OPTIONS, useValue: {} },
@@ -34,6 +36,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<SluiceLimitMod
     { provide: LIMIT_SERVICE, useClass: RateLimitService },
     { provide: RateLimitService, useExisting: LIMIT_SERVICE },
     injectedProvider(LIMIT_SERVICE),
+    RateLimitExplorer,
   ],
   exports: [LIMIT_SERVICE, RateLimitService, injectedProvider(LIMIT_SERVICE)],
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { KnownLimits } from './deciding/known-limits.js';
 import { defineRateLimit } from './index.js';
-import { resolveLimitOptions } from './limit.options.js';
+import { resolveLimitOptions } from './limit-module.options.js';
 
 const one = { limit: 5, perMs: 60_000 };
 
@@ -55,6 +55,7 @@ describe('the options of the module', () => {
       onUnavailable: 'local',
       fallbackShare: 0.25,
       connection: undefined,
+      routing: { routes: [], by: 'ip', headers: 'draft' },
     });
   });
 });

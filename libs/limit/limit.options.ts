@@ -8,7 +8,6 @@ import {
   optional,
   required,
   resolveOptions,
-  text,
   type Check,
 } from '../weave/index.js';
 import { LIMIT_MAX } from '../redis/index.js';
@@ -73,22 +72,6 @@ export interface NamedLimitOptions extends LimitNumbers, SharedLimitOptions {
   mode?: 'pace';
 }
 
-export interface SluiceLimitModuleOptions {
-  /**
-   * Options by the name of a rate limit, `login`, or of one of several limits, `api.burst`. They outrank the code, so that
-   * configuration can tune it; a limit that is only here can be used by its name.
-   */
-  names?: Record<string, NamedLimitOptions>;
-  /** What happens while Redis does not answer. Default `'local'`. */
-  onUnavailable?: OnUnavailable;
-  /** The share of a limit that this process enforces with `'local'` while the number of processes is unknown. Default 0.25. */
-  fallbackShare?: number;
-  /** The name of a connection in `redis.connections`. Default: the default connection. */
-  connection?: string;
-}
-
-const DEFAULTS = { onUnavailable: 'local', fallbackShare: 0.25 } as const;
-
 /** The most parts of one definition: more of them are a mistake, and each is a key that a script reads. */
 const PARTS_MAX = 16;
 
@@ -115,7 +98,8 @@ const timeZone: Check<string | undefined> = (value, path) => {
   }
 };
 
-const NUMBERS = {
+/** Checks of what one limit is made of. */
+export const NUMBERS = {
   limit: limitCheck,
   perMs: optional(durationMs(1)),
   window: optional(oneOf(['day', 'week', 'month'], 'day')),
@@ -124,12 +108,13 @@ const NUMBERS = {
   burst: optional(checkLimit),
 };
 
-const SHARED = {
-  onUnavailable: optional(oneOf(['local', 'allow', 'deny'], DEFAULTS.onUnavailable)),
+/** Checks of what the limits of one definition have in common. */
+export const SHARED = {
+  onUnavailable: optional(oneOf(['local', 'allow', 'deny'], 'local')),
   dryRun: optional(flag(false)),
 };
 
-const mode = optional(oneOf(['pace'], 'pace'));
+export const mode = optional(oneOf(['pace'], 'pace'));
 
 /** Checks the options of a definition, each for itself. What they make together is checked when configuration has been added. */
 export function checkDefinition(
@@ -184,36 +169,6 @@ export function checkNumbers(path: string, numbers: LimitNumbers, mode: 'pace' |
     fail("burst is for algorithm: 'bucket' and mode: 'pace'");
   if (mode !== undefined && typeof burst === 'number' && typeof limit === 'number' && burst > limit)
     fail('burst may not be above the limit');
-}
-
-export interface ResolvedLimitOptions {
-  readonly names: Readonly<Record<string, NamedLimitOptions>>;
-  readonly onUnavailable: OnUnavailable;
-  readonly fallbackShare: number;
-  readonly connection: string | undefined;
-}
-
-/** Checks the module's options once, at boot. */
-export function resolveLimitOptions(given: SluiceLimitModuleOptions | undefined): ResolvedLimitOptions {
-  const options = resolveOptions<SluiceLimitModuleOptions>('limit', given, {
-    names: optional((names, path) => {
-      if (typeof names !== 'object' || names === null || Array.isArray(names))
-        throw badOption(path, 'an object of options by the name of a rate limit', names);
-      return Object.fromEntries(
-        Object.entries(names).map(([name, value]) => [
-          name,
-          resolveOptions<NamedLimitOptions>(`${path}.${name}`, value, { ...NUMBERS, ...SHARED, mode }),
-        ]),
-      );
-    }),
-    onUnavailable: SHARED.onUnavailable,
-    fallbackShare: optional((value, path) => {
-      if (typeof value === 'number' && value > 0 && value <= 1) return value;
-      throw badOption(path, 'a number above 0, at most 1', value);
-    }),
-    connection: text(),
-  });
-  return { ...DEFAULTS, names: {}, connection: undefined, ...options };
 }
 
 /** Options of one call of `consume`, `reserve` or `peek`. */

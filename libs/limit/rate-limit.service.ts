@@ -1,23 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Clock, type RedisConnections } from '../redis/index.js';
 import { SluiceError, brandService } from '../weave/index.js';
-import { decisionOf } from './deciding/decisions.js';
+import { decidedOf, decisionOf } from './deciding/decisions.js';
 import { FleetShare } from './deciding/fleet-share.js';
-import { KnownLimits, type KnownLimit } from './deciding/known-limits.js';
+import type { KnownLimit } from './deciding/known-limit.js';
+import { KnownLimits } from './deciding/known-limits.js';
 import { LimitCalls, type Charge } from './deciding/limit-calls.js';
 import { RefusalMemory } from './deciding/refusal-memory.js';
 import { Reserved } from './deciding/reserved.js';
 import { Turn } from './deciding/turn.js';
 import type { RateLimitRef } from './define-rate-limit.js';
 import {
+  resolveLimitOptions,
+  type ResolvedLimitOptions,
+  type SluiceLimitModuleOptions,
+} from './limit-module.options.js';
+import {
   checkBlock,
   checkUnits,
   resolveConsume,
-  resolveLimitOptions,
   resolveTake,
   type ConsumeOptions,
-  type ResolvedLimitOptions,
-  type SluiceLimitModuleOptions,
   type TakeOptions,
 } from './limit.options.js';
 import { LIMIT_OPTIONS, LIMIT_SERVICE, LIMIT_STORE } from './limit.tokens.js';
@@ -28,6 +31,12 @@ import type { RateLimitDecision, Reservation } from './rate-limit-decision.js';
 import { LimitKeys } from './store/limit.keys.js';
 import type { LimitRequest } from './store/limit-rule.js';
 import type { LimitStore } from './store/limit.store.js';
+
+/** What a call took of several rate limits, and how it is given back. */
+interface JointReservation {
+  readonly decision: RateLimitDecision;
+  readonly cancel: () => Promise<void>;
+}
 
 /**
  * Rate limits of the whole fleet.
@@ -92,7 +101,7 @@ export class RateLimitService {
    */
   consume(ref: RateLimitRef, key: string, options?: ConsumeOptions): Promise<RateLimitDecision> {
     return new Promise((resolve, reject) => {
-      this.#ask('consume', ref, key, options, resolve, reject);
+      this.#ask('consume', this.#known.get(ref), key, options, resolve, reject);
     });
   }
 
@@ -114,15 +123,16 @@ export class RateLimitService {
     options: Omit<ConsumeOptions, 'cost'> = {},
   ): Promise<Reservation> {
     return new Promise((resolve, reject) => {
+      const known = this.#known.get(ref);
       const decided = (decision: RateLimitDecision, charge?: Charge): void => {
-        const reserved = charge && this.#reserved(ref, key, charge, units);
+        const reserved = charge && this.#reserved(known, key, charge, units);
         resolve({
           ...decision,
           settle: (used) => reserved?.settle(used) ?? Promise.resolve(),
           cancel: () => reserved?.cancel() ?? Promise.resolve(),
         });
       };
-      this.#ask('reserve', ref, key, { ...options, cost: units }, decided, reject);
+      this.#ask('reserve', known, key, { ...options, cost: units }, decided, reject);
     });
   }
 
@@ -139,17 +149,26 @@ export class RateLimitService {
    */
   async take(ref: RateLimitRef, key: string, options?: TakeOptions): Promise<void> {
     const known = this.#known.get(ref);
-    const { maxWaitMs, signal, cost } = resolveTake(options);
     if (!known.isPaced) {
       const message = `take: rate limit '${known.name}' has no turns. Give it mode: 'pace', or use consume`;
       throw new SluiceError('SLUICE_BAD_OPTION', message);
     }
+    await this.takeTurn(known, key, options);
+  }
+
+  /** @internal As `take`. Resolves to what gives the turn back, as long as no other call is behind it. */
+  async takeTurn(
+    known: KnownLimit,
+    key: string,
+    options?: TakeOptions,
+  ): Promise<Pick<Reservation, 'cancel'> | undefined> {
+    const { maxWaitMs, signal, cost } = resolveTake(options);
     signal?.throwIfAborted();
     const limits = known.limits ?? (await known.limitsOf(key));
     return new Promise((resolve, reject) => {
       const turn = new Turn({ known, clock: this.#clock, signal, resolve, reject });
       const decided = (decision: RateLimitDecision, charge?: Charge): void => {
-        turn.decided(decision, charge, charge && this.#reserved(ref, key, charge, cost));
+        turn.decided(decision, charge, charge && this.#reserved(known, key, charge, cost));
       };
       this.#calls.add(known, key, limits, { cost, waitUs: maxWaitMs * 1_000, decided, failed: reject });
     });
@@ -227,19 +246,38 @@ export class RateLimitService {
     return this.#known.get(ref);
   }
 
+  /**
+   * @internal Charges a call to several rate limits of one key, in one script: to all of them, or to none. Each pair of them
+   * `canJoin`.
+   */
+  reserveAll(members: readonly [KnownLimit, ...KnownLimit[]], key: string, cost: number): Promise<JointReservation> {
+    return new Promise((resolve, reject) => {
+      const known = this.#known.joint(members);
+      const decided = (decision: RateLimitDecision, charge?: Charge): void => {
+        const reserved = charge && this.#reserved(known, key, charge, cost);
+        resolve({ decision, cancel: () => reserved?.cancel() ?? Promise.resolve() });
+      };
+      this.#ask(known.name, known, key, { cost }, decided, reject);
+    });
+  }
+
+  /** @internal What holds for all routes. */
+  get routing(): ResolvedLimitOptions['routing'] {
+    return this.#options.routing;
+  }
+
   #ask(
     call: string,
-    ref: RateLimitRef,
+    known: KnownLimit,
     key: string,
     options: ConsumeOptions | undefined,
     decided: (decision: RateLimitDecision, charge?: Charge) => void,
     failed: (error: unknown) => void,
   ): void {
     const { cost, limit } = resolveConsume(call, options);
-    const known = this.#known.get(ref);
-    const refusal = this.#refusals.get(`${known.name} ${key}`, cost);
+    const refusal = this.#refusals.get(known.idOf(key), cost);
     if (refusal !== undefined && limit === undefined) {
-      this.#events.refused({ name: known.name, key, cost, isDryRun: known.isDryRun, decision: refusal }, true);
+      this.#events.refused(decidedOf(known, key, cost, refusal), true);
       decided(refusal);
       return;
     }
@@ -278,8 +316,7 @@ export class RateLimitService {
     this.#local.block(keys, (nowMs + ms) * 1_000, once, nowMs * 1_000);
   }
 
-  #reserved(ref: RateLimitRef, key: string, charge: Charge, units: number): Reserved {
-    const known = this.#known.get(ref);
+  #reserved(known: KnownLimit, key: string, charge: Charge, units: number): Reserved {
     return new Reserved(charge, units, known.longestMs, {
       store: this.#store,
       local: this.#local,
@@ -290,7 +327,9 @@ export class RateLimitService {
 
   /** Forgets refusals of a key that is about to change. */
   #changed(known: KnownLimit, key: string): Pick<LimitRequest, 'keys'> {
-    this.#refusals.delete(`${known.name} ${key}`);
+    this.#refusals.delete(known.idOf(key));
+    for (const name of known.jointNames) this.#refusals.delete(`${name}"${key}`);
+    for (const member of known.members) this.#changed(member, key);
     return { keys: this.#keys.of(key, known.keyNames) };
   }
 }

@@ -17,12 +17,19 @@ import { Test } from '@nestjs/testing';
 import { SluiceTestingModule } from '../testing/index.js';
 import { RedisUnavailableError } from '../redis/index.js';
 import { SluiceError, type SluiceErrorCode } from '../weave/index.js';
+import { RateLimit, RateLimitService, defineRateLimit, fromContext } from '../limit/index.js';
 import { LockService, WithLock } from '../lock/index.js';
 import { SluiceExceptionFilter } from './sluice-exception.filter.js';
 
+const Login = defineRateLimit('login', { limit: 5, perMs: 60_000 });
+const Paced = defineRateLimit('turns', { limit: 2, perMs: 60_000, mode: 'pace' });
+
 @Controller()
 class Shop {
-  constructor(@Inject(LockService) private readonly locks: LockService) {}
+  constructor(
+    @Inject(LockService) private readonly locks: LockService,
+    @Inject(RateLimitService) private readonly limits: RateLimitService,
+  ) {}
 
   @Get('busy')
   @WithLock('till', { waitMs: 0 })
@@ -40,6 +47,13 @@ class Shop {
   @Get('down')
   down(): never {
     throw new RedisUnavailableError("Redis connection 'default' (commands) is not connected", 'not-sent');
+  }
+
+  @Get('limited')
+  @RateLimit(Login, { by: fromContext(() => 'someone') })
+  async limited(): Promise<void> {
+    await this.limits.take(Paced, 'all', { maxWaitMs: 0 });
+    await this.limits.take(Paced, 'all', { maxWaitMs: 0 });
   }
 
   @Get('copy')
@@ -74,6 +88,12 @@ describe('SluiceExceptionFilter', () => {
     url = `http://127.0.0.1:${(app.getHttpServer() as { address(): AddressInfo }).address().port}`;
   });
   afterEach(() => app.close());
+
+  it('tells when a rate limit has room again', async () => {
+    const response = await fetch(`${url}/limited`);
+    expect([response.status, response.headers.get('retry-after')]).toEqual([429, '30']);
+    expect(await response.json()).toMatchObject({ code: 'SLUICE_RATE_LIMITED' });
+  });
 
   const get = async (path: string): Promise<{ status: number; body: unknown }> => {
     const response = await fetch(`${url}/${path}`);

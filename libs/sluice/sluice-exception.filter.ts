@@ -86,7 +86,7 @@ abstract class AnySluiceError extends SluiceError {
  * | 400    | the payload does not fit the queue's schema, or a name made of the request is not allowed                          |
  * | 500    | every other code: a mistake in the app                                                                             |
  *
- * The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. Errors that are answered with 500
+ * An answer with status 429 has `Retry-After`. The body is `{ statusCode, error, message, code }`. It names no lock, key, owner or host. Errors that are answered with 500
  * are logged, as Nest does with every error that it does not know.
  *
  * GraphQL clients get the same answer as an error of the field. RPC callers (microservices) get `{ status: 'error', code,
@@ -111,7 +111,20 @@ export class SluiceExceptionFilter extends BaseExceptionFilter {
     if (transport === 'rpc') return throwError(() => ({ status: 'error', code, message }));
     const coded = new HttpError({ ...(answer.getResponse() as object), code }, { cause: error });
     if (transport === 'graphql') throw coded;
+    this.#tellWhen(error, host);
     super.catch(coded, host);
     return undefined;
+  }
+
+  /** A rate limit knows when it has room again. A call that costs more than the limit never fits. */
+  #tellWhen(error: SluiceError, host: ArgumentsHost): void {
+    const { retryAfterMs } = error as { retryAfterMs?: unknown };
+    if (error.code !== 'SLUICE_RATE_LIMITED' || !Number.isFinite(retryAfterMs)) return;
+    const adapter = this.applicationRef ?? this.httpAdapterHost?.httpAdapter;
+    adapter?.setHeader(
+      host.switchToHttp().getResponse(),
+      'Retry-After',
+      String(Math.ceil((retryAfterMs as number) / 1_000)),
+    );
   }
 }

@@ -3,6 +3,7 @@ import { DiscoveryModule } from '@nestjs/core';
 import { CACHE_SERVICE, CacheService, type SluiceCacheModuleOptions } from '../cache/index.js';
 import { CronJobs } from '../lock/cron/cron-jobs.js';
 import { LIMIT_SERVICE, RateLimitService, type SluiceLimitModuleOptions } from '../limit/index.js';
+import { RateLimitExplorer } from '../limit/decorators/rate-limit.explorer.js';
 import { LIMIT_OPTIONS, LIMIT_STORE } from '../limit/limit.tokens.js';
 import { LockService, LOCK_SERVICE, type SluiceLockModuleOptions } from '../lock/index.js';
 import { LOCK_OPTIONS, LOCK_STORE } from '../lock/lock.tokens.js';
@@ -142,5 +143,6 @@ function limitProviders(options: SluiceLimitModuleOptions = {}): NonNullable<Dyn
     { provide: LIMIT_SERVICE, useClass: RateLimitService },
     { provide: RateLimitService, useExisting: LIMIT_SERVICE },
     injectedProvider(LIMIT_SERVICE),
+    RateLimitExplorer,
   ];
 }

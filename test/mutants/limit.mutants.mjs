@@ -8,7 +8,7 @@ const onRedis = { specs: ['libs/limit/store/limit.store'] };
 const both = { specs: ['libs/limit/rate-limit.service'] };
 const outage = { specs: ['libs/limit/deciding/outage'] };
 const calls = 'libs/limit/deciding/limit-calls.ts';
-const known = { ...both, file: 'libs/limit/deciding/known-limits.ts' };
+const known = { ...both, file: 'libs/limit/deciding/known-limit.ts' };
 const consume = { ...both, file: 'libs/limit/store/scripts/consume.script.ts' };
 const counter = { file: 'libs/limit/local/counter.ts', specs: ['libs/testing/in-process/in-process-limit'] };
 
@@ -302,7 +302,7 @@ export default [
     ...both,
     name: 'a process remembers a refusal beyond its own reset',
     file: 'libs/limit/rate-limit.service.ts',
-    find: '    this.#refusals.delete(`${known.name} ${key}`);',
+    find: '    this.#refusals.delete(known.idOf(key));',
     replace: '',
   },
   {
@@ -320,6 +320,7 @@ export default [
   },
   {
     ...known,
+    file: 'libs/limit/deciding/known-limits.ts',
     name: 'the last definition of a name counts',
     find: 'first !== undefined && first !== definition && !isDeepStrictEqual',
     replace: 'first !== undefined && first === definition && !isDeepStrictEqual',

@@ -14,7 +14,7 @@ const FILES_PER_FOLDER = 16;
 const LINES_PER_FILE = 350;
 
 /** A folder of each feature, because one duty has one name. */
-const FEATURES = ['lock', 'cache', 'queue'];
+const FEATURES = ['lock', 'cache', 'queue', 'limit'];
 const FEATURE_FOLDERS = ['decorators', 'store', 'observe'];
 
 /** Names that the code once had. Each was a word of its own for something that the field has a term for. */

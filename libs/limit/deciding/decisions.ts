@@ -1,6 +1,7 @@
-import type { RateLimitDecision } from '../rate-limit-decision.js';
+import type { Decided } from '../observe/limit.events.js';
+import type { LimitState, RateLimitDecision } from '../rate-limit-decision.js';
 import type { LimitReply, LimitRule, LimitRunReply } from '../store/limit-rule.js';
-import type { KnownLimit } from './known-limits.js';
+import type { KnownLimit } from './known-limit.js';
 
 /** While Redis does not answer, a call that was refused may try again after this time, in milliseconds. */
 const POLICY_RETRY_MS = 1_000;
@@ -31,13 +32,9 @@ export function decisionOf(decided: DecidedRun, isGranted: boolean, laterUnits: 
       resetMs: Math.ceil((reply.resetUs[i] ?? 0) / 1_000),
     };
   });
-  const least = limits.reduce((a, b) => (b.remaining < a.remaining ? b : a));
-  const { limit, remaining, resetMs } = least;
   return {
     allowed: isGranted || known.isDryRun,
-    remaining,
-    limit,
-    resetMs,
+    ...leastOf(limits),
     retryAfterMs: isGranted ? 0 : retryMs(decided),
     violated: isGranted ? [] : known.labels.filter((_, i) => (run.violated >> i) & 1),
     limits,
@@ -45,10 +42,43 @@ export function decisionOf(decided: DecidedRun, isGranted: boolean, laterUnits: 
   };
 }
 
+/** What the limit with the fewest units left says. */
+function leastOf(limits: readonly LimitState[]): Pick<RateLimitDecision, 'limit' | 'remaining' | 'resetMs'> {
+  let least = limits[0];
+  for (const state of limits) if (least === undefined || state.remaining < least.remaining) least = state;
+  const { limit = 0, remaining = 0, resetMs = 0 } = least ?? {};
+  return { limit, remaining, resetMs };
+}
+
 function retryMs({ run, decidedBy }: DecidedRun): number {
   if (run.retryUs >= 0) return Math.max(1, Math.ceil(run.retryUs / 1_000));
   // More than this process' share is not more than the limit.
   return decidedBy === 'local' ? POLICY_RETRY_MS : Infinity;
+}
+
+/** A decision about one call, for counts and channels. */
+export function decidedOf(known: KnownLimit, key: string, cost: number, decision: RateLimitDecision): Decided {
+  const { name, isDryRun, members } = known;
+  const each = members.length === 0 ? undefined : eachOf(members, key, cost, decision);
+  return { name, key, cost, isDryRun, decision, each };
+}
+
+/**
+ * The decision as each of the rate limits sees it that were asked together. Those with room are left out of a refusal: they
+ * neither admitted the call nor refused it.
+ */
+function eachOf(members: readonly KnownLimit[], key: string, cost: number, decision: RateLimitDecision): Decided[] {
+  const isRefused = decision.violated.length > 0;
+  const each: Decided[] = [];
+  let next = 0;
+  for (const { name, isDryRun, keyNames } of members) {
+    const limits = decision.limits.slice(next, (next += keyNames.length));
+    const violated = decision.violated.filter((keyName) => keyNames.includes(keyName));
+    if (isRefused && violated.length === 0) continue;
+    const own = { ...decision, ...leastOf(limits), limits, violated };
+    each.push({ name, key, cost, isDryRun, decision: own, each: undefined });
+  }
+  return each;
 }
 
 /** The decision of `onUnavailable: 'allow'` and `'deny'`. */

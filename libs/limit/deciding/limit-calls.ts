@@ -5,9 +5,9 @@ import type { RateLimitDecision } from '../rate-limit-decision.js';
 import type { LimitKeys } from '../store/limit.keys.js';
 import type { ConsumeRequest, LimitReply, LimitRequest, LimitRun } from '../store/limit-rule.js';
 import type { LimitStore } from '../store/limit.store.js';
-import { decisionOf, policyDecision } from './decisions.js';
+import { decidedOf, decisionOf, policyDecision } from './decisions.js';
 import type { FleetShare } from './fleet-share.js';
-import type { KnownLimit } from './known-limits.js';
+import type { KnownLimit } from './known-limit.js';
 import type { RefusalMemory } from './refusal-memory.js';
 
 /** The longest time until a decision, in milliseconds. */
@@ -83,7 +83,7 @@ export class LimitCalls {
    */
   add(known: KnownLimit, key: string, limits: readonly number[], call: LimitCall): void {
     // Calls with numbers of their own share a batch only with calls of the same numbers.
-    const id = limits === known.limits ? `${known.name} ${key}` : `${known.name}.${limits.join()} ${key}`;
+    const id = limits === known.limits ? known.idOf(key) : `${limits.join()} ${known.idOf(key)}`;
     const batch = this.#batches.get(id);
     if (batch !== undefined) {
       batch.calls.push(call);
@@ -146,7 +146,7 @@ export class LimitCalls {
     const allows = known.onUnavailable === 'allow';
     const decision = policyDecision(known, request.rules, allows);
     for (const { cost, decided } of calls) {
-      const about = { name: known.name, key, cost, isDryRun: known.isDryRun, decision };
+      const about = decidedOf(known, key, cost, decision);
       events.undecided(about, error);
       if (allows) events.allowed(about);
       else events.refused(about, false);
@@ -180,10 +180,10 @@ export class LimitCalls {
         const isGranted = n < run.granted;
         const decision = isGranted ? decisionOf(of, true, (run.granted - 1 - n) * cost) : refusal;
         if (call === undefined || decision === undefined) continue;
-        const about = { name: known.name, key, cost, isDryRun: known.isDryRun, decision };
+        const about = decidedOf(known, key, cost, decision);
         if (decidedBy === 'local') events.undecided(about, error);
         if (!isGranted) {
-          if (decidedBy === 'redis' && call.waitUs === 0) refusals.add(`${known.name} ${key}`, cost, decision);
+          if (decidedBy === 'redis' && call.waitUs === 0) refusals.add(known.idOf(key), cost, decision);
           events.refused(about, false);
           call.decided(decision);
           continue;

@@ -1,7 +1,7 @@
 import type { CancelTimer, Clock } from '../../redis/index.js';
 import { RateLimitedError } from '../limit.errors.js';
 import type { RateLimitDecision } from '../rate-limit-decision.js';
-import type { KnownLimit } from './known-limits.js';
+import type { KnownLimit } from './known-limit.js';
 import type { Charge } from './limit-calls.js';
 import type { Reserved } from './reserved.js';
 
@@ -9,7 +9,8 @@ export interface TurnOptions {
   readonly known: KnownLimit;
   readonly clock: Clock;
   readonly signal: AbortSignal | undefined;
-  readonly resolve: () => void;
+  /** Gets what gives the turn back; undefined: it cannot be given back. */
+  readonly resolve: (reserved: Reserved | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -46,7 +47,7 @@ export class Turn {
       return;
     }
     const start = (): void => {
-      if (this.#end()) resolve();
+      if (this.#end()) resolve(reserved);
     };
     const dueMs = Math.ceil((charge?.dueUs ?? 0) / 1_000);
     if (dueMs === 0) start();

@@ -16,6 +16,8 @@ export interface Decided {
   readonly cost: number;
   readonly isDryRun: boolean;
   readonly decision: RateLimitDecision;
+  /** The same for each of the rate limits that were asked together; undefined: it was one. */
+  readonly each: readonly Decided[] | undefined;
 }
 
 /** What the rate limits of one service decide: counted, published on channels, and written to the debug log. */
@@ -26,7 +28,11 @@ export class LimitEvents {
     return this.#tally.stats();
   }
 
-  allowed({ name, key, cost, decision }: Decided): void {
+  allowed({ name, key, cost, decision, each }: Decided): void {
+    if (each !== undefined) {
+      for (const one of each) this.allowed(one);
+      return;
+    }
     const counts = this.#tally.of(name);
     counts.allowed++;
     debug?.("'%s' admits a call of %d for a key: %d left", name, cost, decision.remaining);
@@ -35,7 +41,11 @@ export class LimitEvents {
     if (channels.neared.hasSubscribers) channels.neared.publish({ name, key, decision });
   }
 
-  refused({ name, key, cost, isDryRun, decision }: Decided, isRemembered: boolean): void {
+  refused({ name, key, cost, isDryRun, decision, each }: Decided, isRemembered: boolean): void {
+    if (each !== undefined) {
+      for (const one of each) this.refused(one, isRemembered);
+      return;
+    }
     const counts = this.#tally.of(name);
     counts.refused++;
     if (isRemembered) counts.remembered++;
@@ -43,7 +53,11 @@ export class LimitEvents {
     if (channels.refused.hasSubscribers) channels.refused.publish({ name, key, cost, dryRun: isDryRun, decision });
   }
 
-  undecided({ name, key, decision }: Decided, error: unknown): void {
+  undecided({ name, key, decision, each }: Decided, error: unknown): void {
+    if (each !== undefined) {
+      for (const one of each) this.undecided(one, error);
+      return;
+    }
     this.#tally.of(name).undecided++;
     debug?.("'%s' is decided without Redis, %s: %s", name, decision.decidedBy, error);
     if (channels.undecided.hasSubscribers) channels.undecided.publish({ name, key, decision, error });

@@ -1,0 +1,119 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { SluiceError } from '../../weave/index.js';
+import { LIMIT_SERVICE } from '../limit.tokens.js';
+import type { RateLimitService } from '../rate-limit.service.js';
+import { declaredLimits, skipsOf } from './declared-limits.js';
+import { checkRoute } from './rate-limit-checks.js';
+import { RateLimitGuard } from '../routes/rate-limit.guard.js';
+import { metadataOf, routeKindsOf, type RouteKind } from '../routes/route-kinds.js';
+
+/** A method of a class that is a route, or is free of limits. */
+interface Method {
+  readonly name: string;
+  readonly kinds: readonly RouteKind[];
+  readonly fn: object;
+}
+
+type AnyClass = abstract new (...args: never[]) => object;
+
+/** Checks what an app says about its routes while it boots: limits of classes, `@SkipRateLimit`, and the option `routes`. */
+@Injectable()
+export class RateLimitExplorer implements OnModuleInit {
+  readonly #service: RateLimitService;
+  readonly #discovery: DiscoveryService;
+  readonly #scanner: MetadataScanner;
+  readonly #modules: ModulesContainer;
+
+  constructor(
+    @Inject(LIMIT_SERVICE) service: RateLimitService,
+    @Inject(DiscoveryService) discovery: DiscoveryService,
+    @Inject(MetadataScanner) scanner: MetadataScanner,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
+    this.#service = service;
+    this.#discovery = discovery;
+    this.#scanner = scanner;
+    this.#modules = modules;
+  }
+
+  onModuleInit(): void {
+    const { routes } = this.#service.routing;
+    for (const ref of routes) this.#service.known(ref);
+    let hasRoutes = false;
+    for (const { metatype, isNotMetatype } of [
+      ...this.#discovery.getControllers(),
+      ...this.#discovery.getProviders(),
+    ]) {
+      if (isNotMetatype || typeof metatype !== 'function') continue;
+      const methods = this.#methodsOf(metatype as AnyClass);
+      hasRoutes ||= methods.some(({ kinds }) => kinds.length > 0);
+      this.#check(metatype as AnyClass, methods);
+    }
+    if (routes.length > 0 && hasRoutes && !this.#hasGuard()) {
+      const message =
+        'limit.routes: no guard enforces it. Provide one for all routes: { provide: APP_GUARD, useClass: RateLimitGuard }';
+      throw new SluiceError('SLUICE_BAD_OPTION', message);
+    }
+  }
+
+  #methodsOf({ prototype }: AnyClass): Method[] {
+    return this.#scanner.getAllMethodNames(prototype as object).flatMap((name) => {
+      const fn: unknown = (prototype as Record<string, unknown>)[name];
+      if (typeof fn !== 'function') return [];
+      const kinds = routeKindsOf(metadataOf(fn));
+      return kinds.length > 0 || skipsOf(fn) !== undefined ? [{ name, kinds, fn }] : [];
+    });
+  }
+
+  #check(owner: AnyClass, methods: readonly Method[]): void {
+    const ofClass = declaredLimits(owner);
+    const kinds = [...new Set(methods.flatMap((method) => method.kinds))];
+    const site = `@RateLimit on ${owner.name}`;
+    if ((ofClass.length > 0 || skipsOf(owner) !== undefined) && kinds.length === 0) {
+      const message = `${ofClass.length > 0 ? site : `@SkipRateLimit on ${owner.name}`}: the class has no routes. Decorate its methods`;
+      throw new SluiceError('SLUICE_BAD_DECORATION', message);
+    }
+    checkRoute(site, ofClass, kinds, this.#service);
+    const routes = this.#names(this.#service.routing.routes);
+    this.#checkSkips(`@SkipRateLimit on ${owner.name}`, owner, routes);
+    const inherited = [...routes, ...this.#names(ofClass.flatMap(({ refs }) => refs))];
+    for (const { name, kinds: own, fn } of methods) {
+      const where = `@SkipRateLimit on ${owner.name}.${name}`;
+      if (own.length === 0) throw new SluiceError('SLUICE_BAD_DECORATION', `${where}: the method is no route`);
+      this.#checkSkips(where, fn, inherited);
+    }
+  }
+
+  /** A name that skips nothing is a mistake: the route would be limited all the same. */
+  #checkSkips(where: string, on: object, names: readonly string[]): void {
+    const skips = skipsOf(on);
+    if (skips === undefined || skips === true) return;
+    const wrong = skips.find((name) => !names.includes(name));
+    if (wrong === undefined) return;
+    const known = names.length > 0 ? `those are ${names.map((name) => `'${name}'`).join(', ')}` : 'there are none';
+    const message = `${where}: '${wrong}' is no limit of the class or of limit.routes; ${known}`;
+    throw new SluiceError('SLUICE_BAD_OPTION', message);
+  }
+
+  #names(refs: readonly Parameters<RateLimitService['known']>[0][]): string[] {
+    return refs.map((ref) => this.#service.known(ref).name);
+  }
+
+  /** Whether the app provides a guard, as `APP_GUARD` or by its class. */
+  #hasGuard(): boolean {
+    for (const { providers, injectables } of this.#modules.values()) {
+      for (const { metatype, instance, token } of [...providers.values(), ...injectables.values()]) {
+        const isGuard = instance instanceof RateLimitGuard || isGuardClass(metatype);
+        // An injectable under its class is a guard of one route.
+        if (isGuard && (typeof token === 'string' || providers.has(token))) return true;
+      }
+    }
+    return false;
+  }
+}
+
+function isGuardClass(metatype: unknown): boolean {
+  if (typeof metatype !== 'function') return false;
+  return metatype === RateLimitGuard || metatype.prototype instanceof RateLimitGuard;
+}
