@@ -20,6 +20,7 @@ const NEIGHBOURS = {
   'run that bundle': ['dist/esbuild.cjs'],
   'bundle, production of webpack': ['bundle.mjs', 'webpack'],
   'run this bundle': ['dist/webpack.cjs'],
+  'rate limits on every transport': ['dist/limited.js'],
 };
 
 /** What proves each app once it is compiled. Its files are those of its folder in test/pack, and of the folder `with`. */
@@ -29,7 +30,11 @@ const APPS = {
   'neighbours-nest12-esm': { with: 'neighbours', proofs: NEIGHBOURS },
   'neighbours-nest11-cjs': {
     with: 'neighbours',
-    proofs: { ...NEIGHBOURS, 'spans of OpenTelemetry': ['dist/telemetry.js'] },
+    proofs: {
+      ...NEIGHBOURS,
+      'spans of OpenTelemetry': ['dist/telemetry.js'],
+      'the guard of @nestjs/throttler': ['dist/throttled.js'],
+    },
   },
 };
 
