@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- lock|cache|queue] [--quick] [--repeat N] [--write]`: the features' rows in apps/bench, measured on a
+ * `npm run bench [-- lock|cache|queue|limit] [--quick] [--repeat N] [--write]`: the features' rows in apps/bench, measured on a
  * private server next to the libraries one would otherwise pick. Prints medians with their ranges and the ratio to raw,
  * and writes apps/bench/results.json. What is measured against is installed in apps/bench on the first run.
  *
@@ -8,7 +8,7 @@
  * --write   writes docs/benchmarks.md and its plots
  *
  * `npm run bench -- interleavings [--repeat N]`: plays the orders of events in which caches go wrong with Sluice and the others, and
- * writes the table into docs/comparison/cache.md.
+ * writes the table into docs/comparison/cache.md. `npm run bench -- limit-faults` does the same for rate limiters.
  */
 import { existsSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,12 +22,21 @@ import { main, root, step, StepFailed, tool, tsc } from './step.mjs';
 const home = join(root, 'apps/bench');
 const FLAGS = { quick: { type: 'boolean' }, repeat: { type: 'string' }, write: { type: 'boolean' } };
 
-const NO_ROWS = 'interleavings';
+const NO_ROWS = {
+  interleavings: {
+    page: 'docs/comparison/cache.md',
+    write: async (page, runs) => (await built('interleavings/interleavings.js')).writeInterleavings(page, runs),
+  },
+  'limit-faults': {
+    page: 'docs/comparison/rate-limits.md',
+    write: async (page, runs) => (await built('limit-faults/faults.js')).writeLimitFaults(page, runs),
+  },
+};
 
 await main(async () => {
   const found = discover(home, '.bench.ts');
-  const play = process.argv.includes(NO_ROWS);
-  const { chosen, values } = choose(play ? { [NO_ROWS]: home } : found, FLAGS);
+  const play = process.argv.find((word) => Object.hasOwn(NO_ROWS, word));
+  const { chosen, values } = choose(play ? { [play]: home } : found, FLAGS);
   const { quick = false, write = false } = values;
   const repeat = number(values, 'repeat', 1) ?? 1;
   if (chosen.length === 0) throw new StepFailed('there is no benchmark yet');
@@ -41,7 +50,7 @@ await main(async () => {
   await requireRedis();
 
   if (play) {
-    await interleavings(number(values, 'repeat', 1) ?? 3);
+    await compare(NO_ROWS[play], number(values, 'repeat', 1) ?? 3);
     process.exit(0);
   }
 
@@ -59,10 +68,8 @@ await main(async () => {
   process.exit(0);
 });
 
-async function interleavings(runs) {
-  const page = 'docs/comparison/cache.md';
-  const { writeInterleavings } = await built('interleavings/interleavings.js');
-  await writeInterleavings(join(root, page), runs);
+async function compare({ page, write }, runs) {
+  await write(join(root, page), runs);
   await tool('prettier/bin/prettier.cjs', ['--write', page]);
   console.log(`✓ ${page}`);
 }

@@ -50,13 +50,12 @@ export function tableOf(results: Results, headings: readonly Heading[], runs: nu
   ].join('\n');
 }
 
-const BEGIN = '<!-- interleavings: written by npm run bench -- interleavings -->';
-const END = '<!-- /interleavings -->';
-
 /** The page with another table between its marks. */
-export function replaced(page: string, table: string): string {
-  const from = page.indexOf(BEGIN);
-  const to = page.indexOf(END);
-  if (from < 0 || to < from) throw new Error(`the page has no ${BEGIN} … ${END}`);
-  return `${page.slice(0, from + BEGIN.length)}\n\n${table}\n\n${page.slice(to)}`;
+export function replaced(page: string, table: string, command = 'interleavings'): string {
+  const begin = `<!-- ${command}: written by npm run bench -- ${command} -->`;
+  const end = `<!-- /${command} -->`;
+  const from = page.indexOf(begin);
+  const to = page.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`the page has no ${begin} … ${end}`);
+  return `${page.slice(0, from + begin.length)}\n\n${table}\n\n${page.slice(to)}`;
 }
