@@ -44,8 +44,17 @@ export class RefusalMemory {
 
   /** The refusal that a call of this cost gets again; undefined if Redis has to decide. */
   get(key: string, cost: number): RateLimitDecision | undefined {
-    const refusal = this.#refusals.get(key)?.find((each) => each.cost === cost);
-    if (refusal === undefined) return undefined;
+    const refusals = this.#refusals.get(key);
+    if (refusals === undefined) return undefined;
+    for (const each of refusals) if (each.cost === cost) return this.#asOfNow(each);
+    return undefined;
+  }
+
+  delete(key: string): void {
+    this.#refusals.delete(key);
+  }
+
+  #asOfNow(refusal: Refusal): RateLimitDecision | undefined {
     const nowMs = this.#clock.monoMs();
     if (nowMs >= refusal.untilMs) return undefined;
     if (nowMs - refusal.atMs >= 1) {
@@ -53,10 +62,6 @@ export class RefusalMemory {
       refusal.atMs = nowMs;
     }
     return refusal.current;
-  }
-
-  delete(key: string): void {
-    this.#refusals.delete(key);
   }
 }
 
