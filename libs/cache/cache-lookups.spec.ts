@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../test/support/cluster-mode.js';
 import { CacheBed, keysLeft } from '../../test/support/cache-bed.js';
 import { HeldLoader } from '../../test/support/cache-member.js';
 import { commandDelta } from '../../test/support/command-delta.js';
@@ -110,7 +111,7 @@ describe('take', () => {
     await expect(cache.take('k')).rejects.toEqual(code('SLUICE_REDIS_UNAVAILABLE'));
   });
 
-  it('works while Redis is full', async () => {
+  itAsUsersSendIt('works while Redis is full', async () => {
     own = await startRedis({ args: ['--maxmemory-policy', 'noeviction'] });
     const { cache, connections } = await bed.member({ redis: { url: own.url } });
     await cache.set('k', 'v');

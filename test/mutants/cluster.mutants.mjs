@@ -43,6 +43,12 @@ export default [
     replace: 'return [`${first}~`, `${first}~~`];',
   },
   {
+    ...slotProbe,
+    name: 'two keys of the probe that happen to share a slot are taken',
+    find: 'slotOf(second) === slotOf(first);',
+    replace: 'second === first;',
+  },
+  {
     ...clusterMode,
     name: 'a node with some of the slots is used',
     find: 'if (slots === CLUSTER_SLOTS) return undefined;',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itOnOneServer } from '../../../test/support/one-server.js';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
 import { until } from '../../../test/support/until.js';
@@ -61,7 +62,7 @@ describe('maxConcurrentLoads', () => {
     expect(await Promise.all(calls)).toEqual([1, 2, 2, 3]);
   });
 
-  it('passes over the dead, and gives the slot that they had to who waits, not to who comes', async () => {
+  itOnOneServer('passes over the dead, and gives the slot that they had to who waits, not to who comes', async () => {
     // Nobody is helped by a timer.
     const patient = { leaseMs: 600_000 };
     const [a, b] = [await bed.member(patient), await bed.member(patient)];

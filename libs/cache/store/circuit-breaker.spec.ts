@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
+import { itAsUsersSendIt, itOnPlainRedis } from '../../../test/support/cluster-mode.js';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
 import { SOON_MS, until } from '../../../test/support/until.js';
@@ -169,7 +169,7 @@ describe('a Redis in trouble', () => {
     await expect(cache.getOrLoad('k', source)).rejects.toEqual(code('SLUICE_REDIS_UNAVAILABLE'));
   });
 
-  it('that is full coordinates no loads, serves what it has, and stores again when it can', async () => {
+  itAsUsersSendIt('that is full coordinates no loads, serves what it has, and stores again when it can', async () => {
     const [a, b] = [await bed.member({ redis: { url: own.url } }), await bed.member({ redis: { url: own.url } })];
     await a.cache.set('hit', 'cached', { tags: ['a'] });
     await client.config('SET', 'maxmemory', '1');

@@ -88,7 +88,7 @@ describe('an invalidation that a failover has lost', () => {
     await admins[1].call('ACL', 'SETUSER', 'default', '-evalsha', '-eval');
     await failOver();
     const denied = async (): Promise<string> => String(await admins[1].call('ACL', 'LOG'));
-    await until(async () => (await denied()).includes('eval'), { what: 'the repeat is refused' });
+    await until(async () => (await denied()).includes('evalsha'), { what: 'the repeat is refused' });
     await admins[1].call('ACL', 'SETUSER', 'default', '+evalsha', '+eval');
     await admins[1].call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await until(async () => (await readElsewhere(elsewhere)) === undefined, {

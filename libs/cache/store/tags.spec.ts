@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../../test/support/cluster-mode.js';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader, type CacheMember } from '../../../test/support/cache-member.js';
 import { commandDelta } from '../../../test/support/command-delta.js';
@@ -132,7 +133,7 @@ describe('invalidateTags and clear', () => {
     }
   });
 
-  it('work while Redis is full', async () => {
+  itAsUsersSendIt('work while Redis is full', async () => {
     const { cache } = await bed.member();
     await cache.set('x', 1, { tags: ['a'] });
     await cache.getOrLoad('y', () => 2, { resultTags: () => ['b'] });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../../test/support/cluster-mode.js';
 import { gate } from '../../../test/support/gate.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
@@ -32,7 +33,7 @@ describe('a worker goes on', () => {
     expect(warnings.filter((message) => message.startsWith('reading for group')).length).toBeLessThanOrEqual(rounds);
   });
 
-  it('and begins on a Redis that is full, for its work makes room', async () => {
+  itAsUsersSendIt('and begins on a Redis that is full, for its work makes room', async () => {
     const runs: number[] = [];
     const handlers = { tasks: (task: Task<number>) => void runs.push(task.payload) };
     const earlier = await start({ handlers });
@@ -52,40 +53,43 @@ describe('a worker goes on', () => {
     expect(runs).toEqual([0, 1]);
   });
 
-  it('and is heard within a lease when Redis takes writes again, though its queue had to be opened anew', async () => {
-    const leaseMs = 300;
-    const { opened, open } = gate();
-    let running = false;
-    const { queue } = await start({
-      handlers: {
-        tasks: async () => {
-          running = true;
-          await opened;
+  itAsUsersSendIt(
+    'and is heard within a lease when Redis takes writes again, though its queue had to be opened anew',
+    async () => {
+      const leaseMs = 300;
+      const { opened, open } = gate();
+      let running = false;
+      const { queue } = await start({
+        handlers: {
+          tasks: async () => {
+            running = true;
+            await opened;
+          },
         },
-      },
-      queue: { leaseMs },
-    });
-    await queue.publish('tasks', 1);
-    await until(() => running, { what: 'it runs' });
-    const alive = async (): Promise<boolean> => {
-      const ends = Number((await bed.admin.zrange('{tasks}:~alive', '0', '-1', 'WITHSCORES'))[1] ?? 0);
-      return ends > Date.now();
-    };
-    const failedCreates = async (): Promise<number> =>
-      Number(/cmdstat_xgroup\|create:.*rejected_calls=(\d+)/.exec(await bed.admin.info('commandstats'))?.[1] ?? 0);
-    await bed.admin.config('RESETSTAT');
-    await bed.admin.config('SET', 'min-replicas-to-write', '1');
-    try {
-      // By then it opens the queue at most every few seconds.
-      await until(async () => (await failedCreates()) >= 6, { what: 'it tried to open its queue again and again' });
-    } finally {
-      await bed.admin.config('SET', 'min-replicas-to-write', '0');
-    }
-    // Before the next of those attempts.
-    await until(alive, { what: 'its lease runs', deadlineMs: 2_000 });
-    open();
-    await untilSettled();
-  });
+        queue: { leaseMs },
+      });
+      await queue.publish('tasks', 1);
+      await until(() => running, { what: 'it runs' });
+      const alive = async (): Promise<boolean> => {
+        const ends = Number((await bed.admin.zrange('{tasks}:~alive', '0', '-1', 'WITHSCORES'))[1] ?? 0);
+        return ends > Date.now();
+      };
+      const failedCreates = async (): Promise<number> =>
+        Number(/cmdstat_xgroup\|create:.*rejected_calls=(\d+)/.exec(await bed.admin.info('commandstats'))?.[1] ?? 0);
+      await bed.admin.config('RESETSTAT');
+      await bed.admin.config('SET', 'min-replicas-to-write', '1');
+      try {
+        // By then it opens the queue at most every few seconds.
+        await until(async () => (await failedCreates()) >= 6, { what: 'it tried to open its queue again and again' });
+      } finally {
+        await bed.admin.config('SET', 'min-replicas-to-write', '0');
+      }
+      // Before the next of those attempts.
+      await until(alive, { what: 'its lease runs', deadlineMs: 2_000 });
+      open();
+      await untilSettled();
+    },
+  );
 
   it('after FLUSHALL and SCRIPT FLUSH', async () => {
     let ran = 0;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
+import { itAsUsersSendIt, itOnPlainRedis } from '../../../test/support/cluster-mode.js';
 import { gate } from '../../../test/support/gate.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
@@ -115,37 +115,40 @@ describe('a queue that is busy, and so does not read', () => {
 });
 
 describe('a Redis that is full', () => {
-  it('refuses what is published, and nothing that makes room: success, retries, delays, dead letters', async () => {
-    const { opened, open } = gate();
-    const runs: string[] = [];
-    const { queue } = await bed.start({
-      handlers: {
-        tasks: {
-          run: async ({ payload, attempt }: Task<string>) => {
-            runs.push(`${payload} ${attempt}`);
-            await opened;
-            if (payload === 'dies' || (payload === 'recovers' && attempt === 1)) throw new Error('as asked');
+  itAsUsersSendIt(
+    'refuses what is published, and nothing that makes room: success, retries, delays, dead letters',
+    async () => {
+      const { opened, open } = gate();
+      const runs: string[] = [];
+      const { queue } = await bed.start({
+        handlers: {
+          tasks: {
+            run: async ({ payload, attempt }: Task<string>) => {
+              runs.push(`${payload} ${attempt}`);
+              await opened;
+              if (payload === 'dies' || (payload === 'recovers' && attempt === 1)) throw new Error('as asked');
+            },
+            options: { maxAttempts: 2, backoff: 20 },
           },
-          options: { maxAttempts: 2, backoff: 20 },
         },
-      },
-      queue: { leaseMs: LEASE_MS },
-    });
-    await queue.publishMany('tasks', ['succeeds', 'recovers', 'dies']);
-    const later = queue.publish('tasks', 'later', { delayMs: 1_000 });
-    await later;
-    await until(() => runs.length === 3, { what: 'they run' });
-    await bed.admin.config('SET', 'maxmemory', '1');
-    try {
-      await expect(queue.publish('tasks', 'refused')).rejects.toThrow('OOM');
-      open();
-      await until(() => bed.untilSettled().then(() => runs.length === 6), { what: 'all ran' });
-    } finally {
-      await bed.admin.config('SET', 'maxmemory', '0');
-    }
-    expect(runs.sort()).toEqual(['dies 1', 'dies 2', 'later 1', 'recovers 1', 'recovers 2', 'succeeds 1']);
-    expect(await bed.books.letters()).toMatchObject([{ payload: '"dies"', reason: 'max-attempts' }]);
-  });
+        queue: { leaseMs: LEASE_MS },
+      });
+      await queue.publishMany('tasks', ['succeeds', 'recovers', 'dies']);
+      const later = queue.publish('tasks', 'later', { delayMs: 1_000 });
+      await later;
+      await until(() => runs.length === 3, { what: 'they run' });
+      await bed.admin.config('SET', 'maxmemory', '1');
+      try {
+        await expect(queue.publish('tasks', 'refused')).rejects.toThrow('OOM');
+        open();
+        await until(() => bed.untilSettled().then(() => runs.length === 6), { what: 'all ran' });
+      } finally {
+        await bed.admin.config('SET', 'maxmemory', '0');
+      }
+      expect(runs.sort()).toEqual(['dies 1', 'dies 2', 'later 1', 'recovers 1', 'recovers 2', 'succeeds 1']);
+      expect(await bed.books.letters()).toMatchObject([{ payload: '"dies"', reason: 'max-attempts' }]);
+    },
+  );
 });
 
 describe('a Redis that is a read-only replica for a while, as in a failover', () => {

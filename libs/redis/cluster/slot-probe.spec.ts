@@ -38,8 +38,8 @@ afterEach(async () => {
 });
 afterAll(() => Promise.all([plain.stop(), shard.stop(), node.stop()]));
 
-function made(redis: ConnectionOptions): RedisConnections {
-  const connections = new RedisConnections({ redis, namespace: 'shop' });
+function made(redis: ConnectionOptions, namespace = 'shop'): RedisConnections {
+  const connections = new RedisConnections({ redis, namespace });
   opened.push(connections);
   return connections;
 }
@@ -82,15 +82,24 @@ describe('whether a server knows slots', () => {
     expect(seen).toEqual([true, true]);
   });
 
-  it('is told by a call with two slots, if a proxy says that it is one server', async () => {
-    const send = Link.prototype.send;
-    jest.spyOn(Link.prototype, 'send').mockImplementation(function (this: Link, command, args = [], options) {
-      if (command !== 'eval' || args[1] !== 2) return send.call(this, command, args, options);
-      expect(slotOf(String(args[2]))).not.toBe(slotOf(String(args[3])));
-      return Promise.reject(new RedisRefusedError('refused', "CROSSSLOT Keys in request don't hash to the same slot"));
-    });
-    expect((await open({ url: plain.url })).get().slots.knowsSlots).toBe(true);
-  });
+  // The first two keys that come to mind have one slot in the second namespace.
+  it.each(['shop', 'nsd5d'])(
+    'is told by a call with two slots, if a proxy says that it is one server: namespace %s',
+    async (namespace) => {
+      const send = Link.prototype.send;
+      const probed: string[] = [];
+      jest.spyOn(Link.prototype, 'send').mockImplementation(function (this: Link, command, args = [], options) {
+        if (command !== 'eval' || args[1] !== 2) return send.call(this, command, args, options);
+        probed.push(String(args[2]), String(args[3]));
+        return Promise.reject(
+          new RedisRefusedError('refused', "CROSSSLOT Keys in request don't hash to the same slot"),
+        );
+      });
+      expect((await made({ url: plain.url }, namespace).open()).get().slots.knowsSlots).toBe(true);
+      expect(probed).toHaveLength(2);
+      expect(new Set(probed.map(slotOf)).size).toBe(2);
+    },
+  );
 
   it.each([
     ['keys of its own only', ['~shop:orders', '+@all'], false],
@@ -187,6 +196,13 @@ describe('a server in cluster mode behind one address', () => {
         message: expect.stringContaining('has 5461 of its 16384 slots'),
       });
     }
+    // The next connect leads to the same server.
+    connection.commands.reset();
+    await until(() => errors.length === 2, { what: 'it is reported again' });
+    await expect(connection.commands.send('get', ['name1'])).rejects.toMatchObject({
+      outcome: 'not-sent',
+      message: expect.stringContaining('has 5461 of its 16384 slots'),
+    });
     await asked(node.url, (admin) => admin.call('CLUSTER', 'ADDSLOTSRANGE', '5461', '16383'));
     try {
       await asked(node.url, (admin) =>
@@ -202,7 +218,7 @@ describe('a server in cluster mode behind one address', () => {
           ),
         { what: 'it takes commands' },
       );
-      expect(errors).toHaveLength(1);
+      expect(errors).toHaveLength(2);
     } finally {
       await asked(node.url, (admin) => admin.call('CLUSTER', 'DELSLOTSRANGE', '5461', '16383'));
     }
@@ -235,6 +251,7 @@ describe('a server in cluster mode behind one address', () => {
       'a 1:1@2 myself,master - 0 0 1 connected 0-5460 7 9-10 [93->-x] [77-<-y]\nb 1:2@3 master - 0 0 2 connected 5461',
       5464,
     ],
+    ['b 1:2@3 master - 0 0 2 connected 5461-16383\na 1:1@2 myself,master - 0 0 1 connected 0-5460', 5461],
     ['a 1:1@2 myself,slave b 0 0 1 connected\nb 1:2@3 master - 0 0 2 connected 0-16383\n', 0],
     ['', 0],
   ])('has the slots of its own line in CLUSTER NODES: %j', (nodes, slots) => {
