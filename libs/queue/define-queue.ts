@@ -1,25 +1,16 @@
 import { checkName } from '../redis/index.js';
-import { badOption, resolveOptions } from '../weave/index.js';
-import { isSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
+import { badOption, resolveOptions, type Check } from '../weave/index.js';
+import { checkSchema, defineTasks, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
+import type { QueueDefinition } from './queue-definition.js';
+import type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';
 
-declare const INPUT: unique symbol;
-declare const OUTPUT: unique symbol;
-
-/**
- * A queue's name together with the types of its payloads: the type that is published, and the type that the handler gets (the
- * same, unless a schema transforms it). Created by {@link defineQueue}.
- */
-export interface QueueDefinition<Input, Output = Input> {
-  readonly name: string;
-  /** Checks payloads when they are published and when they are handled. */
-  readonly schema?: StandardSchema;
-  /** These members are for types only, and never present. */
-  readonly [INPUT]?: Input;
-  readonly [OUTPUT]?: Output;
+/** The options of {@link defineQueue}: `schema` for a queue of one kind of task, or `tasks` for a queue of named tasks. */
+export interface DefineQueueOptions {
+  /** A Standard Schema of the payloads. Default: none, payloads are not checked. */
+  schema?: StandardSchema;
+  /** The named tasks of the queue. Default: none, the queue has one kind of task. */
+  tasks?: TaskSpecs;
 }
-
-/** A queue, or only the name of its stream. */
-export type QueueRef<Input> = QueueDefinition<Input, unknown> | string;
 
 /**
  * Names a queue once, with the type of its payloads, for publishers and handlers.
@@ -32,37 +23,44 @@ export type QueueRef<Input> = QueueDefinition<Input, unknown> | string;
  * handled, because there may be other producers. If that check fails, the task becomes a dead letter, `bad-payload`, and its
  * handler does not run. The value that was given to `publish` is sent, as JSON. The handler gets the schema's output for it.
  *
+ * With `tasks`, the queue has several kinds of tasks, each with its own payload, stream and counts. `Files.tasks.import` goes
+ * wherever a queue goes; `Files` means all of them. The stream of `import` is `{files}.import`. There is no order between names.
+ *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
  * export const Orders = defineQueue<Order>('orders');
  * export const Mails = defineQueue('mails', { schema: z.object({ to: z.email(), at: z.iso.datetime() }) });
+ * export const Files = defineQueue('files', { tasks: { import: payload<Import>(), export: { schema } } });
  * await queue.publish(Orders, order);
+ * await queue.publish(Files.tasks.import, { url });
  */
+export function defineQueue<const Specs extends TaskSpecs>(
+  name: string,
+  options: { tasks: Specs },
+): QueueOfTasks<Specs>;
 export function defineQueue<S extends StandardSchema>(
   name: string,
   options: { schema: S },
 ): QueueDefinition<SchemaInput<S>, SchemaOutput<S>>;
 export function defineQueue<T>(name: string): QueueDefinition<T>;
-export function defineQueue(name: string, options?: { schema: StandardSchema }): QueueDefinition<unknown> {
+export function defineQueue(name: string, options?: DefineQueueOptions): QueueDefinition<unknown> | QueueOfTasks {
   const checkedName = checkName('queue', name);
-  if (options === undefined) return Object.freeze({ name: checkedName });
-  const { schema } = resolveOptions<{ schema: StandardSchema }>(`defineQueue('${checkedName}')`, options, {
-    schema: (value, path) => {
-      if (isSchema(value)) return value;
-      throw badOption(path, 'a Standard Schema, as of zod, valibot or arktype', value);
-    },
+  const site = `defineQueue('${checkedName}')`;
+  const { schema, tasks } = resolveOptions<ResolvedDefinition>(site, options, {
+    schema: given(options, 'schema', checkSchema),
+    tasks: given(options, 'tasks', (value, path) => defineTasks(checkedName, value, path)),
   });
-  return Object.freeze({ name: checkedName, schema });
+  if (tasks === undefined) return Object.freeze({ name: checkedName, ...(schema && { schema }) });
+  if (schema !== undefined) throw badOption(`${site}.schema`, 'left out beside tasks: each task has its own', schema);
+  return Object.freeze({ name: checkedName, tasks });
 }
 
-/** The schema of a queue reference, if it has one. */
-export function queueSchema(queue: unknown): StandardSchema | undefined {
-  return typeof queue === 'object' && queue !== null && 'schema' in queue && isSchema(queue.schema)
-    ? queue.schema
-    : undefined;
+interface ResolvedDefinition {
+  schema?: StandardSchema;
+  tasks?: Record<string, QueueDefinition<unknown>>;
 }
 
-/** The name of a queue reference. The name is checked where it becomes a key. */
-export function queueName(queue: unknown): unknown {
-  return typeof queue === 'object' && queue !== null && 'name' in queue ? queue.name : queue;
+/** A member that is there without a value is refused: the variable that it names has no value yet, because of a circular import. */
+function given<T>(options: object | undefined, name: string, check: Check<T>): Check<T | undefined> {
+  return (value, path) => (Object.hasOwn(options ?? {}, name) ? check(value, path) : undefined);
 }

@@ -17,8 +17,10 @@
 
 export type { Backoff, ExponentialBackoff } from './task/backoff.js';
 export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } from './control-flow.js';
-export { defineQueue, type QueueDefinition, type QueueRef } from './define-queue.js';
-export type { PublishOptions } from './publish/publish.options.js';
+export { defineQueue, type DefineQueueOptions } from './define-queue.js';
+export { payload, type QueueOfTasks, type TaskOf, type TaskPayload, type TaskSpecs } from './named-tasks.js';
+export type { NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
+export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';
 export {
   InvalidPayloadError,
   PayloadTooLargeError,
@@ -53,6 +55,7 @@ export {
   type RedriveOptions,
 } from './admin/dead-letters.js';
 export type { PauseResult } from './admin/pause-switch.js';
+export type { CountsOfTasks, DeadLettersOfTasks } from './admin/whole-queue.js';
 export { QueueGroups, type QueueGroup } from './admin/queue-groups.js';
 export type { GroupChoice, ListOptions, TaskPage } from './admin/queue.operations.js';
 export type { Counts as QueueCounts } from './store/scripts/counts.script.js';
@@ -61,7 +64,11 @@ export type { QueueWorker } from './admin/worker-info.js';
 export { RawQueue, type RawEntry } from './queue.raw.js';
 export { QueueService } from './queue.service.js';
 export { QUEUE_SERVICE } from './queue.tokens.js';
-export { TaskHandler, type TaskHandlerDecorator } from './decorators/task-handler.decorator.js';
+export {
+  TaskHandler,
+  type TaskHandlerDecorator,
+  type TasksHandlerDecorator,
+} from './decorators/task-handler.decorator.js';
 export type { Propagation } from './task/propagation.js';
 export type { TraceContext } from './task/trace-context.js';
 export type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';

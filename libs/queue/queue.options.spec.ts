@@ -5,7 +5,7 @@ describe('resolveQueueOptions', () => {
   it('knows the defaults', () => {
     const options = resolveQueueOptions(undefined);
     expect(options).toMatchObject({ leaseMs: 5_000, drainMs: 20_000, consumers: undefined, connection: undefined });
-    expect(mergeHandlerOptions('q', {}, options, 'shop')).toEqual({
+    expect(mergeHandlerOptions({ name: 'q' }, {}, options, 'shop')).toEqual({
       ...{ group: 'shop', concurrency: 10, maxAttempts: 3, maxDeliveries: 5, foreignIdleMs: 300_000 },
       ...{ timeoutMs: undefined, maxDeferMs: 86_400_000, backoff: expect.any(Function), enhancers: false },
     });

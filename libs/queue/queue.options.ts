@@ -8,6 +8,8 @@ import {
   text,
   type OptionChecks,
 } from '../weave/index.js';
+import { optionNames } from './named-tasks.js';
+import type { NamedTask, QueueDefinition } from './queue-definition.js';
 import { propagationOption, type Propagation } from './task/propagation.js';
 import { delay } from './task/delay.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './task/backoff.js';
@@ -73,7 +75,10 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
   connection?: string;
   /** The queues that this process works on: their names, or `false` for none (it only publishes). Default: all it handles. */
   consumers?: false | readonly string[];
-  /** Options per queue, by name. They override the decorator's options. The boot warns of a queue without a handler here. */
+  /**
+   * Options per queue, by name. They override the decorator's options. The boot warns of a queue without a handler here. Of a queue
+   * with named tasks, `'files.import'` is one name, and `'files'` means all of them: `concurrency` is then for all together.
+   */
   handlers?: Readonly<Record<string, HandlerOptions>>;
   /**
    * How long a process counts as alive after its last renewal, in milliseconds. The tasks of a killed process run elsewhere at
@@ -94,6 +99,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
 export interface ResolvedHandlerOptions {
   readonly group: string;
   readonly concurrency: number;
+  /** Of a named task: how many tasks of all names of the queue run at the same time. Undefined: there is no such limit. */
+  readonly ofAllNames?: { readonly queue: string; readonly concurrency: number };
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
   readonly backoff: ResolvedBackoff;
@@ -142,17 +149,21 @@ export function checkHandlerOptions(site: string, given: unknown): HandlerOption
   return resolveOptions(site, given, HANDLER_CHECKS);
 }
 
-/** The order of precedence: by name, decorator, module-wide, default. */
+/**
+ * The order of precedence: by name, decorator, module-wide, default. Of a named task, the options for its own name come before those
+ * for its whole queue.
+ */
 export function mergeHandlerOptions(
-  queue: string,
+  { name, task }: QueueDefinition<unknown>,
   declared: HandlerOptions,
   options: ResolvedQueueOptions,
   defaultGroup: string,
+  isWhole = false,
 ): ResolvedHandlerOptions {
-  const given = { ...options.defaults, ...declared, ...options.handlers.get(queue) };
+  const given = { ...options.defaults, ...declared, ...configured(options, name, task) };
+  const { concurrency, ofAllNames } = concurrencyOf(name, task, declared, isWhole, options);
   return {
     group: defaultGroup,
-    concurrency: 10,
     maxAttempts: 3,
     maxDeliveries: 5,
     timeoutMs: undefined,
@@ -160,9 +171,45 @@ export function mergeHandlerOptions(
     foreignIdleMs: 300_000,
     enhancers: false,
     ...given,
+    concurrency,
+    ...(ofAllNames && { ofAllNames }),
     backoff: resolveBackoff(given.backoff),
   };
 }
+
+/**
+ * The concurrency of a handler, and of a named task that of all names together, if there is such a limit: what `queue.handlers` gives
+ * for the whole queue, or what the decorator gives on the whole queue.
+ */
+function concurrencyOf(
+  stream: string,
+  task: NamedTask | undefined,
+  declared: HandlerOptions,
+  isWhole: boolean,
+  { defaults, handlers }: ResolvedQueueOptions,
+): Pick<ResolvedHandlerOptions, 'concurrency' | 'ofAllNames'> {
+  const names = optionNames(stream, task);
+  const [queue] = names.length > 1 ? names : [];
+  const own = names.filter((name) => name !== queue);
+  const fallback = defaults.concurrency ?? CONCURRENCY;
+  const together =
+    (queue === undefined ? undefined : handlers.get(queue)?.concurrency) ??
+    (isWhole ? (declared.concurrency ?? fallback) : undefined);
+  const alone =
+    own.map((name) => handlers.get(name)?.concurrency).findLast((given) => given !== undefined) ??
+    (isWhole ? undefined : declared.concurrency);
+  return {
+    concurrency: alone ?? together ?? fallback,
+    ...(queue !== undefined && together !== undefined && { ofAllNames: { queue, concurrency: together } }),
+  };
+}
+
+/** The options of `queue.handlers` for one stream. */
+export function configured({ handlers }: ResolvedQueueOptions, stream: string, task?: NamedTask): HandlerOptions {
+  return Object.assign({}, ...optionNames(stream, task).map((name) => handlers.get(name))) as HandlerOptions;
+}
+
+const CONCURRENCY = 10;
 
 interface Resolving extends HandlerOptions {
   connection?: string;

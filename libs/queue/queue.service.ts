@@ -1,17 +1,24 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { REDIS_CONNECTIONS, checkName, type Link, type RedisConnections } from '../redis/index.js';
+import { REDIS_CONNECTIONS, type Link, type RedisConnections } from '../redis/index.js';
 import { text } from '../weave/index.js';
-import { queueName, queueSchema, type QueueDefinition, type QueueRef } from './define-queue.js';
+import { asQueueOfTasks, oneQueue, taggedName, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
+import { queueSchema, type QueueDefinition, type QueueRef } from './queue-definition.js';
 import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from './queue.tokens.js';
 import { DeadLetters } from './admin/dead-letters.js';
 import { QueueGroups } from './admin/queue-groups.js';
 import { PauseSwitch, type PauseResult } from './admin/pause-switch.js';
 import { encodePayload } from './task/payload.js';
-import { checkPublishOptions, type PublishOptions } from './publish/publish.options.js';
+import {
+  checkPublishManyOptions,
+  checkPublishOptions,
+  type PublishManyOptions,
+  type PublishOptions,
+} from './publish/publish.options.js';
 import { DelayedWatch } from './publish/delayed-watch.js';
 import { Publisher } from './publish/publisher.js';
-import { queueKeys, type QueueKeys } from './store/queue.keys.js';
+import { namesKeys, queueKeys, type QueueKeys } from './store/queue.keys.js';
+import { namesScript } from './store/scripts/names.script.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
 import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './admin/queue.operations.js';
 import { RawQueue } from './queue.raw.js';
@@ -19,6 +26,7 @@ import type { Counts } from './store/scripts/counts.script.js';
 import { checked } from './task/standard-schema.js';
 import { checkTaskId, type TaskInfo } from './admin/task-info.js';
 import { TaskSearch } from './admin/task-search.js';
+import { WholeQueue, type CountsOfTasks, type DeadLettersOfTasks } from './admin/whole-queue.js';
 import type { QueueWorker } from './admin/worker-info.js';
 import { QueueTally, type QueueStats } from './observe/queue.stats.js';
 
@@ -38,6 +46,7 @@ export class QueueService {
   readonly #operations: QueueOperations;
   readonly #pauseSwitch: PauseSwitch;
   readonly #search: TaskSearch;
+  readonly #whole: WholeQueue;
   readonly #publisher: Publisher;
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
@@ -67,6 +76,15 @@ export class QueueService {
     this.#operations = new QueueOperations(connection, keyspace, (queue) => registry.groupOf(queue));
     this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs: settings.leaseMs });
     this.#search = new TaskSearch(this.#link, keyspace);
+    this.#whole = new WholeQueue({
+      names: (queue, later) => this.#names(queue, later),
+      counts: (queue, choice) => this.counts(queue, choice),
+      list: (queue, options) => this.list(queue, options),
+      pause: (queue) => this.pause(queue),
+      resume: (queue) => this.resume(queue),
+      workers: (queue) => this.workers(queue),
+      dead: (queue) => this.dead(queue),
+    });
     this.raw = new RawQueue(connection, keyspace, clock, settings.maxPayloadBytes);
     shutdown.onDrain(() => this.raw.close());
     shutdown.onClose(() => watch.stop());
@@ -88,7 +106,7 @@ export class QueueService {
   publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
   publish(stream: string, payload: unknown, options?: PublishOptions): Promise<string>;
   async publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
-    const name = nameOf(queue);
+    const name = oneQueue(queue, 'publish');
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
     const schema = queueSchema(queue);
     if (schema) await checked(schema, payload, { queue: name, root: 'payload', at: 'publish' });
@@ -98,22 +116,25 @@ export class QueueService {
   /**
    * Publishes many tasks and resolves with their ids, in order.
    *
-   * All payloads are checked before any is sent. The call is no transaction: the tasks are sent in chunks of at most 1,000, and
+   * `options` are those of all tasks, or a function that makes those of each. All payloads and options are checked before any is sent. The call is no transaction: the tasks are sent in chunks of at most 1,000, and
    * if Redis fails on the way, some may have been published. Then the promise rejects with `SLUICE_PUBLISH_UNCONFIRMED`. Its
    * `outcomes` say for each payload whether the task was published (with its id), was not sent, or may have been published.
+   *
+   * @example
+   * await queue.publishMany(Mails, mails, ({ trialEnds }) => ({ runAt: trialEnds, maxAttempts: 5 }));
    */
   publishMany<T>(
     queue: QueueDefinition<T, unknown>,
     payloads: readonly NoInfer<T>[],
-    options?: PublishOptions,
+    options?: PublishManyOptions<NoInfer<T>>,
   ): Promise<string[]>;
-  publishMany(stream: string, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]>;
+  publishMany<T>(stream: string, payloads: readonly T[], options?: PublishManyOptions<T>): Promise<string[]>;
   async publishMany(
     queue: QueueRef<unknown>,
     payloads: readonly unknown[],
-    options?: PublishOptions,
+    options?: PublishManyOptions<never>,
   ): Promise<string[]> {
-    const name = nameOf(queue);
+    const name = oneQueue(queue, 'publishMany');
     const { maxPayloadBytes } = this.#settings;
     const texts = payloads.map((payload, i) => encodePayload(payload, `payloads[${i}]`, maxPayloadBytes));
     const schema = queueSchema(queue);
@@ -122,21 +143,30 @@ export class QueueService {
         checked(schema, payload, { queue: name, root: `payloads[${i}]`, at: 'publish' });
       await Promise.all(payloads.map(check));
     }
-    return this.#publisher.many(name, this.#keysOf(name), texts, checkPublishOptions(options));
+    const checkedOptions = checkPublishManyOptions(options as PublishManyOptions<unknown> | undefined, payloads);
+    return this.#publisher.many(name, this.#keysOf(name), texts, checkedOptions);
   }
 
   /**
    * How many tasks of a queue wait, are with workers, are due later, or are dead letters, at one instant; how long the
    * oldest task has waited; and whether the queue is paused.
    *
-   * `running` counts the tasks that workers have, including prefetched ones.
+   * `running` counts the tasks that workers have, including prefetched ones. A queue of named tasks has the counts of all its names
+   * together, and in `tasks` those of each; each name is counted at an instant of its own.
    */
-  async counts(queue: QueueRef<unknown>, choice: GroupChoice = {}): Promise<Counts> {
-    return this.#operations.counts(nameOf(queue), choice);
+  counts<Specs extends TaskSpecs>(
+    queue: QueueOfTasks<Specs>,
+    choice?: GroupChoice,
+  ): Promise<CountsOfTasks<keyof Specs & string>>;
+  counts(queue: QueueRef<unknown>, choice?: GroupChoice): Promise<Counts>;
+  async counts(queue: QueueRef<unknown> | QueueOfTasks, choice: GroupChoice = {}): Promise<Counts> {
+    const whole = asQueueOfTasks(queue);
+    return whole ? this.#whole.counts(whole, choice) : this.#operations.counts(oneQueue(queue, 'counts'), choice);
   }
 
   /**
-   * A page of a queue's tasks of one state: `'waiting'` (default), `'running'`, `'delayed'`, `'dead'`.
+   * A page of a queue's tasks of one state: `'waiting'` (default), `'running'`, `'delayed'`, `'dead'`. Of a queue of named tasks: one
+   * name after the other, and each task has its `name`.
    *
    * @throws SluiceError `SLUICE_BAD_OPTION`
    * @example
@@ -147,8 +177,9 @@ export class QueueService {
    *   after = next;
    * }
    */
-  async list(queue: QueueRef<unknown>, options: ListOptions = {}): Promise<TaskPage> {
-    return this.#operations.list(nameOf(queue), options);
+  async list(queue: QueueRef<unknown> | QueueOfTasks, options: ListOptions = {}): Promise<TaskPage> {
+    const whole = asQueueOfTasks(queue);
+    return whole ? this.#whole.list(whole, options) : this.#operations.list(oneQueue(queue, 'list'), options);
   }
 
   /**
@@ -162,7 +193,7 @@ export class QueueService {
    * return task === undefined ? 'done' : task.state;
    */
   async inspect(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
-    const name = nameOf(queue);
+    const name = oneQueue(queue, 'inspect');
     return this.#search.inspect(name, checkTaskId(id, 'inspect'), this.#groupOf(name, choice, 'inspect'));
   }
 
@@ -173,7 +204,7 @@ export class QueueService {
    * workers return the tasks that they did not start.
    */
   async remove(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<boolean> {
-    const name = nameOf(queue);
+    const name = oneQueue(queue, 'remove');
     return this.#search.remove(name, checkTaskId(id, 'remove'), this.#groupOf(name, choice, 'remove'));
   }
 
@@ -182,29 +213,36 @@ export class QueueService {
    *
    * Resolves once every living process that works on the queue has confirmed: then no task that is published later starts before
    * `resume`. The call waits for at most a third of a lease, and names in `unconfirmed` the processes that did not answer.
-   * Running tasks finish. Prefetched tasks that did not start are returned, and count as waiting.
+   * Running tasks finish. Prefetched tasks that did not start are returned, and count as waiting. A pause of a queue of named tasks is
+   * a pause of each name, also of names that a later release adds before `resume`.
    *
    * @example
    * const { unconfirmed } = await queue.pause(Orders);
    * if (unconfirmed.length > 0) logger.warn(`still to hear of it: ${unconfirmed.join(', ')}`);
    */
-  async pause(queue: QueueRef<unknown>): Promise<PauseResult> {
-    return this.#pauseSwitch.pause(nameOf(queue));
+  async pause(queue: QueueRef<unknown> | QueueOfTasks): Promise<PauseResult> {
+    const whole = asQueueOfTasks(queue);
+    return whole ? this.#whole.pause(whole) : this.#pauseSwitch.pause(oneQueue(queue, 'pause'));
   }
 
-  /** Ends a `pause`. Resolves to whether the queue was paused. */
-  async resume(queue: QueueRef<unknown>): Promise<boolean> {
-    return this.#pauseSwitch.resume(nameOf(queue));
+  /**
+   * Ends a `pause`. Resolves to whether the queue was paused. Of a queue of named tasks, all names are resumed, also those that were
+   * paused alone.
+   */
+  async resume(queue: QueueRef<unknown> | QueueOfTasks): Promise<boolean> {
+    const whole = asQueueOfTasks(queue);
+    return whole ? this.#whole.resume(whole) : this.#pauseSwitch.resume(oneQueue(queue, 'resume'));
   }
 
   /** The processes that work on a queue now. A process that was killed is included until its lease has ended. */
-  async workers(queue: QueueRef<unknown>): Promise<QueueWorker[]> {
-    return this.#operations.workers(nameOf(queue));
+  async workers(queue: QueueRef<unknown> | QueueOfTasks): Promise<QueueWorker[]> {
+    const whole = asQueueOfTasks(queue);
+    return whole ? this.#whole.workers(whole) : this.#operations.workers(oneQueue(queue, 'workers'));
   }
 
   /** The consumer groups of a queue: lists them, and deletes those for which no process reads any more. */
   groups(queue: QueueRef<unknown>): QueueGroups {
-    return new QueueGroups(this.#link, this.#connections.keyspace, nameOf(queue));
+    return new QueueGroups(this.#link, this.#connections.keyspace, oneQueue(queue, 'groups'));
   }
 
   /**
@@ -218,10 +256,18 @@ export class QueueService {
     return this.#tally.stats();
   }
 
-  /** A queue's dead letters: lists them, brings them back into the queue, and deletes them. */
-  dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
+  /** A queue's dead letters, or those of all its named tasks: lists them, brings them back into the queue, and deletes them. */
+  dead(queue: QueueOfTasks): DeadLettersOfTasks;
+  dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T>;
+  dead(queue: QueueRef<unknown> | QueueOfTasks): DeadLettersOfTasks {
+    const whole = asQueueOfTasks(queue);
     const { clock, keyspace } = this.#connections;
-    return new DeadLetters<T>(this.#link, clock, keyspace, nameOf(queue));
+    return whole ? this.#whole.dead(whole) : new DeadLetters(this.#link, clock, keyspace, oneQueue(queue, 'dead'));
+  }
+
+  #names(queue: string, later?: 'paused' | 'resumed'): Promise<readonly string[]> {
+    const keys = namesKeys(this.#connections.keyspace, taggedName(queue));
+    return namesScript.run(this.#link, { keys: { ...keys }, args: { later: later ? LATER[later] : -1 } });
   }
 
   #groupOf(queue: string, { group }: GroupChoice, operation: string): string {
@@ -233,7 +279,4 @@ export class QueueService {
   }
 }
 
-/** The checked name of a queue. It is checked here, because an operation uses the name before it makes keys of it. */
-function nameOf(queue: QueueRef<unknown>): string {
-  return checkName('queue', queueName(queue));
-}
+const LATER = { paused: 1, resumed: 0 } as const;

@@ -25,4 +25,5 @@ export { CertificateAuthority, type IssuedCertificate, type IssueOptions } from 
 export { SluiceTestingModule, type SluiceTestingOptions } from './sluice-testing.module.js';
 export { TestingClock } from './in-process/testing-clock.js';
 export { unprotected } from '../weave/index.js';
-export { TestingQueue, type DeadTask, type PublishedTask } from './in-process/testing-queue.js';
+export { TestingQueue } from './in-process/testing-queue.js';
+export type { DeadTask, PublishedTask } from './in-process/testing-tasks.js';

@@ -26,6 +26,8 @@ const {
   NAME = '',
   QUEUES = 'tasks',
   BACKOFF_MS,
+  /** The limit for all named tasks of the queue `files` together. */
+  FILES_CONCURRENCY,
 } = process.env;
 const ledger = new Ledger(LEDGER);
 
@@ -63,6 +65,7 @@ const { app } = await startQueueApp({
   queue: {
     ...(LEASE_MS === undefined ? {} : { leaseMs: Number(LEASE_MS) }),
     ...(DRAIN_MS === undefined ? {} : { drainMs: Number(DRAIN_MS) }),
+    ...(FILES_CONCURRENCY === undefined ? {} : { handlers: { files: { concurrency: Number(FILES_CONCURRENCY) } } }),
   },
 });
 serve({

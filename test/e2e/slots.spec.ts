@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { defineScript, lua, slotOf } from 'nestjs-sluice/redis';
+import { defineQueue, payload } from 'nestjs-sluice/queue';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import { cacheMember, HeldLoader } from '../support/cache-member.js';
 import { lockMember, type LockMember } from '../support/lock-member.js';
@@ -136,6 +137,32 @@ describe('queues on a server that checks slots', () => {
     }
     await until(() => seen.size === queues.length * 3, { what: 'all tasks have run' });
     for (const name of queues) expect(await queue.counts(name)).toMatchObject({ dead: 0 });
+  });
+
+  it('are read by one socket for all named tasks of a queue, and paused, counted and redriven as a whole', async () => {
+    const files = defineQueue('files', { tasks: { a: payload<number>(), b: payload<number>(), c: payload<number>() } });
+    const { tasks } = files;
+    const seen = new Set<string>();
+    const run = (task: { stream: string; payload: number; attempt: number }): void => {
+      if (task.payload === 0) throw new Error('thrown by a test on purpose');
+      seen.add(`${task.stream} ${task.payload}`);
+    };
+    const { app, queue } = await startQueueApp({
+      url: redis.url,
+      handlers: Object.fromEntries(
+        Object.values(tasks).map(({ name }) => [name, { run: run as never, options: { maxAttempts: 1 } }]),
+      ),
+      queue: { handlers: { files: { concurrency: 2 } } },
+    });
+    apps.push(app);
+    expect(String(await admin.client('LIST')).match(/name=sluice:queue /g)).toHaveLength(1);
+    for (const each of Object.values(tasks)) await queue.publishMany(each, [0, 1, 2, 3]);
+    await until(async () => seen.size === 9 && (await queue.counts(files)).dead === 3, { what: 'all have run' });
+    expect(await queue.pause(files)).toEqual({ changed: true, unconfirmed: [] });
+    expect(await queue.dead(files).redrive()).toBe(3);
+    expect(await queue.counts(files)).toMatchObject({ waiting: 3, paused: true });
+    await queue.resume(files);
+    await until(async () => (await queue.counts(files)).dead === 3, { what: 'all have failed again' });
   });
 
   it('are not copied by raw.retry to a stream in another slot, and the error names the fix', async () => {

@@ -278,7 +278,7 @@ export default [
   {
     file: 'libs/queue/worker/concurrency-window.ts',
     name: 'more run than were asked for',
-    find: 'this.#running < this.#concurrency && ',
+    find: 'this.#running < this.#concurrency &&',
     replace: '',
     specs: consuming,
   },
@@ -527,9 +527,16 @@ export default [
   { ...verdict, name: 'a busy lock costs an attempt', find: 'return defer(run, context);', replace: '{}' },
   {
     ...verdict,
+    name: 'the backoff of a publish is ignored',
+    specs: ['libs/queue/publish/publish.options'],
+    find: 'const { maxAttempts = options.maxAttempts, backoff = options.backoff } = run;',
+    replace: 'const { maxAttempts = options.maxAttempts } = run; const { backoff } = options;',
+  },
+  {
+    ...verdict,
     name: 'the attempts of a publish are ignored',
-    find: 'const { maxAttempts = options.maxAttempts } = run;',
-    replace: 'const { maxAttempts } = options;',
+    find: 'const { maxAttempts = options.maxAttempts, backoff = options.backoff } = run;',
+    replace: 'const { maxAttempts, backoff } = options;',
   },
   {
     ...pace,
@@ -786,7 +793,7 @@ export default [
   {
     file: 'libs/queue/worker/loops/stream-reader.ts',
     name: 'a read of two streams brings more than there is room for',
-    find: 'room.set(worker.window, credit - taken.length);',
+    find: 'for (const window of within) room.set(window, (room.get(window) ?? 0) - taken.length);',
     replace: '',
     specs: groups,
   },
@@ -833,7 +840,7 @@ export default [
     name: 'more begin than may be repeated',
     file: 'libs/queue/worker/concurrency-window.ts',
     specs: ['libs/queue/worker/worker.spec'],
-    find: ' && this.#held - this.#waiting < this.#window',
+    find: 'this.#held - this.#waiting < this.#window &&',
     replace: '',
   },
   {
@@ -943,8 +950,8 @@ export default [
     file: 'libs/queue/handlers/handler.registry.ts',
     name: 'operations mean the default group, whatever the decorator says',
     specs: operations,
-    find: 'groups.includes(configured) ? configured : (groups[0] ?? configured)',
-    replace: 'groups.includes(configured) ? configured : configured',
+    find: 'groups.includes(group) ? group : (groups[0] ?? group)',
+    replace: 'groups.includes(group) ? group : group',
   },
   {
     file: 'libs/redis/safe-logger.ts',
@@ -1048,7 +1055,7 @@ export default [
     name: 'what a read asked for is a surplus once the prefetch has fallen',
     file: 'libs/queue/worker/loops/stream-reader.ts',
     specs: ['libs/queue/worker/consuming.spec'],
-    find: 'new Map(workers.map(({ window, credit }) => [window, credit]))',
+    find: 'new Map(workers.flatMap(({ window }) => window.within.map((each) => [each, each.room])))',
     replace: 'new Map(workers.map(({ window }) => [window, 1]))',
   },
   {

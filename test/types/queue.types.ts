@@ -1,6 +1,13 @@
 /** Compile-only: what the types of queues, handlers and publishing accept and refuse. */
 import { z } from 'zod';
-import { defineQueue, TaskHandler, type QueueService, type Task } from '../../libs/queue/index.js';
+import {
+  defineQueue,
+  payload,
+  TaskHandler,
+  type QueueService,
+  type Task,
+  type TaskOf,
+} from '../../libs/queue/index.js';
 
 interface Order {
   readonly productId: string;
@@ -80,6 +87,12 @@ export async function publishing(queue: QueueService): Promise<string[]> {
   await queue.publishMany(Orders, [{ productId: 'a' }, 1]);
   // @ts-expect-error -- what the schema gives, and not what it takes
   await queue.publish(Mails, { at: 1 });
+  await queue.publishMany(Orders, [{ productId: 'a' }], ({ productId }, index) => ({
+    delayMs: productId.length + index,
+  }));
+  await queue.publishMany('tasks', [1, 2], (n) => ({ delayMs: n, backoff: [1, 2] }));
+  // @ts-expect-error -- a function cannot be sent
+  await queue.publish(Orders, { productId: 'a' }, { backoff: () => 1 });
   return [
     await queue.publish(Mails, { at: '1' }),
     await queue.publish(Orders, { productId: 'a' }),
@@ -87,4 +100,79 @@ export async function publishing(queue: QueueService): Promise<string[]> {
     ...(await queue.publishMany(Orders, [{ productId: 'b' }])),
     ...(await queue.publishMany('tasks', [1, 'two'])),
   ];
+}
+
+interface Import {
+  readonly url: string;
+}
+const Files = defineQueue('files', {
+  tasks: { import: payload<Import>(), export: { schema: z.object({ at: z.string().transform(Number) }) } },
+});
+
+export abstract class NamedTasksAccepted {
+  @TaskHandler(Files.tasks.import, { concurrency: 5 })
+  async import(task: Task<Import>): Promise<void> {
+    await this.use(task.payload.url);
+  }
+
+  @TaskHandler(Files.tasks.export)
+  async export(task: Task<{ at: number }>): Promise<void> {
+    await this.use(task.payload.at.toFixed());
+  }
+
+  @TaskHandler(Files)
+  async narrowed(task: TaskOf<typeof Files>): Promise<void> {
+    if (task.name === 'import') await this.use(task.payload.url);
+    else await this.use(task.payload.at.toFixed());
+  }
+
+  @TaskHandler(Files)
+  async notNarrowed(task: Task<Import | { at: number }>): Promise<void> {
+    await this.use(task.name);
+  }
+
+  protected abstract use(task?: unknown): Promise<void>;
+}
+
+export abstract class NamedTasksRefused {
+  // @ts-expect-error -- the payload of another name
+  @TaskHandler(Files.tasks.export)
+  async otherName(task: Task<Import>): Promise<void> {
+    await this.use(task);
+  }
+
+  // @ts-expect-error -- of all names, this is the payload of one
+  @TaskHandler(Files)
+  async oneOfAll(task: Task<Import>): Promise<void> {
+    await this.use(task);
+  }
+
+  @TaskHandler(Files)
+  async noSuchName(task: TaskOf<typeof Files>): Promise<void> {
+    // @ts-expect-error -- no name of the queue
+    if (task.name === 'delete') await this.use(task);
+  }
+
+  protected abstract use(task?: unknown): Promise<void>;
+}
+
+export async function namedTasks(queue: QueueService): Promise<number> {
+  await queue.publish(Files.tasks.import, { url: 'a' });
+  await queue.publish(Files.tasks.export, { at: '1' });
+  // @ts-expect-error -- the payload of another name
+  await queue.publish(Files.tasks.import, { at: '1' });
+  // @ts-expect-error -- a whole queue is no place to publish to
+  await queue.publish(Files, { url: 'a' });
+  // @ts-expect-error -- ids are those of one name
+  await queue.inspect(Files, '1-1');
+  // @ts-expect-error -- no name of the queue
+  const none: unknown = Files.tasks.delete;
+  const { tasks, waiting } = await queue.counts(Files);
+  // @ts-expect-error -- no name of the queue
+  const missing: unknown = tasks.delete;
+  await queue.pause(Files);
+  await queue.dead(Files).redrive({ filter: ({ name }) => name === 'import' });
+  // @ts-expect-error -- tasks and schema exclude each other
+  defineQueue('files', { tasks: {}, schema: z.string() });
+  return tasks.import.waiting + waiting + Number(none === missing);
 }

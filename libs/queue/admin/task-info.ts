@@ -12,6 +12,8 @@ export type TaskState = 'waiting' | 'running' | 'delayed' | 'dead';
 export interface TaskInfo<T = unknown> {
   /** The id that `publish` returned. */
   readonly id: string;
+  /** In what concerns a whole queue of named tasks: the task's name. Absent in what concerns one queue. */
+  readonly name?: string;
   readonly state: TaskState;
   /** The payload; its text, if that is not JSON. */
   readonly payload: T;

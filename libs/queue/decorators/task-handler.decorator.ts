@@ -1,20 +1,31 @@
 import { checkName } from '../../redis/index.js';
 import { SluiceError, noteServedMethod, servedMethods, type ServedMethod } from '../../weave/index.js';
-import { queueName, queueSchema, type QueueDefinition } from '../define-queue.js';
+import { asQueueOfTasks, definitionsOf, type QueueOfTasks, type TaskOf, type TaskSpecs } from '../named-tasks.js';
+import { queueName, type QueueDefinition } from '../queue-definition.js';
 import type { HandlerOptions } from '../queue.options.js';
 import { QUEUE_SERVICE } from '../queue.tokens.js';
-import type { StandardSchema } from '../task/standard-schema.js';
 import type { Task } from '../task/task.js';
 
 /** One use of {@link TaskHandler}. */
 export interface DeclaredHandler extends ServedMethod {
+  /** The queue's name, for messages. */
   readonly queue: string;
-  readonly schema: StandardSchema | undefined;
+  /** What it handles: one queue, or all named tasks of one. */
+  readonly queues: readonly QueueDefinition<unknown>[];
+  /** Whether it handles all named tasks of a queue. Then `concurrency` is for all of them together. */
+  readonly isWhole: boolean;
   readonly options: HandlerOptions | undefined;
 }
 
 /** A decorator of methods that can be called with a `Task<T>`. */
 export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void;
+
+/** A decorator of methods that can be called with every task of a queue of named tasks. */
+export type TasksHandlerDecorator<T> = <M extends (task: T) => unknown>(
   target: object,
   key: string | symbol,
   descriptor: TypedPropertyDescriptor<M>,
@@ -31,6 +42,9 @@ export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
  * in a subclass replaces the handler. There is one handler per queue, group and process. The provider must not be transient; a
  * request-scoped provider has one object per task.
  *
+ * Of a queue with named tasks, a method handles one name (`Files.tasks.import`) or all of them (`Files`). In the second case it gets
+ * a {@link TaskOf}, and `concurrency` is for all names together.
+ *
  * @throws SluiceError `SLUICE_BAD_DECORATION` if it decorates anything but an instance method, `SLUICE_BAD_NAME`
  * @example
  * @TaskHandler(Orders, { concurrency: 50 })
@@ -38,12 +52,19 @@ export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
  */
 export function TaskHandler<T>(queue: QueueDefinition<unknown, T>, options?: HandlerOptions): TaskHandlerDecorator<T>;
 export function TaskHandler(stream: string, options?: HandlerOptions): TaskHandlerDecorator<never>;
-export function TaskHandler(
-  queue: QueueDefinition<unknown> | string,
+export function TaskHandler<Specs extends TaskSpecs>(
+  queue: QueueOfTasks<Specs>,
   options?: HandlerOptions,
-): TaskHandlerDecorator<never> {
+): TasksHandlerDecorator<TaskOf<QueueOfTasks<Specs>>>;
+export function TaskHandler(
+  queue: QueueDefinition<unknown> | QueueOfTasks | string,
+  options?: HandlerOptions,
+): TasksHandlerDecorator<never> {
   const name = checkName('queue', queueName(queue));
-  const schema = queueSchema(queue);
+  const whole = asQueueOfTasks(queue);
+  const queues = whole
+    ? definitionsOf(whole)
+    : [typeof queue === 'string' ? { name } : (queue as QueueDefinition<unknown>)];
   return (target, key, descriptor: PropertyDescriptor | undefined) => {
     if (typeof key === 'object') {
       throw new SluiceError(
@@ -64,7 +85,8 @@ export function TaskHandler(
       token: QUEUE_SERVICE,
       providedBy: "SluiceModule with 'queue' among its features, or SluiceQueueModule",
       queue: name,
-      schema,
+      queues,
+      isWhole: whole !== undefined,
       options,
     };
     noteServedMethod(target, declared);

@@ -1,9 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import { ongoingKind, runToEnd } from '../../weave/index.js';
+import type { NamedTask } from '../queue-definition.js';
 import type { HandlerCall } from './handler-calls.js';
 import type { Propagation } from '../task/propagation.js';
 import { checked, type StandardSchema } from '../task/standard-schema.js';
-import { withPayload, type Task } from '../task/task.js';
+import { withName, withPayload, type Task } from '../task/task.js';
 
 export interface HandlerRunParts {
   /** `Class.method`, for messages. */
@@ -11,6 +12,8 @@ export interface HandlerRunParts {
   readonly queue: string;
   readonly call: HandlerCall;
   readonly schema: StandardSchema | undefined;
+  /** If the queue is one task of several: which one. */
+  readonly task: NamedTask | undefined;
   readonly propagation: Propagation | undefined;
 }
 
@@ -30,7 +33,7 @@ export function toEnd(returned: unknown, site: string, task: Task): unknown {
  * publisher. Each task has an asynchronous context of its own, so that a value that one handler sets there
  * (`AsyncLocalStorage.enterWith`) does not reach the tasks that are started after it.
  */
-export function handlerRun({ site, queue, call, schema, propagation }: HandlerRunParts): HandlerCall {
+export function handlerRun({ site, queue, call, schema, task: named, propagation }: HandlerRunParts): HandlerCall {
   const parsed =
     schema === undefined
       ? call
@@ -43,5 +46,6 @@ export function handlerRun({ site, queue, call, schema, propagation }: HandlerRu
     run === undefined
       ? parsed
       : (task: Task) => run(task.trace, async () => toEnd(await parsed(task), site, task), task);
-  return (task) => new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, task);
+  if (named === undefined) return (task) => new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, task);
+  return (task) => new AsyncResource('sluice.task').runInAsyncScope(traced, undefined, withName(task, named.name));
 }

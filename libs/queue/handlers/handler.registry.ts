@@ -3,9 +3,13 @@ import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import type { HandlerCall } from './handler-calls.js';
 import { handlerRun } from './handler-run.js';
+import { optionNames } from '../named-tasks.js';
+import { queueSchema, type NamedTask, type QueueDefinition } from '../queue-definition.js';
 import {
   checkHandlerOptions,
+  configured,
   mergeHandlerOptions,
+  type HandlerOptions,
   type ResolvedHandlerOptions,
   type ResolvedQueueOptions,
 } from '../queue.options.js';
@@ -16,7 +20,12 @@ import { QUEUE_OPTIONS } from '../queue.tokens.js';
 export interface Handler {
   /** `Class.method`, for messages. */
   readonly site: string;
+  /** The name of the stream. */
   readonly queue: string;
+  /** If the queue is one task of several: which one. */
+  readonly task?: NamedTask;
+  /** The names by which options mean this handler's queue. */
+  readonly names: readonly string[];
   readonly options: ResolvedHandlerOptions;
   readonly run: HandlerCall;
 }
@@ -37,30 +46,49 @@ export class HandlerRegistry {
   }
 
   /**
-   * Adds a handler. `callOf` creates its call, with Nest's enhancers or without.
+   * Adds a handler: of one queue, or of each named task of a queue. `callOf` creates its call, with Nest's enhancers or without.
    *
-   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, which names both handlers; `SLUICE_BAD_OPTION`
+   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, which names both handlers; `SLUICE_BAD_OPTION`, `SLUICE_BAD_NAME`
    */
   add(
     className: string,
-    { key, queue, schema, options: given }: DeclaredHandler,
+    { key, queue, queues, isWhole, options: given }: DeclaredHandler,
     callOf: (enhancers: boolean) => HandlerCall,
   ): void {
     const site = `${className}.${String(key)}`;
     const declared = checkHandlerOptions(`@TaskHandler('${queue}') on ${site}`, given);
-    const options = mergeHandlerOptions(queue, declared, this.#settings, this.#defaultGroup);
+    for (const definition of queues) this.#add(site, definition, { declared, isWhole }, callOf);
+  }
+
+  #add(
+    site: string,
+    definition: QueueDefinition<unknown>,
+    { declared, isWhole }: { declared: HandlerOptions; isWhole: boolean },
+    callOf: (enhancers: boolean) => HandlerCall,
+  ): void {
+    const { name: queue, task } = definition;
+    const names = optionNames(queue, task);
+    const options = mergeHandlerOptions(definition, declared, this.#settings, this.#defaultGroup, isWhole);
     const other = this.#of(queue).find((handler) => handler.options.group === options.group);
-    if (other) {
-      throw new SluiceError(
-        'SLUICE_DUPLICATE_HANDLER',
-        `queue '${queue}' has two handlers in group '${options.group}': ${other.site} and ${site}. ` +
-          'Each task goes to one of a group: keep one handler, give the other a queue of its own, or a group of its ' +
-          'own if both shall get every task',
-      );
-    }
+    if (other) throw duplicate(queue, options.group, other.site, site);
+    this.#refuseOneNameForTwo(site, queue, names);
     const call = callOf(options.enhancers);
     const { propagation } = this.#settings;
-    this.#handlers.push({ site, queue, options, run: handlerRun({ site, queue, call, schema, propagation }) });
+    const run = handlerRun({ site, queue, call, schema: queueSchema(definition), task, propagation });
+    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run });
+  }
+
+  /** The queue `files.import` and the task `import` of the queue `files` would have the same name in options. */
+  #refuseOneNameForTwo(site: string, queue: string, names: readonly string[]): void {
+    const other = this.#handlers.find(
+      (handler) => handler.queue !== queue && handler.names.slice(-2).some((name) => names.slice(-2).includes(name)),
+    );
+    if (other === undefined) return;
+    throw new SluiceError(
+      'SLUICE_BAD_NAME',
+      `the queues '${other.queue}' of ${other.site} and '${queue}' of ${site} have the same name in queue.handlers and ` +
+        'queue.consumers: rename one of them',
+    );
   }
 
   /**
@@ -72,21 +100,24 @@ export class HandlerRegistry {
     const { consumers } = this.#settings;
     if (consumers === false) return [];
     if (consumers === undefined) return [...this.#handlers];
-    return [...new Set(consumers)].flatMap((queue) => {
-      const handlers = this.#of(queue);
+    const named = [...new Set(consumers)].flatMap((queue) => {
+      const handlers = this.#named(queue);
       if (handlers.length > 0) return handlers;
       throw new SluiceError(
         'SLUICE_BAD_OPTION',
         `queue.consumers names '${queue}', for which there is no @TaskHandler; queues with one: ${this.#known}`,
       );
     });
+    return [...new Set(named)];
   }
 
   /** Whether this process works on the queue. Then its worker moves the queue's delayed tasks. */
   worksOn(queue: string): boolean {
     const { consumers } = this.#settings;
-    if (consumers === false || consumers?.includes(queue) === false) return false;
-    return this.#of(queue).length > 0;
+    if (consumers === false) return false;
+    return this.#of(queue).some(
+      ({ names }) => consumers === undefined || names.some((name) => consumers.includes(name)),
+    );
   }
 
   /**
@@ -95,7 +126,7 @@ export class HandlerRegistry {
    */
   unmatched(): string | undefined {
     const { consumers, handlers } = this.#settings;
-    const unmatched = [...handlers.keys()].filter((queue) => this.#of(queue).length === 0);
+    const unmatched = [...handlers.keys()].filter((queue) => this.#named(queue).length === 0);
     if (consumers === false || unmatched.length === 0) return undefined;
     return (
       `queue.handlers has options for ${quoted(unmatched)}, ` +
@@ -108,10 +139,14 @@ export class HandlerRegistry {
    * the default group, if one of them is in it, else the group of the first handler.
    */
   groupOf(queue: string): string {
-    const { handlers, defaults } = this.#settings;
-    const configured = handlers.get(queue)?.group ?? defaults.group ?? this.#defaultGroup;
+    const [handler] = this.#of(queue);
+    const { group = this.#settings.defaults.group ?? this.#defaultGroup } = configured(
+      this.#settings,
+      queue,
+      handler?.task,
+    );
     const groups = this.groupsOf(queue);
-    return groups.includes(configured) ? configured : (groups[0] ?? configured);
+    return groups.includes(group) ? group : (groups[0] ?? group);
   }
 
   /** The groups of the handlers of a queue. */
@@ -123,9 +158,23 @@ export class HandlerRegistry {
     return quoted(this.#handlers.map(({ queue }) => queue)) || 'none';
   }
 
+  /** The handlers that options mean by this name. */
+  #named(name: string): Handler[] {
+    return this.#handlers.filter(({ names }) => names.includes(name));
+  }
+
   #of(queue: string): Handler[] {
     return this.#handlers.filter((handler) => handler.queue === queue);
   }
+}
+
+function duplicate(queue: string, group: string, first: string, second: string): SluiceError {
+  return new SluiceError(
+    'SLUICE_DUPLICATE_HANDLER',
+    `queue '${queue}' has two handlers in group '${group}': ${first} and ${second}. ` +
+      'Each task goes to one of a group: keep one handler, give the other a queue of its own, or a group of its ' +
+      'own if both shall get every task',
+  );
 }
 
 function quoted(queues: readonly string[]): string {

@@ -1,5 +1,6 @@
 import { traceOption } from '../task/propagation.js';
 import type { TraceContext } from '../task/trace-context.js';
+import { backoff, type Backoff } from '../task/backoff.js';
 import { delay, dueDate } from '../task/delay.js';
 import { badOption, count, optional, resolveOptions, type OptionChecks } from '../../weave/index.js';
 
@@ -12,6 +13,11 @@ export interface PublishOptions {
   /** How many attempts this task has, instead of the handler's `maxAttempts`. 1: no retry. */
   maxAttempts?: number;
   /**
+   * How long this task waits after a failed run, instead of the handler's `backoff`. It is sent with the task, so it cannot be a
+   * function.
+   */
+  backoff?: Exclude<Backoff, (attempt: number, error: unknown) => number>;
+  /**
    * W3C trace context that is sent along, for `task.trace`: a `traceparent` of at most 256 bytes, a `tracestate` of at most
    * 4,096 and a `baggage` of at most 8,192. Default: the context that `queue.propagation.inject` adds.
    */
@@ -23,13 +29,29 @@ export interface PublishOptions {
  *
  * @throws SluiceError `SLUICE_BAD_OPTION`
  */
-export function checkPublishOptions(given: PublishOptions | undefined): PublishOptions {
+export function checkPublishOptions(given: PublishOptions | undefined, site = 'publish'): PublishOptions {
   if (given === undefined) return NONE;
-  const options = resolveOptions('publish', given, CHECKS);
+  const options = resolveOptions(site, given, CHECKS);
   if (options.runAt !== undefined && options.delayMs !== undefined) {
-    throw badOption('publish: runAt', 'left out where delayMs is given', options.runAt);
+    throw badOption(`${site}: runAt`, 'left out where delayMs is given', options.runAt);
   }
   return options;
+}
+
+/** The options of a `publishMany`: the same for all payloads, or a function that makes those of each. */
+export type PublishManyOptions<T> = PublishOptions | ((payload: T, index: number) => PublishOptions | undefined);
+
+/**
+ * Checks the options of a `publishMany`, those of every payload before any is sent.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION`, which names the payload; what the function throws
+ */
+export function checkPublishManyOptions(
+  given: PublishManyOptions<unknown> | undefined,
+  payloads: readonly unknown[],
+): PublishOptions | readonly PublishOptions[] {
+  if (typeof given !== 'function') return checkPublishOptions(given);
+  return payloads.map((payload, i) => checkPublishOptions(given(payload, i), `publishMany: options of payloads[${i}]`));
 }
 
 const NONE: PublishOptions = {};
@@ -37,5 +59,16 @@ const CHECKS: OptionChecks<PublishOptions> = {
   delayMs: optional(delay),
   runAt: optional(dueDate),
   maxAttempts: optional(count(1)),
+  backoff: sentBackoff,
   trace: traceOption,
 };
+
+function sentBackoff(value: unknown, path: string): PublishOptions['backoff'] {
+  const checked = backoff(value, path);
+  if (typeof checked !== 'function') return checked;
+  throw badOption(
+    path,
+    'a value that can be sent: a number, a list or an object. A function belongs to the handler',
+    value,
+  );
+}

@@ -41,7 +41,7 @@ export class Publisher {
     if (!this.#window.enter()) await this.#window.turn();
     try {
       const id = isDelayed(options)
-        ? ((await this.#delay(queue, keys, [payload], options))[0] ?? '')
+        ? ((await this.#delay(queue, keys, [{ payload, options }]))[0] ?? '')
         : await this.#add(keys, payload, this.#meta(options));
       if (channels.published.hasSubscribers) tell(queue, id, options);
       return id;
@@ -57,24 +57,54 @@ export class Publisher {
    * Publishes many tasks, chunk by chunk. A chunk is sent when the one before is answered. So no task waits in this process until
    * its deadline is over, however many tasks there are. After the first failure no further chunk is sent.
    */
-  async many(queue: string, keys: QueueKeys, payloads: readonly string[], options: PublishOptions): Promise<string[]> {
+  async many(
+    queue: string,
+    keys: QueueKeys,
+    payloads: readonly string[],
+    options: PublishOptions | readonly PublishOptions[],
+  ): Promise<string[]> {
     const outcomes: PublishOutcome[] = [];
+    const most = isList(options) || isDelayed(options) ? CHUNK_DELAYED : CHUNK_TASKS;
     for (let from = 0; from < payloads.length; from = outcomes.length) {
-      const chunk = chunkOf(payloads, from, isDelayed(options) ? CHUNK_DELAYED : CHUNK_TASKS);
-      const sent = isDelayed(options)
-        ? await this.#delay(queue, keys, chunk, options).then(
-            (ids) => ids.map((id) => ({ status: 'fulfilled' as const, value: id })),
-            (reason: unknown) => chunk.map(() => ({ status: 'rejected' as const, reason })),
-          )
-        : await Promise.allSettled(chunk.map((payload) => this.#add(keys, payload, this.#meta(options))));
+      const chunk = chunkOf(payloads, from, most);
+      const optionsOf = (i: number): PublishOptions => optionsAt(options, from + i);
+      const sent = await this.#send(queue, keys, chunk, optionsOf);
       outcomes.push(...sent.map(outcomeOf));
       if (channels.published.hasSubscribers) {
-        for (const each of sent) if (each.status === 'fulfilled') tell(queue, each.value, options);
+        for (const [i, each] of sent.entries()) if (each.status === 'fulfilled') tell(queue, each.value, optionsOf(i));
       }
       const failed = sent.find((each) => each.status === 'rejected');
       if (failed) throw this.#interrupted(queue, outcomes, payloads.length, failed.reason);
     }
     return outcomes.map((outcome) => (outcome.state === 'published' ? outcome.id : ''));
+  }
+
+  /** Sends one chunk: the tasks for now one by one, and those that are due at one time with one script. */
+  #send(
+    queue: string,
+    keys: QueueKeys,
+    chunk: readonly string[],
+    optionsOf: (i: number) => PublishOptions,
+  ): Promise<PromiseSettledResult<string>[]> {
+    const sending: Promise<string>[] = [];
+    const later = new Map<string, number[]>();
+    for (const [i, payload] of chunk.entries()) {
+      const options = optionsOf(i);
+      if (!isDelayed(options)) {
+        sending[i] = this.#add(keys, payload, this.#meta(options));
+        continue;
+      }
+      const due = `${options.delayMs ?? ''}/${options.runAt?.getTime() ?? ''}`;
+      const list = later.get(due);
+      if (list) list.push(i);
+      else later.set(due, [i]);
+    }
+    for (const list of later.values()) {
+      const items = list.map((i) => ({ payload: chunk[i] ?? '', options: optionsOf(i) }));
+      const ids = this.#delay(queue, keys, items);
+      for (const [at, i] of list.entries()) sending[i] = ids.then((all) => all[at] ?? '');
+    }
+    return Promise.allSettled(sending);
   }
 
   #interrupted(queue: string, outcomes: PublishOutcome[], total: number, cause: unknown): unknown {
@@ -89,36 +119,46 @@ export class Publisher {
     return this.#options.link.send<string>('xadd', [stream, '*', ...fields]);
   }
 
-  async #delay(
-    queue: string,
-    keys: QueueKeys,
-    payloads: readonly string[],
-    options: PublishOptions,
-  ): Promise<string[]> {
+  /** Publishes tasks that are all due at the time of the first one. */
+  async #delay(queue: string, keys: QueueKeys, items: readonly Item[]): Promise<string[]> {
     const { link, inboxes, clock, onDelayed } = this.#options;
-    const { delayMs = 0, runAt } = options;
+    const { delayMs = 0, runAt } = items[0]?.options ?? {};
     const { stream, delayed, bodies, alive } = keys;
-    const ids = payloads.map(() => this.#idPrefix + (this.#ids++).toString(36));
+    const ids = items.map(() => this.#idPrefix + (this.#ids++).toString(36));
     await delayScript.run(link, {
       keys: { stream, delayed, bodies, alive },
       args: { delayMs, runAtMs: runAt?.getTime() ?? -1, inboxes, timestamp: String(this.#seconds()) },
-      rest: payloads.flatMap((payload, i) => [ids[i] ?? '', payload, this.#meta(options, ids[i])]),
+      rest: items.flatMap(({ payload, options }, i) => [ids[i] ?? '', payload, this.#meta(options, ids[i])]),
     });
     onDelayed(queue, keys, runAt === undefined ? delayMs : Math.max(0, runAt.getTime() - clock.wallMs()));
     return ids;
   }
 
   /** What is sent along with the payload: usually nothing. */
-  #meta({ maxAttempts, trace }: PublishOptions, id?: string): string {
+  #meta({ maxAttempts, backoff, trace }: PublishOptions, id?: string): string {
     const { propagation } = this.#options;
     const context = trace ?? (propagation && injected(propagation));
-    if (id === undefined && maxAttempts === undefined && context === undefined) return '';
-    return JSON.stringify({ id, maxAttempts, ...context });
+    if (id === undefined && maxAttempts === undefined && backoff === undefined && context === undefined) return '';
+    return JSON.stringify({ id, maxAttempts, backoff, ...context });
   }
 
   #seconds(): number {
     return Math.floor(this.#options.clock.wallMs() / 1_000);
   }
+}
+
+/** A task to be sent. */
+interface Item {
+  readonly payload: string;
+  readonly options: PublishOptions;
+}
+
+function optionsAt(options: PublishOptions | readonly PublishOptions[], i: number): PublishOptions {
+  return isList(options) ? (options[i] ?? {}) : options;
+}
+
+function isList(options: PublishOptions | readonly PublishOptions[]): options is readonly PublishOptions[] {
+  return Array.isArray(options);
 }
 
 function isDelayed({ delayMs, runAt }: PublishOptions): boolean {

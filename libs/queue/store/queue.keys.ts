@@ -50,6 +50,20 @@ export function retryKeys(keyspace: Keyspace, name: unknown, group: string): Que
   return { ...shared, stream: side('retry'), delayed, bodies, index, swept: side('swept') };
 }
 
+/** The keys of a queue of named tasks as a whole. They are in the Cluster slot of its names' streams. */
+export interface NamesKeys {
+  /** Set: the names that a process has worked on. */
+  readonly names: string;
+  /** String: set while names that come later begin paused. Its value is the time of the pause. */
+  readonly pausedNames: string;
+}
+
+/** @param queue the queue's name with its hash tag: see `taggedName` */
+export function namesKeys(keyspace: Keyspace, queue: string): NamesKeys {
+  const main = keyspace.main('queue', '', queue);
+  return { names: keyspace.side(main, 'names'), pausedNames: keyspace.side(main, 'paused-names') };
+}
+
 /** The prefix of the names of Sluice's consumers. Consumers of other software in the group are not touched. */
 export const CONSUMER_PREFIX = 'sluice:';
 

@@ -32,9 +32,12 @@ function onQueue(keys: QueueKeys): Right[] {
   ];
 }
 
-/** What calls of `QueueService` and of its parts need beyond {@link workRights}. The call that lacks one rejects. */
+/**
+ * What calls of `QueueService` and of its parts need beyond {@link workRights}. The call that lacks one rejects. Workers on named tasks
+ * need `sadd` as well.
+ */
 export const QUEUE_CALLS: readonly string[] = [
-  ...['del', 'set', 'xgroup|destroy', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
+  ...['del', 'sadd', 'set', 'smembers', 'xgroup|destroy', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
 ];
 
 /** What is used if the user has the right. Without it, the queue works more slowly: see docs/guide/connection.md. */

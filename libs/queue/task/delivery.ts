@@ -1,4 +1,5 @@
 import { DEPTH_MAX, NAME_MAX_BYTES, instantIn, isDeeperThan, isLongerThan, isWellFormed } from '../../weave/index.js';
+import { backoff, resolveBackoff, type ResolvedBackoff } from './backoff.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { Entry } from '../store/stream-reply.js';
@@ -14,6 +15,8 @@ export interface FailedRun {
   readonly defers: number;
   /** When this attempt was deferred for the first time, on the wall clock; undefined: it was never deferred. */
   readonly deferredMs: number | undefined;
+  /** The `backoff` of the task's publish; undefined: the handler's applies. */
+  readonly backoff?: ResolvedBackoff | undefined;
 }
 
 /** Why an entry cannot become a task. The other entries of its batch are not affected. */
@@ -113,13 +116,14 @@ export class Delivery {
 
   /** Describes this run, whose handler threw `thrown`. */
   failedWith(thrown: unknown): FailedRun {
-    const { maxAttempts, defers, deferredMs } = this.#meta;
+    const { maxAttempts, defers, deferredMs, backoff: sent } = this.#meta;
     return {
       thrown,
       retryCount: this.retryCount,
       maxAttempts: count(maxAttempts),
       defers: count(defers) ?? 0,
       deferredMs: count(deferredMs),
+      backoff: sent === undefined ? undefined : sentBackoff(sent),
     };
   }
 
@@ -150,6 +154,15 @@ export function parseMeta(text: string): Record<string, unknown> {
   } catch {
     // Other software may keep anything in `meta`.
     return NO_META;
+  }
+}
+
+/** The `backoff` of a publish. Other software may keep anything in `meta`: what is none is as if it were not there. */
+function sentBackoff(value: unknown): ResolvedBackoff | undefined {
+  try {
+    return resolveBackoff(backoff(value, 'backoff'));
+  } catch {
+    return undefined;
   }
 }
 

@@ -6,6 +6,8 @@ export interface TaskParts<T> {
   payload: T;
   id?: string;
   stream?: string;
+  /** Of a queue with named tasks: the task's name. */
+  name?: string;
   attempt?: number;
   deliveries?: number;
   publishedAt?: Date | number;
@@ -27,6 +29,11 @@ export class Task<T = unknown> {
   readonly payload: T;
   /** The name of the queue. */
   readonly stream: string;
+  /**
+   * The task's name, if its queue has named tasks: `'import'` of `Files.tasks.import`. Absent otherwise, and absent for handlers that
+   * are given the bare name of a stream.
+   */
+  declare readonly name?: string;
   /** The number of this run, from 1, counted by the handler's own failures: one more after each run that threw. */
   readonly attempt: number;
   /** How often this attempt was given to a worker, from 1. Above 1: a worker that had the task died, or was presumed dead. */
@@ -40,6 +47,8 @@ export class Task<T = unknown> {
     this.id = parts.id ?? '0-1';
     this.payload = parts.payload;
     this.stream = parts.stream ?? 'tasks';
+    // Most tasks have no name, and no field for it.
+    if (parts.name !== undefined) this.name = parts.name;
     this.attempt = parts.attempt ?? 1;
     this.deliveries = parts.deliveries ?? 1;
     this.trace = parts.trace ?? NO_TRACE;
@@ -72,8 +81,27 @@ export class Task<T = unknown> {
 
 /** The same task with another payload. */
 export function withPayload<T>(task: Task, payload: T): Task<T> {
-  const { id, stream, attempt, deliveries, publishedAt, trace } = task;
-  return new Task({ id, stream, attempt, deliveries, publishedAt, trace, payload, signal: task });
+  return new Task({ ...partsOf(task), payload });
+}
+
+/** The same task with its name. */
+export function withName(task: Task, name: string): Task {
+  return new Task({ ...partsOf(task), name });
+}
+
+function partsOf(task: Task): TaskParts<unknown> {
+  const { id, stream, name, attempt, deliveries, publishedAt, trace, payload } = task;
+  return {
+    id,
+    stream,
+    ...(name !== undefined && { name }),
+    attempt,
+    deliveries,
+    publishedAt,
+    trace,
+    payload,
+    signal: task,
+  };
 }
 
 class NeverAborted {

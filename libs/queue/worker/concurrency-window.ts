@@ -1,4 +1,5 @@
 import type { Clock } from '../../redis/index.js';
+import type { ResolvedHandlerOptions } from '../queue.options.js';
 import { AdaptivePrefetch } from './adaptive-prefetch.js';
 
 /** The most that is prefetched, in characters of payload. */
@@ -18,7 +19,7 @@ interface WindowMember {
 
 /**
  * Limits how many tasks one handler may run and hold in this process. The streams of the handler share one window: its queue, and
- * its group's retries.
+ * its group's retries. If the handlers of several named tasks share a limit, each has a window of its own within a common one.
  *
  * Two numbers are limited to `concurrency + prefetch`:
  *
@@ -39,8 +40,15 @@ export class ConcurrencyWindow {
   #charsPerTask = 0;
   /** `concurrency + prefetch`, as of the last time that the credit was read. */
   #window: number;
+  /** The member from which the next place is offered, if this is a common window. */
+  #turn = 0;
+  /** This window, and the common one if there is one. */
+  readonly within: readonly ConcurrencyWindow[];
+  readonly #common: ConcurrencyWindow | undefined;
 
-  constructor(concurrency: number, clock: Clock) {
+  constructor(concurrency: number, clock: Clock, common?: ConcurrencyWindow) {
+    this.#common = common;
+    this.within = common ? [this, common] : [this];
     this.#concurrency = concurrency;
     this.#window = concurrency;
     this.#adaptive = new AdaptivePrefetch(clock);
@@ -49,22 +57,38 @@ export class ConcurrencyWindow {
   /** A further worker shares this window. */
   add(member: WindowMember): void {
     this.#members.push(member);
+    this.#common?.add(member);
   }
 
   /** How many more tasks may be read. */
   get credit(): number {
+    return this.#common === undefined ? this.room : Math.min(this.room, this.#common.room);
+  }
+
+  /** How many more tasks may be read if there were no common window. */
+  get room(): number {
     this.#window = this.#concurrency + this.prefetch;
     return this.#window - this.#running - this.#waiting;
   }
 
-  /** Whether one more task may start. */
-  get free(): boolean {
-    return this.#running < this.#concurrency && this.#held - this.#waiting < this.#window;
+  /** Whether a read is worthwhile: batches are large, and the worker never runs out of tasks. */
+  get wantsMore(): boolean {
+    // A threshold on the smaller of the two would let fast names keep a slower one from ever reading.
+    return this.room >= this.#refill && (this.#common === undefined || this.#common.wantsMore);
   }
 
-  /** The credit from which on a read is worthwhile: batches are large, and the worker never runs out of tasks. */
-  get refill(): number {
-    return Math.max(1, Math.ceil(this.prefetch / 2));
+  /** The common window, or this one. Handlers with the same one compete for places. */
+  get outermost(): ConcurrencyWindow {
+    return this.#common ?? this;
+  }
+
+  /** Whether one more task may start. */
+  get free(): boolean {
+    return (
+      this.#running < this.#concurrency &&
+      this.#held - this.#waiting < this.#window &&
+      (this.#common === undefined || this.#common.free)
+    );
   }
 
   /** How many tasks to prefetch beyond those that run: as many as the pace needs, but no more than fit into some megabytes. */
@@ -82,39 +106,68 @@ export class ConcurrencyWindow {
     this.#adaptive.busy();
     const mean = chars / tasks;
     this.#charsPerTask = Math.max(mean, (this.#charsPerTask + mean) / 2);
+    this.#common?.delivered(tasks, chars);
   }
 
   /** One more task is pending with this process. */
   hold(): void {
     this.#held++;
+    this.#common?.hold();
   }
 
   /** A task is no longer pending with this process. */
   release(): void {
     if (--this.#held === 0) this.#adaptive.idle();
+    this.#common?.release();
   }
 
   /** A task starts. */
   begin(): void {
     this.#running++;
+    this.#common?.begin();
   }
 
   /** A task has finished. */
   end(): void {
     this.#adaptive.ended();
     this.#running--;
+    this.#common?.end();
   }
 
   /** There may be room to start a task. The worker that made the room is asked first. */
   pump(first: WindowMember): void {
+    if (this.#common !== undefined) {
+      this.#common.#pumpInTurn();
+      return;
+    }
     first.pump();
     for (const member of this.#members) if (member !== first) member.pump();
   }
 
   /** Tells all workers of the handler if there is enough credit to read. */
   offerCredit(): void {
-    if (this.credit < this.refill) return;
-    for (const member of this.#members) member.creditGained();
+    const { outermost } = this;
+    if (!outermost.wantsMore) return;
+    for (const member of outermost.#members) member.creditGained();
+  }
+
+  /** Offers the places to one member after the other, beginning with another one each time: a busy name must not keep the others out. */
+  #pumpInTurn(): void {
+    const from = this.#turn;
+    const count = this.#members.length;
+    let offered = false;
+    for (let i = 0; i < count; i++) {
+      const member = this.#members[(from + i) % count];
+      if (member === undefined || member.waiting === 0) continue;
+      if (!offered) this.#turn = (from + i + 1) % count;
+      offered = true;
+      member.pump();
+    }
+  }
+
+  /** The room from which on a read is worthwhile. */
+  get #refill(): number {
+    return Math.max(1, Math.ceil(this.prefetch / 2));
   }
 
   get #waiting(): number {
@@ -122,4 +175,21 @@ export class ConcurrencyWindow {
     for (const member of this.#members) waiting += member.waiting;
     return waiting;
   }
+}
+
+/** What a window depends on. */
+interface Limited {
+  readonly options: Pick<ResolvedHandlerOptions, 'group' | 'concurrency' | 'ofAllNames'>;
+}
+
+/** Makes the windows of handlers. The handlers of a queue's named tasks that share a limit get a common window per group. */
+export function handlerWindows(clock: Clock): (handler: Limited) => ConcurrencyWindow {
+  const common = new Map<string, ConcurrencyWindow>();
+  return ({ options: { group, concurrency, ofAllNames } }) => {
+    if (ofAllNames === undefined) return new ConcurrencyWindow(concurrency, clock);
+    const key = JSON.stringify([ofAllNames.queue, group]);
+    const outer = common.get(key) ?? new ConcurrencyWindow(ofAllNames.concurrency, clock);
+    common.set(key, outer);
+    return new ConcurrencyWindow(concurrency, clock, outer);
+  };
 }

@@ -14,7 +14,7 @@ function disposition(
   declared: HandlerOptions = {},
   random = 0.5,
 ): Disposition {
-  const options = mergeHandlerOptions('q', { backoff: 100, ...declared }, resolveQueueOptions({}), 'group');
+  const options = mergeHandlerOptions({ name: 'q' }, { backoff: 100, ...declared }, resolveQueueOptions({}), 'group');
   const failed = { thrown, retryCount: 0, maxAttempts: undefined, defers: 0, deferredMs: undefined, ...run };
   return decide(failed, { options, wallMs: NOW, random: () => random });
 }

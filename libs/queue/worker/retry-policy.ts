@@ -76,12 +76,12 @@ function defer(run: FailedRun, { options, wallMs, random }: RetryPolicyContext):
 function countAttempt(run: FailedRun, { options, random }: RetryPolicyContext): Disposition {
   const { thrown } = run;
   const retryCount = run.retryCount + 1;
-  const { maxAttempts = options.maxAttempts } = run;
+  const { maxAttempts = options.maxAttempts, backoff = options.backoff } = run;
   if (retryCount >= maxAttempts) return { kind: 'dead', retryCount, reason: 'max-attempts' };
   const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') ? delayOf(thrown) : undefined;
   if (asked !== undefined) return { kind: 'again', retryCount, delayMs: asked };
   try {
-    return { kind: 'again', retryCount, delayMs: options.backoff(retryCount, thrown, random) };
+    return { kind: 'again', retryCount, delayMs: backoff(retryCount, thrown, random) };
   } catch (backoffError) {
     return { kind: 'again', retryCount, delayMs: defaultBackoff(retryCount, thrown, random), backoffError };
   }

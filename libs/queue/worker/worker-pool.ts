@@ -12,7 +12,7 @@ import type { QueueTally } from '../observe/queue.stats.js';
 import { consumerName, queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
-import { ConcurrencyWindow } from './concurrency-window.js';
+import { handlerWindows, type ConcurrencyWindow } from './concurrency-window.js';
 import { Maintenance } from './loops/maintenance.js';
 import { UnreadGroups } from './loops/unread-groups.js';
 import { Worker } from './worker.js';
@@ -65,7 +65,8 @@ export class WorkerPool implements WorkerListener<Worker> {
     this.#taskReturner = new TaskReturner({ link, consumer: this.#consumer, inboxes: inbox.prefix });
     this.#unreadGroups = new UnreadGroups({ link, clock, leaseMs: options.leaseMs, tally, log: logger });
     this.#newerData = new NewerDataReports({ clock, tally, log: logger });
-    this.#workers = handlers.flatMap((handler) => this.#workersOf(handler));
+    const windowOf = handlerWindows(clock);
+    this.#workers = handlers.flatMap((handler) => this.#workersOf(handler, windowOf(handler)));
     this.#promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
     inbox.on('queue:released', ([stream = '']) => {
       for (const reader of this.#allReaders) reader.look(stream);
@@ -170,9 +171,8 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   /** A worker for the queue, and one for its group's retries. The second is idle unless other groups read the queue as well. */
-  #workersOf(handler: Handler): Worker[] {
-    const { keyspace, clock } = this.#connections;
-    const window = new ConcurrencyWindow(handler.options.concurrency, clock);
+  #workersOf(handler: Handler, window: ConcurrencyWindow): Worker[] {
+    const { keyspace } = this.#connections;
     const retries = this.#worker(handler, window, retryKeys(keyspace, handler.queue, handler.options.group));
     return [this.#worker(handler, window, queueKeys(keyspace, handler.queue), retries), retries];
   }
@@ -248,6 +248,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     const taskReturner = this.#taskReturner;
     const maintenance = new Maintenance({
       link: connection.commands,
+      keyspace: this.#connections.keyspace,
       clock,
       group,
       consumer,

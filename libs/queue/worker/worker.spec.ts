@@ -32,7 +32,7 @@ interface Fed {
 /** A worker that gets its tasks from the spec, and so exactly as many as it says. */
 async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {}): Promise<Fed> {
   const clock = new ManualClock();
-  const options = mergeHandlerOptions('tasks', { backoff: 0, ...given }, resolveQueueOptions({}), GROUP);
+  const options = mergeHandlerOptions({ name: 'tasks' }, { backoff: 0, ...given }, resolveQueueOptions({}), GROUP);
   const lease = new WorkerLease({
     ...{
       link: bed.link,
@@ -58,7 +58,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
   };
   const worker = new Worker({
     ...{
-      handler: { site: 'Spec.run', queue: 'tasks', options, run },
+      handler: { site: 'Spec.run', queue: 'tasks', names: ['tasks'], options, run },
       window: new ConcurrencyWindow(options.concurrency, clock),
     },
     ...{ keys, retries: undefined, consumer: ME, lease, link: bed.link, inboxes: ':~inbox:0:', clock },

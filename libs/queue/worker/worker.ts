@@ -136,7 +136,7 @@ export class Worker {
 
   /** Whether to read more tasks. */
   get mayRead(): boolean {
-    return this.mayStart && this.credit >= this.window.refill;
+    return this.mayStart && this.window.wantsMore;
   }
 
   /** Whether to take over the tasks of dead processes. */

@@ -1,27 +1,35 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { checkName, SLUICE_CLOCK, type Clock } from '../../redis/index.js';
-import { queueName, queueSchema, type QueueDefinition, type QueueRef } from '../../queue/define-queue.js';
+import { SLUICE_CLOCK, type Clock } from '../../redis/index.js';
+import { WholeQueue } from '../../queue/admin/whole-queue.js';
+import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
+import { queueSchema } from '../../queue/queue-definition.js';
 import { toEnd } from '../../queue/handlers/handler-run.js';
 import { HandlerRegistry, type Handler } from '../../queue/handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from '../../queue/queue.tokens.js';
 import {
   Task,
+  type CountsOfTasks,
   type DeadLetter,
   type DeadLetters,
+  type DeadLettersOfTasks,
+  type GroupChoice,
   type ListOptions,
   type PauseResult,
   type PublishOptions,
   type QueueCounts,
+  type QueueDefinition,
   type QueueGroups,
+  type QueueOfTasks,
+  type QueueRef,
   type QueueService,
   type QueueStats,
   type QueueWorker,
   type RetryTask,
   type TaskInfo,
   type TaskPage,
+  type TaskSpecs,
 } from '../../queue/index.js';
 import { checkTaskId } from '../../queue/admin/task-info.js';
-import { describeError } from '../../queue/task/describe-error.js';
 import { testingGroups } from './testing-groups.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishOptions } from '../../queue/publish/publish.options.js';
@@ -31,30 +39,7 @@ import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
-
-/** A task as it was published. */
-export interface PublishedTask<T = unknown> {
-  readonly id: string;
-  readonly payload: T;
-}
-
-/** A task that failed on its last attempt, with the very error that its handler threw (`===`). */
-export interface DeadTask<T = unknown> extends PublishedTask<T> {
-  readonly error: unknown;
-}
-
-interface Waiting extends PublishedTask {
-  readonly queue: string;
-  /** Undefined until `drain` knows which groups read the queue. */
-  readonly group: string | undefined;
-  readonly attempt: number;
-  /** The `maxAttempts` of this task's publish. */
-  readonly maxAttempts: number | undefined;
-  readonly publishedAt: Date;
-  /** The task does not run before this time. */
-  readonly dueMs: number;
-  readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
-}
+import { FRESH, TestingTasks, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
 
 /**
  * The queue of a test: `publish` records, `drain` runs the handlers. No task runs by itself. `TestingClock.advance` makes delayed
@@ -70,13 +55,18 @@ interface Waiting extends PublishedTask {
 export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnModuleInit {
   #isInitialised = false;
   readonly #registry: HandlerRegistry;
-  readonly #clock: Clock;
-  readonly #published = new Map<string, PublishedTask[]>();
-  readonly #dead = new Map<string, TestLetter[]>();
+  readonly #tasks: TestingTasks;
   readonly #paused = new Set<string>();
   readonly #maxBytes: number;
-  #waiting: Waiting[] = [];
-  #tasks = 0;
+  readonly #whole = new WholeQueue({
+    names: () => Promise.resolve([]),
+    counts: (queue) => this.counts(queue),
+    list: (queue, options) => this.list(queue, options),
+    pause: (queue) => this.pause(queue),
+    resume: (queue) => this.resume(queue),
+    workers: () => this.workers(),
+    dead: (queue) => this.dead(queue),
+  });
 
   constructor(
     @Inject(HandlerRegistry) registry: HandlerRegistry,
@@ -85,7 +75,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   ) {
     this.#maxBytes = settings.maxPayloadBytes;
     this.#registry = registry;
-    this.#clock = clock;
+    this.#tasks = new TestingTasks(clock);
   }
 
   publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
@@ -110,47 +100,58 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     throw new SluiceError('SLUICE_NO_REDIS', 'queue.raw needs a Redis; use SluiceModule with startRedis()');
   }
 
-  /** All tasks that were published to a queue, in order, also those that have run. */
-  published<T>(queue: QueueRef<T>): readonly PublishedTask<T>[] {
-    return (this.#published.get(nameOf(queue)) ?? []) as PublishedTask<T>[];
+  /** All tasks that were published to a queue, in order, also those that have run. Of named tasks: one name after the other. */
+  published<T>(queue: QueueRef<T> | QueueOfTasks): readonly PublishedTask<T>[] {
+    return streamsOf(queue).flatMap((name) => this.#tasks.published(name) as PublishedTask<T>[]);
   }
 
   /** The tasks of a queue that failed on their last attempt, with the error that their handler threw. */
-  deadTasks<T>(queue: QueueRef<T>): readonly DeadTask<T>[] {
-    return this.#lettersOf(nameOf(queue)).map(({ letter: { id, payload }, thrown }) => ({
-      id,
-      payload: payload as T,
-      error: thrown,
-    }));
+  deadTasks<T>(queue: QueueRef<T> | QueueOfTasks): readonly DeadTask<T>[] {
+    const letters = streamsOf(queue).flatMap((name) => this.#tasks.letters(name));
+    return letters.map(({ letter: { id, payload }, thrown }) => ({ id, payload: payload as T, error: thrown }));
   }
 
   /** The dead letters of a queue, with the same methods as on Redis. */
-  dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T> {
-    const name = nameOf(queue);
+  dead(queue: QueueOfTasks): DeadLettersOfTasks;
+  dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T>;
+  dead<T>(queue: QueueRef<T> | QueueOfTasks): DeadLettersOfTasks | DeadLetters<T> {
+    const whole = asQueueOfTasks(queue);
+    if (whole) return this.#whole.dead(whole);
+    const name = oneQueue(queue, 'dead');
     const again = ({ id, payload, publishedAt, group }: DeadLetter<T>): void => {
-      this.#waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
+      this.#tasks.waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
     };
     // This object has every public member of DeadLetters, and needs none of the private ones.
-    return new TestingDeadLetters(this.#lettersOf(name) as TestLetter<T>[], again) as unknown as DeadLetters<T>;
+    return new TestingDeadLetters(this.#tasks.letters(name) as TestLetter<T>[], again);
   }
 
-  counts(queue: QueueRef<unknown>): Promise<QueueCounts> {
-    const name = nameOf(queue);
-    const all = this.#waiting.filter((each) => each.queue === name);
-    const waiting = all.filter((each) => this.#isDue(each));
+  counts<Specs extends TaskSpecs>(
+    queue: QueueOfTasks<Specs>,
+    choice?: GroupChoice,
+  ): Promise<CountsOfTasks<keyof Specs & string>>;
+  counts(queue: QueueRef<unknown>, choice?: GroupChoice): Promise<QueueCounts>;
+  counts(queue: QueueRef<unknown> | QueueOfTasks): Promise<QueueCounts> {
+    const whole = asQueueOfTasks(queue);
+    if (whole) return this.#whole.counts(whole, {});
+    const name = oneQueue(queue, 'counts');
+    const all = this.#tasks.waiting.filter((each) => each.queue === name);
+    const waiting = all.filter((each) => this.#tasks.isDue(each));
     const oldest = waiting.reduce((at, { publishedAt }) => Math.min(at, publishedAt.getTime()), Infinity);
     return Promise.resolve({
       waiting: waiting.length,
       running: 0,
       delayed: all.length - waiting.length,
-      dead: this.#lettersOf(name).length,
-      oldestWaitingMs: waiting.length === 0 ? null : Math.max(0, this.#nowMs() - oldest),
+      dead: this.#tasks.letters(name).length,
+      oldestWaitingMs: waiting.length === 0 ? null : Math.max(0, this.#tasks.nowMs() - oldest),
       paused: this.#paused.has(name),
     });
   }
 
-  list(queue: QueueRef<unknown>, { state = 'waiting', limit = 100, after }: ListOptions = {}): Promise<TaskPage> {
-    const all = this.#infos(nameOf(queue)).filter((task) => task.state === state);
+  list(queue: QueueRef<unknown> | QueueOfTasks, options: ListOptions = {}): Promise<TaskPage> {
+    const whole = asQueueOfTasks(queue);
+    if (whole) return this.#whole.list(whole, options);
+    const { state = 'waiting', limit = 100, after } = options;
+    const all = this.#tasks.infos(oneQueue(queue, 'list')).filter((task) => task.state === state);
     const from = all.findIndex(({ id }) => id === after) + 1;
     const tasks = all.slice(from, from + limit);
     return Promise.resolve({ tasks, next: from + limit < all.length ? tasks.at(-1)?.id : undefined });
@@ -158,35 +159,39 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
 
   async inspect(queue: QueueRef<unknown>, id: string): Promise<TaskInfo | undefined> {
     const known = checkTaskId(id, 'inspect');
-    return Promise.resolve(this.#infos(nameOf(queue)).find((task) => task.id === known));
+    return Promise.resolve(this.#tasks.infos(oneQueue(queue, 'inspect')).find((task) => task.id === known));
   }
 
   async remove(queue: QueueRef<unknown>, id: string): Promise<boolean> {
-    const name = nameOf(queue);
+    const name = oneQueue(queue, 'remove');
     checkTaskId(id, 'remove');
-    const at = this.#waiting.findIndex((each) => each.queue === name && each.id === id);
-    if (at >= 0) this.#waiting.splice(at, 1);
+    const at = this.#tasks.waiting.findIndex((each) => each.queue === name && each.id === id);
+    if (at >= 0) this.#tasks.waiting.splice(at, 1);
     return at >= 0 || (await this.dead(name).purge({ filter: (letter) => letter.id === id })) === 1;
   }
 
   /** `drain` runs no task of a paused queue. */
-  pause(queue: QueueRef<unknown>): Promise<PauseResult> {
-    const name = nameOf(queue);
+  pause(queue: QueueRef<unknown> | QueueOfTasks): Promise<PauseResult> {
+    const whole = asQueueOfTasks(queue);
+    if (whole) return this.#whole.pause(whole);
+    const name = oneQueue(queue, 'pause');
     const changed = !this.#paused.has(name);
     this.#paused.add(name);
     return Promise.resolve({ changed, unconfirmed: [] });
   }
 
-  resume(queue: QueueRef<unknown>): Promise<boolean> {
-    return Promise.resolve(this.#paused.delete(nameOf(queue)));
+  resume(queue: QueueRef<unknown> | QueueOfTasks): Promise<boolean> {
+    const whole = asQueueOfTasks(queue);
+    return whole ? this.#whole.resume(whole) : Promise.resolve(this.#paused.delete(oneQueue(queue, 'resume')));
   }
 
   /** The groups of the app's handlers. None of them can be dropped. */
   groups(queue: QueueRef<unknown>): QueueGroups {
-    const name = nameOf(queue);
+    const name = oneQueue(queue, 'groups');
     const waitingOf = (group: string): number =>
-      this.#waiting.filter((each) => each.queue === name && this.#isDue(each) && (each.group ?? group) === group)
-        .length;
+      this.#tasks.waiting.filter(
+        (each) => each.queue === name && this.#tasks.isDue(each) && (each.group ?? group) === group,
+      ).length;
     return testingGroups(name, this.#registry.groupsOf(name), waitingOf);
   }
 
@@ -226,7 +231,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
         if (kind === 'dead') counts.dead++;
       }
     }
-    const left = this.#waiting.filter((task) => this.#isDue(task) && !this.#paused.has(task.queue));
+    const left = this.#tasks.waiting.filter((task) => this.#tasks.isDue(task) && !this.#paused.has(task.queue));
     refuseUnhandled(left, handlers);
     return counts;
   }
@@ -239,7 +244,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   #settle({ options, site }: Handler, waiting: Waiting, thrown: unknown): Disposition['kind'] {
     const { maxAttempts, attempt, deferral } = waiting;
     const { defers = 0, deferredMs } = deferral ?? {};
-    const context = { options, wallMs: this.#nowMs(), random: () => 0.5 };
+    const context = { options, wallMs: this.#tasks.nowMs(), random: () => 0.5 };
     const disposition = decide({ thrown, retryCount: attempt - 1, maxAttempts, defers, deferredMs }, context);
     if (disposition.kind === 'again') {
       if (disposition.backoffError !== undefined) {
@@ -249,33 +254,30 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
       }
       const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') && (thrown as RetryTask).delayMs !== undefined;
       const counted = disposition.retryCount > attempt - 1;
-      const dueMs = counted && !asked ? 0 : this.#nowMs() + disposition.delayMs;
-      this.#waiting.push({ ...waiting, attempt: disposition.retryCount + 1, dueMs, deferral: disposition.deferral });
+      const dueMs = counted && !asked ? 0 : this.#tasks.nowMs() + disposition.delayMs;
+      this.#tasks.waiting.push({
+        ...waiting,
+        attempt: disposition.retryCount + 1,
+        dueMs,
+        deferral: disposition.deferral,
+      });
     } else if (disposition.kind === 'dead') {
-      const letter = this.#letter(waiting, thrown, disposition.reason);
-      this.#lettersOf(waiting.queue).push({ letter, thrown });
+      const letter = this.#tasks.letter(waiting, thrown, disposition.reason);
+      this.#tasks.letters(waiting.queue).push({ letter, thrown });
     }
     return disposition.kind;
   }
 
-  #nowMs(): number {
-    return this.#clock.wallMs();
-  }
-
-  #isDue({ dueMs }: Waiting): boolean {
-    return dueMs <= this.#nowMs();
-  }
-
   #take(handlers: readonly Handler[]): { handler: Handler; waiting: Waiting } | undefined {
-    for (const [i, waiting] of this.#waiting.entries()) {
-      if (this.#paused.has(waiting.queue) || !this.#isDue(waiting)) continue;
+    for (const [i, waiting] of this.#tasks.waiting.entries()) {
+      if (this.#paused.has(waiting.queue) || !this.#tasks.isDue(waiting)) continue;
       const groups = handlers.filter(({ queue, options }) => {
         return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
       });
       const [handler, ...others] = groups;
       if (!handler) continue;
       const copies = others.map(({ options }) => ({ ...waiting, group: options.group }));
-      this.#waiting.splice(i, 1, ...copies);
+      this.#tasks.waiting.splice(i, 1, ...copies);
       return { handler, waiting: { ...waiting, group: handler.options.group } };
     }
     return undefined;
@@ -287,7 +289,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     root: (i: number) => string,
     given: PublishOptions | undefined,
   ): Promise<string[]> {
-    const queue = nameOf(ref);
+    const queue = oneQueue(ref, 'publish');
     const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#maxBytes));
     const options = checkPublishOptions(given);
     const schema = queueSchema(ref);
@@ -296,53 +298,17 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
         payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
       );
     }
-    return texts.map((text) => this.#add(queue, text, options));
-  }
-
-  #lettersOf(name: string): TestLetter[] {
-    const letters = this.#dead.get(name) ?? [];
-    this.#dead.set(name, letters);
-    return letters;
-  }
-
-  #infos(name: string): TaskInfo[] {
-    const waiting = this.#waiting.filter(({ queue }) => queue === name);
-    return [
-      ...waiting.map((task): TaskInfo => {
-        const { id, payload, attempt, publishedAt } = task;
-        return { id, state: this.#isDue(task) ? 'waiting' : 'delayed', payload, attempt, publishedAt };
-      }),
-      ...this.#lettersOf(name).map(({ letter }) => letter),
-    ];
-  }
-
-  #letter({ id, payload, attempt, publishedAt, group = '' }: Waiting, thrown: unknown, reason: string): DeadLetter {
-    const { error, stack } = describeError(thrown);
-    return {
-      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason, group, deliveries: 1 },
-      ...{ error: error.toString(), stack: stack.toString(), failedAt: new Date(this.#nowMs()) },
-    };
+    return texts.map((text) => this.#tasks.add(queue, text, options));
   }
 
   #task({ id, payload, queue, attempt }: Waiting): Task {
     // Each run gets a payload of its own, as it would from Redis.
     return new Task({ id, payload: structuredClone(payload), stream: queue, attempt });
   }
-
-  #add(queue: string, text: string, { delayMs = 0, runAt, maxAttempts }: PublishOptions): string {
-    const id = `${Math.floor(this.#clock.wallMs())}-${this.#tasks++}`;
-    const task = { id, payload: JSON.parse(text) as unknown };
-    this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
-    const nowMs = this.#nowMs();
-    const dueMs = runAt?.getTime() ?? (delayMs > 0 ? nowMs + delayMs : 0);
-    const publishedAt = new Date(nowMs);
-    this.#waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt });
-    return id;
-  }
 }
 
-const FRESH = { attempt: 1, maxAttempts: undefined, dueMs: 0, deferral: undefined };
-
-function nameOf(queue: QueueRef<unknown>): string {
-  return checkName('queue', queueName(queue));
+/** The streams of a queue: one, or one for each named task. */
+function streamsOf(queue: QueueRef<unknown> | QueueOfTasks): string[] {
+  const whole = asQueueOfTasks(queue);
+  return whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, 'published')];
 }

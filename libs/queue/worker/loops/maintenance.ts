@@ -1,4 +1,4 @@
-import { backoffMs, isReplyError, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
+import { backoffMs, isReplyError, isUnavailable, type Clock, type Keyspace, type Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
 import { reconcile } from './reconcile.js';
 import type { DeadRetention } from '../../queue.options.js';
@@ -8,12 +8,15 @@ import type { Findings } from './lease-renewer.js';
 import type { UnreadGroups } from './unread-groups.js';
 import { channels } from '../../observe/queue.channels.js';
 import { debug } from '../../observe/queue.debug.js';
-import { CONSUMER_PREFIX, RELEASED } from '../../store/queue.keys.js';
+import { taggedName } from '../../named-tasks.js';
+import { CONSUMER_PREFIX, RELEASED, namesKeys } from '../../store/queue.keys.js';
+import { joinNamesScript } from '../../store/scripts/names.script.js';
 import { REAP_MOST, reapScript } from '../../store/scripts/reap.script.js';
 import type { Worker } from '../worker.js';
 
 export interface MaintenanceOptions {
   link: Link;
+  keyspace: Keyspace;
   clock: Clock;
   group: string;
   consumer: string;
@@ -134,6 +137,8 @@ export class Maintenance {
       // What a newer release keeps in the queue is left to processes that know it.
       if (!isOpen(worker) || worker.lease.unknown !== undefined) return;
       const sweeping = this.#sweeps.delete(worker);
+      // What there is to take over is taken over once there is room, before new tasks are read.
+      if (sweeping && worker.mayStart && !worker.mayTakeOver) this.#capped.add(worker);
       if (sweeping) await taskReturner.returnSurplus(worker);
       if ((sweeping || this.#mayTakeMore(worker)) && worker.mayTakeOver) await this.#reap(worker);
       if ((this.#cleanings.get(worker) ?? Infinity) <= clock.monoMs()) await this.#clean(worker);
@@ -218,6 +223,7 @@ export class Maintenance {
         return;
       }
       await this.#ensureGroup(worker);
+      await this.#joinNames(worker);
       worker.opened(await lease.renew());
       this.#openings.delete(worker);
       this.found(worker, { sweep: true, reconcile: true, clean: true });
@@ -227,6 +233,14 @@ export class Maintenance {
     } finally {
       if (lease.unknown !== unknown) onUses(worker);
     }
+  }
+
+  /** If the queue is one task of several, the whole queue has to know it, so that a pause of the whole queue includes it. */
+  async #joinNames({ handler: { task }, keys: { paused }, retries }: Worker): Promise<void> {
+    const { link, keyspace } = this.#options;
+    if (task === undefined || retries === undefined) return;
+    const keys = { ...namesKeys(keyspace, taggedName(task.queue)), paused };
+    await joinNamesScript.run(link, { keys, args: { name: task.name } });
   }
 
   /** Creates the group at 0, never at `$`: tasks that were published before the first worker came must run as well. */

@@ -1,5 +1,6 @@
 import type { Clock, Link } from '../../../redis/index.js';
 import { backlogBytesScript } from '../../store/scripts/backlog-bytes.script.js';
+import type { ConcurrencyWindow } from '../concurrency-window.js';
 import type { Worker } from '../worker.js';
 
 /** The most that one read may bring, in bytes, whatever the size of its tasks. */
@@ -17,6 +18,8 @@ const LARGE_AGAIN_MS = 1_000;
  * - A worker with little credit must not slow down the others. While its stream is quiet, the stream takes part in the common
  *   read, with the COUNT of the others. If the stream then brings more than the worker has credit for, the surplus is returned.
  *   While the stream has tasks, it is read by a call of its own.
+ * - Named tasks that share a limit compete for its room. While several of their streams have tasks, each of these is read by a call
+ *   of its own with its share of the room. If there is room for fewer tasks than there are such streams, they take turns.
  * - A reply must fit into memory. A worker knows the size of the tasks that it has seen, but not of the next ones. So a read asks
  *   for more tasks than fit into {@link REPLY_BYTES} at `maxPayloadBytes` each only while its streams have less than that in all.
  */
@@ -29,6 +32,8 @@ export class ReadCounts {
   #measured = '';
   #isSmall = false;
   #measuredMs = -Infinity;
+  /** Whose turn it is, among streams that compete. */
+  #reads = 0;
 
   constructor(maxPayloadBytes: number, clock: Clock) {
     this.#clock = clock;
@@ -37,8 +42,21 @@ export class ReadCounts {
 
   /** The workers whose streams are read by a call of their own, before the common one. */
   apart(ready: readonly Worker[]): Worker[] {
-    const most = Math.max(...ready.map((worker) => share(worker, ready)));
-    return ready.filter((worker) => !this.#quiet.has(worker) && share(worker, ready) * 2 < most);
+    const most = Math.max(...ready.map((worker) => this.#share(worker, ready)));
+    const small = ready.filter((worker) => !this.#quiet.has(worker) && this.#share(worker, ready) * 2 < most);
+    const competing = this.#competing(ready);
+    if (competing.length === 0) return small;
+    const inTurn = competing.flatMap((workers) => {
+      const from = this.#reads++ % workers.length;
+      const room = workers[0]?.window.outermost.room ?? 1;
+      return [...workers.slice(from), ...workers.slice(0, from)].slice(0, Math.max(1, room));
+    });
+    return [...small.filter((worker) => !competes(worker)), ...inTurn];
+  }
+
+  /** Whether several of these streams have tasks and compete for room, so that none of them is read by the common call. */
+  compete(ready: readonly Worker[]): boolean {
+    return this.#competing(ready).length > 0;
   }
 
   /** The COUNT of a call that reads the streams of the workers `together`. */
@@ -73,8 +91,33 @@ export class ReadCounts {
 
   #wanted(together: readonly Worker[], ready: readonly Worker[]): number {
     const busy = together.filter((worker) => !this.#quiet.has(worker));
-    const shares = (busy.length > 0 ? busy : together).map((worker) => share(worker, ready));
+    const shares = (busy.length > 0 ? busy : together).map((worker) => this.#share(worker, ready));
     return busy.length > 0 ? Math.min(...shares) : Math.max(...shares);
+  }
+
+  /** The workers that share a limit and whose streams have tasks, by limit, where there are several. */
+  #competing(ready: readonly Worker[]): Worker[][] {
+    const busy = new Map<ConcurrencyWindow, Worker[]>();
+    for (const worker of ready) {
+      if (!competes(worker) || this.#quiet.has(worker)) continue;
+      const { outermost } = worker.window;
+      busy.set(outermost, [...(busy.get(outermost) ?? []), worker]);
+    }
+    return [...busy.values()].filter(({ length }) => length > 1);
+  }
+
+  /**
+   * How many tasks a stream may bring. At least one: otherwise a handler with credit for a single task would never read. If each of
+   * its streams brings one task, the surplus is returned. Of named tasks with a common limit, only the streams that have tasks share.
+   */
+  #share(worker: Worker, ready: readonly Worker[]): number {
+    const { credit, window } = worker;
+    const streams = competes(worker)
+      ? ready.filter(
+          (other) => other.window.outermost === window.outermost && (other === worker || !this.#quiet.has(other)),
+        )
+      : ready.filter((other) => other.window === window);
+    return Math.min(window.readMost, Math.max(1, Math.floor(credit / streams.length)));
   }
 }
 
@@ -82,11 +125,7 @@ function keysOf(workers: readonly Worker[]): string {
   return workers.map(({ keys }) => keys.stream).join(' ');
 }
 
-/**
- * How many tasks a stream may bring. At least one: otherwise a handler with credit for a single task would never read. If each of
- * its streams brings one task, the surplus is returned.
- */
-function share({ credit, window }: Worker, ready: readonly Worker[]): number {
-  const streams = ready.filter((worker) => worker.window === window).length;
-  return Math.min(window.readMost, Math.max(1, Math.floor(credit / streams)));
+/** Whether the worker's named task shares a limit with others. */
+function competes({ window }: Worker): boolean {
+  return window.outermost !== window;
 }

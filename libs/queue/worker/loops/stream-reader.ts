@@ -179,6 +179,8 @@ export class StreamReader {
     const together = ready.filter((worker) => worker.mayRead);
     // If a stop came meanwhile, it found no read to interrupt.
     if (together.length === 0 || signal.aborted) return;
+    // These are read apart, and the next turn goes on with it.
+    if (this.#counts.compete(together)) return;
     this.#reading = new Set(together);
     try {
       await this.#ask(together, together, this.#hurries ? undefined : blockMs);
@@ -193,7 +195,7 @@ export class StreamReader {
     const count = this.#counts.of(workers, ready);
     const streams = workers.map((worker) => worker.keys.stream);
     // The credit when the command is sent. Tasks within it are no surplus, even if the prefetch falls before the reply.
-    const room = new Map(workers.map(({ window, credit }) => [window, credit]));
+    const room = new Map(workers.flatMap(({ window }) => window.within.map((each) => [each, each.room])));
     const args = ['GROUP', group, consumer, 'COUNT', count];
     if (blockMs !== undefined) args.push('BLOCK', blockMs);
     args.push('STREAMS', ...streams, ...streams.map(() => '>'));
@@ -225,14 +227,15 @@ export class StreamReader {
     const brought = new Map(batches(reply));
     for (const worker of workers) {
       const entries = brought.get(worker.keys.stream) ?? [];
-      const credit = room.get(worker.window) ?? 0;
+      const { within } = worker.window;
+      const credit = Math.min(...within.map((window) => room.get(window) ?? 0));
       this.#counts.saw(worker, { count, credit, tasks: entries.length });
       if (entries.length === 0) continue;
       debug?.('%s: %d tasks delivered, %d asked for, credit %d', worker.keys.stream, entries.length, count, credit);
-      const taken = entries.slice(0, credit);
-      room.set(worker.window, credit - taken.length);
+      const taken = entries.slice(0, Math.max(0, credit));
+      for (const window of within) room.set(window, (room.get(window) ?? 0) - taken.length);
       worker.accept(taken.map(([id, fields]) => ({ id, fields, deliveries: 1 })));
-      const beyond = entries.slice(credit).map(([id]) => id);
+      const beyond = entries.slice(taken.length).map(([id]) => id);
       if (beyond.length > 0) void maintenance.returnSurplus(worker, beyond);
     }
   }

@@ -1,0 +1,188 @@
+import { badOption, isSluiceError } from '../../weave/index.js';
+import { streamOfTask, type QueueOfTasks } from '../named-tasks.js';
+import type { Counts } from '../store/scripts/counts.script.js';
+import type { DeadLetterFilter, DeadLetterListOptions, DeadLetters, RedriveOptions } from './dead-letters.js';
+import type { PauseResult } from './pause-switch.js';
+import type { GroupChoice, ListOptions, TaskPage } from './queue.operations.js';
+import type { DeadLetter, TaskInfo } from './task-info.js';
+import type { QueueWorker } from './worker-info.js';
+
+/** The counts of a queue of named tasks: of all names together, and of each. */
+export interface CountsOfTasks<Name extends string = string> extends Counts {
+  readonly tasks: Readonly<Record<Name, Counts>>;
+}
+
+/** The dead letters of all names of a queue. Each letter has its `name`. */
+export type DeadLettersOfTasks = Pick<DeadLetters, 'list' | 'redrive' | 'purge'>;
+
+/** What a whole queue is made of: the operations on each of its streams. */
+export interface WholeQueueParts {
+  /** The names of a queue that some process has worked on. `later` says whether names that come later are paused; undefined: as it is. */
+  names(queue: string, later?: 'paused' | 'resumed'): Promise<readonly string[]>;
+  counts(queue: string, choice: GroupChoice): Promise<Counts>;
+  list(queue: string, options: ListOptions): Promise<TaskPage>;
+  pause(queue: string): Promise<PauseResult>;
+  resume(queue: string): Promise<boolean>;
+  workers(queue: string): Promise<QueueWorker[]>;
+  dead(queue: string): DeadLettersOfTasks;
+}
+
+/** One name and its stream. */
+interface Each {
+  readonly name: string;
+  readonly stream: string;
+}
+
+/**
+ * The operations on all names of a queue of named tasks: those of the caller's definition, and those that other releases of the app work
+ * on. There is one stream per name, so these operations are one per name, and not of one instant.
+ */
+export class WholeQueue {
+  readonly #parts: WholeQueueParts;
+
+  constructor(parts: WholeQueueParts) {
+    this.#parts = parts;
+  }
+
+  async counts(queue: QueueOfTasks, choice: GroupChoice): Promise<CountsOfTasks> {
+    const all = await this.#all(queue);
+    const counted = await Promise.all(
+      all.map(async ({ name, stream }) => [name, await this.#parts.counts(stream, choice)] as const),
+    );
+    // A name that is used no more is not shown for ever.
+    const shown = counted.filter(([name, counts]) => Object.hasOwn(queue.tasks, name) || isUsed(counts));
+    const sum = (of: (counts: Counts) => number): number => shown.reduce((total, [, counts]) => total + of(counts), 0);
+    const oldest = shown.flatMap(([, { oldestWaitingMs }]) => oldestWaitingMs ?? []);
+    return {
+      waiting: sum(({ waiting }) => waiting),
+      running: sum(({ running }) => running),
+      delayed: sum(({ delayed }) => delayed),
+      dead: sum(({ dead }) => dead),
+      oldestWaitingMs: oldest.length === 0 ? null : Math.max(...oldest),
+      paused: shown.every(([, { paused }]) => paused),
+      tasks: Object.fromEntries(shown),
+    };
+  }
+
+  async list(queue: QueueOfTasks, { after, limit = 100, ...options }: ListOptions): Promise<TaskPage> {
+    return paged(await this.#all(queue), 'list', limit, after, ({ stream }, page) =>
+      this.#parts.list(stream, { ...options, ...page }),
+    );
+  }
+
+  async pause(queue: QueueOfTasks): Promise<PauseResult> {
+    const all = await this.#all(queue, 'paused');
+    const results = await Promise.all(all.map(({ stream }) => this.#parts.pause(stream)));
+    return {
+      changed: results.some(({ changed }) => changed),
+      unconfirmed: [...new Set(results.flatMap(({ unconfirmed }) => unconfirmed))],
+    };
+  }
+
+  async resume(queue: QueueOfTasks): Promise<boolean> {
+    const all = await this.#all(queue, 'resumed');
+    return (await Promise.all(all.map(({ stream }) => this.#parts.resume(stream)))).includes(true);
+  }
+
+  /** Each process once per group, with the sum of its tasks. */
+  async workers(queue: QueueOfTasks): Promise<QueueWorker[]> {
+    const all = await Promise.all((await this.#all(queue)).map(({ stream }) => this.#parts.workers(stream)));
+    const workers = new Map<string, QueueWorker>();
+    for (const worker of all.flat()) {
+      const key = JSON.stringify([worker.consumer, worker.group]);
+      workers.set(key, { ...worker, running: worker.running + (workers.get(key)?.running ?? 0) });
+    }
+    return [...workers.values()];
+  }
+
+  dead(queue: QueueOfTasks): DeadLettersOfTasks {
+    const each = async (): Promise<LettersOfName[]> =>
+      (await this.#all(queue)).map((one) => ({ ...one, letters: this.#parts.dead(one.stream) }));
+    return {
+      list: async (options?: DeadLetterListOptions): Promise<TaskPage<DeadLetter>> => {
+        const { after, limit = 100, filter } = options ?? {};
+        return paged(await each(), 'dead().list', limit, after, ({ letters, name }, page) =>
+          letters.list({ ...filtered(name, filter), ...page }),
+        );
+      },
+      redrive: async (options?: RedriveOptions): Promise<number> => redriveAll(await each(), options ?? {}),
+      purge: async (options?: { filter?: DeadLetterFilter }): Promise<number> => {
+        const all = await each();
+        const purged = await Promise.all(
+          all.map(({ name, letters }) => letters.purge(filtered(name, options?.filter))),
+        );
+        return purged.reduce((total, count) => total + count, 0);
+      },
+    };
+  }
+
+  async #all({ name: queue, tasks }: QueueOfTasks, later?: 'paused' | 'resumed'): Promise<Each[]> {
+    const known = await this.#parts.names(queue, later);
+    const names = new Set([...Object.keys(tasks), ...[...known].sort()]);
+    return [...names].map((name) => ({ name, stream: streamOfTask({ queue, name }) }));
+  }
+}
+
+/** The dead letters of one name. */
+interface LettersOfName extends Each {
+  readonly letters: DeadLettersOfTasks;
+}
+
+/** The caller's filter, which is told the name of each letter. */
+function filtered(name: string, filter: DeadLetterFilter | undefined): { filter?: DeadLetterFilter } {
+  return filter ? { filter: (letter) => filter({ ...letter, name }) } : {};
+}
+
+function isUsed({ waiting, running, delayed, dead }: Counts): boolean {
+  return waiting + running + delayed + dead > 0;
+}
+
+/** A page of the tasks of all names, one name after the other. `after` and `next` say in which name a page begins, and where. */
+async function paged<T extends TaskInfo, One extends Each>(
+  all: readonly One[],
+  operation: string,
+  limit: number,
+  after: string | undefined,
+  pageOf: (one: One, page: { limit: number; after?: string }) => Promise<TaskPage<T>>,
+): Promise<TaskPage<T>> {
+  const [name, within] = after === undefined ? [all[0]?.name, undefined] : placeOf(after, operation);
+  const first = all.findIndex((one) => one.name === name);
+  if (first < 0) throw badOption(`${operation}: after`, "the 'next' of a page of this queue", after);
+  const tasks: T[] = [];
+  for (const [i, one] of all.entries()) {
+    if (i < first) continue;
+    if (i > first && tasks.length === limit) return { tasks, next: JSON.stringify([one.name]) };
+    const from = i === first ? within : undefined;
+    const page = await pageOf(one, { limit: limit - tasks.length, ...(from !== undefined && { after: from }) });
+    tasks.push(...page.tasks.map((task) => ({ ...task, name: one.name })));
+    if (page.next !== undefined) return { tasks, next: JSON.stringify([one.name, page.next]) };
+  }
+  return { tasks, next: undefined };
+}
+
+function placeOf(after: string, operation: string): [name?: string, within?: string] {
+  try {
+    const place: unknown = JSON.parse(after);
+    if (Array.isArray(place) && place.every((part) => typeof part === 'string')) return place as [string, string?];
+  } catch {
+    // The error below says it.
+  }
+  throw badOption(`${operation}: after`, "the 'next' of a page of this queue", after);
+}
+
+/** One name after the other, so that `perSecond` is for all together. A name whose group is gone does not stop the others. */
+async function redriveAll(all: readonly LettersOfName[], { filter, ...options }: RedriveOptions): Promise<number> {
+  let moved = 0;
+  let noGroup: Error | undefined;
+  for (const { name, letters } of all) {
+    if (options.signal?.aborted === true) break;
+    try {
+      moved += await letters.redrive({ ...options, ...filtered(name, filter) });
+    } catch (error) {
+      if (!isSluiceError(error, 'SLUICE_QUEUE_NO_GROUP')) throw error;
+      noGroup ??= error as Error;
+    }
+  }
+  if (noGroup !== undefined) throw noGroup;
+  return moved;
+}

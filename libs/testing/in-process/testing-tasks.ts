@@ -1,0 +1,101 @@
+import type { Clock } from '../../redis/index.js';
+import type { DeadLetter, PublishOptions, TaskInfo } from '../../queue/index.js';
+import { describeError } from '../../queue/task/describe-error.js';
+import type { TestLetter } from './testing-dead-letters.js';
+
+/** A task as it was published. */
+export interface PublishedTask<T = unknown> {
+  readonly id: string;
+  readonly payload: T;
+}
+
+/** A task that failed on its last attempt, with the very error that its handler threw (`===`). */
+export interface DeadTask<T = unknown> extends PublishedTask<T> {
+  readonly error: unknown;
+}
+
+/** A task that has not ended yet. */
+export interface Waiting extends PublishedTask {
+  readonly queue: string;
+  /** Undefined until `drain` knows which groups read the queue. */
+  readonly group: string | undefined;
+  readonly attempt: number;
+  /** The `maxAttempts` of this task's publish. */
+  readonly maxAttempts: number | undefined;
+  readonly publishedAt: Date;
+  /** The task does not run before this time. */
+  readonly dueMs: number;
+  readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
+}
+
+/** What a task begins with. */
+export const FRESH = { attempt: 1, maxAttempts: undefined, dueMs: 0, deferral: undefined };
+
+/** The tasks of all queues of a test: those that were published, those that have not ended, and the dead letters. */
+export class TestingTasks {
+  /** All tasks that have not ended, in the order in which they run. */
+  readonly waiting: Waiting[] = [];
+  readonly #clock: Clock;
+  readonly #published = new Map<string, PublishedTask[]>();
+  readonly #dead = new Map<string, TestLetter[]>();
+  #ids = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The time of the test, in milliseconds. */
+  nowMs(): number {
+    return this.#clock.wallMs();
+  }
+
+  /** Whether the task may run. */
+  isDue({ dueMs }: Waiting): boolean {
+    return dueMs <= this.nowMs();
+  }
+
+  /** The tasks that were published to a queue, in order. */
+  published(name: string): readonly PublishedTask[] {
+    return this.#published.get(name) ?? [];
+  }
+
+  /** The dead letters of a queue. */
+  letters(name: string): TestLetter[] {
+    const letters = this.#dead.get(name) ?? [];
+    this.#dead.set(name, letters);
+    return letters;
+  }
+
+  /** What an operator sees of a queue. */
+  infos(name: string): TaskInfo[] {
+    const waiting = this.waiting.filter(({ queue }) => queue === name);
+    return [
+      ...waiting.map((task): TaskInfo => {
+        const { id, payload, attempt, publishedAt } = task;
+        return { id, state: this.isDue(task) ? 'waiting' : 'delayed', payload, attempt, publishedAt };
+      }),
+      ...this.letters(name).map(({ letter }) => letter),
+    ];
+  }
+
+  /** The dead letter of a task whose handler threw. */
+  letter({ id, payload, attempt, publishedAt, group = '' }: Waiting, thrown: unknown, reason: string): DeadLetter {
+    const { error, stack } = describeError(thrown);
+    return {
+      ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason, group, deliveries: 1 },
+      ...{ error: error.toString(), stack: stack.toString(), failedAt: new Date(this.nowMs()) },
+    };
+  }
+
+  /** Adds a task, from its payload as JSON. Returns its id. */
+  add(queue: string, text: string, { delayMs = 0, runAt, maxAttempts }: PublishOptions): string {
+    const id = `${Math.floor(this.#clock.wallMs())}-${this.#ids++}`;
+    const task = { id, payload: JSON.parse(text) as unknown };
+    this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
+    const nowMs = this.nowMs();
+    const dueMs = runAt?.getTime() ?? (delayMs > 0 ? nowMs + delayMs : 0);
+    const publishedAt = new Date(nowMs);
+    this.waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt });
+    return id;
+  }
+}
