@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
 import { SluiceModule } from 'nestjs-sluice';
 import { CatalogModule } from './catalog/catalog.module.js';
+import { CreditModule } from './credit/credit.module.js';
 import { CustomersModule } from './customers/customers.module.js';
 import { HealthModule } from './health/health.module.js';
 import { OrdersModule } from './orders/orders.module.js';
@@ -13,6 +14,7 @@ import { StatsModule } from './stats/stats.module.js';
   imports: [
     ScheduleModule.forRoot(),
     CatalogModule,
+    CreditModule,
     CustomersModule,
     OrdersModule,
     SettlementModule,

@@ -16,7 +16,7 @@ export interface Charge {
   endedAt: number;
 }
 
-/** A payment gateway that is slow and declines as asked. Its ledger is the truth about what the handlers did. */
+/** A payment gateway that is slow and declines as asked, and a credit agency. Its ledger is the truth about what the handlers did. */
 export class Gateway {
   static readonly usualSlownessMs = 20;
   /** How long a charge takes. */
@@ -26,6 +26,8 @@ export class Gateway {
   readonly ledger: Charge[] = [];
   /** Orders whose charge was given back. */
   readonly refunds = new Set<string>();
+  /** When the credit agency was asked, in milliseconds. */
+  readonly ratings: number[] = [];
   readonly #byOrder = new Map<string, Charge[]>();
   #server: JsonServer | undefined;
 
@@ -48,6 +50,10 @@ export class Gateway {
 
   async #answer(request: JsonRequest): Promise<JsonReply> {
     const { id, card } = request.body as { id: string; card: Card };
+    if (request.path === '/ratings') {
+      this.ratings.push(performance.now());
+      return { status: 200, body: { score: 700 } };
+    }
     if (request.path === '/charges') return this.#charge(request, id, card);
     this.refunds.add(id);
     return { status: 200, body: { order: id } };

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { request as open, type IncomingMessage } from 'node:http';
+import { request as open, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { json } from 'node:stream/consumers';
 
 export interface Reply {
   /** 0 if there was no answer. */
   status: number;
   body: unknown;
+  headers: IncomingHttpHeaders;
   tookMs: number;
 }
 
@@ -34,8 +35,9 @@ async function request(url: string, method: string, body = ''): Promise<Reply> {
     });
     sent.end(body);
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    return { status: response.statusCode ?? 0, body: await json(response), tookMs: tookMs() };
+    const { statusCode: status = 0, headers } = response;
+    return { status, headers, body: await json(response), tookMs: tookMs() };
   } catch (error) {
-    return { status: 0, body: String(error), tookMs: tookMs() };
+    return { status: 0, headers: {}, body: String(error), tookMs: tookMs() };
   }
 }

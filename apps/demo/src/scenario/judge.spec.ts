@@ -5,6 +5,7 @@ import { dailyJob } from './daily-job.js';
 import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
 import { orders } from './orders.js';
+import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
 import type { Step } from './step.js';
 
@@ -105,6 +106,18 @@ judging(
     [{ left: 989 }, ['stock = initial - sold']],
     [{ settledCents: 6_000 }, ['revenue is settled once']],
     [{ unsettled: 1 }, ['every order is settled: unsettled']],
+  ],
+);
+
+judging(
+  'rate limits',
+  rateLimits,
+  { requests: 60, admitted: 30, refused: 30, calls: 30, spreadMs: 1_450, policy: '', state: '', retryAfter: '' },
+  [
+    [{ admitted: 31 }, ['requests that are admitted']],
+    [{ refused: 29 }, ['requests that are refused with 429 and Retry-After']],
+    [{ calls: 31 }, ['calls of the agency']],
+    [{ spreadMs: 80 }, ['ms over which they were spread']],
   ],
 );
 

@@ -6,6 +6,7 @@ import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
 import { orders } from './orders.js';
 import { playStep } from './play-step.js';
+import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
 import type { Stage } from './step.js';
 
@@ -20,6 +21,7 @@ export async function playScenario(stage: Stage, report: Report) {
     killedProcess: await playStep(killedProcess, stage, report),
     books: await playStep(closingTheBooks, stage, report),
     decrement: await playStep(decrement, stage, report),
+    rateLimits: await playStep(rateLimits, stage, report),
     speed: await playStep(speed, stage, report),
   };
   const holds = Object.values(played).every((step) => step.holds);
