@@ -1,6 +1,7 @@
 import { defineBench, type Values } from './bench.js';
 import { bucketBytes, slidingBytes, three } from './limit.costs.js';
 import { pace, worstWindow } from './limit.fleet.js';
+import { guard } from './limit.guard.js';
 import { decide, denied, hotKey } from './limit.rates.js';
 import { LIMIT_SETTINGS } from './peers/limiters.js';
 
@@ -143,6 +144,18 @@ export default defineBench({
       ],
       rounds: 3,
       measure: pace,
+    },
+    {
+      figures: [
+        {
+          name: 'limit.guard',
+          unit: 'requests/s of a Nest route (raw: without a limit)',
+          better: 'higher',
+          target: 'the ratio is reported',
+        },
+      ],
+      rounds: 3,
+      measure: guard,
     },
   ],
 });

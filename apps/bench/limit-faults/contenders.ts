@@ -97,7 +97,8 @@ export const COLUMNS: readonly Column[] = [
   {
     name: 'Sluice',
     package: 'nestjs-sluice',
-    settings: 'defaults; where the guard of `@nestjs/throttler` is asked, with `SluiceThrottlerStorage`',
+    settings:
+      'defaults; `RateLimitGuard` instead of the guard of `@nestjs/throttler`; row F with `SluiceThrottlerStorage`',
     weights: true,
     start: sluice,
     storage: sluiceStorage,

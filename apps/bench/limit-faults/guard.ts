@@ -1,6 +1,7 @@
 /** What clients see of `ThrottlerGuard` with each storage. */
-import { Controller, Get, Module } from '@nestjs/common';
+import { Controller, Get, Module, type Type } from '@nestjs/common';
 import { APP_GUARD, NestFactory } from '@nestjs/core';
+import { RateLimitGuard, SluiceModule, defineRateLimit } from 'nestjs-sluice';
 import { peer } from '../peer.js';
 import type { ThrottlerStorage } from '../peers/limiters.js';
 import type { Column } from './contenders.js';
@@ -16,16 +17,32 @@ interface Answer {
   header: (name: string) => string | null;
 }
 
+interface NamedLimit {
+  name?: string;
+  ttl: number;
+  limit: number;
+}
+
 /** An app with one route, behind the guard. Answers are those of one client. */
 async function withGuard<T>(
   column: Column,
   url: string,
-  throttlers: object[],
+  throttlers: NamedLimit[],
   use: (request: () => Promise<Answer>) => Promise<T>,
 ): Promise<T | undefined> {
   if (column.storage === undefined) return undefined;
+  if (column.name === 'Sluice') return withRoute(sluiceModule(url, throttlers), use);
   const { storage, close } = await column.storage(url);
-  const app = await startGuarded(throttlers, storage);
+  try {
+    return await withRoute(await throttlerModule(throttlers, storage), use);
+  } finally {
+    await close();
+  }
+}
+
+async function withRoute<T>(module: Type, use: (request: () => Promise<Answer>) => Promise<T>): Promise<T> {
+  const app = await NestFactory.create(module, { logger: false });
+  await app.listen(0, '127.0.0.1');
   try {
     const address = await app.getUrl();
     return await use(async () => {
@@ -35,20 +52,19 @@ async function withGuard<T>(
     });
   } finally {
     await app.close();
-    await close();
   }
 }
 
-async function startGuarded(throttlers: object[], storage: ThrottlerStorage) {
-  const { ThrottlerModule, ThrottlerGuard } = (await peer('@nestjs/throttler')) as Throttler;
-
-  @Controller()
-  class Route {
-    @Get('route')
-    get(): string {
-      return 'done';
-    }
+@Controller()
+class Route {
+  @Get('route')
+  get(): string {
+    return 'done';
   }
+}
+
+async function throttlerModule(throttlers: NamedLimit[], storage: ThrottlerStorage): Promise<Type> {
+  const { ThrottlerModule, ThrottlerGuard } = (await peer('@nestjs/throttler')) as Throttler;
 
   @Module({
     imports: [ThrottlerModule.forRoot({ throttlers, storage })],
@@ -56,10 +72,27 @@ async function startGuarded(throttlers: object[], storage: ThrottlerStorage) {
     providers: [{ provide: APP_GUARD, useClass: ThrottlerGuard }],
   })
   class Guarded {}
+  return Guarded;
+}
 
-  const app = await NestFactory.create(Guarded, { logger: false });
-  await app.listen(0, '127.0.0.1');
-  return app;
+/** The same limits under Sluice's own guard. */
+function sluiceModule(url: string, throttlers: NamedLimit[]): Type {
+  const limits = throttlers.map(({ name = 'default', ttl, limit }) => [name, { limit, perMs: ttl }] as const);
+  const routes = defineRateLimit('routes', { limits: Object.fromEntries(limits) });
+
+  @Module({
+    imports: [SluiceModule.forRoot({ redis: { url }, limit: { routes } })],
+    controllers: [Route],
+    providers: [{ provide: APP_GUARD, useClass: RateLimitGuard }],
+  })
+  class Guarded {}
+  return Guarded;
+}
+
+/** What is left of `burst`, by whichever header says it. */
+function leftOfBurst({ header }: Answer): string | undefined {
+  const own = header('x-ratelimit-remaining-burst');
+  return own ?? /burst";r=(\d+)/.exec(header('ratelimit') ?? '')?.[1];
 }
 
 const NO_STORAGE = notOffered('no storage for @nestjs/throttler');
@@ -106,8 +139,8 @@ export const allOrNone: Fault = {
       { name: 'daily', ttl: 86_400_000, limit: 1 },
     ];
     const verdict = await withGuard(column, redis.url, throttlers, async (request) => {
-      let left: string | null = null;
-      for (let i = 0; i < 6; i++) left = (await request()).header('x-ratelimit-remaining-burst');
+      let left: string | undefined;
+      for (let i = 0; i < 6; i++) left = leftOfBurst(await request());
       return seenAs(Number(left) === 9, `${left ?? 'unknown'} left`);
     });
     return verdict ?? NO_STORAGE;
