@@ -9,6 +9,7 @@ import { isGuardedBySubclass, isOnRoute } from './guard-places.js';
 import { awaitOutcome } from './outcomes.js';
 import { draftFields, retryAfterSeconds, xRateLimitFields } from './rate-limit-headers.js';
 import { refusalException } from './refusal.exception.js';
+import { PROBLEM_TYPE, labelWhenWritten } from './problem-type.js';
 import { limitsOfCall, planOf, type RoutePlan } from './route-plan.js';
 import type { RouteKind } from './route-kinds.js';
 
@@ -69,7 +70,8 @@ export class RateLimitGuard implements CanActivate {
    */
   protected async refuse(context: ExecutionContext, error: RateLimitedError, decided: NamedDecision): Promise<never> {
     const kind = context.getType<RouteKind>();
-    if (kind === 'http') this.#setHeader(context, 'Content-Type', 'application/problem+json');
+    if (kind === 'http' && !labelWhenWritten(context.switchToHttp().getResponse()))
+      this.#setHeader(context, 'Content-Type', PROBLEM_TYPE);
     throw await refusalException(kind, error, decided);
   }
 

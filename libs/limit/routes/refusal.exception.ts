@@ -8,24 +8,20 @@ const MESSAGE = 'Too many requests, try again later';
 /** Redis does not answer, and the limit says `onUnavailable: 'deny'`: the client has done nothing wrong. */
 const UNAVAILABLE = 'Temporarily unavailable, try again later';
 
-/** The answer to a refused HTTP request or GraphQL field. Its body is a problem of RFC 9457; it names no key. */
+/** The answer to a refused HTTP request or GraphQL field. It names no key. */
 class RefusedRequestException extends HttpException {
-  constructor(error: RateLimitedError, { names, decision }: NamedDecision) {
+  constructor(kind: 'http' | 'graphql', error: RateLimitedError, { names, decision }: NamedDecision) {
     const isQuota = decision.decidedBy !== 'policy';
     const status = isQuota ? HttpStatus.TOO_MANY_REQUESTS : HttpStatus.SERVICE_UNAVAILABLE;
     const title = isQuota ? MESSAGE : UNAVAILABLE;
-    super(
-      {
-        type: `${PROBLEM}#${isQuota ? 'quota-exceeded' : 'temporary-reduced-capacity'}`,
-        title,
-        status,
-        code: error.code,
-        'violated-policies': violatedNames(names, decision),
-        retryAfter: retryAfterSeconds(decision),
-      },
-      status,
-      { cause: error },
-    );
+    // The body of HTTP is a problem of RFC 9457. GraphQL servers pass on a body that looks as that of Nest's exceptions.
+    const head =
+      kind === 'http'
+        ? { type: `${PROBLEM}#${isQuota ? 'quota-exceeded' : 'temporary-reduced-capacity'}`, title, status }
+        : { statusCode: status, message: title };
+    const retryAfter = retryAfterSeconds(decision);
+    const violated = violatedNames(names, decision);
+    super({ ...head, code: error.code, 'violated-policies': violated, retryAfter }, status, { cause: error });
     this.message = title;
   }
 }
@@ -42,7 +38,7 @@ export async function refusalException(
   error: RateLimitedError,
   decided: NamedDecision,
 ): Promise<Error> {
-  if (kind === 'http' || kind === 'graphql') return new RefusedRequestException(error, decided);
+  if (kind === 'http' || kind === 'graphql') return new RefusedRequestException(kind, error, decided);
   const { code, retryAfterMs } = error;
   const answer = { status: 'error', code, message: MESSAGE, retryAfterMs: finite(retryAfterMs) };
   if (kind === 'ws') {
