@@ -3,6 +3,7 @@
  * dead letter.
  *
  * - `decorators/` `@TaskHandler`, and the explorer that finds handlers
+ * - `schedules/` instants of schedules, and their operations
  * - `task/` tasks, as handlers get them and as they are sent: payloads, schemas, traces, back-off
  * - `publish/` publishing
  * - `handlers/` the registry of handlers, and the call of a handler
@@ -47,7 +48,7 @@ export {
 } from './observe/queue.channels.js';
 export type { QueueStats } from './observe/queue.stats.js';
 export { SluiceQueueModule } from './queue.module.js';
-export type { DeadRetention, HandlerOptions, SluiceQueueModuleOptions } from './queue.options.js';
+export type { DeadRetention, HandlerOptions, SchedulesOptions, SluiceQueueModuleOptions } from './queue.options.js';
 export {
   DeadLetters,
   type DeadLetterFilter,
@@ -69,6 +70,9 @@ export {
   type TaskHandlerDecorator,
   type TasksHandlerDecorator,
 } from './decorators/task-handler.decorator.js';
+export { TaskSchedule, type TaskScheduleOptions } from './decorators/task-schedule.decorator.js';
+export type { MissedInstants, ScheduleOptions, ScheduleSpec } from './schedules/schedule.js';
+export { TaskSchedules, type ScheduleInfo } from './schedules/task-schedules.js';
 export type { Propagation } from './task/propagation.js';
 export type { TraceContext } from './task/trace-context.js';
 export type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';

@@ -3,6 +3,7 @@ import {
   count,
   durationMs,
   flag,
+  oneOf,
   optional,
   resolveOptions,
   text,
@@ -69,6 +70,15 @@ export interface DeadRetention {
   keepMs?: number;
 }
 
+/** What is done about schedules of the queues that this process works on. */
+export interface SchedulesOptions {
+  /**
+   * What happens to schedules that no process declares any more: `'run'` (they go on, and are reported in the log once an hour), or
+   * `'pause'` (after 24 hours). Default `'run'`.
+   */
+  orphans?: 'run' | 'pause';
+}
+
 /** The `queue` part of the module's options. Handler options that are set here are the default for all handlers. */
 export interface SluiceQueueModuleOptions extends HandlerOptions {
   /** The Redis of `redis.connections` that queues use. Default `'default'`. */
@@ -88,6 +98,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
   leaseMs?: number;
   /** Which dead letters are kept, per queue. Default: all. Checked once per lease by the processes that work on the queue. */
   dead?: DeadRetention;
+  /** What is done about schedules that no process declares any more. Default: they go on. */
+  schedules?: SchedulesOptions;
   /** How trace context is sent along with tasks. Default: only the context that is given to `publish` is sent. */
   propagation?: Propagation;
   /** The largest payload, in bytes of JSON. Larger ones are refused. Default 1 048 576. */
@@ -118,6 +130,7 @@ export interface ResolvedQueueOptions {
   readonly drainMs: number;
   readonly maxPayloadBytes: number;
   readonly dead: DeadRetention;
+  readonly schedules: Required<SchedulesOptions>;
   /** The options that apply if neither `queue.handlers` nor the decorator sets them. */
   readonly defaults: HandlerOptions;
   readonly handlers: ReadonlyMap<string, HandlerOptions>;
@@ -129,19 +142,30 @@ export interface ResolvedQueueOptions {
  * @throws SluiceError `SLUICE_BAD_OPTION`, which names the path and the value
  */
 export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined): ResolvedQueueOptions {
-  const { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, propagation, ...defaults } =
-    resolveOptions<Resolving>('queue', given, {
-      connection: text(),
-      consumers: queueNames,
-      handlers: handlersByName,
-      leaseMs: durationMs(5_000, { min: 100 }),
-      drainMs: durationMs(20_000, { min: 0 }),
-      maxPayloadBytes: count(1_048_576),
-      dead: retention,
-      propagation: propagationOption,
-      ...HANDLER_CHECKS,
-    });
-  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, propagation, defaults };
+  const {
+    connection,
+    consumers,
+    handlers,
+    leaseMs,
+    drainMs,
+    maxPayloadBytes,
+    dead,
+    schedules,
+    propagation,
+    ...defaults
+  } = resolveOptions<Resolving>('queue', given, {
+    connection: text(),
+    consumers: queueNames,
+    handlers: handlersByName,
+    leaseMs: durationMs(5_000, { min: 100 }),
+    drainMs: durationMs(20_000, { min: 0 }),
+    maxPayloadBytes: count(1_048_576),
+    dead: retention,
+    schedules: schedulesOptions,
+    propagation: propagationOption,
+    ...HANDLER_CHECKS,
+  });
+  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, schedules, propagation, defaults };
 }
 
 /** The options of a decorator, checked. `site` names the decorator in errors. */
@@ -219,6 +243,7 @@ interface Resolving extends HandlerOptions {
   drainMs: number;
   maxPayloadBytes: number;
   dead: DeadRetention;
+  schedules: Required<SchedulesOptions>;
   propagation?: Propagation;
 }
 
@@ -237,6 +262,10 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
 function retention(value: unknown, path: string): DeadRetention {
   if (value === undefined) return {};
   return resolveOptions<DeadRetention>(path, value, { keep: optional(count(1, { min: 0 })), keepMs: optional(delay) });
+}
+
+function schedulesOptions(value: unknown, path: string): Required<SchedulesOptions> {
+  return resolveOptions<Required<SchedulesOptions>>(path, value, { orphans: oneOf(['run', 'pause'], 'run') });
 }
 
 function idleMs(value: unknown, path: string): number | false {

@@ -23,6 +23,7 @@ import type { ResolvedQueueOptions } from './queue.options.js';
 import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './admin/queue.operations.js';
 import { RawQueue } from './queue.raw.js';
 import type { Counts } from './store/scripts/counts.script.js';
+import { TaskSchedules } from './schedules/task-schedules.js';
 import { checked } from './task/standard-schema.js';
 import { checkTaskId, type TaskInfo } from './admin/task-info.js';
 import { TaskSearch } from './admin/task-search.js';
@@ -268,6 +269,27 @@ export class QueueService {
   #names(queue: string, later?: 'paused' | 'resumed'): Promise<readonly string[]> {
     const keys = namesKeys(this.#connections.keyspace, taggedName(queue));
     return namesScript.run(this.#link, { keys: { ...keys }, args: { later: later ? LATER[later] : -1 } });
+  }
+
+  /**
+   * A queue's schedules: lists them, adds, pauses and removes them while the app runs. Schedules that the code knows are better
+   * declared by `@TaskSchedule`.
+   */
+  schedules<T>(queue: QueueDefinition<T, unknown>): TaskSchedules<T>;
+  schedules(stream: string): TaskSchedules;
+  schedules(queue: QueueRef<unknown>): TaskSchedules {
+    const { keyspace } = this.#connections;
+    const { maxPayloadBytes, connection } = this.#settings;
+    const { prefix: inboxes } = this.#connections.get(connection).inbox;
+    const schema = queueSchema(queue);
+    return new TaskSchedules({
+      link: this.#link,
+      keyspace,
+      queue: oneQueue(queue, 'schedules'),
+      schema,
+      inboxes,
+      maxPayloadBytes,
+    });
   }
 
   #groupOf(queue: string, { group }: GroupChoice, operation: string): string {

@@ -4,6 +4,7 @@ import { fire } from './queue/fire.js';
 import { model } from './queue/model.js';
 import { outage } from './queue/outage.js';
 import { recovery } from './queue/recovery.js';
+import { schedules } from './queue/schedules.js';
 import { soak } from './queue/soak.js';
 
 export default defineChaos({
@@ -16,6 +17,10 @@ export default defineChaos({
     recovery: { about: 'processes are killed with a task in hand, at the defaults', run: recovery },
     outage: { about: 'Redis is paused for three leases, under load', run: outage },
     due: { about: '100,000 delayed tasks are due in the same moment', run: due },
+    schedules: {
+      about: 'processes with different wall clocks are killed while a thousand schedules are due each second',
+      run: schedules,
+    },
     soak: { about: 'a million tasks through one process', run: soak },
     model: { about: 'random steps against the real scripts, as a model of the queue', run: model },
   },

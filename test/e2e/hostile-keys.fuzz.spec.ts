@@ -57,6 +57,9 @@ const QUEUE_KEYS = {
   '~delayed:sluice': 'zset',
   '~bodies:sluice': 'hash',
   '~index:sluice': 'zset',
+  '~schedules': 'hash',
+  '~schedule-states': 'hash',
+  '~schedule-due': 'zset',
 };
 /** Every key of a lock beside the lock itself, and its type. */
 const LOCK_KEYS = {

@@ -35,8 +35,8 @@ export default [
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'an error of one queue ends the renewal of all',
-    find: 'local fine, told, dueMs, unknown = pcall(visit, k, a)',
-    replace: 'local fine, told, dueMs, unknown = true, visit(k, a)',
+    find: 'local fine, told, dueMs, unknown, scheduleMs = pcall(visit, k, a)',
+    replace: 'local fine, told, dueMs, unknown, scheduleMs = true, visit(k, a)',
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
@@ -501,6 +501,7 @@ export default [
   },
   {
     ...promoter,
+    file: 'libs/queue/worker/loops/due-loop.ts',
     name: 'after an outage nothing becomes due',
     find: 'this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);',
     replace: 'if (nextMs > 0) this.#dueMs = Math.min(this.#dueMs, clock.monoMs() + nextMs);',

@@ -5,14 +5,21 @@ import {
   QueueService,
   SluiceQueueModule,
   TaskHandler,
+  TaskSchedule,
   type HandlerOptions,
+  type ScheduleSpec,
   type SluiceQueueModuleOptions,
   type Task,
+  type TaskScheduleOptions,
 } from 'nestjs-sluice/queue';
 
 /** A handler by itself, or with the options of its decorator. */
 export type TestHandler =
-  ((task: Task<never>) => unknown) | { run: (task: Task<never>) => unknown; options: HandlerOptions };
+  | ((task: Task<never>) => unknown)
+  | { run: (task: Task<never>) => unknown; options?: HandlerOptions; schedules?: readonly TestSchedule[] };
+
+/** The arguments of a `@TaskSchedule`. */
+export type TestSchedule = [id: string, spec: ScheduleSpec, options?: TaskScheduleOptions<never>];
 
 export interface QueueAppOptions {
   url: string;
@@ -63,9 +70,10 @@ export function handlerProvider(handlers: Record<string, TestHandler>): Type {
     readonly queues = Object.keys(handlers);
   }
   for (const [queue, handler] of Object.entries(handlers)) {
-    const { run, options } = typeof handler === 'function' ? { run: handler, options: undefined } : handler;
+    const { run, options, schedules = [] } = typeof handler === 'function' ? { run: handler } : handler;
     const descriptor = { value: run, configurable: true, writable: true };
     TaskHandler(queue, options)(Handlers.prototype, queue, descriptor);
+    for (const schedule of schedules) TaskSchedule(...schedule)(Handlers.prototype, queue, descriptor);
     Object.defineProperty(Handlers.prototype, queue, descriptor);
   }
   return Handlers;

@@ -4,6 +4,7 @@ import {
   defineQueue,
   payload,
   TaskHandler,
+  TaskSchedule,
   type QueueService,
   type Task,
   type TaskOf,
@@ -175,4 +176,50 @@ export async function namedTasks(queue: QueueService): Promise<number> {
   // @ts-expect-error -- tasks and schema exclude each other
   defineQueue('files', { tasks: {}, schema: z.string() });
   return tasks.import.waiting + waiting + Number(none === missing);
+}
+
+const Reports = defineQueue<{ kind: 'daily' | 'weekly'; tags: string[] }>('reports');
+interface Report {
+  kind: 'daily' | 'weekly';
+  tags: string[];
+}
+
+export abstract class Scheduled {
+  @TaskHandler(Reports)
+  @TaskSchedule('daily', '0 3 * * *', { timeZone: 'Europe/Berlin', payload: { kind: 'daily', tags: ['a'] } })
+  @TaskSchedule('weekly', '0 3 * * 1', { missed: 'once', payload: { kind: 'weekly', tags: [] } })
+  report(task: Task<Report>): string {
+    return task.payload.kind;
+  }
+
+  @TaskSchedule('clean-up', { everyMs: 60_000 }, { jitterMs: 1_000 })
+  noPayload(): number {
+    return 1;
+  }
+
+  // @ts-expect-error -- another payload than the handler's
+  @TaskSchedule('daily', '0 3 * * *', { payload: { kind: 'hourly', tags: [] } })
+  otherPayload(task: Task<Report>): string {
+    return task.payload.kind;
+  }
+
+  // @ts-expect-error -- the handler wants a payload
+  @TaskSchedule('daily', '0 3 * * *')
+  withoutPayload(task: Task<Report>): string {
+    return task.payload.kind;
+  }
+}
+
+export async function schedules(queue: QueueService): Promise<void> {
+  await queue.schedules(Files.tasks.import).upsert('a', '0 3 * * *', { url: 'b' });
+  // @ts-expect-error -- a whole queue is no place to publish to
+  queue.schedules(Files);
+  await queue.schedules(Reports).upsert('a', '0 3 * * *', { kind: 'daily', tags: [] });
+  await queue.schedules('reports').upsert('a', { everyMs: 1_000 }, 'anything');
+  // @ts-expect-error -- another payload than the queue's
+  await queue.schedules(Reports).upsert('a', '0 3 * * *', { kind: 'hourly', tags: [] });
+  // @ts-expect-error -- the schema's input, and not its output
+  await queue.schedules(Mails).upsert('a', '0 3 * * *', { at: 7 });
+  // @ts-expect-error -- no spec
+  await queue.schedules(Reports).upsert('a', { every: 1_000 }, { kind: 'daily', tags: [] });
 }

@@ -95,5 +95,7 @@ export function TaskHandler(
 
 /** The handlers that a prototype declares or inherits. The declaration of a subclass replaces the inherited one. */
 export function declaredHandlers(prototype: object | null): readonly DeclaredHandler[] {
-  return servedMethods(prototype).filter((method): method is DeclaredHandler => method.token === QUEUE_SERVICE);
+  return servedMethods(prototype).filter(
+    (method): method is DeclaredHandler => method.token === QUEUE_SERVICE && 'queue' in method,
+  );
 }

@@ -1,9 +1,11 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { SluiceError, classPrototypeOf } from '../../weave/index.js';
-import { HandlerCalls, type ProviderWrapper } from '../handlers/handler-calls.js';
+import { HandlerCalls, type HandlerCall, type ProviderWrapper } from '../handlers/handler-calls.js';
+import { refuseLostSchedules } from '../handlers/handler-schedules.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import { declaredHandlers } from './task-handler.decorator.js';
+import { declaredSchedules } from './task-schedule.decorator.js';
 
 /** Finds the `@TaskHandler` methods of an app's controllers and providers while the app boots. Starts no work. */
 @Injectable()
@@ -22,7 +24,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     this.#calls = calls;
   }
 
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
     const seen = new Set<object>();
     for (const wrapper of [...this.#discovery.getControllers(), ...this.#discovery.getProviders()]) {
       // The loop also meets the provider behind an alias, under its own token.
@@ -30,6 +32,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
     }
     // If the list of queues to consume names a queue without a handler, the boot fails here, and not when the app is up.
     this.#registry.enabled();
+    await this.#registry.checkSchedules();
   }
 
   #explore(wrapper: ProviderWrapper, seen: Set<object>): void {
@@ -43,18 +46,24 @@ export class TaskHandlerExplorer implements OnModuleInit {
     const prototype = wrapper.isNotMetatype
       ? classPrototypeOf(instance)
       : ((wrapper.metatype as abstract new () => object).prototype as object);
-    for (const declared of declaredHandlers(prototype)) {
-      this.#registry.add(instance.constructor.name, declared, (enhancers) =>
-        this.#calls.of(instance, declared.key, enhancers),
-      );
-    }
+    this.#add(instance.constructor.name, prototype, (key, enhancers) => this.#calls.of(instance, key, enhancers));
   }
 
   /** Adds the handlers of a request-scoped class. There is no object yet: one is created per task. */
   #exploreScoped(wrapper: ProviderWrapper): void {
     const { prototype, name } = wrapper.metatype as abstract new () => object;
-    for (const declared of declaredHandlers(prototype as object)) {
-      this.#registry.add(name, declared, (enhancers) => this.#calls.scoped(wrapper, declared.key, enhancers));
+    this.#add(name, prototype as object, (key, enhancers) => this.#calls.scoped(wrapper, key, enhancers));
+  }
+
+  #add(
+    className: string,
+    prototype: object | null,
+    callOf: (key: string | symbol, enhancers: boolean) => HandlerCall,
+  ): void {
+    const [handlers, schedules] = [declaredHandlers(prototype), declaredSchedules(prototype)];
+    refuseLostSchedules(className, handlers, schedules);
+    for (const declared of handlers) {
+      this.#registry.add(className, declared, (enhancers) => callOf(declared.key, enhancers), schedules);
     }
   }
 

@@ -3,6 +3,12 @@ import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import type { HandlerCall } from './handler-calls.js';
 import { handlerRun } from './handler-run.js';
+import {
+  checkSchedulePayloads,
+  handlerSchedules,
+  refuseDuplicates,
+  type HandlerSchedule,
+} from './handler-schedules.js';
 import { optionNames } from '../named-tasks.js';
 import { queueSchema, type NamedTask, type QueueDefinition } from '../queue-definition.js';
 import {
@@ -14,6 +20,7 @@ import {
   type ResolvedQueueOptions,
 } from '../queue.options.js';
 import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
+import type { DeclaredSchedule } from '../decorators/task-schedule.decorator.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 
 /** One handler of this process, ready to be called. */
@@ -28,6 +35,8 @@ export interface Handler {
   readonly names: readonly string[];
   readonly options: ResolvedHandlerOptions;
   readonly run: HandlerCall;
+  /** The schedules that publish tasks for it. */
+  readonly schedules: readonly HandlerSchedule[];
 }
 
 /** The handlers of an app: one per queue and group. */
@@ -48,22 +57,31 @@ export class HandlerRegistry {
   /**
    * Adds a handler: of one queue, or of each named task of a queue. `callOf` creates its call, with Nest's enhancers or without.
    *
-   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, which names both handlers; `SLUICE_BAD_OPTION`, `SLUICE_BAD_NAME`
+   * @throws SluiceError `SLUICE_DUPLICATE_HANDLER`, which names both handlers; `SLUICE_DUPLICATE_SCHEDULE`, `SLUICE_BAD_OPTION`,
+   * `SLUICE_BAD_NAME`
    */
   add(
     className: string,
-    { key, queue, queues, isWhole, options: given }: DeclaredHandler,
+    handler: DeclaredHandler,
     callOf: (enhancers: boolean) => HandlerCall,
+    declaredSchedules: readonly DeclaredSchedule[] = [],
   ): void {
+    const { key, queue, queues, isWhole, options: given } = handler;
     const site = `${className}.${String(key)}`;
     const declared = checkHandlerOptions(`@TaskHandler('${queue}') on ${site}`, given);
-    for (const definition of queues) this.#add(site, definition, { declared, isWhole }, callOf);
+    const schedules = handlerSchedules(className, handler, declaredSchedules, this.#settings.maxPayloadBytes);
+    refuseDuplicates(this.#schedules, schedules);
+    for (const definition of queues) this.#add(site, definition, { declared, isWhole, schedules }, callOf);
   }
 
   #add(
     site: string,
     definition: QueueDefinition<unknown>,
-    { declared, isWhole }: { declared: HandlerOptions; isWhole: boolean },
+    {
+      declared,
+      isWhole,
+      schedules,
+    }: { declared: HandlerOptions; isWhole: boolean; schedules: readonly HandlerSchedule[] },
     callOf: (enhancers: boolean) => HandlerCall,
   ): void {
     const { name: queue, task } = definition;
@@ -75,7 +93,7 @@ export class HandlerRegistry {
     const call = callOf(options.enhancers);
     const { propagation } = this.#settings;
     const run = handlerRun({ site, queue, call, schema: queueSchema(definition), task, propagation });
-    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run });
+    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run, schedules });
   }
 
   /** The queue `files.import` and the task `import` of the queue `files` would have the same name in options. */
@@ -89,6 +107,15 @@ export class HandlerRegistry {
       `the queues '${other.queue}' of ${other.site} and '${queue}' of ${site} have the same name in queue.handlers and ` +
         'queue.consumers: rename one of them',
     );
+  }
+
+  /**
+   * Checks the payloads of all schedules by the schemas of their queues, which may be asynchronous.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`
+   */
+  checkSchedules(): Promise<void> {
+    return checkSchedulePayloads(this.#schedules);
   }
 
   /**
@@ -152,6 +179,10 @@ export class HandlerRegistry {
   /** The groups of the handlers of a queue. */
   groupsOf(queue: string): string[] {
     return this.#of(queue).map(({ options }) => options.group);
+  }
+
+  get #schedules(): HandlerSchedule[] {
+    return this.#handlers.flatMap(({ schedules }) => schedules);
   }
 
   get #known(): string {

@@ -64,6 +64,27 @@ export function namesKeys(keyspace: Keyspace, queue: string): NamesKeys {
   return { names: keyspace.side(main, 'names'), pausedNames: keyspace.side(main, 'paused-names') };
 }
 
+/** The keys of a queue's schedules. They lie in the slot of the queue. */
+export interface ScheduleKeys {
+  /** Hash: schedule → its spec and its payload. */
+  readonly schedules: string;
+  /** Hash: schedule → its next and its last instant, and which process declared it. */
+  readonly states: string;
+  /** Sorted set: schedule → when its next task is published, in milliseconds on the server's clock. Paused ones are missing. */
+  readonly due: string;
+}
+
+/** The keys of the schedules beside a queue. */
+export function scheduleKeys(keyspace: Keyspace, { stream }: QueueKeys): ScheduleKeys {
+  const side = (suffix: string): string => keyspace.side(stream, suffix);
+  return { schedules: side('schedules'), states: side('schedule-states'), due: side('schedule-due') };
+}
+
+/** Hash: the last instant of a schedule that was removed. It expires. */
+export function lastInstantKey(keyspace: Keyspace, { stream }: QueueKeys, schedule: string): string {
+  return keyspace.side(stream, `schedule-last:${schedule}`);
+}
+
 /** The prefix of the names of Sluice's consumers. Consumers of other software in the group are not touched. */
 export const CONSUMER_PREFIX = 'sluice:';
 

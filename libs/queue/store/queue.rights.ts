@@ -37,7 +37,8 @@ function onQueue(keys: QueueKeys): Right[] {
  * need `sadd` as well.
  */
 export const QUEUE_CALLS: readonly string[] = [
-  ...['del', 'sadd', 'set', 'smembers', 'xgroup|destroy', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
+  ...['del', 'hscan', 'sadd', 'set', 'smembers'],
+  ...['xgroup|destroy', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
 ];
 
 /** What is used if the user has the right. Without it, the queue works more slowly: see docs/guide/connection.md. */

@@ -4,12 +4,14 @@ import type { Handler } from '../handlers/handler.registry.js';
 import { WorkerLease } from './worker-lease.js';
 import { LeaseRenewer } from './loops/lease-renewer.js';
 import { DelayedPromoter } from './loops/delayed-promoter.js';
+import type { DueLoop } from './loops/due-loop.js';
+import { ScheduleLoops } from './loops/schedule-loops.js';
 import { StreamReader } from './loops/stream-reader.js';
 import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { debug } from '../observe/queue.debug.js';
 import { NewerDataReports } from '../observe/newer-data.reports.js';
 import type { QueueTally } from '../observe/queue.stats.js';
-import { consumerName, queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
+import { consumerName, queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
 import { handlerWindows, type ConcurrencyWindow } from './concurrency-window.js';
@@ -43,7 +45,8 @@ export class WorkerPool implements WorkerListener<Worker> {
   #readers: ReadonlyMap<Worker, StreamReader> = new Map();
   readonly #renewer: LeaseRenewer;
   /** By stream. */
-  readonly #promoters: ReadonlyMap<string, DelayedPromoter>;
+  readonly #promoters: ReadonlyMap<string, DueLoop>;
+  readonly #schedules: ScheduleLoops;
   #draining = false;
 
   constructor(
@@ -52,7 +55,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     handlers: readonly Handler[],
     tally: QueueTally,
   ) {
-    const { clock, logger } = connections;
+    const { clock, logger, keyspace } = connections;
     const report = (message: string): void => {
       logger.warn(message);
     };
@@ -68,14 +71,21 @@ export class WorkerPool implements WorkerListener<Worker> {
     const windowOf = handlerWindows(clock);
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler, windowOf(handler)));
     this.#promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
+    this.#schedules = new ScheduleLoops({
+      ...{ workers: this.#workers, link, consumer: this.#consumer, leaseMs: options.leaseMs, clock, log: logger },
+      ...{ keyspace, inboxes: inbox.prefix, pausesOrphans: options.schedules.orphans === 'pause' },
+    });
     inbox.on('queue:released', ([stream = '']) => {
       for (const reader of this.#allReaders) reader.look(stream);
     });
     inbox.on('queue:due', ([stream = '', delayMs]) => {
       this.delayed(stream, Number(delayMs));
     });
+    inbox.on('queue:schedule-due', ([stream = '', delayMs]) => {
+      this.#schedules.expect(stream, Number(delayMs));
+    });
     inbox.onResync(() => {
-      for (const promoter of this.#promoters.values()) promoter.look();
+      for (const loops of [...this.#promoters.values(), this.#schedules]) loops.look();
     });
     this.#renewer = new LeaseRenewer({
       ...{ workers: this.#workers, link, consumer: this.#consumer, leaseMs: options.leaseMs, clock, report },
@@ -90,6 +100,9 @@ export class WorkerPool implements WorkerListener<Worker> {
         },
         found: (worker, findings) => this.#readerOf(worker)?.found(worker, findings),
         due: (worker, dueMs) => this.#promoters.get(worker.keys.stream)?.told(dueMs),
+        scheduleDue: ({ keys }, dueMs) => {
+          this.#schedules.told(keys.stream, dueMs);
+        },
         refused: (worker) => {
           worker.lostGroup();
           this.#readerOf(worker)?.interrupt();
@@ -108,7 +121,7 @@ export class WorkerPool implements WorkerListener<Worker> {
 
   start(): void {
     this.#renewer.start();
-    for (const promoter of this.#promoters.values()) promoter.start();
+    for (const loops of [...this.#promoters.values(), this.#schedules]) loops.start();
     void this.#startReaders();
   }
 
@@ -130,11 +143,12 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   /**
-   * Resolves when all groups exist, or after `ms`. If a group were created after the app is up, it could miss tasks that the app
+   * Resolves when all groups exist and all schedules are stored, or after `ms` for each. If a group were created after the app is up, it could miss tasks that the app
    * publishes: another group may have settled a task, and then the task is deleted.
    */
   async opened(ms: number): Promise<void> {
     await this.#within(ms, (worker) => worker.whenOpened());
+    await this.#schedules.declared(ms);
   }
 
   creditGained(worker: Worker): void {
@@ -160,7 +174,8 @@ export class WorkerPool implements WorkerListener<Worker> {
   async drain(): Promise<void> {
     this.#draining = true;
     for (const worker of this.#workers) worker.drain();
-    await Promise.all([...this.#promoters.values(), ...this.#allReaders].map((loop) => loop.stop()));
+    const loops = [...this.#promoters.values(), this.#schedules, ...this.#allReaders];
+    await Promise.all(loops.map((loop) => loop.stop()));
     await Promise.all(this.#workers.map((worker) => this.#returnPrefetched(worker)));
     await this.#finish();
     await this.#within(CONFIRM_MS, (worker) => worker.settled());
@@ -178,7 +193,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   #worker(handler: Handler, window: ConcurrencyWindow, keys: QueueKeys, retries?: Worker): Worker {
-    const { clock, logger: log } = this.#connections;
+    const { clock, keyspace, logger: log } = this.#connections;
     const { leaseMs } = this.#options;
     const link = this.#connection.commands;
     const consumer = this.#consumer;
@@ -195,7 +210,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     const retryUntilConfirmed = this.#retryUntilConfirmed;
     return new Worker({
       ...{ handler, window, keys, retries, consumer, lease, link, inboxes, clock, retryUntilConfirmed },
-      ...{ listener: this, log },
+      ...{ listener: this, log, scheduleDueKey: scheduleKeys(keyspace, queueKeys(keyspace, handler.queue)).due },
     });
   }
 
@@ -235,9 +250,9 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   /** One promoter per stream. It runs when a task is due. */
-  #promoter(worker: Worker): DelayedPromoter {
+  #promoter(worker: Worker): DueLoop {
     const { clock, logger: log } = this.#connections;
-    return new DelayedPromoter({ worker, link: this.#connection.commands, clock, log });
+    return new DelayedPromoter({ worker, link: this.#connection.commands, clock, log }).loop;
   }
 
   #reader(group: string, workers: readonly Worker[]): StreamReader {

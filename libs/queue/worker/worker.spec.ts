@@ -9,7 +9,7 @@ import { reconcile } from './loops/reconcile.js';
 import type { Task } from '../index.js';
 import { WorkerLease } from './worker-lease.js';
 import { RetryUntilConfirmed } from './retry-until-confirmed.js';
-import { CONSUMER_PREFIX, queueKeys } from '../store/queue.keys.js';
+import { CONSUMER_PREFIX, queueKeys, scheduleKeys } from '../store/queue.keys.js';
 import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
 import { ConcurrencyWindow } from './concurrency-window.js';
 import { Worker } from './worker.js';
@@ -58,10 +58,19 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
   };
   const worker = new Worker({
     ...{
-      handler: { site: 'Spec.run', queue: 'tasks', names: ['tasks'], options, run },
+      handler: { site: 'Spec.run', queue: 'tasks', names: ['tasks'], options, run, schedules: [] },
       window: new ConcurrencyWindow(options.concurrency, clock),
     },
-    ...{ keys, retries: undefined, consumer: ME, lease, link: bed.link, inboxes: ':~inbox:0:', clock },
+    ...{
+      keys,
+      scheduleDueKey: scheduleKeys(new Keyspace(), keys).due,
+      retries: undefined,
+      consumer: ME,
+      lease,
+      link: bed.link,
+      inboxes: ':~inbox:0:',
+      clock,
+    },
     ...{ retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}), log: { warn: () => {}, error: () => {} } },
     listener,
   });

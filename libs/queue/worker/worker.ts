@@ -18,6 +18,8 @@ export interface WorkerOptions extends Pick<
 > {
   handler: Handler;
   window: ConcurrencyWindow;
+  /** The sorted set that tells when the queue's schedules are due. */
+  scheduleDueKey: string;
   /** The worker on the group's own retries; undefined for that worker itself. */
   retries: Worker | undefined;
   lease: WorkerLease;
@@ -57,6 +59,7 @@ export class Worker {
   readonly handler: Handler;
   readonly window: ConcurrencyWindow;
   readonly keys: QueueKeys;
+  readonly scheduleDueKey: string;
   readonly lease: WorkerLease;
   readonly retries: Worker | undefined;
   readonly #clock: Clock;
@@ -75,6 +78,7 @@ export class Worker {
       handler,
       window,
       keys,
+      scheduleDueKey,
       retries,
       consumer,
       lease,
@@ -93,6 +97,7 @@ export class Worker {
     this.#needed = retries !== undefined;
     window.add(this);
     this.keys = keys;
+    this.scheduleDueKey = scheduleDueKey;
     this.lease = lease;
     const { group, maxDeliveries } = handler.options;
     this.#isolation = new Isolation(clock, maxDeliveries, lease.leaseMs);

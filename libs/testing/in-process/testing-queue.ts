@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { SLUICE_CLOCK, type Clock } from '../../redis/index.js';
 import { WholeQueue } from '../../queue/admin/whole-queue.js';
 import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
@@ -27,6 +27,7 @@ import {
   type RetryTask,
   type TaskInfo,
   type TaskPage,
+  type TaskSchedules,
   type TaskSpecs,
 } from '../../queue/index.js';
 import { checkTaskId } from '../../queue/admin/task-info.js';
@@ -34,11 +35,12 @@ import { testingGroups } from './testing-groups.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishOptions } from '../../queue/publish/publish.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
-import { checked } from '../../queue/task/standard-schema.js';
+import { checked, type StandardSchema } from '../../queue/task/standard-schema.js';
 import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
+import { TestingSchedules, type TestSchedule } from './testing-schedules.js';
 import { FRESH, TestingTasks, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
 
 /**
@@ -52,11 +54,13 @@ import { FRESH, TestingTasks, type DeadTask, type PublishedTask, type Waiting } 
  * expect(await queue.drain()).toEqual({ completed: 1, dead: 0 });
  */
 @Injectable()
-export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnModuleInit {
+export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnModuleInit, OnApplicationBootstrap {
   #isInitialised = false;
   readonly #registry: HandlerRegistry;
   readonly #tasks: TestingTasks;
   readonly #paused = new Set<string>();
+  readonly #schedules = new Map<string, Map<string, TestSchedule>>();
+  readonly #clock: Clock;
   readonly #maxBytes: number;
   readonly #whole = new WholeQueue({
     names: () => Promise.resolve([]),
@@ -75,6 +79,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   ) {
     this.#maxBytes = settings.maxPayloadBytes;
     this.#registry = registry;
+    this.#clock = clock;
     this.#tasks = new TestingTasks(clock);
   }
 
@@ -109,6 +114,14 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   deadTasks<T>(queue: QueueRef<T> | QueueOfTasks): readonly DeadTask<T>[] {
     const letters = streamsOf(queue).flatMap((name) => this.#tasks.letters(name));
     return letters.map(({ letter: { id, payload }, thrown }) => ({ id, payload: payload as T, error: thrown }));
+  }
+
+  /** A queue's schedules. `TestingClock.advance` makes them due, and `drain` runs their tasks. */
+  schedules<T>(queue: QueueDefinition<T, unknown>): TaskSchedules<T>;
+  schedules(stream: string): TaskSchedules;
+  schedules(queue: QueueRef<unknown>): TaskSchedules {
+    // This object has every public member of TaskSchedules, and needs none of the private ones.
+    return this.#schedulesOf(oneQueue(queue, 'schedules'), queueSchema(queue)) as unknown as TaskSchedules;
   }
 
   /** The dead letters of a queue, with the same methods as on Redis. */
@@ -238,6 +251,19 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
 
   onModuleInit(): void {
     this.#isInitialised = true;
+  }
+
+  onApplicationBootstrap(): void {
+    for (const { queue, schedules } of this.#registry.enabled()) {
+      for (const stored of schedules) this.#schedulesOf(queue, undefined).declare(stored);
+    }
+  }
+
+  #schedulesOf(queue: string, schema: StandardSchema | undefined): TestingSchedules {
+    const all = this.#schedules.get(queue) ?? new Map<string, TestSchedule>();
+    this.#schedules.set(queue, all);
+    const publish = (id: string, payload: string): void => void this.#tasks.add(queue, payload, {}, id);
+    return new TestingSchedules({ queue, schema, all, clock: this.#clock, maxPayloadBytes: this.#maxBytes, publish });
   }
 
   /** Uses the rules of the real queue. */

@@ -88,8 +88,12 @@ export class TestingTasks {
   }
 
   /** Adds a task, from its payload as JSON. Returns its id. */
-  add(queue: string, text: string, { delayMs = 0, runAt, maxAttempts }: PublishOptions): string {
-    const id = `${Math.floor(this.#clock.wallMs())}-${this.#ids++}`;
+  add(
+    queue: string,
+    text: string,
+    { delayMs = 0, runAt, maxAttempts }: PublishOptions,
+    id = `${Math.floor(this.#clock.wallMs())}-${this.#ids++}`,
+  ): string {
     const task = { id, payload: JSON.parse(text) as unknown };
     this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
     const nowMs = this.nowMs();

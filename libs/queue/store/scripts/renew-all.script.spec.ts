@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { QueueScriptBed } from '../../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../../redis/index.js';
-import { CONSUMER_PREFIX, RELEASED, queueKeys, retryKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, RELEASED, queueKeys, retryKeys, scheduleKeys } from '../queue.keys.js';
 import { renewAllScript, type QueueRenewal, type RenewedAll } from './renew-all.script.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
@@ -27,7 +27,7 @@ async function renewAll(queues = [keys], look: Turn = {}): Promise<RenewedAll> {
   return renewAllScript.run(bed.link, {
     keys: {},
     restKeys: queues.flatMap((k) => [
-      ...[k.alive, k.paused, k.delayed, k.uses],
+      ...[k.alive, k.paused, k.delayed, k.uses, scheduleKeys(new Keyspace(), k).due],
       ...(looks === 1 ? [k.stream, k.swept, own.stream, own.delayed, k.dead] : []),
     ]),
     args: { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: LEASE_MS },
@@ -54,9 +54,10 @@ describe('the renewal of all leases', () => {
     await bed.admin.set(second.paused, '1');
     const now = await bed.serverMs();
     await bed.admin.zadd(second.delayed, now + 5_000, 'task');
+    await bed.admin.zadd(scheduleKeys(new Keyspace(), second).due, now + 7_000, 'nightly');
     const first = await renewAll([keys, second]);
     expect(first.queues).toMatchObject([
-      { unbroken: false, paused: false, dueMs: undefined },
+      { unbroken: false, paused: false, dueMs: undefined, scheduleDueMs: undefined },
       { unbroken: false, paused: true },
     ]);
     const { queues } = await renewAll([keys, second], { looks: 0 });
@@ -64,8 +65,9 @@ describe('the renewal of all leases', () => {
       { ...NOTHING, unbroken: true },
       { ...NOTHING, unbroken: true, paused: true },
     ]);
-    const { dueMs, nowMs } = queues[1] as QueueRenewal;
+    const { dueMs, scheduleDueMs, nowMs } = queues[1] as QueueRenewal;
     expect(nowMs + dueMs!).toBe(now + 5_000);
+    expect(nowMs + scheduleDueMs!).toBe(now + 7_000);
     expect(Number(await bed.admin.zscore(keys.alive, ME))).toBe(nowMs + LEASE_MS);
     expect(Number(await bed.admin.zscore(second.alive, ME))).toBe(nowMs + LEASE_MS);
   });

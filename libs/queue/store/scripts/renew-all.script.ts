@@ -11,6 +11,8 @@ export const RENEW_MOST = 100;
 export interface QueueRenewal extends Renewal {
   /** Milliseconds until the first delayed task is due; undefined: there is none. */
   readonly dueMs: number | undefined;
+  /** Milliseconds until the first schedule is due; undefined: there is none. */
+  readonly scheduleDueMs: number | undefined;
   /** The lease of a process on this queue has ended. */
   readonly leaseEnded: boolean;
   /** Entries belong to a consumer without a lease, or were returned, or are idle for too long with other software. */
@@ -34,7 +36,7 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN] = [1, 2, 4, 8,
  * Renews the leases of a process on many queues, and tells what there is to do on each of them. An idle process sends nothing else
  * about its queues but its blocking read.
  *
- * KEYS  per queue: alive, paused, delayed, uses; with looks 1 also: stream, swept, retry, retryDelayed, dead
+ * KEYS  per queue: alive, paused, delayed, uses, scheduleDue; with looks 1 also: stream, swept, retry, retryDelayed, dead
  * ARGV  consumer, leaseMs, looks (1 or 0), sweepMs; with looks 1, per queue: group, credit (1: the caller has room for tasks),
  *       foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
  * Reply {@link RenewedAll}
@@ -93,7 +95,7 @@ local function hasTooManyDead(dead, keep, keepMs)
 end
 
 local function look(k, a)
-  local alive, stream, swept, dead = KEYS[k], KEYS[k + 4], KEYS[k + 5], KEYS[k + 8]
+  local alive, stream, swept, dead = KEYS[k], KEYS[k + 5], KEYS[k + 6], KEYS[k + 9]
   local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
   local told = 0
   if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 then told = ${PENDING} end
@@ -102,56 +104,67 @@ local function look(k, a)
   redis.call('HSET', swept, group, string.format('%.0f', now))
   redis.call('PEXPIRE', swept, string.format('%.0f', sweepMs * 10))
   if isOrphaned(stream, alive, group, foreignIdleMs) then told = told + ${ORPHANED} end
-  if isUnclean(stream, KEYS[k + 6], KEYS[k + 7]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
+  if isUnclean(stream, KEYS[k + 7], KEYS[k + 8]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
     told = told + ${UNCLEAN}
   end
   return told
+end
+
+-- Milliseconds until the first member of a sorted set is due; -1: there is none.
+local function msUntil(head)
+  return head[2] and math.max(0, math.ceil(tonumber(head[2]) - now)) or -1
 end
 
 local function visit(k, a)
   local unbroken, isPaused, unknown = renew(KEYS[k], KEYS[k + 1], KEYS[k + 3])
   local told = unbroken * ${UNBROKEN} + isPaused * ${PAUSED}
   -- A process of the newer release looks, and promotes.
-  if unknown ~= '' then return told, -1, unknown end
+  if unknown ~= '' then return told, -1, unknown, -1 end
   local first = redis.call('ZRANGE', KEYS[k], 0, 0, 'WITHSCORES')
   local endMs = math.ceil(tonumber(first[2]) - now)
   if endMs <= 0 then
     told = told + ${LEASE_ENDED}
     -- Until it has been dealt with, the next ones are told by the next renewals.
   elseif first[1] ~= consumer and (nextEndMs < 0 or endMs < nextEndMs) then nextEndMs = endMs end
-  local head = redis.call('ZRANGE', KEYS[k + 2], 0, 0, 'WITHSCORES')
-  local dueMs = head[2] and math.max(0, math.ceil(tonumber(head[2]) - now)) or -1
+  local dueMs = msUntil(redis.call('ZRANGE', KEYS[k + 2], 0, 0, 'WITHSCORES'))
   if looks == 1 then told = told + look(k, a) end
-  return told, dueMs, ''
+  -- If the key is something else, tasks go on. The process that publishes for schedules reports it.
+  return told, dueMs, '', msUntil(redis.pcall('ZRANGE', KEYS[k + 4], 0, 0, 'WITHSCORES'))
 end
 
 local answers = {}
-local step = looks == 1 and 9 or 4
+local step = looks == 1 and 10 or 5
 local a = rest + 1
 for k = 1, #KEYS, step do
-  local fine, told, dueMs, unknown = pcall(visit, k, a)
+  local fine, told, dueMs, unknown, scheduleMs = pcall(visit, k, a)
   if not fine then
     told = type(told) == 'table' and told.err or tostring(told)
-    dueMs, unknown = -1, ''
+    dueMs, unknown, scheduleMs = -1, '', -1
   end
   answers[#answers + 1] = told
   answers[#answers + 1] = dueMs
   answers[#answers + 1] = unknown
+  answers[#answers + 1] = scheduleMs
   a = a + 5
 end
 return { now, nextEndMs, answers }`,
   decode: (reply): RenewedAll => {
     const [nowMs, nextEndMs, answers] = reply as [number, number, (number | string)[]];
     const queues: (QueueRenewal | Error)[] = [];
-    for (let i = 0; i < answers.length; i += 3) {
-      const [told, dueMs, unknown] = [answers[i], answers[i + 1] as number, answers[i + 2] as string];
-      queues.push(typeof told === 'number' ? renewal(told, dueMs, nowMs, unknown) : new Error(String(told)));
+    for (let i = 0; i < answers.length; i += 4) {
+      const [told, dueMs, unknown, scheduleMs] = answers.slice(i, i + 4) as [number | string, number, string, number];
+      queues.push(typeof told === 'number' ? renewal(told, { dueMs, scheduleMs }, nowMs, unknown) : new Error(told));
     }
     return { queues, nextEndMs: nextEndMs < 0 ? undefined : nextEndMs };
   },
 });
 
-function renewal(told: number, dueMs: number, nowMs: number, unknown: string): QueueRenewal {
+function renewal(
+  told: number,
+  { dueMs, scheduleMs }: { dueMs: number; scheduleMs: number },
+  nowMs: number,
+  unknown: string,
+): QueueRenewal {
   const is = (what = 0): boolean => (told & what) !== 0;
   return {
     unbroken: is(UNBROKEN),
@@ -159,6 +172,7 @@ function renewal(told: number, dueMs: number, nowMs: number, unknown: string): Q
     nowMs,
     unknown: unknown || undefined,
     dueMs: dueMs < 0 ? undefined : dueMs,
+    scheduleDueMs: scheduleMs < 0 ? undefined : scheduleMs,
     leaseEnded: is(LEASE_ENDED),
     orphaned: is(ORPHANED),
     pending: is(PENDING),

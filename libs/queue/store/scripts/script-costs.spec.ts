@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { QueueState, count } from '../../../../test/support/queue-state.js';
+import { scheduleCosts } from '../../../../test/model/schedule-costs.js';
 import { growthOf, scriptNames, isLinear, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED, consumerName, queueKeys, retryKeys } from '../queue.keys.js';
@@ -254,12 +255,13 @@ const renewAll = async (queues: number, looks: number): Promise<() => Promise<un
   // One call names queues of one slot only: `{queue}-0`, `{queue}-1`, …
   const of = count(queues).map((i) => queueKeys(new Keyspace(), `{queue}-${i}`));
   for (const { stream } of of) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
-  const few = of.flatMap(({ alive, paused, delayed, uses }) => [alive, paused, delayed, uses]);
+  const few = of.flatMap((k) => [k.alive, k.paused, k.delayed, k.uses, `${k.swept}:s`]);
   const many = of.flatMap((k) => [
     k.alive,
     k.paused,
     k.delayed,
     k.uses,
+    `${k.swept}:s`,
     k.stream,
     k.swept,
     `${k.swept}:r`,
@@ -301,6 +303,8 @@ grows('queue:workers', 'consumers', 'linear', async (n) => {
   await consumers(n);
   return () => workersScript.run(bed.link, { keys, args: {} });
 });
+
+for (const row of scheduleCosts(bed)) grows(...row);
 
 it('all scripts were looked at', () => {
   expect([...looked].sort()).toEqual(scriptNames(dirname(fileURLToPath(import.meta.url))));

@@ -25,6 +25,8 @@ export interface LeaseRenewerListener {
   found(worker: Worker, findings: Findings): void;
   /** The first delayed task of the worker's stream is due in `dueMs`. */
   due(worker: Worker, dueMs: number): void;
+  /** The first schedule of the worker's queue is due in `dueMs`. */
+  scheduleDue(worker: Worker, dueMs: number): void;
   /** Redis refused the renewal on the worker's queue alone. */
   refused(worker: Worker): void;
 }
@@ -131,6 +133,7 @@ export class LeaseRenewer {
     if (lease.paused !== before?.paused) listener.pauseChanged(worker, lease.paused);
     if (lease.unknown !== before?.unknown) listener.usesChanged(worker);
     if (answer.dueMs !== undefined) listener.due(worker, answer.dueMs);
+    if (answer.scheduleDueMs !== undefined) listener.scheduleDue(worker, answer.scheduleDueMs);
     if (!unbroken) {
       debug?.('%s: the lease had lapsed; nothing starts until Redis has told what is still ours', keys.stream);
       worker.doubt();
@@ -157,12 +160,12 @@ export class LeaseRenewer {
   }
 }
 
-function keysOf({ keys, retries }: Worker, looks: boolean): string[] {
+function keysOf({ keys, retries, scheduleDueKey }: Worker, looks: boolean): string[] {
   const { alive, paused, delayed, uses, stream, swept, dead } = keys;
   const own = retries?.keys ?? keys;
   return looks
-    ? [alive, paused, delayed, uses, stream, swept, own.stream, own.delayed, dead]
-    : [alive, paused, delayed, uses];
+    ? [alive, paused, delayed, uses, scheduleDueKey, stream, swept, own.stream, own.delayed, dead]
+    : [alive, paused, delayed, uses, scheduleDueKey];
 }
 
 function* portions(workers: readonly Worker[]): Generator<readonly Worker[]> {
