@@ -22,7 +22,8 @@ export function choose(found, options, args = process.argv.slice(2)) {
   return { chosen, values };
 }
 
-function parse(args, options) {
+/** Reads flags and names; an unknown flag fails the command with the parser's words. */
+export function parse(args, options) {
   try {
     return parseArgs({ args, options, allowPositionals: true });
   } catch (error) {

@@ -1,6 +1,13 @@
 /** Chaos scenarios: real faults against real processes, and verdicts over what they recorded. */
 
-import { startRedis, type RedisServer, type StartRedisOptions } from 'nestjs-sluice/testing';
+import {
+  startRedis,
+  startSentinels,
+  type RedisServer,
+  type SentinelGroup,
+  type StartRedisOptions,
+  type StartSentinelsOptions,
+} from 'nestjs-sluice/testing';
 
 /** One thing that a scenario found out. */
 export interface Verdict {
@@ -36,6 +43,8 @@ export interface ChaosContext {
   log(line: string): void;
   /** A private Redis, stopped when the scenario is over. */
   startRedis(options?: StartRedisOptions): Promise<RedisServer>;
+  /** The same with a primary, replicas and Sentinels. */
+  startSentinels(options?: StartSentinelsOptions): Promise<SentinelGroup>;
 }
 
 export interface Scenario {
@@ -91,7 +100,7 @@ export async function runChaos(chaos: Chaos, options: ChaosOptions): Promise<Tal
     print(`── ${chaos.feature} · ${name}: ${scenario.about}`);
     const { budgetMs } = options;
     const share = budgetMs && fairShare(budgetMs, deadline - performance.now(), chosen.length, i);
-    const servers: RedisServer[] = [];
+    const servers: Stoppable[] = [];
     const ctx = context(share, servers, options);
     const found = await withinReason(scenario, ctx);
     await Promise.all(servers.map((server) => server.stop()));
@@ -116,8 +125,17 @@ export function fairShare(wholeMs: number, leftMs: number, parts: number, before
   return Math.max(wholeMs / parts, leftMs / (parts - before));
 }
 
-function context(budgetMs: number | undefined, servers: RedisServer[], { seed, print }: ChaosOptions): ChaosContext {
+interface Stoppable {
+  stop(): Promise<void>;
+}
+
+function context(budgetMs: number | undefined, servers: Stoppable[], { seed, print }: ChaosOptions): ChaosContext {
   const started = performance.now();
+  const noted = async <T extends Stoppable>(starting: Promise<T>): Promise<T> => {
+    const server = await starting;
+    servers.push(server);
+    return server;
+  };
   return {
     budgetMs,
     more: (done, count) =>
@@ -126,11 +144,8 @@ function context(budgetMs: number | undefined, servers: RedisServer[], { seed, p
     log: (text) => {
       print(`   ${text}`);
     },
-    startRedis: async (options) => {
-      const server = await startRedis(options);
-      servers.push(server);
-      return server;
-    },
+    startRedis: (options) => noted(startRedis(options)),
+    startSentinels: (options) => noted(startSentinels(options)),
   };
 }
 
