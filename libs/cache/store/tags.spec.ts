@@ -6,7 +6,6 @@ import { commandDelta } from '../../../test/support/command-delta.js';
 import { until } from '../../../test/support/until.js';
 import type { CacheService } from '../cache.service.js';
 
-// What is missed here is missed for ever: no need to wait for it longer.
 const bed = new CacheBed();
 const code = (name: string) => expect.objectContaining({ code: name });
 const [TAG, RECENT, EPOCH] = ['{cache}~tag:a', '{cache}~recent', '{cache}~epoch'];
