@@ -5,6 +5,8 @@ import { checkSchedules, runScheduleChaos } from '../../support/schedule-chaos.j
 const SCHEDULES = 1_000;
 const KILLS = 200;
 const DURATION_MS = 900_000;
+/** On a slow machine each process takes many seconds to start: it ends in time for its verdicts, with fewer kills. */
+const LONGEST_MS = 1_500_000;
 
 /** A thousand schedules of one second, in four processes with four wall clocks, one of which is killed every few seconds. */
 export async function schedules(ctx: ChaosContext): Promise<Verdict[]> {
@@ -19,9 +21,9 @@ export async function schedules(ctx: ChaosContext): Promise<Verdict[]> {
         kills++;
         await kill();
       }
-      return ctx.budgetMs === undefined
-        ? kills < KILLS || performance.now() - startedMs < DURATION_MS
-        : ctx.more(kills, KILLS);
+      if (ctx.budgetMs !== undefined) return ctx.more(kills, KILLS);
+      const tookMs = performance.now() - startedMs;
+      return tookMs < LONGEST_MS && (kills < KILLS || tookMs < DURATION_MS);
     },
   });
   const { missed, doubled, expected } = checkSchedules(history);
