@@ -22,6 +22,8 @@ export { defineQueue, type DefineQueueOptions } from './define-queue.js';
 export { payload, type QueueOfTasks, type TaskOf, type TaskPayload, type TaskSpecs } from './named-tasks.js';
 export type { NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
 export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';
+export type { CollectOptions, PublishUniqueOptions, UniquePublish } from './publish/unique.options.js';
+export type { UniqueOutcome } from './store/scripts/publish-unique.script.js';
 export {
   InvalidPayloadError,
   PayloadTooLargeError,
@@ -60,7 +62,7 @@ export type { CountsOfTasks, DeadLettersOfTasks } from './admin/whole-queue.js';
 export { QueueGroups, type QueueGroup } from './admin/queue-groups.js';
 export type { GroupChoice, ListOptions, TaskPage } from './admin/queue.operations.js';
 export type { Counts as QueueCounts } from './store/scripts/counts.script.js';
-export type { DeadLetter, TaskInfo, TaskState } from './admin/task-info.js';
+export type { DeadLetter, TaskInfo, TaskKey, TaskRef, TaskState } from './admin/task-info.js';
 export type { QueueWorker } from './admin/worker-info.js';
 export { RawQueue, type RawEntry } from './queue.raw.js';
 export { QueueService } from './queue.service.js';

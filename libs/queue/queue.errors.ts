@@ -7,11 +7,17 @@ import { SluiceError, clip } from '../weave/index.js';
  * `task.id`, which differs). A handler that may run twice must be able to do this anyway. `cause` is the error of the connection.
  */
 export class PublishUnconfirmedError extends SluiceError {
+  /**
+   * Of a publish under a key: its nonce. A repeat with it within ten minutes never makes a second task:
+   * `publishUnique(queue, payload, { key, nonce: error.nonce })`. Undefined for other publishes.
+   */
+  readonly nonce: string | undefined;
+
   constructor(
     readonly queue: string,
     /** For each payload, in order: the id if the task is certainly published, or `'unknown'`, or `'not-sent'`. */
     readonly outcomes: readonly PublishOutcome[],
-    options: { cause: unknown },
+    options: { cause: unknown; nonce?: string },
   ) {
     const count = (state: string): number => outcomes.filter((outcome) => outcome.state === state).length;
     super(
@@ -20,8 +26,9 @@ export class PublishUnconfirmedError extends SluiceError {
         ? `the task may have been published to queue '${queue}', or not: the connection was lost before the answer`
         : `of ${outcomes.length} tasks for queue '${queue}', ${count('published')} are published, ${count('unknown')} may ` +
             `be, and ${count('not-sent')} are not: publish those again by 'outcomes'`,
-      options,
+      { cause: options.cause },
     );
+    this.nonce = options.nonce;
   }
 }
 

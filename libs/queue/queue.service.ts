@@ -17,6 +17,14 @@ import {
 } from './publish/publish.options.js';
 import { DelayedWatch } from './publish/delayed-watch.js';
 import { Publisher } from './publish/publisher.js';
+import { UniquePublisher } from './publish/unique-publisher.js';
+import {
+  checkCollectOptions,
+  checkUniqueOptions,
+  type CollectOptions,
+  type PublishUniqueOptions,
+  type UniquePublish,
+} from './publish/unique.options.js';
 import { namesKeys, queueKeys, type QueueKeys } from './store/queue.keys.js';
 import { namesScript } from './store/scripts/names.script.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
@@ -25,7 +33,7 @@ import { RawQueue } from './queue.raw.js';
 import type { Counts } from './store/scripts/counts.script.js';
 import { TaskSchedules } from './schedules/task-schedules.js';
 import { checked } from './task/standard-schema.js';
-import { checkTaskId, type TaskInfo } from './admin/task-info.js';
+import { checkTaskRef, type TaskInfo, type TaskRef } from './admin/task-info.js';
 import { TaskSearch } from './admin/task-search.js';
 import { WholeQueue, type CountsOfTasks, type DeadLettersOfTasks } from './admin/whole-queue.js';
 import type { QueueWorker } from './admin/worker-info.js';
@@ -49,6 +57,7 @@ export class QueueService {
   readonly #search: TaskSearch;
   readonly #whole: WholeQueue;
   readonly #publisher: Publisher;
+  readonly #uniquePublisher: UniquePublisher;
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
   readonly #tally: QueueTally;
@@ -74,18 +83,14 @@ export class QueueService {
     };
     const { propagation } = settings;
     this.#publisher = new Publisher({ link: this.#link, clock, inboxes, propagation, onDelayed });
+    this.#uniquePublisher = new UniquePublisher({
+      ...{ link: this.#link, keyspace, clock, inboxes, publisher: this.#publisher, onDelayed },
+      maxPayloadBytes: settings.maxPayloadBytes,
+    });
     this.#operations = new QueueOperations(connection, keyspace, (queue) => registry.groupOf(queue));
     this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs: settings.leaseMs });
     this.#search = new TaskSearch(this.#link, keyspace);
-    this.#whole = new WholeQueue({
-      names: (queue, later) => this.#names(queue, later),
-      counts: (queue, choice) => this.counts(queue, choice),
-      list: (queue, options) => this.list(queue, options),
-      pause: (queue) => this.pause(queue),
-      resume: (queue) => this.resume(queue),
-      workers: (queue) => this.workers(queue),
-      dead: (queue) => this.dead(queue),
-    });
+    this.#whole = new WholeQueue(this, (queue, later) => this.#names(queue, later));
     this.raw = new RawQueue(connection, keyspace, clock, settings.maxPayloadBytes);
     shutdown.onDrain(() => this.raw.close());
     shutdown.onClose(() => watch.stop());
@@ -149,6 +154,48 @@ export class QueueService {
   }
 
   /**
+   * Publishes a task under a key. While the key is taken, nothing is published, or (`mode: 'debounce'`) the task that waits gets the new
+   * payload.
+   *
+   * A task that can be found nowhere any more does not hold its key, and a dead letter frees it. If the promise rejects with
+   * `SLUICE_PUBLISH_UNCONFIRMED`, a repeat with the error's `nonce` never makes a second task.
+   *
+   * @throws SluiceError as `publish`
+   * @example
+   * const { outcome } = await queue.publishUnique(Reports, { user }, { key: `report:${user}` }); // 'published' or 'skipped'
+   * await queue.publishUnique(Index, { page }, { key: page, mode: 'debounce', windowMs: 5_000 });
+   */
+  publishUnique<T>(
+    queue: QueueDefinition<T, unknown>,
+    payload: NoInfer<T>,
+    options: PublishUniqueOptions,
+  ): Promise<UniquePublish>;
+  publishUnique(stream: string, payload: unknown, options: PublishUniqueOptions): Promise<UniquePublish>;
+  async publishUnique(
+    queue: QueueRef<unknown>,
+    payload: unknown,
+    options: PublishUniqueOptions,
+  ): Promise<UniquePublish> {
+    return this.#uniquePublisher.publish(queue, payload, payload, checkUniqueOptions(options));
+  }
+
+  /**
+   * Collects items under a key: one task gets all of them, in order, as a list. It runs `waitMs` after the last item, at most `maxWaitMs`
+   * after the first one, and at once with `max` items. An item that comes when the task has begun, or when its payload would be too
+   * large, begins the next task.
+   *
+   * @throws SluiceError as `publish`
+   * @example
+   * const Digests = defineQueue<string[]>('digests');
+   * await queue.collect(Digests, comment.id, { key: `user:${user}`, waitMs: 60_000, maxWaitMs: 600_000 });
+   */
+  collect<T>(queue: QueueDefinition<T[], unknown>, item: NoInfer<T>, options: CollectOptions): Promise<UniquePublish>;
+  collect(stream: string, item: unknown, options: CollectOptions): Promise<UniquePublish>;
+  async collect(queue: QueueRef<unknown>, item: unknown, options: CollectOptions): Promise<UniquePublish> {
+    return this.#uniquePublisher.publish(queue, item, [item], checkCollectOptions(options));
+  }
+
+  /**
    * How many tasks of a queue wait, are with workers, are due later, or are dead letters, at one instant; how long the
    * oldest task has waited; and whether the queue is paused.
    *
@@ -184,7 +231,7 @@ export class QueueService {
   }
 
   /**
-   * Finds a task by the id that `publish` returned. Resolves to undefined if the task is done, or never existed.
+   * Finds a task by the id that `publish` returned, or by the `{ key }` of `publishUnique` and `collect`. Resolves to undefined if the task is done, or never existed.
    *
    * It is one script on Redis. Its cost does not grow with the queue or with its dead letters. If several groups read the queue,
    * the answer is for one group: a task that this group has settled is done.
@@ -193,9 +240,11 @@ export class QueueService {
    * const task = await queue.inspect(Orders, id);
    * return task === undefined ? 'done' : task.state;
    */
-  async inspect(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
+  async inspect(queue: QueueRef<unknown>, task: TaskRef, choice: GroupChoice = {}): Promise<TaskInfo | undefined> {
     const name = oneQueue(queue, 'inspect');
-    return this.#search.inspect(name, checkTaskId(id, 'inspect'), this.#groupOf(name, choice, 'inspect'));
+    const group = this.#groupOf(name, choice, 'inspect');
+    const id = await this.#search.idOf(name, checkTaskRef(task, 'inspect'));
+    return id === undefined ? undefined : this.#search.inspect(name, id, group);
   }
 
   /**
@@ -204,9 +253,11 @@ export class QueueService {
    * Resolves to false if the task is not there, or is with a worker: a running task is not stopped. Call `pause` first, so that
    * workers return the tasks that they did not start.
    */
-  async remove(queue: QueueRef<unknown>, id: string, choice: GroupChoice = {}): Promise<boolean> {
+  async remove(queue: QueueRef<unknown>, task: TaskRef, choice: GroupChoice = {}): Promise<boolean> {
     const name = oneQueue(queue, 'remove');
-    return this.#search.remove(name, checkTaskId(id, 'remove'), this.#groupOf(name, choice, 'remove'));
+    const group = this.#groupOf(name, choice, 'remove');
+    const id = await this.#search.idOf(name, checkTaskRef(task, 'remove'));
+    return id !== undefined && this.#search.remove(name, id, group);
   }
 
   /**
@@ -281,15 +332,8 @@ export class QueueService {
     const { keyspace } = this.#connections;
     const { maxPayloadBytes, connection } = this.#settings;
     const { prefix: inboxes } = this.#connections.get(connection).inbox;
-    const schema = queueSchema(queue);
-    return new TaskSchedules({
-      link: this.#link,
-      keyspace,
-      queue: oneQueue(queue, 'schedules'),
-      schema,
-      inboxes,
-      maxPayloadBytes,
-    });
+    const given = { link: this.#link, keyspace, inboxes, maxPayloadBytes, queue: oneQueue(queue, 'schedules') };
+    return new TaskSchedules({ ...given, schema: queueSchema(queue) });
   }
 
   #groupOf(queue: string, { group }: GroupChoice, operation: string): string {

@@ -136,6 +136,41 @@ export function describeQueue(name: string, make: MakeQueue): void {
       expect(runs).toHaveLength(3);
     });
 
+    it('publishes once under a key while its task is there, and finds the task by the key', async () => {
+      const { queue, run } = await start();
+      const key = 'k';
+      const first = await queue.publishUnique('tasks', 1, { key, delayMs: 60_000 });
+      expect(first).toEqual({ id: expect.any(String), outcome: 'published' });
+      expect(await queue.publishUnique('tasks', 2, { key })).toEqual({ id: first.id, outcome: 'skipped' });
+      expect(await queue.inspect('tasks', { key })).toMatchObject({ id: first.id, payload: 1, state: 'delayed' });
+      expect(await queue.remove('tasks', { key })).toBe(true);
+      const second = await queue.publishUnique('tasks', 3, { key, nonce: 'n' });
+      await run();
+      expect(await queue.publishUnique('tasks', 3, { key, nonce: 'n' })).toEqual(second);
+      expect(await queue.publishUnique('tasks', 4, { key, windowMs: 60_000 })).toMatchObject({ outcome: 'published' });
+      await run();
+      expect(await queue.publishUnique('tasks', 5, { key })).toMatchObject({ outcome: 'skipped' });
+      expect(runs.map(({ payload }) => payload)).toEqual([3, 4]);
+    });
+
+    it('puts a task off under a key, and collects items', async () => {
+      const { queue, run } = await start();
+      const debounce = { key: 'd', mode: 'debounce', windowMs: 60_000 } as const;
+      const first = await queue.publishUnique('tasks', 1, debounce);
+      expect(await queue.publishUnique('tasks', 2, debounce)).toEqual({ id: first.id, outcome: 'postponed' });
+      expect(await queue.inspect('tasks', { key: 'd' })).toMatchObject({ payload: 2, state: 'delayed' });
+      const options = { key: 'c', waitMs: 60_000, max: 2 };
+      const list = await queue.collect('tasks', 'a', options);
+      expect(list.outcome).toBe('published');
+      expect(await queue.collect('tasks', 'b', options)).toEqual({ id: list.id, outcome: 'collected' });
+      expect((await queue.collect('tasks', 'c', options)).outcome).toBe('published');
+      await run();
+      expect(runs).toEqual([{ id: list.id, payload: ['a', 'b'], attempt: 1 }]);
+      await expect(queue.collect('tasks', 1, { key: 'c' } as never)).rejects.toMatchObject({
+        code: 'SLUICE_BAD_OPTION',
+      });
+    });
+
     it('brings dead letters back with their ids, or deletes them', async () => {
       let fails = true;
       const { queue, run } = await start(

@@ -223,3 +223,22 @@ export async function schedules(queue: QueueService): Promise<void> {
   // @ts-expect-error -- no spec
   await queue.schedules(Reports).upsert('a', { every: 1_000 }, { kind: 'daily', tags: [] });
 }
+
+export async function keys(queue: QueueService): Promise<string[]> {
+  const Lists = defineQueue<number[]>('lists');
+  // @ts-expect-error -- without a key
+  await queue.publishUnique(Orders, { productId: 'a' }, {});
+  // @ts-expect-error -- another payload than the queue's
+  await queue.publishUnique(Orders, 1, { key: 'a' });
+  // @ts-expect-error -- the whole list, and not an item
+  await queue.collect(Lists, [1], { key: 'a', waitMs: 5 });
+  // @ts-expect-error -- a queue of single payloads
+  await queue.collect(Orders, { productId: 'a' }, { key: 'a', waitMs: 5 });
+  const { id, outcome } = await queue.publishUnique(
+    Orders,
+    { productId: 'a' },
+    { key: 'a', mode: 'debounce', windowMs: 5 },
+  );
+  await queue.inspect(Orders, { key: 'a' });
+  return [id, outcome, (await queue.collect(Lists, 1, { key: 'a', waitMs: 5, max: 10 })).outcome];
+}

@@ -1,5 +1,5 @@
 import { unframe } from '../../redis/index.js';
-import { badOption, countIn, instantIn } from '../../weave/index.js';
+import { badOption, checkText, countIn, instantIn } from '../../weave/index.js';
 import { Delivery } from '../task/delivery.js';
 import type { ListedDelayed } from '../store/scripts/list-delayed.script.js';
 import type { ListedEntry } from '../store/scripts/list-stream.script.js';
@@ -50,8 +50,22 @@ export interface DeadLetter<T = unknown> extends TaskInfo<T> {
   readonly failedAt: Date;
 }
 
-/** @throws SluiceError `SLUICE_BAD_OPTION`, which names the operation, if the id is no string */
-export function checkTaskId(id: unknown, operation: string): string {
+/** Addresses a task that was published under a key: the one that was last published under it. */
+export interface TaskKey {
+  /** A text of at most 1,024 bytes. It is for one queue: of named tasks, for one name. */
+  readonly key: string;
+}
+
+/** A task's id, or the key under which it was published. */
+export type TaskRef = string | TaskKey;
+
+/** @throws SluiceError `SLUICE_BAD_OPTION`, which names the operation, if it is neither an id nor a key */
+export function checkTaskRef(task: unknown, operation: string): TaskRef {
+  if (typeof task !== 'object' || task === null || !('key' in task)) return checkTaskId(task, operation);
+  return { key: checkText(task.key, `${operation}: key`) };
+}
+
+function checkTaskId(id: unknown, operation: string): string {
   if (typeof id === 'string') return id;
   throw badOption(`${operation}: id`, 'the id that publish returned', id);
 }

@@ -1,10 +1,10 @@
 import type { Keyspace, Link } from '../../redis/index.js';
 import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
-import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
+import { keyDigest, queueKeys, recordKey, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import { locateScript, type Located } from '../store/scripts/locate.script.js';
 import { deleteLettersScript } from '../store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../store/scripts/remove.script.js';
-import { delayedInfo, entryInfo, letterInfo, type TaskInfo } from './task-info.js';
+import { delayedInfo, entryInfo, letterInfo, type TaskInfo, type TaskRef } from './task-info.js';
 
 /** Finds one task by the id that `publish` returned, with one script. The cost is the same wherever the task is. */
 export class TaskSearch {
@@ -28,6 +28,14 @@ export class TaskSearch {
       case undefined:
         return undefined;
     }
+  }
+
+  /** The id of a task, or of the one that was last published under a key; undefined: no such key is known. */
+  async idOf(queue: string, task: TaskRef): Promise<string | undefined> {
+    if (typeof task === 'string') return task;
+    const { key } = task;
+    const record = recordKey(queueKeys(this.#keyspace, queue), keyDigest(key));
+    return (await this.#link.send<string | null>('hget', [record, 'id'])) ?? undefined;
   }
 
   /** Resolves to false if the task is not there, or a worker has it. */

@@ -17,8 +17,6 @@ export type DeadLettersOfTasks = Pick<DeadLetters, 'list' | 'redrive' | 'purge'>
 
 /** What a whole queue is made of: the operations on each of its streams. */
 export interface WholeQueueParts {
-  /** The names of a queue that some process has worked on. `later` says whether names that come later are paused; undefined: as it is. */
-  names(queue: string, later?: 'paused' | 'resumed'): Promise<readonly string[]>;
   counts(queue: string, choice: GroupChoice): Promise<Counts>;
   list(queue: string, options: ListOptions): Promise<TaskPage>;
   pause(queue: string): Promise<PauseResult>;
@@ -26,6 +24,9 @@ export interface WholeQueueParts {
   workers(queue: string): Promise<QueueWorker[]>;
   dead(queue: string): DeadLettersOfTasks;
 }
+
+/** The names of a queue that some process has worked on. `later`: whether names that come later are paused; undefined: as it is. */
+export type NamesOf = (queue: string, later?: 'paused' | 'resumed') => Promise<readonly string[]>;
 
 /** One name and its stream. */
 interface Each {
@@ -39,9 +40,11 @@ interface Each {
  */
 export class WholeQueue {
   readonly #parts: WholeQueueParts;
+  readonly #names: NamesOf;
 
-  constructor(parts: WholeQueueParts) {
+  constructor(parts: WholeQueueParts, names: NamesOf) {
     this.#parts = parts;
+    this.#names = names;
   }
 
   async counts(queue: QueueOfTasks, choice: GroupChoice): Promise<CountsOfTasks> {
@@ -117,7 +120,7 @@ export class WholeQueue {
   }
 
   async #all({ name: queue, tasks }: QueueOfTasks, later?: 'paused' | 'resumed'): Promise<Each[]> {
-    const known = await this.#parts.names(queue, later);
+    const known = await this.#names(queue, later);
     const names = new Set([...Object.keys(tasks), ...[...known].sort()]);
     return [...names].map((name) => ({ name, stream: streamOfTask({ queue, name }) }));
   }

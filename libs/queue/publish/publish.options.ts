@@ -72,3 +72,13 @@ function sentBackoff(value: unknown, path: string): PublishOptions['backoff'] {
     value,
   );
 }
+
+/** The options of one payload. */
+export function optionsAt(options: PublishOptions | readonly PublishOptions[], i: number): PublishOptions {
+  return isList(options) ? (options[i] ?? {}) : options;
+}
+
+/** Whether each payload has its own options. */
+export function isList(options: PublishOptions | readonly PublishOptions[]): options is readonly PublishOptions[] {
+  return Array.isArray(options);
+}

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { isUnavailable, type Clock, type Link } from '../../redis/index.js';
 import { injected, type Propagation } from '../task/propagation.js';
-import type { PublishOptions } from './publish.options.js';
+import { isList, optionsAt, type PublishOptions } from './publish.options.js';
 import { SendWindow } from './send-window.js';
 import { channels } from '../observe/queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
@@ -42,7 +42,7 @@ export class Publisher {
     try {
       const id = isDelayed(options)
         ? ((await this.#delay(queue, keys, [{ payload, options }]))[0] ?? '')
-        : await this.#add(keys, payload, this.#meta(options));
+        : await this.#add(keys, payload, this.meta(options));
       if (channels.published.hasSubscribers) tell(queue, id, options);
       return id;
     } catch (error) {
@@ -91,7 +91,7 @@ export class Publisher {
     for (const [i, payload] of chunk.entries()) {
       const options = optionsOf(i);
       if (!isDelayed(options)) {
-        sending[i] = this.#add(keys, payload, this.#meta(options));
+        sending[i] = this.#add(keys, payload, this.meta(options));
         continue;
       }
       const due = `${options.delayMs ?? ''}/${options.runAt?.getTime() ?? ''}`;
@@ -124,22 +124,28 @@ export class Publisher {
     const { link, inboxes, clock, onDelayed } = this.#options;
     const { delayMs = 0, runAt } = items[0]?.options ?? {};
     const { stream, delayed, bodies, alive } = keys;
-    const ids = items.map(() => this.#idPrefix + (this.#ids++).toString(36));
+    const ids = items.map(() => this.newId());
     await delayScript.run(link, {
       keys: { stream, delayed, bodies, alive },
       args: { delayMs, runAtMs: runAt?.getTime() ?? -1, inboxes, timestamp: String(this.#seconds()) },
-      rest: items.flatMap(({ payload, options }, i) => [ids[i] ?? '', payload, this.#meta(options, ids[i])]),
+      rest: items.flatMap(({ payload, options }, i) => [ids[i] ?? '', payload, this.meta(options, ids[i])]),
     });
     onDelayed(queue, keys, runAt === undefined ? delayMs : Math.max(0, runAt.getTime() - clock.wallMs()));
     return ids;
   }
 
+  /** An id for a task that has no entry yet. */
+  newId(): string {
+    return this.#idPrefix + (this.#ids++).toString(36);
+  }
+
   /** What is sent along with the payload: usually nothing. */
-  #meta({ maxAttempts, backoff, trace }: PublishOptions, id?: string): string {
+  meta({ maxAttempts, backoff, trace }: PublishOptions, id?: string, key?: string): string {
     const { propagation } = this.#options;
     const context = trace ?? (propagation && injected(propagation));
-    if (id === undefined && maxAttempts === undefined && backoff === undefined && context === undefined) return '';
-    return JSON.stringify({ id, maxAttempts, backoff, ...context });
+    const own = id ?? maxAttempts ?? backoff ?? key;
+    if (own === undefined && context === undefined) return '';
+    return JSON.stringify({ id, maxAttempts, backoff, key, ...context });
   }
 
   #seconds(): number {
@@ -151,14 +157,6 @@ export class Publisher {
 interface Item {
   readonly payload: string;
   readonly options: PublishOptions;
-}
-
-function optionsAt(options: PublishOptions | readonly PublishOptions[], i: number): PublishOptions {
-  return isList(options) ? (options[i] ?? {}) : options;
-}
-
-function isList(options: PublishOptions | readonly PublishOptions[]): options is readonly PublishOptions[] {
-  return Array.isArray(options);
 }
 
 function isDelayed({ delayMs, runAt }: PublishOptions): boolean {
@@ -182,6 +180,6 @@ function outcomeOf(sent: PromiseSettledResult<string>): PublishOutcome {
   return { state: isUnknown(sent.reason) ? 'unknown' : 'not-sent' };
 }
 
-function isUnknown(error: unknown): boolean {
+export function isUnknown(error: unknown): boolean {
   return isUnavailable(error) && error.outcome === 'unknown';
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { parseProcessId, type Keyspace, type ProcessId } from '../../redis/index.js';
 
 /** The keys of one queue. All lie in one Cluster slot. */
@@ -22,6 +23,8 @@ export interface QueueKeys {
   readonly swept: string;
   /** Hash: the features whose data only some releases know; missing while there is none. See docs/internals/versions.md. */
   readonly uses: string;
+  /** What the names of all keys beside the stream begin with. */
+  readonly side: string;
 }
 
 /** @throws SluiceError `SLUICE_BAD_NAME` */
@@ -39,6 +42,7 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     paused: side('paused'),
     swept: side('swept'),
     uses: side('uses'),
+    side: side(''),
   };
 }
 
@@ -48,6 +52,16 @@ export function retryKeys(keyspace: Keyspace, name: unknown, group: string): Que
   const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
   const [delayed, bodies, index] = [side('delayed'), side('bodies'), side('index')];
   return { ...shared, stream: side('retry'), delayed, bodies, index, swept: side('swept') };
+}
+
+/** The key of what is known about the task that was published under a key. `digest`: see `keyDigest`. */
+export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): string {
+  return `${side}key:${digest}`;
+}
+
+/** What the names of keys have of a key that a caller chose, which may be long: 132 bits of its hash. */
+export function keyDigest(key: string): string {
+  return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }
 
 /** The keys of a queue of named tasks as a whole. They are in the Cluster slot of its names' streams. */

@@ -37,7 +37,7 @@ function onQueue(keys: QueueKeys): Right[] {
  * need `sadd` as well.
  */
 export const QUEUE_CALLS: readonly string[] = [
-  ...['del', 'hscan', 'sadd', 'set', 'smembers'],
+  ...['del', 'get', 'hmget', 'hscan', 'sadd', 'set', 'smembers'],
   ...['xgroup|destroy', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
 ];
 

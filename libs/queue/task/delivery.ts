@@ -107,6 +107,13 @@ export class Delivery {
     return isTaskId(id) ? id : this.id;
   }
 
+  /** The digest of the key under which the task was published; undefined: there is none. */
+  get key(): string | undefined {
+    if (this.#meta === NO_META) return undefined;
+    const { key } = this.#meta;
+    return typeof key === 'string' && /^[\w-]{22}$/.test(key) ? key : undefined;
+  }
+
   /** The `meta` of the task's next entry: the fields of this one, the task's id, and the deferrals. */
   nextMeta(deferral?: { defers: number; deferredMs: number }): string {
     // JSON.stringify leaves out fields that are undefined.

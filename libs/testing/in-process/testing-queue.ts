@@ -1,13 +1,14 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { SLUICE_CLOCK, type Clock } from '../../redis/index.js';
 import { WholeQueue } from '../../queue/admin/whole-queue.js';
-import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
+import { asQueueOfTasks, oneQueue } from '../../queue/named-tasks.js';
 import { queueSchema } from '../../queue/queue-definition.js';
 import { toEnd } from '../../queue/handlers/handler-run.js';
 import { HandlerRegistry, type Handler } from '../../queue/handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from '../../queue/queue.tokens.js';
 import {
   Task,
+  type CollectOptions,
   type CountsOfTasks,
   type DeadLetter,
   type DeadLetters,
@@ -15,7 +16,9 @@ import {
   type GroupChoice,
   type ListOptions,
   type PauseResult,
+  type PublishManyOptions,
   type PublishOptions,
+  type PublishUniqueOptions,
   type QueueCounts,
   type QueueDefinition,
   type QueueGroups,
@@ -27,21 +30,25 @@ import {
   type RetryTask,
   type TaskInfo,
   type TaskPage,
+  type TaskRef,
   type TaskSchedules,
   type TaskSpecs,
+  type UniquePublish,
 } from '../../queue/index.js';
-import { checkTaskId } from '../../queue/admin/task-info.js';
+import { checkTaskRef } from '../../queue/admin/task-info.js';
+import { checkCollectOptions, checkUniqueOptions } from '../../queue/publish/unique.options.js';
 import { testingGroups } from './testing-groups.js';
 import { encodePayload } from '../../queue/task/payload.js';
-import { checkPublishOptions } from '../../queue/publish/publish.options.js';
+import { checkPublishManyOptions, optionsAt } from '../../queue/publish/publish.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked, type StandardSchema } from '../../queue/task/standard-schema.js';
 import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
+import { TestingKeys } from './testing-keys.js';
 import { TestingSchedules, type TestSchedule } from './testing-schedules.js';
-import { FRESH, TestingTasks, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
+import { FRESH, TestingTasks, streamsOf, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
 
 /**
  * The queue of a test: `publish` records, `drain` runs the handlers. No task runs by itself. `TestingClock.advance` makes delayed
@@ -58,19 +65,12 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   #isInitialised = false;
   readonly #registry: HandlerRegistry;
   readonly #tasks: TestingTasks;
+  readonly #keys: TestingKeys;
   readonly #paused = new Set<string>();
   readonly #schedules = new Map<string, Map<string, TestSchedule>>();
   readonly #clock: Clock;
   readonly #maxBytes: number;
-  readonly #whole = new WholeQueue({
-    names: () => Promise.resolve([]),
-    counts: (queue) => this.counts(queue),
-    list: (queue, options) => this.list(queue, options),
-    pause: (queue) => this.pause(queue),
-    resume: (queue) => this.resume(queue),
-    workers: () => this.workers(),
-    dead: (queue) => this.dead(queue),
-  });
+  readonly #whole = new WholeQueue(this, () => Promise.resolve([]));
 
   constructor(
     @Inject(HandlerRegistry) registry: HandlerRegistry,
@@ -81,23 +81,39 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     this.#registry = registry;
     this.#clock = clock;
     this.#tasks = new TestingTasks(clock);
+    this.#keys = new TestingKeys(this.#tasks, settings.maxPayloadBytes);
   }
 
   publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
   publish(stream: string, payload: unknown, options?: PublishOptions): Promise<string>;
   async publish(queue: QueueRef<unknown>, payload: unknown, options?: PublishOptions): Promise<string> {
-    const [id = ''] = await this.#publish(queue, [payload], () => 'payload', options);
-    return id;
+    return (await this.#publish(queue, [payload], () => 'payload', options))[0] ?? '';
   }
 
   publishMany<T>(
     queue: QueueDefinition<T, unknown>,
     payloads: readonly NoInfer<T>[],
-    options?: PublishOptions,
+    options?: PublishManyOptions<NoInfer<T>>,
   ): Promise<string[]>;
-  publishMany(stream: string, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]>;
-  publishMany(queue: QueueRef<unknown>, payloads: readonly unknown[], options?: PublishOptions): Promise<string[]> {
-    return this.#publish(queue, payloads, (i) => `payloads[${i}]`, options);
+  publishMany<T>(stream: string, payloads: readonly T[], options?: PublishManyOptions<T>): Promise<string[]>;
+  publishMany(
+    queue: QueueRef<unknown>,
+    payloads: readonly unknown[],
+    options?: PublishManyOptions<never>,
+  ): Promise<string[]> {
+    return this.#publish(queue, payloads, (i) => `payloads[${i}]`, options as PublishManyOptions<unknown> | undefined);
+  }
+
+  async publishUnique(
+    queue: QueueRef<unknown>,
+    payload: unknown,
+    options: PublishUniqueOptions,
+  ): Promise<UniquePublish> {
+    return this.#keys.publish(queue, payload, payload, checkUniqueOptions(options));
+  }
+
+  async collect(queue: QueueRef<unknown>, item: unknown, options: CollectOptions): Promise<UniquePublish> {
+    return this.#keys.publish(queue, item, [item], checkCollectOptions(options));
   }
 
   /** The raw protocol needs a Redis. */
@@ -170,14 +186,14 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     return Promise.resolve({ tasks, next: from + limit < all.length ? tasks.at(-1)?.id : undefined });
   }
 
-  async inspect(queue: QueueRef<unknown>, id: string): Promise<TaskInfo | undefined> {
-    const known = checkTaskId(id, 'inspect');
+  async inspect(queue: QueueRef<unknown>, task: TaskRef): Promise<TaskInfo | undefined> {
+    const known = this.#keys.idOf(oneQueue(queue, 'inspect'), checkTaskRef(task, 'inspect'));
     return Promise.resolve(this.#tasks.infos(oneQueue(queue, 'inspect')).find((task) => task.id === known));
   }
 
-  async remove(queue: QueueRef<unknown>, id: string): Promise<boolean> {
+  async remove(queue: QueueRef<unknown>, task: TaskRef): Promise<boolean> {
     const name = oneQueue(queue, 'remove');
-    checkTaskId(id, 'remove');
+    const id = this.#keys.idOf(name, checkTaskRef(task, 'remove'));
     const at = this.#tasks.waiting.findIndex((each) => each.queue === name && each.id === id);
     if (at >= 0) this.#tasks.waiting.splice(at, 1);
     return at >= 0 || (await this.dead(name).purge({ filter: (letter) => letter.id === id })) === 1;
@@ -313,28 +329,22 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
     ref: QueueRef<unknown>,
     payloads: readonly unknown[],
     root: (i: number) => string,
-    given: PublishOptions | undefined,
+    given: PublishManyOptions<unknown> | undefined,
   ): Promise<string[]> {
     const queue = oneQueue(ref, 'publish');
     const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#maxBytes));
-    const options = checkPublishOptions(given);
+    const options = checkPublishManyOptions(given, payloads);
     const schema = queueSchema(ref);
     if (schema) {
       await Promise.all(
         payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
       );
     }
-    return texts.map((text) => this.#tasks.add(queue, text, options));
+    return texts.map((text, i) => this.#tasks.add(queue, text, optionsAt(options, i)));
   }
 
   #task({ id, payload, queue, attempt }: Waiting): Task {
     // Each run gets a payload of its own, as it would from Redis.
     return new Task({ id, payload: structuredClone(payload), stream: queue, attempt });
   }
-}
-
-/** The streams of a queue: one, or one for each named task. */
-function streamsOf(queue: QueueRef<unknown> | QueueOfTasks): string[] {
-  const whole = asQueueOfTasks(queue);
-  return whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, 'published')];
 }

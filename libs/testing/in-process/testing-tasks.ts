@@ -1,5 +1,6 @@
 import type { Clock } from '../../redis/index.js';
-import type { DeadLetter, PublishOptions, TaskInfo } from '../../queue/index.js';
+import type { DeadLetter, PublishOptions, QueueOfTasks, QueueRef, TaskInfo } from '../../queue/index.js';
+import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import type { TestLetter } from './testing-dead-letters.js';
 
@@ -47,6 +48,17 @@ export class TestingTasks {
   /** The time of the test, in milliseconds. */
   nowMs(): number {
     return this.#clock.wallMs();
+  }
+
+  /** Puts another payload and time in the place of a task that has not run. */
+  replace(queue: string, task: Waiting): void {
+    const at = this.waiting.findIndex((each) => each.queue === queue && each.id === task.id);
+    this.waiting.splice(at, 1, task);
+    const { id, payload } = task;
+    this.#published.set(
+      queue,
+      this.published(queue).map((each) => (each.id === id ? { id, payload } : each)),
+    );
   }
 
   /** Whether the task may run. */
@@ -102,4 +114,10 @@ export class TestingTasks {
     this.waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt });
     return id;
   }
+}
+
+/** The streams of a queue: one, or one for each named task. */
+export function streamsOf(queue: QueueRef<unknown> | QueueOfTasks): string[] {
+  const whole = asQueueOfTasks(queue);
+  return whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, 'published')];
 }

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Keyspace, Link } from '../../redis/index.js';
+import { channels } from '../observe/queue.channels.js';
+import { PublishUnconfirmedError } from '../queue.errors.js';
+import { oneQueue } from '../named-tasks.js';
+import { queueSchema, type QueueRef } from '../queue-definition.js';
+import { keyDigest, queueKeys, recordKey, type QueueKeys } from '../store/queue.keys.js';
+import { publishUniqueScript } from '../store/scripts/publish-unique.script.js';
+import { encodePayload } from '../task/payload.js';
+import { checked } from '../task/standard-schema.js';
+import { isUnknown, type Publisher } from './publisher.js';
+import { SendWindow } from './send-window.js';
+import type { UniquePublish, UniqueRequest } from './unique.options.js';
+
+export interface UniquePublisherOptions {
+  link: Link;
+  keyspace: Keyspace;
+  clock: Clock;
+  /** The prefix of the names of inboxes. */
+  inboxes: string;
+  publisher: Publisher;
+  maxPayloadBytes: number;
+  /** A task was published or put off that is due in `delayMs`. */
+  onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
+}
+
+/** Publishes tasks under keys. */
+export class UniquePublisher {
+  readonly #options: UniquePublisherOptions;
+  readonly #window = new SendWindow();
+
+  constructor(options: UniquePublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Publishes one task. To collect, `payload` is the item; `whole` is what the queue's schema is for. */
+  async publish(
+    ref: QueueRef<unknown>,
+    payload: unknown,
+    whole: unknown,
+    request: UniqueRequest,
+  ): Promise<UniquePublish> {
+    const queue = oneQueue(ref, request.mode === 'collect' ? 'collect' : 'publishUnique');
+    const text = encodePayload(payload, 'payload', this.#options.maxPayloadBytes);
+    const schema = queueSchema(ref);
+    if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });
+    return this.#send(queue, queueKeys(this.#options.keyspace, queue), text, request);
+  }
+
+  async #send(queue: string, keys: QueueKeys, payload: string, request: UniqueRequest): Promise<UniquePublish> {
+    const { link, clock, inboxes, publisher, maxPayloadBytes, onDelayed } = this.#options;
+    const { mode, key, windowMs, maxWaitMs, max, options } = request;
+    const { delayMs = 0, runAt } = options;
+    const nonce = request.nonce ?? randomBytes(16).toString('base64url');
+    const digest = keyDigest(key);
+    if (!this.#window.enter()) await this.#window.turn();
+    try {
+      const { stream, delayed, bodies, alive, index, side } = keys;
+      const { id, outcome, dueInMs } = await publishUniqueScript.run(link, {
+        keys: {
+          record: recordKey(keys, digest),
+          nonceKey: `${side}nonce:${keyDigest(nonce)}`,
+          stream,
+          delayed,
+          bodies,
+          alive,
+          index,
+        },
+        args: {
+          ...{ mode, key, payload, windowMs, maxWaitMs, max, maxBytes: maxPayloadBytes, side, inboxes },
+          ...{ handle: publisher.newId(), meta: publisher.meta(options, undefined, digest) },
+          ...{ delayMs, runAtMs: runAt?.getTime() ?? -1, timestamp: String(Math.floor(clock.wallMs() / 1_000)) },
+        },
+      });
+      if (dueInMs > 0 || mode !== 'skip') onDelayed(queue, keys, dueInMs);
+      if (outcome === 'published' && channels.published.hasSubscribers) {
+        channels.published.publish({ queue, id, delayMs: dueInMs, ...(runAt && { runAt }) });
+      }
+      return { id, outcome };
+    } catch (error) {
+      if (!isUnknown(error)) throw error;
+      throw new PublishUnconfirmedError(queue, [{ state: 'unknown' }], { cause: error, nonce });
+    } finally {
+      this.#window.leave();
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import { badOption, checkText, count, durationMs, oneOf, optional, resolveOptions } from '../../weave/index.js';
+import { KNOWN_MS, type UniqueOutcome } from '../store/scripts/publish-unique.script.js';
+import type { TaskKey } from '../admin/task-info.js';
+import { checkPublishOptions, type PublishOptions } from './publish.options.js';
+
+interface Repeatable {
+  /**
+   * Makes a repeat of this publish safe: a publish with the same nonce changes nothing for ten minutes, and resolves to the first
+   * answer. Default: a new one for each call. `PublishUnconfirmedError.nonce` has the nonce of a call whose answer was lost.
+   */
+  nonce?: string;
+}
+
+/** The options of `publishUnique`. */
+export interface PublishUniqueOptions extends PublishOptions, TaskKey, Repeatable {
+  /**
+   * What happens while the key is taken.
+   *
+   * - `'skip'` (default): nothing is published.
+   * - `'debounce'`: the task that waits under the key gets the new payload and options, and waits `windowMs` from now. A task that has
+   *   begun to run is left alone, and a new one is published.
+   */
+  mode?: 'skip' | 'debounce';
+  /**
+   * In milliseconds, at most 7 days. `'skip'`: for how long the key is taken from the first publish on. Default: until the task is done, a
+   * dead letter, or removed; at most 7 days. `'debounce'`: how long the task waits after the last publish; required.
+   */
+  windowMs?: number;
+  /** `'debounce'`: how long the task waits after the first publish at most, in milliseconds. Default ten times `windowMs`. */
+  maxWaitMs?: number;
+}
+
+/** The options of `collect`. */
+export interface CollectOptions extends Omit<PublishOptions, 'delayMs' | 'runAt'>, TaskKey, Repeatable {
+  /** How long the task waits for more items after the last one, in milliseconds, at most 7 days. */
+  waitMs: number;
+  /** How long the task waits after the first item at most, in milliseconds. Default ten times `waitMs`. */
+  maxWaitMs?: number;
+  /** With how many items the task runs at once. Default 1 000, at most 100 000. */
+  max?: number;
+}
+
+/** What became of a publish under a key. */
+export interface UniquePublish {
+  /** The id of the task that has the key: the new one, or the one that was there. */
+  readonly id: string;
+  /**
+   * `'published'`: a new task. `'skipped'`: nothing was published. `'postponed'`: the task that waits has the new payload.
+   * `'collected'`: the task that waits has the item as well.
+   */
+  readonly outcome: UniqueOutcome;
+}
+
+/** A publish under a key, checked. */
+export interface UniqueRequest {
+  readonly mode: 'skip' | 'debounce' | 'collect';
+  readonly key: string;
+  readonly nonce: string | undefined;
+  readonly windowMs: number;
+  readonly maxWaitMs: number;
+  readonly max: number;
+  readonly options: PublishOptions;
+}
+
+/** @throws SluiceError `SLUICE_BAD_OPTION` */
+export function checkUniqueOptions(given: PublishUniqueOptions | undefined): UniqueRequest {
+  const site = 'publishUnique';
+  const { key, nonce, mode, windowMs, maxWaitMs, ...publishing } = (given ?? {}) as Partial<PublishUniqueOptions>;
+  const options = checkPublishOptions(publishing, site);
+  const checked = resolveOptions<Checked>(
+    site,
+    { mode, windowMs, maxWaitMs },
+    {
+      mode: oneOf(['skip', 'debounce'], 'skip'),
+      windowMs: optional(window),
+      maxWaitMs: optional(window),
+    },
+  );
+  if (checked.mode === 'debounce') {
+    if (checked.windowMs === undefined) throw badOption(`${site}: windowMs`, 'given with debounce', undefined);
+    if (options.delayMs !== undefined || options.runAt !== undefined) {
+      throw badOption(`${site}: delayMs and runAt`, 'left out with debounce: windowMs says when the task runs', given);
+    }
+  } else if (checked.maxWaitMs !== undefined) {
+    throw badOption(`${site}: maxWaitMs`, 'left out without debounce', checked.maxWaitMs);
+  }
+  const { windowMs: waits = 0, maxWaitMs: most = Math.min(KNOWN_MS, 10 * waits) } = checked;
+  return { mode: checked.mode, ...identity({ key, nonce }, site), windowMs: waits, maxWaitMs: most, max: 0, options };
+}
+
+/** @throws SluiceError `SLUICE_BAD_OPTION` */
+export function checkCollectOptions(given: CollectOptions | undefined): UniqueRequest {
+  const site = 'collect';
+  const { key, nonce, waitMs, maxWaitMs, max, ...publishing } = (given ?? {}) as Partial<CollectOptions>;
+  const options = checkPublishOptions(publishing, site);
+  if (options.delayMs !== undefined || options.runAt !== undefined) {
+    throw badOption(`${site}: delayMs and runAt`, 'left out: waitMs says when the task runs', given);
+  }
+  const checked = resolveOptions<{ waitMs?: number; maxWaitMs?: number; max: number }>(
+    site,
+    { waitMs, maxWaitMs, max },
+    {
+      waitMs: optional(window),
+      maxWaitMs: optional(window),
+      max: count(1_000),
+    },
+  );
+  if (checked.max > MAX_ITEMS) throw badOption(`${site}: max`, `at most ${MAX_ITEMS}`, checked.max);
+  if (checked.waitMs === undefined) throw badOption(`${site}: waitMs`, 'a number of milliseconds', undefined);
+  const most = checked.maxWaitMs ?? Math.min(KNOWN_MS, 10 * checked.waitMs);
+  return {
+    mode: 'collect',
+    ...identity({ key, nonce }, site),
+    windowMs: checked.waitMs,
+    maxWaitMs: most,
+    max: checked.max,
+    options,
+  };
+}
+
+interface Checked {
+  mode: 'skip' | 'debounce';
+  windowMs?: number;
+  maxWaitMs?: number;
+}
+
+const MAX_ITEMS = 100_000;
+const window = durationMs(1, { max: KNOWN_MS });
+
+function identity(
+  { key, nonce }: { key?: unknown; nonce?: unknown },
+  site: string,
+): Pick<UniqueRequest, 'key' | 'nonce'> {
+  const given = checkText(key, `${site}: key`);
+  return { key: given, nonce: nonce === undefined ? nonce : checkText(nonce, `${site}: nonce`) };
+}

@@ -1,0 +1,221 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { DELAY } from './delay.fragment.js';
+import { INDEX } from './index.fragment.js';
+import { NOW } from './now.fragment.js';
+import { ID_IN } from './task-id.fragment.js';
+import { TELL } from './tell.fragment.js';
+
+/** For how long the answer to a nonce is remembered. */
+const NONCE_MS = 600_000;
+/** For how long a key is known at most. */
+export const KNOWN_MS = 7 * 24 * 3_600_000;
+
+/** What became of a publish with a key. */
+export type UniqueOutcome = 'published' | 'skipped' | 'postponed' | 'collected';
+
+export interface PublishedUnique {
+  readonly id: string;
+  readonly outcome: UniqueOutcome;
+  /** In how many milliseconds the task is due, if it was published or put off; 0: at once. */
+  readonly dueInMs: number;
+}
+
+/**
+ * Publishes a task under a key, unless the key's task is still there: then nothing is published, or that task is put off or added to.
+ *
+ * KEYS  record (of the key), nonceKey, stream, delayed, bodies, alive, index
+ * ARGV  mode (skip, debounce or collect), key, handle (the id of a task without an entry), payload (to collect: the item), meta (without
+ *       id), delayMs, runAtMs (-1: after delayMs), windowMs (skip: how long the key is taken, 0: until
+ *       the task is settled; else: how long the task waits for more), maxWaitMs, max (items), maxBytes (of the payload), side (what
+ *       the names of the queue's side keys begin with), inboxes, timestamp
+ * Reply {@link PublishedUnique}
+ *
+ * The record tells which task the key had last. Whether that task is still there is found out from the places of tasks, as an operator
+ * finds one: it is delayed, or some group has it still to do. So no script that settles, moves or deletes a task has to know of keys, and
+ * a task that is gone in a way of which nobody told (XTRIM, XACK of other software, an older release) does not hold its key. A
+ * dead letter frees its key as well.
+ *
+ * Crash: it is one script. Resend, repeat: a nonce whose publish changed something is known for ten minutes, and answers the same again.
+ * Two publishers at once: the scripts run one after the other, and the second finds the task of the first. Full server: the first write
+ * is XADD or ZADD, so the script is refused as a whole. Nothing after it can fail: every key was read, or its type checked, before.
+ */
+export const publishUniqueScript = defineScript({
+  name: 'queue:publish-unique',
+  keys: ['record', 'nonceKey', 'stream', 'delayed', 'bodies', 'alive', 'index'],
+  args: {
+    mode: 'text',
+    key: 'text',
+    handle: 'text',
+    payload: 'text',
+    meta: 'text',
+    delayMs: 'number',
+    runAtMs: 'number',
+    windowMs: 'number',
+    maxWaitMs: 'number',
+    max: 'number',
+    maxBytes: 'number',
+    side: 'text',
+    inboxes: 'text',
+    timestamp: 'text',
+  },
+  lua: lua`
+${NOW}
+${ID_IN}
+${INDEX}
+${TELL}
+${DELAY}
+if not mayDelay() then return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else') end
+local answered = redis.call('GET', nonceKey)
+if answered then
+  local outcome, id = string.match(answered, '^(%a+) (.*)$')
+  return { id, outcome }
+end
+
+-- The task's entry in a stream, by the entry's own id or by the index.
+local function entryIn(key, places, id)
+  local ranges = indexed(places, id)
+  if string.find(id, '^%d+%-%d+$') and #id <= 37 then ranges[#ranges + 1] = { id, id } end
+  for _, range in ipairs(ranges) do
+    for _, row in ipairs(redis.call('XRANGE', key, range[1], range[2], 'COUNT', 500)) do
+      local own = row[1]
+      for i = 1, #row[2], 2 do
+        if row[2][i] == 'meta' then own = idIn(row[2][i + 1]) or own end
+      end
+      if own == id then return row[1] end
+    end
+  end
+end
+
+-- Whether some group has the entry still to do.
+local function toDo(key, entry)
+  local groups = redis.call('XINFO', 'GROUPS', key)
+  if #groups == 0 then return true end
+  for _, flat in ipairs(groups) do
+    local info = {}
+    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+    if #redis.call('XPENDING', key, info.name, entry, entry, 1) > 0 then return true end
+    if #redis.call('XRANGE', key, '(' .. info['last-delivered-id'], entry, 'COUNT', 1) > 0 then return true end
+  end
+  return false
+end
+
+local function isActiveIn(key, zset, places, id)
+  if redis.call('ZSCORE', zset, id) then return true end
+  if redis.call('EXISTS', key) == 0 then return false end
+  local entry = entryIn(key, places, id)
+  return entry and toDo(key, entry) or false
+end
+
+local function isActive(id)
+  if isActiveIn(stream, delayed, index, id) then return true end
+  if redis.call('EXISTS', stream) == 0 then return false end
+  -- Groups have retries of their own, while there are several, and what is left of them afterwards.
+  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local group = flat[2]
+    if isActiveIn(side .. 'retry:' .. group, side .. 'delayed:' .. group, side .. 'index:' .. group, id) then return true end
+  end
+  return false
+end
+
+local function answer(id, outcome, dueInMs)
+  redis.call('SET', nonceKey, outcome .. ' ' .. id, 'PX', ${NONCE_MS})
+  return { id, outcome, dueInMs }
+end
+
+local function note(id, untilMs, keepMs, items)
+  redis.call('HSET', record, 'key', key, 'id', id, 'until', untilMs, 'first', string.format('%.0f', now), 'items', items)
+  redis.call('PEXPIRE', record, string.format('%.0f', keepMs))
+end
+
+-- An id is the text of an entry's id or of a handle of ours, so JSON needs no escapes for it.
+local function withId(id)
+  return '{"id":"' .. id .. '"' .. (meta == '{}' and '}' or ',' .. string.sub(meta, 2))
+end
+
+local had = redis.call('HMGET', record, 'id', 'until', 'first', 'items')
+local was = had[1]
+local due = was and redis.call('ZSCORE', delayed, was)
+
+if mode == 'skip' then
+  local untilMs = tonumber(had[2] or '')
+  if untilMs and untilMs > now or was and not untilMs and isActive(was) then return { was, 'skipped' } end
+  if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
+  local id = handle
+  if delayMs > 0 then delayTask(stream, handle, nil, delayMs, { payload, timestamp, '0', withId(handle) })
+  else id = redis.call('XADD', stream, '*', 'payload', payload, 'timestamp', timestamp, 'retry_count', '0', 'meta', meta) end
+  if windowMs > 0 then note(id, string.format('%.0f', now + windowMs), windowMs, '0')
+  else note(id, '', ${KNOWN_MS}, '0') end
+  return answer(id, 'published', delayMs)
+end
+
+local function part(body, at)
+  local digits = string.match(body, '^(%d+):', at)
+  if not digits then return nil end
+  local from = at + #digits + 1
+  local after = from + tonumber(digits)
+  return string.sub(body, from, after - 1), after
+end
+
+-- The task's payload, if it is one that has not run yet.
+local function waiting()
+  if not due then return nil end
+  local body = redis.call('HGET', bodies, was) or ''
+  local old, second = part(body, 1)
+  if not old then return nil end
+  local _, third = part(body, second)
+  if not third then return nil end
+  return part(body, third) == '0' and old or nil
+end
+
+local old = waiting()
+local items = tonumber(had[4] or '') or 0
+if old and mode == 'collect' then
+  local more = string.sub(old, 1, -2) .. ',' .. payload .. ']'
+  if items < max and #more <= maxBytes and string.sub(old, -1) == ']' then payload = more else old = nil end
+end
+if old then
+  local first = tonumber(had[3])
+  local at = math.min(now + windowMs, first + maxWaitMs)
+  if mode == 'collect' and items + 1 >= max then at = now end
+  redis.call('ZADD', delayed, string.format('%.0f', math.max(now, at)), was)
+  local body = {}
+  for i, value in ipairs({ payload, timestamp, '0', withId(was) }) do body[i] = #value .. ':' .. value end
+  redis.call('HSET', bodies, was, table.concat(body))
+  redis.call('HSET', record, 'items', items + 1)
+  redis.call('PEXPIRE', record, ${KNOWN_MS})
+  if redis.call('ZRANGE', delayed, 0, 0)[1] == was then tell('queue:due', stream, string.format('%.0f', math.max(0, at - now))) end
+  return answer(was, mode == 'collect' and 'collected' or 'postponed', math.max(0, at - now))
+end
+if mode == 'collect' then payload = '[' .. payload .. ']' end
+local wait = mode == 'collect' and max <= 1 and 0 or windowMs
+wait = math.min(wait, maxWaitMs)
+delayTask(stream, handle, nil, wait, { payload, timestamp, '0', withId(handle) })
+note(handle, '', ${KNOWN_MS}, '1')
+return answer(handle, 'published', wait)`,
+  decode: (reply): PublishedUnique => {
+    const [id, outcome, dueInMs = 0] = reply as [string, UniqueOutcome, number?];
+    return { id, outcome, dueInMs };
+  },
+});
+
+/**
+ * Deletes the record of a key whose task is done, so that it takes no memory for seven days.
+ *
+ * KEYS  record, stream
+ * ARGV  id (of the task)
+ * Reply 1 if it was deleted, else 0
+ *
+ * It only saves memory: a record whose task is gone holds no key. So nothing depends on whether the script runs, or when. While several
+ * groups read the queue, another one may have the task still to do, and a record with a window says how long the key is taken: both stay.
+ */
+export const forgetKeyScript = defineScript({
+  name: 'queue:forget-key',
+  keys: ['record', 'stream'],
+  args: { id: 'text' },
+  lua: lua`
+local had = redis.call('HMGET', record, 'id', 'until')
+if had[1] ~= id or had[2] ~= '' then return 0 end
+if redis.call('EXISTS', stream) == 1 and #redis.call('XINFO', 'GROUPS', stream) > 1 then return 0 end
+return redis.call('DEL', record)`,
+  decode: (reply) => reply as number,
+});

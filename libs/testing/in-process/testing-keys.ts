@@ -1,0 +1,103 @@
+import type { QueueRef, UniquePublish } from '../../queue/index.js';
+import type { TaskRef } from '../../queue/admin/task-info.js';
+import { oneQueue } from '../../queue/named-tasks.js';
+import { queueSchema } from '../../queue/queue-definition.js';
+import { encodePayload } from '../../queue/task/payload.js';
+import { checked } from '../../queue/task/standard-schema.js';
+import type { UniqueRequest } from '../../queue/publish/unique.options.js';
+import type { TestingTasks, Waiting } from './testing-tasks.js';
+
+/** What is known of the task that was published under a key. */
+interface Known {
+  readonly id: string;
+  /** Until when the key is taken; undefined: until the task has ended. */
+  readonly untilMs: number | undefined;
+  readonly firstMs: number;
+  readonly items: number;
+}
+
+/** Publishes under keys, by the rules of the real queue. */
+export class TestingKeys {
+  readonly #tasks: TestingTasks;
+  readonly #maxBytes: number;
+  readonly #known = new Map<string, Known>();
+  readonly #answers = new Map<string, UniquePublish>();
+
+  constructor(tasks: TestingTasks, maxBytes: number) {
+    this.#tasks = tasks;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The id of a task; undefined: no task was published under the key. */
+  idOf(queue: string, task: TaskRef): string | undefined {
+    return typeof task === 'string' ? task : this.#known.get(JSON.stringify([queue, task.key]))?.id;
+  }
+
+  /** Publishes a task. To collect, `payload` is the item; `whole` is what the queue's schema is for. */
+  async publish(
+    ref: QueueRef<unknown>,
+    payload: unknown,
+    whole: unknown,
+    request: UniqueRequest,
+  ): Promise<UniquePublish> {
+    const queue = oneQueue(ref, request.mode === 'collect' ? 'collect' : 'publishUnique');
+    const text = encodePayload(payload, 'payload', this.#maxBytes);
+    const schema = queueSchema(ref);
+    if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });
+    const nonce = JSON.stringify([queue, request.nonce]);
+    const answered = request.nonce === undefined ? undefined : this.#answers.get(nonce);
+    if (answered) return answered;
+    const answer = request.mode === 'skip' ? this.#skip(queue, text, request) : this.#wait(queue, text, request);
+    if (request.nonce !== undefined && answer.outcome !== 'skipped') this.#answers.set(nonce, answer);
+    return answer;
+  }
+
+  #skip(queue: string, text: string, { key, windowMs, options }: UniqueRequest): UniquePublish {
+    const name = JSON.stringify([queue, key]);
+    const nowMs = this.#tasks.nowMs();
+    const known = this.#known.get(name);
+    const isTaken =
+      known && (known.untilMs === undefined ? this.#waiting(queue, known.id) !== undefined : known.untilMs > nowMs);
+    if (known && isTaken) return { id: known.id, outcome: 'skipped' };
+    const id = this.#tasks.add(queue, text, options);
+    const untilMs = windowMs > 0 ? nowMs + windowMs : undefined;
+    this.#known.set(name, { id, untilMs, firstMs: nowMs, items: 0 });
+    return { id, outcome: 'published' };
+  }
+
+  #wait(queue: string, text: string, request: UniqueRequest): UniquePublish {
+    const { mode, key, windowMs, maxWaitMs, max, options } = request;
+    const name = JSON.stringify([queue, key]);
+    const nowMs = this.#tasks.nowMs();
+    const known = this.#known.get(name);
+    const waiting = known && this.#waiting(queue, known.id);
+    const isCollect = mode === 'collect';
+    if (
+      known &&
+      waiting?.attempt === 1 &&
+      waiting.dueMs > nowMs &&
+      (!isCollect || this.#hasRoom(known, waiting, text, max))
+    ) {
+      const item: unknown = JSON.parse(text);
+      const payload = isCollect ? [...(waiting.payload as unknown[]), item] : item;
+      const items = known.items + 1;
+      const isFull = isCollect && items >= max;
+      const dueMs = isFull ? nowMs : Math.min(nowMs + windowMs, known.firstMs + maxWaitMs);
+      this.#tasks.replace(queue, { ...waiting, payload, dueMs, maxAttempts: options.maxAttempts });
+      this.#known.set(name, { ...known, items });
+      return { id: known.id, outcome: isCollect ? 'collected' : 'postponed' };
+    }
+    const delayMs = isCollect && max <= 1 ? 0 : Math.min(windowMs, maxWaitMs);
+    const id = this.#tasks.add(queue, isCollect ? `[${text}]` : text, { ...options, delayMs });
+    this.#known.set(name, { id, untilMs: undefined, firstMs: nowMs, items: 1 });
+    return { id, outcome: 'published' };
+  }
+
+  #hasRoom({ items }: Known, { payload }: Waiting, text: string, max: number): boolean {
+    return items < max && Buffer.byteLength(JSON.stringify(payload)) + Buffer.byteLength(text) + 1 <= this.#maxBytes;
+  }
+
+  #waiting(queue: string, id: string): Waiting | undefined {
+    return this.#tasks.waiting.find((each) => each.queue === queue && each.id === id);
+  }
+}
