@@ -226,6 +226,17 @@ describe('named tasks', () => {
     expect(await queue.resume(Files)).toBe(false);
   });
 
+  it('that come after a pause of the whole queue are not paused', async () => {
+    const old = await start();
+    await old.queue.pause(OldFiles);
+    await old.queue.resume(OldFiles);
+    const ran: string[] = [];
+    const { queue } = await start([wholeHandler(({ name }) => ran.push(name))]);
+    expect(await queue.counts(Files)).toMatchObject({ paused: false });
+    await queue.publish(Cleans, null);
+    await until(() => ran.length === 1, { what: 'it ran' });
+  });
+
   it('of a newer release are seen by an older one', async () => {
     const { queue } = await start([wholeHandler(() => {})]);
     await queue.pause(Cleans);
