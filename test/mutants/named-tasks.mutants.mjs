@@ -4,7 +4,7 @@ const names = { file: 'libs/queue/store/scripts/names.script.ts', specs };
 const registry = { file: 'libs/queue/handlers/handler.registry.ts', specs };
 const whole = { file: 'libs/queue/admin/whole-queue.ts', specs };
 const window = { file: 'libs/queue/worker/concurrency-window.ts', specs };
-const counts = { file: 'libs/queue/worker/loops/read-counts.ts', specs };
+const counts = { file: 'libs/queue/worker/loops/read-counts.ts', specs: ['libs/queue/worker/neighbours'] };
 
 export default [
   {

@@ -48,6 +48,27 @@ describe('the counts of reads', () => {
     expect(counts.apart([big, small])).toEqual([small]);
   });
 
+  it('let names with a common limit take turns while there is room for fewer of them', () => {
+    const counts = new ReadCounts(2 ** 20, clock);
+    const common = new ConcurrencyWindow(2, clock);
+    const name = (stream: string): Worker =>
+      ({ credit: 2, window: new ConcurrencyWindow(10, clock, common), keys: { stream } }) as Worker;
+    const [a, b, c] = [name('a'), name('b'), name('c')];
+    const all = [a, b, c];
+    expect([1, 2, 3].map(() => counts.apart(all))).toEqual([
+      [a, b],
+      [b, c],
+      [c, a],
+    ]);
+    expect(counts.of([a], all)).toBe(1);
+    expect(counts.compete(all)).toBe(true);
+    // Two of them were empty: the third is read with them, and has all the room.
+    for (const empty of [b, c]) counts.saw(empty, { count: 1, credit: 2, tasks: 0 });
+    expect(counts.compete(all)).toBe(false);
+    expect(counts.apart(all)).toEqual([]);
+    expect(counts.of(all)).toBe(2);
+  });
+
   it('stay where a reply fits into memory until it is known how much there is, and soon again', async () => {
     const counts = new ReadCounts(2 ** 20, clock);
     const [first, second] = [worker(500, 'a'), worker(500, 'b')];
