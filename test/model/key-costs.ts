@@ -1,0 +1,81 @@
+import { Keyspace } from '../../libs/redis/index.js';
+import { keyDigest, queueKeys, recordKey } from '../../libs/queue/store/queue.keys.js';
+import { joinNamesScript, namesScript } from '../../libs/queue/store/scripts/names.script.js';
+import { forgetKeyScript, publishUniqueScript } from '../../libs/queue/store/scripts/publish-unique.script.js';
+import type { QueueScriptBed } from '../support/queue-script-bed.js';
+import { count } from '../support/queue-state.js';
+import type { Growth, Prepare } from '../support/script-costs.js';
+
+type Row = readonly [name: string, of: string, growth: Growth, prepare: Prepare];
+
+/** The commands of the scripts of named tasks, and of tasks with a key, against the number of something. */
+export function keyCosts(bed: QueueScriptBed): readonly Row[] {
+  const keys = queueKeys(new Keyspace(), 'tasks');
+  const record = recordKey(keys, keyDigest('key'));
+  const all = { names: `${keys.side}names`, pausedNames: `${keys.side}paused-names`, paused: keys.paused };
+  const known = (n: number): Promise<number> => bed.admin.sadd(all.names, ...count(n).map((i) => `name-${i}`));
+  const publish = (handle: string): Promise<{ id: string }> => {
+    const { stream, delayed, bodies, alive, index, side } = keys;
+    return publishUniqueScript.run(bed.link, {
+      keys: { record, nonceKey: `${side}nonce:${handle}`, stream, delayed, bodies, alive, index },
+      args: {
+        ...{ mode: 'skip', key: 'key', payload: '1', windowMs: 0, maxWaitMs: 0, max: 0, maxBytes: 1_000, side },
+        ...{ inboxes: ':~inbox:0:', handle, meta: '{}', delayMs: 0, runAtMs: -1, timestamp: '1700000000' },
+      },
+    });
+  };
+  const others = (n: number): Promise<unknown> =>
+    Promise.all(count(n).map((i) => bed.admin.xadd(keys.stream, '*', 'payload', String(i), 'meta', '{}')));
+
+  return [
+    [
+      'queue:join-names',
+      'names that are known',
+      'bounded',
+      async (n) => {
+        await known(n);
+        return () => joinNamesScript.run(bed.link, { keys: all, args: { name: 'new' } });
+      },
+    ],
+    [
+      'queue:names',
+      'names that are known',
+      'bounded',
+      async (n) => {
+        await known(n);
+        return () => namesScript.run(bed.link, { keys: all, args: { later: 1 } });
+      },
+    ],
+    [
+      'queue:publish-unique',
+      'tasks before and behind the one that has the key',
+      'bounded',
+      async (n) => {
+        await others(n);
+        await publish('first');
+        await others(n);
+        return () => publish('second');
+      },
+    ],
+    [
+      'queue:publish-unique',
+      'groups',
+      'linear',
+      async (n) => {
+        await publish('first');
+        for (const i of count(n)) await bed.admin.xgroup('CREATE', keys.stream, `group-${i}`, '$');
+        return () => publish('second');
+      },
+    ],
+    [
+      'queue:forget-key',
+      'tasks in the stream',
+      'bounded',
+      async (n) => {
+        await others(n);
+        const { id } = await publish('first');
+        return () => forgetKeyScript.run(bed.link, { keys: { record, stream: keys.stream }, args: { id } });
+      },
+    ],
+  ];
+}
