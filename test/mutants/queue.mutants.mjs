@@ -30,6 +30,8 @@ const connection = {
 };
 const pace = { file: 'libs/queue/worker/adaptive-prefetch.ts', specs: ['libs/queue/worker/adaptive-prefetch'] };
 
+const seats = { file: 'libs/queue/worker/loops/read-seats.ts', specs: ['libs/queue/worker/loops/read-seats'] };
+
 export default [
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
@@ -124,10 +126,10 @@ export default [
   },
   {
     name: 'one read gets the streams of several slots',
-    file: 'libs/queue/worker/worker-pool.ts',
+    file: 'libs/queue/worker/loops/stream-readers.ts',
     specs: ['test/e2e/slots.spec'],
-    find: 'return slots.split(ofGroup, ({ keys }) => keys.stream).map(',
-    replace: 'return [ofGroup].map(',
+    find: 'of slots.split(ofGroup, ({ keys }) => keys.stream)) {',
+    replace: 'of [ofGroup]) {',
   },
   {
     name: 'raw.retry over slots is a bare refusal',
@@ -1366,7 +1368,7 @@ export default [
     name: 'a read blocks although there is work to look for',
     file: 'libs/queue/worker/loops/stream-reader.ts',
     specs: ['libs/queue/worker/loops/stream-reader'],
-    find: 'this.#hurries ? undefined : blockMs',
+    find: 'waits ? blockMs : undefined',
     replace: 'blockMs',
   },
   {
@@ -1438,5 +1440,53 @@ export default [
     specs: ['libs/queue/store/scripts/settle-failure'],
     find: "  redis.call('XACK', stream, group, id)\n  return 'stale'",
     replace: "  return 'stale'",
+  },
+  {
+    ...seats,
+    name: 'as many sockets block as there are slots',
+    find: 'this.#used.size < this.#most ? this.#open() : undefined',
+    replace: 'this.#open()',
+  },
+  {
+    ...seats,
+    name: 'a reader without tasks is not asked for its socket',
+    find: '[...this.#used][this.#waiting.size - 1]?.holder?.yieldSeat();',
+    replace: '',
+  },
+  {
+    ...seats,
+    name: 'a busy reader loses its socket before one without tasks',
+    find: 'if (this.#used.delete(seat)) this.#used.add(seat);',
+    replace: '',
+  },
+  {
+    ...seats,
+    name: 'a socket that was given back helps nobody who waits',
+    find: '    this.#give(seat, next);\n  }\n\n  /** Ends',
+    replace: '    this.#free.push(seat);\n  }\n\n  /** Ends',
+  },
+  {
+    ...seats,
+    file: 'libs/queue/worker/loops/stream-reader.ts',
+    specs: ['test/e2e/many-slots'],
+    name: 'a reader keeps its socket while others wait for one',
+    find: '    seats.giveBack(seat);\n',
+    replace: '    this.#seat = seat;\n',
+  },
+  {
+    ...seats,
+    file: 'libs/queue/worker/loops/stream-readers.ts',
+    specs: ['test/e2e/many-slots'],
+    name: 'nobody looks for the tasks of readers without a socket',
+    find: 'this.#watch.start();',
+    replace: '',
+  },
+  {
+    ...seats,
+    file: 'libs/queue/worker/loops/stream-reader.ts',
+    specs: ['test/e2e/many-slots'],
+    name: 'readers with a socket are looked at as well',
+    find: 'return this.#seat === undefined && !this.#mayBring;',
+    replace: 'return true;',
   },
 ];

@@ -3,10 +3,10 @@ const specs = ['test/e2e/structure'];
 
 export default [
   {
-    file: 'libs/queue/worker/worker-pool.ts',
+    file: 'libs/queue/worker/loops/stream-readers.ts',
     name: 'a socket per queue',
-    find: 'return slots.split(ofGroup, ({ keys }) => keys.stream).map(',
-    replace: 'return ofGroup.map((worker) => [worker]).map(',
+    find: 'of slots.split(ofGroup, ({ keys }) => keys.stream)) {',
+    replace: 'of ofGroup.map((worker) => [worker])) {',
     specs,
   },
   {

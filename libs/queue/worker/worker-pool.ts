@@ -6,7 +6,9 @@ import { LeaseRenewer } from './loops/lease-renewer.js';
 import { DelayedPromoter } from './loops/delayed-promoter.js';
 import type { DueLoop } from './loops/due-loop.js';
 import { ScheduleLoops } from './loops/schedule-loops.js';
+import type { ReadSeats } from './loops/read-seats.js';
 import { StreamReader } from './loops/stream-reader.js';
+import { StreamReaders } from './loops/stream-readers.js';
 import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { debug } from '../observe/queue.debug.js';
 import { NewerDataReports } from '../observe/newer-data.reports.js';
@@ -29,7 +31,7 @@ const QUEUES_SHOWN = 5;
 
 /**
  * Everything that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. On a server that
- * knows slots there is a reader per group and slot, because one XREADGROUP cannot read streams of several slots.
+ * knows slots there is a reader per group and slot ({@link StreamReaders}).
  */
 export class WorkerPool implements WorkerListener<Worker> {
   readonly #connections: RedisConnections;
@@ -41,13 +43,11 @@ export class WorkerPool implements WorkerListener<Worker> {
   readonly #unreadGroups: UnreadGroups;
   readonly #newerData: NewerDataReports;
   readonly #workers: Worker[];
-  /** Made when it is known whether the server knows slots. Until then nothing can be read. */
-  #readers: ReadonlyMap<Worker, StreamReader> = new Map();
+  readonly #readers: StreamReaders;
   readonly #renewer: LeaseRenewer;
   /** By stream. */
   readonly #promoters: ReadonlyMap<string, DueLoop>;
   readonly #schedules: ScheduleLoops;
-  #draining = false;
 
   constructor(
     connections: RedisConnections,
@@ -75,8 +75,12 @@ export class WorkerPool implements WorkerListener<Worker> {
       ...{ workers: this.#workers, link, consumer: this.#consumer, leaseMs: options.leaseMs, clock, log: logger },
       ...{ keyspace, inboxes: inbox.prefix, pausesOrphans: options.schedules.orphans === 'pause' },
     });
+    this.#readers = new StreamReaders({
+      ...{ connection: this.#connection, workers: this.#workers, leaseMs: options.leaseMs, clock, log: logger },
+      make: (group, workers, seats) => this.#reader(group, workers, seats),
+    });
     inbox.on('queue:released', ([stream = '']) => {
-      for (const reader of this.#allReaders) reader.look(stream);
+      for (const reader of this.#readers.all) reader.look(stream);
     });
     inbox.on('queue:due', ([stream = '', delayMs]) => {
       this.delayed(stream, Number(delayMs));
@@ -122,24 +126,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   start(): void {
     this.#renewer.start();
     for (const loops of [...this.#promoters.values(), this.#schedules]) loops.start();
-    void this.#startReaders();
-  }
-
-  get #allReaders(): readonly StreamReader[] {
-    return [...new Set(this.#readers.values())];
-  }
-
-  async #startReaders(): Promise<void> {
-    const { slots } = this.#connection;
-    await slots.whenLearned();
-    if (this.#draining) return;
-    const groups = [...new Set(this.#workers.map(({ handler }) => handler.options.group))];
-    const readers = groups.flatMap((group) => {
-      const ofGroup = this.#workers.filter(({ handler }) => handler.options.group === group);
-      return slots.split(ofGroup, ({ keys }) => keys.stream).map((workers) => this.#reader(group, workers));
-    });
-    this.#readers = new Map(readers.flatMap((reader) => reader.workers.map((worker) => [worker, reader] as const)));
-    for (const reader of readers) reader.start();
+    void this.#readers.start();
   }
 
   /**
@@ -172,9 +159,8 @@ export class WorkerPool implements WorkerListener<Worker> {
    * and returns the rest, and gives up the leases. Without Redis, other processes take over once the leases have ended.
    */
   async drain(): Promise<void> {
-    this.#draining = true;
     for (const worker of this.#workers) worker.drain();
-    const loops = [...this.#promoters.values(), this.#schedules, ...this.#allReaders];
+    const loops = [...this.#promoters.values(), this.#schedules, this.#readers];
     await Promise.all(loops.map((loop) => loop.stop()));
     await Promise.all(this.#workers.map((worker) => this.#returnPrefetched(worker)));
     await this.#finish();
@@ -215,7 +201,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   #readerOf(worker: Worker): StreamReader | undefined {
-    return this.#readers.get(worker);
+    return this.#readers.of(worker);
   }
 
   /** Starts no more tasks of the queue, and confirms this: the caller of `pause` waits for the confirmation. */
@@ -255,7 +241,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     return new DelayedPromoter({ worker, link: this.#connection.commands, clock, log }).loop;
   }
 
-  #reader(group: string, workers: readonly Worker[]): StreamReader {
+  #reader(group: string, workers: readonly Worker[], seats: ReadSeats): StreamReader {
     const { clock, logger: log } = this.#connections;
     const { leaseMs, maxPayloadBytes } = this.#options;
     const connection = this.#connection;
@@ -277,7 +263,7 @@ export class WorkerPool implements WorkerListener<Worker> {
       },
       log,
     });
-    return new StreamReader({ connection, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });
+    return new StreamReader({ connection, seats, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });
   }
 
   /**

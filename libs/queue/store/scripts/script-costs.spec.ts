@@ -31,6 +31,7 @@ import { renewScript } from './renew.script.js';
 import { returnTasksScript } from './return-tasks.script.js';
 import { settleFailureScript } from './settle-failure.script.js';
 import { trimDeadScript } from './trim-dead.script.js';
+import { waitingScript } from './waiting.script.js';
 import { workersScript } from './workers.script.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
@@ -298,6 +299,11 @@ grows('queue:settle-failure', 'tasks of which one becomes a dead letter', 'bound
 grows('queue:trim-dead', 'dead letters', 'bounded', async (n) => {
   await deadLetters(n);
   return () => trimDeadScript.run(bed.link, { keys, args: { keep: 1, keepMs: -1 } });
+});
+
+grows('queue:waiting', 'streams', 'linear', (n) => {
+  const restKeys = count(n).map((i) => `{queue}-${i}`);
+  return Promise.resolve(() => waitingScript.run(bed.link, { keys: {}, restKeys, args: { group: GROUP } }));
 });
 
 grows('queue:workers', 'consumers', 'linear', async (n) => {

@@ -1,5 +1,4 @@
 import {
-  BlockingSocket,
   Loop,
   READ_GRACE_MS,
   isUnavailable,
@@ -12,11 +11,13 @@ import { batches } from '../../store/stream-reply.js';
 import type { Findings } from './lease-renewer.js';
 import type { Maintenance } from './maintenance.js';
 import { ReadCounts } from './read-counts.js';
+import type { ReadSeat, ReadSeats, SeatHolder } from './read-seats.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
 import type { Worker } from '../worker.js';
 
 export interface StreamReaderOptions {
   connection: RedisConnection;
+  seats: ReadSeats;
   group: string;
   consumer: string;
   workers: readonly Worker[];
@@ -32,7 +33,8 @@ const AGAIN_MS = 50;
 
 /**
  * Reads all queues of one group, on a socket of its own, with one blocking XREADGROUP for the queues that have credit. On a server
- * that knows slots: all queues of one group in one slot.
+ * that knows slots: all queues of one group in one slot. There are 32 sockets at most ({@link ReadSeats}). A reader without one is
+ * watched: it asks for a socket when it is told that tasks wait, and does all but reading meanwhile.
  *
  * {@link ReadCounts} says how many tasks a read asks for, and which queues need a call of their own. Queues without credit are
  * left out. If one of them gains credit while the read of the others blocks, CLIENT UNBLOCK ends that read. No task is lost,
@@ -41,9 +43,11 @@ const AGAIN_MS = 50;
  *
  * @see docs/internals/queue.md#recovery
  */
-export class StreamReader {
+export class StreamReader implements SeatHolder {
   readonly #options: StreamReaderOptions;
-  readonly #socket: BlockingSocket;
+  #seat: ReadSeat | undefined;
+  /** Whether there may be something to read: it has not read yet, its last read brought tasks, or a look has found some. */
+  #mayBring = true;
   readonly #loop: Loop;
   readonly #counts: ReadCounts;
   /** The socket before the present one, until the server has ended it. */
@@ -55,16 +59,7 @@ export class StreamReader {
 
   constructor(options: StreamReaderOptions) {
     this.#options = options;
-    const { connection, clock, group, log } = options;
-    this.#socket = new BlockingSocket({
-      connection,
-      clock,
-      purpose: 'queue',
-      // A new socket reads only after the old one has ended, so there is never more than one socket to end.
-      lost: (name) => {
-        this.#old ??= name;
-      },
-    });
+    const { clock, group, log } = options;
     this.#counts = new ReadCounts(options.maxPayloadBytes, clock);
     this.#loop = new Loop({
       name: 'queue reader',
@@ -76,9 +71,6 @@ export class StreamReader {
         log.warn(`reading for group '${group}' failed, and goes on: ${String(error)}`);
       },
     });
-    this.#socket.link.onUp(() => {
-      this.#loop.wake();
-    });
   }
 
   /** Whose streams it reads. */
@@ -86,8 +78,43 @@ export class StreamReader {
     return this.#options.workers;
   }
 
+  get group(): string {
+    return this.#options.group;
+  }
+
+  /** Whether the reader has no seat, and does not ask for one: somebody has to look for its tasks. */
+  get isWatched(): boolean {
+    return this.#seat === undefined && !this.#mayBring;
+  }
+
+  /** Gets a seat at once, if there is a free one: then the first tasks wait for nothing. */
   start(): void {
+    this.#options.seats.ask(this);
     this.#loop.start();
+  }
+
+  /** A look has found tasks in a stream of a reader that is watched. */
+  tasksWait(): void {
+    this.#mayBring = true;
+    this.#loop.wake();
+  }
+
+  seated(seat: ReadSeat): void {
+    this.#seat = seat;
+    this.#loop.wake();
+  }
+
+  yieldSeat(): void {
+    this.interrupt();
+  }
+
+  connected(): void {
+    this.#loop.wake();
+  }
+
+  lost(name: SocketName): void {
+    // A new socket reads only after the old one has ended, so there is never more than one socket to end.
+    this.#old ??= name;
   }
 
   /** There may be tasks to take over in this stream. */
@@ -102,16 +129,18 @@ export class StreamReader {
   creditGained(worker: Worker): void {
     // If a worker may not read (its stream was never opened, for example), it gains nothing when the read of the others ends.
     if (!worker.mayRead || this.#reading?.has(worker) === true) return;
+    // The reads without this worker say nothing about its stream.
+    this.#mayBring = true;
     // Before the blocking read, no read has to be interrupted: the blocking read includes each worker that has credit by then.
     if (this.#reading === undefined) this.#loop.wake();
-    else void this.#socket.interrupt();
+    else void this.#seat?.socket.interrupt();
   }
 
   /** Lets the next turn begin now. */
   interrupt(): void {
     this.#hurries = true;
     if (this.#reading === undefined) this.#loop.wake();
-    else void this.#socket.interrupt();
+    else void this.#seat?.socket.interrupt();
   }
 
   /** A renewal has found something to do on the stream of one of these workers. */
@@ -128,24 +157,53 @@ export class StreamReader {
 
   /** Ends the read under way, accepts the tasks that it still delivered, and closes the socket. */
   async stop(): Promise<void> {
-    await this.#socket.stop(this.#loop.stop());
+    await this.#options.seats.leave(this, this.#seat, this.#loop.stop());
   }
 
   async #turn(signal: AbortSignal): Promise<number | undefined> {
+    const seat = this.#seat;
+    if (seat === undefined) return this.#turnWithoutSeat(signal);
+    const { socket } = seat;
     // The loop is woken when the socket is connected again.
-    if (!this.#socket.link.up) return undefined;
+    if (!socket.link.up) return undefined;
     this.#hurries = false;
-    const { workers, maintenance } = this.#options;
-    if (!this.#socket.named) await this.#socket.identify();
+    const { maintenance } = this.#options;
+    if (!socket.named) await socket.identify();
     if (this.#old !== undefined && !(await this.#retire(this.#old))) return AGAIN_MS;
     const restMs = await maintenance.run();
-    const ready = workers.filter((worker) => worker.mayRead);
-    if (signal.aborted || ready.length === 0) return restMs;
+    const ready = this.#ready();
+    if (signal.aborted) return restMs;
+    if (ready.length === 0) {
+      this.#giveSeatIfWanted(seat, signal);
+      return restMs;
+    }
     // The socket was replaced meanwhile. A read on a socket without a name could not be ended.
-    if (!this.#socket.named) return 0;
-    await this.#read(ready, Math.ceil(restMs), signal);
+    if (!socket.named) return 0;
+    await this.#read(seat, ready, Math.ceil(restMs), signal);
+    this.#giveSeatIfWanted(seat, signal);
     this.#loop.wake();
     return undefined;
+  }
+
+  async #turnWithoutSeat(signal: AbortSignal): Promise<number> {
+    const { seats, maintenance } = this.#options;
+    this.#hurries = false;
+    const restMs = await maintenance.run();
+    if (!signal.aborted && this.#mayBring && this.#seat === undefined && this.#ready().length > 0) seats.ask(this);
+    return restMs;
+  }
+
+  #ready(): Worker[] {
+    return this.#options.workers.filter((worker) => worker.mayRead);
+  }
+
+  /** A socket that died may have been given tasks: this reader has to look for them before another one uses the seat. */
+  #giveSeatIfWanted(seat: ReadSeat, signal: AbortSignal): void {
+    const { seats } = this.#options;
+    // A reader that is being stopped closes its seat itself.
+    if (signal.aborted || !seats.wanted || !seat.socket.named || !seat.socket.link.up) return;
+    this.#seat = undefined;
+    seats.giveBack(seat);
   }
 
   /**
@@ -172,9 +230,10 @@ export class StreamReader {
     return true;
   }
 
-  async #read(ready: readonly Worker[], blockMs: number, signal: AbortSignal): Promise<void> {
+  async #read(seat: ReadSeat, ready: readonly Worker[], blockMs: number, signal: AbortSignal): Promise<void> {
+    this.#mayBring = false;
     const apart = this.#counts.apart(ready);
-    await Promise.all(apart.map((worker) => this.#ask([worker], ready, undefined)));
+    await Promise.all(apart.map((worker) => this.#ask(seat, [worker], ready, undefined)));
     // If a worker of `apart` still has credit, its stream was read to the end.
     const together = ready.filter((worker) => worker.mayRead);
     // If a stop came meanwhile, it found no read to interrupt.
@@ -183,14 +242,20 @@ export class StreamReader {
     if (this.#counts.compete(together)) return;
     this.#reading = new Set(together);
     try {
-      await this.#ask(together, together, this.#hurries ? undefined : blockMs);
+      const waits = !this.#hurries && !this.#options.seats.wanted;
+      await this.#ask(seat, together, together, waits ? blockMs : undefined);
     } finally {
       this.#reading = undefined;
     }
   }
 
   /** Sends one XREADGROUP. Without `blockMs` the command does not wait. */
-  async #ask(workers: readonly Worker[], ready: readonly Worker[], blockMs: number | undefined): Promise<void> {
+  async #ask(
+    seat: ReadSeat,
+    workers: readonly Worker[],
+    ready: readonly Worker[],
+    blockMs: number | undefined,
+  ): Promise<void> {
     const { group, consumer } = this.#options;
     const count = this.#counts.of(workers, ready);
     const streams = workers.map((worker) => worker.keys.stream);
@@ -199,15 +264,18 @@ export class StreamReader {
     const args = ['GROUP', group, consumer, 'COUNT', count];
     if (blockMs !== undefined) args.push('BLOCK', blockMs);
     args.push('STREAMS', ...streams, ...streams.map(() => '>'));
-    const { link } = this.#socket;
+    const { link } = seat.socket;
     const deadlineMs = (blockMs ?? 0) + READ_GRACE_MS;
     try {
       const reading =
         blockMs === undefined
           ? link.send('xreadgroup', args, { deadlineMs })
-          : this.#socket.read('xreadgroup', args, blockMs);
+          : seat.socket.read('xreadgroup', args, blockMs);
       const [reply] = await Promise.all([reading, this.#counts.measure(link, workers, deadlineMs)]);
-      this.#accept(workers, room, count, reply);
+      if (this.#accept(workers, room, count, reply)) {
+        this.#mayBring = true;
+        this.#options.seats.wasBusy(seat);
+      }
     } catch (error) {
       if (!isUnavailable(error)) {
         // One stream can make the read of all streams fail. Each is opened again by itself, and the one that fails stays closed.
@@ -222,7 +290,8 @@ export class StreamReader {
     }
   }
 
-  #accept(workers: readonly Worker[], room: Map<ConcurrencyWindow, number>, count: number, reply: unknown): void {
+  /** Answers whether the reply brought tasks. */
+  #accept(workers: readonly Worker[], room: Map<ConcurrencyWindow, number>, count: number, reply: unknown): boolean {
     const { maintenance } = this.#options;
     const brought = new Map(batches(reply));
     for (const worker of workers) {
@@ -238,5 +307,6 @@ export class StreamReader {
       const beyond = entries.slice(taken.length).map(([id]) => id);
       if (beyond.length > 0) void maintenance.returnSurplus(worker, beyond);
     }
+    return brought.size > 0;
   }
 }

@@ -1,0 +1,68 @@
+import type { Clock, RedisConnection } from '../../../redis/index.js';
+import type { Worker } from '../worker.js';
+import { ReadSeats, SEATS_MOST } from './read-seats.js';
+import { SlotWatch } from './slot-watch.js';
+import type { StreamReader } from './stream-reader.js';
+
+export interface StreamReadersOptions {
+  readonly connection: RedisConnection;
+  readonly workers: readonly Worker[];
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly log: { warn(message: string): void };
+  /** Makes the reader of workers of this group. */
+  readonly make: (group: string, workers: readonly Worker[], seats: ReadSeats) => StreamReader;
+}
+
+/**
+ * The readers of a process: one per group. On a server that knows slots there is one per group and slot, because one XREADGROUP
+ * cannot read streams of several slots. Beyond 32 of them, readers share sockets, and the streams of readers that have none are
+ * looked at in the rhythm of the renewals.
+ */
+export class StreamReaders {
+  readonly #options: StreamReadersOptions;
+  readonly #seats: ReadSeats;
+  /** Filled when it is known whether the server knows slots. Until then nothing can be read. */
+  readonly #ofWorker = new Map<Worker, StreamReader>();
+  #watch: SlotWatch | undefined;
+  #stopped = false;
+
+  constructor(options: StreamReadersOptions) {
+    this.#options = options;
+    this.#seats = new ReadSeats(options);
+  }
+
+  get all(): readonly StreamReader[] {
+    return [...new Set(this.#ofWorker.values())];
+  }
+
+  of(worker: Worker): StreamReader | undefined {
+    return this.#ofWorker.get(worker);
+  }
+
+  async start(): Promise<void> {
+    const { connection, workers, leaseMs, clock, log, make } = this.#options;
+    const { slots, commands: link } = connection;
+    await slots.whenLearned();
+    if (this.#stopped) return;
+    for (const group of new Set(workers.map(({ handler }) => handler.options.group))) {
+      const ofGroup = workers.filter(({ handler }) => handler.options.group === group);
+      for (const list of slots.split(ofGroup, ({ keys }) => keys.stream)) {
+        const reader = make(group, list, this.#seats);
+        for (const worker of list) this.#ofWorker.set(worker, reader);
+      }
+    }
+    const readers = this.all;
+    for (const reader of readers) reader.start();
+    if (readers.length <= SEATS_MOST) return;
+    this.#watch = new SlotWatch({ readers, link, clock, everyMs: leaseMs / 3, log });
+    this.#watch.start();
+  }
+
+  /** Ends the reads under way, accepts the tasks that they still delivered, and closes the sockets. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all([...this.all, ...(this.#watch ? [this.#watch] : [])].map((loop) => loop.stop()));
+    await this.#seats.close();
+  }
+}
