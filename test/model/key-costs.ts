@@ -1,15 +1,16 @@
-import { Keyspace } from '../../libs/redis/index.js';
+import type { Redis } from 'ioredis';
+import { Keyspace, type Link } from '../../libs/redis/index.js';
 import { keyDigest, queueKeys, recordKey } from '../../libs/queue/store/queue.keys.js';
 import { joinNamesScript, namesScript } from '../../libs/queue/store/scripts/names.script.js';
 import { forgetKeyScript, publishUniqueScript } from '../../libs/queue/store/scripts/publish-unique.script.js';
-import type { QueueScriptBed } from '../support/queue-script-bed.js';
-import { count } from '../support/queue-state.js';
 import type { Growth, Prepare } from '../support/script-costs.js';
+
+const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 type Row = readonly [name: string, of: string, growth: Growth, prepare: Prepare];
 
 /** The commands of the scripts of named tasks, and of tasks with a key, against the number of something. */
-export function keyCosts(bed: QueueScriptBed): readonly Row[] {
+export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
   const keys = queueKeys(new Keyspace(), 'tasks');
   const record = recordKey(keys, keyDigest('key'));
   const all = { names: `${keys.side}names`, pausedNames: `${keys.side}paused-names`, paused: keys.paused };
