@@ -3,7 +3,7 @@ import { REDIS_CONNECTIONS, type Clock, type RedisConnections } from '../redis/i
 import { SluiceError, brandService } from '../weave/index.js';
 import { decidedOf, decisionOf } from './deciding/decisions.js';
 import { FleetShare } from './deciding/fleet-share.js';
-import type { KnownLimit } from './deciding/known-limit.js';
+import { limitId, type KnownLimit } from './deciding/known-limit.js';
 import { KnownLimits } from './deciding/known-limits.js';
 import { LimitCalls, type Charge } from './deciding/limit-calls.js';
 import { RefusalMemory } from './deciding/refusal-memory.js';
@@ -328,7 +328,7 @@ export class RateLimitService {
   /** Forgets refusals of a key that is about to change. */
   #changed(known: KnownLimit, key: string): Pick<LimitRequest, 'keys'> {
     this.#refusals.delete(known.idOf(key));
-    for (const name of known.jointNames) this.#refusals.delete(`${name}"${key}`);
+    for (const name of known.jointNames) this.#refusals.delete(limitId(name, key));
     for (const member of known.members) this.#changed(member, key);
     return { keys: this.#keys.of(key, known.keyNames) };
   }

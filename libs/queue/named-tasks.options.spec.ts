@@ -1,64 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
-import { Injectable, Module, type Type } from '@nestjs/common';
+import { Module, type Type } from '@nestjs/common';
 import { gate } from '../../test/support/gate.js';
-import type { QueueApp } from '../../test/support/queue-app.js';
-import { QueueBed } from '../../test/support/queue-bed.js';
+import {
+  Cleans,
+  Exports,
+  Files,
+  Imports,
+  NamedTasksBed,
+  handlersApart,
+  nothingIsLeft,
+  wholeHandler,
+} from '../../test/support/named-tasks-bed.js';
 import { until } from '../../test/support/until.js';
-import { TaskHandler, defineQueue, payload, type SluiceQueueModuleOptions, type Task, type TaskOf } from './index.js';
+import { TaskHandler, type SluiceQueueModuleOptions } from './index.js';
 
-interface Import {
-  readonly url: string;
-}
-const Files = defineQueue('files', {
-  tasks: { import: payload<Import>(), export: payload<{ page: number }>(), clean: payload<null>() },
-});
-const { import: Imports, export: Exports, clean: Cleans } = Files.tasks;
-
-const bed = new QueueBed();
-const start = (handlers: Type[] = [], queue: SluiceQueueModuleOptions = {}): Promise<QueueApp> => {
-  @Module({ providers: handlers })
-  class Handlers {}
-  return bed.start({ imports: [Handlers], queue: { leaseMs: 300, ...queue } });
-};
-
-/** Handlers of `import` and `export`. */
-function separate(run: (task: Task) => unknown = () => {}): Type {
-  @Injectable()
-  class Handlers {
-    @TaskHandler(Imports)
-    async import(task: Task<Import>): Promise<void> {
-      await run(task);
-    }
-
-    @TaskHandler(Exports, { concurrency: 2 })
-    async export(task: Task<{ page: number }>): Promise<void> {
-      await run(task);
-    }
-  }
-  return Handlers;
-}
-
-/** Handles all names with one method. */
-function wholeHandler(run: (task: TaskOf<typeof Files>) => unknown, concurrency?: number): Type {
-  @Injectable()
-  class Handlers {
-    @TaskHandler(Files, concurrency === undefined ? {} : { concurrency })
-    async handle(task: TaskOf<typeof Files>): Promise<void> {
-      await run(task);
-    }
-  }
-  return Handlers;
-}
-
-const nothingIsLeft = async (queue: QueueApp['queue']): Promise<void> => {
-  await until(
-    async () => {
-      const { waiting, running, delayed } = await queue.counts(Files);
-      return waiting + running + delayed === 0;
-    },
-    { what: 'nothing is left' },
-  );
-};
+const bed = new NamedTasksBed();
+const start = bed.with.bind(bed);
 
 describe('the options of named tasks', () => {
   const logOf = async (queue: SluiceQueueModuleOptions, handlers: Type[]): Promise<string[]> => {
@@ -71,7 +28,7 @@ describe('the options of named tasks', () => {
 
   it('are found by the name of the queue, then by the name of the task', async () => {
     const handlers = { files: { maxAttempts: 7, group: 'all' }, 'files.import': { maxAttempts: 2, concurrency: 4 } };
-    const lines = (await logOf({ handlers }, [separate()])).join('\n');
+    const lines = (await logOf({ handlers }, [handlersApart()])).join('\n');
     expect(lines).toContain(
       "queue '{files}.import' is handled by Handlers.import (group 'all', concurrency 4, maxAttempts 2)",
     );
@@ -83,7 +40,9 @@ describe('the options of named tasks', () => {
 
   it('choose what a process works on: all names, or one', async () => {
     const handled = async (consumers: string[]): Promise<string[]> =>
-      (await logOf({ consumers }, [separate()])).flatMap((line) => /queue '(.+)' is handled/.exec(line)?.[1] ?? []);
+      (await logOf({ consumers }, [handlersApart()])).flatMap(
+        (line) => /queue '(.+)' is handled/.exec(line)?.[1] ?? [],
+      );
     expect(await handled(['files'])).toEqual(['{files}.import', '{files}.export']);
     expect(await handled(['files.export', 'files.export'])).toEqual(['{files}.export']);
     expect(await handled(['{files}.import', 'files'])).toEqual(['{files}.import', '{files}.export']);
@@ -91,7 +50,7 @@ describe('the options of named tasks', () => {
   });
 
   it('are reported if nothing has the name', async () => {
-    const lines = (await logOf({ handlers: { 'files.clean': {}, files: {} } }, [separate()])).join('\n');
+    const lines = (await logOf({ handlers: { 'files.clean': {}, files: {} } }, [handlersApart()])).join('\n');
     expect(lines).toContain("options for 'files.clean', but");
   });
 
@@ -102,8 +61,8 @@ describe('the options of named tasks', () => {
         throw new Error('never called');
       }
     }
-    await expect(start([separate(), Plain])).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
-    await expect(start([separate(), wholeHandler(() => {})])).rejects.toMatchObject({
+    await expect(start([handlersApart(), Plain])).rejects.toMatchObject({ code: 'SLUICE_BAD_NAME' });
+    await expect(start([handlersApart(), wholeHandler(() => {})])).rejects.toMatchObject({
       code: 'SLUICE_DUPLICATE_HANDLER',
     });
   });
@@ -143,7 +102,7 @@ describe('a limit for all names together', () => {
   };
 
   it('holds beside the limits of the names', async () => {
-    expect(await most({ handlers: { files: { concurrency: 5 } } }, separate)).toBe(5);
+    expect(await most({ handlers: { files: { concurrency: 5 } } }, handlersApart)).toBe(5);
   });
 
   it('is the concurrency of a handler of all names', async () => {
@@ -152,7 +111,7 @@ describe('a limit for all names together', () => {
 
   it('is none without being asked for', async () => {
     // 10 of import, and 2 of export.
-    expect(await most({}, separate)).toBe(12);
+    expect(await most({}, handlersApart)).toBe(12);
   });
 
   it('lets a name in while another has work for ever', async () => {

@@ -1,70 +1,35 @@
 import { describe, expect, it } from '@jest/globals';
-import { Injectable, Module, type Type } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { slotOf } from '../redis/index.js';
 import { z } from 'zod';
-import type { QueueApp } from '../../test/support/queue-app.js';
-import { QueueBed } from '../../test/support/queue-bed.js';
+import {
+  Cleans,
+  Exports,
+  Files,
+  Imports,
+  NamedTasksBed,
+  handlersApart,
+  nothingIsLeft,
+  wholeHandler,
+  type Import,
+} from '../../test/support/named-tasks-bed.js';
 import { until } from '../../test/support/until.js';
-import { TaskHandler, defineQueue, payload, type SluiceQueueModuleOptions, type Task, type TaskOf } from './index.js';
+import { defineQueue, payload, type Task } from './index.js';
 
-interface Import {
-  readonly url: string;
-}
-const Files = defineQueue('files', {
-  tasks: { import: payload<Import>(), export: { schema: z.object({ page: z.number() }) }, clean: payload<null>() },
-});
-const { import: Imports, export: Exports, clean: Cleans } = Files.tasks;
 /** What an older release knows. */
 const OldFiles = defineQueue('files', { tasks: { import: payload<Import>() } });
 
-const LEASE_MS = 300;
-const bed = new QueueBed();
-const start = (handlers: Type[] = [], queue: SluiceQueueModuleOptions = {}): Promise<QueueApp> => {
-  @Module({ providers: handlers })
-  class Handlers {}
-  return bed.start({ imports: [Handlers], queue: { leaseMs: LEASE_MS, ...queue } });
-};
+const bed = new NamedTasksBed();
+const start = bed.with.bind(bed);
 
 /** Handlers of `import` and `export`, which note what ran. */
 function noting(ran: string[], run: (task: Task) => unknown = () => {}): Type {
-  @Injectable()
-  class Handlers {
-    @TaskHandler(Imports)
-    async import(task: Task<Import>): Promise<void> {
-      ran.push(`import ${task.payload.url} ${task.name}`);
-      await run(task);
-    }
-
-    @TaskHandler(Exports, { concurrency: 2 })
-    async export(task: Task<{ page: number }>): Promise<void> {
-      ran.push(`export ${task.payload.page} ${task.name}`);
-      await run(task);
-    }
-  }
-  return Handlers;
+  return handlersApart(async (task, method) => {
+    const { url, page } = task.payload as Partial<Import & { page: number }>;
+    ran.push(`${method} ${url ?? page} ${task.name}`);
+    await run(task);
+  });
 }
-
-/** Handles all names with one method. */
-function wholeHandler(run: (task: TaskOf<typeof Files>) => unknown, concurrency?: number): Type {
-  @Injectable()
-  class Handlers {
-    @TaskHandler(Files, concurrency === undefined ? {} : { concurrency })
-    async handle(task: TaskOf<typeof Files>): Promise<void> {
-      await run(task);
-    }
-  }
-  return Handlers;
-}
-
-const nothingIsLeft = async (queue: QueueApp['queue']): Promise<void> => {
-  await until(
-    async () => {
-      const { waiting, running, delayed } = await queue.counts(Files);
-      return waiting + running + delayed === 0;
-    },
-    { what: 'nothing is left' },
-  );
-};
 
 describe('named tasks', () => {
   it('each go to the handler of their name', async () => {

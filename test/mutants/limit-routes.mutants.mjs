@@ -173,8 +173,8 @@ export default [
     ...woven,
     file: 'libs/limit/deciding/known-limit.ts',
     name: 'limits and keys that read alike are one',
-    find: 'return `${this.name}"${key}`;',
-    replace: 'return `${this.name} ${key}`;',
+    find: 'return `${name}"${key}`;',
+    replace: 'return `${name} ${key}`;',
   },
   {
     file: 'libs/limit/deciding/known-limit.ts',

@@ -21,6 +21,8 @@ export class FakeSentinel {
     this.primary = primary;
     server.on('connection', (socket) => {
       this.#sockets.add(socket);
+      // What is told is on its way when `tell` returns.
+      socket.setNoDelay(true);
       socket.on('error', () => {});
       socket.on('close', () => {
         this.#sockets.delete(socket);

@@ -25,6 +25,11 @@ export interface LimitPart {
   readonly calendar: Calendar | undefined;
 }
 
+/** What this process calls the limit of one key. No name contains a quotation mark. */
+export function limitId(name: string, key: string): string {
+  return `${name}"${key}`;
+}
+
 /** How the limits of one name are enforced. */
 interface Enforcement {
   readonly isPaced: boolean;
@@ -104,9 +109,9 @@ export class KnownLimit implements Enforcement {
     return joint;
   }
 
-  /** What this process calls the limit of one key. No name contains a quotation mark. */
+  /** See {@link limitId}. */
   idOf(key: string): string {
-    return `${this.name}"${key}`;
+    return limitId(this.name, key);
   }
 
   /** Whether a call may ask both of them in one script, if they are limits of one key. */

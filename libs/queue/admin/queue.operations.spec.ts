@@ -18,7 +18,7 @@ const newGroup = (group = 'sluice', stream = 'tasks'): Promise<unknown> =>
   bed.admin.xgroup('CREATE', stream, group, '0', 'MKSTREAM');
 
 /** A task that is due in `ms`. */
-async function delay(id: string, ms: number, suffix = ''): Promise<void> {
+async function publishDelayed(id: string, ms: number, suffix = ''): Promise<void> {
   const meta = JSON.stringify({ id });
   await bed.admin.zadd(`{tasks}:~delayed${suffix}`, Date.now() + ms, id);
   await bed.admin.hset(`{tasks}:~bodies${suffix}`, id, frame(JSON.stringify(id), '1700000000', '1', meta, 'more', 'x'));
@@ -76,8 +76,8 @@ describe('counts', () => {
 
   it('count delayed and dead ones, and say that the queue is paused', async () => {
     const queue = await producer();
-    await delay('a', 60_000);
-    await delay('b', 60_000, ':sluice');
+    await publishDelayed('a', 60_000);
+    await publishDelayed('b', 60_000, ':sluice');
     await bed.admin.xadd('{tasks}:~dead', '*', 'payload', '1');
     await queue.pause('tasks');
     expect(await queue.counts('tasks')).toEqual({ ...none, delayed: 2, dead: 1, paused: true });
@@ -124,8 +124,8 @@ describe('list', () => {
       ['a', 1_000],
       ['b', 1_000],
     ] as const)
-      await delay(id, ms * 60);
-    await delay('own', 1_000, ':sluice');
+      await publishDelayed(id, ms * 60);
+    await publishDelayed('own', 1_000, ':sluice');
     const idsOf = async (state: TaskState): Promise<string[]> => (await all(queue, state, limit)).map(({ id }) => id);
     expect(await idsOf('waiting')).toEqual([...ids.slice(0, 2), ...ids.slice(5)]);
     expect(await idsOf('running')).toEqual(ids.slice(2, 5));
@@ -140,7 +140,7 @@ describe('list', () => {
     await read(1, 'host');
     const meta = JSON.stringify({ id: '1-1' });
     const waiting = await bed.admin.xadd('tasks', '*', 'payload', 'no json', 'retry_count', '2', 'meta', meta);
-    await delay('later', 60_000);
+    await publishDelayed('later', 60_000);
     expect(await all(queue, 'running', 10)).toEqual([
       {
         ...{ id: running, entryId: running, state: 'running', payload: { n: 1 }, attempt: 1, deliveries: 1 },
@@ -160,7 +160,7 @@ describe('list', () => {
 
   it('goes on when the last one that was seen is gone', async () => {
     const queue = await producer();
-    for (const id of ['a', 'b', 'c']) await delay(id, 60_000);
+    for (const id of ['a', 'b', 'c']) await publishDelayed(id, 60_000);
     await bed.admin.zadd('{tasks}:~delayed', 5_000, 'a', 6_000, 'b', 7_000, 'c');
     const { next } = await queue.list('tasks', { state: 'delayed', limit: 2 });
     await queue.remove('tasks', 'b');

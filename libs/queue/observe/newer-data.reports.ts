@@ -19,7 +19,7 @@ export class NewerDataReports {
 
   /** @param unknown the features that this release does not know, as text; undefined: none */
   saw(queue: string, group: string, unknown: string | undefined): void {
-    const key = `${queue}\n${group}`;
+    const key = JSON.stringify([queue, group]);
     const known = this.#queues.get(key);
     if (unknown === undefined) {
       known?.end();

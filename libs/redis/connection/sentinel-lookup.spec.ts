@@ -42,6 +42,14 @@ function ports(connection: RedisConnection, ...further: { client: Redis }[]): (n
   );
 }
 
+/** Resolves when this process has read what the Sentinels have written: it was there before the answer to this PING. */
+async function heard(): Promise<void> {
+  const admin = new Redis(first.url);
+  await admin.ping();
+  await admin.ping();
+  admin.disconnect();
+}
+
 describe('a connection through Sentinels', () => {
   it('leaves the primary as soon as a Sentinel tells of another one, with all sockets', async () => {
     const connection = await open();
@@ -63,7 +71,8 @@ describe('a connection through Sentinels', () => {
     const [sentinel] = sentinels as [FakeSentinel];
     sentinel.tell(first.port);
     sentinel.tell(second.port, 'other');
-    // What one Sentinel tells arrives in order.
+    await heard();
+    expect(commands.client.stream.writableEnded).toBe(false);
     for (const each of sentinels) each.primary = second.port;
     sentinel.tell(second.port);
     await until(() => commands.client.status === 'ready' && commands.client.stream.remotePort === second.port, {
@@ -80,6 +89,8 @@ describe('a connection through Sentinels', () => {
     commands.client.on('close', () => left++);
     const [sentinel] = sentinels as [FakeSentinel];
     sentinel.tell(6379, 'main', '10.0.0.1');
+    await heard();
+    expect(commands.client.stream.writableEnded).toBe(false);
     for (const each of sentinels) each.primary = second.port;
     sentinel.tell(second.port);
     await until(() => commands.client.status === 'ready' && commands.client.stream.remotePort === second.port, {

@@ -19,7 +19,7 @@ const { pendingTask, pending, entries, serverMs } = bed;
 
 const promote = (limit = 100): Promise<Promoted> => promoteScript.run(bed.link, { keys, args: { limit, unworked: 0 } });
 
-const delay = (handles: string[], delayMs: number): Promise<number> =>
+const publishDelayed = (handles: string[], delayMs: number): Promise<number> =>
   delayScript.run(bed.link, {
     keys,
     args: { delayMs, runAtMs: -1, inboxes: INBOXES, timestamp: '1700000000' },
@@ -52,7 +52,7 @@ async function makeDue(...handles: string[]): Promise<void> {
 describe('delay', () => {
   it('puts tasks and their due time, on the server clock, in one step', async () => {
     const before = await serverMs();
-    expect(await delay(['a', 'b'], 60_000)).toBe(2);
+    expect(await publishDelayed(['a', 'b'], 60_000)).toBe(2);
     const after = await serverMs();
     expect(await delayed()).toEqual({
       a: ['"a"', '1700000000', '0', '{"id":"a"}'],
@@ -65,9 +65,9 @@ describe('delay', () => {
   });
 
   it('changes nothing the second time', async () => {
-    await delay(['a'], 60_000);
+    await publishDelayed(['a'], 60_000);
     const due = await bed.admin.zscore(keys.delayed, 'a');
-    expect(await delay(['a'], 1_000)).toBe(0);
+    expect(await publishDelayed(['a'], 1_000)).toBe(0);
     expect(await bed.admin.zscore(keys.delayed, 'a')).toBe(due);
     expect(Object.keys(await delayed())).toEqual(['a']);
   });
@@ -75,12 +75,12 @@ describe('delay', () => {
   it('is refused as a whole by a server that is full, and by keys of another type', async () => {
     await bed.admin.config('SET', 'maxmemory', '1');
     try {
-      await expect(delay(['a'], 1_000)).rejects.toThrow('OOM');
+      await expect(publishDelayed(['a'], 1_000)).rejects.toThrow('OOM');
     } finally {
       await bed.admin.config('SET', 'maxmemory', '0');
     }
     await bed.admin.set(keys.bodies, 'no hash');
-    await expect(delay(['a'], 1_000)).rejects.toThrow('WRONGTYPE');
+    await expect(publishDelayed(['a'], 1_000)).rejects.toThrow('WRONGTYPE');
     expect(await bed.admin.exists(keys.delayed)).toBe(0);
   });
 
@@ -93,9 +93,9 @@ describe('delay', () => {
     });
     await listener.subscribe(...ids.map((id) => INBOXES + id));
     for (const [i, id] of ids.entries()) await bed.admin.zadd(keys.alive, i + 1, consumerName(id));
-    await delay(['first'], 5_000);
-    await delay(['later'], 9_000);
-    await delay(['earlier'], 1_000);
+    await publishDelayed(['first'], 5_000);
+    await publishDelayed(['later'], 9_000);
+    await publishDelayed(['earlier'], 1_000);
     const message = (ms: string): string => frame('queue:due', 'tasks', ms).toString();
     await until(() => heard.length === 6, { what: 'six messages came' });
     expect(heard.sort()).toEqual(
@@ -192,7 +192,7 @@ describe('promote', () => {
     await bed.admin.xadd(keys.stream, '1-0', 'payload', bytes, 'timestamp', '1', 'extra', ':');
     await bed.admin.xreadgroup('GROUP', GROUP, ME, 'STREAMS', keys.stream, '>');
     await settle('1-0', { attempts: '2' });
-    await delay(['later', 'a'], 60_000);
+    await publishDelayed(['later', 'a'], 60_000);
     expect(await promote()).toEqual({ count: 0, nextMs: expect.any(Number), broken: [], isWorkedOn: false });
     await makeDue('t', 'a');
     const { nextMs, ...rest } = await promote();
@@ -214,7 +214,7 @@ describe('promote', () => {
 
   it('moves at most `limit` at a time, and each once', async () => {
     const handles = Array.from({ length: 25 }, (_, n) => `h${String(n).padStart(2, '0')}`);
-    await delay(handles, 60_000);
+    await publishDelayed(handles, 60_000);
     await makeDue(...handles);
     const { calls } = await commandDelta(bed.admin, () => promote(10));
     expect(calls).toMatchObject({ xadd: 10, zrem: 1, hdel: 1 });
@@ -226,7 +226,7 @@ describe('promote', () => {
   });
 
   itAsUsersSendIt('works on a server that is full', async () => {
-    await delay(['a'], 60_000);
+    await publishDelayed(['a'], 60_000);
     await makeDue('a');
     await bed.admin.config('SET', 'maxmemory', '1');
     try {
@@ -238,7 +238,7 @@ describe('promote', () => {
   });
 
   it('keeps what it cannot move', async () => {
-    await delay(['a'], 60_000);
+    await publishDelayed(['a'], 60_000);
     await makeDue('a');
     await bed.admin.del(keys.stream);
     await bed.admin.set(keys.stream, 'no stream');
@@ -247,7 +247,7 @@ describe('promote', () => {
   });
 
   it('makes dead letters of what has no readable body, and moves the others', async () => {
-    await delay(['gone', 'odd', 'cut', 'whole'], 60_000);
+    await publishDelayed(['gone', 'odd', 'cut', 'whole'], 60_000);
     await makeDue('gone', 'odd', 'cut', 'whole');
     await bed.admin.hdel(keys.bodies, 'gone');
     await bed.admin.hset(keys.bodies, 'odd', 'no frame', 'cut', frame('"x"', '1', '0'));
@@ -265,7 +265,7 @@ describe('promote', () => {
     ['an odd number of', 5],
     ['more than one command takes of', 7_902],
   ])('makes a dead letter of a body with %s values, and moves the others', async (_, count) => {
-    await delay(['odd', 'whole'], 60_000);
+    await publishDelayed(['odd', 'whole'], 60_000);
     await makeDue('odd', 'whole');
     await bed.admin.hset(keys.bodies, 'odd', frame(...new Array<string>(count).fill('1')));
     expect(await promote()).toMatchObject({ count: 1, broken: ['odd'] });

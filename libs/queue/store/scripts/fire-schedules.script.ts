@@ -37,8 +37,8 @@ export interface Fired {
  * The caller computes instants, because the rules of time zones are not known here. It is believed in two things only: which
  * instants the spec has between `next` and `following`, and which of them are missed. The script accepts them only if the stored
  * schedule has the same spec and the same next instant, if that is due by the server's clock, and if `following` is later. So each
- * stored instant is left once. Duplicate, resend, two callers at once: the second one finds another `next`, and changes nothing.
- * Crash: it is one script, so an instant is either published and left, or neither. Reorder, pause: a call that comes after
+ * stored instant is passed once. Duplicate, resend, two callers at once: the second one finds another `next`, and changes nothing.
+ * Crash: it is one script, so an instant is published and passed, or neither. Reorder, pause: a call that comes after
  * `until` is refused, because by then an instant that it would publish counts as missed. Full server: the first write is refused,
  * and the instant stays. Nothing after the first write can fail, because the types of the keys are checked before. Newer data:
  * nothing is changed.

@@ -24,7 +24,7 @@ export interface ScheduleDeclarerOptions {
 const AGAIN_MS = 50;
 /** How often this process declares its schedules again, in leases. */
 const REPEAT_LEASES = 6;
-/** How often this process looks for orphans, and how long a schedule has none that declares it before it is reported. */
+/** How often this process looks for orphans, and after how long an orphan is reported. */
 const ORPHANS_MS = 600_000;
 /** How often the same orphans are reported. */
 const REPORT_MS = 3_600_000;
@@ -65,7 +65,8 @@ export class ScheduleDeclarer {
 
   async #turn(): Promise<number> {
     const { worker, leaseMs, clock } = this.#options;
-    if (!worker.lease.taken || worker.lease.unknown !== undefined) return AGAIN_MS;
+    if (worker.lease.unknown !== undefined) return leaseMs;
+    if (!worker.lease.taken) return AGAIN_MS;
     await this.#declare();
     this.#markDeclared();
     if (clock.monoMs() >= this.#orphansDueMs) {

@@ -1,19 +1,11 @@
-import type { Clock, Keyspace, Link } from '../../../redis/index.js';
+import type { Clock } from '../../../redis/index.js';
 import type { Worker } from '../worker.js';
-import { ScheduleDeclarer } from './schedule-declarer.js';
+import { ScheduleDeclarer, type ScheduleDeclarerOptions } from './schedule-declarer.js';
 import { SchedulePromoter } from './schedule-promoter.js';
 
-export interface ScheduleLoopsOptions {
+export interface ScheduleLoopsOptions extends Omit<ScheduleDeclarerOptions, 'worker' | 'schedules'> {
   /** The workers of this process. */
   workers: readonly Worker[];
-  pausesOrphans: boolean;
-  link: Link;
-  keyspace: Keyspace;
-  consumer: string;
-  inboxes: string;
-  leaseMs: number;
-  clock: Clock;
-  log: { warn(message: string): void };
 }
 
 /** The loops of one queue's schedules. */

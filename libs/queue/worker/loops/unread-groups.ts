@@ -42,7 +42,7 @@ export class UnreadGroups {
     const groups = await groupsScript.run(link, { keys: { stream, alive }, args: {} });
     const gone = new Set([...this.#watched.keys()].filter((key) => key.startsWith(`${handler.queue}\n`)));
     for (const { name, waiting, pending, living } of groups) {
-      const key = `${handler.queue}\n${name}`;
+      const key = JSON.stringify([handler.queue, name]);
       gone.delete(key);
       const watched = this.#of(key, handler.queue, name);
       if (living.length > 0 || waiting + pending === 0) {
