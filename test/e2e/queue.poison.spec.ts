@@ -55,11 +55,13 @@ describe('a task that kills its process', () => {
     };
     const crew = [keepOneAlive(), keepOneAlive()];
     try {
-      await until(async () => (await books.letters()).length > 0 && (await books.settled()), {
+      const settled = until(async () => (await books.letters()).length > 0 && (await books.settled()), {
         what: 'it is given up, and all others are done',
         // Seven processes start, one after the other. Beside busy processes, each has taken a minute.
         deadlineMs: 550_000,
       });
+      // A worker that cannot be started fails the test at once.
+      await Promise.race([settled, Promise.all(crew)]);
     } finally {
       over.abort();
       const died = deaths;

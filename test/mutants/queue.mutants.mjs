@@ -1351,6 +1351,13 @@ export default [
     replace: '',
   },
   {
+    name: 'an unread group that was dropped stays reported',
+    file: 'libs/queue/worker/loops/unread-groups.ts',
+    specs: ['libs/queue/admin/queue-groups'],
+    find: '      watchedGroups.get(name)?.unread.end();\n',
+    replace: '',
+  },
+  {
     name: 'a group that is read again still counts as unread',
     file: 'libs/queue/worker/loops/unread-groups.ts',
     specs: ['libs/queue/admin/queue-groups'],

@@ -153,6 +153,18 @@ export function describeQueue(name: string, make: MakeQueue): void {
       expect(runs.map(({ payload }) => payload)).toEqual([3, 4]);
     });
 
+    it('publishes nothing under the key of the task that runs', async () => {
+      const outcomes: string[] = [];
+      const { queue, run } = await start(async () => {
+        if (outcomes.length > 0) return;
+        outcomes.push((await queue.publishUnique('tasks', 'again', { key: 'k' })).outcome);
+      });
+      await queue.publishUnique('tasks', 'once', { key: 'k' });
+      await run();
+      expect(outcomes).toEqual(['skipped']);
+      expect((await queue.publishUnique('tasks', 'later', { key: 'k', delayMs: 60_000 })).outcome).toBe('published');
+    });
+
     it('puts a task off under a key, and collects items', async () => {
       const { queue, run } = await start();
       const debounce = { key: 'd', mode: 'debounce', windowMs: 60_000 } as const;

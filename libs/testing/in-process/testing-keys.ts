@@ -57,7 +57,7 @@ export class TestingKeys {
     const nowMs = this.#tasks.nowMs();
     const known = this.#known.get(name);
     const isTaken =
-      known && (known.untilMs === undefined ? this.#waiting(queue, known.id) !== undefined : known.untilMs > nowMs);
+      known && (known.untilMs === undefined ? this.#tasks.isActive(queue, known.id) : known.untilMs > nowMs);
     if (known && isTaken) return { id: known.id, outcome: 'skipped' };
     const id = this.#tasks.add(queue, text, options);
     const untilMs = windowMs > 0 ? nowMs + windowMs : undefined;

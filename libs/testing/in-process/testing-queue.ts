@@ -252,7 +252,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
       const { handler, waiting } = next;
       try {
         const task = this.#task(waiting);
-        await toEnd(await handler.run(task), handler.site, task);
+        await this.#tasks.run(waiting, async () => toEnd(await handler.run(task), handler.site, task));
         counts.completed++;
       } catch (error) {
         const kind = this.#settle(handler, waiting, error);

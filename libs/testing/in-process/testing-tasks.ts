@@ -36,6 +36,7 @@ export const FRESH = { attempt: 1, maxAttempts: undefined, dueMs: 0, deferral: u
 export class TestingTasks {
   /** All tasks that have not ended, in the order in which they run. */
   readonly waiting: Waiting[] = [];
+  readonly #running = new Set<Waiting>();
   readonly #clock: Clock;
   readonly #published = new Map<string, PublishedTask[]>();
   readonly #dead = new Map<string, TestLetter[]>();
@@ -48,6 +49,21 @@ export class TestingTasks {
   /** The time of the test, in milliseconds. */
   nowMs(): number {
     return this.#clock.wallMs();
+  }
+
+  /** Runs a task, which has not ended meanwhile. */
+  async run(task: Waiting, body: () => Promise<unknown>): Promise<void> {
+    this.#running.add(task);
+    try {
+      await body();
+    } finally {
+      this.#running.delete(task);
+    }
+  }
+
+  /** Whether a task waits or runs. */
+  isActive(queue: string, id: string): boolean {
+    return [...this.waiting, ...this.#running].some((each) => each.queue === queue && each.id === id);
   }
 
   /** Puts another payload and time in the place of a task that has not run. */

@@ -29,7 +29,8 @@ export interface UnreadGroupsOptions {
  */
 export class UnreadGroups {
   readonly #options: UnreadGroupsOptions;
-  readonly #watched = new Map<string, Watched>();
+  /** Queue → group → what is known of it. */
+  readonly #watched = new Map<string, Map<string, Watched>>();
 
   constructor(options: UnreadGroupsOptions) {
     this.#options = options;
@@ -40,11 +41,11 @@ export class UnreadGroups {
     const { stream, alive } = keys;
     const nowMs = clock.monoMs();
     const groups = await groupsScript.run(link, { keys: { stream, alive }, args: {} });
-    const gone = new Set([...this.#watched.keys()].filter((key) => key.startsWith(`${handler.queue}\n`)));
+    const watchedGroups = this.#groupsOf(handler.queue);
+    const gone = new Set(watchedGroups.keys());
     for (const { name, waiting, pending, living } of groups) {
-      const key = JSON.stringify([handler.queue, name]);
-      gone.delete(key);
-      const watched = this.#of(key, handler.queue, name);
+      gone.delete(name);
+      const watched = this.#of(watchedGroups, handler.queue, name);
       if (living.length > 0 || waiting + pending === 0) {
         watched.sinceMs = undefined;
         watched.unread.end();
@@ -53,14 +54,22 @@ export class UnreadGroups {
       watched.sinceMs ??= nowMs;
       if (nowMs - watched.sinceMs >= LEASES * leaseMs) watched.unread.begin({ waiting, running: pending });
     }
-    for (const key of gone) {
-      this.#watched.get(key)?.unread.end();
-      this.#watched.delete(key);
+    for (const name of gone) {
+      watchedGroups.get(name)?.unread.end();
+      watchedGroups.delete(name);
     }
   }
 
-  #of(key: string, queue: string, group: string): Watched {
-    const known = this.#watched.get(key);
+  #groupsOf(queue: string): Map<string, Watched> {
+    const known = this.#watched.get(queue);
+    if (known) return known;
+    const none = new Map<string, Watched>();
+    this.#watched.set(queue, none);
+    return none;
+  }
+
+  #of(groups: Map<string, Watched>, queue: string, group: string): Watched {
+    const known = groups.get(group);
     if (known) return known;
     const { clock, log, tally } = this.#options;
     const { groupUnread, groupRead } = channels;
@@ -81,7 +90,7 @@ export class UnreadGroups {
       },
     });
     const watched: Watched = { sinceMs: undefined, unread };
-    this.#watched.set(key, watched);
+    groups.set(group, watched);
     return watched;
   }
 }
