@@ -31,10 +31,14 @@ const paced = defineRateLimit('paced', { limit: 50, perMs: 1_000, mode: 'pace' }
 const app = await NestFactory.createApplicationContext(Caller, { logger: false, abortOnError: false });
 const limits = app.get(RateLimitService);
 let last: Recorded | undefined;
-onDecided(app, (record) => {
-  last = record;
-  if (record.units > 0) appendFileSync(RECORDS, `${JSON.stringify(record)}\n`);
-});
+onDecided(
+  app,
+  (record) => {
+    last = record;
+    if (record.units > 0) appendFileSync(RECORDS, `${JSON.stringify(record)}\n`);
+  },
+  { waitsMs: 120_000 },
+);
 
 /** A turn on the paced limit, in µs on the clock of the machine, which is the server's too. */
 export interface Turn {

@@ -17,12 +17,21 @@ interface Store {
   consume: (request: Request, deadlineMs: number) => Promise<Reply>;
 }
 
+export interface DecidedOptions {
+  /** How long the store waits for Redis, in place of the 250 ms of a decision: a slow machine is then no outage. */
+  readonly waitsMs?: number;
+}
+
 /** Tells of each answer of Redis to calls of `RateLimitService`: its server's time is not part of the decisions. */
-export function onDecided(app: INestApplicationContext, tell: (record: Recorded) => void): void {
+export function onDecided(
+  app: INestApplicationContext,
+  tell: (record: Recorded) => void,
+  { waitsMs }: DecidedOptions = {},
+): void {
   const store = app.get<Store>('sluice:limit-store');
   const consume = store.consume.bind(store);
   store.consume = async (request, deadlineMs) => {
-    const reply = await consume(request, deadlineMs);
+    const reply = await consume(request, waitsMs ?? deadlineMs);
     const { runs = [], nowUs, isRepeat } = reply;
     const units = request.runs.reduce((sum, { cost }, i) => sum + cost * (runs[i]?.granted ?? 0), 0);
     const name = request.keys[0]?.split(':').at(-1) ?? '';
