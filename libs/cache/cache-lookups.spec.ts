@@ -113,9 +113,9 @@ describe('take', () => {
 
   itAsUsersSendIt('works while Redis is full', async () => {
     own = await startRedis({ args: ['--maxmemory-policy', 'noeviction'] });
-    const { cache, connections } = await bed.member({ redis: { url: own.url } });
+    const { cache } = await bed.member({ redis: { url: own.url } });
     await cache.set('k', 'v');
-    await connections.get().commands.send('config', ['set', 'maxmemory', '1']);
+    await own.ask((client) => client.config('SET', 'maxmemory', '1'));
     await expect(cache.set('other', 'v')).rejects.toEqual(code('SLUICE_REDIS_UNAVAILABLE'));
     expect(await cache.take('k')).toBe('v');
     expect(await cache.take('k')).toBe(undefined);

@@ -151,9 +151,9 @@ describe('errors say which lock, who, and since when', () => {
 
   itOnPlainRedis('a server that is a replica now refuses, and nothing of it is unknown', async () => {
     const server = await startRedis();
-    const { locks, app, connections } = await lockMember(server.url);
+    const { locks, app } = await lockMember(server.url);
     try {
-      await connections.get().commands.send('replicaof', ['127.0.0.1', '1']);
+      await server.ask((client) => client.replicaof('127.0.0.1', 1));
       const error: unknown = await locks.tryAcquire('x').catch((reason: unknown) => reason);
       expect(error).toMatchObject({ code: 'SLUICE_REDIS_UNAVAILABLE', lock: 'x', outcome: 'not-sent' });
       expect((error as Error).message).toContain('READONLY');

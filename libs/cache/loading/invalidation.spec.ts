@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
+import { unheard } from '../../../test/support/unheard.js';
 import { until } from '../../../test/support/until.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
@@ -139,7 +140,7 @@ describe('messages', () => {
     await bed.waiters(1);
     // As if the push were lost: no process has an inbox of that name.
     const field = (await bed.admin.hkeys(LEASE)).find((name) => name.startsWith('w:'))!;
-    await bed.admin.hset(LEASE, field, 'nobody');
+    await bed.admin.hset(LEASE, field, unheard());
     run.succeed('v');
     await own;
     const from = performance.now();

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { itOnOneServer } from '../../../test/support/one-server.js';
 import { CacheBed, keysLeft } from '../../../test/support/cache-bed.js';
 import { HeldLoader } from '../../../test/support/cache-member.js';
+import { unheard } from '../../../test/support/unheard.js';
 import { until } from '../../../test/support/until.js';
 
 // What is missed here is missed for ever: no need to wait for it longer.
@@ -69,14 +70,14 @@ describe('maxConcurrentLoads', () => {
     const one = { ...limited, maxConcurrentLoads: 1, loaderTimeoutMs: 600_000 };
     const untilMs = (await serverMs()) + 150;
     await bed.admin.zadd(SLOTS, untilMs, 'dead.1');
-    await bed.admin.zadd(QUEUE, 1, 'dead.2 nobody');
+    await bed.admin.zadd(QUEUE, 1, `dead.2 ${unheard()}`);
     const source = new HeldLoader();
     const calls = [a.cache.getOrLoad('waits', source.load, one)];
     await queued(2);
     await until(async () => (await serverMs()) > untilMs, { what: 'the slot has lapsed', everyMs: 5 });
     calls.push(b.cache.getOrLoad('comes', source.load, one));
     expect((await source.run()).context.key).toBe('waits');
-    await bed.admin.zadd(QUEUE, 1, 'dead.3 nobody');
+    await bed.admin.zadd(QUEUE, 1, `dead.3 ${unheard()}`);
     await queued(2);
     source.runs[0]!.succeed(1);
     (await source.run(2)).succeed(2);
@@ -104,7 +105,7 @@ describe('maxConcurrentLoads', () => {
     const { cache } = await bed.member({ leaseMs: 200 });
     const untilMs = (await serverMs()) + 300;
     await bed.admin.zadd(SLOTS, untilMs, 'dead.1', untilMs, 'dead.2');
-    await bed.admin.zadd(QUEUE, 1, 'dead.3 nobody');
+    await bed.admin.zadd(QUEUE, 1, `dead.3 ${unheard()}`);
     const crowd = new Crowd();
     await Promise.all(['k', 'l', 'm'].map((key) => cache.getOrLoad(key, crowd.load, limited)));
     expect(await serverMs()).toBeGreaterThanOrEqual(untilMs);

@@ -66,7 +66,7 @@ describe('what goes back in the background', () => {
     });
     commands.reset();
     await up;
-    await commands.send('ping');
+    await member.locks.inspect('another');
     expect(await bed.admin.get('lock:x')).toBe(granted.owner);
     expect(await granted.release()).toBe(true);
   });

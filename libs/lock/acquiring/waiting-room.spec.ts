@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { commandDelta } from '../../../test/support/command-delta.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import { itOnOneServer } from '../../../test/support/one-server.js';
+import { unheard } from '../../../test/support/unheard.js';
 import { until } from '../../../test/support/until.js';
 import { frame } from '../../redis/index.js';
 import type { Lock } from '../index.js';
@@ -14,6 +15,9 @@ const subscribers: Redis[] = [];
 afterEach(() => {
   for (const subscriber of subscribers.splice(0)) subscriber.disconnect();
 });
+
+/** The inbox of another process. A user of Redis with the rights of locks alone may publish there. */
+const inboxOf = (process: string): string => `:~inbox:0:${process}`;
 
 /** Somebody who hears what is pushed there, and does nothing: a paused process, whose socket is open. */
 async function deaf(inbox: string): Promise<void> {
@@ -47,7 +51,7 @@ describe('a hand-over passes over', () => {
   itOnOneServer('a process that died: nobody listens at its inbox', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
-    await stranger('dead', 'nobody-listens-here', 0);
+    await stranger('dead', unheard(), 0);
     const next = locks.acquire('x');
     await waiting(2);
     const from = performance.now();
@@ -59,8 +63,8 @@ describe('a hand-over passes over', () => {
   it('a process that was silent for three heartbeats, though its socket is open', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
-    await deaf('paused');
-    await stranger('paused', 'paused', 3_100);
+    await deaf(inboxOf('paused'));
+    await stranger('paused', inboxOf('paused'), 3_100);
     const next = locks.acquire('x');
     await waiting(2);
     const from = performance.now();
@@ -71,7 +75,7 @@ describe('a hand-over passes over', () => {
   itOnOneServer('a hundred dead ones, and an acquisition that comes then has to wait its turn', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
-    for (let i = 0; i < 100; i++) await stranger(`dead ${i}`, 'nobody-listens-here', 0);
+    for (let i = 0; i < 100; i++) await stranger(`dead ${i}`, unheard(), 0);
     const next = locks.acquire('x');
     await waiting(101);
     await lock.release();
@@ -83,7 +87,7 @@ describe('a hand-over passes over', () => {
   itOnOneServer('a thousand dead ones, a few at a time, without waiting for a heartbeat', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
-    const [place, record] = [Date.now() * 1_000, known(Date.now(), 'nobody-listens-here', 'dead')];
+    const [place, record] = [Date.now() * 1_000, known(Date.now(), unheard(), 'dead')];
     const dead = Array.from({ length: 1_000 }, (_, i) => `dead ${i}`);
     await bed.admin.zadd('{lock:x}:~queue', ...dead.flatMap((nonce, i) => [place - 10_000 + i, nonce]));
     await bed.admin.hset('{lock:x}:~waiters', ...dead.flatMap((nonce) => [nonce, record]));
@@ -105,8 +109,8 @@ describe('a hand-over passes over', () => {
   it('one that does not claim its grant: it lasts two thirds of its lease and two seconds', async () => {
     const { locks } = await listening();
     const lock = await locks.acquire('x');
-    await deaf('hung');
-    await stranger('hung', 'hung', 0);
+    await deaf(inboxOf('hung'));
+    await stranger('hung', inboxOf('hung'), 0);
     const next = locks.acquire('x', { waitMs: 60_000 });
     await waiting(2);
     await lock.release();
@@ -138,9 +142,10 @@ describe('what no message tells is noticed', () => {
     const [nonce] = await inQueue();
     const record = await bed.admin.hget('{lock:x}:~waiters', nonce!);
     // The grant goes to another channel, where somebody listens.
-    await deaf('astray');
+    const elsewhere = inboxOf('astray');
+    await deaf(elsewhere);
     const { channel } = other.connections.get().inbox;
-    const astray = record!.replace(`${channel.length} ${channel}`, '6 astray');
+    const astray = record!.replace(`${channel.length} ${channel}`, `${elsewhere.length} ${elsewhere}`);
     expect(astray).not.toBe(record);
     await bed.admin.hset('{lock:x}:~waiters', nonce!, astray);
     await lock.release();
@@ -223,7 +228,8 @@ describe('a push', () => {
     const { inbox } = other.connections.get();
     // As if granted and expired long ago, and delivered only now: its token is not above the last one known.
     const stale = frame('lock:granted', 'lock:x', nonce!, nonce!, String(lock.fencingToken), '22000');
-    expect(await bed.admin.publish(inbox.channel, stale)).toBe(1);
+    // A socket that was given up a moment ago may hear it as well.
+    expect(await bed.admin.publish(inbox.channel, stale)).toBeGreaterThanOrEqual(1);
     const publishedMs = performance.now();
     await until(() => inbox.proven.monoMs > publishedMs, { what: 'the push has arrived' });
     expect(granted).toBe(false);

@@ -39,7 +39,8 @@ describe('withLock', () => {
 
   it('rejects when the lock was lost under a body that returned', async () => {
     const locks = await bed.service();
-    const failed = locks.withLock('x', { ttlMs: 900 }, async (lock) => {
+    // A lease that a slow machine renews in time.
+    const failed = locks.withLock('x', { ttlMs: 6_000 }, async (lock) => {
       await bed.admin.set('lock:x', 'theirs');
       await new Promise((resolve) => {
         lock.signal.addEventListener('abort', resolve);
@@ -78,9 +79,10 @@ describe('withLock', () => {
   it('counts a blocked event loop as lost, though Redis was never asked', async () => {
     const locks = await bed.service();
     const seen: boolean[] = [];
-    const failed = locks.withLock('x', { ttlMs: 100 }, (lock) => {
+    // So long that it is not over when a slow machine begins.
+    const failed = locks.withLock('x', { ttlMs: 2_000 }, (lock) => {
       seen.push(lock.held);
-      for (const end = performance.now() + 130; performance.now() < end;);
+      for (const end = performance.now() + 2_030; performance.now() < end;);
       seen.push(lock.held);
       expect(() => {
         lock.assertHeld();

@@ -45,8 +45,8 @@ describe('stats', () => {
       ['y', 1, 0, 0, 0],
       ['z', 1, 0, 0, 1],
     ]);
-    const longestHeld = stats.names.reduce((a, b) => (b.heldMs > a.heldMs ? b : a));
-    expect(locks.stats({ top: 1 }).names).toEqual([longestHeld]);
+    const longestWaited = stats.names.reduce((a, b) => (b.waitedMs > a.waitedMs ? b : a));
+    expect(locks.stats({ top: 1 }).names).toEqual([longestWaited]);
     expect(other.stats().acquired).toBe(0);
   });
 

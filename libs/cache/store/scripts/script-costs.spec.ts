@@ -5,6 +5,7 @@ import { CLUSTER_MODE } from '../../../../test/support/cluster-mode.js';
 import { PLAIN_QUESTION } from '../../../../test/support/plain-question.js';
 import { ScriptBed } from '../../../../test/support/script-bed.js';
 import { growthOf, scriptNames, isLinear, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
+import { unheard } from '../../../../test/support/unheard.js';
 import { CacheKeys } from '../cache.keys.js';
 import { CacheStore, type AskRequest } from '../cache.store.js';
 import type { Answer } from './ask.script.js';
@@ -31,7 +32,7 @@ const value = (tags: string[] = []) => ({ text: '1', ttlMs: 60_000, staleMs: 0, 
 /** A load runs, and so many requests wait for it, as many in each process. */
 async function waiting(requests: number, processes: number): Promise<void> {
   await ask();
-  const fields = count(requests).flatMap((i) => [`w:request-${i}`, `inbox-${i % processes}`]);
+  const fields = count(requests).flatMap((i) => [`w:request-${i}`, unheard(i % processes)]);
   for (let at = 0; at < fields.length; at += 2_000)
     await bed.admin.hset(keys.lease(ENTRY), ...fields.slice(at, at + 2_000));
 }
@@ -68,7 +69,7 @@ grows('cache:ask', 'processes that wait for a load that was invalidated', 'linea
 });
 
 grows('cache:ask', 'requests of dead processes that wait for a slot', SKIPPED, async (n) => {
-  await bed.admin.zadd(keys.queue(''), ...count(n).flatMap((i) => [i, `request-${i} inbox-${i}`]));
+  await bed.admin.zadd(keys.queue(''), ...count(n).flatMap((i) => [i, `request-${i} ${unheard(i)}`]));
   return () => ask({ limit: 1 });
 });
 
@@ -123,7 +124,7 @@ grows('cache:invalidate-tags', 'values of the tag', 'bounded', async (n) => {
 });
 
 grows('cache:leave-slot', 'requests of dead processes that wait for a slot', SKIPPED, async (n) => {
-  await bed.admin.zadd(keys.queue(''), ...count(n).flatMap((i) => [i, `request-${i} inbox-${i}`]));
+  await bed.admin.zadd(keys.queue(''), ...count(n).flatMap((i) => [i, `request-${i} ${unheard(i)}`]));
   return () => store.leaveSlot('', TOKEN, 1);
 });
 

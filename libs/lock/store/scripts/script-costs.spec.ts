@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it } from '@jest/globals';
 import { ScriptBed } from '../../../../test/support/script-bed.js';
 import { growthOf, scriptNames, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
+import { unheard } from '../../../../test/support/unheard.js';
 import type { CachedLockKeys } from '../lock-key-cache.js';
 import { lockKeys } from '../lock.keys.js';
 import type { LockRequest } from '../lock-request.js';
@@ -32,8 +33,9 @@ async function waiting(n: number, holder = request('holder')): Promise<LockReque
   const waiters = '{lock:x}:~waiters';
   const told = Object.entries(await bed.admin.hgetall(waiters));
   const { channel } = bed.connection.inbox;
+  const inbox = unheard();
   for (const [nonce, text] of told)
-    await bed.admin.hset(waiters, nonce, text.replace(channel, 'x'.repeat(channel.length)));
+    await bed.admin.hset(waiters, nonce, text.replace(`${channel.length} ${channel}`, `${inbox.length} ${inbox}`));
   return holder;
 }
 
