@@ -58,6 +58,8 @@ export {
   type RedriveOptions,
 } from './admin/dead-letters.js';
 export type { PauseResult } from './admin/pause-switch.js';
+export type { PauseOptions, ResumeOptions } from './admin/pause.options.js';
+export type { PurgeState } from './admin/queue-purge.js';
 export type { CountsOfTasks, DeadLettersOfTasks } from './admin/whole-queue.js';
 export { QueueGroups, type QueueGroup } from './admin/queue-groups.js';
 export type { GroupChoice, ListOptions, TaskPage } from './admin/queue.operations.js';

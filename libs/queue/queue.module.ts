@@ -11,6 +11,7 @@ import { DiscoveryModule, ModulesContainer } from '@nestjs/core';
 import { REDIS_CONNECTIONS, destroyModuleFirst, noOptions, type RedisConnections } from '../redis/index.js';
 import { HandlerCalls } from './handlers/handler-calls.js';
 import { HandlerRegistry } from './handlers/handler.registry.js';
+import { LocalPauses } from './worker/control/local-pauses.js';
 import { QueueConsumers } from './worker/queue.consumers.js';
 import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
 import { QueueService } from './queue.service.js';
@@ -35,6 +36,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
     { provide: QueueService, useExisting: QUEUE_SERVICE },
     HandlerRegistry,
     QueueTally,
+    LocalPauses,
     HandlerCalls,
     TaskHandlerExplorer,
     QueueConsumers,

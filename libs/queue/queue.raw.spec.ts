@@ -6,6 +6,7 @@ import { until } from '../../test/support/until.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import { HandlerRegistry } from './handlers/handler.registry.js';
+import { LocalPauses } from './worker/control/local-pauses.js';
 import { QueueTally } from './observe/queue.stats.js';
 import { QueueService, type SluiceQueueModuleOptions } from './index.js';
 import { resolveQueueOptions } from './queue.options.js';
@@ -15,7 +16,13 @@ import { fieldsOf } from './store/stream-reply.js';
 /** A queue service without an app around it, and so without handlers. */
 function newQueueService(connections: RedisConnections, options: SluiceQueueModuleOptions = {}): QueueService {
   const resolved = resolveQueueOptions(options);
-  return new QueueService(connections, resolved, new HandlerRegistry(resolved, connections), new QueueTally());
+  return new QueueService(
+    connections,
+    resolved,
+    new HandlerRegistry(resolved, connections),
+    new QueueTally(),
+    new LocalPauses(),
+  );
 }
 
 let redis: RedisServer;

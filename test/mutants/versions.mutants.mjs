@@ -22,7 +22,7 @@ export default [
     ...worker,
     name: 'a worker goes on in a queue with newer data',
     file: 'libs/queue/worker/worker-lease.ts',
-    find: 'return this.#paused || this.#unknown !== undefined;',
+    find: 'return this.#paused || this.#pausedHere || this.#unknown !== undefined;',
     replace: 'return this.#paused;',
   },
   {

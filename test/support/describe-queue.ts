@@ -220,5 +220,32 @@ export function describeQueue(name: string, make: MakeQueue): void {
       await run();
       expect(runs).toEqual([{ id: second, payload: 'b', attempt: 1 }]);
     });
+
+    it('purges what has one state, and makes a delayed task due', async () => {
+      const { queue, run } = await start();
+      await queue.pause('tasks', { wait: true });
+      await queue.publishMany('tasks', ['a', 'b']);
+      const [later = ''] = await queue.publishMany('tasks', ['c', 'd'], { delayMs: 3_600_000 });
+      await expect(queue.purge('tasks', 'running' as 'dead')).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+      expect(await queue.purge('tasks', 'waiting')).toBe(2);
+      expect(await queue.runNow('tasks', later)).toBe(true);
+      expect(await queue.runNow('tasks', 'no such task')).toBe(false);
+      await queue.resume('tasks');
+      await run();
+      expect(runs).toEqual([{ id: later, payload: 'c', attempt: 1 }]);
+      expect(await queue.purge('tasks', 'delayed')).toBe(1);
+      expect(await queue.purge('tasks', 'dead')).toBe(0);
+    });
+
+    it('is paused in this process alone, until it is resumed here', async () => {
+      const { queue, run } = await start();
+      await queue.pause('tasks', { here: true, wait: true });
+      const id = await queue.publish('tasks', 'a');
+      expect(await queue.counts('tasks')).toMatchObject({ waiting: 1, paused: false });
+      expect(await queue.resume('tasks')).toBe(false);
+      expect(await queue.resume('tasks', { here: true })).toBe(true);
+      await run();
+      expect(runs).toEqual([{ id, payload: 'a', attempt: 1 }]);
+    });
   });
 }

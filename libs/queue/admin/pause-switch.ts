@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Keyspace, RedisConnection } from '../../redis/index.js';
-import { queueKeys } from '../store/queue.keys.js';
+import { SluiceError } from '../../weave/index.js';
+import { queueKeys, retryKeys } from '../store/queue.keys.js';
 import { pauseScript, type PauseSet } from '../store/scripts/pause.script.js';
+import { runningScript } from '../store/scripts/running.script.js';
+import { stillBusy, withinLimits, type WaitLimits } from './limited-wait.js';
 
 /** The result of a `pause`. */
 export interface PauseResult {
@@ -20,7 +23,13 @@ export interface PauseSwitchOptions {
   keyspace: Keyspace;
   clock: Clock;
   leaseMs: number;
+  /** The groups that read a stream. */
+  groupsOf: (stream: string) => Promise<readonly string[]>;
 }
+
+/** How long until the first look whether anything runs, and at most between two looks, in milliseconds. */
+const LOOK_MS = 50;
+const LOOK_MAX_MS = 1_000;
 
 /** A `pause` that is under way. */
 interface PauseCall {
@@ -60,6 +69,37 @@ export class PauseSwitch {
     }
   }
 
+  /**
+   * Pauses the queue, and resolves when no process runs any task of it.
+   *
+   * @throws SluiceError `SLUICE_QUEUE_BUSY`, after `timeoutMs`, or because the queue was resumed
+   */
+  async pauseAndWait(queue: string, limits: WaitLimits): Promise<PauseResult> {
+    const { clock, leaseMs } = this.#options;
+    let last = 0;
+    const late = (): Error => stillBusy(queue, `after ${limits.timeoutMs} ms, ${last} tasks still run`);
+    return withinLimits(clock, limits, late, async (ended) => {
+      const { changed, unconfirmed } = await this.pause(queue);
+      // A process that did not confirm may start tasks until its next renewal. After a whole lease without one, it starts nothing.
+      if (unconfirmed.length > 0) await rest(clock, leaseMs);
+      for (let restMs = LOOK_MS; !ended.aborted; restMs = Math.min(LOOK_MAX_MS, restMs * 1.5)) {
+        const { running, paused } = await this.#running(queue);
+        if (!paused) throw new SluiceError('SLUICE_QUEUE_BUSY', `queue '${queue}' was resumed while a pause waited`);
+        if (running === 0) break;
+        last = running;
+        await rest(clock, restMs);
+      }
+      return { changed, unconfirmed: [] };
+    });
+  }
+
+  async #running(queue: string): ReturnType<typeof runningScript.run> {
+    const { connection, keyspace, groupsOf } = this.#options;
+    const { stream, alive, paused } = queueKeys(keyspace, queue);
+    const restKeys = (await groupsOf(stream)).map((group) => retryKeys(keyspace, queue, group).stream);
+    return runningScript.run(connection.commands, { keys: { stream, alive, paused }, restKeys, args: {} });
+  }
+
   /** Resolves to false if the queue was not paused. */
   async resume(queue: string): Promise<boolean> {
     return (await this.#set(queue, false, '')).changed;
@@ -94,4 +134,8 @@ export class PauseSwitch {
       call?.onConfirmed();
     });
   }
+}
+
+function rest(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.timer(ms, resolve));
 }

@@ -95,12 +95,12 @@ export class QueueOperations {
 
   async workers(queue: string): Promise<QueueWorker[]> {
     const { stream, alive } = queueKeys(this.#keyspace, queue);
-    const restKeys = (await this.#groupsOf(stream)).map((group) => retryKeys(this.#keyspace, queue, group).stream);
+    const restKeys = (await this.groupsOf(stream)).map((group) => retryKeys(this.#keyspace, queue, group).stream);
     return (await workersScript.run(this.#link, { keys: { stream, alive }, restKeys, args: {} })).map(workerInfo);
   }
 
   /** The names of a stream's groups. There are none while there is no stream. */
-  async #groupsOf(stream: string): Promise<string[]> {
+  async groupsOf(stream: string): Promise<string[]> {
     try {
       const rows = await this.#link.send<string[][]>('xinfo', ['GROUPS', stream]);
       return rows.map((row) => fieldsOf(row)['name'] ?? '');

@@ -4,16 +4,28 @@ import { keyDigest, queueKeys, recordKey, RELEASED, retryKeys, type QueueKeys } 
 import { locateScript, type Located } from '../store/scripts/locate.script.js';
 import { deleteLettersScript } from '../store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../store/scripts/remove.script.js';
+import { runNowScript } from '../store/scripts/run-now.script.js';
 import { delayedInfo, entryInfo, letterInfo, type TaskInfo, type TaskRef } from './task-info.js';
+
+export interface TaskSearchOptions {
+  link: Link;
+  keyspace: Keyspace;
+  /** The prefix of the names of inboxes. */
+  inboxes: string;
+  /** A task of the queue is due in `delayMs`. */
+  onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
+}
 
 /** Finds one task by the id that `publish` returned, with one script. The cost is the same wherever the task is. */
 export class TaskSearch {
   readonly #link: Link;
   readonly #keyspace: Keyspace;
+  readonly #options: TaskSearchOptions;
 
-  constructor(link: Link, keyspace: Keyspace) {
-    this.#link = link;
-    this.#keyspace = keyspace;
+  constructor(options: TaskSearchOptions) {
+    this.#link = options.link;
+    this.#keyspace = options.keyspace;
+    this.#options = options;
   }
 
   async inspect(queue: string, id: string, group: string): Promise<TaskInfo | undefined> {
@@ -53,6 +65,18 @@ export class TaskSearch {
     }
     const args = { released: RELEASED, id: found.row.id, task: id };
     return removeWaitingScript.run(this.#link, { keys, args });
+  }
+
+  /** Resolves to false if the task is not delayed. */
+  async runNow(queue: string, id: string, group: string): Promise<boolean> {
+    const found = await this.#locate(queue, id, group);
+    if (found?.place !== 'delayed') return false;
+    const { inboxes, onDelayed } = this.#options;
+    const { delayed, alive, uses, stream: target } = this.#keysOf(queue, group)[found.own ? 'retries' : 'keys'];
+    const args = { handle: id, target, inboxes };
+    const isDue = await runNowScript.run(this.#link, { keys: { delayed, alive, uses }, args });
+    if (isDue && !found.own) onDelayed(queue, queueKeys(this.#keyspace, queue), 0);
+    return isDue;
   }
 
   async #locate(queue: string, id: string, group: string): Promise<Located | undefined> {

@@ -3,6 +3,8 @@ import { streamOfTask, type QueueOfTasks } from '../named-tasks.js';
 import type { Counts } from '../store/scripts/counts.script.js';
 import type { DeadLetterFilter, DeadLetterListOptions, DeadLetters, RedriveOptions } from './dead-letters.js';
 import type { PauseResult } from './pause-switch.js';
+import type { PauseOptions } from './pause.options.js';
+import type { PurgeState } from './queue-purge.js';
 import type { GroupChoice, ListOptions, TaskPage } from './queue.operations.js';
 import type { DeadLetter, TaskInfo } from './task-info.js';
 import type { QueueWorker } from './worker-info.js';
@@ -19,8 +21,9 @@ export type DeadLettersOfTasks = Pick<DeadLetters, 'list' | 'redrive' | 'purge'>
 export interface WholeQueueParts {
   counts(queue: string, choice: GroupChoice): Promise<Counts>;
   list(queue: string, options: ListOptions): Promise<TaskPage>;
-  pause(queue: string): Promise<PauseResult>;
+  pause(queue: string, options?: PauseOptions): Promise<PauseResult>;
   resume(queue: string): Promise<boolean>;
+  purge(queue: string, state: PurgeState, choice: GroupChoice): Promise<number>;
   workers(queue: string): Promise<QueueWorker[]>;
   dead(queue: string): DeadLettersOfTasks;
 }
@@ -73,9 +76,9 @@ export class WholeQueue {
     );
   }
 
-  async pause(queue: QueueOfTasks): Promise<PauseResult> {
+  async pause(queue: QueueOfTasks, options?: PauseOptions): Promise<PauseResult> {
     const all = await this.#all(queue, 'paused');
-    const results = await Promise.all(all.map(({ stream }) => this.#parts.pause(stream)));
+    const results = await Promise.all(all.map(({ stream }) => this.#parts.pause(stream, options)));
     return {
       changed: results.some(({ changed }) => changed),
       unconfirmed: [...new Set(results.flatMap(({ unconfirmed }) => unconfirmed))],
@@ -85,6 +88,13 @@ export class WholeQueue {
   async resume(queue: QueueOfTasks): Promise<boolean> {
     const all = await this.#all(queue, 'resumed');
     return (await Promise.all(all.map(({ stream }) => this.#parts.resume(stream)))).includes(true);
+  }
+
+  /** How many tasks were removed, of all names. */
+  async purge(queue: QueueOfTasks, state: PurgeState, choice: GroupChoice): Promise<number> {
+    const all = await this.#all(queue);
+    const purged = await Promise.all(all.map(({ stream }) => this.#parts.purge(stream, state, choice)));
+    return purged.reduce((total, count) => total + count, 0);
   }
 
   /** Each process once per group, with the sum of its tasks. */

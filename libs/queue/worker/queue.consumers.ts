@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, checkShutdownHooksLater, type RedisConnections } from '../../redis/index.js';
+import { LocalPauses } from './control/local-pauses.js';
 import { WorkerPool } from './worker-pool.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
@@ -18,17 +19,20 @@ export class QueueConsumers {
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
   readonly #tally: QueueTally;
+  readonly #localPauses: LocalPauses;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
     @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
     @Inject(HandlerRegistry) registry: HandlerRegistry,
     @Inject(QueueTally) tally: QueueTally,
+    @Inject(LocalPauses) localPauses: LocalPauses,
   ) {
     this.#connections = connections;
     this.#settings = settings;
     this.#registry = registry;
     this.#tally = tally;
+    this.#localPauses = localPauses;
   }
 
   /** To be called when all hooks of the boot have succeeded. */
@@ -50,7 +54,7 @@ export class QueueConsumers {
     await this.#connections.get(this.#settings.connection).checkRights(rights);
     const pool = new WorkerPool(this.#connections, this.#settings, handlers, this.#tally);
     shutdown.onDrain(() => pool.drain());
-    pool.start();
+    pool.start(this.#localPauses);
     await pool.opened(OPEN_MS);
   }
 }

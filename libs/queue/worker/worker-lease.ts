@@ -28,6 +28,7 @@ export class WorkerLease {
   readonly #options: WorkerLeaseOptions;
   #unbroken: Span = NEVER;
   #paused = false;
+  #pausedHere = false;
   #unknown: string | undefined;
   /** How many messages have said that the queue is paused. */
   #pauseMessages = 0;
@@ -61,9 +62,9 @@ export class WorkerLease {
     return this.#unknown;
   }
 
-  /** Whether no task may start: the queue is paused, or has data that this release does not know. */
+  /** Whether no task may start: the queue is paused, in the fleet or here, or has data that this release does not know. */
   get halted(): boolean {
-    return this.#paused || this.#unknown !== undefined;
+    return this.#paused || this.#pausedHere || this.#unknown !== undefined;
   }
 
   /** Whether the lease still runs, counted from when the last successful renewal was *sent*. At worst it ends too early here. */
@@ -79,6 +80,11 @@ export class WorkerLease {
     const known = this.#paused;
     this.#paused = true;
     return !known;
+  }
+
+  /** The queue is paused in this process, or not any more. Nothing but a call in this process changes that. */
+  pauseHere(on: boolean): void {
+    this.#pausedHere = on;
   }
 
   /** Whether the lease has been unbroken for a whole lease. Only then may this process declare others dead. */

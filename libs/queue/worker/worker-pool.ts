@@ -1,4 +1,5 @@
 import { frame, isUnavailable, type RedisConnection, type RedisConnections } from '../../redis/index.js';
+import type { LocalPauses } from './control/local-pauses.js';
 import { TaskReturner } from './task-returner.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { WorkerLease } from './worker-lease.js';
@@ -123,7 +124,18 @@ export class WorkerPool implements WorkerListener<Worker> {
     inbox.onResync(look);
   }
 
-  start(): void {
+  start(localPauses: LocalPauses): void {
+    const { logger } = this.#connections;
+    const haltChanged = (worker: Worker): void => {
+      this.#haltChanged(worker);
+    };
+    localPauses.attach({
+      workers: this.#workers,
+      haltChanged,
+      log: (message) => {
+        logger.log(message);
+      },
+    });
     this.#renewer.start();
     for (const loops of [...this.#promoters.values(), this.#schedules]) loops.start();
     void this.#readers.start();

@@ -1,6 +1,5 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { SLUICE_CLOCK, type Clock } from '../../redis/index.js';
-import { WholeQueue } from '../../queue/admin/whole-queue.js';
 import { asQueueOfTasks, oneQueue } from '../../queue/named-tasks.js';
 import { queueSchema } from '../../queue/queue-definition.js';
 import { toEnd } from '../../queue/handlers/handler-run.js';
@@ -9,35 +8,21 @@ import { QUEUE_OPTIONS } from '../../queue/queue.tokens.js';
 import {
   Task,
   type CollectOptions,
-  type CountsOfTasks,
   type DeadLetter,
   type DeadLetters,
   type DeadLettersOfTasks,
-  type GroupChoice,
-  type ListOptions,
-  type PauseResult,
   type PublishManyOptions,
   type PublishOptions,
   type PublishUniqueOptions,
-  type QueueCounts,
   type QueueDefinition,
-  type QueueGroups,
   type QueueOfTasks,
   type QueueRef,
   type QueueService,
-  type QueueStats,
-  type QueueWorker,
   type RetryTask,
-  type TaskInfo,
-  type TaskPage,
-  type TaskRef,
   type TaskSchedules,
-  type TaskSpecs,
   type UniquePublish,
 } from '../../queue/index.js';
-import { checkTaskRef } from '../../queue/admin/task-info.js';
 import { checkCollectOptions, checkUniqueOptions } from '../../queue/publish/unique.options.js';
-import { testingGroups } from './testing-groups.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishManyOptions, optionsAt } from '../../queue/publish/publish.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
@@ -45,6 +30,7 @@ import { checked, type StandardSchema } from '../../queue/task/standard-schema.j
 import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
+import { TestingAdministration } from './testing-administration.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 import { TestingKeys } from './testing-keys.js';
 import { TestingSchedules, type TestSchedule } from './testing-schedules.js';
@@ -61,27 +47,25 @@ import { FRESH, TestingTasks, streamsOf, type DeadTask, type PublishedTask, type
  * expect(await queue.drain()).toEqual({ completed: 1, dead: 0 });
  */
 @Injectable()
-export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnModuleInit, OnApplicationBootstrap {
+export class TestingQueue
+  extends TestingAdministration
+  implements Pick<QueueService, keyof QueueService>, OnModuleInit, OnApplicationBootstrap
+{
   #isInitialised = false;
-  readonly #registry: HandlerRegistry;
-  readonly #tasks: TestingTasks;
   readonly #keys: TestingKeys;
-  readonly #paused = new Set<string>();
   readonly #schedules = new Map<string, Map<string, TestSchedule>>();
-  readonly #clock: Clock;
   readonly #maxBytes: number;
-  readonly #whole = new WholeQueue(this, () => Promise.resolve([]));
 
   constructor(
     @Inject(HandlerRegistry) registry: HandlerRegistry,
     @Inject(SLUICE_CLOCK) clock: Clock,
     @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
   ) {
+    const tasks = new TestingTasks(clock);
+    const keys = new TestingKeys(tasks, settings.maxPayloadBytes);
+    super({ tasks, keys, registry, clock });
     this.#maxBytes = settings.maxPayloadBytes;
-    this.#registry = registry;
-    this.#clock = clock;
-    this.#tasks = new TestingTasks(clock);
-    this.#keys = new TestingKeys(this.#tasks, settings.maxPayloadBytes);
+    this.#keys = keys;
   }
 
   publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
@@ -123,12 +107,12 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
 
   /** All tasks that were published to a queue, in order, also those that have run. Of named tasks: one name after the other. */
   published<T>(queue: QueueRef<T> | QueueOfTasks): readonly PublishedTask<T>[] {
-    return streamsOf(queue).flatMap((name) => this.#tasks.published(name) as PublishedTask<T>[]);
+    return streamsOf(queue, 'published').flatMap((name) => this.tasks.published(name) as PublishedTask<T>[]);
   }
 
   /** The tasks of a queue that failed on their last attempt, with the error that their handler threw. */
   deadTasks<T>(queue: QueueRef<T> | QueueOfTasks): readonly DeadTask<T>[] {
-    const letters = streamsOf(queue).flatMap((name) => this.#tasks.letters(name));
+    const letters = streamsOf(queue, 'deadTasks').flatMap((name) => this.tasks.letters(name));
     return letters.map(({ letter: { id, payload }, thrown }) => ({ id, payload: payload as T, error: thrown }));
   }
 
@@ -145,93 +129,13 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T>;
   dead<T>(queue: QueueRef<T> | QueueOfTasks): DeadLettersOfTasks | DeadLetters<T> {
     const whole = asQueueOfTasks(queue);
-    if (whole) return this.#whole.dead(whole);
+    if (whole) return this.whole.dead(whole);
     const name = oneQueue(queue, 'dead');
     const again = ({ id, payload, publishedAt, group }: DeadLetter<T>): void => {
-      this.#tasks.waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
+      this.tasks.waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
     };
     // This object has every public member of DeadLetters, and needs none of the private ones.
-    return new TestingDeadLetters(this.#tasks.letters(name) as TestLetter<T>[], again);
-  }
-
-  counts<Specs extends TaskSpecs>(
-    queue: QueueOfTasks<Specs>,
-    choice?: GroupChoice,
-  ): Promise<CountsOfTasks<keyof Specs & string>>;
-  counts(queue: QueueRef<unknown>, choice?: GroupChoice): Promise<QueueCounts>;
-  counts(queue: QueueRef<unknown> | QueueOfTasks): Promise<QueueCounts> {
-    const whole = asQueueOfTasks(queue);
-    if (whole) return this.#whole.counts(whole, {});
-    const name = oneQueue(queue, 'counts');
-    const all = this.#tasks.waiting.filter((each) => each.queue === name);
-    const waiting = all.filter((each) => this.#tasks.isDue(each));
-    const oldest = waiting.reduce((at, { publishedAt }) => Math.min(at, publishedAt.getTime()), Infinity);
-    return Promise.resolve({
-      waiting: waiting.length,
-      running: 0,
-      delayed: all.length - waiting.length,
-      dead: this.#tasks.letters(name).length,
-      oldestWaitingMs: waiting.length === 0 ? null : Math.max(0, this.#tasks.nowMs() - oldest),
-      paused: this.#paused.has(name),
-    });
-  }
-
-  list(queue: QueueRef<unknown> | QueueOfTasks, options: ListOptions = {}): Promise<TaskPage> {
-    const whole = asQueueOfTasks(queue);
-    if (whole) return this.#whole.list(whole, options);
-    const { state = 'waiting', limit = 100, after } = options;
-    const all = this.#tasks.infos(oneQueue(queue, 'list')).filter((task) => task.state === state);
-    const from = all.findIndex(({ id }) => id === after) + 1;
-    const tasks = all.slice(from, from + limit);
-    return Promise.resolve({ tasks, next: from + limit < all.length ? tasks.at(-1)?.id : undefined });
-  }
-
-  async inspect(queue: QueueRef<unknown>, task: TaskRef): Promise<TaskInfo | undefined> {
-    const known = this.#keys.idOf(oneQueue(queue, 'inspect'), checkTaskRef(task, 'inspect'));
-    return Promise.resolve(this.#tasks.infos(oneQueue(queue, 'inspect')).find((task) => task.id === known));
-  }
-
-  async remove(queue: QueueRef<unknown>, task: TaskRef): Promise<boolean> {
-    const name = oneQueue(queue, 'remove');
-    const id = this.#keys.idOf(name, checkTaskRef(task, 'remove'));
-    const at = this.#tasks.waiting.findIndex((each) => each.queue === name && each.id === id);
-    if (at >= 0) this.#tasks.waiting.splice(at, 1);
-    return at >= 0 || (await this.dead(name).purge({ filter: (letter) => letter.id === id })) === 1;
-  }
-
-  /** `drain` runs no task of a paused queue. */
-  pause(queue: QueueRef<unknown> | QueueOfTasks): Promise<PauseResult> {
-    const whole = asQueueOfTasks(queue);
-    if (whole) return this.#whole.pause(whole);
-    const name = oneQueue(queue, 'pause');
-    const changed = !this.#paused.has(name);
-    this.#paused.add(name);
-    return Promise.resolve({ changed, unconfirmed: [] });
-  }
-
-  resume(queue: QueueRef<unknown> | QueueOfTasks): Promise<boolean> {
-    const whole = asQueueOfTasks(queue);
-    return whole ? this.#whole.resume(whole) : Promise.resolve(this.#paused.delete(oneQueue(queue, 'resume')));
-  }
-
-  /** The groups of the app's handlers. None of them can be dropped. */
-  groups(queue: QueueRef<unknown>): QueueGroups {
-    const name = oneQueue(queue, 'groups');
-    const waitingOf = (group: string): number =>
-      this.#tasks.waiting.filter(
-        (each) => each.queue === name && this.#tasks.isDue(each) && (each.group ?? group) === group,
-      ).length;
-    return testingGroups(name, this.#registry.groupsOf(name), waitingOf);
-  }
-
-  /** All counts are always 0: all groups of a test are groups of its handlers. */
-  stats(): QueueStats {
-    return { unreadGroups: 0, unreadReports: 0, leftAlone: 0, leftAloneReports: 0 };
-  }
-
-  /** Always empty: no task runs by itself. */
-  workers(): Promise<QueueWorker[]> {
-    return Promise.resolve([]);
+    return new TestingDeadLetters(this.tasks.letters(name) as TestLetter<T>[], again);
   }
 
   /**
@@ -246,13 +150,13 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
    */
   async drain(): Promise<{ completed: number; dead: number }> {
     refuseBeforeInit(this.#isInitialised);
-    const handlers = this.#registry.enabled();
+    const handlers = this.registry.enabled();
     const counts = { completed: 0, dead: 0 };
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
       const { handler, waiting } = next;
       try {
         const task = this.#task(waiting);
-        await this.#tasks.run(waiting, async () => toEnd(await handler.run(task), handler.site, task));
+        await this.tasks.run(waiting, async () => toEnd(await handler.run(task), handler.site, task));
         counts.completed++;
       } catch (error) {
         const kind = this.#settle(handler, waiting, error);
@@ -260,7 +164,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
         if (kind === 'dead') counts.dead++;
       }
     }
-    const left = this.#tasks.waiting.filter((task) => this.#tasks.isDue(task) && !this.#paused.has(task.queue));
+    const left = this.tasks.waiting.filter((task) => this.mayRun(task));
     refuseUnhandled(left, handlers);
     return counts;
   }
@@ -270,7 +174,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   }
 
   onApplicationBootstrap(): void {
-    for (const { queue, schedules } of this.#registry.enabled()) {
+    for (const { queue, schedules } of this.registry.enabled()) {
       for (const stored of schedules) this.#schedulesOf(queue, undefined).declare(stored);
     }
   }
@@ -278,15 +182,15 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
   #schedulesOf(queue: string, schema: StandardSchema | undefined): TestingSchedules {
     const all = this.#schedules.get(queue) ?? new Map<string, TestSchedule>();
     this.#schedules.set(queue, all);
-    const publish = (id: string, payload: string): void => void this.#tasks.add(queue, payload, {}, id);
-    return new TestingSchedules({ queue, schema, all, clock: this.#clock, maxPayloadBytes: this.#maxBytes, publish });
+    const publish = (id: string, payload: string): void => void this.tasks.add(queue, payload, {}, id);
+    return new TestingSchedules({ queue, schema, all, clock: this.clock, maxPayloadBytes: this.#maxBytes, publish });
   }
 
   /** Uses the rules of the real queue. */
   #settle({ options, site }: Handler, waiting: Waiting, thrown: unknown): Disposition['kind'] {
     const { maxAttempts, attempt, deferral } = waiting;
     const { defers = 0, deferredMs } = deferral ?? {};
-    const context = { options, wallMs: this.#tasks.nowMs(), random: () => 0.5 };
+    const context = { options, wallMs: this.tasks.nowMs(), random: () => 0.5 };
     const disposition = decide({ thrown, retryCount: attempt - 1, maxAttempts, defers, deferredMs }, context);
     if (disposition.kind === 'again') {
       if (disposition.backoffError !== undefined) {
@@ -296,30 +200,30 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
       }
       const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') && (thrown as RetryTask).delayMs !== undefined;
       const counted = disposition.retryCount > attempt - 1;
-      const dueMs = counted && !asked ? 0 : this.#tasks.nowMs() + disposition.delayMs;
-      this.#tasks.waiting.push({
+      const dueMs = counted && !asked ? 0 : this.tasks.nowMs() + disposition.delayMs;
+      this.tasks.waiting.push({
         ...waiting,
         attempt: disposition.retryCount + 1,
         dueMs,
         deferral: disposition.deferral,
       });
     } else if (disposition.kind === 'dead') {
-      const letter = this.#tasks.letter(waiting, thrown, disposition.reason);
-      this.#tasks.letters(waiting.queue).push({ letter, thrown });
+      const letter = this.tasks.letter(waiting, thrown, disposition.reason);
+      this.tasks.letters(waiting.queue).push({ letter, thrown });
     }
     return disposition.kind;
   }
 
   #take(handlers: readonly Handler[]): { handler: Handler; waiting: Waiting } | undefined {
-    for (const [i, waiting] of this.#tasks.waiting.entries()) {
-      if (this.#paused.has(waiting.queue) || !this.#tasks.isDue(waiting)) continue;
+    for (const [i, waiting] of this.tasks.waiting.entries()) {
+      if (!this.mayRun(waiting)) continue;
       const groups = handlers.filter(({ queue, options }) => {
         return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
       });
       const [handler, ...others] = groups;
       if (!handler) continue;
       const copies = others.map(({ options }) => ({ ...waiting, group: options.group }));
-      this.#tasks.waiting.splice(i, 1, ...copies);
+      this.tasks.waiting.splice(i, 1, ...copies);
       return { handler, waiting: { ...waiting, group: handler.options.group } };
     }
     return undefined;
@@ -340,7 +244,7 @@ export class TestingQueue implements Pick<QueueService, keyof QueueService>, OnM
         payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
       );
     }
-    return texts.map((text, i) => this.#tasks.add(queue, text, optionsAt(options, i)));
+    return texts.map((text, i) => this.tasks.add(queue, text, optionsAt(options, i)));
   }
 
   #task({ id, payload, queue, attempt }: Waiting): Task {

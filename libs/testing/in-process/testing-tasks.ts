@@ -37,6 +37,7 @@ export class TestingTasks {
   /** All tasks that have not ended, in the order in which they run. */
   readonly waiting: Waiting[] = [];
   readonly #running = new Set<Waiting>();
+  readonly #idle: (() => void)[] = [];
   readonly #clock: Clock;
   readonly #published = new Map<string, PublishedTask[]>();
   readonly #dead = new Map<string, TestLetter[]>();
@@ -58,7 +59,22 @@ export class TestingTasks {
       await body();
     } finally {
       this.#running.delete(task);
+      if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     }
+  }
+
+  /** Resolves when no task of these queues runs. */
+  async idle(queues: readonly string[]): Promise<void> {
+    while ([...this.#running].some(({ queue }) => queues.includes(queue))) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
+  }
+
+  /** Removes tasks that have not begun. Returns how many. */
+  drop(which: (task: Waiting) => boolean): number {
+    const dropped = this.waiting.filter(which);
+    for (const task of dropped) this.waiting.splice(this.waiting.indexOf(task), 1);
+    return dropped.length;
   }
 
   /** Whether a task waits or runs. */
@@ -133,7 +149,7 @@ export class TestingTasks {
 }
 
 /** The streams of a queue: one, or one for each named task. */
-export function streamsOf(queue: QueueRef<unknown> | QueueOfTasks): string[] {
+export function streamsOf(queue: QueueRef<unknown> | QueueOfTasks, operation: string): string[] {
   const whole = asQueueOfTasks(queue);
-  return whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, 'published')];
+  return whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, operation)];
 }

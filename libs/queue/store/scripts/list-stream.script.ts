@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { GROUP } from './group.fragment.js';
+import { ID_ORDER } from './id-order.fragment.js';
 
 /** An entry of a queue's stream, as an operator sees it. */
 export interface ListedEntry {
@@ -26,6 +27,7 @@ export const listStreamScript = defineScript({
   args: { group: 'text', released: 'text', state: 'text', after: 'text', count: 'number' },
   lua: lua`
 ${GROUP}
+${ID_ORDER}
 local info = theGroup(group)
 local page = {}
 local from = after == '' and '-' or '(' .. after
@@ -52,15 +54,6 @@ if state == 'waiting' then
   if info then
     for _, row in ipairs(redis.call('XPENDING', stream, info.name, from, '+', count, released)) do addPending(row) end
     local last = info['last-delivered-id']
-    local function parts(id)
-      local ms, seq = string.match(id, '^(%d+)-?(%d*)$')
-      return tonumber(ms), tonumber(seq) or 0
-    end
-    local function isBefore(a, b)
-      local ams, aseq = parts(a)
-      local bms, bseq = parts(b)
-      return ams < bms or (ams == bms and aseq < bseq)
-    end
     if after == '' or isBefore(after, last) then from = '(' .. last end
   end
   if #page < count then

@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { QueueState, count } from '../../../../test/support/queue-state.js';
 import { keyCosts } from '../../../../test/model/key-costs.js';
+import { operationCosts } from '../../../../test/model/operation-costs.js';
 import { scheduleCosts } from '../../../../test/model/schedule-costs.js';
 import { growthOf, scriptNames, isLinear, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
 import { Keyspace } from '../../../redis/index.js';
@@ -311,7 +312,7 @@ grows('queue:workers', 'consumers', 'linear', async (n) => {
   return () => workersScript.run(bed.link, { keys, args: {} });
 });
 
-for (const row of [...scheduleCosts(bed), ...keyCosts(bed)]) grows(...row);
+for (const row of [...scheduleCosts(bed), ...keyCosts(bed), ...operationCosts(bed)]) grows(...row);
 
 it('all scripts were looked at', () => {
   expect([...looked].sort()).toEqual(scriptNames(dirname(fileURLToPath(import.meta.url))));
