@@ -1,6 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { alive } from './alive.js';
-import { defineChaos, holds, rejectsPlanted, runChaos, seeded, type Chaos, type ChaosOptions } from './chaos.js';
+import {
+  defineChaos,
+  holds,
+  inRounds,
+  rejectsPlanted,
+  runChaos,
+  seeded,
+  type Chaos,
+  type ChaosOptions,
+} from './chaos.js';
 
 const planted = { about: 'plants', run: async () => [rejectsPlanted('an overlap', ['one'])] };
 
@@ -124,6 +133,19 @@ describe('runChaos', () => {
     const { lines } = await told({ feature: 'x', scenarios: { failing, planted } });
     expect(lines[1]).toContain('as planned');
     expect(pids.map(alive)).toEqual([false]);
+  });
+
+  it('draws each kind of fault once in every round, in the order of the seed', () => {
+    const kinds = ['kill', 'freeze', 'planned', 'isolated'];
+    const orders = Array.from({ length: 100 }, (_, seed) => {
+      const draws = inRounds(kinds, seeded(seed));
+      const [first, second] = [0, 1].map(() => kinds.map(() => draws.next().value));
+      for (const round of [first, second]) expect([...round!].sort()).toEqual([...kinds].sort());
+      return [...first!, ...second!].join(' ');
+    });
+    expect(new Set(orders).size).toBeGreaterThan(50);
+    const again = inRounds(kinds, seeded(7));
+    expect(Array.from({ length: 8 }, () => again.next().value).join(' ')).toBe(orders[7]);
   });
 
   it('draws the same faults for the same seed', async () => {

@@ -182,3 +182,14 @@ export function seeded(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/**
+ * All of them in a random order, and then again in another order, for ever: a run with few faults has each kind of them. Drawn one
+ * by one, some would often be missing.
+ */
+export function* inRounds<T>(all: readonly T[], random: () => number): Generator<T, never> {
+  for (;;) {
+    const left = [...all];
+    while (left.length > 0) yield* left.splice(Math.floor(random() * left.length), 1);
+  }
+}

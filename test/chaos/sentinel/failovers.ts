@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RedisServer, SentinelGroup } from 'nestjs-sluice/testing';
-import type { ChaosContext } from '../../support/chaos.js';
+import { inRounds, type ChaosContext } from '../../support/chaos.js';
 import { losing, type DataLoss } from '../../support/data-loss.js';
 import { FleetLoad } from '../../support/fleet-load.js';
 import type { Feature, FleetHistory, LossWindow } from '../../support/fleet-records.js';
@@ -55,11 +55,14 @@ export async function failovers(ctx: ChaosContext, features: readonly Feature[])
   const group = await ctx.startSentinels({ args: SAFE });
   const fleet = await FleetLoad.start(group.redis, { features });
   const counts: Record<string, number> = {};
+  const kinds = Object.keys(FAULTS).length;
+  const faults = inRounds(Object.entries(FAULTS), ctx.random);
   const [windows, losses, tookMs]: [LossWindow[], DataLoss[], number[]] = [[], [], []];
   try {
-    for (let done = 0; ctx.more(done, FAILOVERS); done++) {
+    // One of each kind, however little time there is.
+    for (let done = 0; done < kinds || ctx.more(done, FAILOVERS); done++) {
       await pause(ctx.random() * 1_000);
-      const [name, fault] = pick(Object.entries(FAULTS), ctx.random());
+      const [name, fault] = faults.next().value;
       counts[name] = (counts[name] ?? 0) + 1;
       const old = await group.primary();
       const fromMs = nowMs();
@@ -84,8 +87,4 @@ export async function failovers(ctx: ChaosContext, features: readonly Feature[])
   } finally {
     await fleet.kill();
   }
-}
-
-function pick<T>(all: readonly T[], random: number): T {
-  return all[Math.floor(random * all.length)] as T;
 }
