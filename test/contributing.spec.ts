@@ -50,6 +50,17 @@ describe('the hosted checks', () => {
     accessSync('.ci/run', constants.X_OK);
   });
 
+  it('are the suites that CONTRIBUTING.md names', () => {
+    const [, suites = ''] = /^for suite in (.*); do$/m.exec(read('.ci/run')) ?? [];
+    const named = [...suites.matchAll(/'([^']+)'/g)].map(([, suite = '']) => suite);
+    expect(named).toHaveLength(4);
+    const [told = ''] = /^`\.ci\/run` is what[^]*?\n\n/m.exec(`${read('CONTRIBUTING.md')}\n\n`) ?? [];
+    const commands = named.map((suite) =>
+      (suite === 'test' ? 'npm test' : `npm run ${suite}`).replace(/ -- --minutes .*/, ''),
+    );
+    expect(commands.filter((command) => !told.includes(`\`${command}\``))).toEqual([]);
+  });
+
   it('use versions of Node that the package supports', () => {
     const [, oldest] = />=(\d+)/.exec(manifest.engines.node) ?? [];
     expect(oldest).toBe('20');
