@@ -30,7 +30,8 @@ export function observer(client: Redis): Observe {
   };
 }
 
-async function serverSeconds(client: Redis): Promise<number> {
+/** Processor time of the server since it began. */
+export async function serverSeconds(client: Redis): Promise<number> {
   const info = await client.info('cpu');
   const of = (field: string): number => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1]);
   return of('used_cpu_user') + of('used_cpu_sys');

@@ -3,6 +3,7 @@ import { taskMemoryCurve } from './memory.curves.js';
 import { QUEUE_OPTIONS } from './peers/queues.js';
 import { bytes, commands } from './queue.costs.js';
 import { payloadCurve, processesCurve } from './queue.curves.js';
+import { idleCommands, idleCpu } from './queue.idle.js';
 import { inspectAbsent } from './queue.inspect.js';
 import { lateness } from './queue.lateness.js';
 import { consume, publish } from './queue.rates.js';
@@ -111,6 +112,49 @@ export default defineBench({
       ],
       rounds: 3,
       measure: inspectAbsent,
+    },
+    {
+      figures: [
+        {
+          name: 'queue.idleCommands',
+          unit: 'commands per minute that an idle process sends, 1 handler',
+          better: 'lower',
+          target: '≤ 120',
+          met: ({ sluice }) => sluice <= 120,
+        },
+        {
+          name: 'queue.idleCommands100',
+          unit: 'the same, 100 handlers',
+          better: 'lower',
+          target: '≤ 160',
+          met: ({ sluice }) => sluice <= 160,
+        },
+      ],
+      // Commands come at fixed intervals, whatever else the machine does.
+      rounds: 1,
+      warmUp: false,
+      measure: idleCommands,
+    },
+    {
+      figures: [
+        {
+          name: 'queue.idleCpu',
+          unit: '% of a core, idle process with 1,000 handlers',
+          better: 'lower',
+          target: '≤ 1',
+          met: ({ sluice }) => sluice <= 1,
+        },
+        {
+          name: 'queue.idleServerCpu',
+          unit: '% of a core, its server',
+          better: 'lower',
+          target: '≤ 0.5',
+          met: ({ sluice }) => sluice <= 0.5,
+        },
+      ],
+      rounds: 1,
+      warmUp: false,
+      measure: idleCpu,
     },
   ],
 });
