@@ -28,6 +28,7 @@ export {
   InvalidPayloadError,
   PayloadTooLargeError,
   PublishUnconfirmedError,
+  TaskCancelledError,
   TaskTimeoutError,
   UnserializablePayloadError,
   type PayloadIssue,
@@ -40,6 +41,7 @@ export {
   type NewerDataMessage,
   type NewerDataOverMessage,
   type GroupUnreadMessage,
+  type TaskCancelledMessage,
   type TaskCompletedMessage,
   type TaskDeadLetteredMessage,
   type TaskFailedMessage,
@@ -59,6 +61,7 @@ export {
 } from './admin/dead-letters.js';
 export type { PauseResult } from './admin/pause-switch.js';
 export type { PauseOptions, ResumeOptions } from './admin/pause.options.js';
+export type { CancelOutcome } from './admin/task-search.js';
 export type { PurgeState } from './admin/queue-purge.js';
 export type { CountsOfTasks, DeadLettersOfTasks } from './admin/whole-queue.js';
 export { QueueGroups, type QueueGroup } from './admin/queue-groups.js';

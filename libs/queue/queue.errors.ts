@@ -94,6 +94,16 @@ export class TaskTimeoutError extends SluiceError {
   }
 }
 
+/**
+ * The reason with which `task.signal` aborts a run whose task was cancelled by `queue.cancel`. If the handler then throws anything, the
+ * task is dropped: it is not tried again, and is no dead letter. If it returns, the task is completed.
+ */
+export class TaskCancelledError extends SluiceError {
+  constructor(readonly taskId: string) {
+    super('SLUICE_TASK_CANCELLED', `task ${taskId} was cancelled`);
+  }
+}
+
 /** A payload that JSON would change. `path` names the part: `payload.items[3].price`. */
 export class UnserializablePayloadError extends SluiceError {
   constructor(

@@ -51,6 +51,7 @@ const QUEUE_KEYS = {
   '~dead': 'stream',
   '~dead-index': 'zset',
   '~alive': 'zset',
+  '~cancelled': 'zset',
   '~paused': 'string',
   '~uses': 'hash',
   '~retry:sluice': 'stream',

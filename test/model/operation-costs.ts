@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { Keyspace, type Link } from '../../libs/redis/index.js';
 import { consumerName, queueKeys, RELEASED } from '../../libs/queue/store/queue.keys.js';
+import { cancellationsScript, cancelScript } from '../../libs/queue/store/scripts/cancel.script.js';
 import { purgeDelayedScript, purgeWaitingScript } from '../../libs/queue/store/scripts/purge.script.js';
 import { runNowScript } from '../../libs/queue/store/scripts/run-now.script.js';
 import { runningScript } from '../../libs/queue/store/scripts/running.script.js';
@@ -75,6 +76,29 @@ export function operationCosts(bed: { admin: Redis; link: Link }): readonly Row[
           await bed.admin.xreadgroup('GROUP', GROUP, consumerName(`c${i}`), 'COUNT', 1, 'STREAMS', keys.stream, '>');
         }
         return () => runningScript.run(bed.link, { keys, args: {} });
+      },
+    ],
+    [
+      'queue:cancel',
+      'tasks that wait',
+      'bounded',
+      async (n) => {
+        await group();
+        await waiting(n);
+        const [id = ''] = (await bed.admin.xrange(keys.stream, '-', '+', 'COUNT', 1)).map(([first]) => first);
+        const args = { group: GROUP, id, inboxes: ':~inbox:0:' };
+        return () => cancelScript.run(bed.link, { keys, args });
+      },
+    ],
+    [
+      'queue:cancellations',
+      'marks that it looks at',
+      'linear',
+      async (n) => {
+        await group();
+        await Promise.all(count(n).map((i) => bed.admin.zadd(keys.cancelled, i, `${i}-1 ${GROUP}`)));
+        const args = { group: GROUP, consumer: consumerName('c'), from: 0, count: n };
+        return () => cancellationsScript.run(bed.link, { keys, args });
       },
     ],
   ];

@@ -918,8 +918,8 @@ export default [
     file: 'libs/queue/worker/worker-pool.ts',
     name: 'a stop names tasks that ended in time',
     specs: ['libs/queue/worker/logging'],
-    find: 'if (this.#workers.some(({ running }) => running > 0)) say(',
-    replace: 'say(',
+    find: 'if (this.#workers.some(({ running }) => running > 0))',
+    replace: 'if (this.#workers.length > 0)',
   },
   {
     file: 'libs/queue/worker/worker-pool.ts',

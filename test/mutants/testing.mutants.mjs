@@ -233,7 +233,7 @@ export default [
   {
     file: 'libs/testing/in-process/testing-tasks.ts',
     name: 'a task that runs does not hold its key',
-    find: '    this.#running.add(task);\n',
+    find: '    this.#running.set(task, controller);\n',
     replace: '',
     specs: ['libs/queue/queue.conformance'],
   },

@@ -247,5 +247,31 @@ export function describeQueue(name: string, make: MakeQueue): void {
       await run();
       expect(runs).toEqual([{ id, payload: 'a', attempt: 1 }]);
     });
+
+    it('cancels what waits, and aborts what runs: it is neither tried again nor a dead letter', async () => {
+      let cancelled: unknown;
+      let reason: unknown;
+      const { queue, run } = await start(async ({ id, signal }) => {
+        if (runs.length > 1) return;
+        const aborts = new Promise((resolve) => {
+          signal.addEventListener('abort', resolve);
+        });
+        cancelled = await queue.cancel('tasks', id);
+        await aborts;
+        reason = signal.reason;
+        signal.throwIfAborted();
+      });
+      await queue.pause('tasks');
+      const [first = '', second = ''] = await queue.publishMany('tasks', ['a', 'b']);
+      expect(await queue.cancel('tasks', second)).toBe('removed');
+      expect(await queue.cancel('tasks', second)).toBe('not-found');
+      await queue.resume('tasks');
+      await run();
+      expect(cancelled).toBe('aborting');
+      expect(reason).toMatchObject({ code: 'SLUICE_TASK_CANCELLED', taskId: first });
+      expect(runs).toEqual([{ id: first, payload: 'a', attempt: 1 }]);
+      expect(await queue.counts('tasks')).toMatchObject({ waiting: 0, running: 0, delayed: 0, dead: 0 });
+      expect(queue.stats().cancelled).toBe(1);
+    });
   });
 }

@@ -242,3 +242,18 @@ export async function keys(queue: QueueService): Promise<string[]> {
   await queue.inspect(Orders, { key: 'a' });
   return [id, outcome, (await queue.collect(Lists, 1, { key: 'a', waitMs: 5, max: 10 })).outcome];
 }
+
+export async function operations(queue: QueueService): Promise<unknown[]> {
+  const removed: number = await queue.purge(Orders, 'waiting', { group: 'a' });
+  // @ts-expect-error -- running tasks are not purged
+  await queue.purge(Orders, 'running');
+  // @ts-expect-error -- there is no default
+  await queue.purge(Orders);
+  const isDue: boolean = await queue.runNow(Orders, { key: 'k' });
+  const outcome: 'removed' | 'aborting' | 'not-found' = await queue.cancel(Orders, 'id');
+  const { unconfirmed } = await queue.pause(Orders, { wait: true, timeoutMs: 5, signal: new AbortController().signal });
+  await queue.resume(Orders, { here: true });
+  // @ts-expect-error -- a pause has no delay
+  await queue.pause(Orders, { delayMs: 5 });
+  return [removed, isDue, outcome, unconfirmed];
+}

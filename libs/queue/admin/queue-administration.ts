@@ -25,7 +25,7 @@ import { QueueGroups } from './queue-groups.js';
 import { checkPurgeState, QueuePurge, type PurgeState } from './queue-purge.js';
 import { QueueOperations, type GroupChoice, type ListOptions, type TaskPage } from './queue.operations.js';
 import { checkTaskRef, type TaskInfo, type TaskRef } from './task-info.js';
-import { TaskSearch } from './task-search.js';
+import { TaskSearch, type CancelOutcome } from './task-search.js';
 import { WholeQueue, type CountsOfTasks, type DeadLettersOfTasks } from './whole-queue.js';
 import type { QueueWorker } from './worker-info.js';
 
@@ -172,6 +172,29 @@ export abstract class QueueAdministration {
     const group = this.#groupOf(name, choice, 'runNow');
     const id = await this.#search.idOf(name, checkTaskRef(task, 'runNow'));
     return id !== undefined && this.#search.runNow(name, id, group);
+  }
+
+  /**
+   * Cancels a task, wherever it is: by its id, or by the `{ key }` under which it was published.
+   *
+   * - `'removed'`: it waited or was delayed. It never runs (again).
+   * - `'aborting'`: a worker has it. Its `signal` aborts with a `TaskCancelledError`, in whichever process it runs: at once, or with the
+   *   next renewal of that process' lease if the message is lost. If the handler then throws, the task is dropped: no retry, no
+   *   dead letter. If it succeeds, the task is completed. If the process dies, the task is not run again.
+   * - `'not-found'`: it is done, is a dead letter, or never existed.
+   *
+   * A handler that ignores its signal runs to its end. With several groups it is for one of them, but a task that has not begun in
+   * any group is removed for all. A consumer of other software does not hear of it, nor does a process of a release without `cancel`.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`, `SLUICE_NEWER_DATA`
+   * @example
+   * if ((await queue.cancel(Exports, id)) === 'not-found') throw new NotFoundException();
+   */
+  async cancel(queue: QueueRef<unknown>, task: TaskRef, choice: GroupChoice = {}): Promise<CancelOutcome> {
+    const name = oneQueue(queue, 'cancel');
+    const group = this.#groupOf(name, choice, 'cancel');
+    const id = await this.#search.idOf(name, checkTaskRef(task, 'cancel'));
+    return id === undefined ? 'not-found' : this.#search.cancel(name, id, group);
   }
 
   /**

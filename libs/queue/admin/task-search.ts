@@ -4,8 +4,12 @@ import { keyDigest, queueKeys, recordKey, RELEASED, retryKeys, type QueueKeys } 
 import { locateScript, type Located } from '../store/scripts/locate.script.js';
 import { deleteLettersScript } from '../store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../store/scripts/remove.script.js';
+import { cancelScript } from '../store/scripts/cancel.script.js';
 import { runNowScript } from '../store/scripts/run-now.script.js';
 import { delayedInfo, entryInfo, letterInfo, type TaskInfo, type TaskRef } from './task-info.js';
+
+/** What became of a task that was cancelled. */
+export type CancelOutcome = 'removed' | 'aborting' | 'not-found';
 
 export interface TaskSearchOptions {
   link: Link;
@@ -59,12 +63,29 @@ export class TaskSearch {
       const call = { keys, args: {}, rest: [found.row.id, id] };
       return (await deleteLettersScript.run(this.#link, call)) === 1;
     }
+    return this.#removeFound(queue, id, group, found);
+  }
+
+  #removeFound(queue: string, id: string, group: string, found: Exclude<Located, { place: 'dead' }>): Promise<boolean> {
     const keys = this.#keysOf(queue, group)[found.own ? 'retries' : 'keys'];
     if (found.place === 'delayed') {
       return removeDelayedScript.run(this.#link, { keys, args: { handle: id } });
     }
     const args = { released: RELEASED, id: found.row.id, task: id };
     return removeWaitingScript.run(this.#link, { keys, args });
+  }
+
+  /** Ends a task wherever it is. A task that moves meanwhile is looked for again. */
+  async cancel(queue: string, id: string, group: string): Promise<CancelOutcome> {
+    for (;;) {
+      const found = await this.#locate(queue, id, group);
+      if (found === undefined || found.place === 'dead') return 'not-found';
+      if (await this.#removeFound(queue, id, group, found)) return 'removed';
+      if (found.place === 'delayed') continue;
+      const { stream, cancelled, uses } = this.#keysOf(queue, group)[found.own ? 'retries' : 'keys'];
+      const args = { group, id: found.row.id, inboxes: this.#options.inboxes };
+      if (await cancelScript.run(this.#link, { keys: { stream, cancelled, uses }, args })) return 'aborting';
+    }
   }
 
   /** Resolves to false if the task is not delayed. */

@@ -48,6 +48,16 @@ export interface TaskDeadLetteredMessage {
   readonly reason: string;
 }
 
+/**
+ * On `sluice:queue:cancelled`: a task that a worker had was dropped, because it was cancelled. A task that waited is removed by
+ * `cancel` itself, and is not told.
+ */
+export interface TaskCancelledMessage {
+  readonly queue: string;
+  readonly group: string;
+  readonly id: string;
+}
+
 /** On `sluice:queue:group-unread`: a group has tasks, and no consumer for a while. Each process that reads the queue says so. */
 export interface GroupUnreadMessage {
   readonly queue: string;
@@ -101,6 +111,7 @@ export interface QueueMessages {
   'sluice:queue:failed': TaskFailedMessage;
   'sluice:queue:retried': TaskRetriedMessage;
   'sluice:queue:dead-lettered': TaskDeadLetteredMessage;
+  'sluice:queue:cancelled': TaskCancelledMessage;
   'sluice:queue:reaped': TasksReapedMessage;
   'sluice:queue:group-unread': GroupUnreadMessage;
   'sluice:queue:group-read': GroupReadMessage;
@@ -125,6 +136,7 @@ export const QUEUE_CHANNELS = {
   failed: 'sluice:queue:failed',
   retried: 'sluice:queue:retried',
   deadLettered: 'sluice:queue:dead-lettered',
+  cancelled: 'sluice:queue:cancelled',
   reaped: 'sluice:queue:reaped',
   groupUnread: 'sluice:queue:group-unread',
   groupRead: 'sluice:queue:group-read',
@@ -140,6 +152,7 @@ export const channels = {
   failed: channel(QUEUE_CHANNELS.failed),
   retried: channel(QUEUE_CHANNELS.retried),
   deadLettered: channel(QUEUE_CHANNELS.deadLettered),
+  cancelled: channel(QUEUE_CHANNELS.cancelled),
   reaped: channel(QUEUE_CHANNELS.reaped),
   groupUnread: channel(QUEUE_CHANNELS.groupUnread),
   groupRead: channel(QUEUE_CHANNELS.groupRead),

@@ -16,6 +16,8 @@ export interface QueueStats {
   readonly leftAlone: number;
   /** How often such a queue was reported since this process started. */
   readonly leftAloneReports: number;
+  /** Tasks that this process had, or was to take over, and that were dropped because they were cancelled. */
+  readonly cancelled: number;
 }
 
 /** Counts what the workers of this process notice. */
@@ -25,6 +27,7 @@ export class QueueTally {
   #unreadReports = 0;
   #leftAlone = 0;
   #leftAloneReports = 0;
+  #cancelled = 0;
 
   groupUnread(): void {
     this.#unreadGroups++;
@@ -44,12 +47,17 @@ export class QueueTally {
     this.#leftAlone--;
   }
 
+  taskCancelled(): void {
+    this.#cancelled++;
+  }
+
   stats(): QueueStats {
     return {
       unreadGroups: this.#unreadGroups,
       unreadReports: this.#unreadReports,
       leftAlone: this.#leftAlone,
       leftAloneReports: this.#leftAloneReports,
+      cancelled: this.#cancelled,
     };
   }
 }

@@ -19,3 +19,17 @@ export function runStarted(clock: Clock, handler: Handler, task: Task): RunEnded
     channels[how].publish({ ...about, ranMs: clock.monoMs() - startedMs, ...more });
   };
 }
+
+/** How many queues the text names at most. */
+const QUEUES_SHOWN = 5;
+
+/** The running tasks of some workers, for the log. */
+export function runningTasks(workers: readonly { readonly handler: Handler; readonly running: number }[]): string {
+  const counts = new Map<string, number>();
+  for (const { handler, running } of workers) {
+    if (running > 0) counts.set(handler.queue, (counts.get(handler.queue) ?? 0) + running);
+  }
+  const shown = [...counts].slice(0, QUEUES_SHOWN).map(([queue, count]) => `${count} of queue '${queue}'`);
+  const more = counts.size > QUEUES_SHOWN ? ` and those of ${counts.size - QUEUES_SHOWN} more queues` : '';
+  return `running tasks: ${shown.join(', ')}${more}`;
+}

@@ -17,6 +17,8 @@ export interface QueueKeys {
   readonly deadIndex: string;
   /** Sorted set: consumer → when its lease ends, in milliseconds on the server's clock. */
   readonly alive: string;
+  /** Sorted set: `<entry id> <group>` of the tasks that are cancelled while a worker has them → since when, on the server's clock. */
+  readonly cancelled: string;
   /** String: set while the queue is paused. Its value is the time of the pause. */
   readonly paused: string;
   /** Hash: group → when a process last looked for what no lease shows, in milliseconds on the server's clock. */
@@ -39,6 +41,7 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     dead: side('dead'),
     deadIndex: side('dead-index'),
     alive: side('alive'),
+    cancelled: side('cancelled'),
     paused: side('paused'),
     swept: side('swept'),
     uses: side('uses'),
@@ -51,7 +54,8 @@ export function retryKeys(keyspace: Keyspace, name: unknown, group: string): Que
   const { stream, ...shared } = queueKeys(keyspace, name);
   const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
   const [delayed, bodies, index] = [side('delayed'), side('bodies'), side('index')];
-  return { ...shared, stream: side('retry'), delayed, bodies, index, swept: side('swept') };
+  const [swept, cancelled] = [side('swept'), side('cancelled')];
+  return { ...shared, stream: side('retry'), delayed, bodies, index, swept, cancelled };
 }
 
 /** The key of what is known about the task that was published under a key. `digest`: see `keyDigest`. */

@@ -28,6 +28,7 @@ function onQueue(keys: QueueKeys): Right[] {
     ...rightsOn(keys.dead, 'xadd xlen xrange xtrim'),
     ...rightsOn(keys.alive, 'zadd zcount zrange zrem zremrangebyscore zrevrange zscore'),
     ...rightsOn(keys.swept, 'hget hset pexpire'),
+    ...rightsOn(keys.cancelled, 'exists pexpire zrange zrem zscore'),
     ...rightsOn(keys.uses, 'exists hgetall'),
   ];
 }

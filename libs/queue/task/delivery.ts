@@ -1,4 +1,12 @@
-import { DEPTH_MAX, NAME_MAX_BYTES, instantIn, isDeeperThan, isLongerThan, isWellFormed } from '../../weave/index.js';
+import {
+  DEPTH_MAX,
+  NAME_MAX_BYTES,
+  instantIn,
+  isDeeperThan,
+  isLongerThan,
+  isSluiceError,
+  isWellFormed,
+} from '../../weave/index.js';
 import { backoff, resolveBackoff, type ResolvedBackoff } from './backoff.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
@@ -132,6 +140,11 @@ export class Delivery {
       deferredMs: count(deferredMs),
       backoff: sent === undefined ? undefined : sentBackoff(sent),
     };
+  }
+
+  /** Whether the run was aborted because the task is cancelled. */
+  get isCancelled(): boolean {
+    return isSluiceError(this.#controller?.signal.reason, 'SLUICE_TASK_CANCELLED');
   }
 
   abort(reason: unknown): void {

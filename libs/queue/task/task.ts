@@ -62,8 +62,9 @@ export class Task<T = unknown> {
   }
 
   /**
-   * Aborts when the handler's `timeoutMs` are over (the reason is a `TaskTimeoutError`), or when the app shuts down and
-   * its `drainMs` are over. In the second case the task is given to another process.
+   * Aborts when the handler's `timeoutMs` are over (the reason is a `TaskTimeoutError`), when the task is cancelled (a
+   * `TaskCancelledError`), or when the app shuts down and its `drainMs` are over. In the last case the task is given to another
+   * process.
    */
   get signal(): AbortSignal {
     return 'signal' in this.#signal ? this.#signal.signal : this.#signal;

@@ -3,7 +3,7 @@ import { isSluiceError } from '../../weave/index.js';
 import type { Delivery } from '../task/delivery.js';
 import { describeError } from '../task/describe-error.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
-import { channels } from '../observe/queue.channels.js';
+import { channels, type TaskCancelledMessage } from '../observe/queue.channels.js';
 import { debug } from '../observe/queue.debug.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedHandlerOptions } from '../queue.options.js';
@@ -25,6 +25,8 @@ export interface FailureSettlerOptions {
   listener: {
     /** A task for `stream` was delayed: it must be promoted in `delayMs`. */
     delayed(stream: string, delayMs: number): void;
+    /** A cancelled task was dropped. */
+    cancelled(about: TaskCancelledMessage): void;
   };
   retryUntilConfirmed: RetryUntilConfirmed;
   log: { warn(message: string): void; error(message: string, stack?: string): void };
@@ -60,11 +62,11 @@ export class FailureSettler {
     const what = `${site} failed on task ${delivery.taskId}, ${attempt}: ${error.toString()}`;
     const attempts = disposition.retryCount;
     if (disposition.kind === 'dead') {
-      log.error(`${what}; it is a dead letter now`, stack.toString());
+      if (!delivery.isCancelled) log.error(`${what}; it is a dead letter now`, stack.toString());
       return this.#settle(delivery, { attempts, reason: disposition.reason, error, stack });
     }
     const { delayMs, deferral, backoffError } = disposition;
-    if (!isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
+    if (!delivery.isCancelled && !isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
     if (backoffError !== undefined)
       log.error(`the backoff of ${site} cannot be used: ${describeError(backoffError).error.toString()}`);
     return this.#settle(delivery, { attempts, delayMs: Math.ceil(delayMs), deferral, error, stack });
@@ -76,6 +78,12 @@ export class FailureSettler {
     this.#options.log.error(`entry ${delivery.id} of queue '${this.#options.queue}' is a dead letter: ${message}`);
     const words = { error: Buffer.from(message), stack: Buffer.alloc(0) };
     return this.#settle(delivery, { attempts: delivery.retryCount, reason, ...words });
+  }
+
+  /** Settles a cancelled task that has not begun. The script drops it, because it is marked. */
+  drop(delivery: Delivery): Promise<boolean> {
+    const none = { error: Buffer.alloc(0), stack: Buffer.alloc(0) };
+    return this.#settle(delivery, { attempts: delivery.retryCount, ...none });
   }
 
   async #settle(
@@ -97,7 +105,8 @@ export class FailureSettler {
       debug?.('%s: task %s settled as %s %s', keys.stream, handle, settlement, reason ?? '');
       const { retried, deadLettered } = channels;
       const about = { queue, group, id: handle };
-      if (settlement === 'dead') {
+      if (settlement === 'cancelled') listener.cancelled(about);
+      else if (settlement === 'dead') {
         if (deadLettered.hasSubscribers) deadLettered.publish({ ...about, reason });
       } else if (settlement === 'retried' || settlement === 'delayed') {
         if (retried.hasSubscribers) retried.publish({ ...about, delayMs });

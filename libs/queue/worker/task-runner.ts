@@ -66,6 +66,11 @@ export class TaskRunner {
     await this.#settle(delivery, this.#options.failures.unreadable(delivery));
   }
 
+  /** Settles a cancelled task that has not begun. */
+  async drop(delivery: Delivery): Promise<void> {
+    await this.#settle(delivery, this.#options.failures.drop(delivery));
+  }
+
   /** Aborts the tasks that run, and settles none of them. */
   abort(held: Iterable<Delivery>): void {
     this.#aborted = true;

@@ -1,3 +1,5 @@
+import type { TaskCancelledMessage } from '../observe/queue.channels.js';
+
 /** What a worker reports. */
 export interface WorkerListener<Worker> {
   /** The worker has enough credit to read. */
@@ -6,6 +8,8 @@ export interface WorkerListener<Worker> {
   bufferedWhileHalted(worker: Worker): void;
   /** A task for `stream` was delayed: it must be promoted in `delayMs`. */
   delayed(stream: string, delayMs: number): void;
+  /** A cancelled task was dropped. */
+  cancelled(about: TaskCancelledMessage): void;
   /** An isolated task is settled: the next one may come. */
   isolatedSettled(worker: Worker): void;
 }

@@ -1,4 +1,5 @@
 import { frame, isUnavailable, type RedisConnection, type RedisConnections } from '../../redis/index.js';
+import { Cancellations } from './control/cancellations.js';
 import type { LocalPauses } from './control/local-pauses.js';
 import { TaskReturner } from './task-returner.js';
 import type { Handler } from '../handlers/handler.registry.js';
@@ -12,7 +13,9 @@ import { StreamReader } from './loops/stream-reader.js';
 import { StreamReaders } from './loops/stream-readers.js';
 import { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { debug } from '../observe/queue.debug.js';
+import type { TaskCancelledMessage } from '../observe/queue.channels.js';
 import { NewerDataReports } from '../observe/newer-data.reports.js';
+import { runningTasks } from '../observe/run-messages.js';
 import type { QueueTally } from '../observe/queue.stats.js';
 import { consumerName, queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
@@ -27,8 +30,6 @@ import type { WorkerListener } from './worker-listener.js';
 const CONFIRM_MS = 2_000;
 /** When a stop has waited this long for running tasks, the log says for which. */
 const QUIET_MS = 1_000;
-/** How many queues that log line names at most. */
-const QUEUES_SHOWN = 5;
 
 /**
  * Everything that works on queues in this process: a worker per stream, a reader per group, one renewer of leases. On a server that
@@ -43,6 +44,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   readonly #taskReturner: TaskReturner;
   readonly #unreadGroups: UnreadGroups;
   readonly #newerData: NewerDataReports;
+  readonly #cancellations: Cancellations;
   readonly #workers: Worker[];
   readonly #readers: StreamReaders;
   readonly #renewer: LeaseRenewer;
@@ -71,6 +73,9 @@ export class WorkerPool implements WorkerListener<Worker> {
     this.#newerData = new NewerDataReports({ clock, tally, log: logger });
     const windowOf = handlerWindows(clock);
     this.#workers = handlers.flatMap((handler) => this.#workersOf(handler, windowOf(handler)));
+    this.#cancellations = new Cancellations({
+      ...{ link, inbox, consumer: this.#consumer, workers: this.#workers, tally, log: logger },
+    });
     this.#promoters = new Map(this.#workers.map((worker) => [worker.keys.stream, this.#promoter(worker)]));
     this.#schedules = new ScheduleLoops({
       ...{ workers: this.#workers, link, consumer: this.#consumer, leaseMs: options.leaseMs, clock, log: logger },
@@ -103,6 +108,7 @@ export class WorkerPool implements WorkerListener<Worker> {
         usesChanged: (worker) => {
           this.#usesChanged(worker);
         },
+        cancelled: (worker) => void this.#cancellations.look(worker),
         found: (worker, findings) => this.#readerOf(worker)?.found(worker, findings),
         due: (worker, dueMs) => this.#promoters.get(worker.keys.stream)?.told(dueMs),
         scheduleDue: ({ keys }, dueMs) => {
@@ -160,6 +166,10 @@ export class WorkerPool implements WorkerListener<Worker> {
 
   delayed(stream: string, delayMs: number): void {
     this.#promoters.get(stream)?.expect(delayMs);
+  }
+
+  cancelled(about: TaskCancelledMessage): void {
+    this.#cancellations.dropped(about);
   }
 
   isolatedSettled(worker: Worker): void {
@@ -270,6 +280,9 @@ export class WorkerPool implements WorkerListener<Worker> {
       taskReturner,
       retention: this.#options.dead,
       unreadGroups: this.#unreadGroups,
+      onCancelled: (about) => {
+        this.cancelled(about);
+      },
       onUses: (worker) => {
         this.#usesChanged(worker);
       },
@@ -289,21 +302,12 @@ export class WorkerPool implements WorkerListener<Worker> {
       if (drainMs > QUIET_MS) logger.warn(`shutdown ${what} (queue.drainMs)`);
     };
     const cancel = clock.timer(QUIET_MS, () => {
-      say(`waits for ${this.#running()}, at most ${drainMs} ms`);
+      say(`waits for ${runningTasks(this.#workers)}, at most ${drainMs} ms`);
     });
     await this.#within(drainMs, (worker) => worker.finished());
     cancel();
-    if (this.#workers.some(({ running }) => running > 0)) say(`aborts ${this.#running()} after ${drainMs} ms`);
-  }
-
-  #running(): string {
-    const counts = new Map<string, number>();
-    for (const { handler, running } of this.#workers) {
-      if (running > 0) counts.set(handler.queue, (counts.get(handler.queue) ?? 0) + running);
-    }
-    const shown = [...counts].slice(0, QUEUES_SHOWN).map(([queue, count]) => `${count} of queue '${queue}'`);
-    const more = counts.size > QUEUES_SHOWN ? ` and those of ${counts.size - QUEUES_SHOWN} more queues` : '';
-    return `running tasks: ${shown.join(', ')}${more}`;
+    if (this.#workers.some(({ running }) => running > 0))
+      say(`aborts ${runningTasks(this.#workers)} after ${drainMs} ms`);
   }
 
   /** Waits for all workers, but not longer than `ms`. */

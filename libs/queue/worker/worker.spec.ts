@@ -54,6 +54,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
       reported.bufferedWhileHalted++;
     },
     delayed: () => {},
+    cancelled: () => {},
     isolatedSettled: () => {},
   };
   const worker = new Worker({

@@ -7,6 +7,7 @@ import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js
 import type { Handler } from '../handlers/handler.registry.js';
 import { Isolation } from './isolation.js';
 import type { WorkerLease } from './worker-lease.js';
+import { TaskCancelledError } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
 import { TaskRunner } from './task-runner.js';
@@ -258,6 +259,20 @@ export class Worker {
       if (!kept) this.#release(delivery);
       return kept;
     });
+  }
+
+  /** The task of this entry is cancelled: its run aborts. If it has not begun, it is dropped. */
+  cancel(id: string): void {
+    const delivery = this.#held.get(id);
+    if (delivery === undefined) return;
+    if (delivery.started) {
+      delivery.abort(new TaskCancelledError(delivery.taskId));
+      return;
+    }
+    const at = this.#prefetched.indexOf(delivery);
+    if (at < 0) return;
+    this.#prefetched.splice(at, 1);
+    void this.#runner.drop(delivery);
   }
 
   /** From now on, no task starts. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../../redis/index.js';
 import type {
+  CancelOutcome,
   CountsOfTasks,
   DeadLetters,
   DeadLettersOfTasks,
@@ -111,6 +112,15 @@ export abstract class TestingAdministration {
     return this.tasks.drop((each) => each.queue === name && this.tasks.isDue(each) === (checkedState === 'waiting'));
   }
 
+  /** A task that `drain` runs at the moment is aborted: its `signal` tells, and it is dropped if it throws. */
+  cancel(queue: QueueRef<unknown>, task: TaskRef): Promise<CancelOutcome> {
+    const name = oneQueue(queue, 'cancel');
+    const id = this.#keys.idOf(name, checkTaskRef(task, 'cancel'));
+    const removed = this.tasks.drop((each) => each.queue === name && each.id === id);
+    if (id !== undefined && this.tasks.abort(name, id)) return Promise.resolve('aborting');
+    return Promise.resolve(removed > 0 ? 'removed' : 'not-found');
+  }
+
   runNow(queue: QueueRef<unknown>, task: TaskRef): Promise<boolean> {
     const name = oneQueue(queue, 'runNow');
     const id = this.#keys.idOf(name, checkTaskRef(task, 'runNow'));
@@ -148,9 +158,9 @@ export abstract class TestingAdministration {
     return testingGroups(name, this.registry.groupsOf(name), waitingOf);
   }
 
-  /** All counts are always 0: all groups of a test are groups of its handlers. */
+  /** All counts but that of cancelled tasks are always 0: all groups of a test are groups of its handlers. */
   stats(): QueueStats {
-    return { unreadGroups: 0, unreadReports: 0, leftAlone: 0, leftAloneReports: 0 };
+    return { unreadGroups: 0, unreadReports: 0, leftAlone: 0, leftAloneReports: 0, cancelled: this.tasks.cancelled };
   }
 
   /** Always empty: no task runs by itself. */

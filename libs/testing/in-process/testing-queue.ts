@@ -155,9 +155,11 @@ export class TestingQueue
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
       const { handler, waiting } = next;
       try {
-        const task = this.#task(waiting);
-        await this.tasks.run(waiting, async () => toEnd(await handler.run(task), handler.site, task));
-        counts.completed++;
+        const done = await this.tasks.run(waiting, async (signal) => {
+          const task = this.#task(waiting, signal);
+          return toEnd(await handler.run(task), handler.site, task);
+        });
+        if (done) counts.completed++;
       } catch (error) {
         const kind = this.#settle(handler, waiting, error);
         if (kind === 'done') counts.completed++;
@@ -247,8 +249,8 @@ export class TestingQueue
     return texts.map((text, i) => this.tasks.add(queue, text, optionsAt(options, i)));
   }
 
-  #task({ id, payload, queue, attempt }: Waiting): Task {
+  #task({ id, payload, queue, attempt }: Waiting, signal: AbortSignal): Task {
     // Each run gets a payload of its own, as it would from Redis.
-    return new Task({ id, payload: structuredClone(payload), stream: queue, attempt });
+    return new Task({ id, payload: structuredClone(payload), stream: queue, attempt, signal });
   }
 }

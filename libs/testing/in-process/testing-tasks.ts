@@ -1,4 +1,5 @@
 import type { Clock } from '../../redis/index.js';
+import { TaskCancelledError } from '../../queue/queue.errors.js';
 import type { DeadLetter, PublishOptions, QueueOfTasks, QueueRef, TaskInfo } from '../../queue/index.js';
 import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
 import { describeError } from '../../queue/task/describe-error.js';
@@ -36,7 +37,7 @@ export const FRESH = { attempt: 1, maxAttempts: undefined, dueMs: 0, deferral: u
 export class TestingTasks {
   /** All tasks that have not ended, in the order in which they run. */
   readonly waiting: Waiting[] = [];
-  readonly #running = new Set<Waiting>();
+  readonly #running = new Map<Waiting, AbortController>();
   readonly #idle: (() => void)[] = [];
   readonly #clock: Clock;
   readonly #published = new Map<string, PublishedTask[]>();
@@ -52,11 +53,30 @@ export class TestingTasks {
     return this.#clock.wallMs();
   }
 
-  /** Runs a task, which has not ended meanwhile. */
-  async run(task: Waiting, body: () => Promise<unknown>): Promise<void> {
-    this.#running.add(task);
+  /** How many cancelled tasks were dropped. */
+  cancelled = 0;
+
+  /** Aborts the run of a task. Returns false if the task does not run. */
+  abort(queue: string, id: string): boolean {
+    for (const [task, controller] of this.#running) {
+      if (task.queue !== queue || task.id !== id) continue;
+      controller.abort(new TaskCancelledError(id));
+      return true;
+    }
+    return false;
+  }
+
+  /** Runs a task, which has not ended meanwhile. Resolves to false if the task was cancelled and has thrown: it is dropped. */
+  async run(task: Waiting, body: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
+    const controller = new AbortController();
+    this.#running.set(task, controller);
     try {
-      await body();
+      await body(controller.signal);
+      return true;
+    } catch (error) {
+      if (!controller.signal.aborted) throw error;
+      this.cancelled++;
+      return false;
     } finally {
       this.#running.delete(task);
       if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
@@ -65,7 +85,7 @@ export class TestingTasks {
 
   /** Resolves when no task of these queues runs. */
   async idle(queues: readonly string[]): Promise<void> {
-    while ([...this.#running].some(({ queue }) => queues.includes(queue))) {
+    while ([...this.#running.keys()].some(({ queue }) => queues.includes(queue))) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }
@@ -79,7 +99,7 @@ export class TestingTasks {
 
   /** Whether a task waits or runs. */
   isActive(queue: string, id: string): boolean {
-    return [...this.waiting, ...this.#running].some((each) => each.queue === queue && each.id === id);
+    return [...this.waiting, ...this.#running.keys()].some((each) => each.queue === queue && each.id === id);
   }
 
   /** Puts another payload and time in the place of a task that has not run. */

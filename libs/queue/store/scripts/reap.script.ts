@@ -1,8 +1,12 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { Entry } from '../stream-reply.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
+import { FORGET } from './forget.fragment.js';
+import { INDEX } from './index.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
+import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
+import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
 export interface Reaped {
@@ -10,6 +14,8 @@ export interface Reaped {
   readonly claimed: Entry[];
   /** Ids of tasks that are dead letters now, because they were delivered too often. */
   readonly deadLetters: string[];
+  /** Ids of tasks that were dropped, because they were cancelled. */
+  readonly cancelled: string[];
   /** There are more entries, which would have made the reply too large. */
   readonly more: boolean;
 }
@@ -22,7 +28,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
- * KEYS  stream, alive, dead, index, deadIndex, uses
+ * KEYS  stream, alive, dead, index, deadIndex, cancelled, uses
  * ARGV  group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease is known to be unbroken,
  *       on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated entry already: 1 or
  *       0), foreignIdleMs (0: never), released, prefix
@@ -32,6 +38,8 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  * and not the leases alone: a process that is frozen inside a blocking read still gets entries after its lease was deleted, and
  * these entries would be lost. A consumer of other software holds no lease. The script takes over each of its entries that was
  * delivered longer than foreignIdleMs ago, and leaves the consumer itself as it is.
+ *
+ * A task that is marked as cancelled is dropped, and not run again.
  *
  * Isolation: two processes have died while they had an entry that is now on its third delivery (or its last, if that is earlier).
  * It is not known which of the entries of a process killed it. So the caller gets one such entry at a time. If the caller dies,
@@ -55,7 +63,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  */
 export const reapScript = defineScript({
   name: 'queue:reap',
-  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'uses'],
+  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses'],
   args: {
     group: 'text',
     consumer: 'text',
@@ -72,7 +80,11 @@ export const reapScript = defineScript({
   lua: lua`
 ${NOW}
 ${IS_OF}
+${FORGET}
+${ID_IN}
+${INDEX}
 ${DEAD_LETTER}
+${MARKED}
 ${QUEUE_USES}
 local refused = newerData(uses)
 if refused then return refused end
@@ -84,7 +96,8 @@ local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
 local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
 local room = math.min(capacity, ${REAP_MOST})
 local bytes, more = 0, 0
-local claimed, deadLetters = {}, {}
+local claimed, deadLetters, dropped = {}, {}, {}
+local hasMarks = redis.call('EXISTS', cancelled) == 1
 
 local function isDead(name)
   if name == released then return true end
@@ -94,6 +107,22 @@ end
 
 local isolatedFrom = math.max(2, math.min(3, maxDeliveries))
 
+-- Returns whether the entry was one that is cancelled.
+local function dropCancelled(id)
+  if not hasMarks or not isMarked(id) then return false end
+  local task = id
+  for _, entry in ipairs(redis.call('XRANGE', stream, id, id)) do
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'meta' then task = idIn(entry[2][i + 1]) or id end
+    end
+  end
+  redis.call('XACK', stream, group, id)
+  if forget(id) then unindex(index, task, id) end
+  unmark(id)
+  dropped[#dropped + 1] = task
+  return true
+end
+
 local function takeFrom(name, rows)
   local ids, deliveries = {}, {}
   for _, pending in ipairs(rows) do
@@ -101,7 +130,7 @@ local function takeFrom(name, rows)
     local isolated = count + 1 >= isolatedFrom
     local mayTake = #claimed + #ids < room and not (isolated and alone == 1)
     if mayTake and bytes >= ${CLAIM_BYTES} then mayTake, more = false, 1 end
-    if count >= maxDeliveries or mayTake then
+    if (count >= maxDeliveries or mayTake) and not dropCancelled(id) then
       local entry = redis.call('XRANGE', stream, id, id)[1]
       if not entry then redis.call('XACK', stream, group, id)
       elseif count < maxDeliveries then
@@ -138,12 +167,13 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   end
 end
 if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end
-return { claimed, deadLetters, more }`,
+return { claimed, deadLetters, more, dropped }`,
   decode: (reply): Reaped => {
-    const [claimed, deadLetters, more] = reply as [[string, number, string[]][], string[], number];
+    const [claimed, deadLetters, more, cancelled] = reply as [[string, number, string[]][], string[], number, string[]];
     return {
       claimed: claimed.map(([id, deliveries, fields]) => ({ id, deliveries, fields })),
       deadLetters,
+      cancelled,
       more: more === 1,
     };
   },

@@ -27,7 +27,7 @@ async function renewAll(queues = [keys], look: Turn = {}): Promise<RenewedAll> {
   return renewAllScript.run(bed.link, {
     keys: {},
     restKeys: queues.flatMap((k) => [
-      ...[k.alive, k.paused, k.delayed, k.uses, scheduleKeys(new Keyspace(), k).due],
+      ...[k.alive, k.paused, k.delayed, k.uses, scheduleKeys(new Keyspace(), k).due, k.cancelled],
       ...(looks === 1 ? [k.stream, k.swept, own.stream, own.delayed, k.dead] : []),
     ]),
     args: { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: LEASE_MS },

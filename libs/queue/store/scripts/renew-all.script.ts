@@ -13,6 +13,8 @@ export interface QueueRenewal extends Renewal {
   readonly dueMs: number | undefined;
   /** Milliseconds until the first schedule is due; undefined: there is none. */
   readonly scheduleDueMs: number | undefined;
+  /** Some tasks that workers have were cancelled, or were until a moment ago. */
+  readonly cancelled: boolean;
   /** The lease of a process on this queue has ended. */
   readonly leaseEnded: boolean;
   /** Entries belong to a consumer without a lease, or were returned, or are idle for too long with other software. */
@@ -30,13 +32,13 @@ export interface RenewedAll {
   readonly nextEndMs: number | undefined;
 }
 
-const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN] = [1, 2, 4, 8, 16, 32];
+const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED] = [1, 2, 4, 8, 16, 32, 64];
 
 /**
  * Renews the leases of a process on many queues, and tells what there is to do on each of them. An idle process sends nothing else
  * about its queues but its blocking read.
  *
- * KEYS  per queue: alive, paused, delayed, uses, scheduleDue; with looks 1 also: stream, swept, retry, retryDelayed, dead
+ * KEYS  per queue: alive, paused, delayed, uses, scheduleDue, cancelled; with looks 1 also: stream, swept, retry, retryDelayed, dead
  * ARGV  consumer, leaseMs, looks (1 or 0), sweepMs; with looks 1, per queue: group, credit (1: the caller has room for tasks),
  *       foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
  * Reply {@link RenewedAll}
@@ -95,7 +97,7 @@ local function hasTooManyDead(dead, keep, keepMs)
 end
 
 local function look(k, a)
-  local alive, stream, swept, dead = KEYS[k], KEYS[k + 5], KEYS[k + 6], KEYS[k + 9]
+  local alive, stream, swept, dead = KEYS[k], KEYS[k + 6], KEYS[k + 7], KEYS[k + 10]
   local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
   local told = 0
   if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 then told = ${PENDING} end
@@ -104,7 +106,7 @@ local function look(k, a)
   redis.call('HSET', swept, group, string.format('%.0f', now))
   redis.call('PEXPIRE', swept, string.format('%.0f', sweepMs * 10))
   if isOrphaned(stream, alive, group, foreignIdleMs) then told = told + ${ORPHANED} end
-  if isUnclean(stream, KEYS[k + 7], KEYS[k + 8]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
+  if isUnclean(stream, KEYS[k + 8], KEYS[k + 9]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
     told = told + ${UNCLEAN}
   end
   return told
@@ -116,8 +118,11 @@ local function msUntil(head)
 end
 
 local function visit(k, a)
-  local unbroken, isPaused, unknown = renew(KEYS[k], KEYS[k + 1], KEYS[k + 3])
-  local told = unbroken * ${UNBROKEN} + isPaused * ${PAUSED}
+  local unbroken, unknown = renew(KEYS[k], KEYS[k + 3])
+  -- Usually neither is there, and one command tells so.
+  local set = redis.call('EXISTS', KEYS[k + 1], KEYS[k + 5])
+  local isPaused = set > 0 and redis.call('EXISTS', KEYS[k + 1]) or 0
+  local told = unbroken * ${UNBROKEN} + isPaused * ${PAUSED} + (set - isPaused) * ${CANCELLED}
   -- A process of the newer release looks, and promotes.
   if unknown ~= '' then return told, -1, unknown, -1 end
   local first = redis.call('ZRANGE', KEYS[k], 0, 0, 'WITHSCORES')
@@ -133,7 +138,7 @@ local function visit(k, a)
 end
 
 local answers = {}
-local step = looks == 1 and 10 or 5
+local step = looks == 1 and 11 or 6
 local a = rest + 1
 for k = 1, #KEYS, step do
   local fine, told, dueMs, unknown, scheduleMs = pcall(visit, k, a)
@@ -169,6 +174,7 @@ function renewal(
   return {
     unbroken: is(UNBROKEN),
     paused: is(PAUSED),
+    cancelled: is(CANCELLED),
     nowMs,
     unknown: unknown || undefined,
     dueMs: dueMs < 0 ? undefined : dueMs,

@@ -3,8 +3,8 @@ import { NOW } from './now.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
 /**
- * `renew(alive, paused, uses)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, 1 if
- * the queue is paused, else 0, and the features that this release does not know as text (see `unknownUses`), else ''.
+ * `renew(alive, uses)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, and the
+ * features that this release does not know as text (see `unknownUses`), else ''.
  *
  * If the server's clock were set back by an hour, a process that died just before would count as alive for an hour. The caller's
  * own lease shows the step: it ends later than one lease from now. So the first renewal after the step moves all leases that end
@@ -18,7 +18,7 @@ export const RENEW = defineFragment({
   needs: [NOW, QUEUE_USES],
   locals: ['consumer', 'leaseMs'],
   lua: lua`
-local function renew(alive, paused, uses)
+local function renew(alive, uses)
   local ends = redis.call('ZSCORE', alive, consumer)
   redis.call('ZREM', alive, consumer)
   local setBack = tonumber(ends or 0) - leaseMs - now
@@ -29,7 +29,7 @@ local function renew(alive, paused, uses)
     end
   end
   redis.call('ZADD', alive, string.format('%.0f', now + leaseMs), consumer)
-  return ends and tonumber(ends) > now and 1 or 0, redis.call('EXISTS', paused), unknownUses(uses) or ''
+  return ends and tonumber(ends) > now and 1 or 0, unknownUses(uses) or ''
 end
 `,
 });

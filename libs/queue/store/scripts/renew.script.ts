@@ -32,8 +32,8 @@ export const renewScript = defineScript({
   lua: lua`
 ${NOW}
 ${RENEW}
-local unbroken, isPaused, unknown = renew(alive, paused, uses)
-return { unbroken, now, isPaused, unknown }`,
+local unbroken, unknown = renew(alive, uses)
+return { unbroken, now, redis.call('EXISTS', paused), unknown }`,
   decode: (reply): Renewal => {
     const [unbroken, nowMs, paused, unknown] = reply as [number, number, number, string];
     return { unbroken: unbroken === 1, nowMs, paused: paused === 1, unknown: unknown || undefined };

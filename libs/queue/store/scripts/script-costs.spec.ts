@@ -258,18 +258,10 @@ const renewAll = async (queues: number, looks: number): Promise<() => Promise<un
   // One call names queues of one slot only: `{queue}-0`, `{queue}-1`, …
   const of = count(queues).map((i) => queueKeys(new Keyspace(), `{queue}-${i}`));
   for (const { stream } of of) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
-  const few = of.flatMap((k) => [k.alive, k.paused, k.delayed, k.uses, `${k.swept}:s`]);
-  const many = of.flatMap((k) => [
-    k.alive,
-    k.paused,
-    k.delayed,
-    k.uses,
-    `${k.swept}:s`,
-    k.stream,
-    k.swept,
-    `${k.swept}:r`,
-    `${k.swept}:d`,
-    k.dead,
+  const few = of.flatMap((k) => [k.alive, k.paused, k.delayed, k.uses, `${k.swept}:s`, k.cancelled]);
+  const many = of.flatMap((k, i) => [
+    ...few.slice(6 * i, 6 * i + 6),
+    ...[k.stream, k.swept, `${k.swept}:r`, `${k.swept}:d`, k.dead],
   ]);
   // Each call looks anew.
   const args = { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: 0 };

@@ -5,16 +5,17 @@ import { FORGET } from './forget.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { MARKED } from './marked.fragment.js';
 
-/** Where a failed task went. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
-export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
+/** Where a failed task went. `cancelled`: it was marked as cancelled, and is dropped. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
+export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced' | 'stale';
 
 /**
  * Settles a run that failed. The task goes to the end of the queue for its next attempt, now or later, or to the dead letters.
  * While several groups read the queue, each has a stream of its own for retries, because the other groups must not run the task
  * again.
  *
- * KEYS  stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex
+ * KEYS  stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex, cancelled
  * ARGV  group, consumer, id, deliveries, attempts (failed so far), meta (of the entry that follows), isDead (1: it
  *       becomes a dead letter; 0: it runs again), reason (of a dead letter), delayMs (0 = now), handle (the task's id),
  *       failure, stack, inboxes
@@ -23,6 +24,8 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'fenced' | 'stale';
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may fail long
  * after another worker took over its task. XACK alone would not notice this, because it does not check the owner of an entry, and
  * each such failure would add a copy of the task. After the fence, XACK always returns 1 in the same script.
+ *
+ * A task that is marked as cancelled is dropped: it is neither tried again nor a dead letter.
  *
  * Crash: it is one script, so a task is never both pending and queued again, and never neither. Duplicate, resend: the second
  * call finds the entry gone and returns `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
@@ -41,6 +44,7 @@ export const settleFailureScript = defineScript({
     'index',
     'retryIndex',
     'deadIndex',
+    'cancelled',
   ],
   args: {
     group: 'text',
@@ -64,6 +68,7 @@ ${CARRIED}
 ${DEAD_LETTER}
 ${DELAY}
 ${INDEX}
+${MARKED}
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
 if not pending then return 'stale' end
 if pending[2] ~= consumer or pending[4] ~= deliveries then return 'fenced' end
@@ -72,6 +77,13 @@ local entry = redis.call('XRANGE', stream, id, id)[1]
 if not entry then
   redis.call('XACK', stream, group, id)
   return 'stale'
+end
+
+if isMarked(id) then
+  redis.call('XACK', stream, group, id)
+  if forget(id) then unindex(index, handle, id) end
+  unmark(id)
+  return 'cancelled'
 end
 
 if isDead == 1 then

@@ -21,6 +21,8 @@ export interface LeaseRenewerListener {
   pauseChanged(worker: Worker, paused: boolean): void;
   /** The features that this release does not know have changed: see `WorkerLease.unknown`. */
   usesChanged(worker: Worker): void;
+  /** Tasks of the worker's stream may be cancelled. */
+  cancelled(worker: Worker): void;
   /** There is something to do on the worker's stream. */
   found(worker: Worker, findings: Findings): void;
   /** The first delayed task of the worker's stream is due in `dueMs`. */
@@ -132,6 +134,7 @@ export class LeaseRenewer {
     const { lease, keys } = worker;
     if (lease.paused !== before?.paused) listener.pauseChanged(worker, lease.paused);
     if (lease.unknown !== before?.unknown) listener.usesChanged(worker);
+    if (answer.cancelled) listener.cancelled(worker);
     if (answer.dueMs !== undefined) listener.due(worker, answer.dueMs);
     if (answer.scheduleDueMs !== undefined) listener.scheduleDue(worker, answer.scheduleDueMs);
     if (!unbroken) {
@@ -161,11 +164,11 @@ export class LeaseRenewer {
 }
 
 function keysOf({ keys, retries, scheduleDueKey }: Worker, looks: boolean): string[] {
-  const { alive, paused, delayed, uses, stream, swept, dead } = keys;
+  const { alive, paused, delayed, uses, cancelled, stream, swept, dead } = keys;
   const own = retries?.keys ?? keys;
   return looks
-    ? [alive, paused, delayed, uses, scheduleDueKey, stream, swept, own.stream, own.delayed, dead]
-    : [alive, paused, delayed, uses, scheduleDueKey];
+    ? [alive, paused, delayed, uses, scheduleDueKey, cancelled, stream, swept, own.stream, own.delayed, dead]
+    : [alive, paused, delayed, uses, scheduleDueKey, cancelled];
 }
 
 function* portions(workers: readonly Worker[]): Generator<readonly Worker[]> {

@@ -6,7 +6,7 @@ import type { TaskReturner } from '../task-returner.js';
 import { Janitor } from './janitor.js';
 import type { Findings } from './lease-renewer.js';
 import type { UnreadGroups } from './unread-groups.js';
-import { channels } from '../../observe/queue.channels.js';
+import { channels, type TaskCancelledMessage } from '../../observe/queue.channels.js';
 import { debug } from '../../observe/queue.debug.js';
 import { taggedName } from '../../named-tasks.js';
 import { CONSUMER_PREFIX, RELEASED, namesKeys } from '../../store/queue.keys.js';
@@ -26,6 +26,8 @@ export interface MaintenanceOptions {
   /** Which dead letters to keep. */
   retention: DeadRetention;
   unreadGroups: UnreadGroups;
+  /** A cancelled task was dropped instead of taken over. */
+  onCancelled: (about: TaskCancelledMessage) => void;
   /** The queue was looked at before it is opened: see `WorkerLease.unknown`. */
   onUses: (worker: Worker) => void;
   log: { warn(message: string): void; error(message: string): void };
@@ -161,7 +163,7 @@ export class Maintenance {
     const { keys, handler, lease, credit } = worker;
     // If the script fails, the worker waits for the next sweep.
     this.#capped.delete(worker);
-    const { claimed, deadLetters, more } = await reapScript.run(link, {
+    const { claimed, deadLetters, cancelled, more } = await reapScript.run(link, {
       keys,
       args: {
         group,
@@ -186,6 +188,7 @@ export class Maintenance {
     const { reaped, deadLettered } = channels;
     if (more || claimed.length >= Math.min(credit, REAP_MOST)) this.#capped.add(worker);
     const { queue } = handler;
+    for (const id of cancelled) this.#options.onCancelled({ queue, group, id });
     if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
     if (deadLettered.hasSubscribers) {
       for (const id of deadLetters) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
