@@ -275,18 +275,23 @@ export class RateLimitService {
     failed: (error: unknown) => void,
   ): void {
     const { cost, limit } = resolveConsume(call, options);
-    const refusal = this.#refusals.get(known.idOf(key), cost);
+    const id = known.idOf(key);
+    const refusal = this.#refusals.get(id, cost);
     if (refusal !== undefined && limit === undefined) {
       this.#events.refused(decidedOf(known, key, cost, refusal), true);
       decided(refusal);
       return;
     }
+    const asked = { cost, waitUs: 0, decided, failed };
+    if (limit === undefined && known.limits !== undefined && cost > 0) {
+      this.#calls.add(known, key, known.limits, asked, id);
+      return;
+    }
     const ask = (limits: readonly number[]): void => {
       if (cost === 0) this.#peek(known, key, limits, 0).then(decided, failed);
-      else this.#calls.add(known, key, limits, { cost, waitUs: 0, decided, failed });
+      else this.#calls.add(known, key, limits, asked, id);
     };
-    if (limit === undefined && known.limits !== undefined) ask(known.limits);
-    else this.#limitsOf(known, key, limit).then(ask).catch(failed);
+    this.#limitsOf(known, key, limit).then(ask).catch(failed);
   }
 
   async #peek(known: KnownLimit, key: string, limits: readonly number[], cost: number): Promise<RateLimitDecision> {

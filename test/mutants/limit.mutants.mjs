@@ -1,6 +1,8 @@
 /** Faults in what keeps rate limits from being exceeded, and from refusing for no reason. */
 const state = { specs: ['libs/redis/limits'] };
 const sliding = { specs: ['libs/redis/limits/sliding.fragment'], file: 'libs/redis/limits/sliding.fragment.ts' };
+const ring = { ...sliding, file: 'libs/redis/limits/ring.fragment.ts' };
+const slots = { ...sliding, file: 'libs/redis/limits/slots.fragment.ts' };
 const bucket = { ...state, file: 'libs/redis/limits/bucket.fragment.ts' };
 const fixed = { ...state, file: 'libs/redis/limits/fixed.fragment.ts' };
 const limit = { ...state, file: 'libs/redis/limits/limit.fragment.ts' };
@@ -14,76 +16,106 @@ const counter = { file: 'libs/limit/local/counter.ts', specs: ['libs/testing/in-
 
 export default [
   {
-    ...sliding,
+    ...slots,
     name: 'a window needs 30 slots, and not one more',
-    find: 'const COUNTERS = SLOTS + 1;',
-    replace: 'const COUNTERS = SLOTS;',
+    find: 's.used = s.older + s.newest\n  end\n\n  local function charge',
+    replace: 's.used = s.older - counterAt(s, 1) + s.newest\n  end\n\n  local function charge',
   },
   {
-    ...sliding,
+    ...slots,
     name: 'the width of a slot may be rounded down',
-    find: 'local own = math.ceil(s.span / ${SLOTS})',
-    replace: 'local own = math.floor(s.span / (${SLOTS} + 1))',
+    find: 's.width = math.ceil(s.span / ${SLOTS})',
+    replace: 's.width = math.floor(s.span / (${SLOTS} + 1))',
   },
   {
-    ...sliding,
-    name: 'an instant may be rounded down',
-    find: 'local stamp = math.ceil(now / 1000)\n    for',
-    replace: 'local stamp = math.floor(now / 1000)\n    for',
+    ...slots,
+    name: 'units of slots that have left still count',
+    find: 'do s.older = s.older - counterAt(s, i) end',
+    replace: 'do s.older = s.older end',
   },
   {
-    ...sliding,
-    name: 'units of the future are not there yet',
-    find: 'live[#live + 1] = math.min(past[i], stampNow)',
-    replace: 'if past[i] <= stampNow then live[#live + 1] = past[i] end',
+    ...slots,
+    name: 'units of a window that is over still count',
+    find: 's.older = slots > ${SLOTS} and 0 or s.older + s.newest',
+    replace: 's.older = s.older + s.newest',
   },
   {
-    ...sliding,
+    ...slots,
+    name: 'units of the newest slot are lost when the next one begins',
+    find: "left[2] = struct.pack('<I' .. s.size, s.newest)",
+    replace: "left[2] = struct.pack('<I' .. s.size, 0)",
+  },
+  {
+    ...slots,
     name: 'slots of the future are not there yet',
-    find: 'if i > 0 then counts[i]',
-    replace: 'if i > 0 and of <= slot then counts[i]',
+    find: 'if at > 0 then counts[at]',
+    replace: 'if at > 0 and instants[i] < (s.slot + 1) * s.width then counts[at]',
   },
   {
-    ...sliding,
-    name: 'a ring from the future need not be written',
-    find: 's.stepped, born = true, math.max(born, last * 1000 + 1)',
-    replace: 'born = math.max(born, last * 1000 + 1)',
-  },
-  {
-    ...sliding,
-    name: 'slots from the future need not be written',
-    find: 's.stepped, born = true, math.max(born, (last + 1) * width)',
-    replace: 'born = math.max(born, (last + 1) * width)',
-  },
-  {
-    ...sliding,
-    name: 'units of other slots are as old as they may be',
-    find: '((last - ${COUNTERS - 1} + i) * width - 1) / own)',
-    replace: '((last - ${COUNTERS} + i) * width) / own)',
-  },
-  {
-    ...sliding,
-    name: 'units of slots are as old as they may be in a ring',
-    find: 'math.ceil((last - ${COUNTERS - 1} + i) * width / 1000)',
-    replace: 'math.ceil((last - ${COUNTERS} + i) * width / 1000)',
-  },
-  {
-    ...sliding,
-    name: 'a refund of one instant takes any units',
-    find: '(not at or s.stamps[i] == stamp)',
-    replace: '(not at or s.stamps[i] ~= 0)',
-  },
-  {
-    ...sliding,
+    ...slots,
     name: 'a refund of one slot takes any units',
     find: 'last = first\n',
     replace: 'first = 1\n',
   },
   {
-    ...sliding,
+    ...slots,
     name: 'a narrow counter holds any number',
-    find: 'narrow and 65535 or',
-    replace: 'narrow and 65536 or',
+    find: 's.size, s.most = 2, 65535',
+    replace: 's.size, s.most = 2, 65536',
+  },
+  {
+    ...slots,
+    name: 'a value that is too short has counters',
+    find: 'width == s.width and last <= s.slot and #text >= ends',
+    replace: 'width == s.width and last <= s.slot',
+  },
+  {
+    ...ring,
+    name: 'an instant may be rounded down',
+    find: 'local stampNow = math.ceil(now / 1000)',
+    replace: 'local stampNow = math.floor(now / 1000)',
+  },
+  {
+    ...ring,
+    name: 'units of the future are not there yet',
+    find: 'if stamp * 1000 > gone then addStamps(s, math.min(stamp, stampNow), ',
+    replace: 'if stamp <= stampNow and stamp * 1000 > gone then addStamps(s, stamp, ',
+  },
+  {
+    ...ring,
+    name: 'a refund of one instant takes any units',
+    find: '(not at or stampAt(s, i) == stamp)',
+    replace: '(not at or stampAt(s, i) ~= 0)',
+  },
+  {
+    ...ring,
+    name: 'instants are counted from the first one for ever',
+    find: 'stampNow - s.base > ${LIMIT_MAX}',
+    replace: 'stampNow < s.base',
+  },
+  {
+    ...ring,
+    name: 'a ring of fewer units than before keeps the oldest ones',
+    find: 'string.sub(s.packed, -4 * count)',
+    replace: 'string.sub(s.packed, 1, 4 * count)',
+  },
+  {
+    ...ring,
+    name: 'a value that is too short has instants',
+    find: 'if count > 0 and #text >= ends then',
+    replace: 'if count > 0 then',
+  },
+  {
+    ...sliding,
+    name: 'units from the future need not be written',
+    find: 'then s.stepped, s.born = true, math.max(s.born, instants[#instants] + 1) end',
+    replace: 'then s.born = math.max(s.born, instants[#instants] + 1) end',
+  },
+  {
+    ...sliding,
+    name: 'units of another configuration are as old as they may be',
+    find: 'instants[i] = (last - ${SLOTS} + i) * width - 1',
+    replace: 'instants[i] = (last - ${SLOTS + 1} + i) * width',
   },
   {
     ...bucket,
@@ -106,14 +138,14 @@ export default [
   {
     ...bucket,
     name: 'what a bucket was charged long ago has flowed in',
-    find: 'at >= s.since and halfBucket(s) or 0',
+    find: 'at >= s.since and half(s) or 0',
     replace: '0',
   },
   {
     ...bucket,
     name: 'a bucket was nearly empty ever since',
-    find: 'if lag < halfBucket(s) or s.stepped then return end',
-    replace: 's.since = 0\n  if lag > 0 then return end',
+    find: 'if lag < half(s) or s.stepped then return end',
+    replace: 's.since = 0\n    if lag > 0 then return end',
   },
   {
     ...bucket,
@@ -142,8 +174,8 @@ export default [
   {
     ...fixed,
     name: 'a later calendar window ends where this one does',
-    find: 'then s.ends = ends\n  elseif not',
-    replace: 'then s.used = 0\n  elseif not',
+    find: 'then s.ends = ends\n    elseif not',
+    replace: 'then s.used = 0\n    elseif not',
   },
   {
     ...fixed,
@@ -154,14 +186,14 @@ export default [
   {
     ...limit,
     name: 'units may be given back after a reset',
-    find: 'if at and at < s.born then return end',
+    find: 'if not s.each and at and at < s.born then return end',
     replace: '',
   },
   {
     ...limit,
     name: 'a call that is sent twice is two calls',
-    find: '== nonce then return (struct',
-    replace: "== '' then return (struct",
+    find: 'if at and at % ${TRACE_BYTES} == 1 then',
+    replace: 'if false then',
   },
   {
     ...limit,
@@ -172,8 +204,8 @@ export default [
   {
     ...limit,
     name: 'a block leaves the room that there is',
-    find: 'if s.blocked then return 0 end\n  local room = s.each and roomInBucket',
-    replace: 'local room = s.each and roomInBucket',
+    find: 'if s.blocked then return 0 end\n  local room = s.each and s.of.room',
+    replace: 'local room = s.each and s.of.room',
   },
   {
     ...limit,

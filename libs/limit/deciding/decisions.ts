@@ -22,32 +22,39 @@ export interface DecidedRun {
  */
 export function decisionOf(decided: DecidedRun, isGranted: boolean, laterUnits: number): RateLimitDecision {
   const { known, rules, reply, run, decidedBy } = decided;
-  const limits = rules.map(({ limit, spanUs, kind, y }, i) => {
+  const limits: LimitState[] = [];
+  for (const [i, { limit, spanUs, kind, y }] of rules.entries()) {
     const most = kind === 'b' || kind === 'p' ? y : limit;
-    return {
+    limits.push({
       name: known.labels[i] ?? known.name,
       limit,
       perMs: spanUs / 1_000,
       remaining: Math.min(most, (run.left[i] ?? 0) + laterUnits),
       resetMs: Math.ceil((reply.resetUs[i] ?? 0) / 1_000),
-    };
-  });
+    });
+  }
+  const { limit, remaining, resetMs } = leastOf(limits);
   return {
     allowed: isGranted || known.isDryRun,
-    ...leastOf(limits),
+    limit,
+    remaining,
+    resetMs,
     retryAfterMs: isGranted ? 0 : retryMs(decided),
-    violated: isGranted ? [] : known.labels.filter((_, i) => (run.violated >> i) & 1),
+    violated: isGranted ? NONE : known.labels.filter((_, i) => (run.violated >> i) & 1),
     limits,
     decidedBy,
   };
 }
 
+/** What no rate limit has: most calls are admitted. */
+const NONE: readonly string[] = Object.freeze([]);
+const NO_STATE = { limit: 0, remaining: 0, resetMs: 0 };
+
 /** What the limit with the fewest units left says. */
 function leastOf(limits: readonly LimitState[]): Pick<RateLimitDecision, 'limit' | 'remaining' | 'resetMs'> {
   let least = limits[0];
   for (const state of limits) if (least === undefined || state.remaining < least.remaining) least = state;
-  const { limit = 0, remaining = 0, resetMs = 0 } = least ?? {};
-  return { limit, remaining, resetMs };
+  return least ?? NO_STATE;
 }
 
 function retryMs({ run, decidedBy }: DecidedRun): number {
@@ -75,7 +82,8 @@ function eachOf(members: readonly KnownLimit[], key: string, cost: number, decis
     const limits = decision.limits.slice(next, (next += keyNames.length));
     const violated = decision.violated.filter((keyName) => keyNames.includes(keyName));
     if (isRefused && violated.length === 0) continue;
-    const own = { ...decision, ...leastOf(limits), limits, violated };
+    const { limit, remaining, resetMs } = leastOf(limits);
+    const own = { ...decision, limit, remaining, resetMs, limits, violated };
     each.push({ name, key, cost, isDryRun, decision: own, each: undefined });
   }
   return each;

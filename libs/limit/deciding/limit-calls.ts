@@ -79,11 +79,12 @@ export class LimitCalls {
   /**
    * Puts a call into the batch of this turn.
    *
+   * @param own what this process calls the limit of this key
    * @throws SluiceError `SLUICE_BAD_NAME`
    */
-  add(known: KnownLimit, key: string, limits: readonly number[], call: LimitCall): void {
+  add(known: KnownLimit, key: string, limits: readonly number[], call: LimitCall, own = known.idOf(key)): void {
     // Calls with numbers of their own share a batch only with calls of the same numbers.
-    const id = limits === known.limits ? known.idOf(key) : `${limits.join()} ${known.idOf(key)}`;
+    const id = limits === known.limits ? own : `${limits.join()} ${own}`;
     const batch = this.#batches.get(id);
     if (batch !== undefined) {
       batch.calls.push(call);

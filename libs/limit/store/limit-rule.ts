@@ -64,7 +64,7 @@ export interface LimitRequest {
 export interface ConsumeRequest extends LimitRequest {
   readonly runs: readonly LimitRun[];
   /** Names the request. A request that is sent twice under one nonce is charged once. */
-  readonly nonce: Buffer;
+  readonly nonce: string;
 }
 
 export interface AdjustRequest extends LimitRequest {
@@ -74,5 +74,5 @@ export interface AdjustRequest extends LimitRequest {
   readonly atUs: number;
   /** When the turn that is given back ends, in µs of the server. */
   readonly endsUs: number;
-  readonly nonce: Buffer;
+  readonly nonce: string;
 }

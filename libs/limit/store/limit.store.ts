@@ -1,18 +1,32 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { NONCE_BYTES, isUnavailable, type CommandArg, type Keyspace, type RedisConnection } from '../../redis/index.js';
 import { limitRights } from './limit.keys.js';
-import type { AdjustRequest, ConsumeRequest, LimitReply, LimitRequest, LimitRun, OtherWindow } from './limit-rule.js';
+import type {
+  AdjustRequest,
+  ConsumeRequest,
+  LimitReply,
+  LimitRequest,
+  LimitRule,
+  LimitRun,
+  OtherWindow,
+} from './limit-rule.js';
 import { adjustScript } from './scripts/adjust.script.js';
 import { blockScript } from './scripts/block.script.js';
 import { consumeScript } from './scripts/consume.script.js';
 import { peekScript } from './scripts/peek.script.js';
 
+/** Of a nonce, half of the characters are of the process, and half count. Each character has seven bits. */
+const OWN_CHARS = NONCE_BYTES / 2;
+const COUNT_MAX = 128 ** (NONCE_BYTES - OWN_CHARS) - 1;
+
 /** All requests of rate limits to one Redis. Each request is one script, or one command. */
 export class LimitStore {
   readonly #connection: RedisConnection;
-  /** A nonce is a random number of this process, plus a count. */
-  readonly #nonces = randomBytes(NONCE_BYTES);
-  #count = this.#nonces.readUInt32LE(0);
+  /** A nonce is a count, from a random number on, and random characters of this process. */
+  readonly #own = String.fromCharCode(...randomBytes(OWN_CHARS).map((byte) => byte % 128));
+  #count = randomInt(COUNT_MAX);
+  /** The arguments of rules, which seldom change. */
+  readonly #ruleArgs = new WeakMap<readonly LimitRule[], readonly CommandArg[]>();
 
   constructor(connection: RedisConnection, keyspace: Keyspace) {
     this.#connection = connection;
@@ -20,12 +34,10 @@ export class LimitStore {
     connection.requireRights(limitRights(keyspace));
   }
 
-  /** A name for a request that no other request has. */
-  nonce(): Buffer {
-    const nonce = Buffer.from(this.#nonces);
-    this.#count = (this.#count + 1) >>> 0;
-    nonce.writeUInt32LE(this.#count, 0);
-    return nonce;
+  /** A name for a request that no other request has. ASCII, because a command with a Buffer is copied once more. */
+  nonce(): string {
+    const count = (this.#count = (this.#count + 1) & COUNT_MAX);
+    return String.fromCharCode(count & 127, (count >> 7) & 127, (count >> 14) & 127, count >> 21) + this.#own;
   }
 
   /**
@@ -36,24 +48,22 @@ export class LimitStore {
    *
    * @throws RedisUnavailableError after `deadlineMs` at the latest
    */
-  async consume(request: ConsumeRequest, deadlineMs: number): Promise<LimitReply | OtherWindow> {
+  consume(request: ConsumeRequest, deadlineMs: number): Promise<LimitReply | OtherWindow> {
     const { commands } = this.#connection;
-    const { keys, runs, nonce } = request;
-    const call = { keys: {}, restKeys: keys, args: { nonce }, rest: [...rulesOf(request), ...runs.flatMap(runOf)] };
+    const { keys, nonce } = request;
+    const call = { keys: {}, restKeys: keys, args: { nonce }, rest: this.#argsOf(request, request.runs) };
     const sentMs = performance.now();
-    try {
-      return await consumeScript.run(commands, call, { deadlineMs });
-    } catch (error) {
+    return consumeScript.run(commands, call, { deadlineMs }).catch(async (error: unknown) => {
       if (!isUnavailable(error) || error.outcome !== 'unknown' || error.refusal !== undefined) throw error;
       const leftMs = (): number => deadlineMs - (performance.now() - sentMs);
       if (leftMs() < 1 || !(await commands.waitUntilUp(leftMs())) || leftMs() < 1) throw error;
       return consumeScript.run(commands, call, { deadlineMs: leftMs() });
-    }
+    });
   }
 
   /** What calls of these runs would be answered now. Nothing is charged. */
   peek(request: LimitRequest & { readonly runs: readonly LimitRun[] }): Promise<LimitReply | OtherWindow> {
-    const rest = [...rulesOf(request), ...request.runs.flatMap(runOf)];
+    const rest = this.#argsOf(request, request.runs);
     return peekScript.run(this.#connection.commands, { keys: {}, restKeys: request.keys, args: {}, rest });
   }
 
@@ -64,7 +74,7 @@ export class LimitStore {
       keys: {},
       restKeys: keys,
       args: { nonce, units, at: atUs, ends: endsUs },
-      rest: rulesOf(request),
+      rest: this.#argsOf(request, []),
     });
   }
 
@@ -95,12 +105,22 @@ export class LimitStore {
       return undefined;
     }
   }
+
+  #argsOf({ rules }: LimitRequest, runs: readonly LimitRun[]): readonly CommandArg[] {
+    let args = this.#ruleArgs.get(rules);
+    if (args === undefined) this.#ruleArgs.set(rules, (args = rules.flatMap(argsOfRule)));
+    const [first] = runs;
+    if (first === undefined || (runs.length === 1 && isUsual(first))) return args;
+    return [...args, ...runs.flatMap(({ cost, calls, waitUs }) => [cost, calls, waitUs])];
+  }
 }
 
-function rulesOf({ rules }: LimitRequest): CommandArg[] {
-  return rules.flatMap(({ kind, limit, spanUs, x, y }) => [kind, limit, spanUs, x, y]);
+/** What the scripts take for granted if they are given no run. */
+function isUsual({ cost, calls, waitUs }: LimitRun): boolean {
+  return cost === 1 && calls === 1 && waitUs === 0;
 }
 
-function runOf({ cost, calls, waitUs }: LimitRun): CommandArg[] {
-  return [cost, calls, waitUs];
+function argsOfRule({ kind, limit, spanUs, x, y }: LimitRule): string[] {
+  const args = [kind, String(limit), String(spanUs)];
+  return kind === 's' || kind === 'f' ? args : [...args, String(x), String(y)];
 }

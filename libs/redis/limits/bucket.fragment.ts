@@ -31,65 +31,80 @@ export const BUCKET = defineFragment({
   name: 'bucket',
   locals: ['now'],
   lua: lua`
-local function halfBucket(s)
-  return s.burst * s.each / 2
-end
-
-local function openBucket(s, text)
-  s.lag, s.since = 0, now
-  if string.sub(text, 1, 1) ~= 't' or #text < 12 then return end
-  local full, rough, ticks, at = struct.unpack('<I7HH', text, 2)
-  s.traces = string.sub(text, at)
-  local lag, most = full - now, math.ldexp(1 + rough % 1024 / 1024, math.floor(rough / 1024) - 1)
-  if lag > most then s.stepped, lag = true, most end
-  if lag <= 0 then return end
-  s.lag = lag
-  if lag < halfBucket(s) or s.stepped then return end
-  local newest = math.ceil(now / ${TICK_US}) + ${TICKS_AHEAD}
-  s.since = (newest - (newest - ticks) % 65536) * ${TICK_US}
-end
-
-local function roomInBucket(s, cost)
-  if s.wait then return (s.wait - s.lag) / s.each + math.max(s.burst, cost) end
-  return s.burst - s.lag / s.each
-end
-
-local function dueInBucket(s, cost)
-  return s.lag + (cost - math.max(s.burst, cost)) * s.each
-end
-
-local function refundBucket(s, units, at, ends)
-  local back = units * s.each
-  if s.wait then
-    -- A turn of a leaky bucket is given back only if no other one is behind it.
-    if math.abs(now + s.lag - ends) >= 1 then return end
-  elseif at then
-    if at > now then return end
-    back = math.min(back, math.max(at >= s.since and halfBucket(s) or 0, back - (now - at)))
+local function bucketKind()
+  local function half(s)
+    return s.burst * s.each / 2
   end
-  s.lag = math.max(0, s.lag - back)
-end
 
-local function retryBucket(s, cost)
-  if s.wait then return dueInBucket(s, cost) - s.wait end
-  return s.lag + (cost - s.burst) * s.each
-end
+  local function open(s, text)
+    s.lag, s.since = 0, now
+    if string.sub(text, 1, 1) ~= 't' or #text < 12 then return end
+    local full, rough, ticks, at = struct.unpack('<I7HH', text, 2)
+    s.traces = string.sub(text, at)
+    local lag, most = full - now, math.ldexp(1 + rough % 1024 / 1024, math.floor(rough / 1024) - 1)
+    if lag > most then s.stepped, lag = true, most end
+    if lag <= 0 then return end
+    s.lag = lag
+    if lag < half(s) or s.stepped then return end
+    local newest = math.ceil(now / ${TICK_US}) + ${TICKS_AHEAD}
+    s.since = (newest - (newest - ticks) % 65536) * ${TICK_US}
+  end
 
-local function traceOfBucket(s, nonce)
-  if #s.traces < ${NONCE_START + 2} or string.sub(s.traces, 1, ${NONCE_START}) ~= string.sub(nonce, 1, ${NONCE_START}) then return end
-  local units = struct.unpack('<H', s.traces, ${NONCE_START + 1})
-  return units == ${ALL} and math.huge or units
-end
+  local function room(s, cost)
+    if s.wait then return (s.wait - s.lag) / s.each + math.max(s.burst, cost) end
+    return s.burst - s.lag / s.each
+  end
 
-local function traceBucket(s, nonce, units, isAll)
-  s.traces = string.sub(nonce, 1, ${NONCE_START}) .. struct.pack('<H', isAll and ${ALL} or math.min(units, ${ALL - 1}))
-end
+  local function due(s, cost)
+    return s.lag + (cost - math.max(s.burst, cost)) * s.each
+  end
 
-local function closeBucket(s)
-  local full = math.ceil(now + s.lag)
-  local part, power = math.frexp(full - now)
-  local rough = power * 1024 + math.ceil((part * 2 - 1) * 1024)
-  return struct.pack('<c1I7HH', 't', full, rough, math.ceil(s.since / ${TICK_US}) % 65536)
+  local function charge(s, units)
+    s.lag = s.lag + units * s.each
+  end
+
+  local function refund(s, units, at, ends)
+    local back = units * s.each
+    if s.wait then
+      -- A turn of a leaky bucket is given back only if no other one is behind it.
+      if math.abs(now + s.lag - ends) >= 1 then return end
+    elseif at then
+      if at > now then return end
+      back = math.min(back, math.max(at >= s.since and half(s) or 0, back - (now - at)))
+    end
+    s.lag = math.max(0, s.lag - back)
+  end
+
+  local function retry(s, cost)
+    if s.wait then return due(s, cost) - s.wait end
+    return s.lag + (cost - s.burst) * s.each
+  end
+
+  local function lapse(s)
+    return s.lag
+  end
+
+  local function traceOf(s, nonce)
+    if #s.traces < ${NONCE_START + 2} or string.sub(s.traces, 1, ${NONCE_START}) ~= string.sub(nonce, 1, ${NONCE_START}) then return end
+    local units = struct.unpack('<H', s.traces, ${NONCE_START + 1})
+    return units == ${ALL} and math.huge or units
+  end
+
+  local function trace(s, nonce, units, isAll)
+    s.traces = string.sub(nonce, 1, ${NONCE_START}) .. struct.pack('<H', isAll and ${ALL} or math.min(units, ${ALL - 1}))
+  end
+
+  local function close(s)
+    local full = math.ceil(now + s.lag)
+    local part, power = math.frexp(full - now)
+    local rough = power * 1024 + math.ceil((part * 2 - 1) * 1024)
+    return struct.pack('<c1I7HH', 't', full, rough, math.ceil(s.since / ${TICK_US}) % 65536)
+  end
+
+  return {
+    open = open, room = room, due = due, charge = charge, refund = refund, retry = retry, lapse = lapse,
+    traceOf = traceOf, trace = trace, close = close,
+  }
 end
 `,
 });

@@ -13,21 +13,41 @@ export const FIXED = defineFragment({
   name: 'fixed',
   locals: ['now'],
   lua: lua`
-local function openFixed(s, text)
-  local full = now + s.span
-  s.ends, s.used = s.calendar or full, 0
-  if string.sub(text, 1, 1) ~= 'f' then return end
-  local born, ends, used, at = struct.unpack('<ddd', text, 2)
-  s.traces = string.sub(text, at)
-  if ends <= now then return end
-  s.born, s.used = born, used
-  if s.calendar and ends > s.calendar and ends <= full + s.span then s.ends = ends
-  elseif not s.calendar and ends <= full then s.ends = ends
-  elseif ends ~= s.ends then s.stepped = true end
-end
+local function fixedKind()
+  local function open(s, text)
+    local full = now + s.span
+    s.ends = s.calendar or full
+    if string.sub(text, 1, 1) ~= 'f' or #text < 25 then return end
+    local born, ends, used, at = struct.unpack('<ddd', text, 2)
+    s.traces = string.sub(text, at)
+    if ends <= now then return end
+    s.born, s.used = born, used
+    if s.calendar and ends > s.calendar and ends <= full + s.span then s.ends = ends
+    elseif not s.calendar and ends <= full then s.ends = ends
+    elseif ends ~= s.ends then s.stepped = true end
+  end
 
-local function closeFixed(s)
-  return struct.pack('<c1ddd', 'f', s.born, s.ends, s.used)
+  local function charge(s, units)
+    s.used = s.used + units
+  end
+
+  local function refund(s, units)
+    s.used = math.max(0, s.used - units)
+  end
+
+  local function retry(s)
+    return s.ends - now
+  end
+
+  local function lapse(s)
+    return s.used > 0 and s.ends - now or 0
+  end
+
+  local function close(s)
+    return struct.pack('<c1ddd', 'f', s.born, s.ends, s.used)
+  end
+
+  return { open = open, charge = charge, refund = refund, retry = retry, lapse = lapse, close = close }
 end
 `,
 });

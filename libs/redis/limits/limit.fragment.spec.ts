@@ -248,3 +248,21 @@ describe('a block', () => {
     }
   });
 });
+
+describe('a value of another kind in the key of a limit', () => {
+  // The head of a ring of 2,056 units, of a block, and of slots of the right width, without what should follow.
+  const slotsHead = Buffer.alloc(45, 0);
+  slotsHead.write('s');
+  slotsHead.writeDoubleLE(2_000_000, 9);
+  const values = ['', 'r', `r${'\b'.repeat(20)}`, 'S', 'text', `s${'x'.repeat(60)}`, 'f1', 't', slotsHead];
+
+  it.each([sliding(5), sliding(100), sliding(100_000), bucket(5), pace(5), fixed(5)])(
+    'is taken for no state by %p',
+    async (rule) => {
+      for (const value of values) {
+        await bed.admin.set('k', value);
+        expect(await run(BEGIN_US, rule)).toMatchObject({ granted: 1 });
+      }
+    },
+  );
+});

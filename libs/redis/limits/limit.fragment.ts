@@ -1,7 +1,9 @@
 import { defineFragment, lua } from '../script/fragment.js';
 import { BUCKET } from './bucket.fragment.js';
 import { FIXED } from './fixed.fragment.js';
-import { LIMIT_MAX, SLIDING } from './sliding.fragment.js';
+import { RING } from './ring.fragment.js';
+import { LIMIT_MAX, RING_MAX } from './sliding.fragment.js';
+import { COUNTED_SLOTS } from './slots.fragment.js';
 
 /**
  * The time of the server in µs, as the local `now`. Text of a script, not a fragment, so that a test can give another time. µs since
@@ -47,62 +49,61 @@ const TRACE_BYTES = NONCE_BYTES + 4;
  */
 export const LIMIT = defineFragment({
   name: 'limit',
-  needs: [SLIDING, BUCKET, FIXED],
+  needs: [RING, COUNTED_SLOTS, BUCKET, FIXED],
   locals: ['now'],
   lua: lua`
+local kinds = {}
 local function openLimit(key, kind, n, span, x, y)
+  n = tonumber(n)
+  local make = fixedKind
+  if kind == 's' then make = n <= ${RING_MAX} and ringKind or slotsKind
+  elseif kind == 'b' or kind == 'p' then make = bucketKind end
+  local of = kinds[make]
+  if not of then
+    of = make()
+    kinds[make] = of
+  end
   local text = redis.call('GET', key) or ''
-  local s = { key = key, kind = kind, n = tonumber(n), span = tonumber(span), born = now, traces = '' }
+  local s = { key = key, of = of, n = n, span = tonumber(span), born = now, used = 0, traces = '', blocked = nil, stepped = nil }
   if string.sub(text, 1, 1) == '!' then
     local since, length, at = struct.unpack('<dd', text, 2)
     text, s.blocked = string.sub(text, at), since + length - now
     if since > now then s.blocked, s.stepped = length, true end
     if s.blocked <= 0 then s.blocked = nil end
   end
-  if kind == 's' then openSliding(s, text)
-  elseif kind == 'b' or kind == 'p' then
-    s.each, s.burst, s.wait = tonumber(x), tonumber(y), kind == 'p' and 0 or nil
-    openBucket(s, text)
-  else
-    if kind == 'c' then s.calendar = tonumber(y) end
-    openFixed(s, text)
-  end
+  if make == bucketKind then s.each, s.burst, s.wait = tonumber(x), tonumber(y), kind == 'p' and 0 or nil
+  elseif kind == 'c' then s.calendar = tonumber(y) end
+  of.open(s, text)
   return s
 end
 
 local function roomFor(s, calls, cost)
   if s.blocked then return 0 end
-  local room = s.each and roomInBucket(s, cost) or s.n - s.used
+  local room = s.each and s.of.room(s, cost) or s.n - s.used
   return math.max(0, math.min(calls, math.floor(room / cost)))
 end
 
 local function chargeLimit(s, units)
-  if s.each then s.lag = s.lag + units * s.each
-  elseif s.kind == 's' then chargeSliding(s, units)
-  else s.used = s.used + units end
+  s.of.charge(s, units)
 end
 
 local function refundLimit(s, units, at, ends)
-  if s.each then return refundBucket(s, units, at, ends) end
-  if at and at < s.born then return end
-  if s.kind == 's' then refundSliding(s, units, at)
-  else s.used = math.max(0, s.used - units) end
+  if not s.each and at and at < s.born then return end
+  s.of.refund(s, units, at, ends)
 end
 
 local function retryAfter(s, cost)
-  local after
+  local after = 0
   if s.each then
     if not s.wait and cost > s.burst then return -1 end
-    after = retryBucket(s, cost)
+    after = s.of.retry(s, cost)
   elseif cost > s.n then return -1
-  elseif s.used + cost <= s.n then after = 0
-  elseif s.kind == 's' then after = retrySliding(s, cost)
-  else after = s.ends - now end
+  elseif s.used + cost > s.n then after = s.of.retry(s, cost) end
   return math.max(0, after, s.blocked or 0)
 end
 
 local function dueAfter(s, cost)
-  return s.wait and dueInBucket(s, cost) or 0
+  return s.wait and s.of.due(s, cost) or 0
 end
 
 local function unitsLeft(s)
@@ -111,34 +112,24 @@ local function unitsLeft(s)
   return math.max(0, math.floor(room))
 end
 
-local function lapseAfter(s)
-  if s.each then return s.lag end
-  if s.kind == 's' then return lapseSliding(s) end
-  return s.used > 0 and s.ends - now or 0
-end
-
 local function resetAfter(s)
-  return math.max(lapseAfter(s), s.blocked or 0)
+  return math.max(s.of.lapse(s), s.blocked or 0)
 end
 
 local function traceOf(s, nonce)
-  if s.each then return traceOfBucket(s, nonce) end
-  for i = 1, #s.traces, ${TRACE_BYTES} do
-    if string.sub(s.traces, i, i + ${NONCE_BYTES - 1}) == nonce then return (struct.unpack('<I4', s.traces, i + ${NONCE_BYTES})) end
-  end
+  if s.each then return s.of.traceOf(s, nonce) end
+  local at = string.find(s.traces, nonce, 1, true)
+  if at and at % ${TRACE_BYTES} == 1 then return (struct.unpack('<I4', s.traces, at + ${NONCE_BYTES})) end
 end
 
 local function trace(s, nonce, units, isAll)
-  if s.each then return traceBucket(s, nonce, units, isAll) end
+  if s.each then return s.of.trace(s, nonce, units, isAll) end
   s.traces = string.sub(nonce .. struct.pack('<I4', math.min(units, ${LIMIT_MAX})) .. s.traces, 1, ${TRACES * TRACE_BYTES})
 end
 
 local function saveLimit(s)
-  local text, after = '', lapseAfter(s)
-  if after > 0 then
-    text = s.each and closeBucket(s) or s.kind == 's' and closeSliding(s) or closeFixed(s)
-    text = text .. s.traces
-  end
+  local text, after = '', s.of.lapse(s)
+  if after > 0 then text = s.of.close(s) .. s.traces end
   if s.blocked then text, after = struct.pack('<c1dd', '!', now, s.blocked) .. text, math.max(after, s.blocked) end
   if text == '' then redis.call('DEL', s.key)
   else redis.call('SET', s.key, text, 'PX', string.format('%.0f', math.max(1, math.ceil(after / 1000)))) end

@@ -190,4 +190,31 @@ describe('a sliding window', () => {
       expect(await bed.admin.exists(rule.kind)).toBe(0);
     }
   });
+
+  it('of at most 64 goes on for as long as calls come, with instants of four bytes', async () => {
+    const day = 86_400_000_000;
+    const rule = sliding(3, 20 * 86_400_000);
+    for (let at = 0; at < 200; at += 11) {
+      // The call of 22 days ago has lapsed, that of 11 days ago has not.
+      const left = at === 0 ? 2 : 1;
+      expect(await run(BEGIN_US + at * day, rule)).toMatchObject({ granted: 1, left });
+    }
+  });
+
+  it('of fewer units than before keeps the youngest ones', async () => {
+    for (let s = 0; s < 10; s++) await run(BEGIN_US + s * 1_000_000, sliding(10));
+    const few = sliding(5);
+    // Written once, by a charge beyond the limit.
+    await run(BEGIN_US + 10_000_000, few, { what: 'charge', cost: 1 });
+    expect((await run(BEGIN_US + 66_500_000, few)).granted).toBe(1);
+    expect((await run(BEGIN_US + 66_500_000, few)).left).toBe(0);
+  });
+
+  it('of more than 64 has room again although a counter was full in between', async () => {
+    const rule = sliding(100);
+    await run(BEGIN_US, rule, { what: 'charge', cost: 1_000_000 });
+    await run(BEGIN_US + 4_000_000, rule, { what: 'charge', cost: 1 });
+    expect((await run(BEGIN_US + 59_000_000, rule)).granted).toBe(0);
+    expect((await run(BEGIN_US + 62_500_000, rule, { calls: 200 })).granted).toBe(99);
+  });
 });

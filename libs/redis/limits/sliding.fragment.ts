@@ -9,147 +9,53 @@ export const SLOTS = 30;
 /** The largest limit: what a counter of four bytes holds. */
 export const LIMIT_MAX = 4_294_967_295;
 
-const COUNTERS = SLOTS + 1;
-/** Counters of two bytes, for limits up to 65,535, and of four. A counter that is full holds the whole limit anyway. */
-const NARROW = `'<${'H'.repeat(COUNTERS)}'`;
-const WIDE = `'<${'I4'.repeat(COUNTERS)}'`;
+/** Bytes before the instants of a ring, and before the counters of slots. */
+export const RING_HEAD = 19;
+export const SLOTS_HEAD = 41;
 
 /**
- * Sliding window: **never more than `n` units in any window of `span` µs, by the server's clock.**
+ * Sliding window: **never more than `n` units in any window of `span` µs, by the server's clock.** It has two forms: a ring of
+ * instants (`RING`) up to a limit of 64, and counters of slots (`COUNTED_SLOTS`) above it.
  *
- * - A limit of at most 64 keeps the instants of the last `n` units, in ms, rounded up: `r`, born, the first instant, their number,
- *   offsets of four bytes. Units fit if those in (now - span, now] leave room. The instant is rounded up, so no unit leaves early.
- * - A larger limit counts units per slot of `span / 30`, rounded up to whole µs: `s` or `S`, born, the slot's width, the number of
- *   the newest slot, 31 counters of two or four bytes. Units fit if the sum of all 31 slots leaves room.
- *   Why this is never too many: take the last unit that was admitted in a window (x - span, x], at y. The 31 slots that were
- *   counted then begin at or before y - span, so all units of the window up to y were in the sum. The price: units leave up to
- *   span / 30 late.
- * - Another limit or length than that of the state, also across these two forms: each unit is taken to be as young as it may be,
- *   and units of before cannot be given back one by one any more (`born`).
+ * `readPast(s, text)` reads a state that its form cannot go on with as it is: a state of the other form, of another length or size of
+ * counters, or from the future of a clock that was set back. It sets `born`, `traces` and `stepped`, and returns two lists: the
+ * youngest instant at which units may have been charged, oldest first, and their number.
+ *
+ * - Each unit is taken to be as young as it may be. Units of before another configuration cannot be given back one by one any more:
+ *   the two forms set `born` to now.
  * - A clock that was set back: units of the future count as units of now. `born` moves behind them, so that no refund of a unit of
  *   before takes away another one.
+ * - A value of another kind is taken for no state.
  */
-export const SLIDING = defineFragment({
-  name: 'sliding',
+export const PAST_UNITS = defineFragment({
+  name: 'past units',
   locals: ['now'],
   lua: lua`
-local function openSliding(s, text)
-  local tag, stampNow = string.sub(text, 1, 1), math.ceil(now / 1000)
-  local born, width, last, past, at = now
-  if tag == 'r' then
-    born, last, width, at = struct.unpack('<ddH', text, 2)
-    past = { struct.unpack('<' .. string.rep('I4', width), text, at) }
-    at = table.remove(past)
-    for i = 1, #past do past[i] = last + past[i] end
-    last = past[#past]
-    if last > stampNow then s.stepped, born = true, math.max(born, last * 1000 + 1) end
+local function readPast(s, text)
+  local tag, instants, units, oldest = string.sub(text, 1, 1), {}, {}, nil
+  if tag == 'r' and #text > ${RING_HEAD} then
+    local born, base, count = struct.unpack('<ddH', text, 2)
+    local ends = ${RING_HEAD} + 4 * count
+    if count == 0 or #text < ends then return instants, units end
+    s.born, s.traces = born, string.sub(text, ends + 1)
+    for i = 1, count do
+      instants[i], units[i] = (base + struct.unpack('<I4', text, ${RING_HEAD} - 3 + 4 * i)) * 1000, 1
+    end
+    oldest = instants[count] - 999
   elseif tag == 's' or tag == 'S' then
-    born, width, last = struct.unpack('<ddd', text, 2)
-    past = { struct.unpack(tag == 's' and ${NARROW} or ${WIDE}, text, 26) }
-    at = table.remove(past)
-    if last > math.floor(now / width) then s.stepped, born = true, math.max(born, (last + 1) * width) end
-  else
-    past = {}
-  end
-  s.traces = at and string.sub(text, at) or ''
-  if s.n <= ${RING_MAX} then
-    if tag == 's' or tag == 'S' then
-      born = math.max(born, now)
-      local stamps = {}
-      for i = 1, ${COUNTERS} do
-        local stamp = math.ceil((last - ${COUNTERS - 1} + i) * width / 1000)
-        for _ = 1, math.min(past[i], s.n) do stamps[#stamps + 1] = stamp end
-      end
-      past = stamps
+    local size = tag == 's' and 2 or 4
+    local ends = ${SLOTS_HEAD} + ${SLOTS} * size
+    if #text < ends then return instants, units end
+    local born, width, last, _, newest = struct.unpack('<ddddd', text, 2)
+    s.born, s.traces = born, string.sub(text, ends + 1)
+    for i = 1, ${SLOTS + 1} do
+      instants[i] = (last - ${SLOTS} + i) * width - 1
+      units[i] = i > ${SLOTS} and newest or struct.unpack('<I' .. size, text, ${SLOTS_HEAD + 1} + (i - 1) * size)
     end
-    local live, gone = {}, now - s.span
-    for i = 1, #past do
-      if past[i] * 1000 > gone then live[#live + 1] = math.min(past[i], stampNow) end
-    end
-    s.stamps, s.used = live, #live
-  else
-    local own = math.ceil(s.span / ${SLOTS})
-    local slot, counts, used = math.floor(now / own), past, 0
-    if at and (tag == 'r' or own ~= width) then born = math.max(born, now) end
-    if tag == 'r' or own ~= width or slot ~= last then
-      counts = {}
-      for i = 1, ${COUNTERS} do counts[i] = 0 end
-      for i = 1, #past do
-        local units, of = past[i], last
-        if tag == 'r' then units, of = 1, math.floor(past[i] * 1000 / own)
-        elseif own ~= width then of = math.floor(((last - ${COUNTERS - 1} + i) * width - 1) / own)
-        else of = last - ${COUNTERS} + i end
-        local i = ${COUNTERS} - slot + math.min(of, slot)
-        if i > 0 then counts[i] = counts[i] + units end
-      end
-    end
-    for i = 1, ${COUNTERS} do used = used + counts[i] end
-    s.counts, s.used, s.width, s.slot = counts, used, own, slot
+    oldest = last * width
   end
-  s.born = born
-end
-
-local function chargeSliding(s, units)
-  s.used = s.used + units
-  if s.counts then s.counts[${COUNTERS}] = s.counts[${COUNTERS}] + units
-  else
-    local stamp = math.ceil(now / 1000)
-    for _ = 1, math.min(units, s.n) do s.stamps[#s.stamps + 1] = stamp end
-  end
-end
-
-local function refundSliding(s, units, at)
-  if s.counts then
-    local first, last = 1, ${COUNTERS}
-    if at then
-      first = ${COUNTERS} - s.slot + math.floor(at / s.width)
-      last = first
-    end
-    for i = math.max(first, 1), math.min(last, ${COUNTERS}) do
-      local less = math.min(units, s.counts[i])
-      s.counts[i], s.used, units = s.counts[i] - less, s.used - less, units - less
-    end
-  else
-    local kept, stamp = {}, at and math.ceil(at / 1000)
-    for i = 1, #s.stamps do
-      if units > 0 and (not at or s.stamps[i] == stamp) then units = units - 1
-      else kept[#kept + 1] = s.stamps[i] end
-    end
-    s.stamps, s.used = kept, #kept
-  end
-end
-
-local function retrySliding(s, cost)
-  if s.stamps then return s.stamps[#s.stamps + cost - s.n] * 1000 + s.span - now end
-  local over, i = s.used + cost - s.n, 1
-  while over > s.counts[i] do over, i = over - s.counts[i], i + 1 end
-  return (s.slot + i) * s.width - now
-end
-
-local function lapseSliding(s)
-  if s.stamps then
-    local last = s.stamps[#s.stamps]
-    return last and last * 1000 + s.span - now or 0
-  end
-  for i = ${COUNTERS}, 1, -1 do
-    if s.counts[i] > 0 then return (s.slot + i) * s.width - now end
-  end
-  return 0
-end
-
-local function closeSliding(s)
-  if s.stamps then
-    local last = #s.stamps
-    local first = math.max(1, last - s.n + 1)
-    local base = s.stamps[first]
-    local parts = { struct.pack('<c1ddH', 'r', s.born, base, last - first + 1) }
-    for i = first, last do parts[#parts + 1] = struct.pack('<I4', s.stamps[i] - base) end
-    return table.concat(parts)
-  end
-  local narrow = s.n < 65536
-  for i = 1, ${COUNTERS} do s.counts[i] = math.min(s.counts[i], narrow and 65535 or ${LIMIT_MAX}) end
-  local format = narrow and ${NARROW} or ${WIDE}
-  return struct.pack('<c1ddd', narrow and 's' or 'S', s.born, s.width, s.slot) .. struct.pack(format, unpack(s.counts))
+  if oldest and oldest > now then s.stepped, s.born = true, math.max(s.born, instants[#instants] + 1) end
+  return instants, units
 end
 `,
 });

@@ -19,8 +19,8 @@ export class InProcessLimitStore implements Pick<LimitStore, keyof LimitStore> {
     this.#clock = clock;
   }
 
-  nonce(): Buffer {
-    return Buffer.alloc(0);
+  nonce(): string {
+    return '';
   }
 
   consume(request: ConsumeRequest): Promise<LimitReply | OtherWindow> {

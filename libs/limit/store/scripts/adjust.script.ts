@@ -6,7 +6,7 @@ import { OPEN_RULES } from './consume.script.js';
  *
  * KEYS  one per limit, all of one subject
  * ARGV  nonce, units (less than 0: to give back), at (µs: when they were charged; 0: any units, the oldest first), ends (µs: the end
- *       of the turn that is given back); per limit: kind, limit, span (µs), x, y
+ *       of the turn that is given back); limits as of `limit:consume`
  * Reply 1: done. Else {-1, now}: the calendar window that the caller named has ended, and nothing was done
  *
  * - Units are charged also where they do not fit: they were used.

@@ -8,8 +8,13 @@ export function decodeReply(reply: unknown): LimitReply | OtherWindow {
   const runs: LimitRunReply[] = [];
   const end = numbers.length - rules;
   for (let at = 3; at < end; at += 4 + rules) {
-    const [granted = 0, dueUs = 0, retryUs = 0, violated = 0] = numbers.slice(at, at + 4);
-    runs.push({ granted, dueUs, retryUs, violated, left: numbers.slice(at + 4, at + 4 + rules) });
+    runs.push({
+      granted: numbers[at] ?? 0,
+      dueUs: numbers[at + 1] ?? 0,
+      retryUs: numbers[at + 2] ?? 0,
+      violated: numbers[at + 3] ?? 0,
+      left: numbers.slice(at + 4, at + 4 + rules),
+    });
   }
   return { nowUs, isRepeat: repeat === 1, runs, resetUs: numbers.slice(end) };
 }

@@ -5,10 +5,11 @@ import { decodeReply } from './consume.reply.js';
 export const OPEN_RULES = `
 local states, next = {}, rest + 1
 for i = 1, #KEYS do
-  local kind, x, y = ARGV[next], ARGV[next + 3], ARGV[next + 4]
+  local kind, n, span, x, y = ARGV[next], ARGV[next + 1], ARGV[next + 2], nil, nil
+  next = next + 3
+  if kind == 'b' or kind == 'p' or kind == 'c' then x, y, next = ARGV[next], ARGV[next + 1], next + 2 end
   if kind == 'c' and (now < tonumber(x) or now >= tonumber(y)) then return { -1, now } end
-  states[i] = openLimit(KEYS[i], kind, ARGV[next + 1], ARGV[next + 2], x, y)
-  next = next + 5
+  states[i] = openLimit(KEYS[i], kind, n, span, x, y)
 end
 `;
 
@@ -16,7 +17,8 @@ end
  * Decides about calls on one subject: each is charged to all of its limits, or to none.
  *
  * KEYS  one per limit, all of one subject
- * ARGV  nonce; per limit: kind, limit, span (µs), x, y (see `LIMIT`); then per run of calls: cost, calls, wait (µs)
+ * ARGV  nonce; per limit: kind, limit, span (µs), for `b`, `p` and `c` also x, y (see `LIMIT`); then per run of calls: cost, calls,
+ *       wait (µs). No run: one call of one unit that does not wait
  * Reply {repeat, now, limits, per run: granted, due, retry, violated, units left of each limit; then the resets}. {-1, now}: the
  *       calendar window that the caller named is not the current one, and nothing was done
  *
@@ -38,9 +40,11 @@ ${LIMIT}
 ${OPEN_RULES}
 local given
 for i = 1, #states do given = given or traceOf(states[i], nonce) end
-local reply, charged, asked = { given and 1 or 0, now, #states }, 0, 0
-while next <= #ARGV do
-  local cost, calls, wait = tonumber(ARGV[next]), tonumber(ARGV[next + 1]), tonumber(ARGV[next + 2])
+-- Room for the reply to one run about one limit, so that the table does not grow.
+local reply, at = { given and 1 or 0, now, #states, 0, 0, 0, 0, 0, 0 }, 4
+local charged, asked = 0, 0
+repeat
+  local cost, calls, wait = tonumber(ARGV[next] or 1), tonumber(ARGV[next + 1] or 1), tonumber(ARGV[next + 2] or 0)
   next = next + 3
   local granted, due, after, violated = calls, 0, 0, 0
   asked = asked + calls * cost
@@ -68,17 +72,19 @@ while next <= #ARGV do
       end
     end
   end
-  local at = #reply
-  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = granted, math.ceil(due), math.ceil(after), violated
-  for i = 1, #states do reply[at + 4 + i] = unitsLeft(states[i]) end
-end
+  reply[at], reply[at + 1], reply[at + 2], reply[at + 3] = granted, math.ceil(due), math.ceil(after), violated
+  for i = 1, #states do reply[at + 3 + i] = unitsLeft(states[i]) end
+  at = at + 4 + #states
+until next > #ARGV
 for i = 1, #states do
   local s = states[i]
   if charged > 0 and not s.wait then trace(s, nonce, charged, charged == asked) end
   if charged > 0 or s.stepped then saveLimit(s) end
-  reply[#reply + 1] = math.ceil(resetAfter(s))
+  reply[at + i - 1] = math.ceil(resetAfter(s))
 end
 return reply
 `,
+  // Numbers only, which need no conversion.
+  buffers: true,
   decode: decodeReply,
 });

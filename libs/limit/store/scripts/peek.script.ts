@@ -6,7 +6,7 @@ import { OPEN_RULES } from './consume.script.js';
  * Tells what calls on one subject would be answered now.
  *
  * KEYS  one per limit, all of one subject
- * ARGV  per limit: kind, limit, span (µs), x, y; then per run of calls: cost, calls, wait (µs)
+ * ARGV  limits and runs as of `limit:consume`
  * Reply as of `limit:consume`. Each run is answered as if the others were not there
  *
  * Read-only: a crash, a repeat, a reorder change nothing.
@@ -20,8 +20,8 @@ ${LIMIT_NOW}
 ${LIMIT}
 ${OPEN_RULES}
 local reply = { 0, now, #states }
-while next <= #ARGV do
-  local cost, calls, wait = tonumber(ARGV[next]), tonumber(ARGV[next + 1]), tonumber(ARGV[next + 2])
+repeat
+  local cost, calls, wait = tonumber(ARGV[next] or 1), tonumber(ARGV[next + 1] or 1), tonumber(ARGV[next + 2] or 0)
   next = next + 3
   local granted, after, violated = calls, 0, 0
   for i = 1, #states do
@@ -37,7 +37,7 @@ while next <= #ARGV do
   local at = #reply
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = granted, math.ceil(dueAfter(states[1], cost)), math.ceil(after), violated
   for i = 1, #states do reply[at + 4 + i] = unitsLeft(states[i]) end
-end
+until next > #ARGV
 for i = 1, #states do reply[#reply + 1] = math.ceil(resetAfter(states[i])) end
 return reply
 `,
