@@ -22,24 +22,31 @@ import { main, StepFailed } from './step.mjs';
 const FEATURES = ['lock', 'cache', 'queue', 'limit'];
 
 /**
- * What `--quick` runs of a feature in cluster mode: all specs of its keys, scripts and store, of the calls that take several names at once
- * (heartbeats, renewals, the reads of one turn, counts, tags, hand-overs), and of its service as a whole. Left out are
- * specs of options, decorators, telemetry, outages and time limits: they send the same commands.
+ * What `--quick` runs of a feature in cluster mode: all specs of its scripts, of the calls that take several names at once
+ * (heartbeats, renewals, the reads of one turn, counts, tags, hand-overs), and of its service as a whole. Left out are specs of
+ * options, decorators, telemetry, outages and time limits: they send the same commands.
  */
 const QUICK = {
-  lock: ['libs/lock/(store|acquiring)/', 'libs/lock/(lock.service|fenced-keys|lock.raw)', 'libs/lock/held/held-lock'],
+  lock: [
+    'libs/lock/store/',
+    'libs/lock/(lock.service|lock.raw|fenced-keys)',
+    'libs/lock/acquiring/(waiting-room.spec|races|late-requests|newer-data)',
+    'libs/lock/held/held-lock',
+  ],
   cache: [
-    'libs/cache/(store|local)/',
+    'libs/cache/store/(scripts/|cache.store|tags|get-batcher|recently-seen|invalidation-repeats)',
+    'libs/cache/local/(local-reads|client-tracking)',
     'libs/cache/(cache.service|cache.raw)',
     'libs/cache/loading/(batch|joined|warm)',
   ],
   queue: [
-    'libs/queue/(store|publish)/',
+    'libs/queue/store/',
     'libs/queue/(queue.raw|queue.service)',
+    'libs/queue/publish/unique',
     'libs/queue/admin/(pause|task-search|dead)',
-    'libs/queue/worker/(consuming|worker-lease|recovery)',
+    'libs/queue/worker/(consuming.spec|worker-lease|recovery|groups)',
   ],
-  limit: ['libs/limit/'],
+  limit: ['libs/limit/store/', 'libs/limit/rate-limit.service', 'libs/redis/limits/'],
 };
 
 /** What `--quick` runs of a feature with few rights: its scripts and its public calls, which send every command of its rule. */
@@ -62,20 +69,17 @@ const SUITES = {
   slots: async ({ features, quick }) => {
     // The second one: keys that scripts compute are checked as well.
     const env = { SLUICE_TEST_TOPOLOGY: 'slots', SLUICE_TEST_COMPUTED_KEYS: '1' };
-    const control = await runSpecs('slots: what crosses slots is rejected', {
-      env,
-      patterns: ['test/topologies/slots'],
-    });
-    const patterns = features.flatMap((feature) => suiteOf(feature, quick && QUICK));
+    // The first ones show that what crosses slots is rejected.
+    const patterns = ['test/topologies/slots', ...features.flatMap((feature) => suiteOf(feature, quick && QUICK))];
     if (quick) patterns.push('test/e2e/slots');
     else if (features.length < FEATURES.length) patterns.push(...features.map((feature) => `test/e2e/${feature}`));
     else patterns.push('libs/(redis|throttler)/', 'test/e2e/');
-    const specs = await runSpecs('slots: the suites', { env, patterns });
+    const specs = await runSpecs('slots', { env, patterns });
     if (specs.skipped.length > 0) {
       console.log(`${specs.skipped.length} tests need what cluster mode does not have, and were skipped:`);
       for (const title of specs.skipped) console.log(`  ${title}`);
     }
-    return [control, specs];
+    return [specs];
   },
   acl: ({ features, quick }) => withAclRules(features, (feature) => suiteOf(feature, quick && QUICK_RIGHTS)),
   profiles: ({ features, quick }) =>
