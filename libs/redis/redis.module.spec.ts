@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
+import { itOnPlainRedis } from '../../test/support/cluster-mode.js';
 import { until } from '../../test/support/until.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
 import type { RedisConnections } from './connection/connections.js';
@@ -87,7 +88,7 @@ describe('SluiceRedisModule', () => {
     await until(async () => (await sockets()) === 1, { what: 'only the user’s socket is left' });
   });
 
-  it('keeps connections apart by name, and names those that exist', async () => {
+  itOnPlainRedis('keeps connections apart by name, and names those that exist', async () => {
     const connections = await boot([
       SluiceRedisModule.forRoot({
         redis: { connections: { default: { url: redis.url }, cache: { url: `${redis.url}/3` } } },

@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { CacheService, LockService, QueueService, SluiceModule, TaskHandler } from 'nestjs-sluice';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import { commandDelta } from '../support/command-delta.js';
+import { itOnOneServer } from '../support/one-server.js';
 import { until } from '../support/until.js';
 
 const QUEUES = ['a', 'b', 'c', 'd'] as const;
@@ -71,20 +72,24 @@ const sockets = async (): Promise<number> =>
     .trim()
     .split('\n').length - 1;
 
-it('has a socket for commands, a subscriber, and one per group that reads, whatever the number of queues and locks', async () => {
-  const locks = app.get(LockService);
-  const held = await Promise.all(Array.from({ length: 20 }, (_, i) => locks.acquire(`lock ${i}`)));
-  const waiting = held.map(({ name }) => locks.acquire(name));
-  await Promise.all(Array.from({ length: 50 }, (_, i) => app.get(CacheService).getOrLoad(`key ${i}`, () => i)));
-  const worked = app.get(Workers).tally.more(QUEUES.length);
-  await Promise.all(QUEUES.map((queue) => app.get(QueueService).publish(queue, {})));
-  await worked;
-  // The readers connect on their own.
-  await until(async () => (await sockets()) >= 4, { what: 'both readers are connected' });
-  expect(await sockets()).toBe(1 + 1 + 2);
-  await Promise.all(held.map((lock) => lock.release()));
-  await Promise.all(waiting.map(async (lock) => (await lock).release()));
-});
+// In cluster mode, one per group and slot.
+itOnOneServer(
+  'has a socket for commands, a subscriber, and one per group that reads, whatever the number of queues and locks',
+  async () => {
+    const locks = app.get(LockService);
+    const held = await Promise.all(Array.from({ length: 20 }, (_, i) => locks.acquire(`lock ${i}`)));
+    const waiting = held.map(({ name }) => locks.acquire(name));
+    await Promise.all(Array.from({ length: 50 }, (_, i) => app.get(CacheService).getOrLoad(`key ${i}`, () => i)));
+    const worked = app.get(Workers).tally.more(QUEUES.length);
+    await Promise.all(QUEUES.map((queue) => app.get(QueueService).publish(queue, {})));
+    await worked;
+    // The readers connect on their own.
+    await until(async () => (await sockets()) >= 4, { what: 'both readers are connected' });
+    expect(await sockets()).toBe(1 + 1 + 2);
+    await Promise.all(held.map((lock) => lock.release()));
+    await Promise.all(waiting.map(async (lock) => (await lock).release()));
+  },
+);
 
 // All tasks wait before any is read: how full the batches are must not hang on who gets the processor.
 it('starts no timer per task', async () => {
@@ -123,7 +128,8 @@ it('sends hardly more than one command per task, publishing included', async () 
   expect(total - (calls['xlen'] ?? 0)).toBeLessThan(1.5 * tasks);
 });
 
-it('takes and releases a free lock with two commands, and publishes with one', async () => {
+// In cluster mode, leases are renewed by a script per slot.
+itOnOneServer('takes and releases a free lock with two commands, and publishes with one', async () => {
   const locks = app.get(LockService);
   const pair = async (): Promise<unknown> => (await locks.acquire('free')).release();
   await pair();

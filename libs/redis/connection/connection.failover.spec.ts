@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
 import { ManualClock } from '../../../test/support/manual-clock.js';
 import { until } from '../../../test/support/until.js';
 import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
@@ -37,7 +38,7 @@ async function failOver(): Promise<void> {
 }
 
 describe('a master that a failover made a replica, and that keeps its sockets', () => {
-  it('is left with all sockets by the first write that it refuses', async () => {
+  itOnPlainRedis('is left with all sockets by the first write that it refuses', async () => {
     const connection = (await open({ redis: { url: address.url } })).get();
     const further = connection.openLink('further');
     expect(await further.waitUntilUp(5_000)).toBe(true);
@@ -54,7 +55,7 @@ describe('a master that a failover made a replica, and that keeps its sockets', 
     expect(await admin.publish(connection.inbox.channel, 'x')).toBe(1);
   });
 
-  it('is left at most every 5 s, where nothing else is to be found', async () => {
+  itOnPlainRedis('is left at most every 5 s, where nothing else is to be found', async () => {
     const clock = new ManualClock();
     const { commands } = (await open({ redis: { url: first.url }, clock })).get();
     await failOver();
@@ -82,7 +83,7 @@ describe('a master that a failover made a replica, and that keeps its sockets', 
     await until(() => left === 2, { what: 'it was left again' });
   });
 
-  it("is the user's to leave, on a client of his", async () => {
+  itOnPlainRedis("is the user's to leave, on a client of his", async () => {
     const client = new Redis(first.url);
     clients.push(client);
     const connection = (await open({ redis: { client } })).get();

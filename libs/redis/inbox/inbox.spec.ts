@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
 import { until } from '../../../test/support/until.js';
 import { startRedis, type RedisServer } from '../../testing/index.js';
 import type { RedisConnection } from '../connection/connection.js';
@@ -52,7 +53,7 @@ describe('Inbox', () => {
     expect(got).toEqual([['a', '']]);
   });
 
-  it('is one channel per process and database', async () => {
+  itOnPlainRedis('is one channel per process and database', async () => {
     const [a, b] = [await openInbox(0), await openInbox(1)];
     expect(a.inbox.channel).not.toBe(b.inbox.channel);
     expect(b.inbox.channel).toMatch(/:~inbox:1:/);
