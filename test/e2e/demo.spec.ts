@@ -86,7 +86,9 @@ describe('the demo', () => {
 
   it('borrows a Redis without touching what is in it, and takes its own keys away when it is interrupted', async () => {
     redis = await startRedis();
-    await ask(redis.url, (client) => client.mset('tasks', 'mine', '{cache}:product', 'mine'));
+    await ask(redis.url, async (client) => {
+      for (const key of ['tasks', '{cache}:product']) await client.set(key, 'mine');
+    });
     launcher = new Launcher([], { SLUICE_REDIS_URL: redis.url });
     const pids = await launcher.pids();
     await until(() => launcher?.stdout.includes('accepted'), { what: 'orders are placed' });
