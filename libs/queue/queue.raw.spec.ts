@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Redis } from 'ioredis';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { redisCli, type RedisCli } from '../../test/support/redis-cli.js';
+import { itWith } from '../../test/support/refused-commands.js';
 import { until } from '../../test/support/until.js';
 import { RedisConnections } from '../redis/index.js';
 import { startRedis, type RedisServer } from '../testing/index.js';
@@ -24,6 +25,10 @@ function newQueueService(connections: RedisConnections, options: SluiceQueueModu
     new LocalPauses(),
   );
 }
+
+// The tests find sockets by their names.
+const itSees = itWith(['client|setname']);
+const NAMES_AND_UNBLOCKS = ['client|setname', 'client|id', 'client|unblock'];
 
 let redis: RedisServer;
 let admin: Redis;
@@ -137,7 +142,7 @@ describe('beside redis-cli', () => {
 describe('a consume that waits', () => {
   beforeEach(() => admin.xgroup('CREATE', 'tasks', 'g', '0', 'MKSTREAM'));
 
-  it('gets the entry that comes, while the other commands go on', async () => {
+  itSees('gets the entry that comes, while the other commands go on', async () => {
     const consumed = raw.consume('g', 'me', 'tasks', 1, 20_000);
     await until(async () => (await waiting()) === 1, { what: 'it waits' });
     const id = await raw.publish('tasks', 'a');
@@ -148,7 +153,7 @@ describe('a consume that waits', () => {
     expect(await raw.consume('g', 'me', 'tasks', 1, 20)).toEqual([]);
   });
 
-  it('has a socket of its own only while it waits: many at once each get theirs, and two are kept', async () => {
+  itSees('has a socket of its own only while it waits: many at once each get theirs, and two are kept', async () => {
     const consumed = Array.from({ length: 10 }, (_, n) => raw.consume('g', `me-${n}`, 'tasks', 1, 20_000));
     await until(async () => (await waiting()) === 10, { what: 'all wait' });
     await Promise.all(consumed.map(() => raw.publish('tasks', 'a')));
@@ -166,7 +171,7 @@ describe('a consume that waits', () => {
     expect(await raw.consume('g', 'me', 'tasks', 1, 1_000)).toHaveLength(1);
   });
 
-  it('rejects when its socket dies, and the next one has another', async () => {
+  itSees('rejects when its socket dies, and the next one has another', async () => {
     const consumed = raw.consume('g', 'me', 'tasks', 1, 20_000);
     await until(async () => (await waiting()) === 1, { what: 'it waits' });
     const [, id] = /^id=(\d+) .* name=sluice:queue-raw /m.exec((await admin.client('LIST')) as string) ?? [];
@@ -177,7 +182,7 @@ describe('a consume that waits', () => {
     expect(await raw.consume('g', 'me', 'tasks', 1, 1_000)).toHaveLength(1);
   });
 
-  it('ends when the app stops, and leaves no socket', async () => {
+  itWith(NAMES_AND_UNBLOCKS)('ends when the app stops, and leaves no socket', async () => {
     const consumed = [1, 2].map((n) => raw.consume('g', `me-${n}`, 'tasks', 1, 60_000));
     await until(async () => (await waiting()) === 2, { what: 'both wait' });
     await connections.shutdown.drain();

@@ -54,7 +54,8 @@ export class RawQueue {
    *
    * With `blockMs`, the read waits that long for the first entry, on a socket of its own; 0 does not wait. If no entry came, it
    * resolves to an empty list. When the app stops, reads that wait end at once with an empty list, and later reads reject with
-   * `SLUICE_QUEUE_CLOSED`.
+   * `SLUICE_QUEUE_CLOSED`. A user of Redis without the right to CLIENT UNBLOCK waits longer: after 2 s the socket is closed, and the
+   * read rejects with `SLUICE_REDIS_UNAVAILABLE`.
    */
   async consume(group: string, consumer: string, stream: string, count = 1, blockMs = 0): Promise<RawEntry[]> {
     checkText(group, 'queue.raw.consume: group');

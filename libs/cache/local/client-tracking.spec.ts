@@ -1,9 +1,11 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect } from '@jest/globals';
 import { CacheBed } from '../../../test/support/cache-bed.js';
 import type { CacheMember } from '../../../test/support/cache-member.js';
+import { itWith } from '../../../test/support/refused-commands.js';
 import { SOON_MS, until } from '../../../test/support/until.js';
 
 const bed = new CacheBed();
+const it = itWith(['client|id', 'client|tracking']);
 
 /** A process that answers the key from its local tier. */
 async function warmed({ tracking = true } = {}): Promise<CacheMember> {

@@ -6,6 +6,7 @@ import { commandDelta } from '../../../test/support/command-delta.js';
 import { gate } from '../../../test/support/gate.js';
 import { itOnOneServer } from '../../../test/support/one-server.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
+import { itWith } from '../../../test/support/refused-commands.js';
 import { until } from '../../../test/support/until.js';
 import type { Task } from '../index.js';
 
@@ -233,7 +234,8 @@ describe('a worker', () => {
     expect(await readers()).toHaveLength(1);
   });
 
-  itOnOneServer('ends a blocking read to include a queue that has credit again', async () => {
+  const itUnblocks = itWith(['client|unblock'], itOnOneServer);
+  itUnblocks('ends a blocking read to include a queue that has credit again', async () => {
     const { opened, open } = gate();
     let [begun, done] = [0, 0];
     const { queue } = await start({

@@ -1,0 +1,21 @@
+import { it } from '@jest/globals';
+
+/** What the managed service refuses with whose rights these specs run (`npm run test:topologies -- profiles`). */
+const refused = (process.env['SLUICE_TEST_RULE'] ?? '')
+  .split(' ')
+  .filter((word) => word.startsWith('-'))
+  .map((word) => word.slice(1));
+
+/** Whether the service refuses this command: `client|kill`. */
+const isRefused = (command: string): boolean => refused.includes(command) || refused.includes(command.split('|')[0]!);
+
+/**
+ * For a test of what Sluice does with these commands, which does something else without them. It is skipped where one of them is
+ * refused, and `npm run test:topologies` prints it.
+ *
+ * @param test what the test is where all of them may be used: `itOnOneServer`
+ */
+export const itWith = (
+  commands: readonly string[],
+  test: typeof it | typeof it.skip = it,
+): typeof it | typeof it.skip => (commands.some(isRefused) ? it.skip : test);
