@@ -83,4 +83,5 @@ export { TaskSchedules, type ScheduleInfo } from './schedules/task-schedules.js'
 export type { Propagation } from './task/propagation.js';
 export type { TraceContext } from './task/trace-context.js';
 export type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';
+export type { FailedTask } from './task/failed-task.js';
 export { Task, type TaskParts } from './task/task.js';

@@ -9,7 +9,8 @@ import {
   text,
   type OptionChecks,
 } from '../weave/index.js';
-import { optionNames } from './named-tasks.js';
+import { oneQueue, optionNames } from './named-tasks.js';
+import type { FailedTask } from './task/failed-task.js';
 import type { NamedTask, QueueDefinition } from './queue-definition.js';
 import { propagationOption, type Propagation } from './task/propagation.js';
 import { delay } from './task/delay.js';
@@ -47,6 +48,13 @@ export interface HandlerOptions {
    * dead letter. Default 24 hours.
    */
   maxDeferMs?: number;
+  /**
+   * A queue to which a task is published for each task that becomes a dead letter, in the same step: both are there, or
+   * neither. Its payload is a `FailedTask`. The dead letter stays as well. The queue must be in the same Cluster slot, on a single
+   * server too, or the boot fails with `SLUICE_CROSS_SLOT`: `'{orders}.failures'` is in the slot of `orders`. A task that is itself
+   * such a failure publishes no further one. Default: none.
+   */
+  deadLetterTo?: QueueDefinition<FailedTask, unknown> | string;
   /**
    * Consumers of other software may read in the same group. They hold no lease: if such a consumer has not acknowledged a task
    * for this many milliseconds, the task is taken over. The time must be longer than the longest run there, or tasks run twice.
@@ -119,6 +127,8 @@ export interface ResolvedHandlerOptions {
   readonly timeoutMs: number | undefined;
   readonly maxDeferMs: number;
   readonly foreignIdleMs: number | false;
+  /** The name of the queue to which failures are published. */
+  readonly deadLetterTo: string | undefined;
   readonly enhancers: boolean;
 }
 
@@ -195,6 +205,8 @@ export function mergeHandlerOptions(
     foreignIdleMs: 300_000,
     enhancers: false,
     ...given,
+    // Checked, and so a name. The queue of failures does not publish its own failures to itself.
+    deadLetterTo: given.deadLetterTo === name ? undefined : (given.deadLetterTo as string | undefined),
     concurrency,
     ...(ofAllNames && { ofAllNames }),
     backoff: resolveBackoff(given.backoff),
@@ -255,6 +267,7 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   backoff,
   timeoutMs: optional(durationMs(1)),
   maxDeferMs: optional(durationMs(1, { min: 0 })),
+  deadLetterTo: optional(oneQueue),
   foreignIdleMs: optional(idleMs),
   enhancers: optional(flag(false)),
 };

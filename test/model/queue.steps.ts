@@ -93,7 +93,7 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
   const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
   const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = world.retryKeysOf(group);
   const settlement = await settleFailureScript.run(world.link, {
-    keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex },
+    keys: { ...keys, failedTo: keys.dead, retry, retryDelayed, retryBodies, retryIndex },
     args: {
       ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), ...identity(task) },
       ...{
@@ -101,7 +101,7 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
         reason: fate === 'dead' ? 'max-attempts' : '',
         delayMs: fate === 'delayed' ? LATER_MS : 0,
       },
-      ...{ failure: 'Error: no', stack: '', inboxes: INBOXES },
+      ...{ failure: 'Error: no', stack: '', inboxes: INBOXES, publishes: '', isJson: 1 },
     },
   });
   const wanted = mine ? fate : now ? 'fenced' : 'stale';
@@ -148,10 +148,10 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
   const capacity = pick(5);
   const foreignIdleMs = pick(2);
   const { claimed } = await reapScript.run(world.link, {
-    keys,
+    keys: { ...keys, failedTo: keys.dead },
     args: {
       ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: MAX_DELIVERIES },
-      ...{ alone: alone ? 1 : 0, foreignIdleMs, released: RELEASED, prefix: CONSUMER_PREFIX },
+      ...{ alone: alone ? 1 : 0, foreignIdleMs, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
     },
   });
   const isolated = claimed.filter(({ deliveries }) => deliveries >= ISOLATED_FROM).length + (alone ? 1 : 0);

@@ -1297,8 +1297,8 @@ export default [
     name: 'poison is lost where the dead letters are no stream',
     file: 'libs/queue/store/scripts/reap.script.ts',
     specs: ['libs/queue/store/scripts/reap'],
-    find: "elseif isOf(dead, 'stream') then",
-    replace: 'else',
+    find: "elseif isOf(dead, 'stream') and",
+    replace: 'elseif true and',
   },
   {
     name: 'the living are robbed',

@@ -273,5 +273,24 @@ export function describeQueue(name: string, make: MakeQueue): void {
       expect(await queue.counts('tasks')).toMatchObject({ waiting: 0, running: 0, delayed: 0, dead: 0 });
       expect(queue.stats().cancelled).toBe(1);
     });
+
+    it('publishes a task about each dead letter, and none about that one', async () => {
+      const deadLetterTo = '{tasks}.failures';
+      const { queue, run } = await start(
+        throws(() => new DeadLetterTask('spam')),
+        { deadLetterTo },
+      );
+      const id = await queue.publish('tasks', { n: 1 });
+      await queue.pause(deadLetterTo);
+      await run();
+      const { tasks } = await queue.list(deadLetterTo);
+      expect(tasks.map(({ payload }) => payload)).toEqual([
+        {
+          ...{ queue: 'tasks', id, payload: { n: 1 }, reason: 'spam', attempts: 1 },
+          ...{ group: expect.any(String), error: expect.stringContaining('spam') },
+        },
+      ]);
+      expect((await queue.dead('tasks').list()).tasks).toMatchObject([{ id }]);
+    });
   });
 }

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { REDIS_CONNECTIONS, type RedisConnections } from '../../redis/index.js';
+import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
 import type { HandlerCall } from './handler-calls.js';
 import { handlerRun } from './handler-run.js';
@@ -21,6 +21,7 @@ import {
 } from '../queue.options.js';
 import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
 import type { DeclaredSchedule } from '../decorators/task-schedule.decorator.js';
+import { queueKeys } from '../store/queue.keys.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 
 /** One handler of this process, ready to be called. */
@@ -37,6 +38,8 @@ export interface Handler {
   readonly run: HandlerCall;
   /** The schedules that publish tasks for it. */
   readonly schedules: readonly HandlerSchedule[];
+  /** The stream to which a task is published for each dead letter; undefined: there is none. */
+  readonly failedTo?: string | undefined;
 }
 
 /** The handlers of an app: one per queue and group. */
@@ -44,6 +47,7 @@ export interface Handler {
 export class HandlerRegistry {
   readonly #settings: ResolvedQueueOptions;
   readonly #defaultGroup: string;
+  readonly #keyspace: Keyspace;
   readonly #handlers: Handler[] = [];
 
   constructor(
@@ -51,6 +55,7 @@ export class HandlerRegistry {
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
   ) {
     this.#settings = settings;
+    this.#keyspace = connections.keyspace;
     this.#defaultGroup = connections.keyspace.namespace ?? 'sluice';
   }
 
@@ -87,13 +92,15 @@ export class HandlerRegistry {
     const { name: queue, task } = definition;
     const names = optionNames(queue, task);
     const options = mergeHandlerOptions(definition, declared, this.#settings, this.#defaultGroup, isWhole);
+    const { deadLetterTo } = options;
+    const failedTo = deadLetterTo === undefined ? undefined : queueKeys(this.#keyspace, deadLetterTo).stream;
     const other = this.#of(queue).find((handler) => handler.options.group === options.group);
     if (other) throw duplicate(queue, options.group, other.site, site);
     this.#refuseOneNameForTwo(site, queue, names);
     const call = callOf(options.enhancers);
     const { propagation } = this.#settings;
     const run = handlerRun({ site, queue, call, schema: queueSchema(definition), task, propagation });
-    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run, schedules });
+    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run, schedules, failedTo });
   }
 
   /** The queue `files.import` and the task `import` of the queue `files` would have the same name in options. */

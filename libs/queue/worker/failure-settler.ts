@@ -13,6 +13,8 @@ import { decide, type Disposition } from './retry-policy.js';
 export interface FailureSettlerOptions {
   link: Link;
   keys: QueueKeys;
+  /** The stream to which failures are published; undefined: none is. */
+  failedTo: string | undefined;
   /** Where retries go while several groups read the queue. */
   retryKeys: QueueKeys;
   queue: string;
@@ -90,7 +92,8 @@ export class FailureSettler {
     delivery: Delivery,
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, retryKeys, queue, group, consumer, inboxes, retryUntilConfirmed, listener } = this.#options;
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, failedTo, retryUntilConfirmed, listener } =
+      this.#options;
     const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = retryKeys;
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), failure: error, stack };
@@ -99,8 +102,20 @@ export class FailureSettler {
       // This number is read at each try: the task may have been delivered again meanwhile.
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
-        keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex },
-        args: { group, consumer, inboxes, id, deliveries, handle, delayMs, ...what, ...outcome },
+        keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex, failedTo: failedTo ?? keys.dead },
+        args: {
+          publishes: failedTo === undefined ? '' : queue,
+          isJson: delivery.task ? 1 : 0,
+          group,
+          consumer,
+          inboxes,
+          id,
+          deliveries,
+          handle,
+          delayMs,
+          ...what,
+          ...outcome,
+        },
       });
       debug?.('%s: task %s settled as %s %s', keys.stream, handle, settlement, reason ?? '');
       const { retried, deadLettered } = channels;

@@ -4,6 +4,7 @@ import { LocalPauses } from './control/local-pauses.js';
 import { WorkerPool } from './worker-pool.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
+import { checkSameSlot } from '../same-slot.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 import { QueueTally } from '../observe/queue.stats.js';
 import { queueKeys } from '../store/queue.keys.js';
@@ -49,8 +50,14 @@ export class QueueConsumers {
         `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}, maxAttempts ${maxAttempts})`,
       );
     }
+    for (const { queue, site, options } of handlers) {
+      if (options.deadLetterTo !== undefined) {
+        checkSameSlot(this.#connections.keyspace, queue, options.deadLetterTo, `deadLetterTo of ${site}`);
+      }
+    }
     const queues = [...new Set(handlers.map(({ queue }) => queue))];
     const rights = workRights(queues.map((queue) => queueKeys(this.#connections.keyspace, queue)));
+    for (const stream of new Set(handlers.flatMap(({ failedTo }) => failedTo ?? []))) rights.push(['xadd', stream]);
     await this.#connections.get(this.#settings.connection).checkRights(rights);
     const pool = new WorkerPool(this.#connections, this.#settings, handlers, this.#tally);
     shutdown.onDrain(() => pool.drain());

@@ -110,6 +110,7 @@ export class Worker {
     const acks = new AckBatcher({ link, keys, group, retryUntilConfirmed, window, onAcked });
     const failures = new FailureSettler({
       ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
+      failedTo: handler.failedTo,
       ...{ options: handler.options, inboxes, clock, listener, retryUntilConfirmed, log },
     });
     const onEnded = (): void => {

@@ -212,6 +212,7 @@ export class TestingQueue
     } else if (disposition.kind === 'dead') {
       const letter = this.tasks.letter(waiting, thrown, disposition.reason);
       this.tasks.letters(waiting.queue).push({ letter, thrown });
+      if (options.deadLetterTo !== undefined) this.tasks.addFailure(options.deadLetterTo, waiting, letter);
     }
     return disposition.kind;
   }

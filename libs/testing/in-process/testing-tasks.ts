@@ -1,6 +1,6 @@
 import type { Clock } from '../../redis/index.js';
 import { TaskCancelledError } from '../../queue/queue.errors.js';
-import type { DeadLetter, PublishOptions, QueueOfTasks, QueueRef, TaskInfo } from '../../queue/index.js';
+import type { DeadLetter, FailedTask, PublishOptions, QueueOfTasks, QueueRef, TaskInfo } from '../../queue/index.js';
 import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import type { TestLetter } from './testing-dead-letters.js';
@@ -27,6 +27,8 @@ export interface Waiting extends PublishedTask {
   readonly publishedAt: Date;
   /** The task does not run before this time. */
   readonly dueMs: number;
+  /** Of a task that `deadLetterTo` published: the queue in which the other task failed. */
+  readonly failureOf?: string;
   readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
 }
 
@@ -165,6 +167,16 @@ export class TestingTasks {
     const publishedAt = new Date(nowMs);
     this.waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt });
     return id;
+  }
+
+  /** Adds the task about a dead letter, unless the dead letter is such a task itself. */
+  addFailure(target: string, { queue, payload, attempt, failureOf }: Waiting, letter: DeadLetter): void {
+    if (failureOf !== undefined) return;
+    const { id, reason, error, group } = letter;
+    const failed: FailedTask = { queue, id, payload, reason, error, attempts: attempt, group };
+    this.add(target, JSON.stringify(failed), {});
+    const added = this.waiting.pop();
+    if (added) this.waiting.push({ ...added, failureOf: queue });
   }
 }
 

@@ -1,5 +1,6 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 import { FORGET } from './forget.fragment.js';
+import { FAILED_TASK } from './failed-task.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { NOW } from './now.fragment.js';
@@ -13,13 +14,15 @@ import { ID_IN } from './task-id.fragment.js';
  * script. It would refuse XADD as the first write, and dead tasks could never be moved. Nothing after the first write can fail:
  * before it, the script checks `isOf(dead, 'stream')`, because only this key might be of a wrong type.
  *
+ * If `publishes` is not empty (the name of the queue), a task about it is added to the stream `failedTo`, in the same step.
+ *
  * A dead letter has the four fields of the entry, then the entry's other fields, then the reason and the time. These fields of
  * Sluice come last. So they take precedence when a reader makes an object of all fields.
  */
 export const DEAD_LETTER = defineFragment({
   name: 'dead-letter',
-  needs: [NOW, FORGET, CARRIED, ID_IN, INDEX],
-  locals: ['stream', 'group', 'dead', 'index', 'deadIndex'],
+  needs: [NOW, FORGET, CARRIED, ID_IN, INDEX, FAILED_TASK],
+  locals: ['stream', 'group', 'dead', 'index', 'deadIndex', 'failedTo', 'publishes'],
   lua: lua`
 local function deadLetter(id, fields, letter)
   local kept = { payload = '', timestamp = '', retry_count = '0', meta = '' }
@@ -40,6 +43,7 @@ local function deadLetter(id, fields, letter)
     'meta', meta,
   }
   for _, other in ipairs(carried(others)) do out[#out + 1] = other end
+  local seconds = string.format('%.0f', math.floor(now / 1000))
   for _, own in ipairs({
     'original_id', original,
     'reason', letter.reason,
@@ -48,11 +52,17 @@ local function deadLetter(id, fields, letter)
     'attempts', letter.attempts or kept.retry_count,
     'deliveries', letter.deliveries,
     'group', group,
-    'failed_at', string.format('%.0f', math.floor(now / 1000)),
+    'failed_at', seconds,
   }) do out[#out + 1] = own end
   redis.call('XACK', stream, group, id)
   if forget(id) then unindex(index, original, id) end
   indexEntry(deadIndex, original, redis.call('XADD', dead, '*', unpack(out)))
+  if publishes ~= '' then
+    publishFailed(failedTo, publishes, {
+      task = original, payload = kept.payload, isJson = letter.isJson, meta = meta, reason = letter.reason, failure = letter.failure,
+      attempts = letter.attempts or kept.retry_count, group = group, seconds = seconds,
+    })
+  end
   return original
 end
 `,

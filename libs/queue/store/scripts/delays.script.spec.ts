@@ -28,10 +28,17 @@ const publishDelayed = (handles: string[], delayMs: number): Promise<number> =>
 
 const settle = (id: string, over: { delayMs?: number; handle?: string; attempts?: string } = {}): Promise<Settlement> =>
   settleFailureScript.run(bed.link, {
-    keys: { ...keys, retry: own.stream, retryDelayed: own.delayed, retryBodies: own.bodies, retryIndex: own.index },
+    keys: {
+      ...keys,
+      failedTo: keys.dead,
+      retry: own.stream,
+      retryDelayed: own.delayed,
+      retryBodies: own.bodies,
+      retryIndex: own.index,
+    },
     args: {
       ...{ group: GROUP, consumer: ME, id, deliveries: 1, attempts: '1', meta: '{"id":"t"}', isDead: 0, reason: '' },
-      ...{ delayMs: 60_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, ...over },
+      ...{ delayMs: 60_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, publishes: '', isJson: 1, ...over },
     },
   });
 

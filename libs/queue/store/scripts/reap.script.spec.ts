@@ -33,7 +33,7 @@ describe('reap', () => {
   ): Promise<{ claimed: [string, number][]; deadLetters: string[]; more: boolean }> => {
     const now = await serverMs();
     const { claimed, deadLetters, more } = await reapScript.run(bed.link, {
-      keys,
+      keys: { ...keys, failedTo: keys.dead },
       args: {
         group: GROUP,
         consumer: ME,
@@ -46,6 +46,7 @@ describe('reap', () => {
         foreignIdleMs: 0,
         released: RELEASED,
         prefix: CONSUMER_PREFIX,
+        publishes: '',
         ...over,
       },
     });
@@ -87,10 +88,18 @@ describe('reap', () => {
     await lease(ME, 2 * LEASE_MS);
     const now = await serverMs();
     const { claimed } = await reapScript.run(bed.link, {
-      keys,
+      keys: { ...keys, failedTo: keys.dead },
       args: {
         ...{ group: GROUP, consumer: ME, leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS },
-        ...{ capacity: 1, maxDeliveries: 5, alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX },
+        ...{
+          capacity: 1,
+          maxDeliveries: 5,
+          alone: 0,
+          foreignIdleMs: 0,
+          released: RELEASED,
+          prefix: CONSUMER_PREFIX,
+          publishes: '',
+        },
       },
     });
     expect(claimed[0]!.fields).toEqual(task('{"n":7}', '2', '{"id":"1-1"}'));

@@ -28,10 +28,10 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
- * KEYS  stream, alive, dead, index, deadIndex, cancelled, uses
+ * KEYS  stream, alive, dead, index, deadIndex, cancelled, uses, failedTo (see `queue:settle-failure`)
  * ARGV  group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease is known to be unbroken,
  *       on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated entry already: 1 or
- *       0), foreignIdleMs (0: never), released, prefix
+ *       0), foreignIdleMs (0: never), released, prefix, publishes
  * Reply {@link Reaped}
  *
  * A consumer of Sluice (by the prefix of its name) is dead if it has no running lease. The script reads the list of consumers,
@@ -63,7 +63,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  */
 export const reapScript = defineScript({
   name: 'queue:reap',
-  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses'],
+  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo'],
   args: {
     group: 'text',
     consumer: 'text',
@@ -76,6 +76,7 @@ export const reapScript = defineScript({
     foreignIdleMs: 'number',
     released: 'text',
     prefix: 'text',
+    publishes: 'text',
   },
   lua: lua`
 ${NOW}
@@ -138,7 +139,7 @@ local function takeFrom(name, rows)
         deliveries[id] = count + 1
         for _, field in ipairs(entry[2]) do bytes = bytes + #field end
         if isolated then alone = 1 end
-      elseif isOf(dead, 'stream') then
+      elseif isOf(dead, 'stream') and (publishes == '' or isOf(failedTo, 'stream')) then
         deadLetters[#deadLetters + 1] = deadLetter(id, entry[2], {
           reason = 'max-deliveries', stack = '', deliveries = tostring(count),
           failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',

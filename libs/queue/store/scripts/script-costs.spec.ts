@@ -74,18 +74,18 @@ async function reap(): Promise<() => Promise<unknown>> {
   await bed.admin.zadd(keys.alive, now + LEASE_MS, ME);
   const lease = { leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS / 2 };
   const limits = { capacity: 10_000, maxDeliveries: 5, alone: 0, foreignIdleMs: 0 };
-  const args = { ...member, ...lease, ...limits, released: RELEASED, prefix: CONSUMER_PREFIX };
-  return () => reapScript.run(bed.link, { keys, args });
+  const args = { ...member, ...lease, ...limits, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' };
+  return () => reapScript.run(bed.link, { keys: { ...keys, failedTo: keys.dead }, args });
 }
 
 const settle =
   (id: string, isDead: number): (() => Promise<unknown>) =>
   () =>
     settleFailureScript.run(bed.link, {
-      keys: all,
+      keys: { ...all, failedTo: keys.dead },
       args: {
         ...{ ...member, id, deliveries: 1, attempts: '1', meta: '', isDead, reason: 'max-attempts' },
-        ...{ delayMs: 1_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES },
+        ...{ delayMs: 1_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, publishes: 'tasks', isJson: 1 },
       },
     });
 

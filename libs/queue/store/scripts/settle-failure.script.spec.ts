@@ -24,7 +24,7 @@ describe('settle-failure', () => {
     over: { deliveries?: number; reason?: string; meta?: string; delayMs?: number } = {},
   ): Promise<Settlement> =>
     settleFailureScript.run(bed.link, {
-      keys: KEYS,
+      keys: { ...KEYS, failedTo: KEYS.dead },
       args: {
         group: GROUP,
         consumer: ME,
@@ -37,6 +37,8 @@ describe('settle-failure', () => {
         delayMs: 0,
         handle: 'task-1',
         inboxes: INBOXES,
+        publishes: '',
+        isJson: 1,
         failure: 'Error: no',
         stack: 'Error: no at x',
         ...over,
@@ -168,7 +170,7 @@ describe.each(['', 'max-attempts'])(
       const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
       const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
       await settleFailureScript.run(bed.link, {
-        keys: KEYS,
+        keys: { ...KEYS, failedTo: KEYS.dead },
         args: {
           group: GROUP,
           consumer: ME,
@@ -183,6 +185,8 @@ describe.each(['', 'max-attempts'])(
           failure: 'e',
           stack: '',
           inboxes: INBOXES,
+          publishes: '',
+          isJson: 1,
         },
       });
       const [[, fields]] = (await bed.admin.xrange(reason === '' ? keys.stream : keys.dead, '-', '+')) as [

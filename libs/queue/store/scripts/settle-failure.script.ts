@@ -15,16 +15,18 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  * While several groups read the queue, each has a stream of its own for retries, because the other groups must not run the task
  * again.
  *
- * KEYS  stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex, cancelled
+ * KEYS  stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex, cancelled,
+ *       failedTo (where a task about a dead letter is published; any key of the queue if it is not)
  * ARGV  group, consumer, id, deliveries, attempts (failed so far), meta (of the entry that follows), isDead (1: it
  *       becomes a dead letter; 0: it runs again), reason (of a dead letter), delayMs (0 = now), handle (the task's id),
- *       failure, stack, inboxes
+ *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0)
  * Reply a {@link Settlement}
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may fail long
  * after another worker took over its task. XACK alone would not notice this, because it does not check the owner of an entry, and
  * each such failure would add a copy of the task. After the fence, XACK always returns 1 in the same script.
  *
+ * A dead letter and the task about it are one step: there is exactly one such task for each time that a task becomes a dead letter.
  * A task that is marked as cancelled is dropped: it is neither tried again nor a dead letter.
  *
  * Crash: it is one script, so a task is never both pending and queued again, and never neither. Duplicate, resend: the second
@@ -45,6 +47,7 @@ export const settleFailureScript = defineScript({
     'retryIndex',
     'deadIndex',
     'cancelled',
+    'failedTo',
   ],
   args: {
     group: 'text',
@@ -60,6 +63,8 @@ export const settleFailureScript = defineScript({
     failure: 'bytes',
     stack: 'bytes',
     inboxes: 'text',
+    publishes: 'text',
+    isJson: 'number',
   },
   lua: lua`
 ${IS_OF}
@@ -88,9 +93,12 @@ end
 
 if isDead == 1 then
   if not isOf(dead, 'stream') then return redis.error_reply('WRONGTYPE ' .. dead .. ' is no stream') end
+  if publishes ~= '' and not isOf(failedTo, 'stream') then
+    return redis.error_reply('WRONGTYPE ' .. failedTo .. ' is no stream')
+  end
   deadLetter(id, entry[2], {
     task = handle, meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack,
-    deliveries = tostring(deliveries),
+    deliveries = tostring(deliveries), isJson = isJson == 1,
   })
   return 'dead'
 end

@@ -161,10 +161,11 @@ export class Maintenance {
   async #reap(worker: Worker): Promise<void> {
     const { link, group, consumer, leaseMs } = this.#options;
     const { keys, handler, lease, credit } = worker;
+    const { failedTo } = handler;
     // If the script fails, the worker waits for the next sweep.
     this.#capped.delete(worker);
     const { claimed, deadLetters, cancelled, more } = await reapScript.run(link, {
-      keys,
+      keys: { ...keys, failedTo: failedTo ?? keys.dead },
       args: {
         group,
         consumer,
@@ -177,6 +178,7 @@ export class Maintenance {
         foreignIdleMs: handler.options.foreignIdleMs || 0,
         released: RELEASED,
         prefix: CONSUMER_PREFIX,
+        publishes: failedTo === undefined ? '' : handler.queue,
       },
     });
     if (claimed.length > 0)
