@@ -68,6 +68,7 @@ export default [
     name: 'a value that is too short has counters',
     find: 'width == s.width and last <= s.slot and #text >= ends',
     replace: 'width == s.width and last <= s.slot',
+    specs: state.specs,
   },
   {
     ...ring,
@@ -104,6 +105,7 @@ export default [
     name: 'a value that is too short has instants',
     find: 'if count > 0 and #text >= ends then',
     replace: 'if count > 0 then',
+    specs: state.specs,
   },
   {
     ...sliding,
@@ -120,14 +122,20 @@ export default [
   {
     ...bucket,
     name: 'the lag of a later time is gone when the clock is set back',
-    find: 'then s.stepped, lag = true, most end',
+    find: 'then s.stepped, lag, born = true, most, math.max(born, full + 1) end',
     replace: 'then lag = 0 end',
   },
   {
     ...bucket,
     name: 'a bucket from the future need not be written',
-    find: 'then s.stepped, lag = true, most end',
-    replace: 'then lag = most end',
+    find: 'then s.stepped, lag, born = true, most, math.max(born, full + 1) end',
+    replace: 'then lag, born = most, math.max(born, full + 1) end',
+  },
+  {
+    ...bucket,
+    name: 'units of before the clock was set back can be given back to a bucket',
+    find: 's.stepped, lag, born = true, most, math.max(born, full + 1)',
+    replace: 's.stepped, lag = true, most',
   },
   {
     ...bucket,
@@ -336,6 +344,13 @@ export default [
     file: 'libs/limit/rate-limit.service.ts',
     find: '    this.#refusals.delete(known.idOf(key));',
     replace: '',
+  },
+  {
+    ...onRedis,
+    name: 'a refusal of before units were given back stands',
+    file: 'libs/limit/deciding/reserved.ts',
+    find: 'may have refused them.\n    changed();',
+    replace: 'may have refused them.',
   },
   {
     ...both,

@@ -40,8 +40,13 @@ export class Reserved {
     if (units === 0 || (units < 0 && !this.#canGiveBack())) return;
     changed();
     const request = { keys, rules, units, atUs: units < 0 ? atUs : 0, endsUs };
-    if (by === 'local') local.adjust(request, clock.monoMs() * 1_000);
-    else await store.adjust({ ...request, nonce: store.nonce() });
+    if (by === 'local') {
+      local.adjust(request, clock.monoMs() * 1_000);
+      return;
+    }
+    await store.adjust({ ...request, nonce: store.nonce() });
+    // A server that did not know the script has decided about other calls meanwhile, and may have refused them.
+    changed();
   }
 
   cancel(): Promise<void> {

@@ -59,6 +59,18 @@ const evals = async (work: () => Promise<unknown>): Promise<number> => {
   return (calls['evalsha'] ?? 0) + (calls['eval'] ?? 0);
 };
 
+it('a refusal that came before units were given back is forgotten', async () => {
+  const one = defineRateLimit('one', { limit: 1, perMs: 60_000 });
+  const reserved = await limits.reserve(one, 'k', 1);
+  // The server knows the script that decides, and not the one that gives back, which is sent again.
+  await admin.script('FLUSH');
+  await limits.consume(large, 'warm');
+  const cancelled = reserved.cancel();
+  expect((await limits.consume(one, 'k')).allowed).toBe(false);
+  await cancelled;
+  expect((await limits.consume(one, 'k')).allowed).toBe(true);
+});
+
 describe('what is sent to Redis', () => {
   it('is one script for all calls of a turn on one key', async () => {
     const ask = () => Promise.all(Array.from({ length: 1_000 }, () => limits.consume(large, 'hot')));

@@ -4,23 +4,27 @@ import { defineFragment, lua } from '../script/fragment.js';
 const TICK_US = 65_536;
 const TICKS_AHEAD = 4_096;
 
+/** Bytes before the trace. */
+const HEAD = 19;
+
 /** What a bucket remembers of the last call: the first bytes of its nonce, and its units in two bytes. */
 const NONCE_START = 6;
 const ALL = 65_535;
 
 /**
- * Token bucket and leaky bucket, as GCRA: `each` µs per unit, `burst` units at once. In 20 bytes, which Redis keeps in one
+ * Token bucket and leaky bucket, as GCRA: `each` µs per unit, `burst` units at once. In 27 bytes, which Redis keeps in one
  * block with the header of the value.
  *
  * State: `t`; the instant at which the bucket is full, in whole µs, rounded up; how far that was ahead at the last write (`lag`), in
  * two bytes, rounded up by less than a thousandth; `since`, the last instant at which the bucket was more than half full, in ticks
- * of 65,536 µs; then the trace of the last call. A unit adds `each` to the lag, and time takes it away.
+ * of 65,536 µs; born, in whole µs; then the trace of the last call. A unit adds `each` to the lag, and time takes it away.
  *
  * - Token bucket (`wait` is nil): units fit while the lag stays within `burst * each`. A window of `n * each` admits up to
  *   `burst + n` units: the full bucket, and what flows in meanwhile.
  * - Leaky bucket: units also fit if they are due within `wait` µs. The first may start at once, the others at their own instants.
  *   With a burst of 1, starts are at least `each` apart.
- * - A clock that was set back: the lag stays as it was at the last write.
+ * - A clock that was set back: the lag stays as it was at the last write. No unit of before can be given back any more: how much has
+ *   flowed in since its charge is unknown. So `born` moves behind the instant at which the bucket would have been full.
  * - A refund takes away as much lag as there would be less if its units had not been charged. That is all of it, or the least lag
  *   since the charge if this is less: below it, other units would have found the bucket full. The least lag is not known. But it
  *   was at least half the bucket after `since`, and the charge itself takes its own time to flow in. The larger of both is given
@@ -38,13 +42,13 @@ local function bucketKind()
 
   local function open(s, text)
     s.lag, s.since = 0, now
-    if string.sub(text, 1, 1) ~= 't' or #text < 12 then return end
-    local full, rough, ticks, at = struct.unpack('<I7HH', text, 2)
-    s.traces = string.sub(text, at)
+    if string.sub(text, 1, 1) ~= 't' or #text < ${HEAD} then return end
+    local full, rough, ticks, born = struct.unpack('<I7HHI7', text, 2)
+    s.traces = string.sub(text, ${HEAD + 1})
     local lag, most = full - now, math.ldexp(1 + rough % 1024 / 1024, math.floor(rough / 1024) - 1)
-    if lag > most then s.stepped, lag = true, most end
+    if lag > most then s.stepped, lag, born = true, most, math.max(born, full + 1) end
     if lag <= 0 then return end
-    s.lag = lag
+    s.lag, s.born = lag, born
     if lag < half(s) or s.stepped then return end
     local newest = math.ceil(now / ${TICK_US}) + ${TICKS_AHEAD}
     s.since = (newest - (newest - ticks) % 65536) * ${TICK_US}
@@ -69,7 +73,7 @@ local function bucketKind()
       -- A turn of a leaky bucket is given back only if no other one is behind it.
       if math.abs(now + s.lag - ends) >= 1 then return end
     elseif at then
-      if at > now then return end
+      if at > now or at < s.born then return end
       back = math.min(back, math.max(at >= s.since and half(s) or 0, back - (now - at)))
     end
     s.lag = math.max(0, s.lag - back)
@@ -98,7 +102,7 @@ local function bucketKind()
     local full = math.ceil(now + s.lag)
     local part, power = math.frexp(full - now)
     local rough = power * 1024 + math.ceil((part * 2 - 1) * 1024)
-    return struct.pack('<c1I7HH', 't', full, rough, math.ceil(s.since / ${TICK_US}) % 65536)
+    return struct.pack('<c1I7HHI7', 't', full, rough, math.ceil(s.since / ${TICK_US}) % 65536, math.ceil(s.born))
   end
 
   return {

@@ -136,9 +136,30 @@ describe('a bucket', () => {
     }
   });
 
-  it('keeps a key in 20 bytes', async () => {
+  it('gives back no unit of before its clock was set back, in place of which others have flowed in', async () => {
+    const rule = bucket(60, 60_000, 60);
+    await run(BEGIN_US, rule, { cost: 60 });
+    const back = BEGIN_US - 10_000_000;
+    await run(back, rule, { cost: 0, what: 'charge' });
+    // 15 s have flowed in, and others have taken them. By the server's clock, the charge is 5 s old.
+    for (let s = 1; s <= 15; s++) await run(back + s * 1_000_000, rule);
+    const now = BEGIN_US + 5_000_000;
+    const { left } = await run(now, rule, { what: 'peek' });
+    expect((await run(now, rule, { what: 'refund', cost: 60, at: BEGIN_US })).left).toBe(left);
+  });
+
+  it('gives units back again that were charged after its clock was set back, once it is where it was', async () => {
+    const rule = bucket(60, 60_000, 10);
+    await run(BEGIN_US, rule, { cost: 10 });
+    await run(BEGIN_US - 5_000_000, rule, { cost: 0, what: 'charge' });
+    const later = BEGIN_US + 30_000_000;
+    await run(later, rule, { cost: 5 });
+    expect((await run(later + 1_000, rule, { what: 'refund', cost: 5, at: later })).left).toBe(10);
+  });
+
+  it('keeps a key in 27 bytes', async () => {
     await run(BEGIN_US, bucket(100), { calls: 100 });
-    expect(await bed.admin.strlen('k')).toBe(20);
+    expect(await bed.admin.strlen('k')).toBe(27);
   });
 });
 
