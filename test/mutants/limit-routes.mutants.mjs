@@ -66,14 +66,14 @@ export default [
   {
     ...charged,
     name: 'limits of one key are asked one after the other',
-    find: 'if (group === undefined) groups.push({ members: [known], ...rest });\n    else group.members.push(known);',
-    replace: 'void group;\n    groups.push({ members: [known], ...rest });',
+    find: 'if (group === undefined) groups.push(groupOf(limit));\n    else group.members.push(limit.known);',
+    replace: 'void group;\n    groups.push(groupOf(limit));',
   },
   {
     ...charged,
     name: 'limits of one key are asked together, whatever the call costs',
-    find: 'key === rest.key && cost === rest.cost && count',
-    replace: 'key === rest.key && count',
+    find: 'key === limit.key && cost === limit.cost && count',
+    replace: 'key === limit.key && count',
     specs: ['libs/limit/decorators/charged-call'],
   },
   {
@@ -189,5 +189,12 @@ export default [
     find: 'return isIdle ? Reflect.apply(original, self, args) : enter(original, self, args);',
     replace: 'return enter(original, self, args);',
     specs: ['libs/weave/methods/weave-method'],
+  },
+  {
+    name: 'a limit of a field that has no guards is taken for one',
+    file: 'libs/limit/decorators/rate-limit.explorer.ts',
+    find: 'if (all.length === 0 || all.some(hasFieldGuards)) return;',
+    replace: 'if (all.length >= 0) return;',
+    specs: ['libs/limit/decorators/rate-limit.explorer'],
   },
 ];

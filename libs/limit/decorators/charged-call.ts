@@ -126,15 +126,21 @@ function errorOf(members: readonly KnownLimit[], decision: RateLimitDecision): R
 }
 
 function groupsOf(limits: readonly LimitOfCall[]): Group[] {
+  const [first] = limits;
+  if (first !== undefined && limits.length === 1) return [groupOf(first)];
   const groups: Group[] = [];
-  for (const { known, ...rest } of limits) {
+  for (const limit of limits) {
     const group = groups.find(
       ({ members, key, cost, count }) =>
-        key === rest.key && cost === rest.cost && count === rest.count && members[0].canJoin(known),
+        key === limit.key && cost === limit.cost && count === limit.count && members[0].canJoin(limit.known),
     );
-    if (group === undefined) groups.push({ members: [known], ...rest });
-    else group.members.push(known);
+    if (group === undefined) groups.push(groupOf(limit));
+    else group.members.push(limit.known);
   }
   const paced = groups.filter(({ members }) => members[0].isPaced);
   return paced.length === 0 ? groups : [...groups.filter((group) => !paced.includes(group)), ...paced];
+}
+
+function groupOf({ known, key, cost, count, maxWaitMs }: LimitOfCall): Group {
+  return { members: [known], key, cost, count, maxWaitMs };
 }

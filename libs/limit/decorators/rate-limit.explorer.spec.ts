@@ -63,6 +63,14 @@ const forgets: MethodDecorator = (_target, _key, descriptor: PropertyDescriptor)
 const message = (): MethodDecorator => (_target, _key, descriptor: PropertyDescriptor) => {
   Reflect.defineMetadata('microservices:handler_type', 1, descriptor.value as object);
 };
+/** A field resolver, and a GraphQL module with these options. */
+const field = (options: object): ModuleMetadata => {
+  const resolves: MethodDecorator = (_target, _key, descriptor: PropertyDescriptor) => {
+    Reflect.defineMetadata('graphql:resolve_property', true, descriptor.value as object);
+  };
+  const { providers = [] } = provider(RateLimit(Login), resolves);
+  return { providers: [...providers, { provide: 'GqlModuleOptions', useValue: options }] };
+};
 class Sync {
   @RateLimit(Login)
   find(): string {
@@ -164,6 +172,12 @@ describe('the boot fails for', () => {
       /limit.by must be 'ip' or fromContext/,
     ],
     ['header fields of another name', { headers: 'ietf' as never }, () => route(), /limit.headers must be one of/],
+    [
+      'a limit of a GraphQL field that has no guards',
+      {},
+      () => field({ fieldResolverEnhancers: ['interceptors'] }),
+      /Subject.find: the method resolves a field.*fieldResolverEnhancers: \['guards'\]/,
+    ],
     ['no limit', { routes: [] }, () => route(), /limit.routes must be a rate limit, its name, or a list/],
   ])('%s', async (_, limit, metadata, text) => {
     const error: unknown = await boot(limit, metadata()).catch((thrown: unknown) => thrown);
@@ -179,6 +193,7 @@ it.each<[string, SluiceLimitModuleOptions, () => ModuleMetadata]>([
     { routes: Login },
     () => ({ ...route(SkipRateLimit('login')), providers: [{ provide: APP_GUARD, useClass: RateLimitGuard }] }),
   ],
+  ['a limit of a GraphQL field with guards', {}, () => field({ fieldResolverEnhancers: ['guards'] })],
   ['a guard by its class', { routes: Login }, () => ({ ...route(), providers: [RateLimitGuard] })],
   ['limits of all routes in a process without routes', { routes: Login }, () => provider()],
   ['a message handler with a context function', {}, () => provider(RateLimit(Login, { by: ofContext }), message())],

@@ -6,7 +6,7 @@ import type { RateLimitService } from '../rate-limit.service.js';
 import { declaredLimits, skipsOf } from './declared-limits.js';
 import { checkRoute } from './rate-limit-checks.js';
 import { RateLimitGuard } from '../routes/rate-limit.guard.js';
-import { metadataOf, routeKindsOf, type RouteKind } from '../routes/route-kinds.js';
+import { isField, metadataOf, routeKindsOf, type RouteKind } from '../routes/route-kinds.js';
 
 /** A method of a class that is a route, or is free of limits. */
 interface Method {
@@ -14,6 +14,9 @@ interface Method {
   readonly kinds: readonly RouteKind[];
   readonly fn: object;
 }
+
+/** Under this name, the GraphQL module provides its options. */
+const GRAPHQL_OPTIONS = 'GqlModuleOptions';
 
 type AnyClass = abstract new (...args: never[]) => object;
 
@@ -80,9 +83,23 @@ export class RateLimitExplorer implements OnModuleInit {
     const inherited = [...routes, ...this.#names(ofClass.flatMap(({ refs }) => refs))];
     for (const { name, kinds: own, fn } of methods) {
       const where = `@SkipRateLimit on ${owner.name}.${name}`;
+      if (isField(metadataOf(fn)) && declaredLimits(fn).length > 0)
+        this.#checkField(`@RateLimit on ${owner.name}.${name}`);
       if (own.length === 0) throw new SluiceError('SLUICE_BAD_DECORATION', `${where}: the method is no route`);
       this.#checkSkips(where, fn, inherited);
     }
+  }
+
+  /** Fields have no guards by default. Without a GraphQL module, nothing resolves them in this process. */
+  #checkField(where: string): void {
+    const all: unknown[] = [...this.#modules.values()]
+      .map(({ providers }): unknown => providers.get(GRAPHQL_OPTIONS)?.instance)
+      .filter((options) => options !== undefined);
+    if (all.length === 0 || all.some(hasFieldGuards)) return;
+    const message =
+      `${where}: the method resolves a field, and fields have no guards, so the limit would not be enforced. Give GraphQLModule the ` +
+      "option fieldResolverEnhancers: ['guards'], or limit the query";
+    throw new SluiceError('SLUICE_BAD_DECORATION', message);
   }
 
   /** A name that skips nothing is a mistake: the route would be limited all the same. */
@@ -116,4 +133,10 @@ export class RateLimitExplorer implements OnModuleInit {
 function isGuardClass(metatype: unknown): boolean {
   if (typeof metatype !== 'function') return false;
   return metatype === RateLimitGuard || metatype.prototype instanceof RateLimitGuard;
+}
+
+function hasFieldGuards(options: unknown): boolean {
+  if (typeof options !== 'object' || options === null || !('fieldResolverEnhancers' in options)) return false;
+  const { fieldResolverEnhancers: on } = options;
+  return Array.isArray(on) && on.includes('guards');
 }

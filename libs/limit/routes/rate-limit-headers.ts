@@ -51,7 +51,13 @@ export function retryAfterSeconds({ retryAfterMs, limits }: RateLimitDecision): 
 /** Rounded up: a client that waits as long is not refused again. */
 const seconds = (ms: number): number => Math.ceil(ms / 1_000);
 
+/** Names as fields write them. They are those of definitions, so there are few. */
+const quotedNames = new Map<string, string>();
+
 /** A string of structured fields (RFC 9651) has printable ASCII only. Names have no quotation marks. */
 function quoted(name: string): string {
-  return `"${name.replace(/\\/g, '\\\\').replace(/[^\x20-\x7e]/gu, encodeURIComponent)}"`;
+  let text = quotedNames.get(name);
+  if (text === undefined)
+    quotedNames.set(name, (text = `"${name.replace(/\\/g, '\\\\').replace(/[^\x20-\x7e]/gu, encodeURIComponent)}"`));
+  return text;
 }

@@ -91,8 +91,8 @@ export class RateLimitGuard implements CanActivate {
   }
 
   async #charge(context: ExecutionContext, plan: RoutePlan): Promise<true> {
-    const limits = await limitsOfCall(plan, context, this.#addresses);
-    const call = await chargeCall(this.#service, limits);
+    const limits = limitsOfCall(plan, context, this.#addresses);
+    const call = await chargeCall(this.#service, limits instanceof Promise ? await limits : limits);
     if (call instanceof RefusedCall) {
       this.#setFields(context, [call.decided]);
       this.#setHeader(context, 'Retry-After', String(retryAfterSeconds(call.decided.decision)));
@@ -106,9 +106,12 @@ export class RateLimitGuard implements CanActivate {
   #setFields(context: ExecutionContext, decided: readonly NamedDecision[]): void {
     const { headers } = this.#service.routing;
     if (headers === 'none' || context.getType() !== 'http') return;
-    const draft = headers === 'x-ratelimit' ? [] : draftFields(decided);
-    const others = headers === 'draft' ? [] : xRateLimitFields(decided);
-    for (const [name, value] of [...draft, ...others]) this.#setHeader(context, name, value);
+    if (headers !== 'x-ratelimit') this.#setAll(context, draftFields(decided));
+    if (headers !== 'draft') this.#setAll(context, xRateLimitFields(decided));
+  }
+
+  #setAll(context: ExecutionContext, fields: ReturnType<typeof draftFields>): void {
+    for (const [name, value] of fields) this.#setHeader(context, name, value);
   }
 
   #setHeader(context: ExecutionContext, name: string, value: string): void {

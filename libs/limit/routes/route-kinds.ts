@@ -6,7 +6,8 @@ export type ReadMetadata = (key: string) => unknown;
 
 /** The metadata of Nest's packages by which a method is a route. The packages are optional, so that their names stand here. */
 const HTTP = ['path', 'method'];
-const GRAPHQL = ['graphql:resolver_type', 'graphql:resolve_property', 'graphql:resolve_reference'];
+const FIELD = ['graphql:resolve_property', 'graphql:resolve_reference'];
+const GRAPHQL = ['graphql:resolver_type', ...FIELD];
 const WS = 'websockets:message_mapping';
 const RPC = 'microservices:handler_type';
 
@@ -19,6 +20,11 @@ export function routeKindsOf(metadata: ReadMetadata): RouteKind[] {
   if (has(WS)) kinds.push('ws');
   if (has(RPC)) kinds.push('rpc');
   return kinds;
+}
+
+/** Whether a method resolves a field or a reference of GraphQL, and not a query, a mutation or a subscription. */
+export function isField(metadata: ReadMetadata): boolean {
+  return FIELD.some((key) => metadata(key) !== undefined);
 }
 
 /** Reads the metadata of a function. */
