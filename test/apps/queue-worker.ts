@@ -28,6 +28,8 @@ const {
   BACKOFF_MS,
   /** The limit for all named tasks of the queue `files` together. */
   FILES_CONCURRENCY,
+  /** Where failures of `tasks` are published. */
+  DEAD_LETTER_TO,
   SKEW_MS = '0',
 } = process.env;
 // The wall clock of this process differs from that of others.
@@ -62,6 +64,7 @@ const run = async (task: Task<Work>): Promise<void> => {
 const options = {
   concurrency: Number(CONCURRENCY),
   ...(BACKOFF_MS === undefined ? {} : { backoff: Number(BACKOFF_MS) }),
+  ...(DEAD_LETTER_TO === undefined ? {} : { deadLetterTo: DEAD_LETTER_TO }),
 };
 
 const { app } = await startQueueApp({
