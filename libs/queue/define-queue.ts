@@ -1,5 +1,6 @@
 import { checkName } from '../redis/index.js';
-import { badOption, resolveOptions, type Check } from '../weave/index.js';
+import { badOption, optional, resolveOptions, type Check } from '../weave/index.js';
+import { lengthLimit, type LengthLimit, type ResolvedLengthLimit } from './limits/length-limit.js';
 import { checkSchema, defineTasks, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
 import type { QueueDefinition } from './queue-definition.js';
 import type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';
@@ -10,6 +11,11 @@ export interface DefineQueueOptions {
   schema?: StandardSchema;
   /** The named tasks of the queue. Default: none, the queue has one kind of task. */
   tasks?: TaskSpecs;
+  /**
+   * How many tasks publishers may put into the queue: `{ limit, onFull?, waitMs? }`. Default: any number. `queue.queues.<name>` in the
+   * module's options replaces it.
+   */
+  maxLength?: LengthLimit;
 }
 
 /**
@@ -26,9 +32,12 @@ export interface DefineQueueOptions {
  * With `tasks`, the queue has several kinds of tasks, each with its own payload, stream and counts. `Files.tasks.import` goes
  * wherever a queue goes; `Files` means all of them. The stream of `import` is `{files}.import`. There is no order between names.
  *
+ * With `maxLength`, a publish that would make the queue longer rejects with `SLUICE_QUEUE_FULL`, or waits until there is room.
+ *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
  * export const Orders = defineQueue<Order>('orders');
+ * export const Imports = defineQueue<Row>('imports', { maxLength: { limit: 10_000, onFull: 'wait', waitMs: 30_000 } });
  * export const Mails = defineQueue('mails', { schema: z.object({ to: z.email(), at: z.iso.datetime() }) });
  * export const Files = defineQueue('files', { tasks: { import: payload<Import>(), export: { schema } } });
  * await queue.publish(Orders, order);
@@ -40,23 +49,32 @@ export function defineQueue<const Specs extends TaskSpecs>(
 ): QueueOfTasks<Specs>;
 export function defineQueue<S extends StandardSchema>(
   name: string,
-  options: { schema: S },
+  options: { schema: S; maxLength?: LengthLimit },
 ): QueueDefinition<SchemaInput<S>, SchemaOutput<S>>;
-export function defineQueue<T>(name: string): QueueDefinition<T>;
+export function defineQueue<T>(name: string, options?: { maxLength?: LengthLimit }): QueueDefinition<T>;
 export function defineQueue(name: string, options?: DefineQueueOptions): QueueDefinition<unknown> | QueueOfTasks {
   const checkedName = checkName('queue', name);
   const site = `defineQueue('${checkedName}')`;
-  const { schema, tasks } = resolveOptions<ResolvedDefinition>(site, options, {
+  const { schema, tasks, maxLength } = resolveOptions<ResolvedDefinition>(site, options, {
     schema: given(options, 'schema', checkSchema),
     tasks: given(options, 'tasks', (value, path) => defineTasks(checkedName, value, path)),
+    maxLength: optional(lengthLimit),
   });
-  if (tasks === undefined) return Object.freeze({ name: checkedName, ...(schema && { schema }) });
+  if (tasks === undefined) {
+    return Object.freeze({ name: checkedName, ...(schema && { schema }), ...(maxLength && { maxLength }) });
+  }
   if (schema !== undefined) throw badOption(`${site}.schema`, 'left out beside tasks: each task has its own', schema);
+  if (maxLength !== undefined) {
+    const [first = '<name>'] = Object.keys(tasks);
+    const wanted = `left out beside tasks, each of which has a length of its own: queue.queues['${checkedName}.${first}']`;
+    throw badOption(`${site}.maxLength`, wanted, maxLength);
+  }
   return Object.freeze({ name: checkedName, tasks });
 }
 
 interface ResolvedDefinition {
   schema?: StandardSchema;
+  maxLength?: ResolvedLengthLimit;
   tasks?: Record<string, QueueDefinition<unknown>>;
 }
 

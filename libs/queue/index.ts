@@ -6,6 +6,7 @@
  * - `schedules/` instants of schedules, and their operations
  * - `task/` tasks, as handlers get them and as they are sent: payloads, schemas, traces, back-off
  * - `publish/` publishing
+ * - `limits/` how long a queue may be
  * - `handlers/` the registry of handlers, and the call of a handler
  * - `worker/` running tasks; `worker/loops/` the background loops
  * - `admin/` counts, lists, dead letters, pause
@@ -21,6 +22,8 @@ export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } fr
 export { defineQueue, type DefineQueueOptions } from './define-queue.js';
 export { payload, type QueueOfTasks, type TaskOf, type TaskPayload, type TaskSpecs } from './named-tasks.js';
 export type { NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
+export type { LengthLimit } from './limits/length-limit.js';
+export type { QueueOptions } from './limits/length-limits.js';
 export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';
 export type { CollectOptions, PublishUniqueOptions, UniquePublish } from './publish/unique.options.js';
 export type { UniqueOutcome } from './store/scripts/publish-unique.script.js';
@@ -28,6 +31,7 @@ export {
   InvalidPayloadError,
   PayloadTooLargeError,
   PublishUnconfirmedError,
+  QueueFullError,
   TaskCancelledError,
   TaskTimeoutError,
   UnserializablePayloadError,

@@ -1,3 +1,4 @@
+import type { ResolvedLengthLimit } from './limits/length-limit.js';
 import { isSchema, type StandardSchema } from './task/standard-schema.js';
 
 declare const INPUT: unique symbol;
@@ -12,6 +13,8 @@ export interface QueueDefinition<Input, Output = Input> {
   readonly name: string;
   /** Checks payloads when they are published and when they are handled. */
   readonly schema?: StandardSchema;
+  /** How many tasks publishers may put into it. Absent: any number. */
+  readonly maxLength?: ResolvedLengthLimit;
   /** Of a named task: the queue that has it, and its name there. Absent for other queues. */
   readonly task?: NamedTask;
   /** Only queues of named tasks have this member: see `QueueOfTasks`. */

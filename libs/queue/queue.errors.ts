@@ -113,3 +113,20 @@ export class UnserializablePayloadError extends SluiceError {
     super('SLUICE_QUEUE_UNSERIALIZABLE', `${clip(path)} ${what}; nothing was published`);
   }
 }
+
+/** A publish for which the queue has no room, by its `maxLength`. Nothing was published. */
+export class QueueFullError extends SluiceError {
+  constructor(
+    readonly queue: string,
+    /** The `maxLength.limit`. */
+    readonly limit: number,
+    /** How many tasks the queue had. */
+    readonly length: number,
+    what = '',
+  ) {
+    super(
+      'SLUICE_QUEUE_FULL',
+      `queue '${queue}' has ${length} tasks, of at most ${limit}${what}; nothing was published`,
+    );
+  }
+}

@@ -9,6 +9,7 @@ import {
   text,
   type OptionChecks,
 } from '../weave/index.js';
+import { queuesByName, type QueueOptions, type QueuesByName } from './limits/length-limits.js';
 import { oneQueue, optionNames } from './named-tasks.js';
 import type { FailedTask } from './task/failed-task.js';
 import type { NamedTask, QueueDefinition } from './queue-definition.js';
@@ -104,6 +105,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * all processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
+  /** Options per queue for its publishers, by name: `{ orders: { maxLength } }`. They replace those of `defineQueue`. */
+  queues?: Readonly<Record<string, QueueOptions>>;
   /** Which dead letters are kept, per queue. Default: all. Checked once per lease by the processes that work on the queue. */
   dead?: DeadRetention;
   /** What is done about schedules that no process declares any more. Default: they go on. */
@@ -144,6 +147,7 @@ export interface ResolvedQueueOptions {
   /** The options that apply if neither `queue.handlers` nor the decorator sets them. */
   readonly defaults: HandlerOptions;
   readonly handlers: ReadonlyMap<string, HandlerOptions>;
+  readonly queues: QueuesByName;
 }
 
 /**
@@ -162,6 +166,7 @@ export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined)
     dead,
     schedules,
     propagation,
+    queues,
     ...defaults
   } = resolveOptions<Resolving>('queue', given, {
     connection: text(),
@@ -173,9 +178,22 @@ export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined)
     dead: retention,
     schedules: schedulesOptions,
     propagation: propagationOption,
+    queues: queuesByName,
     ...HANDLER_CHECKS,
   });
-  return { connection, consumers, handlers, leaseMs, drainMs, maxPayloadBytes, dead, schedules, propagation, defaults };
+  return {
+    connection,
+    consumers,
+    handlers,
+    leaseMs,
+    drainMs,
+    maxPayloadBytes,
+    dead,
+    schedules,
+    propagation,
+    queues,
+    defaults,
+  };
 }
 
 /** The options of a decorator, checked. `site` names the decorator in errors. */
@@ -257,6 +275,7 @@ interface Resolving extends HandlerOptions {
   dead: DeadRetention;
   schedules: Required<SchedulesOptions>;
   propagation?: Propagation;
+  queues: QueuesByName;
 }
 
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {

@@ -62,12 +62,12 @@ export class QueueService extends QueueAdministration {
       if (!registry.worksOn(queue)) watch.expect(queue, keys, delayMs);
     };
     super({ connections, settings, registry, tally, localPauses, onDelayed });
-    const { propagation, maxPayloadBytes } = settings;
+    const { propagation, maxPayloadBytes, queues } = settings;
     this.#connections = connections;
     this.#settings = settings;
-    this.#publisher = new Publisher({ link, clock, inboxes, propagation, onDelayed });
+    this.#publisher = new Publisher({ link, clock, inboxes, propagation, queues, onDelayed });
     this.#uniquePublisher = new UniquePublisher({
-      ...{ link, keyspace, clock, inboxes, publisher: this.#publisher, onDelayed, maxPayloadBytes },
+      ...{ link, keyspace, clock, inboxes, publisher: this.#publisher, onDelayed, maxPayloadBytes, queues },
     });
     this.raw = new RawQueue(connection, keyspace, clock, maxPayloadBytes);
     shutdown.onDrain(() => this.raw.close());
@@ -83,7 +83,7 @@ export class QueueService extends QueueAdministration {
    * not send it again by itself. If the promise rejects with any other error, nothing was published.
    *
    * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`, `SLUICE_QUEUE_UNSERIALIZABLE`,
-   * `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`, `SLUICE_QUEUE_INVALID_PAYLOAD`, `SLUICE_REDIS_UNAVAILABLE`, `SLUICE_PUBLISH_UNCONFIRMED`
+   * `SLUICE_QUEUE_PAYLOAD_TOO_LARGE`, `SLUICE_QUEUE_INVALID_PAYLOAD`, `SLUICE_QUEUE_FULL`, `SLUICE_REDIS_UNAVAILABLE`, `SLUICE_PUBLISH_UNCONFIRMED`
    * @example
    * await queue.publish(Reminders, { user }, { delayMs: 3_600_000 });
    */
@@ -94,7 +94,7 @@ export class QueueService extends QueueAdministration {
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
     const schema = queueSchema(queue);
     if (schema) await checked(schema, payload, { queue: name, root: 'payload', at: 'publish' });
-    return this.#publisher.one(name, this.#keysOf(name), text, checkPublishOptions(options));
+    return this.#publisher.one(name, this.#keysOf(name), text, checkPublishOptions(options), queue);
   }
 
   /**
@@ -128,7 +128,7 @@ export class QueueService extends QueueAdministration {
       await Promise.all(payloads.map(check));
     }
     const checkedOptions = checkPublishManyOptions(options as PublishManyOptions<unknown> | undefined, payloads);
-    return this.#publisher.many(name, this.#keysOf(name), texts, checkedOptions);
+    return this.#publisher.many(name, this.#keysOf(name), texts, checkedOptions, queue);
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { Keyspace, type Link } from '../../libs/redis/index.js';
 import { keyDigest, queueKeys, recordKey } from '../../libs/queue/store/queue.keys.js';
 import { joinNamesScript, namesScript } from '../../libs/queue/store/scripts/names.script.js';
+import { publishLimitedScript } from '../../libs/queue/store/scripts/publish-limited.script.js';
 import { forgetKeyScript, publishUniqueScript } from '../../libs/queue/store/scripts/publish-unique.script.js';
 import type { Growth, Prepare } from '../support/script-costs.js';
 
@@ -25,10 +26,39 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
       },
     });
   };
+  const publishLimited = (n: number): Promise<unknown> => {
+    const { stream, delayed, bodies, alive, side } = keys;
+    return publishLimitedScript.run(bed.link, {
+      keys: { stream, delayed, bodies, alive },
+      args: { limit: 1_000_000, side, inboxes: ':~inbox:0:', timestamp: '1700000000' },
+      rest: count(n).flatMap((i) => [`handle-${i}`, '1', '{}', i % 2, -1]),
+    });
+  };
   const others = (n: number): Promise<unknown> =>
     Promise.all(count(n).map((i) => bed.admin.xadd(keys.stream, '*', 'payload', String(i), 'meta', '{}')));
 
   return [
+    [
+      'queue:publish-limited',
+      'tasks that wait and are delayed',
+      'bounded',
+      async (n) => {
+        await others(n);
+        for (const i of count(n)) await bed.admin.zadd(keys.delayed, i, `task-${i}`);
+        return () => publishLimited(1);
+      },
+    ],
+    [
+      'queue:publish-limited',
+      'groups',
+      'linear',
+      async (n) => {
+        await others(1);
+        for (const i of count(n)) await bed.admin.xgroup('CREATE', keys.stream, `group-${i}`, '$');
+        return () => publishLimited(1);
+      },
+    ],
+    ['queue:publish-limited', 'payloads', 'linear', (n) => Promise.resolve(() => publishLimited(n))],
     [
       'queue:join-names',
       'names that are known',

@@ -4,6 +4,7 @@ import {
   DropTask,
   RetryTask,
   SnoozeTask,
+  defineQueue,
   type HandlerOptions,
   type QueueService,
   type Task,
@@ -202,6 +203,25 @@ export function describeQueue(name: string, make: MakeQueue): void {
       expect((await letters.list()).tasks).toMatchObject([{ id: ids[2] }]);
       expect(await letters.purge()).toBe(1);
       expect((await queue.counts('tasks')).dead).toBe(0);
+    });
+
+    it('refuses a publish for which it has no room, and takes all of a publishMany or none', async () => {
+      const { queue, run } = await start();
+      const Tasks = defineQueue<string>('tasks', { maxLength: { limit: 2 } });
+      await queue.pause(Tasks);
+      await queue.publish(Tasks, 'a');
+      await expect(queue.publishMany(Tasks, ['b', 'c'])).rejects.toMatchObject({
+        code: 'SLUICE_QUEUE_FULL',
+        length: 1,
+      });
+      await queue.publish(Tasks, 'b', { delayMs: 3_600_000 });
+      await expect(queue.publish(Tasks, 'c')).rejects.toMatchObject({ queue: 'tasks', limit: 2, length: 2 });
+      await expect(queue.publishUnique(Tasks, 'd', { key: 'd' })).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+      await queue.resume(Tasks);
+      await run();
+      await queue.publish(Tasks, 'c');
+      await run();
+      expect(runs.map(({ payload }) => payload)).toEqual(['a', 'c']);
     });
 
     it('starts nothing while it is paused, and finds and removes what waits', async () => {

@@ -173,6 +173,8 @@ export async function namedTasks(queue: QueueService): Promise<number> {
   const missing: unknown = tasks.delete;
   await queue.pause(Files);
   await queue.dead(Files).redrive({ filter: ({ name }) => name === 'import' });
+  // @ts-expect-error -- each named task has a length of its own
+  defineQueue('files', { tasks: {}, maxLength: { limit: 1 } });
   // @ts-expect-error -- tasks and schema exclude each other
   defineQueue('files', { tasks: {}, schema: z.string() });
   return tasks.import.waiting + waiting + Number(none === missing);

@@ -22,12 +22,17 @@ export interface PublishOptions {
    * 4,096 and a `baggage` of at most 8,192. Default: the context that `queue.propagation.inject` adds.
    */
   trace?: TraceContext;
+  /**
+   * Ends the call before the task is sent: while it waits for room in a queue with `maxLength: { onFull: 'wait' }`. The promise then
+   * rejects with the signal's reason, and nothing was published.
+   */
+  signal?: AbortSignal;
 }
 
 /**
  * Checks the options of one call.
  *
- * @throws SluiceError `SLUICE_BAD_OPTION`
+ * @throws SluiceError `SLUICE_BAD_OPTION`; the reason of a `signal` that is aborted already
  */
 export function checkPublishOptions(given: PublishOptions | undefined, site = 'publish'): PublishOptions {
   if (given === undefined) return NONE;
@@ -35,6 +40,7 @@ export function checkPublishOptions(given: PublishOptions | undefined, site = 'p
   if (options.runAt !== undefined && options.delayMs !== undefined) {
     throw badOption(`${site}: runAt`, 'left out where delayMs is given', options.runAt);
   }
+  options.signal?.throwIfAborted();
   return options;
 }
 
@@ -61,7 +67,13 @@ const CHECKS: OptionChecks<PublishOptions> = {
   maxAttempts: optional(count(1)),
   backoff: sentBackoff,
   trace: traceOption,
+  signal: abortSignal,
 };
+
+function abortSignal(value: unknown, path: string): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw badOption(path, 'an AbortSignal', value);
+}
 
 function sentBackoff(value: unknown, path: string): PublishOptions['backoff'] {
   const checked = backoff(value, path);
@@ -76,6 +88,11 @@ function sentBackoff(value: unknown, path: string): PublishOptions['backoff'] {
 /** The options of one payload. */
 export function optionsAt(options: PublishOptions | readonly PublishOptions[], i: number): PublishOptions {
   return isList(options) ? (options[i] ?? {}) : options;
+}
+
+/** Whether the task is not to run at once. */
+export function isDelayed({ delayMs, runAt }: PublishOptions): boolean {
+  return (delayMs !== undefined && delayMs > 0) || runAt !== undefined;
 }
 
 /** Whether each payload has its own options. */

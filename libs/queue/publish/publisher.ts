@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { isUnavailable, type Clock, type Link } from '../../redis/index.js';
 import { injected, type Propagation } from '../task/propagation.js';
-import { isList, optionsAt, type PublishOptions } from './publish.options.js';
+import type { ResolvedLengthLimit } from '../limits/length-limit.js';
+import { lengthLimitOf, type QueuesByName } from '../limits/length-limits.js';
+import type { QueueRef } from '../queue-definition.js';
+import { LimitedPublisher, type Item } from './limited-publisher.js';
+import { isDelayed, isList, optionsAt, type PublishOptions } from './publish.options.js';
 import { SendWindow } from './send-window.js';
 import { channels } from '../observe/queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
@@ -14,6 +18,7 @@ export interface PublisherOptions {
   /** The prefix of the names of inboxes. */
   inboxes: string;
   propagation: Propagation | undefined;
+  queues: QueuesByName;
   /** Tasks were published that are due in `delayMs`. */
   onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
 }
@@ -28,16 +33,30 @@ const CHUNK_DELAYED = 200;
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #window = new SendWindow();
+  readonly #limited: LimitedPublisher;
   /** A task without an entry gets its id here: a unique one, and never of an entry's form, `<digits>-<digits>`. */
   readonly #idPrefix = `${randomBytes(9).toString('base64url')}.`;
   #ids = 0;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
+    this.#limited = new LimitedPublisher({
+      ...options,
+      newId: () => this.newId(),
+      meta: (given, id) => this.meta(given, id),
+    });
   }
 
   /** Publishes one task, from its payload as JSON. Resolves with its id. */
-  async one(queue: string, keys: QueueKeys, payload: string, options: PublishOptions): Promise<string> {
+  async one(
+    queue: string,
+    keys: QueueKeys,
+    payload: string,
+    options: PublishOptions,
+    ref: QueueRef<unknown>,
+  ): Promise<string> {
+    const limit = lengthLimitOf(ref, queue, this.#options.queues);
+    if (limit !== undefined) return (await this.#limitedTo(limit, queue, keys, [{ payload, options }]))[0] ?? '';
     if (!this.#window.enter()) await this.#window.turn();
     try {
       const id = isDelayed(options)
@@ -62,7 +81,13 @@ export class Publisher {
     keys: QueueKeys,
     payloads: readonly string[],
     options: PublishOptions | readonly PublishOptions[],
+    ref: QueueRef<unknown>,
   ): Promise<string[]> {
+    const limit = lengthLimitOf(ref, queue, this.#options.queues);
+    if (limit !== undefined) {
+      const items = payloads.map((payload, i) => ({ payload, options: optionsAt(options, i) }));
+      return [...(await this.#limitedTo(limit, queue, keys, items))];
+    }
     const outcomes: PublishOutcome[] = [];
     const most = isList(options) || isDelayed(options) ? CHUNK_DELAYED : CHUNK_TASKS;
     for (let from = 0; from < payloads.length; from = outcomes.length) {
@@ -77,6 +102,25 @@ export class Publisher {
       if (failed) throw this.#interrupted(queue, outcomes, payloads.length, failed.reason);
     }
     return outcomes.map((outcome) => (outcome.state === 'published' ? outcome.id : ''));
+  }
+
+  async #limitedTo(
+    limit: ResolvedLengthLimit,
+    queue: string,
+    keys: QueueKeys,
+    items: readonly Item[],
+  ): Promise<readonly string[]> {
+    try {
+      const ids = await this.#limited.publish(queue, keys, items, limit);
+      if (channels.published.hasSubscribers) {
+        for (const [i, { options }] of items.entries()) tell(queue, ids[i] ?? '', options);
+      }
+      return ids;
+    } catch (error) {
+      if (!isUnknown(error)) throw error;
+      const outcomes = items.map((): PublishOutcome => ({ state: 'unknown' }));
+      throw new PublishUnconfirmedError(queue, outcomes, { cause: error });
+    }
   }
 
   /** Sends one chunk: the tasks for now one by one, and those that are due at one time with one script. */
@@ -151,16 +195,6 @@ export class Publisher {
   #seconds(): number {
     return Math.floor(this.#options.clock.wallMs() / 1_000);
   }
-}
-
-/** A task to be sent. */
-interface Item {
-  readonly payload: string;
-  readonly options: PublishOptions;
-}
-
-function isDelayed({ delayMs, runAt }: PublishOptions): boolean {
-  return (delayMs !== undefined && delayMs > 0) || runAt !== undefined;
 }
 
 function tell(queue: string, id: string, { delayMs = 0, runAt }: PublishOptions): void {

@@ -26,11 +26,12 @@ describe('ten thousand publishes at once', () => {
       clock,
       inboxes: '',
       propagation: undefined,
+      queues: new Map(),
       onDelayed: () => {},
     });
     const keys = queueKeys(new Keyspace(), 'tasks');
     const payloads = Array.from({ length: 10_000 }, (_, n) => String(n));
-    const all = Promise.allSettled(payloads.map((payload) => publisher.one('tasks', keys, payload, {})));
+    const all = Promise.allSettled(payloads.map((payload) => publisher.one('tasks', keys, payload, {}, 'tasks')));
     await settled();
     expect(sent).toHaveLength(2_000);
     for (let answered = 0; answered < payloads.length;) {

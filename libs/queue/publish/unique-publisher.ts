@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Keyspace, Link } from '../../redis/index.js';
 import { channels } from '../observe/queue.channels.js';
+import { refuseLengthLimit, type QueuesByName } from '../limits/length-limits.js';
 import { PublishUnconfirmedError } from '../queue.errors.js';
 import { oneQueue } from '../named-tasks.js';
 import { queueSchema, type QueueRef } from '../queue-definition.js';
@@ -20,6 +21,7 @@ export interface UniquePublisherOptions {
   inboxes: string;
   publisher: Publisher;
   maxPayloadBytes: number;
+  queues: QueuesByName;
   /** A task was published or put off that is due in `delayMs`. */
   onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
 }
@@ -40,7 +42,9 @@ export class UniquePublisher {
     whole: unknown,
     request: UniqueRequest,
   ): Promise<UniquePublish> {
-    const queue = oneQueue(ref, request.mode === 'collect' ? 'collect' : 'publishUnique');
+    const call = request.mode === 'collect' ? 'collect' : 'publishUnique';
+    const queue = oneQueue(ref, call);
+    refuseLengthLimit(ref, queue, this.#options.queues, call);
     const text = encodePayload(payload, 'payload', this.#options.maxPayloadBytes);
     const schema = queueSchema(ref);
     if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });

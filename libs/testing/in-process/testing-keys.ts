@@ -4,6 +4,8 @@ import { oneQueue } from '../../queue/named-tasks.js';
 import { queueSchema } from '../../queue/queue-definition.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checked } from '../../queue/task/standard-schema.js';
+import { refuseLengthLimit } from '../../queue/limits/length-limits.js';
+import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import type { UniqueRequest } from '../../queue/publish/unique.options.js';
 import type { TestingTasks, Waiting } from './testing-tasks.js';
 
@@ -19,13 +21,13 @@ interface Known {
 /** Publishes under keys, by the rules of the real queue. */
 export class TestingKeys {
   readonly #tasks: TestingTasks;
-  readonly #maxBytes: number;
+  readonly #settings: ResolvedQueueOptions;
   readonly #known = new Map<string, Known>();
   readonly #answers = new Map<string, UniquePublish>();
 
-  constructor(tasks: TestingTasks, maxBytes: number) {
+  constructor(tasks: TestingTasks, settings: ResolvedQueueOptions) {
     this.#tasks = tasks;
-    this.#maxBytes = maxBytes;
+    this.#settings = settings;
   }
 
   /** The id of a task; undefined: no task was published under the key. */
@@ -40,8 +42,10 @@ export class TestingKeys {
     whole: unknown,
     request: UniqueRequest,
   ): Promise<UniquePublish> {
-    const queue = oneQueue(ref, request.mode === 'collect' ? 'collect' : 'publishUnique');
-    const text = encodePayload(payload, 'payload', this.#maxBytes);
+    const call = request.mode === 'collect' ? 'collect' : 'publishUnique';
+    const queue = oneQueue(ref, call);
+    refuseLengthLimit(ref, queue, this.#settings.queues, call);
+    const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
     const schema = queueSchema(ref);
     if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });
     const nonce = JSON.stringify([queue, request.nonce]);
@@ -94,7 +98,8 @@ export class TestingKeys {
   }
 
   #hasRoom({ items }: Known, { payload }: Waiting, text: string, max: number): boolean {
-    return items < max && Buffer.byteLength(JSON.stringify(payload)) + Buffer.byteLength(text) + 1 <= this.#maxBytes;
+    const bytes = Buffer.byteLength(JSON.stringify(payload)) + Buffer.byteLength(text) + 1;
+    return items < max && bytes <= this.#settings.maxPayloadBytes;
   }
 
   #waiting(queue: string, id: string): Waiting | undefined {

@@ -25,6 +25,7 @@ import {
 import { checkCollectOptions, checkUniqueOptions } from '../../queue/publish/unique.options.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishManyOptions, optionsAt } from '../../queue/publish/publish.options.js';
+import { lengthLimitOf } from '../../queue/limits/length-limits.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked, type StandardSchema } from '../../queue/task/standard-schema.js';
 import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
@@ -54,7 +55,7 @@ export class TestingQueue
   #isInitialised = false;
   readonly #keys: TestingKeys;
   readonly #schedules = new Map<string, Map<string, TestSchedule>>();
-  readonly #maxBytes: number;
+  readonly #settings: ResolvedQueueOptions;
 
   constructor(
     @Inject(HandlerRegistry) registry: HandlerRegistry,
@@ -62,9 +63,9 @@ export class TestingQueue
     @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
   ) {
     const tasks = new TestingTasks(clock);
-    const keys = new TestingKeys(tasks, settings.maxPayloadBytes);
+    const keys = new TestingKeys(tasks, settings);
     super({ tasks, keys, registry, clock });
-    this.#maxBytes = settings.maxPayloadBytes;
+    this.#settings = settings;
     this.#keys = keys;
   }
 
@@ -185,7 +186,14 @@ export class TestingQueue
     const all = this.#schedules.get(queue) ?? new Map<string, TestSchedule>();
     this.#schedules.set(queue, all);
     const publish = (id: string, payload: string): void => void this.tasks.add(queue, payload, {}, id);
-    return new TestingSchedules({ queue, schema, all, clock: this.clock, maxPayloadBytes: this.#maxBytes, publish });
+    return new TestingSchedules({
+      queue,
+      schema,
+      all,
+      clock: this.clock,
+      maxPayloadBytes: this.#settings.maxPayloadBytes,
+      publish,
+    });
   }
 
   /** Uses the rules of the real queue. */
@@ -239,7 +247,7 @@ export class TestingQueue
     given: PublishManyOptions<unknown> | undefined,
   ): Promise<string[]> {
     const queue = oneQueue(ref, 'publish');
-    const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#maxBytes));
+    const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#settings.maxPayloadBytes));
     const options = checkPublishManyOptions(given, payloads);
     const schema = queueSchema(ref);
     if (schema) {
@@ -247,6 +255,7 @@ export class TestingQueue
         payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
       );
     }
+    this.tasks.refuseFull(queue, payloads.length, lengthLimitOf(ref, queue, this.#settings.queues));
     return texts.map((text, i) => this.tasks.add(queue, text, optionsAt(options, i)));
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../../redis/index.js';
-import { TaskCancelledError } from '../../queue/queue.errors.js';
+import type { ResolvedLengthLimit } from '../../queue/limits/length-limit.js';
+import { QueueFullError, TaskCancelledError } from '../../queue/queue.errors.js';
 import type { DeadLetter, FailedTask, PublishOptions, QueueOfTasks, QueueRef, TaskInfo } from '../../queue/index.js';
 import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
 import { describeError } from '../../queue/task/describe-error.js';
@@ -151,6 +152,19 @@ export class TestingTasks {
       ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason, group, deliveries: 1 },
       ...{ error: error.toString(), stack: stack.toString(), failedAt: new Date(this.nowMs()) },
     };
+  }
+
+  /**
+   * Refuses to add so many tasks to a queue if that has no room for them. `onFull: 'wait'` does the same: no task runs by itself.
+   *
+   * @throws QueueFullError
+   */
+  refuseFull(queue: string, count: number, limit: ResolvedLengthLimit | undefined): void {
+    if (limit === undefined) return;
+    const length = new Set(
+      [...this.waiting, ...this.#running.keys()].filter((task) => task.queue === queue).map(({ id }) => id),
+    );
+    if (length.size + count > limit.limit) throw new QueueFullError(queue, limit.limit, length.size);
   }
 
   /** Adds a task, from its payload as JSON. Returns its id. */

@@ -1,0 +1,69 @@
+import { SluiceError, badOption, resolveOptions } from '../../weave/index.js';
+import { optionNames } from '../named-tasks.js';
+import type { QueueRef } from '../queue-definition.js';
+import { lengthLimit, type LengthLimit, type ResolvedLengthLimit } from './length-limit.js';
+
+/** What a queue's name stands for in `queue.queues`. */
+export interface QueueOptions {
+  /** In the place of what `defineQueue` says; `false`: no limit. */
+  maxLength?: LengthLimit | false;
+}
+
+interface Limited {
+  maxLength?: ResolvedLengthLimit | false | undefined;
+}
+
+/** The resolved `queue.queues`. */
+export type QueuesByName = ReadonlyMap<string, Limited>;
+
+/** Checks `queue.queues`. */
+export function queuesByName(value: unknown, path: string): QueuesByName {
+  if (value === undefined) return NONE;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw badOption(path, 'an object of options by queue name', value);
+  }
+  const options = (given: unknown, at: string): Limited =>
+    resolveOptions<Limited>(at, given, {
+      maxLength: (each: unknown, where: string) =>
+        each === undefined || each === false ? each : lengthLimit(each, where),
+    });
+  return new Map(Object.entries(value).map(([name, given]) => [name, options(given, `${path}.${name}`)]));
+}
+
+const NONE: QueuesByName = new Map();
+
+/**
+ * The limit that a publish to this queue observes: that of the configuration, else that of the definition.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION` if the configuration limits a queue of named tasks as a whole
+ */
+export function lengthLimitOf(
+  queue: QueueRef<unknown>,
+  name: string,
+  queues: QueuesByName,
+): ResolvedLengthLimit | undefined {
+  const declared = typeof queue === 'string' ? undefined : queue.maxLength;
+  if (queues.size === 0) return declared;
+  const names = optionNames(name, typeof queue === 'string' ? undefined : queue.task);
+  const [whole = '', own = name] = names;
+  if (names.length > 1 && queues.get(whole)?.maxLength !== undefined) {
+    throw new SluiceError(
+      'SLUICE_BAD_OPTION',
+      `queue.queues.${whole}.maxLength: '${whole}' has named tasks, and each has a length of its own: use queue.queues['${own}']`,
+    );
+  }
+  for (const each of names.toReversed()) {
+    const maxLength = queues.get(each)?.maxLength;
+    if (maxLength !== undefined) return maxLength || undefined;
+  }
+  return declared;
+}
+
+/** @throws SluiceError `SLUICE_BAD_OPTION`: publishes under a key do not look at the length */
+export function refuseLengthLimit(queue: QueueRef<unknown>, name: string, queues: QueuesByName, call: string): void {
+  if (lengthLimitOf(queue, name, queues) === undefined) return;
+  throw new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `${call}: queue '${name}' has a maxLength, which publishes under a key do not observe. Use publish, or a queue without maxLength`,
+  );
+}
