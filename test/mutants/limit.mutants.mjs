@@ -36,7 +36,7 @@ export default [
   {
     ...slots,
     name: 'units of a window that is over still count',
-    find: 's.older = slots > ${SLOTS} and 0 or s.older + s.newest',
+    find: 's.older = slots > ${SLOTS} and 0 or math.max(0, s.older) + s.newest',
     replace: 's.older = s.older + s.newest',
   },
   {
@@ -66,8 +66,8 @@ export default [
   {
     ...slots,
     name: 'a value that is too short has counters',
-    find: 'width == s.width and last <= s.slot and #text >= ends',
-    replace: 'width == s.width and last <= s.slot',
+    find: 'if isOurs and last <= s.slot and #text >= ends',
+    replace: 'if isOurs and last <= s.slot',
     specs: state.specs,
   },
   {
@@ -200,13 +200,13 @@ export default [
   {
     ...limit,
     name: 'a call that is sent twice is two calls',
-    find: 'if at and at % ${TRACE_BYTES} == 1 then',
+    find: 'if at and at % ${TRACE_BYTES} == 1 and #s.traces >= at + ${TRACE_BYTES - 1} then',
     replace: 'if false then',
   },
   {
     ...limit,
     name: 'a block ends at once',
-    find: 'if s.blocked <= 0 then s.blocked = nil end',
+    find: 'if not (s.blocked > 0 and s.blocked < ${FOR_EVER_US}) then s.blocked = nil end',
     replace: 's.blocked = nil',
   },
   {

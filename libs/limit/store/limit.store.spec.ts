@@ -123,6 +123,17 @@ describe('what is sent to Redis', () => {
   });
 });
 
+it.each(['', '!', '! that was cut off', 'a text of somebody'])(
+  'a limit is blocked whose key holds "%s"',
+  async (text) => {
+    await limits.consume(small, 'foreign');
+    const [key] = await admin.keys('*:small');
+    await admin.set(key!, text);
+    await limits.block(small, 'foreign', 60_000);
+    expect(await other.consume(small, 'foreign')).toMatchObject({ allowed: false });
+  },
+);
+
 describe('several processes', () => {
   it('share a limit', async () => {
     expect(await limits.consume(small, 'shared')).toMatchObject({ remaining: 1 });

@@ -20,7 +20,8 @@ local function fixedKind()
     if string.sub(text, 1, 1) ~= 'f' or #text < 25 then return end
     local born, ends, used, at = struct.unpack('<ddd', text, 2)
     s.traces = string.sub(text, at)
-    if ends <= now then return end
+    -- Of a state that is not ours, either may be no number.
+    if not (ends > now and used >= 0) then return end
     s.born, s.used = born, used
     if s.calendar and ends > s.calendar and ends <= full + s.span then s.ends = ends
     elseif not s.calendar and ends <= full then s.ends = ends

@@ -21,6 +21,12 @@ export const NONCE_BYTES = 8;
 const TRACES = 4;
 const TRACE_BYTES = NONCE_BYTES + 4;
 
+/** The prefix of a state that is blocked: `!`, and two doubles. */
+export const BLOCK_BYTES = 17;
+
+/** No block lasts so long: 285 years. Longer ones, and numbers that are none, were not written by a script of ours. */
+const FOR_EVER_US = 9_007_199_254_740_992;
+
 /**
  * One limit on one subject: a string key, read once, written once.
  *
@@ -45,6 +51,10 @@ const TRACE_BYTES = NONCE_BYTES + 4;
  * A block is a prefix of the state: `!`, its begin and its length in µs. While it lasts, nothing fits. After a clock was set back,
  * it lasts its whole length again.
  *
+ * A value that is no state of this release, as random bytes or one that was cut off, counts as none: the limit is as new, and the
+ * next write replaces the value. Otherwise all calls would fail until somebody deletes the key. A key of another type is refused
+ * by Redis (WRONGTYPE) and stays as it is.
+ *
  * All numbers are exact: µs in doubles, and no number becomes text but the lifetime.
  */
 export const LIMIT = defineFragment({
@@ -65,11 +75,11 @@ local function openLimit(key, kind, n, span, x, y)
   end
   local text = redis.call('GET', key) or ''
   local s = { key = key, of = of, n = n, span = tonumber(span), born = now, used = 0, traces = '', blocked = nil, stepped = nil }
-  if string.sub(text, 1, 1) == '!' then
+  if string.sub(text, 1, 1) == '!' and #text > ${BLOCK_BYTES - 1} then
     local since, length, at = struct.unpack('<dd', text, 2)
     text, s.blocked = string.sub(text, at), since + length - now
     if since > now then s.blocked, s.stepped = length, true end
-    if s.blocked <= 0 then s.blocked = nil end
+    if not (s.blocked > 0 and s.blocked < ${FOR_EVER_US}) then s.blocked = nil end
   end
   if make == bucketKind then s.each, s.burst, s.wait = tonumber(x), tonumber(y), kind == 'p' and 0 or nil
   elseif kind == 'c' then s.calendar = tonumber(y) end
@@ -119,7 +129,7 @@ end
 local function traceOf(s, nonce)
   if s.each then return s.of.traceOf(s, nonce) end
   local at = string.find(s.traces, nonce, 1, true)
-  if at and at % ${TRACE_BYTES} == 1 then return (struct.unpack('<I4', s.traces, at + ${NONCE_BYTES})) end
+  if at and at % ${TRACE_BYTES} == 1 and #s.traces >= at + ${TRACE_BYTES - 1} then return (struct.unpack('<I4', s.traces, at + ${NONCE_BYTES})) end
 end
 
 local function trace(s, nonce, units, isAll)

@@ -47,6 +47,7 @@ local function readPast(s, text)
     local ends = ${SLOTS_HEAD} + ${SLOTS} * size
     if #text < ends then return instants, units end
     local born, width, last, _, newest = struct.unpack('<ddddd', text, 2)
+    if not (newest >= 0) then return instants, units end
     s.born, s.traces = born, string.sub(text, ends + 1)
     for i = 1, ${SLOTS + 1} do
       instants[i] = (last - ${SLOTS} + i) * width - 1

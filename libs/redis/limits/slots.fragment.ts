@@ -27,7 +27,8 @@ local function slotsKind()
   local function pass(s, slots)
     local left = {}
     for i = 1, math.min(slots, ${SLOTS}) do s.older = s.older - counterAt(s, i) end
-    s.older = slots > ${SLOTS} and 0 or s.older + s.newest
+    -- Of a state that is not ours, the sum may be another one than that of the counters.
+    s.older = slots > ${SLOTS} and 0 or math.max(0, s.older) + s.newest
     if slots > ${SLOTS} then left[1] = string.rep('\0', ${SLOTS} * s.size)
     else
       left[1] = string.sub(s.packed, slots * s.size + 1)
@@ -63,7 +64,8 @@ local function slotsKind()
     if (tag == 's' or tag == 'S') and #text >= ${SLOTS_HEAD} then
       s.born, width, last, s.older, s.newest = struct.unpack('<ddddd', text, 2)
     end
-    if width == s.width and last <= s.slot and #text >= ends and tag == (s.size == 2 and 's' or 'S') then
+    local isOurs = width == s.width and last % 1 == 0 and s.older >= 0 and s.newest >= 0
+    if isOurs and last <= s.slot and #text >= ends and tag == (s.size == 2 and 's' or 'S') then
       s.packed, s.traces = string.sub(text, ${SLOTS_HEAD + 1}, ends), string.sub(text, ends + 1)
       if last < s.slot then pass(s, s.slot - last) end
     else
@@ -92,7 +94,7 @@ local function slotsKind()
       elseif less > 0 then
         local at = (i - 1) * s.size
         local packed = struct.pack('<I' .. s.size, count - less)
-        s.packed, s.older = string.sub(s.packed, 1, at) .. packed .. string.sub(s.packed, at + s.size + 1), s.older - less
+        s.packed, s.older = string.sub(s.packed, 1, at) .. packed .. string.sub(s.packed, at + s.size + 1), math.max(0, s.older - less)
       end
     end
     s.used = s.older + s.newest

@@ -1,4 +1,4 @@
-import { LIMIT_NOW, defineScript, lua } from '../../../redis/index.js';
+import { BLOCK_BYTES, LIMIT_NOW, defineScript, lua } from '../../../redis/index.js';
 
 /**
  * Closes limits for a time. What was charged to them stays charged.
@@ -18,9 +18,9 @@ ${LIMIT_NOW}
 for i = 1, #KEYS do
   local text = redis.call('GET', KEYS[i]) or ''
   local isBlocked = false
-  if string.sub(text, 1, 1) == '!' then
+  if string.sub(text, 1, 1) == '!' and #text > ${BLOCK_BYTES - 1} then
     local since, length = struct.unpack('<dd', text, 2)
-    isBlocked, text = once == 1 and since + length > now, string.sub(text, 18)
+    isBlocked, text = once == 1 and since + length > now, string.sub(text, ${BLOCK_BYTES + 1})
   end
   if not isBlocked then
     local ttl = math.max(ms, redis.call('PTTL', KEYS[i]))
