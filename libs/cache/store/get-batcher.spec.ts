@@ -65,7 +65,7 @@ describe('the looks of one turn of the event loop', () => {
   });
 
   it('wait for a Redis that hangs no more often than one would', async () => {
-    const member = await bed.member({ readTimeoutMs: 300 });
+    const member = await bed.member({ readTimeoutMs: 2_000 });
     const keys = numbered(20);
     for (const key of keys) await member.cache.set(key, 'there');
     await turn(member, keys);
@@ -76,7 +76,7 @@ describe('the looks of one turn of the event loop', () => {
         expect(await member.cache.getOrLoad(key, () => 'source')).toBe('source');
         return performance.now() - from;
       });
-      return (await Promise.all(took)).filter((ms) => ms > 250).length;
+      return (await Promise.all(took)).filter((ms) => ms > 1_800).length;
     };
     try {
       expect(await waited()).toBe(20);
