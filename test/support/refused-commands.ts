@@ -7,7 +7,8 @@ const refused = (process.env['SLUICE_TEST_RULE'] ?? '')
   .map((word) => word.slice(1));
 
 /** Whether the service refuses this command: `client|kill`. */
-const isRefused = (command: string): boolean => refused.includes(command) || refused.includes(command.split('|')[0]!);
+export const isRefused = (command: string): boolean =>
+  refused.includes(command) || refused.includes(command.split('|')[0]!);
 
 /**
  * For a test of what Sluice does with these commands, which does something else without them. It is skipped where one of them is

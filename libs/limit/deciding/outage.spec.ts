@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Test, type TestingModule } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { itOnPlainRedis } from '../../../test/support/cluster-mode.js';
+import { itWith } from '../../../test/support/refused-commands.js';
 import { until } from '../../../test/support/until.js';
 import { SluiceRedisModule } from '../../redis/index.js';
 import { FaultProxy, startRedis, type RedisServer } from '../../testing/index.js';
@@ -74,7 +75,8 @@ describe('while Redis does not answer', () => {
     }
   });
 
-  it('a process enforces a quarter of the limit on a server in cluster mode, which knows its own listeners only', async () => {
+  itWith(['cluster|nodes'])('a process enforces a quarter of the limit on a server in cluster mode', async () => {
+    // The server knows its own listeners only.
     const cluster = await startRedis({ slotChecks: true });
     try {
       const limits = await boot(cluster.url);
