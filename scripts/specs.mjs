@@ -16,11 +16,10 @@ const FEWER_COLLECTIONS = '--max-semi-space-size=64';
  *
  * @returns how many tests passed and failed, and the titles of those that were skipped
  */
-export async function runSpecs(label, { patterns = [], env = {} } = {}) {
+export async function runSpecs(label, { patterns = [], env = {}, workers = availableParallelism() + 2 } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-jest-'));
   const report = join(dir, 'report.json');
-  const workers = String(availableParallelism() + 2);
-  const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--ci', '--maxWorkers', workers];
+  const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--ci', '--maxWorkers', String(workers)];
   const args = [...jest, '--json', '--outputFile', report, ...patterns];
   const flags = `${process.env.NODE_OPTIONS ?? ''} --disable-warning=ExperimentalWarning ${FEWER_COLLECTIONS}`;
   const how = { live: 'stderr', env: { NODE_OPTIONS: flags, ...env }, withinMs: SPECS_WITHIN_MS };

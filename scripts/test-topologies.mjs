@@ -4,8 +4,8 @@
  *
  * - single: test/topologies/single, one server that is killed again and again.
  * - sentinel: the group's own specs, and test/topologies/sentinel.
- * - cluster: the cluster's own specs, and test/topologies/cluster. These three use all features in one, mostly wait, and run at
- *   the same time.
+ * - cluster: the cluster's own specs, and test/topologies/cluster. These three use all features in one, mostly wait, and two
+ *   specs of them run at a time.
  * - slots: the suites of the features, of what they share, and test/e2e on servers in cluster mode that own all slots, so that each command and
  *   script across slots is rejected. Planted scripts across slots, by the keys they name or compute, show that they do reject.
  * - acl: the suite of each feature with the rule that SECURITY.md has for it, and nothing more.
@@ -118,7 +118,8 @@ await main(async () => {
   };
   const own = topologies.filter((name) => name in OWN_SPECS);
   const patterns = own.flatMap((name) => OWN_SPECS[name](chosen.quick));
-  if (own.length > 0) count(await runSpecs(own.join(', '), { patterns }));
+  // Each uses several processes all the time, and compares how long they take.
+  if (own.length > 0) count(await runSpecs(own.join(', '), { patterns, workers: 2 }));
   for (const name of topologies.filter((each) => each in SUITES)) {
     for (const result of await SUITES[name](chosen)) count(result);
   }

@@ -18,14 +18,20 @@ it.each([
   try {
     /** How long the slowest feature takes in all apps while nothing is wrong: on a busy machine, more than a moment. */
     let calmMs = 0;
+    const measureCalm = async (): Promise<void> => {
+      const sinceMs = nowMs();
+      calmMs = Math.max(calmMs, Math.max(...Object.values(await fleet.worksSince(sinceMs))) - sinceMs);
+    };
     for (let round = 0; round < RESTARTS; round++) {
-      const calmAtMs = nowMs();
-      calmMs = Math.max(calmMs, ...Object.values(await fleet.worksSince(calmAtMs)).map((atMs) => atMs - calmAtMs));
+      await measureCalm();
       await redis.kill();
       const killedAtMs = nowMs();
       await redis.restart();
       const [bareAtMs, works] = await Promise.all([bare.writesSince(killedAtMs), fleet.worksSince(killedAtMs)]);
-      const allowedMs = 2 * calmMs + 1_000;
+      // The machine may have become busier meanwhile.
+      await measureCalm();
+      // Besides what a task takes: to connect, to renew the lease, and to compare what is held.
+      const allowedMs = 3 * calmMs + 1_000;
       const late = Object.entries(works).filter(([, atMs]) => atMs - bareAtMs > allowedMs);
       expect({ late, bareAtMs, allowedMs }).toEqual({ late: [], bareAtMs, allowedMs });
     }
