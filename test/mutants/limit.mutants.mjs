@@ -146,8 +146,14 @@ export default [
   {
     ...bucket,
     name: 'what a bucket was charged long ago has flowed in',
-    find: 'at >= s.since and half(s) or 0',
+    find: 'at >= s.since and s.least or 0',
     replace: '0',
+  },
+  {
+    ...bucket,
+    name: 'units that were given back still count as what others would have found',
+    find: '    s.least = math.max(0, s.least - units * s.each)\n',
+    replace: '',
   },
   {
     ...bucket,
@@ -397,5 +403,12 @@ export default [
     find: 'ms * 1_000, once, nowUs',
     replace: 'ms * 1_000, false, nowUs',
     specs: ['libs/throttler'],
+  },
+  {
+    file: 'libs/limit/local/counter.ts',
+    specs: ['libs/limit/local'],
+    name: 'units that were given back in this process still count as what others would have found',
+    find: '      this.#least = Math.max(0, this.#least - units * rule.x);\n',
+    replace: '',
   },
 ];

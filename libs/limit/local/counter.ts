@@ -16,6 +16,8 @@ export class Counter {
   #last = 0;
   /** When the bucket was last more than half full. */
   #since = 0;
+  /** How much lag there was at least ever since, without what was given back. */
+  #least = 0;
   #ends = 0;
   #used = 0;
   #blockedUntil = 0;
@@ -28,7 +30,8 @@ export class Counter {
     } else if (rule.kind === 'b' || rule.kind === 'p') {
       this.#lag = Math.max(0, this.#lag - (nowUs - this.#last));
       this.#last = nowUs;
-      if (this.#lag < (rule.y * rule.x) / 2) this.#since = nowUs;
+      const half = (rule.y * rule.x) / 2;
+      if (this.#lag < half) [this.#since, this.#least] = [nowUs, half];
     } else {
       const ends = rule.kind === 'c' ? rule.y : this.#ends;
       if (ends !== this.#ends || ends <= nowUs) this.#used = 0;
@@ -62,6 +65,7 @@ export class Counter {
   refund(rule: LimitRule, units: number, atUs: number, endsUs: number): void {
     if (rule.kind === 'b' || rule.kind === 'p') {
       this.#lag = Math.max(0, this.#lag - this.#refundable(rule, units, atUs, endsUs));
+      this.#least = Math.max(0, this.#least - units * rule.x);
       return;
     }
     if (atUs > 0 && atUs < this.#born) return;
@@ -116,8 +120,8 @@ export class Counter {
     const back = units * rule.x;
     if (rule.kind === 'p') return Math.abs(this.#last + this.#lag - endsUs) < 1 ? back : 0;
     if (atUs === 0) return back;
-    const half = atUs >= this.#since ? (rule.y * rule.x) / 2 : 0;
-    return Math.min(back, Math.max(half, back - (this.#last - atUs)));
+    const least = atUs >= this.#since ? this.#least : 0;
+    return Math.min(back, Math.max(least, back - (this.#last - atUs)));
   }
 
   #roomAt(rule: LimitRule, cost: number): number {

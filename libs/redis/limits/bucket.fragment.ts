@@ -5,19 +5,23 @@ const TICK_US = 65_536;
 const TICKS_AHEAD = 4_096;
 
 /** Bytes before the trace. */
-const HEAD = 19;
+const HEAD = 20;
+
+/** The parts in which half a bucket is counted, in one byte. */
+const PARTS = 255;
 
 /** What a bucket remembers of the last call: the first bytes of its nonce, and its units in two bytes. */
 const NONCE_START = 6;
 const ALL = 65_535;
 
 /**
- * Token bucket and leaky bucket, as GCRA: `each` µs per unit, `burst` units at once. In 27 bytes, which Redis keeps in one
- * block with the header of the value.
+ * Token bucket and leaky bucket, as GCRA: `each` µs per unit, `burst` units at once. In 28 bytes, the most that Redis keeps
+ * in one block of 48 bytes with the header of the value.
  *
  * State: `t`; the instant at which the bucket is full, in whole µs, rounded up; how far that was ahead at the last write (`lag`), in
  * two bytes, rounded up by less than a thousandth; `since`, the last instant at which the bucket was more than half full, in ticks
- * of 65,536 µs; born, in whole µs; then the trace of the last call. A unit adds `each` to the lag, and time takes it away.
+ * of 65,536 µs; how much lag was there at least ever since if what was given back had never been charged (`least`), in parts of half a
+ * bucket, rounded down; born, in whole µs; then the trace of the last call. A unit adds `each` to the lag, and time takes it away.
  *
  * - Token bucket (`wait` is nil): units fit while the lag stays within `burst * each`. A window of `n * each` admits up to
  *   `burst + n` units: the full bucket, and what flows in meanwhile.
@@ -27,8 +31,9 @@ const ALL = 65_535;
  *   flowed in since its charge is unknown. So `born` moves behind the instant at which the bucket would have been full.
  * - A refund takes away as much lag as there would be less if its units had not been charged. That is all of it, or the least lag
  *   since the charge if this is less: below it, other units would have found the bucket full. The least lag is not known. But it
- *   was at least half the bucket after `since`, and the charge itself takes its own time to flow in. The larger of both is given
- *   back: never too much, and all of it where calls are refused, because there the bucket is nearly empty.
+ *   was at least half the bucket after `since`, less all units that were given back since: without them, others would have found
+ *   more room. And the charge itself takes its own time to flow in. The larger of both is given back: never too much, and all of it
+ *   where calls are refused, because there the bucket is nearly empty.
  * - The trace of one call is kept, not of four. A call that is sent again after another one is charged twice: the bucket admits less.
  */
 export const BUCKET = defineFragment({
@@ -41,9 +46,9 @@ local function bucketKind()
   end
 
   local function open(s, text)
-    s.lag, s.since = 0, now
+    s.lag, s.since, s.least = 0, now, half(s)
     if string.sub(text, 1, 1) ~= 't' or #text < ${HEAD} then return end
-    local full, rough, ticks, born = struct.unpack('<I7HHI7', text, 2)
+    local full, rough, ticks, parts, born = struct.unpack('<I7HHBI7', text, 2)
     s.traces = string.sub(text, ${HEAD + 1})
     local lag, most = full - now, math.ldexp(1 + rough % 1024 / 1024, math.floor(rough / 1024) - 1)
     if lag > most then s.stepped, lag, born = true, most, math.max(born, full + 1) end
@@ -52,6 +57,7 @@ local function bucketKind()
     if lag < half(s) or s.stepped then return end
     local newest = math.ceil(now / ${TICK_US}) + ${TICKS_AHEAD}
     s.since = (newest - (newest - ticks) % 65536) * ${TICK_US}
+    s.least = parts / ${PARTS} * half(s)
   end
 
   local function room(s, cost)
@@ -74,8 +80,9 @@ local function bucketKind()
       if math.abs(now + s.lag - ends) >= 1 then return end
     elseif at then
       if at > now or at < s.born then return end
-      back = math.min(back, math.max(at >= s.since and half(s) or 0, back - (now - at)))
+      back = math.min(back, math.max(at >= s.since and s.least or 0, back - (now - at)))
     end
+    s.least = math.max(0, s.least - units * s.each)
     s.lag = math.max(0, s.lag - back)
   end
 
@@ -102,7 +109,8 @@ local function bucketKind()
     local full = math.ceil(now + s.lag)
     local part, power = math.frexp(full - now)
     local rough = power * 1024 + math.ceil((part * 2 - 1) * 1024)
-    return struct.pack('<c1I7HHI7', 't', full, rough, math.ceil(s.since / ${TICK_US}) % 65536, math.ceil(s.born))
+    local parts = math.floor(s.least / half(s) * ${PARTS})
+    return struct.pack('<c1I7HHBI7', 't', full, rough, math.ceil(s.since / ${TICK_US}) % 65536, parts, math.ceil(s.born))
   end
 
   return {
