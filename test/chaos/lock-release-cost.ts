@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { median } from '../support/median.js';
 import { holds, rejectsPlanted, type ChaosContext, type Verdict } from '../support/chaos.js';
 import type { ForkedApp } from '../support/fork-app.js';
 import { until } from '../support/until.js';
@@ -65,8 +66,4 @@ async function measure(admin: Redis, [holder, ...rest]: readonly ForkedApp[], wa
 
 function isFlat(few: number[], many: number[]): boolean {
   return median(many) / median(few) <= 1.3;
-}
-
-function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }

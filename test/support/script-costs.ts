@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { commandDelta } from './command-delta.js';
+import { median } from './median.js';
 
 /** How the work of a script grows with what it is called for. */
 export type Growth = 'bounded' | 'linear' | 'more';
@@ -39,16 +40,17 @@ const LINEAR_BELOW = 8;
 
 /**
  * Whether the processor time of a script grows linearly with `n`: for loops that execute no command and so cannot be counted.
- * It is the time of the server's own thread. Of each size the smallest of some runs counts, and of more runs if these were not
- * enough: other work of the machine makes a run slower through the caches of the processor.
+ * It is the time of the server's own thread. Of each size the median of some runs counts, and of more runs if these were not
+ * enough: other work of the machine makes a run slower through the caches of the processor, and a run whose state has lapsed while
+ * the machine stood still is much too short.
  */
 export async function isLinear(client: Redis, n: number, prepare: Prepare): Promise<boolean> {
   await cpuOf(client, n, prepare);
-  const least = { once: Infinity, fourTimes: Infinity };
+  const seconds: { once: number[]; fourTimes: number[] } = { once: [], fourTimes: [] };
   for (let round = 0; round < 30; round++) {
-    least.once = Math.min(least.once, await cpuOf(client, n, prepare));
-    least.fourTimes = Math.min(least.fourTimes, await cpuOf(client, 4 * n, prepare));
-    if (round >= 4 && least.fourTimes < LINEAR_BELOW * least.once) return true;
+    seconds.once.push(await cpuOf(client, n, prepare));
+    seconds.fourTimes.push(await cpuOf(client, 4 * n, prepare));
+    if (round >= 4 && median(seconds.fourTimes) < LINEAR_BELOW * median(seconds.once)) return true;
   }
   return false;
 }
