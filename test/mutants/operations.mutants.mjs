@@ -62,7 +62,7 @@ export default [
   },
   {
     file: 'libs/queue/store/scripts/run-now.script.ts',
-    specs: ['libs/queue/admin/purge'],
+    specs: ['libs/queue/store/scripts/delays'],
     name: 'runNow puts off what is due already',
     find: "'XX', 'LT',",
     replace: "'XX',",

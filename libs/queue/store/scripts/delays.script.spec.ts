@@ -7,6 +7,7 @@ import { Keyspace, frame, unframe } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, consumerName, queueKeys, retryKeys } from '../queue.keys.js';
 import { delayScript } from './delay.script.js';
 import { promoteScript, type Promoted } from './promote.script.js';
+import { runNowScript } from './run-now.script.js';
 import { settleFailureScript, type Settlement } from './settle-failure.script.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
@@ -279,4 +280,18 @@ describe('promote', () => {
     expect(await entries(keys.dead)).toMatchObject([{ original_id: 'odd', reason: 'bad-body' }]);
     expect(await entries(keys.stream)).toMatchObject([{ payload: '"whole"' }]);
   });
+});
+
+it('a delayed task that is run now is due, and never later than it was', async () => {
+  await publishDelayed(['later'], 3_600_000);
+  await publishDelayed(['due'], 1);
+  const dueMs = await bed.admin.zscore(keys.delayed, 'due');
+  await until(async () => (await serverMs()) > Number(dueMs), { what: 'its time is over' });
+  const runNow = (handle: string): Promise<boolean> =>
+    runNowScript.run(bed.link, { keys, args: { handle, target: keys.stream, inboxes: INBOXES } });
+  expect(await runNow('due')).toBe(true);
+  expect(await runNow('later')).toBe(true);
+  expect(await runNow('none')).toBe(false);
+  expect(await bed.admin.zscore(keys.delayed, 'due')).toBe(dueMs);
+  expect(await bed.admin.zcount(keys.delayed, 0, await serverMs())).toBe(2);
 });
