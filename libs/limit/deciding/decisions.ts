@@ -46,7 +46,7 @@ export function decisionOf(decided: DecidedRun, isGranted: boolean, laterUnits: 
   };
 }
 
-/** What no rate limit has: most calls are admitted. */
+/** The limits that refused an admitted call: none. All these decisions share the list. */
 const NONE: readonly string[] = Object.freeze([]);
 const NO_STATE = { limit: 0, remaining: 0, resetMs: 0 };
 

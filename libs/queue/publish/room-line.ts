@@ -1,6 +1,6 @@
 import type { Clock } from '../../redis/index.js';
 
-/** How long the first one rests before it looks again: from this, growing by half each time, up to the second. */
+/** How long the first publish rests before it looks again: AGAIN_MS, then half as long again each time, at most AGAIN_MOST_MS. */
 const AGAIN_MS = 20;
 const AGAIN_MOST_MS = 500;
 

@@ -3,9 +3,8 @@ import { DEPTH_MAX } from '../../../weave/index.js';
 
 /**
  * `publishFailed(target, queue, letter)`: adds the task about a dead letter (a `FailedTask`) to the stream `target`. `letter` has task,
- * payload, isJson (nil: it is
- * found out), meta, seconds, reason, failure, attempts and group. It returns false, and adds nothing, if the dead letter is itself such
- * a task: so failures of failures come to an end, whatever queues publish to each other.
+ * payload, isJson (nil: the payload is decoded to find out), meta, seconds, reason, failure, attempts and group. If the dead letter is
+ * itself such a task, the function returns false and adds nothing. So failures of failures end, whatever queues publish to each other.
  *
  * It is called after the first write, and cannot fail: the caller has checked that `target` is a stream or missing. The payload is
  * embedded as it is if it is JSON and the whole does not lie deeper than a payload may, else as a text.
