@@ -30,14 +30,38 @@ export default [
   {
     ...failed,
     name: 'a payload that lies too deep is embedded as it is',
-    find: 'depthOf(payload) < ${DEPTH_MAX}',
-    replace: 'depthOf(payload) < 9999',
+    find: 'depth < ${DEPTH_MAX}',
+    replace: 'depth < 9999',
   },
   {
     ...failed,
     name: 'brackets in texts count for the depth',
-    find: `elseif c ~= '"' then depth = depth - 1`,
-    replace: `elseif c ~= '"' then depth = depth + 200`,
+    find: "return 'null'\n  end)",
+    replace: "return '[[' .. inside\n  end)",
+  },
+  {
+    ...failed,
+    name: 'what is escaped ends a text',
+    find: String.raw`string.gsub(text, '\\.', ''), true`,
+    replace: 'text, true',
+  },
+  {
+    ...failed,
+    name: 'a text with a control character is taken for JSON',
+    find: 'then strict = false end',
+    replace: 'then strict = true end',
+  },
+  {
+    ...failed,
+    name: 'any word is taken for JSON',
+    find: 'strict and isJsonWord(word)',
+    replace: 'strict',
+  },
+  {
+    ...failed,
+    name: 'a number that begins with 0 is taken for JSON',
+    find: "if not digits or #digits > 1 and string.sub(digits, 1, 1) == '0' then return false end",
+    replace: 'if not digits then return false end',
   },
   {
     ...failed,

@@ -91,15 +91,33 @@ describe('deadLetterTo', () => {
     });
   });
 
-  it('tells of one that nobody could read, as a text', async () => {
-    await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0', 'MKSTREAM');
-    const id = (await bed.admin.xadd('tasks', '*', 'payload', '{"n":'))!;
-    const dead = 'sluice:host:1:0:dead';
-    await bed.admin.xreadgroup('GROUP', 'sluice', dead, 'COUNT', 1, 'STREAMS', 'tasks', '>');
-    await bed.admin.call('XCLAIM', 'tasks', 'sluice', dead, 0, id, 'RETRYCOUNT', 5, 'JUSTID');
-    await bed.start({ handlers: { tasks: failing() }, queue: { leaseMs: 200 } });
-    await until(async () => (await entries()).length === 1, { what: 'it is told' });
-    expect((await entries())[0]!.payload.payload).toBe('{"n":');
+  describe('tells of one that killed its process before it was read', () => {
+    /** What the task about it has as its payload. */
+    async function toldOf(payload: string): Promise<unknown> {
+      await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0', 'MKSTREAM');
+      const id = (await bed.admin.xadd('tasks', '*', 'payload', payload))!;
+      const dead = 'sluice:host:1:0:dead';
+      await bed.admin.xreadgroup('GROUP', 'sluice', dead, 'COUNT', 1, 'STREAMS', 'tasks', '>');
+      await bed.admin.call('XCLAIM', 'tasks', 'sluice', dead, 0, id, 'RETRYCOUNT', 5, 'JUSTID');
+      await bed.start({ handlers: { tasks: failing() }, queue: { leaseMs: 200 } });
+      await until(async () => (await entries()).length === 1, { what: 'it is told' });
+      return (await entries())[0]!.payload.payload;
+    }
+
+    it.each(['{"n":', '[nan]', '-inf', '0x10', '[01]', '1.', '["a\nb"]', '["\u0001"]', '1\0'])(
+      'as a text, if it is no JSON: %j',
+      async (text) => {
+        expect(await toldOf(text)).toBe(text);
+      },
+    );
+
+    it.each([
+      '{"n": [-0, 10, 1.5, 2e+3, 2.5E-3],\r\n\t"b": [true, false, null, {}]}',
+      '["nan, [0x10]", "\\"01\\n\\\\", "\u007f\u2028"]',
+      '7',
+    ])('as it is, if it is JSON: %j', async (text) => {
+      expect(await toldOf(text)).toEqual(JSON.parse(text));
+    });
   });
 
   it('does not go round: a failure that fails is a dead letter, and no more', async () => {

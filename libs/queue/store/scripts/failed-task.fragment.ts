@@ -18,33 +18,37 @@ local function isFailedTask(meta)
   return isJson and type(object) == 'table' and type(object.failureOf) == 'string'
 end
 
--- How deep brackets lie in each other, outside of strings.
+-- Whether a word outside of strings is one of JSON. 'cjson' also takes 'nan', '0x10' and '01'.
+local function isJsonWord(word)
+  if word == 'true' or word == 'false' or word == 'null' then return true end
+  local digits, rest = string.match(word, '^-?(%d+)(.*)$')
+  if not digits or #digits > 1 and string.sub(digits, 1, 1) == '0' then return false end
+  rest = string.gsub(rest, '^%.%d+', '')
+  return string.gsub(rest, '^[eE][-+]?%d+$', '') == ''
+end
+
+-- How deep brackets lie in each other, outside of strings. nil: 'cjson' takes the text for JSON, and JSON.parse does not.
 local function depthOf(text)
-  local depth, most, at = 0, 0, 1
-  while true do
-    local from = string.find(text, '["%[%]{}]', at)
-    if not from then return most end
-    local c = string.sub(text, from, from)
-    at = from + 1
-    if c == '[' or c == '{' then
-      depth = depth + 1
-      most = math.max(most, depth)
-    elseif c ~= '"' then depth = depth - 1
-    else
-      while true do
-        local stop = string.find(text, '["\\]', at)
-        if not stop then return most end
-        at = stop + 1
-        if string.sub(text, stop, stop) == '"' then break end
-        at = at + 1
-      end
-    end
+  -- JSON has a backslash only in strings. Without what it escapes, each quote begins or ends a string.
+  local bare, strict = string.gsub(text, '\\.', ''), true
+  bare = string.gsub(bare, '"([^"]*)"', function(inside)
+    if string.find(inside, '[%z\1-\31]') then strict = false end
+    return 'null'
+  end)
+  for word in string.gmatch(bare, '[^ \t\r\n,:%[%]{}]+') do strict = strict and isJsonWord(word) end
+  if not strict then return nil end
+  local depth, most = 0, 0
+  for bracket in string.gmatch(bare, '[%[%]{}]') do
+    depth = depth + ((bracket == '[' or bracket == '{') and 1 or -1)
+    most = math.max(most, depth)
   end
+  return most
 end
 
 local function embedded(payload, isJson)
   if isJson == nil then isJson = pcall(cjson.decode, payload) end
-  return isJson and depthOf(payload) < ${DEPTH_MAX} and payload or cjson.encode(payload)
+  local depth = isJson and depthOf(payload)
+  return depth and depth < ${DEPTH_MAX} and payload or cjson.encode(payload)
 end
 
 local function publishFailed(target, queue, letter)
