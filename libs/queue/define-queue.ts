@@ -13,7 +13,7 @@ export interface DefineQueueOptions {
   tasks?: TaskSpecs;
   /**
    * How many tasks publishers may put into the queue: `{ limit, onFull?, waitMs? }`. Default: any number. `queue.queues.<name>` in the
-   * module's options replaces it.
+   * module's options changes single members of it.
    */
   maxLength?: LengthLimit;
 }

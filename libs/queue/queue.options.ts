@@ -105,7 +105,7 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * all processes. Default 5 000, at least 100.
    */
   leaseMs?: number;
-  /** Options per queue for its publishers, by name: `{ orders: { maxLength } }`. They replace those of `defineQueue`. */
+  /** Options per queue for its publishers, by name: `{ orders: { maxLength: { limit: 500 } } }`. What they leave out is as `defineQueue` says. */
   queues?: Readonly<Record<string, QueueOptions>>;
   /** Which dead letters are kept, per queue. Default: all. Checked once per lease by the processes that work on the queue. */
   dead?: DeadRetention;

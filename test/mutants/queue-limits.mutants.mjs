@@ -67,6 +67,19 @@ export default [
   },
   {
     ...lengths,
+    name: 'a length of the configuration replaces that of the definition',
+    find: 'changedLength(limit, maxLength,',
+    replace: 'changedLength(undefined, maxLength,',
+  },
+  {
+    file: 'libs/queue/limits/length-limit.ts',
+    name: 'a waitMs of the configuration that has no effect is taken',
+    find: "  if (onFull === 'reject') refuseWaitMs(change, path);\n  return { limit, onFull, waitMs };",
+    replace: '  return { limit, onFull, waitMs };',
+    specs,
+  },
+  {
+    ...lengths,
     name: 'publishes under a key pass the length',
     find: 'if (lengthLimitOf(queue, name, queues) === undefined) return;',
     replace: 'return;',

@@ -1,16 +1,22 @@
 import { SluiceError, badOption, resolveOptions } from '../../weave/index.js';
 import { optionNames } from '../named-tasks.js';
 import type { QueueRef } from '../queue-definition.js';
-import { lengthLimit, type LengthLimit, type ResolvedLengthLimit } from './length-limit.js';
+import {
+  changedLength,
+  lengthChange,
+  type LengthChange,
+  type LengthLimit,
+  type ResolvedLengthLimit,
+} from './length-limit.js';
 
 /** What a queue's name stands for in `queue.queues`. */
 export interface QueueOptions {
-  /** In the place of what `defineQueue` says; `false`: no limit. */
-  maxLength?: LengthLimit | false;
+  /** The members that differ from what `defineQueue` says; `false`: no limit. Default: as `defineQueue` says. */
+  maxLength?: Partial<LengthLimit> | false;
 }
 
 interface Limited {
-  maxLength?: ResolvedLengthLimit | false | undefined;
+  maxLength?: LengthChange | false | undefined;
 }
 
 /** The resolved `queue.queues`. */
@@ -25,7 +31,7 @@ export function queuesByName(value: unknown, path: string): QueuesByName {
   const options = (given: unknown, at: string): Limited =>
     resolveOptions<Limited>(at, given, {
       maxLength: (each: unknown, where: string) =>
-        each === undefined || each === false ? each : lengthLimit(each, where),
+        each === undefined || each === false ? each : lengthChange(each, where),
     });
   return new Map(Object.entries(value).map(([name, given]) => [name, options(given, `${path}.${name}`)]));
 }
@@ -33,9 +39,10 @@ export function queuesByName(value: unknown, path: string): QueuesByName {
 const NONE: QueuesByName = new Map();
 
 /**
- * The limit that a publish to this queue observes: that of the configuration, else that of the definition.
+ * The limit that a publish to this queue observes: that of the definition, with what the configuration changes.
  *
- * @throws SluiceError `SLUICE_BAD_OPTION` if the configuration limits a queue of named tasks as a whole
+ * @throws SluiceError `SLUICE_BAD_OPTION` if the configuration limits a queue of named tasks as a whole, or if what it changes makes no
+ * limit together with the definition
  */
 export function lengthLimitOf(
   queue: QueueRef<unknown>,
@@ -52,11 +59,11 @@ export function lengthLimitOf(
       `queue.queues.${whole}.maxLength: '${whole}' has named tasks, and each has a length of its own: use queue.queues['${own}']`,
     );
   }
-  for (const each of names.toReversed()) {
+  return names.reduce((limit, each) => {
     const maxLength = queues.get(each)?.maxLength;
-    if (maxLength !== undefined) return maxLength || undefined;
-  }
-  return declared;
+    if (maxLength === undefined) return limit;
+    return maxLength ? changedLength(limit, maxLength, `queue.queues.${each}.maxLength`) : undefined;
+  }, declared);
 }
 
 /** @throws SluiceError `SLUICE_BAD_OPTION`: publishes under a key do not look at the length */

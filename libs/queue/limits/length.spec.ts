@@ -255,6 +255,52 @@ describe('the options of maxLength', () => {
     await queue.publishMany(defineQueue<number>('free', { maxLength: { limit: 1 } }), [1, 2]);
   });
 
+  it('are merged member by member', async () => {
+    const { queue } = await bed.start({
+      queue: {
+        queues: {
+          tasks: { maxLength: { limit: 2 } },
+          waits: { maxLength: { onFull: 'wait', waitMs: 0 } },
+          rejects: { maxLength: { onFull: 'reject' } },
+          short: { maxLength: { waitMs: 1 } },
+        },
+      },
+    });
+    const waiting = { limit: 1, onFull: 'wait', waitMs: 300_000 } as const;
+    await queue.publishMany(limited({ limit: 1, onFull: 'wait', waitMs: 30 }), [1, 2]);
+    await expect(queue.publish(limited({ limit: 1, onFull: 'wait', waitMs: 30 }), 3)).rejects.toThrow(
+      "queue 'tasks' has 2 tasks, of at most 2, also after 30 ms",
+    );
+    const full = async (name: string, maxLength: LengthLimit, message: string): Promise<void> => {
+      const Queue = defineQueue<number>(name, { maxLength });
+      await queue.publish(Queue, 1);
+      await expect(queue.publish(Queue, 2)).rejects.toThrow(message);
+    };
+    await full('waits', { limit: 1 }, 'of at most 1, also after 0 ms');
+    await full('rejects', waiting, 'of at most 1; nothing was published');
+    await full('short', waiting, 'of at most 1, also after 1 ms');
+    await expect(queue.publish(defineQueue<number>('short', { maxLength: { limit: 1 } }), 1)).rejects.toThrow(
+      "queue.queues.short.maxLength.waitMs must be left out unless onFull is 'wait', got 1",
+    );
+    await expect(queue.publish('waits', 1)).rejects.toThrow(
+      'queue.queues.waits.maxLength.limit must be given, because the definition has no maxLength',
+    );
+  });
+
+  it('of one named task are merged from the queue to the stream', async () => {
+    const Files = defineQueue('files', { tasks: { import: payload<number>() } });
+    const { queue } = await bed.start({
+      queue: {
+        queues: {
+          'files.import': { maxLength: { limit: 1, onFull: 'wait', waitMs: 300_000 } },
+          '{files}.import': { maxLength: { waitMs: 1 } },
+        },
+      },
+    });
+    await queue.publish(Files.tasks.import, 1);
+    await expect(queue.publish(Files.tasks.import, 2)).rejects.toThrow('of at most 1, also after 1 ms');
+  });
+
   it('are for one named task', async () => {
     const Files = defineQueue('files', { tasks: { import: payload<number>(), export: payload<number>() } });
     const { queue } = await bed.start({ queue: { queues: { 'files.import': { maxLength: { limit: 1 } } } } });
@@ -283,9 +329,11 @@ describe('the options of maxLength', () => {
     expect(() => defineQueue('files', { tasks, maxLength: { limit: 1 } } as never)).toThrow(
       "defineQueue('files').maxLength must be left out beside tasks",
     );
-    await expect(bed.start({ queue: { queues: { a: { maxLength: {} as LengthLimit } } } })).rejects.toThrow(
-      'queue.queues.a.maxLength.limit must be given',
-    );
+    const boot = (maxLength: Partial<LengthLimit>): Promise<unknown> =>
+      bed.start({ queue: { queues: { a: { maxLength } } } });
+    await expect(boot({})).rejects.toThrow('queue.queues.a.maxLength must be false, or an object with a limit');
+    await expect(boot({ onFull: 'reject', waitMs: 1 })).rejects.toThrow('queue.queues.a.maxLength.waitMs must be left');
+    await expect(boot({ limit: 0 })).rejects.toThrow('queue.queues.a.maxLength.limit must be a whole number');
     await expect(bed.start({ queue: { queues: [] as never } })).rejects.toThrow('queue.queues must be an object');
   });
 });
