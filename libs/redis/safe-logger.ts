@@ -14,6 +14,12 @@ export class SafeLogger extends Logger {
     });
   }
 
+  override debug(message: unknown): void {
+    this.#try(message, () => {
+      super.debug(message);
+    });
+  }
+
   override warn(message: unknown): void {
     this.#try(message, () => {
       super.warn(message);

@@ -34,6 +34,20 @@ const seats = { file: 'libs/queue/worker/loops/read-seats.ts', specs: ['libs/que
 
 export default [
   {
+    name: 'a task that a rate limit puts off has a line each time',
+    file: 'libs/queue/worker/failure-settler.ts',
+    find: 'deferral?.defers === 1',
+    replace: 'deferral !== undefined',
+    specs: ['libs/queue/worker/logging'],
+  },
+  {
+    name: 'a task that a rate limit puts off has failed',
+    file: 'libs/queue/worker/failure-settler.ts',
+    find: "if (isSluiceError(thrown, 'SLUICE_RATE_LIMITED')) {",
+    replace: "if (isSluiceError(thrown, 'SLUICE_TASK_DROP')) {",
+    specs: ['libs/queue/worker/logging'],
+  },
+  {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'an error of one queue ends the renewal of all',

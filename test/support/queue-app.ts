@@ -85,5 +85,5 @@ function teller(logged: (level: string, message: string) => void): LoggerService
     (message: unknown): void => {
       logged(name, String(message));
     };
-  return { log: level('log'), error: level('error'), warn: level('warn') };
+  return { log: level('log'), error: level('error'), warn: level('warn'), debug: level('debug') };
 }

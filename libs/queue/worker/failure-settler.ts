@@ -31,7 +31,7 @@ export interface FailureSettlerOptions {
     cancelled(about: TaskCancelledMessage): void;
   };
   retryUntilConfirmed: RetryUntilConfirmed;
-  log: { warn(message: string): void; error(message: string, stack?: string): void };
+  log: { debug(message: string): void; warn(message: string): void; error(message: string, stack?: string): void };
 }
 
 /** Settles runs that failed and entries that cannot run. */
@@ -68,7 +68,11 @@ export class FailureSettler {
       return this.#settle(delivery, { attempts, reason: disposition.reason, error, stack });
     }
     const { delayMs, deferral, backoffError } = disposition;
-    if (!delivery.isCancelled && !isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
+    if (isSluiceError(thrown, 'SLUICE_RATE_LIMITED')) {
+      // This is no failure, and happens to many tasks many times. So each of them has one line.
+      const putOff = `${site} put off task ${delivery.taskId} for ${Math.ceil(delayMs)} ms: ${error.toString()}`;
+      if (!delivery.isCancelled && deferral?.defers === 1) log.debug(putOff);
+    } else if (!delivery.isCancelled && !isSluiceError(thrown, 'SLUICE_TASK_SNOOZE')) log.warn(what);
     if (backoffError !== undefined)
       log.error(`the backoff of ${site} cannot be used: ${describeError(backoffError).error.toString()}`);
     return this.#settle(delivery, { attempts, delayMs: Math.ceil(delayMs), deferral, error, stack });

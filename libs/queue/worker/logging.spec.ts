@@ -2,6 +2,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { gate } from '../../../test/support/gate.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
+import { SluiceError } from '../../weave/index.js';
 import type { Task } from '../index.js';
 
 const bed = new QueueBed();
@@ -61,6 +62,29 @@ describe('a stop', () => {
     open();
     await closed;
     expect(lines.filter((line) => line.startsWith('shutdown '))).toEqual([]);
+  });
+});
+
+describe('a task that a rate limit puts off', () => {
+  it('has one line of the level debug, however often it is put off', async () => {
+    const lines: string[] = [];
+    let runs = 0;
+    const limited = Object.assign(new SluiceError('SLUICE_RATE_LIMITED', 'no room'), { retryAfterMs: 1 });
+    const { queue } = await bed.start({
+      handlers: {
+        tasks: () => {
+          if (++runs < 4) throw limited;
+        },
+      },
+      logged: (level, message) => lines.push(`${level}: ${message}`),
+    });
+    const id = await queue.publish('tasks', 1);
+    await until(() => runs === 4, { what: 'it has run' });
+    await bed.untilSettled();
+    expect(lines.filter((line) => line.includes(id))).toEqual([
+      `debug: Handlers.tasks put off task ${id} for 1 ms: SluiceError: no room (SLUICE_RATE_LIMITED)`,
+    ]);
+    expect(lines.filter((line) => line.startsWith('warn'))).toEqual([]);
   });
 });
 

@@ -72,7 +72,10 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
       inboxes: ':~inbox:0:',
       clock,
     },
-    ...{ retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}), log: { warn: () => {}, error: () => {} } },
+    ...{
+      retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}),
+      log: { debug: () => {}, warn: () => {}, error: () => {} },
+    },
     listener,
   });
   worker.opened(true);
