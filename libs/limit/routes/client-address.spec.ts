@@ -15,6 +15,11 @@ it.each([
   ['fe80::1%eth0', 'fe80:0:0:0::/64'],
   ['2001:db8:1:2::192.0.2.1', '2001:db8:1:2::/64'],
   ['::1:ffff:192.0.2.1', '0:0:0:0::/64'],
+  ['192.0.2.1:5678', '192.0.2.1'],
+  ['[2001:db8:1:2::1]:5678', '2001:db8:1:2::/64'],
+  ['[2001:db8:1:2::1]', '2001:db8:1:2::/64'],
+  ['[::ffff:192.0.2.1]:5678', '192.0.2.1'],
+  ['unknown', 'unknown'],
 ])('the key of the address %s is %s', (address, key) => {
   expect(addressKey(address)).toBe(key);
 });
@@ -55,6 +60,19 @@ describe("by: 'ip'", () => {
     expect(await apps.statuses('ip', 1, from('2001:db8:1:2::2'))).toEqual([429]);
     expect(await apps.statuses('ip', 1, from('2001:db8:1:3::1'))).toEqual([200]);
     expect(warn).not.toHaveBeenCalled();
+  });
+
+  it('a client has one limit whatever port the proxy writes after its address', async () => {
+    await apps.boot({}, { controllers: [Shop] }, (app) => app.set('trust proxy', 1));
+    expect(await apps.statuses('ip', 1, from('192.0.2.1:50001'))).toEqual([200]);
+    expect(await apps.statuses('ip', 1, from('192.0.2.1:50002'))).toEqual([429]);
+  });
+
+  it('an app that trusts every address is warned of once, because clients may write any', async () => {
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => {});
+    await apps.boot({}, { controllers: [Shop] }, (app) => app.set('trust proxy', true));
+    await apps.statuses('ip', 2, from('192.0.2.1'));
+    expect(warn.mock.calls).toEqual([[expect.stringMatching(/'trust proxy' is true: then a client may write any/)]]);
   });
 
   it('an app without a proxy is not warned of', async () => {

@@ -40,14 +40,19 @@ export class ClientAddress {
     return typeof address === 'string' ? addressKey(address) : undefined;
   }
 
-  /** All clients behind a proxy have its address, unless the server trusts the proxy: then they share one limit. */
+  /** All clients behind a proxy have its address, unless the server trusts the proxy; and any address, if it trusts everybody. */
   #warnOfProxy({ headers, app, ips, ip }: Client): void {
     if (this.#hasWarned || ip === undefined || headers?.['x-forwarded-for'] === undefined) return;
-    const trusts = typeof app?.get === 'function' ? Boolean(app.get('trust proxy')) : ips !== undefined;
-    if (trusts) return;
+    // Fastify tells only whether it trusts any address.
+    const trusted = typeof app?.get === 'function' ? app.get('trust proxy') : ips !== undefined && 'some';
+    if (Boolean(trusted) && trusted !== true) return;
     this.#hasWarned = true;
+    const why =
+      trusted === true
+        ? "'trust proxy' is true: then a client may write any address there, and so escapes its limit"
+        : 'no proxy is trusted: behind a proxy, all clients share one limit';
     this.#logger.warn(
-      'A request has the header X-Forwarded-For, but no proxy is trusted: behind a proxy, all clients share one limit. ' +
+      `A request has the header X-Forwarded-For, but ${why}. ` +
         "Tell Express app.set('trust proxy', 1), or Fastify trustProxy: 1, with the number of your proxies",
     );
   }
@@ -72,12 +77,13 @@ const GROUPS_KEPT = 4;
 
 /**
  * The key under which `by: 'ip'` counts a client: an IPv4 address as it is, an IPv6 address by its /64 network. An IPv4 address in
- * IPv6 notation counts as IPv4.
+ * IPv6 notation counts as IPv4. The port that some proxies add to an address (`192.0.2.1:5678`, `[2001:db8::1]:5678`) does not count.
  *
  * @example
  * await limits.reset(Login, addressKey(request.ip));
  */
-export function addressKey(address: string): string {
+export function addressKey(given: string): string {
+  const address = withoutPort(given);
   if (!isIPv6(address)) return address;
   const groups = groupsOf(address);
   if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
@@ -88,6 +94,12 @@ export function addressKey(address: string): string {
   }
   const network = groups.slice(0, GROUPS_KEPT).map((group) => group.toString(16));
   return `${network.join(':')}::/64`;
+}
+
+/** A proxy that writes ports gives each connection of a client another one, and so another limit. */
+function withoutPort(address: string): string {
+  const [, v4, v6] = /^(?:([\d.]+):\d+|\[([^\]]+)\](?::\d+)?)$/.exec(address) ?? [];
+  return v4 ?? v6 ?? address;
 }
 
 /** The eight groups of an IPv6 address. */
