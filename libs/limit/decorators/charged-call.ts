@@ -25,6 +25,8 @@ export interface NamedDecision {
 }
 
 interface Taken {
+  /** Whether it is a turn of a paced limit. */
+  readonly isTurn: boolean;
   readonly count: CountedOutcome | undefined;
   readonly cancel: () => Promise<void>;
 }
@@ -66,6 +68,12 @@ export class ChargedCall {
     this.#isSettled = true;
     for (const { cancel } of this.#taken) giveBack(cancel);
   }
+
+  /** Gives turns back: the caller left. Other units stay charged, or whoever leaves in time would have no limit. */
+  leave(): void {
+    this.#isSettled = true;
+    for (const { isTurn, cancel } of this.#taken) if (isTurn) giveBack(cancel);
+  }
 }
 
 /** Units are given back before the next command of this process reaches Redis, so that nothing has to wait for it. */
@@ -78,33 +86,43 @@ function giveBack(cancel: () => Promise<void>): void {
 /**
  * Charges a call to its limits, in the order of the list: limits of one key in one script, others one after the other. Calls wait
  * for their turns last. If a limit refuses, what the earlier ones took is given back.
+ *
+ * @param signal ends the wait for a turn, because the caller left. The promise rejects with its reason
  */
 export async function chargeCall(
   service: RateLimitService,
   limits: readonly LimitOfCall[],
+  signal?: AbortSignal,
 ): Promise<ChargedCall | RefusedCall> {
   const call = new ChargedCall();
   try {
     for (const group of groupsOf(limits)) {
-      const refused = await charge(service, call, group);
+      const refused = await charge(service, call, group, signal);
       if (refused === undefined) continue;
       call.cancel();
       return refused;
     }
     return call;
   } catch (error) {
-    call.cancel();
+    if (signal?.aborted === true) call.leave();
+    else call.cancel();
     throw error;
   }
 }
 
-async function charge(service: RateLimitService, call: ChargedCall, group: Group): Promise<RefusedCall | undefined> {
+async function charge(
+  service: RateLimitService,
+  call: ChargedCall,
+  group: Group,
+  signal: AbortSignal | undefined,
+): Promise<RefusedCall | undefined> {
   const { members, key, cost, count, maxWaitMs } = group;
   const names = members.flatMap(({ keyNames }) => keyNames);
   if (members[0].isPaced) {
     try {
-      const turn = await service.takeTurn(members[0], key, { cost, ...(maxWaitMs !== undefined && { maxWaitMs }) });
-      call.add({ count: undefined, cancel: () => turn?.cancel() ?? Promise.resolve() });
+      const options = { cost, ...(maxWaitMs !== undefined && { maxWaitMs }), ...(signal && { signal }) };
+      const turn = await service.takeTurn(members[0], key, options);
+      call.add({ isTurn: true, count: undefined, cancel: () => turn?.cancel() ?? Promise.resolve() });
       return undefined;
     } catch (error) {
       if (isRateLimited(error)) return new RefusedCall(error, { names, decision: error.decision });
@@ -114,7 +132,7 @@ async function charge(service: RateLimitService, call: ChargedCall, group: Group
   const { decision, cancel } = await service.reserveAll(members, key, cost);
   const decided = { names, decision };
   if (!decision.allowed) return new RefusedCall(errorOf(members, decision), decided);
-  call.add({ count, cancel }, decided);
+  call.add({ isTurn: false, count, cancel }, decided);
   return undefined;
 }
 

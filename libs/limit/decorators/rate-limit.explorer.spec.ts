@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { Controller, Get, Injectable, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Controller, Get, Injectable, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { SluiceTestingModule } from '../../testing/index.js';
@@ -70,6 +70,18 @@ const field = (options: object): ModuleMetadata => {
   };
   const { providers = [] } = provider(RateLimit(Login), resolves);
   return { providers: [...providers, { provide: 'GqlModuleOptions', useValue: options }] };
+};
+/** A resolver that Nest did not construct, in an app with GraphQL. */
+const made = (): ModuleMetadata => {
+  const resolves: MethodDecorator = (_target, _key, descriptor: PropertyDescriptor) => {
+    Reflect.defineMetadata('graphql:resolver_type', 'Query', descriptor.value as object);
+  };
+  const Subject = classOf(RateLimit(Login), resolves);
+  const resolver = { provide: 'resolver', useFactory: () => new Subject() as object };
+  return { providers: [resolver, { provide: 'GqlModuleOptions', useValue: {} }] };
+};
+const withProviders = ({ providers = [] }: ModuleMetadata, ...more: Provider[]): ModuleMetadata => {
+  return { providers: [...providers, ...more] };
 };
 class Sync {
   @RateLimit(Login)
@@ -178,6 +190,12 @@ describe('the boot fails for', () => {
       () => field({ fieldResolverEnhancers: ['interceptors'] }),
       /Subject.find: the method resolves a field.*fieldResolverEnhancers: \['guards'\]/,
     ],
+    [
+      'a limit of a resolver that a factory made, which has no guards',
+      {},
+      made,
+      /Subject.find: the resolver is a value or was made by a factory.*Provide the class itself/,
+    ],
     ['no limit', { routes: [] }, () => route(), /limit.routes must be a rate limit, its name, or a list/],
   ])('%s', async (_, limit, metadata, text) => {
     const error: unknown = await boot(limit, metadata()).catch((thrown: unknown) => thrown);
@@ -194,6 +212,20 @@ it.each<[string, SluiceLimitModuleOptions, () => ModuleMetadata]>([
     () => ({ ...route(SkipRateLimit('login')), providers: [{ provide: APP_GUARD, useClass: RateLimitGuard }] }),
   ],
   ['a limit of a GraphQL field with guards', {}, () => field({ fieldResolverEnhancers: ['guards'] })],
+  [
+    'a limit of a resolver that a factory made, under a global guard',
+    {},
+    () => withProviders(made(), { provide: APP_GUARD, useClass: RateLimitGuard }),
+  ],
+  ['a limit of a resolver that a value is, without GraphQL', {}, () => ({ providers: made().providers!.slice(0, 1) })],
+  [
+    'another name of a resolver',
+    {},
+    () => {
+      const [Subject, options] = field({ fieldResolverEnhancers: ['guards'] }).providers as [Type, Provider];
+      return { providers: [Subject, options, { provide: 'other', useExisting: Subject }] };
+    },
+  ],
   ['a guard by its class', { routes: Login }, () => ({ ...route(), providers: [RateLimitGuard] })],
   ['limits of all routes in a process without routes', { routes: Login }, () => provider()],
   ['a message handler with a context function', {}, () => provider(RateLimit(Login, { by: ofContext }), message())],

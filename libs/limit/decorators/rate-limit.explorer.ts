@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { SluiceError } from '../../weave/index.js';
+import { SluiceError, classPrototypeOf } from '../../weave/index.js';
 import { LIMIT_SERVICE } from '../limit.tokens.js';
 import type { RateLimitService } from '../rate-limit.service.js';
 import { declaredLimits, skipsOf } from './declared-limits.js';
@@ -43,11 +43,11 @@ export class RateLimitExplorer implements OnModuleInit {
   onModuleInit(): void {
     const { routes } = this.#service.routing;
     for (const ref of routes) this.#service.known(ref);
+    const isResolverOpen = this.#graphqlOptions().length > 0 && !this.#hasGuard();
     let hasRoutes = false;
-    for (const { metatype, isNotMetatype } of [
-      ...this.#discovery.getControllers(),
-      ...this.#discovery.getProviders(),
-    ]) {
+    for (const wrapper of [...this.#discovery.getControllers(), ...this.#discovery.getProviders()]) {
+      const { metatype, isNotMetatype } = wrapper;
+      if (isResolverOpen && isNotMetatype && !wrapper.isAlias) this.#checkMade(wrapper.instance);
       if (isNotMetatype || typeof metatype !== 'function') continue;
       const methods = this.#methodsOf(metatype as AnyClass);
       hasRoutes ||= methods.some(({ kinds }) => kinds.length > 0);
@@ -90,11 +90,31 @@ export class RateLimitExplorer implements OnModuleInit {
     }
   }
 
-  /** Fields have no guards by default. Without a GraphQL module, nothing resolves them in this process. */
-  #checkField(where: string): void {
-    const all: unknown[] = [...this.#modules.values()]
+  /** Nest gives a resolver that is a value, or that a factory made, no guards of its class and methods. */
+  #checkMade(made: unknown): void {
+    if (typeof made !== 'object' || made === null) return;
+    const owner = classPrototypeOf(made)?.constructor as AnyClass | undefined;
+    if (typeof owner !== 'function') return;
+    const limited = this.#methodsOf(owner).find(({ kinds, fn }) => {
+      return kinds.includes('graphql') && [...declaredLimits(owner), ...declaredLimits(fn)].length > 0;
+    });
+    if (limited === undefined) return;
+    const message =
+      `@RateLimit on ${owner.name}.${limited.name}: the resolver is a value or was made by a factory, so Nest gives it no guard, and the ` +
+      'limit would not be enforced. Provide the class itself, or a guard for all routes: { provide: APP_GUARD, useClass: RateLimitGuard }';
+    throw new SluiceError('SLUICE_BAD_DECORATION', message);
+  }
+
+  /** The options of each GraphQL module. */
+  #graphqlOptions(): unknown[] {
+    return [...this.#modules.values()]
       .map(({ providers }): unknown => providers.get(GRAPHQL_OPTIONS)?.instance)
       .filter((options) => options !== undefined);
+  }
+
+  /** Fields have no guards by default. Without a GraphQL module, nothing resolves them in this process. */
+  #checkField(where: string): void {
+    const all = this.#graphqlOptions();
     if (all.length === 0 || all.some(hasFieldGuards)) return;
     const message =
       `${where}: the method resolves a field, and fields have no guards, so the limit would not be enforced. Give GraphQLModule the ` +
@@ -121,7 +141,8 @@ export class RateLimitExplorer implements OnModuleInit {
   #hasGuard(): boolean {
     for (const { providers, injectables } of this.#modules.values()) {
       for (const { metatype, instance, token } of [...providers.values(), ...injectables.values()]) {
-        const isGuard = instance instanceof RateLimitGuard || isGuardClass(metatype);
+        // A test may have put something else in the place of the guard.
+        const isGuard = instance instanceof RateLimitGuard || isGuardClass(metatype) || isGuardClass(token);
         // An injectable under its class is a guard of one route.
         if (isGuard && (typeof token === 'string' || providers.has(token))) return true;
       }

@@ -7,6 +7,7 @@ import {
   UseGuards,
   type CanActivate,
   type ExecutionContext,
+  type Type,
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { commandDelta } from '../../../test/support/command-delta.js';
@@ -217,6 +218,23 @@ describe('limits of a route, of its class and of all routes', () => {
     expect([...(await apps.statuses('asked/3', 2)), ...(await apps.statuses('asked/1', 2))]).toEqual([
       200, 429, 200, 429,
     ]);
+  });
+
+  it('classes that a function makes are limited each by its own decorators', async () => {
+    const shopOf = (path: string, limit: typeof Two): Type => {
+      @Controller(path)
+      class Made {
+        @Get()
+        @RateLimit(limit)
+        find(): string {
+          return 'ok';
+        }
+      }
+      return Made;
+    };
+    await apps.boot({}, { controllers: [shopOf('two', Two), shopOf('three', Three)] });
+    expect(await apps.statuses('two', 3)).toEqual([200, 200, 429]);
+    expect(await apps.statuses('three', 4)).toEqual([200, 200, 200, 429]);
   });
 
   it('a guard of the app answers in its own way, whichever guard comes first', async () => {

@@ -5,6 +5,7 @@ import { LIMIT_SERVICE } from '../limit.tokens.js';
 import type { RateLimitService } from '../rate-limit.service.js';
 import { chargeCall, RefusedCall, type NamedDecision } from '../decorators/charged-call.js';
 import { ClientAddress } from './client-address.js';
+import { watchClient } from './client-leaves.js';
 import { isGuardedBySubclass, isOnRoute } from './guard-places.js';
 import { awaitOutcome } from './outcomes.js';
 import { draftFields, retryAfterSeconds, xRateLimitFields } from './rate-limit-headers.js';
@@ -91,8 +92,9 @@ export class RateLimitGuard implements CanActivate {
   }
 
   async #charge(context: ExecutionContext, plan: RoutePlan): Promise<true> {
-    const limits = limitsOfCall(plan, context, this.#addresses);
-    const call = await chargeCall(this.#service, limits instanceof Promise ? await limits : limits);
+    const client = plan.some(({ known }) => known.isPaced) ? watchClient(context) : undefined;
+    const asked = this.#ask(context, plan, client?.signal);
+    const call = await (client === undefined ? asked : asked.finally(client.end));
     if (call instanceof RefusedCall) {
       this.#setFields(context, [call.decided]);
       this.#setHeader(context, 'Retry-After', String(retryAfterSeconds(call.decided.decision)));
@@ -101,6 +103,12 @@ export class RateLimitGuard implements CanActivate {
     this.#setFields(context, call.decided);
     if (call.isCounted) awaitOutcome(context, call);
     return true;
+  }
+
+  #ask(context: ExecutionContext, plan: RoutePlan, signal: AbortSignal | undefined): ReturnType<typeof chargeCall> {
+    const limits = limitsOfCall(plan, context, this.#addresses);
+    if (!(limits instanceof Promise)) return chargeCall(this.#service, limits, signal);
+    return limits.then((made) => chargeCall(this.#service, made, signal));
   }
 
   #setFields(context: ExecutionContext, decided: readonly NamedDecision[]): void {
