@@ -23,19 +23,25 @@ const NEIGHBOURS = {
   'rate limits on every transport': ['dist/limited.js'],
 };
 
-/** What proves each app once it is compiled. Its files are those of its folder in test/pack, and of the folder `with`. */
+const THROTTLED = { 'the guard of @nestjs/throttler': ['dist/throttled.js'] };
+
+/**
+ * What proves each app once it is compiled. Its files are those of its folder in test/pack, and of the folder `with`: all of them, or
+ * only those that `only` names.
+ */
 const APPS = {
   'nest12-esm': { proofs: { run: ['dist/main.js'] } },
   'nest11-cjs': { proofs: { run: ['node_modules/jest/bin/jest.js', '--ci'] } },
-  'neighbours-nest12-esm': { with: 'neighbours', proofs: NEIGHBOURS },
+  'neighbours-nest12-esm': { with: 'neighbours', proofs: { ...NEIGHBOURS, ...THROTTLED } },
   'neighbours-nest11-cjs': {
     with: 'neighbours',
     proofs: {
       ...NEIGHBOURS,
+      ...THROTTLED,
       'spans of OpenTelemetry': ['dist/telemetry.js'],
-      'the guard of @nestjs/throttler': ['dist/throttled.js'],
     },
   },
+  'throttled-nest12-cjs': { with: 'neighbours', only: ['src/check.ts', 'src/throttled.ts'], proofs: THROTTLED },
 };
 
 const onlyFleet = process.argv.includes('fleet');
@@ -70,10 +76,10 @@ async function packTest(dir, url) {
   await counted('types resolve in every way (attw)', () =>
     run('npx', ['--yes', '@arethetypeswrong/cli@0.18', tarball], { cwd: dir }),
   );
-  for (const [name, { with: shared, proofs }] of Object.entries(APPS)) {
+  for (const [name, app] of Object.entries(APPS)) {
+    const { proofs } = app;
     const cwd = join(dir, name);
-    for (const folder of shared ? [shared, name] : [name])
-      cpSync(join(root, 'test/pack', folder), cwd, { recursive: true });
+    copyApp(name, app, cwd);
     const install = ['install', '--no-audit', '--no-fund', '--no-package-lock', tarball];
     const ok =
       (await counted(`${name}: install`, () => run('npm', install, { cwd }))) &&
@@ -84,6 +90,12 @@ async function packTest(dir, url) {
     }
   }
   await fleetTest(dir, tarball, url);
+}
+
+function copyApp(name, { with: shared, only = ['.'] }, cwd) {
+  const from = join(root, 'test/pack');
+  for (const file of shared ? only : []) cpSync(join(from, shared, file), join(cwd, file), { recursive: true });
+  cpSync(join(from, name), cwd, { recursive: true });
 }
 
 /** Processes of the previous commit and of the tree in one fleet, each with its own tarball. */

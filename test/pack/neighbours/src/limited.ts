@@ -3,9 +3,9 @@ import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { Controller, Get, Injectable, type INestApplication } from '@nestjs/common';
+import { Controller, Get, Injectable, type INestApplication, type ModuleMetadata } from '@nestjs/common';
 import { APP_GUARD, NestFactory } from '@nestjs/core';
-import { Args, GraphQLModule, Query, Resolver } from '@nestjs/graphql';
+import { Args, Field, GraphQLModule, ObjectType, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { ClientProxyFactory, MessagePattern, Payload, Transport } from '@nestjs/microservices';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { WsAdapter } from '@nestjs/platform-ws';
@@ -125,6 +125,58 @@ async function graphql(): Promise<void> {
   assert.equal(errors[0]!.message, 'Too many requests, try again later');
   assert.match(JSON.stringify(errors[0]!.extensions), /SLUICE_RATE_LIMITED/);
   await app.close();
+}
+
+@ObjectType()
+class Item {
+  @Field(() => String) id!: string;
+}
+
+@Resolver(() => Item)
+class Items {
+  @Query(() => [Item])
+  items(): Item[] {
+    return ['1', '2', '3'].map((id) => ({ id }));
+  }
+
+  @ResolveField(() => String, { nullable: true })
+  @RateLimit(Two)
+  price(@Parent() { id }: Item): string {
+    return id;
+  }
+}
+
+/** What the boot says of resolvers whose limits nobody would enforce, and how many calls they get when somebody does. */
+async function resolvers(): Promise<void> {
+  const boot = async (namespace: string, options: object, providers: ModuleMetadata['providers']) => {
+    const driver = { driver: ApolloDriver, autoSchemaFile: true, ...options };
+    const imports = [GraphQLModule.forRoot<ApolloDriverConfig>(driver), sluice(namespace)];
+    const app = await NestFactory.create(moduleOf({ imports, providers }), { logger: false, abortOnError: false });
+    try {
+      await app.listen(0, '127.0.0.1');
+    } catch (error) {
+      await app.close().catch(() => {});
+      throw error;
+    }
+    return app;
+  };
+  const errorsOf = async (app: INestApplication, query: string): Promise<number> => {
+    const headers = { 'content-type': 'application/json' };
+    const init = { method: 'POST', headers, body: JSON.stringify({ query }) };
+    const response = await fetch(`${await app.getUrl()}/graphql`, init);
+    const { errors = [] } = (await response.json()) as { errors?: unknown[] };
+    await app.close();
+    return errors.length;
+  };
+  const guarded = { fieldResolverEnhancers: ['guards'] };
+  await assert.rejects(boot('fields', {}, [Items]), /Items.price: the method resolves a field/);
+  assert.equal(await errorsOf(await boot('guarded-fields', guarded, [Items]), '{ items { price } }'), 1);
+  const made = { provide: Fielded, useFactory: () => new Fielded() };
+  await assert.rejects(boot('made', {}, [made]), /Fielded.field: the resolver is a value or was made by a factory/);
+  const aliases = Array.from({ length: 25 }, (_, i) => `a${i}: field(n: "${i}")`).join(' ');
+  assert.equal(await errorsOf(await boot('guarded-made', {}, [made, guard]), `{ ${aliases} }`), 5);
+  const named = { provide: 'fielded', useClass: Fielded };
+  assert.equal(await errorsOf(await boot('named', {}, [named]), `{ ${aliases} }`), 5);
 }
 
 @WebSocketGateway()
@@ -247,6 +299,7 @@ async function main(): Promise<void> {
     ),
   );
   await check('fifty aliases of one GraphQL field are fifty calls', graphql);
+  await check('the boot finds limits of GraphQL that no guard enforces', resolvers);
   await check('gateways and message handlers refuse with the exceptions of their transports', transports);
   await check('a rate limit inside a task handler puts tasks off', tasks);
 }
