@@ -62,4 +62,21 @@ describe('SluiceThrottlerStorage', () => {
     await pass(1_001);
     expect(await storage.increment(key, 1_000, 1, 0, 'default')).toMatchObject({ isBlocked: false });
   });
+
+  it('takes any number as a limit, as the package does: none, part of one, and no limit at all', async () => {
+    const closed = { totalHits: 1, timeToExpire: 2, isBlocked: true };
+    for (const limit of [0, 0.5, -1])
+      expect(await storage.increment(key, 1_500, limit, 0, 'default')).toEqual({ ...closed, timeToBlockExpire: 2 });
+    expect(await storage.increment(key, 1_500, 0, 9_500, 'default')).toEqual({ ...closed, timeToBlockExpire: 10 });
+    const blocked: boolean[] = [];
+    for (let i = 0; i < 3; i++) blocked.push((await storage.increment(key, 60_000, 2.5, 0, 'default')).isBlocked);
+    expect(blocked).toEqual([false, false, true]);
+    expect(await storage.increment('free', 60_000, Infinity, 0, 'default')).toMatchObject({ isBlocked: false });
+  });
+
+  it('takes a time that is no whole number, and names one that cannot be', async () => {
+    expect(await storage.increment(key, 1_000 / 3, 5, 0, 'default')).toMatchObject({ totalHits: 1, timeToExpire: 1 });
+    for (const ttl of [0, 2 ** 31, Number.NaN])
+      await expect(storage.increment(key, ttl, 5, 0, 'default')).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+  });
 });

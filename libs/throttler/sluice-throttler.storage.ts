@@ -1,5 +1,5 @@
 import { defineRateLimit, type RateLimitDefinition, type RateLimitService } from '../limit/index.js';
-import { GenerationalMap, isUnavailable } from '../redis/index.js';
+import { GenerationalMap, LIMIT_MAX, isUnavailable } from '../redis/index.js';
 
 /** What a storage of `@nestjs/throttler` answers. Declared here, because that package is not needed otherwise. */
 export interface ThrottlerRecord {
@@ -41,9 +41,10 @@ export class SluiceThrottlerStorage {
   }
 
   /**
-   * @param ttl milliseconds
+   * @param ttl milliseconds, at most 2 147 483 647 (24.8 days)
+   * @param limit a limit below 1 refuses every request
    * @param blockDuration milliseconds
-   * @throws SluiceError `SLUICE_BAD_OPTION` for a limit or a time that is no whole number from 1 on
+   * @throws SluiceError `SLUICE_BAD_OPTION` for a `ttl` of 0 or above the most, and for what is no number
    */
   async increment(
     key: string,
@@ -52,8 +53,9 @@ export class SluiceThrottlerStorage {
     blockDuration: number,
     throttlerName: string,
   ): Promise<ThrottlerRecord> {
-    const definition = this.#definition(throttlerName, ttl);
-    const decision = await this.#limits.consume(definition, key, { limit });
+    const definition = this.#definition(throttlerName, Math.ceil(ttl));
+    if (limit < 1) return this.#closed(ttl, blockDuration);
+    const decision = await this.#limits.consume(definition, key, { limit: Math.min(Math.floor(limit), LIMIT_MAX) });
     const timeToExpire = Math.ceil(decision.resetMs / 1_000);
     if (decision.allowed) {
       return { totalHits: decision.limit - decision.remaining, timeToExpire, isBlocked: false, timeToBlockExpire: 0 };
@@ -63,6 +65,13 @@ export class SluiceThrottlerStorage {
     if (blocks) await this.#block(definition, key, blockDuration);
     const timeToBlockExpire = Math.ceil((blocks ? blockDuration : decision.retryAfterMs) / 1_000);
     return { totalHits: limit + 1, timeToExpire, isBlocked: true, timeToBlockExpire };
+  }
+
+  /** The answer to a request that has no limit to wait for. */
+  #closed(ttl: number, blockDuration: number): ThrottlerRecord {
+    const timeToExpire = Math.ceil(ttl / 1_000);
+    const timeToBlockExpire = Math.ceil(Math.max(ttl, blockDuration) / 1_000);
+    return { totalHits: 1, timeToExpire, isBlocked: true, timeToBlockExpire };
   }
 
   async #block(definition: RateLimitDefinition, key: string, ms: number): Promise<void> {

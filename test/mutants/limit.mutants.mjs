@@ -411,4 +411,25 @@ export default [
     find: '      this.#least = Math.max(0, this.#least - units * rule.x);\n',
     replace: '',
   },
+  {
+    file: 'libs/throttler/sluice-throttler.storage.ts',
+    name: 'a throttler with a limit of 0 cannot be',
+    find: 'if (limit < 1) return',
+    replace: 'if (limit < -9) return',
+    specs: ['libs/throttler'],
+  },
+  {
+    file: 'libs/throttler/sluice-throttler.storage.ts',
+    name: 'a throttler without a limit cannot be',
+    find: 'Math.min(Math.floor(limit), LIMIT_MAX)',
+    replace: 'Math.floor(limit)',
+    specs: ['libs/throttler'],
+  },
+  {
+    file: 'libs/throttler/sluice-throttler.storage.ts',
+    name: 'a throttler has a time of whole milliseconds',
+    find: 'this.#definition(throttlerName, Math.ceil(ttl))',
+    replace: 'this.#definition(throttlerName, ttl)',
+    specs: ['libs/throttler'],
+  },
 ];
