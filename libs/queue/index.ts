@@ -56,6 +56,7 @@ export {
 } from './observe/queue.channels.js';
 export type { QueueStats } from './observe/queue.stats.js';
 export { SluiceQueueModule } from './queue.module.js';
+export type { ConcurrencyOptions, TaskRateLimit } from './limits/fleet.options.js';
 export type { DeadRetention, HandlerOptions, SchedulesOptions, SluiceQueueModuleOptions } from './queue.options.js';
 export {
   DeadLetters,

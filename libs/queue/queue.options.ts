@@ -9,6 +9,15 @@ import {
   text,
   type OptionChecks,
 } from '../weave/index.js';
+import {
+  concurrency,
+  fleetLimitsOf,
+  perProcess,
+  rateLimit,
+  type ConcurrencyOptions,
+  type ResolvedRateLimit,
+  type TaskRateLimit,
+} from './limits/fleet.options.js';
 import { queuesByName, type QueueOptions, type QueuesByName } from './limits/length-limits.js';
 import { oneQueue, optionNames } from './named-tasks.js';
 import type { FailedTask } from './task/failed-task.js';
@@ -24,8 +33,17 @@ export interface HandlerOptions {
    * and dead letters. Default: the namespace, or `'sluice'`.
    */
   group?: string;
-  /** Tasks that run at the same time in one process. Default 10. */
-  concurrency?: number;
+  /**
+   * Tasks that run at the same time: in one process (a number, or `process`; default 10), and in all processes of the group together
+   * (`fleet`; default: any number). A task that waits for the fleet stays in the queue, holds no place and uses no attempt.
+   */
+  concurrency?: number | ConcurrencyOptions;
+  /**
+   * How often tasks start, in all processes of the group together: never more than `limit` in any `perMs` milliseconds. A task that
+   * waits for it stays in the queue, holds no place and uses no attempt. In `queue.handlers`, members that are left out keep their
+   * value, and `false` ends the limit. Default: any number.
+   */
+  rateLimit?: TaskRateLimit | false;
   /** After how many failed runs a task becomes a dead letter. 1: no retry. Default 3. */
   maxAttempts?: number;
   /**
@@ -96,7 +114,8 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
   consumers?: false | readonly string[];
   /**
    * Options per queue, by name. They override the decorator's options. The boot warns of a queue without a handler here. Of a queue
-   * with named tasks, `'files.import'` is one name, and `'files'` means all of them: `concurrency` is then for all together.
+   * with named tasks, `'files.import'` is one name, and `'files'` means all of them: `concurrency` is then for all together in one
+   * process. Limits of the fleet are given for each name.
    */
   handlers?: Readonly<Record<string, HandlerOptions>>;
   /**
@@ -124,6 +143,10 @@ export interface ResolvedHandlerOptions {
   readonly concurrency: number;
   /** Of a named task: how many tasks of all names of the queue run at the same time. Undefined: there is no such limit. */
   readonly ofAllNames?: { readonly queue: string; readonly concurrency: number };
+  /** Tasks that run at the same time in all processes; undefined: any number. */
+  readonly fleet: number | undefined;
+  /** How often tasks start in all processes; undefined: any number. */
+  readonly rateLimit: ResolvedRateLimit | undefined;
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
   readonly backoff: ResolvedBackoff;
@@ -213,7 +236,7 @@ export function mergeHandlerOptions(
   isWhole = false,
 ): ResolvedHandlerOptions {
   const given = { ...options.defaults, ...declared, ...configured(options, name, task) };
-  const { concurrency, ofAllNames } = concurrencyOf(name, task, declared, isWhole, options);
+  const { concurrency: places, ofAllNames } = concurrencyOf(name, task, declared, isWhole, options);
   return {
     group: defaultGroup,
     maxAttempts: 3,
@@ -225,8 +248,9 @@ export function mergeHandlerOptions(
     ...given,
     // Checked, and so a name. The queue of failures does not publish its own failures to itself.
     deadLetterTo: given.deadLetterTo === name ? undefined : (given.deadLetterTo as string | undefined),
-    concurrency,
+    concurrency: places,
     ...(ofAllNames && { ofAllNames }),
+    ...fleetLimitsOf(name, task, { ...options, declared, isWhole }),
     backoff: resolveBackoff(given.backoff),
   };
 }
@@ -245,13 +269,13 @@ function concurrencyOf(
   const names = optionNames(stream, task);
   const [queue] = names.length > 1 ? names : [];
   const own = names.filter((name) => name !== queue);
-  const fallback = defaults.concurrency ?? CONCURRENCY;
+  const fallback = perProcess(defaults) ?? CONCURRENCY;
   const together =
-    (queue === undefined ? undefined : handlers.get(queue)?.concurrency) ??
-    (isWhole ? (declared.concurrency ?? fallback) : undefined);
+    (queue === undefined ? undefined : perProcess(handlers.get(queue))) ??
+    (isWhole ? (perProcess(declared) ?? fallback) : undefined);
   const alone =
-    own.map((name) => handlers.get(name)?.concurrency).findLast((given) => given !== undefined) ??
-    (isWhole ? undefined : declared.concurrency);
+    own.map((name) => perProcess(handlers.get(name))).findLast((given) => given !== undefined) ??
+    (isWhole ? undefined : perProcess(declared));
   return {
     concurrency: alone ?? together ?? fallback,
     ...(queue !== undefined && together !== undefined && { ofAllNames: { queue, concurrency: together } }),
@@ -280,7 +304,8 @@ interface Resolving extends HandlerOptions {
 
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   group: text(),
-  concurrency: optional(count(1)),
+  concurrency,
+  rateLimit,
   maxAttempts: optional(count(1)),
   maxDeliveries: optional(count(1)),
   backoff,

@@ -1,6 +1,7 @@
 /** A process that handles its queues and writes each run into the ledger. What a task asks for stands in its payload. */
 import type { Task } from 'nestjs-sluice/queue';
 import { emit, serve } from '../support/app-host.js';
+import { History } from '../support/history.js';
 import { Ledger } from '../support/ledger.js';
 import { startQueueApp } from '../support/queue-app.js';
 
@@ -31,12 +32,20 @@ const {
   /** Where failures of `tasks` are published. */
   DEAD_LETTER_TO,
   SKEW_MS = '0',
+  /** How many tasks run in all processes. */
+  FLEET,
+  /** How many start per how many milliseconds in all processes: `5/1000`. */
+  RATE,
+  /** A folder for the history of the runs. */
+  HISTORY,
 } = process.env;
 // The wall clock of this process differs from that of others.
 const now = Date.now;
 if (SKEW_MS !== '0') Date.now = () => now() + Number(SKEW_MS);
 
 const ledger = new Ledger(LEDGER);
+const history = HISTORY === undefined ? undefined : new History(HISTORY);
+const [limit, perMs] = (RATE ?? '').split('/').map(Number);
 
 /** Ends what is under way before its time; that of the queue `long` takes its time. */
 const underWay = new Set<() => void>();
@@ -52,6 +61,7 @@ const work = (ms: number, queue: string): Promise<void> =>
   });
 
 const run = async (task: Task<Work>): Promise<void> => {
+  const mark = history?.open(task.stream);
   const { ms, hangs, failsIn, fails, kills } = task.payload;
   emit('started', { id: task.id, queue: task.stream, deliveries: task.deliveries });
   if (kills) process.kill(process.pid, 'SIGKILL');
@@ -59,10 +69,12 @@ const run = async (task: Task<Work>): Promise<void> => {
   if (ms) await work(ms, task.stream);
   if (fails || failsIn === NAME) throw new Error('as asked');
   ledger.write(task);
+  if (mark !== undefined) history?.close(mark);
   emit('done', { id: task.id, queue: task.stream, deliveries: task.deliveries });
 };
 const options = {
-  concurrency: Number(CONCURRENCY),
+  concurrency: { process: Number(CONCURRENCY), ...(FLEET === undefined ? {} : { fleet: Number(FLEET) }) },
+  ...(limit === undefined || perMs === undefined ? {} : { rateLimit: { limit, perMs } }),
   ...(BACKOFF_MS === undefined ? {} : { backoff: Number(BACKOFF_MS) }),
   ...(DEAD_LETTER_TO === undefined ? {} : { deadLetterTo: DEAD_LETTER_TO }),
 };

@@ -2,7 +2,7 @@
 const specs = ['libs/queue/admin/cancel'];
 const script = { file: 'libs/queue/store/scripts/cancel.script.ts', specs };
 const settle = { file: 'libs/queue/store/scripts/settle-failure.script.ts', specs };
-const reap = { file: 'libs/queue/store/scripts/reap.script.ts', specs };
+const takeOver = { file: 'libs/queue/store/scripts/take-over.fragment.ts', specs };
 
 export default [
   {
@@ -54,13 +54,13 @@ export default [
     replace: '',
   },
   {
-    ...reap,
+    ...takeOver,
     name: 'a cancelled task of a dead process runs again',
     find: 'if not hasMarks or not isMarked(id) then return false end',
     replace: 'if true then return false end',
   },
   {
-    ...reap,
+    ...takeOver,
     name: 'all tasks of a dead process are dropped if one of them is cancelled',
     find: 'if not hasMarks or not isMarked(id) then return false end',
     replace: 'if not hasMarks then return false end',

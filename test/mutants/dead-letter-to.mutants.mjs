@@ -84,10 +84,10 @@ export default [
     replace: 'if false then',
   },
   {
-    file: 'libs/queue/worker/loops/maintenance.ts',
+    file: 'libs/queue/worker/control/take-over.ts',
     specs,
     name: 'nobody is told of a task that kills its process',
-    find: "publishes: failedTo === undefined ? '' : handler.queue,",
+    find: "publishes: failedTo === undefined ? '' : queue,",
     replace: "publishes: '',",
   },
   {

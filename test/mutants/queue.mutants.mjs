@@ -3,6 +3,7 @@ const scripts = ['libs/queue/store/scripts/scripts', 'libs/queue/store/scripts/s
 const settle = { file: 'libs/queue/store/scripts/settle-failure.script.ts', specs: scripts };
 const forget = { file: 'libs/queue/store/scripts/forget.fragment.ts', specs: scripts };
 const reap = { file: 'libs/queue/store/scripts/reap.script.ts', specs: ['libs/queue/store/scripts/reap'] };
+const takeOver = { ...reap, file: 'libs/queue/store/scripts/take-over.fragment.ts' };
 const reconcile = { file: 'libs/queue/store/scripts/reconcile.script.ts', specs: scripts };
 const janitor = { file: 'libs/queue/store/scripts/janitor.script.ts', specs: ['libs/queue/store/scripts/janitor'] };
 const returnTasks = { file: 'libs/queue/store/scripts/return-tasks.script.ts', specs: scripts };
@@ -188,8 +189,8 @@ export default [
     find: "is == kind or is == 'none'",
     replace: 'true',
   },
-  { ...reap, name: 'a stale proof judges', find: ' and now < endsMs', replace: '' },
-  { ...reap, name: 'a lease that Redis has lost judges', find: ' and mine >= endsMs', replace: '' },
+  { ...takeOver, name: 'a stale proof judges', find: ' and now < endsMs', replace: '' },
+  { ...takeOver, name: 'a lease that Redis has lost judges', find: ' and mine >= endsMs', replace: '' },
   {
     ...reap,
     name: 'leases of the dead stay for ever',
@@ -235,27 +236,32 @@ export default [
     find: ' && clock.wallMs() < this.#heldUntil.wallMs',
     replace: '',
   },
-  { ...reap, name: 'a young lease judges', find: 'now - sinceMs >= leaseMs and ', replace: '' },
   {
-    ...reap,
+    ...takeOver,
+    name: 'a young lease judges',
+    find: 'now - sinceMs >= leaseMs and ',
+    replace: 'sinceMs + leaseMs >= 0 and ',
+  },
+  {
+    ...takeOver,
     name: 'consumers of other software are robbed',
     find: 'name == consumer or string.sub(name, 1, #prefix) ~= prefix',
     replace: 'name == consumer',
   },
   {
-    ...reap,
+    ...takeOver,
     name: 'what was returned waits for a proof',
     find: 'if name == released then return true end',
-    replace: '',
+    replace: 'if name == released then return mayJudge end',
   },
-  { ...reap, name: 'room is counted per consumer', find: '#claimed + #ids < room', replace: '#ids < room' },
+  { ...takeOver, name: 'room is counted per consumer', find: '#claimed + #ids < room', replace: '#ids < room' },
   {
-    ...reap,
+    ...takeOver,
     name: 'a consumer is deleted with what is pending',
     find: "if #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then",
     replace: 'if true then',
   },
-  { ...reap, name: 'poison is delivered for ever', find: 'count >= maxDeliveries', replace: 'false' },
+  { ...takeOver, name: 'poison is delivered for ever', find: 'count >= maxDeliveries', replace: 'false' },
   {
     ...returnTasks,
     name: 'tasks of others are returned',
@@ -287,8 +293,8 @@ export default [
   {
     ...worker,
     name: 'tasks start without a lease',
-    find: 'if (!this.mayStart) return;',
-    replace: '',
+    find: 'this.window.free && this.mayStart',
+    replace: 'this.window.free',
     specs: byHand,
   },
   {
@@ -604,20 +610,20 @@ export default [
   },
   { ...reconcile, name: 'what is running is handed out again', find: 'not known[id] and ', replace: '' },
   {
-    ...reap,
+    ...takeOver,
     name: 'neighbours are blamed for the poison',
     find: ' and not (isolated and alone == 1)',
     replace: '',
   },
-  { ...reap, name: 'all that is to run alone comes at once', find: 'if isolated then alone = 1 end', replace: '' },
-  { ...reap, name: 'a single death isolates', find: 'math.min(3, maxDeliveries)', replace: '2' },
+  { ...takeOver, name: 'all that is to run alone comes at once', find: 'if isolated then alone = 1 end', replace: '' },
+  { ...takeOver, name: 'a single death isolates', find: 'math.min(3, maxDeliveries)', replace: '2' },
   {
-    ...reap,
+    ...takeOver,
     name: 'other software loses what it works on',
     find: "'IDLE', foreignIdleMs, '-'",
     replace: "'-'",
   },
-  { ...reap, name: 'other software is judged without proof', find: 'elseif mayJudge and ', replace: 'elseif ' },
+  { ...takeOver, name: 'other software is judged without proof', find: 'elseif mayJudge and ', replace: 'elseif ' },
   {
     ...settle,
     name: 'all groups get the retries of each',
@@ -718,7 +724,7 @@ export default [
     replace: '',
   },
   {
-    ...reap,
+    ...takeOver,
     name: 'a dead letter is told by an id that nobody knows',
     find: 'deadLetters[#deadLetters + 1] = deadLetter(',
     replace: 'deadLetters[#deadLetters + 1] = id\n        deadLetter(',
@@ -1027,7 +1033,7 @@ export default [
     replace: 'void mean;',
   },
   {
-    ...reap,
+    ...takeOver,
     name: 'one call hands out any number of bytes',
     specs: ['libs/queue/store/scripts/reap'],
     find: 'if mayTake and bytes >= ${CLAIM_BYTES} then mayTake, more = false, 1 end',
@@ -1309,14 +1315,14 @@ export default [
   },
   {
     name: 'poison is lost where the dead letters are no stream',
-    file: 'libs/queue/store/scripts/reap.script.ts',
+    file: 'libs/queue/store/scripts/take-over.fragment.ts',
     specs: ['libs/queue/store/scripts/reap'],
     find: "elseif isOf(dead, 'stream') and",
-    replace: 'elseif true and',
+    replace: "elseif dead ~= '' and",
   },
   {
     name: 'the living are robbed',
-    file: 'libs/queue/store/scripts/reap.script.ts',
+    file: 'libs/queue/store/scripts/take-over.fragment.ts',
     specs: ['libs/queue/store/scripts/reap'],
     find: 'return not lives(name)',
     replace: 'return true',

@@ -22,6 +22,16 @@ export abstract class Accepted {
     return task.payload.productId;
   }
 
+  @TaskHandler(Orders, { concurrency: { process: 2, fleet: 5 }, rateLimit: { limit: 10, perMs: 1_000 } })
+  limited(task: Task<Order>): string {
+    return task.payload.productId;
+  }
+
+  @TaskHandler(Orders, { concurrency: { fleet: false }, rateLimit: false })
+  unlimited(task: Task<Order>): string {
+    return task.payload.productId;
+  }
+
   @TaskHandler(Orders, { concurrency: 50, group: 'shop', maxAttempts: 1, maxDeliveries: 2 })
   async lessSpecific(task: Task<object>): Promise<void> {
     await this.use(task);
@@ -48,6 +58,18 @@ export abstract class Accepted {
 }
 
 export abstract class Refused {
+  // @ts-expect-error -- there is no limit by key
+  @TaskHandler(Orders, { rateLimit: { limit: 10, perMs: 1_000, by: ({ productId }: Order) => productId } })
+  async rateByKey(task: Task<Order>): Promise<void> {
+    await this.use(task);
+  }
+
+  // @ts-expect-error -- there is no limit by key
+  @TaskHandler(Orders, { concurrency: { process: 10, perKey: 1 } })
+  async perKey(task: Task<Order>): Promise<void> {
+    await this.use(task);
+  }
+
   // @ts-expect-error -- another payload than the queue's
   @TaskHandler(Orders)
   async otherPayload(task: Task<{ n: number }>): Promise<void> {

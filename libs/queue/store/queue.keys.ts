@@ -58,6 +58,18 @@ export function retryKeys(keyspace: Keyspace, name: unknown, group: string): Que
   return { ...shared, stream: side('retry'), delayed, bodies, index, swept, cancelled };
 }
 
+/** The keys of the rate at which a group may start tasks of a queue. They lie in the slot of the queue. */
+export interface RateKeys {
+  /** String: the sliding window of the starts (see `LIMIT`). It expires. */
+  readonly rate: string;
+  /** String: the longest time between a permission and its start, if it is longer than usual. It expires. */
+  readonly grace: string;
+}
+
+export function rateKeys(keyspace: Keyspace, { stream }: QueueKeys, group: string): RateKeys {
+  return { rate: keyspace.side(stream, `rate:${group}`), grace: keyspace.side(stream, `rate-grace:${group}`) };
+}
+
 /** The key of what is known about the task that was published under a key. `digest`: see `keyDigest`. */
 export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): string {
   return `${side}key:${digest}`;

@@ -1,5 +1,5 @@
 import { rightsOn, type Right } from '../../redis/index.js';
-import type { QueueKeys } from './queue.keys.js';
+import type { QueueKeys, RateKeys } from './queue.keys.js';
 
 /**
  * What a user needs to work on these queues: every command and every script that runs without being asked for by a call. Commands
@@ -33,13 +33,18 @@ function onQueue(keys: QueueKeys): Right[] {
   ];
 }
 
+/** What a worker with limits of the fleet needs as well. */
+export function limitedRights({ stream }: QueueKeys, { rate, grace }: RateKeys): Right[] {
+  return [['xread', stream], ...rightsOn(rate, 'del get set'), ...rightsOn(grace, 'get set')];
+}
+
 /**
  * What calls of `QueueService` and of its parts need beyond {@link workRights}. The call that lacks one rejects. Workers on named tasks
- * need `sadd` as well.
+ * need `sadd` as well, and workers with limits of the fleet {@link limitedRights}.
  */
 export const QUEUE_CALLS: readonly string[] = [
   ...['del', 'get', 'hmget', 'hscan', 'sadd', 'set', 'smembers'],
-  ...['xgroup|destroy', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
+  ...['xgroup|destroy', 'xread', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
 ];
 
 /** What is used if the user has the right. Without it, the queue works more slowly: see docs/guide/connection.md. */

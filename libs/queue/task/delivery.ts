@@ -48,6 +48,8 @@ export class Delivery {
   readonly unreadable: Unreadable | undefined;
   /** Whether the handler was called. */
   started = false;
+  /** Until when the run may begin, on the monotonic clock; undefined: at any time. */
+  startByMs: number | undefined;
   /** The length of the payload, in characters. */
   readonly chars: number;
   readonly #meta: Record<string, unknown>;

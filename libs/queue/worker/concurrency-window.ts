@@ -44,10 +44,13 @@ export class ConcurrencyWindow {
   #turn = 0;
   /** This window, and the common one if there is one. */
   readonly within: readonly ConcurrencyWindow[];
+  /** Whether tasks are taken only when they may start. Then none are prefetched, and a place is taken until its task is settled. */
+  readonly #isExact: boolean;
   readonly #common: ConcurrencyWindow | undefined;
 
-  constructor(concurrency: number, clock: Clock, common?: ConcurrencyWindow) {
+  constructor(concurrency: number, clock: Clock, common?: ConcurrencyWindow, isExact = false) {
     this.#common = common;
+    this.#isExact = isExact;
     this.within = common ? [this, common] : [this];
     this.#concurrency = concurrency;
     this.#window = concurrency;
@@ -67,6 +70,7 @@ export class ConcurrencyWindow {
 
   /** How many more tasks may be read if there were no common window. */
   get room(): number {
+    if (this.#isExact) return this.#concurrency - this.#held;
     this.#window = this.#concurrency + this.prefetch;
     return this.#window - this.#running - this.#waiting;
   }
@@ -93,6 +97,7 @@ export class ConcurrencyWindow {
 
   /** How many tasks to prefetch beyond those that run: as many as the pace needs, but no more than fit into some megabytes. */
   get prefetch(): number {
+    if (this.#isExact) return 0;
     return Math.min(this.#adaptive.prefetch, Math.floor(PREFETCH_CHARS / Math.max(1, this.#charsPerTask)));
   }
 
@@ -179,17 +184,18 @@ export class ConcurrencyWindow {
 
 /** What a window depends on. */
 interface Limited {
-  readonly options: Pick<ResolvedHandlerOptions, 'group' | 'concurrency' | 'ofAllNames'>;
+  readonly options: Pick<ResolvedHandlerOptions, 'group' | 'concurrency' | 'ofAllNames' | 'fleet' | 'rateLimit'>;
 }
 
 /** Makes the windows of handlers. The handlers of a queue's named tasks that share a limit get a common window per group. */
 export function handlerWindows(clock: Clock): (handler: Limited) => ConcurrencyWindow {
   const common = new Map<string, ConcurrencyWindow>();
-  return ({ options: { group, concurrency, ofAllNames } }) => {
-    if (ofAllNames === undefined) return new ConcurrencyWindow(concurrency, clock);
+  return ({ options: { group, concurrency, ofAllNames, fleet, rateLimit } }) => {
+    const isExact = fleet !== undefined || rateLimit !== undefined;
+    if (ofAllNames === undefined) return new ConcurrencyWindow(concurrency, clock, undefined, isExact);
     const key = JSON.stringify([ofAllNames.queue, group]);
     const outer = common.get(key) ?? new ConcurrencyWindow(ofAllNames.concurrency, clock);
     common.set(key, outer);
-    return new ConcurrencyWindow(concurrency, clock, outer);
+    return new ConcurrencyWindow(concurrency, clock, outer, isExact);
   };
 }

@@ -7,8 +7,8 @@ import type { ResolvedQueueOptions } from '../queue.options.js';
 import { checkSameSlot } from '../same-slot.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 import { QueueTally } from '../observe/queue.stats.js';
-import { queueKeys } from '../store/queue.keys.js';
-import { workRights } from '../store/queue.rights.js';
+import { queueKeys, rateKeys } from '../store/queue.keys.js';
+import { limitedRights, workRights } from '../store/queue.rights.js';
 
 /** How long the boot waits for the groups. During an outage the app boots without them, and they are opened later. */
 const OPEN_MS = 2_000;
@@ -45,9 +45,11 @@ export class QueueConsumers {
     if (handlers.length === 0) return;
     shutdown.onDrain(checkShutdownHooksLater(clock, logger));
     for (const { queue, site, options } of handlers) {
-      const { group, concurrency, maxAttempts } = options;
+      const { group, concurrency, fleet, rateLimit, maxAttempts } = options;
+      const inFleet = fleet === undefined ? '' : `, ${fleet} in the fleet`;
+      const rate = rateLimit ? `, at most ${rateLimit.limit} starts per ${rateLimit.perMs} ms` : '';
       logger.log(
-        `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}, maxAttempts ${maxAttempts})`,
+        `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}${inFleet}${rate}, maxAttempts ${maxAttempts})`,
       );
     }
     for (const { queue, site, options } of handlers) {
@@ -57,6 +59,12 @@ export class QueueConsumers {
     }
     const queues = [...new Set(handlers.map(({ queue }) => queue))];
     const rights = workRights(queues.map((queue) => queueKeys(this.#connections.keyspace, queue)));
+    for (const { queue, options } of handlers) {
+      const { group, fleet, rateLimit } = options;
+      const keys = queueKeys(this.#connections.keyspace, queue);
+      if (fleet !== undefined || rateLimit)
+        rights.push(...limitedRights(keys, rateKeys(this.#connections.keyspace, keys, group)));
+    }
     for (const stream of new Set(handlers.flatMap(({ failedTo }) => failedTo ?? []))) rights.push(['xadd', stream]);
     await this.#connections.get(this.#settings.connection).checkRights(rights);
     const pool = new WorkerPool(this.#connections, this.#settings, handlers, this.#tally);

@@ -6,6 +6,8 @@ export interface WorkerListener<Worker> {
   creditGained(worker: Worker): void;
   /** The worker has tasks that must not start, because its queue is halted. */
   bufferedWhileHalted(worker: Worker): void;
+  /** The worker has dropped tasks that came too late to start: they are to be returned. */
+  tooLate(worker: Worker, ids: readonly string[]): void;
   /** A task for `stream` was delayed: it must be promoted in `delayMs`. */
   delayed(stream: string, delayMs: number): void;
   /** A cancelled task was dropped. */

@@ -1,13 +1,16 @@
 import { frame, isUnavailable, type RedisConnection, type RedisConnections } from '../../redis/index.js';
 import { Cancellations } from './control/cancellations.js';
 import type { LocalPauses } from './control/local-pauses.js';
+import { workersOf } from './control/worker-factory.js';
+import { LimitedReader } from './admission/limited-reader.js';
 import { TaskReturner } from './task-returner.js';
 import type { Handler } from '../handlers/handler.registry.js';
-import { WorkerLease } from './worker-lease.js';
 import { LeaseRenewer } from './loops/lease-renewer.js';
 import { DelayedPromoter } from './loops/delayed-promoter.js';
 import type { DueLoop } from './loops/due-loop.js';
 import { ScheduleLoops } from './loops/schedule-loops.js';
+import { mostAtOnce } from './loops/read-counts.js';
+import type { QueueReader } from './loops/queue-reader.js';
 import type { ReadSeats } from './loops/read-seats.js';
 import { StreamReader } from './loops/stream-reader.js';
 import { StreamReaders } from './loops/stream-readers.js';
@@ -17,13 +20,12 @@ import type { TaskCancelledMessage } from '../observe/queue.channels.js';
 import { NewerDataReports } from '../observe/newer-data.reports.js';
 import { runningTasks } from '../observe/run-messages.js';
 import type { QueueTally } from '../observe/queue.stats.js';
-import { consumerName, queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../store/queue.keys.js';
+import { consumerName } from '../store/queue.keys.js';
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import { leaveScript } from '../store/scripts/leave.script.js';
-import { handlerWindows, type ConcurrencyWindow } from './concurrency-window.js';
 import { Maintenance } from './loops/maintenance.js';
 import { UnreadGroups } from './loops/unread-groups.js';
-import { Worker } from './worker.js';
+import type { Worker } from './worker.js';
 import type { WorkerListener } from './worker-listener.js';
 
 /** How long a stop waits until Redis has confirmed the finished tasks. */
@@ -71,8 +73,10 @@ export class WorkerPool implements WorkerListener<Worker> {
     this.#taskReturner = new TaskReturner({ link, consumer: this.#consumer, inboxes: inbox.prefix });
     this.#unreadGroups = new UnreadGroups({ link, clock, leaseMs: options.leaseMs, tally, log: logger });
     this.#newerData = new NewerDataReports({ clock, tally, log: logger });
-    const windowOf = handlerWindows(clock);
-    this.#workers = handlers.flatMap((handler) => this.#workersOf(handler, windowOf(handler)));
+    this.#workers = workersOf(handlers, {
+      ...{ connections, connection: this.#connection, consumer: this.#consumer, leaseMs: options.leaseMs },
+      ...{ retryUntilConfirmed: this.#retryUntilConfirmed, listener: this },
+    });
     this.#cancellations = new Cancellations({
       ...{ link, inbox, consumer: this.#consumer, workers: this.#workers, tally, log: logger },
     });
@@ -164,6 +168,16 @@ export class WorkerPool implements WorkerListener<Worker> {
     void this.#returnPrefetched(worker);
   }
 
+  tooLate(worker: Worker, ids: readonly string[]): void {
+    worker.limits?.grace?.missed();
+    debug?.('%s: %d tasks came too late for the rate, and are returned', worker.keys.stream, ids.length);
+    // If this fails, the next reconciliation finds them.
+    void this.#try('returning tasks', async () => {
+      await this.#taskReturner.return(worker, ids);
+      this.#readerOf(worker)?.look(worker.keys.stream);
+    });
+  }
+
   delayed(stream: string, delayMs: number): void {
     this.#promoters.get(stream)?.expect(delayMs);
   }
@@ -193,36 +207,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     await Promise.all(this.#workers.map((worker) => this.#leave(worker)));
   }
 
-  /** A worker for the queue, and one for its group's retries. The second is idle unless other groups read the queue as well. */
-  #workersOf(handler: Handler, window: ConcurrencyWindow): Worker[] {
-    const { keyspace } = this.#connections;
-    const retries = this.#worker(handler, window, retryKeys(keyspace, handler.queue, handler.options.group));
-    return [this.#worker(handler, window, queueKeys(keyspace, handler.queue), retries), retries];
-  }
-
-  #worker(handler: Handler, window: ConcurrencyWindow, keys: QueueKeys, retries?: Worker): Worker {
-    const { clock, keyspace, logger: log } = this.#connections;
-    const { leaseMs } = this.#options;
-    const link = this.#connection.commands;
-    const consumer = this.#consumer;
-    const lease = new WorkerLease({
-      link,
-      clock,
-      alive: keys.alive,
-      pausedKey: keys.paused,
-      usesKey: keys.uses,
-      consumer,
-      leaseMs,
-    });
-    const inboxes = this.#connection.inbox.prefix;
-    const retryUntilConfirmed = this.#retryUntilConfirmed;
-    return new Worker({
-      ...{ handler, window, keys, retries, consumer, lease, link, inboxes, clock, retryUntilConfirmed },
-      ...{ listener: this, log, scheduleDueKey: scheduleKeys(keyspace, queueKeys(keyspace, handler.queue)).due },
-    });
-  }
-
-  #readerOf(worker: Worker): StreamReader | undefined {
+  #readerOf(worker: Worker): QueueReader | undefined {
     return this.#readers.of(worker);
   }
 
@@ -263,12 +248,15 @@ export class WorkerPool implements WorkerListener<Worker> {
     return new DelayedPromoter({ worker, link: this.#connection.commands, clock, log }).loop;
   }
 
-  #reader(group: string, workers: readonly Worker[], seats: ReadSeats): StreamReader {
+  #reader(group: string, workers: readonly Worker[], seats: ReadSeats): QueueReader {
     const { clock, logger: log } = this.#connections;
     const { leaseMs, maxPayloadBytes } = this.#options;
     const connection = this.#connection;
     const consumer = this.#consumer;
     const taskReturner = this.#taskReturner;
+    const onCancelled = (about: TaskCancelledMessage): void => {
+      this.cancelled(about);
+    };
     const maintenance = new Maintenance({
       link: connection.commands,
       keyspace: this.#connections.keyspace,
@@ -280,15 +268,16 @@ export class WorkerPool implements WorkerListener<Worker> {
       taskReturner,
       retention: this.#options.dead,
       unreadGroups: this.#unreadGroups,
-      onCancelled: (about) => {
-        this.cancelled(about);
-      },
+      onCancelled,
       onUses: (worker) => {
         this.#usesChanged(worker);
       },
       log,
     });
-    return new StreamReader({ connection, seats, group, consumer, workers, maintenance, maxPayloadBytes, clock, log });
+    const shared = { connection, seats, group, consumer, workers, maintenance, clock, log };
+    return workers.some(({ limits }) => limits)
+      ? new LimitedReader({ ...shared, readMost: mostAtOnce(maxPayloadBytes), onCancelled })
+      : new StreamReader({ ...shared, maxPayloadBytes });
   }
 
   /**

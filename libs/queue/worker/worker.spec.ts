@@ -53,6 +53,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
     bufferedWhileHalted: () => {
       reported.bufferedWhileHalted++;
     },
+    tooLate: () => {},
     delayed: () => {},
     cancelled: () => {},
     isolatedSettled: () => {},

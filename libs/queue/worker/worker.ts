@@ -3,6 +3,7 @@ import { AckBatcher } from './ack-batcher.js';
 import { ChangeSignal } from './change-signal.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
+import type { FleetLimits } from './admission/fleet-limits.js';
 import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { Isolation } from './isolation.js';
@@ -23,6 +24,8 @@ export interface WorkerOptions extends Pick<
   scheduleDueKey: string;
   /** The worker on the group's own retries; undefined for that worker itself. */
   retries: Worker | undefined;
+  /** The handler's limits of the fleet, if it has some. */
+  limits?: FleetLimits | undefined;
   lease: WorkerLease;
   listener: WorkerListener<Worker>;
 }
@@ -63,6 +66,7 @@ export class Worker {
   readonly scheduleDueKey: string;
   readonly lease: WorkerLease;
   readonly retries: Worker | undefined;
+  readonly limits: FleetLimits | undefined;
   readonly #clock: Clock;
   readonly #listener: WorkerListener<Worker>;
   readonly #held = new Map<string, Delivery>();
@@ -75,26 +79,14 @@ export class Worker {
   #draining = false;
 
   constructor(options: WorkerOptions) {
-    const {
-      handler,
-      window,
-      keys,
-      scheduleDueKey,
-      retries,
-      consumer,
-      lease,
-      link,
-      inboxes,
-      clock,
-      retryUntilConfirmed,
-      listener,
-      log,
-    } = options;
+    const { handler, window, keys, scheduleDueKey, retries, limits, lease, listener } = options;
+    const { consumer, link, inboxes, clock, retryUntilConfirmed, log } = options;
     this.#clock = clock;
     this.#listener = listener;
     this.handler = handler;
     this.window = window;
     this.retries = retries;
+    this.limits = limits;
     this.#needed = retries !== undefined;
     window.add(this);
     this.keys = keys;
@@ -215,8 +207,8 @@ export class Worker {
     this.pump();
   }
 
-  /** Takes the tasks that Redis has delivered to this process. */
-  accept(entries: readonly Entry[]): void {
+  /** Takes the tasks that Redis has delivered to this process. They may start until `startByMs`, on the monotonic clock. */
+  accept(entries: readonly Entry[], startByMs?: number): void {
     const nowMs = this.#clock.monoMs();
     let chars = 0;
     for (const entry of entries) {
@@ -227,6 +219,7 @@ export class Worker {
         continue;
       }
       const delivery = new Delivery(this.handler.queue, entry, nowMs);
+      delivery.startByMs = startByMs;
       chars += delivery.chars;
       this.#held.set(delivery.id, delivery);
       this.window.hold();
@@ -240,12 +233,18 @@ export class Worker {
 
   /** Starts the tasks that may start. */
   pump(): void {
-    while (this.#prefetched.length > 0 && this.window.free) {
-      if (!this.mayStart) return;
+    let late: string[] | undefined;
+    while (this.#prefetched.length > 0 && this.window.free && this.mayStart) {
       const delivery = this.#prefetched.shift();
-      if (delivery?.task) void this.#runner.run(delivery);
-      else if (delivery) void this.#runner.deadLetter(delivery);
+      if (delivery === undefined) break;
+      const { task, startByMs, id } = delivery;
+      if (startByMs !== undefined && this.#clock.monoMs() > startByMs) {
+        (late ??= []).push(id);
+        this.#release(delivery);
+      } else if (task) void this.#runner.run(delivery);
+      else void this.#runner.deadLetter(delivery);
     }
+    if (late !== undefined) this.#listener.tooLate(this, late);
   }
 
   /** There is enough credit to read. */

@@ -106,6 +106,7 @@ const FURTHER_ARGS: Readonly<Record<string, number>> = {
 
 /** A call of the command, in its shortest form. Its arguments mean nothing. */
 export function callOf([command, about]: Right): string[] {
+  if (command === 'xread') return ['xread', 'STREAMS', about, '0'];
   if (command === 'xreadgroup') return ['xreadgroup', 'GROUP', '', '', 'STREAMS', about, '>'];
   const further = Array.from({ length: FURTHER_ARGS[command] ?? 0 }, () => '');
   return [...command.split('|'), ...(about === '' ? [] : [about]), ...further];

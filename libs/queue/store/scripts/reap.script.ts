@@ -6,6 +6,7 @@ import { INDEX } from './index.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
+import { TAKE_OVER } from './take-over.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
@@ -22,8 +23,6 @@ export interface Reaped {
 
 /** How many entries one call takes over at most. Lua passes at most 8,000 ids to one call. */
 export const REAP_MOST = 1_000;
-/** How many bytes the entries in one reply have at most, plus one entry. */
-export const CLAIM_BYTES = 4 * 2 ** 20;
 
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
@@ -79,6 +78,9 @@ export const reapScript = defineScript({
     publishes: 'text',
   },
   lua: lua`
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
 ${NOW}
 ${IS_OF}
 ${FORGET}
@@ -86,96 +88,20 @@ ${ID_IN}
 ${INDEX}
 ${DEAD_LETTER}
 ${MARKED}
-${QUEUE_USES}
-local refused = newerData(uses)
-if refused then return refused end
-local function lives(name)
-  local ends = redis.call('ZSCORE', alive, name)
-  return ends and tonumber(ends) > now
-end
-local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
-local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
-local room = math.min(capacity, ${REAP_MOST})
-local bytes, more = 0, 0
-local claimed, deadLetters, dropped = {}, {}, {}
-local hasMarks = redis.call('EXISTS', cancelled) == 1
-
-local function isDead(name)
-  if name == released then return true end
-  if not mayJudge or name == consumer or string.sub(name, 1, #prefix) ~= prefix then return false end
-  return not lives(name)
-end
-
-local isolatedFrom = math.max(2, math.min(3, maxDeliveries))
-
--- Returns whether the entry was one that is cancelled.
-local function dropCancelled(id)
-  if not hasMarks or not isMarked(id) then return false end
-  local task = id
-  for _, entry in ipairs(redis.call('XRANGE', stream, id, id)) do
-    for i = 1, #entry[2], 2 do
-      if entry[2][i] == 'meta' then task = idIn(entry[2][i + 1]) or id end
-    end
-  end
-  redis.call('XACK', stream, group, id)
-  if forget(id) then unindex(index, task, id) end
-  unmark(id)
-  dropped[#dropped + 1] = task
-  return true
-end
-
-local function takeFrom(name, rows)
-  local ids, deliveries = {}, {}
-  for _, pending in ipairs(rows) do
-    local id, count = pending[1], pending[4]
-    local isolated = count + 1 >= isolatedFrom
-    local mayTake = #claimed + #ids < room and not (isolated and alone == 1)
-    if mayTake and bytes >= ${CLAIM_BYTES} then mayTake, more = false, 1 end
-    if (count >= maxDeliveries or mayTake) and not dropCancelled(id) then
-      local entry = redis.call('XRANGE', stream, id, id)[1]
-      if not entry then redis.call('XACK', stream, group, id)
-      elseif count < maxDeliveries then
-        ids[#ids + 1] = id
-        deliveries[id] = count + 1
-        for _, field in ipairs(entry[2]) do bytes = bytes + #field end
-        if isolated then alone = 1 end
-      elseif isOf(dead, 'stream') and (publishes == '' or isOf(failedTo, 'stream')) then
-        deadLetters[#deadLetters + 1] = deadLetter(id, entry[2], {
-          reason = 'max-deliveries', stack = '', deliveries = tostring(count),
-          failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
-        })
-      end
-    end
-  end
-  if #ids > 0 then
-    for _, entry in ipairs(redis.call('XCLAIM', stream, group, consumer, '0', unpack(ids))) do
-      claimed[#claimed + 1] = { entry[1], deliveries[entry[1]], entry[2] }
-    end
-  end
-end
-
-for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-  local name, count = info[2], info[4]
-  -- What waits to be run alone may stand before what need not.
-  local most = room + 1000
-  if isDead(name) then
-    takeFrom(name, redis.call('XPENDING', stream, group, '-', '+', most, name))
-    if #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then
-      redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
-    end
-  elseif mayJudge and foreignIdleMs > 0 and count > 0 and string.sub(name, 1, #prefix) ~= prefix then
-    takeFrom(name, redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', most, name))
-  end
-end
+${TAKE_OVER}
+takeOver(math.min(capacity, ${REAP_MOST}))
 if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end
 return { claimed, deadLetters, more, dropped }`,
-  decode: (reply): Reaped => {
-    const [claimed, deadLetters, more, cancelled] = reply as [[string, number, string[]][], string[], number, string[]];
-    return {
-      claimed: claimed.map(([id, deliveries, fields]) => ({ id, deliveries, fields })),
-      deadLetters,
-      cancelled,
-      more: more === 1,
-    };
-  },
+  decode: reapedFrom,
 });
+
+/** Reads the first parts of a reply. */
+export function reapedFrom(reply: unknown): Reaped {
+  const [claimed, deadLetters, more, cancelled] = reply as [[string, number, string[]][], string[], number, string[]];
+  return {
+    claimed: claimed.map(([id, deliveries, fields]) => ({ id, deliveries, fields })),
+    deadLetters,
+    cancelled,
+    more: more === 1,
+  };
+}

@@ -1,6 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { Entry } from '../stream-reply.js';
-import { CLAIM_BYTES } from './reap.script.js';
+import { CLAIM_BYTES } from './take-over.fragment.js';
 
 export interface Reconciled {
   /** The entries that are pending with the caller: id → how often the entry was delivered. */

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { QueueState, count } from '../../../../test/support/queue-state.js';
+import { limitCosts } from '../../../../test/model/limit-costs.js';
 import { keyCosts } from '../../../../test/model/key-costs.js';
 import { operationCosts } from '../../../../test/model/operation-costs.js';
 import { scheduleCosts } from '../../../../test/model/schedule-costs.js';
@@ -304,7 +305,7 @@ grows('queue:workers', 'consumers', 'linear', async (n) => {
   return () => workersScript.run(bed.link, { keys, args: {} });
 });
 
-for (const row of [...scheduleCosts(bed), ...keyCosts(bed), ...operationCosts(bed)]) grows(...row);
+for (const row of [...scheduleCosts(bed), ...keyCosts(bed), ...operationCosts(bed), ...limitCosts(bed)]) grows(...row);
 
 it('all scripts were looked at', () => {
   expect([...looked].sort()).toEqual(scriptNames(dirname(fileURLToPath(import.meta.url))));

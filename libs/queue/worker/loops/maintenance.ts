@@ -3,13 +3,13 @@ import { isSluiceError } from '../../../weave/index.js';
 import { reconcile } from './reconcile.js';
 import type { DeadRetention } from '../../queue.options.js';
 import type { TaskReturner } from '../task-returner.js';
+import { reportTakeOver, takeOverArgs } from '../control/take-over.js';
 import { Janitor } from './janitor.js';
 import type { Findings } from './lease-renewer.js';
 import type { UnreadGroups } from './unread-groups.js';
-import { channels, type TaskCancelledMessage } from '../../observe/queue.channels.js';
-import { debug } from '../../observe/queue.debug.js';
+import type { TaskCancelledMessage } from '../../observe/queue.channels.js';
 import { taggedName } from '../../named-tasks.js';
-import { CONSUMER_PREFIX, RELEASED, namesKeys } from '../../store/queue.keys.js';
+import { namesKeys } from '../../store/queue.keys.js';
 import { joinNamesScript } from '../../store/scripts/names.script.js';
 import { REAP_MOST, reapScript } from '../../store/scripts/reap.script.js';
 import type { Worker } from '../worker.js';
@@ -134,15 +134,18 @@ export class Maintenance {
       if (worker.state === 'doubtful' || this.#reconciles.has(worker)) {
         // What is too young now is looked for again.
         if (!isDistrusted) this.#reconciles.delete(worker);
-        await reconcile(worker, link, consumer, isDistrusted ? leaseMs : 0);
+        const late = await reconcile(worker, link, consumer, isDistrusted ? leaseMs : 0);
+        if (late.length > 0) await taskReturner.return(worker, late);
       }
       // What a newer release keeps in the queue is left to processes that know it.
       if (!isOpen(worker) || worker.lease.unknown !== undefined) return;
       const sweeping = this.#sweeps.delete(worker);
+      // With limits of the fleet, tasks are taken over by the call that takes new ones.
+      const mayTakeOver = worker.limits === undefined && worker.mayTakeOver;
       // What there is to take over is taken over once there is room, before new tasks are read.
-      if (sweeping && worker.mayStart && !worker.mayTakeOver) this.#capped.add(worker);
+      if (sweeping && worker.mayStart && !worker.mayTakeOver && worker.limits === undefined) this.#capped.add(worker);
       if (sweeping) await taskReturner.returnSurplus(worker);
-      if ((sweeping || this.#mayTakeMore(worker)) && worker.mayTakeOver) await this.#reap(worker);
+      if ((sweeping || this.#mayTakeMore(worker)) && mayTakeOver) await this.#reap(worker);
       if ((this.#cleanings.get(worker) ?? Infinity) <= clock.monoMs()) await this.#clean(worker);
     } catch (error) {
       // The worker's group may be gone. A doubtful worker does not read, so no read would tell.
@@ -159,48 +162,17 @@ export class Maintenance {
   }
 
   async #reap(worker: Worker): Promise<void> {
-    const { link, group, consumer, leaseMs } = this.#options;
-    const { keys, handler, lease, credit } = worker;
-    const { failedTo } = handler;
+    const { link, consumer } = this.#options;
+    const { keys, handler, credit } = worker;
     // If the script fails, the worker waits for the next sweep.
     this.#capped.delete(worker);
-    const { claimed, deadLetters, cancelled, more } = await reapScript.run(link, {
-      keys: { ...keys, failedTo: failedTo ?? keys.dead },
-      args: {
-        group,
-        consumer,
-        leaseMs,
-        sinceMs: lease.unbroken.sinceMs,
-        endsMs: lease.unbroken.endsMs,
-        capacity: credit,
-        maxDeliveries: handler.options.maxDeliveries,
-        alone: worker.holdsIsolated ? 1 : 0,
-        foreignIdleMs: handler.options.foreignIdleMs || 0,
-        released: RELEASED,
-        prefix: CONSUMER_PREFIX,
-        publishes: failedTo === undefined ? '' : handler.queue,
-      },
+    const reaped = await reapScript.run(link, {
+      keys: { ...keys, failedTo: handler.failedTo ?? keys.dead },
+      args: takeOverArgs(worker, consumer),
     });
-    if (claimed.length > 0)
-      debug?.(
-        '%s: took over %j',
-        keys.stream,
-        claimed.map(({ id }) => id),
-      );
-    const { reaped, deadLettered } = channels;
+    const { claimed, more } = reaped;
     if (more || claimed.length >= Math.min(credit, REAP_MOST)) this.#capped.add(worker);
-    const { queue } = handler;
-    for (const id of cancelled) this.#options.onCancelled({ queue, group, id });
-    if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
-    if (deadLettered.hasSubscribers) {
-      for (const id of deadLetters) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });
-    }
-    for (const id of deadLetters) {
-      this.#options.log.error(
-        `task ${id} of queue '${handler.queue}' is a dead letter: the process died with it ` +
-          `${handler.options.maxDeliveries} times`,
-      );
-    }
+    reportTakeOver(worker, reaped, this.#options);
     worker.accept(claimed);
   }
 

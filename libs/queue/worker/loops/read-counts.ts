@@ -37,7 +37,7 @@ export class ReadCounts {
 
   constructor(maxPayloadBytes: number, clock: Clock) {
     this.#clock = clock;
-    this.#safe = Math.max(1, Math.floor(REPLY_BYTES / maxPayloadBytes));
+    this.#safe = mostAtOnce(maxPayloadBytes);
   }
 
   /** The workers whose streams are read by a call of their own, before the common one. */
@@ -119,6 +119,11 @@ export class ReadCounts {
       : ready.filter((other) => other.window === window);
     return Math.min(window.readMost, Math.max(1, Math.floor(credit / streams.length)));
   }
+}
+
+/** How many tasks fit into one reply, whatever their size. */
+export function mostAtOnce(maxPayloadBytes: number): number {
+  return Math.max(1, Math.floor(REPLY_BYTES / maxPayloadBytes));
 }
 
 function keysOf(workers: readonly Worker[]): string {

@@ -1,9 +1,9 @@
 import { Loop, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
 import { waitingScript } from '../../store/scripts/waiting.script.js';
-import type { StreamReader } from './stream-reader.js';
+import type { QueueReader } from './queue-reader.js';
 
 export interface SlotWatchOptions {
-  readonly readers: readonly StreamReader[];
+  readonly readers: readonly QueueReader[];
   readonly link: Link;
   readonly clock: Clock;
   /** How often, in milliseconds. */

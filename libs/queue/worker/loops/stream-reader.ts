@@ -10,6 +10,7 @@ import { debug } from '../../observe/queue.debug.js';
 import { batches } from '../../store/stream-reply.js';
 import type { Findings } from './lease-renewer.js';
 import type { Maintenance } from './maintenance.js';
+import type { QueueReader } from './queue-reader.js';
 import { ReadCounts } from './read-counts.js';
 import type { ReadSeat, ReadSeats, SeatHolder } from './read-seats.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
@@ -43,7 +44,7 @@ const AGAIN_MS = 50;
  *
  * @see docs/internals/queue.md#recovery
  */
-export class StreamReader implements SeatHolder {
+export class StreamReader implements QueueReader, SeatHolder {
   readonly #options: StreamReaderOptions;
   #seat: ReadSeat | undefined;
   /** Whether there may be something to read: it has not read yet, its last read brought tasks, or a look has found some. */

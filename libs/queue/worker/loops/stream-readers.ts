@@ -1,8 +1,8 @@
 import type { Clock, RedisConnection } from '../../../redis/index.js';
 import type { Worker } from '../worker.js';
+import type { QueueReader } from './queue-reader.js';
 import { ReadSeats, SEATS_MOST } from './read-seats.js';
 import { SlotWatch } from './slot-watch.js';
-import type { StreamReader } from './stream-reader.js';
 
 export interface StreamReadersOptions {
   readonly connection: RedisConnection;
@@ -10,12 +10,12 @@ export interface StreamReadersOptions {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly log: { warn(message: string): void };
-  /** Makes the reader of workers of this group. */
-  readonly make: (group: string, workers: readonly Worker[], seats: ReadSeats) => StreamReader;
+  /** Makes the reader of workers of this group, which all have limits of the fleet or all have none. */
+  readonly make: (group: string, workers: readonly Worker[], seats: ReadSeats) => QueueReader;
 }
 
 /**
- * The readers of a process: one per group. On a server that knows slots there is one per group and slot, because one XREADGROUP
+ * The readers of a process: one per group, and one for those of its workers that have limits of the fleet. On a server that knows slots there is one per group and slot, because one XREADGROUP
  * cannot read streams of several slots. Beyond 32 of them, readers share sockets, and the streams of readers that have none are
  * looked at in the rhythm of the renewals.
  */
@@ -23,7 +23,7 @@ export class StreamReaders {
   readonly #options: StreamReadersOptions;
   readonly #seats: ReadSeats;
   /** Filled when it is known whether the server knows slots. Until then nothing can be read. */
-  readonly #ofWorker = new Map<Worker, StreamReader>();
+  readonly #ofWorker = new Map<Worker, QueueReader>();
   #watch: SlotWatch | undefined;
   #stopped = false;
 
@@ -32,11 +32,11 @@ export class StreamReaders {
     this.#seats = new ReadSeats(options);
   }
 
-  get all(): readonly StreamReader[] {
+  get all(): readonly QueueReader[] {
     return [...new Set(this.#ofWorker.values())];
   }
 
-  of(worker: Worker): StreamReader | undefined {
+  of(worker: Worker): QueueReader | undefined {
     return this.#ofWorker.get(worker);
   }
 
@@ -46,10 +46,15 @@ export class StreamReaders {
     await slots.whenLearned();
     if (this.#stopped) return;
     for (const group of new Set(workers.map(({ handler }) => handler.options.group))) {
-      const ofGroup = workers.filter(({ handler }) => handler.options.group === group);
-      for (const list of slots.split(ofGroup, ({ keys }) => keys.stream)) {
-        const reader = make(group, list, this.#seats);
-        for (const worker of list) this.#ofWorker.set(worker, reader);
+      for (const isLimited of [false, true]) {
+        const ofGroup = workers.filter(
+          ({ handler, limits }) => handler.options.group === group && (limits !== undefined) === isLimited,
+        );
+        if (ofGroup.length === 0) continue;
+        for (const list of slots.split(ofGroup, ({ keys }) => keys.stream)) {
+          const reader = make(group, list, this.#seats);
+          for (const worker of list) this.#ofWorker.set(worker, reader);
+        }
       }
     }
     const readers = this.all;

@@ -1,0 +1,130 @@
+import { LIMIT_MAX } from '../../redis/index.js';
+import { SluiceError, badOption, count, durationMs, optional, resolveOptions, type Check } from '../../weave/index.js';
+import { optionNames } from '../named-tasks.js';
+import type { NamedTask } from '../queue-definition.js';
+
+/** How many tasks of one handler run at the same time. A number means `{ process: n }`. */
+export interface ConcurrencyOptions {
+  /** In one process. Default 10. */
+  process?: number;
+  /**
+   * In all processes of the group together; `false`: any number. The place of a process that died is free when its lease has ended.
+   * Default: any number.
+   */
+  fleet?: number | false;
+}
+
+/** How often tasks of one handler start, in all processes of the group together. Both members must be given somewhere. */
+export interface TaskRateLimit {
+  /** At most so many starts in any `perMs`. Runs after a failure or a crash count as well. */
+  limit?: number;
+  /** In milliseconds. */
+  perMs?: number;
+}
+
+export interface ResolvedRateLimit {
+  readonly limit: number;
+  readonly perMs: number;
+}
+
+/** The limits of a handler that hold for all processes. */
+export interface ResolvedFleetLimits {
+  readonly fleet: number | undefined;
+  readonly rateLimit: ResolvedRateLimit | undefined;
+}
+
+/** The part of a handler's options that limits it. */
+export interface LimitedOptions {
+  concurrency?: number | ConcurrencyOptions;
+  rateLimit?: TaskRateLimit | false;
+}
+
+/** Checks a `concurrency`, and makes an object of a number. */
+export function concurrency(value: unknown, path: string): ConcurrencyOptions | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object') return { process: count(1)(value, path) };
+  return resolveOptions<ConcurrencyOptions>(path, value, {
+    process: optional(count(1)),
+    fleet: (given, at) => (given === false ? given : optional(atMost(LIMIT_MAX))(given, at)),
+  });
+}
+
+/** Checks a `rateLimit`. */
+export function rateLimit(value: unknown, path: string): TaskRateLimit | false | undefined {
+  if (value === undefined || value === false) return value;
+  return resolveOptions<TaskRateLimit>(path, value, {
+    limit: optional(atMost(LIMIT_MAX)),
+    perMs: optional(durationMs(1)),
+  });
+}
+
+/** What a checked `concurrency` says of one process. */
+export function perProcess(given: LimitedOptions | undefined): number | undefined {
+  const { concurrency: each } = given ?? {};
+  return typeof each === 'object' ? each.process : each;
+}
+
+/**
+ * The limits of one stream's handler: the options of its name come before those of the decorator, and these before those of the module,
+ * member by member.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION` if a member is missing, or if the limit is one of all named tasks of a queue together
+ */
+export function fleetLimitsOf(
+  stream: string,
+  task: NamedTask | undefined,
+  { declared, defaults, handlers, isWhole }: FleetSources,
+): ResolvedFleetLimits {
+  const names = optionNames(stream, task);
+  const [whole = stream, own = stream] = names;
+  if (names.length > 1) {
+    refuseTogether(isWhole ? declared : undefined, `@TaskHandler on all of '${whole}'`, own);
+    refuseTogether(handlers.get(whole), `queue.handlers.${whole}`, own);
+  }
+  const given = [defaults, declared, ...names.map((name) => handlers.get(name) ?? {})];
+  const fleet = given.map(fleetOf).findLast((each) => each !== undefined);
+  const off = given.findLastIndex((each) => each.rateLimit === false);
+  const rate = Object.assign({}, ...given.slice(off + 1).map((each) => each.rateLimit)) as TaskRateLimit;
+  return { fleet: fleet === false ? undefined : fleet, rateLimit: completed(rate, own) };
+}
+
+export interface FleetSources {
+  readonly declared: LimitedOptions;
+  readonly defaults: LimitedOptions;
+  readonly handlers: ReadonlyMap<string, LimitedOptions>;
+  /** Whether the decorator is on all named tasks of a queue. */
+  readonly isWhole: boolean;
+}
+
+function fleetOf({ concurrency: given }: LimitedOptions): number | false | undefined {
+  return typeof given === 'object' ? given.fleet : undefined;
+}
+
+function completed({ limit, perMs }: TaskRateLimit, name: string): ResolvedRateLimit | undefined {
+  if (limit === undefined && perMs === undefined) return undefined;
+  if (limit !== undefined && perMs !== undefined) return { limit, perMs };
+  const missing = limit === undefined ? 'limit' : 'perMs';
+  throw new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `rateLimit of queue '${name}' has no ${missing}: give it in @TaskHandler or in queue.handlers['${name}']`,
+  );
+}
+
+/** Each named task has limits of its own: one script cannot know the names that other processes work on. */
+function refuseTogether(given: LimitedOptions | undefined, site: string, name: string): void {
+  if (given === undefined) return;
+  const member = fleetOf(given) ? 'concurrency.fleet' : given.rateLimit ? 'rateLimit' : undefined;
+  if (member === undefined) return;
+  throw new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `${site}: ${member}: each named task has limits of its own. Use queue.handlers['${name}']`,
+  );
+}
+
+function atMost(max: number): Check<number> {
+  return (value, path) => {
+    const checked = count(1)(value, path);
+    if (checked > max) throw badOption(path, `a whole number from 1 to ${max}`, value);
+    return checked;
+  };
+}

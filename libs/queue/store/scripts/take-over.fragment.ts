@@ -1,0 +1,120 @@
+import { defineFragment, lua } from '../../../redis/index.js';
+import { DEAD_LETTER } from './dead-letter.fragment.js';
+import { FORGET } from './forget.fragment.js';
+import { INDEX } from './index.fragment.js';
+import { IS_OF } from './key-type.fragment.js';
+import { MARKED } from './marked.fragment.js';
+import { NOW } from './now.fragment.js';
+import { ID_IN } from './task-id.fragment.js';
+
+/** How many bytes the entries in one reply have at most, plus one entry. */
+export const CLAIM_BYTES = 4 * 2 ** 20;
+
+/**
+ * `takeOver(room)`: claims the entries of dead consumers for the caller, at most `room`. `queue:reap` says who is dead, and why this
+ * is safe; `isDead(name)` answers it for one consumer.
+ *
+ * `claimed` has the entries with their deliveries; `deadLetters` and `dropped` have the ids of tasks that were delivered too often, and
+ * of those that are cancelled. `more` is 1 if there are more entries, which would have made the reply too large.
+ */
+export const TAKE_OVER = defineFragment({
+  name: 'take-over',
+  needs: [NOW, IS_OF, FORGET, ID_IN, INDEX, DEAD_LETTER, MARKED],
+  locals: [
+    ...[
+      'stream',
+      'alive',
+      'dead',
+      'index',
+      'cancelled',
+      'failedTo',
+      'group',
+      'consumer',
+      'leaseMs',
+      'sinceMs',
+      'endsMs',
+    ],
+    ...['maxDeliveries', 'alone', 'foreignIdleMs', 'released', 'prefix', 'publishes'],
+  ],
+  lua: lua`
+local function lives(name)
+  local ends = redis.call('ZSCORE', alive, name)
+  return ends and tonumber(ends) > now
+end
+local mine = tonumber(redis.call('ZSCORE', alive, consumer) or 0)
+local mayJudge = now - sinceMs >= leaseMs and now < endsMs and mine >= endsMs
+local bytes, more = 0, 0
+local claimed, deadLetters, dropped = {}, {}, {}
+local hasMarks = redis.call('EXISTS', cancelled) == 1
+
+local function isDead(name)
+  if name == released then return true end
+  if not mayJudge or name == consumer or string.sub(name, 1, #prefix) ~= prefix then return false end
+  return not lives(name)
+end
+
+local isolatedFrom = math.max(2, math.min(3, maxDeliveries))
+
+-- Returns whether the entry was one that is cancelled.
+local function dropCancelled(id)
+  if not hasMarks or not isMarked(id) then return false end
+  local task = id
+  for _, entry in ipairs(redis.call('XRANGE', stream, id, id)) do
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'meta' then task = idIn(entry[2][i + 1]) or id end
+    end
+  end
+  redis.call('XACK', stream, group, id)
+  if forget(id) then unindex(index, task, id) end
+  unmark(id)
+  dropped[#dropped + 1] = task
+  return true
+end
+
+local function takeFrom(name, rows, room)
+  local ids, deliveries = {}, {}
+  for _, pending in ipairs(rows) do
+    local id, count = pending[1], pending[4]
+    local isolated = count + 1 >= isolatedFrom
+    local mayTake = #claimed + #ids < room and not (isolated and alone == 1)
+    if mayTake and bytes >= ${CLAIM_BYTES} then mayTake, more = false, 1 end
+    if (count >= maxDeliveries or mayTake) and not dropCancelled(id) then
+      local entry = redis.call('XRANGE', stream, id, id)[1]
+      if not entry then redis.call('XACK', stream, group, id)
+      elseif count < maxDeliveries then
+        ids[#ids + 1] = id
+        deliveries[id] = count + 1
+        for _, field in ipairs(entry[2]) do bytes = bytes + #field end
+        if isolated then alone = 1 end
+      elseif isOf(dead, 'stream') and (publishes == '' or isOf(failedTo, 'stream')) then
+        deadLetters[#deadLetters + 1] = deadLetter(id, entry[2], {
+          reason = 'max-deliveries', stack = '', deliveries = tostring(count),
+          failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
+        })
+      end
+    end
+  end
+  if #ids > 0 then
+    for _, entry in ipairs(redis.call('XCLAIM', stream, group, consumer, '0', unpack(ids))) do
+      claimed[#claimed + 1] = { entry[1], deliveries[entry[1]], entry[2] }
+    end
+  end
+end
+
+local function takeOver(room)
+  for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local name, count = info[2], info[4]
+    -- What waits to be run alone may stand before what need not.
+    local most = room + 1000
+    if isDead(name) then
+      takeFrom(name, redis.call('XPENDING', stream, group, '-', '+', most, name), room)
+      if #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then
+        redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
+      end
+    elseif mayJudge and foreignIdleMs > 0 and count > 0 and string.sub(name, 1, #prefix) ~= prefix then
+      takeFrom(name, redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', most, name), room)
+    end
+  end
+end
+`,
+});

@@ -1,0 +1,158 @@
+import { LIMIT_US, defineScript, lua } from '../../../redis/index.js';
+import { DEAD_LETTER } from './dead-letter.fragment.js';
+import { FORGET } from './forget.fragment.js';
+import { INDEX } from './index.fragment.js';
+import { IS_OF } from './key-type.fragment.js';
+import { MARKED } from './marked.fragment.js';
+import { NOW } from './now.fragment.js';
+import { reapedFrom, type Reaped } from './reap.script.js';
+import { TAKE_OVER } from './take-over.fragment.js';
+import { ID_IN } from './task-id.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
+
+/** What a worker with limits of the fleet was given: in `claimed`, the tasks that it may start. */
+export interface Taken extends Reaped {
+  /** How many of `claimed` were taken over. The others are new. */
+  readonly takenOver: number;
+  /** The last entry that the group was given. */
+  readonly lastId: string;
+  /** There are more tasks, which the limits or the caller had no room for. */
+  readonly waits: boolean;
+  /** Milliseconds until the rate has room again, if nobody takes it before; 0: it has room. */
+  readonly afterMs: number;
+  /** As many tasks run in the fleet as may. */
+  readonly isFull: boolean;
+}
+
+/**
+ * Gives a worker as many tasks as the limits of the fleet and the worker itself have room for: those of dead consumers first, then new
+ * ones. What it gives may start; what waits stays unread in the stream, holds no place and has used no attempt and no delivery.
+ *
+ * KEYS  stream, other (the group's own retries for the queue, and the queue for the retries), rate, grace, and those of `queue:reap`
+ * ARGV  those of `queue:reap`; limit and perMs (at most so many starts in so many ms; limit 0: any number), graceMs (how late the
+ *       caller may start what it is given), usualMs (what every caller's graceMs is at least), fleet (at most so many tasks at a time;
+ *       0: any number), readMost (at most so many new entries in the reply)
+ * Reply {@link Taken}
+ *
+ * **fleet**: the tasks that run are those that are pending with consumers, in the queue and in the group's own retries. They are counted
+ * anew each time, so there is no counter that could drift: whatever settles, returns or takes over a task moves its place in the same
+ * step. A consumer that is dead, by the proof of `queue:reap`, holds no place, and returned tasks hold none. A caller without the
+ * proof counts what pends with the dead, so after an outage no process takes places whose owners are about to renew their leases.
+ *
+ * **rate**: one unit of a sliding window (`LIMIT_US`) per task that is given, so a second delivery counts again. The window is longer than
+ * perMs by the grace: whoever gets the reply starts the tasks within its graceMs after it *sent* the call, or returns them. So starts in
+ * any perMs were given within perMs + grace of each other, however long a process was paused in between. The largest grace of any
+ * caller holds for all of them while starts that it allowed may still come: `grace` keeps it for so long, unless it is the usual one.
+ *
+ * Crash of the caller, lost reply: the entries are pending with the caller and hold places. Its reconciliation, or the reaping of its
+ * lease, deals with them; what the rate was charged lapses with its window. Resend: the same. Two callers: one after the other.
+ * Late execution: entries pend with the caller, too late to start, and are returned. Pause of the caller: see rate.
+ *
+ * A full server refuses SET as the first write. Whenever units are charged, XCLAIM or XREADGROUP came before; a state that has to be
+ * written although nothing was charged (the clock was set back) is deleted first.
+ * Slots: the keys of one queue.
+ */
+export const takeScript = defineScript({
+  name: 'queue:take',
+  keys: ['stream', 'other', 'rate', 'grace', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo'],
+  args: {
+    group: 'text',
+    consumer: 'text',
+    leaseMs: 'number',
+    sinceMs: 'number',
+    endsMs: 'number',
+    capacity: 'number',
+    maxDeliveries: 'number',
+    alone: 'number',
+    foreignIdleMs: 'number',
+    released: 'text',
+    prefix: 'text',
+    publishes: 'text',
+    limit: 'number',
+    perMs: 'number',
+    graceMs: 'number',
+    usualMs: 'number',
+    fleet: 'number',
+    readMost: 'number',
+  },
+  lua: lua`
+${QUEUE_USES}
+local refused = newerData(uses)
+if refused then return refused end
+${NOW}
+${IS_OF}
+${FORGET}
+${ID_IN}
+${INDEX}
+${DEAD_LETTER}
+${MARKED}
+${TAKE_OVER}
+local nowUs = clock[1] * 1000000 + clock[2]
+${LIMIT_US}
+-- Tasks that consumers have, and tasks that wait to be taken over.
+local busy, orphaned = 0, 0
+local function count(infos)
+  if infos.err then return 0 end
+  local nobodys = 0
+  for _, info in ipairs(infos) do
+    if isDead(info[2]) then nobodys = nobodys + info[4] else busy = busy + info[4] end
+  end
+  return nobodys
+end
+orphaned = count(redis.call('XINFO', 'CONSUMERS', stream, group))
+if fleet > 0 and redis.call('EXISTS', other) == 1 then count(redis.pcall('XINFO', 'CONSUMERS', other, group)) end
+
+local room, state, window, keepsGrace = capacity, nil, nil, false
+if fleet > 0 then room = math.min(room, math.max(0, fleet - busy)) end
+if limit > 0 then
+  local known = tonumber(redis.call('GET', grace) or 0) or 0
+  window = perMs + math.max(graceMs, known)
+  keepsGrace = graceMs > usualMs and graceMs >= known
+  state = openLimit(rate, 's', limit, window * 1000)
+  room = roomFor(state, room, 1)
+end
+
+takeOver(room)
+if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end
+local takenOver, left, read = #claimed, math.min(room - #claimed, readMost), 0
+if left > 0 then
+  local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', left, 'STREAMS', stream, '>')
+  for _, entry in ipairs(reply and reply[1][2] or {}) do
+    claimed[#claimed + 1] = { entry[1], 1, entry[2] }
+    read = read + 1
+  end
+end
+
+local after = 0
+if state then
+  if #claimed > 0 then
+    chargeLimit(state, #claimed)
+    saveLimit(state)
+    if keepsGrace then redis.call('SET', grace, string.format('%.0f', graceMs), 'PX', string.format('%.0f', window)) end
+  elseif state.stepped then
+    redis.call('DEL', rate)
+    saveLimit(state)
+  end
+  if roomFor(state, 1, 1) == 0 then after = retryAfter(state, 1) end
+end
+
+local lastId = '0-0'
+for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  local info = {}
+  for i = 1, #row, 2 do info[row[i]] = row[i + 1] end
+  if info.name == group then lastId = info['last-delivered-id'] end
+end
+local waits = more
+if room == 0 and orphaned > #deadLetters + #dropped then waits = 1
+elseif room > 0 and takenOver == room and orphaned > takenOver + #deadLetters + #dropped then waits = 1
+elseif read == left and #redis.call('XRANGE', stream, '(' .. lastId, '+', 'COUNT', 1) > 0 then waits = 1 end
+local isFull = fleet > 0 and fleet - busy <= #claimed and 1 or 0
+return { claimed, deadLetters, more, dropped, takenOver, lastId, waits, math.ceil(after / 1000), isFull }`,
+  decode: (reply): Taken => {
+    const [, , , , takenOver, lastId, waits, afterMs, isFull] = reply as [
+      ...[unknown, unknown, unknown, unknown],
+      ...[number, string, number, number, number],
+    ];
+    return { ...reapedFrom(reply), takenOver, lastId, waits: waits === 1, afterMs, isFull: isFull === 1 };
+  },
+});

@@ -1,0 +1,45 @@
+import type { RedisConnection, RedisConnections } from '../../../redis/index.js';
+import type { Handler } from '../../handlers/handler.registry.js';
+import { queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../../store/queue.keys.js';
+import { fleetLimits } from '../admission/fleet-limits.js';
+import { handlerWindows } from '../concurrency-window.js';
+import type { RetryUntilConfirmed } from '../retry-until-confirmed.js';
+import { WorkerLease } from '../worker-lease.js';
+import type { WorkerListener } from '../worker-listener.js';
+import { Worker } from '../worker.js';
+
+export interface WorkerFactoryOptions {
+  readonly connections: RedisConnections;
+  readonly connection: RedisConnection;
+  readonly consumer: string;
+  readonly leaseMs: number;
+  readonly retryUntilConfirmed: RetryUntilConfirmed;
+  readonly listener: WorkerListener<Worker>;
+}
+
+/**
+ * Makes the workers of handlers: one for the queue, and one for its group's own retries. The second is idle unless other groups read
+ * the queue as well.
+ */
+export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOptions): Worker[] {
+  const { connections, connection, consumer, leaseMs, retryUntilConfirmed, listener } = options;
+  const { clock, keyspace, logger: log } = connections;
+  const link = connection.commands;
+  const inboxes = connection.inbox.prefix;
+  const windowOf = handlerWindows(clock);
+  return handlers.flatMap((handler) => {
+    const own = queueKeys(keyspace, handler.queue);
+    const shared = {
+      ...{ handler, window: windowOf(handler), limits: fleetLimits(handler, keyspace, clock) },
+      ...{ consumer, link, inboxes, clock, retryUntilConfirmed, listener, log },
+      scheduleDueKey: scheduleKeys(keyspace, own).due,
+    };
+    const make = (keys: QueueKeys, retries: Worker | undefined): Worker => {
+      const { alive, paused: pausedKey, uses: usesKey } = keys;
+      const lease = new WorkerLease({ link, clock, alive, pausedKey, usesKey, consumer, leaseMs });
+      return new Worker({ ...shared, keys, retries, lease });
+    };
+    const retries = make(retryKeys(keyspace, handler.queue, handler.options.group), undefined);
+    return [make(own, retries), retries];
+  });
+}

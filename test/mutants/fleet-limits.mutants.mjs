@@ -1,0 +1,210 @@
+/** Faults in the limits of the fleet: too many tasks run or start, or places are lost. */
+const script = { file: 'libs/queue/store/scripts/take.script.ts', specs: ['libs/queue/store/scripts/take'] };
+const options = { file: 'libs/queue/limits/fleet.options.ts', specs: ['libs/queue/limits/fleet.options'] };
+const grace = {
+  file: 'libs/queue/worker/admission/start-grace.ts',
+  specs: ['libs/queue/worker/admission/start-grace'],
+};
+const reader = { file: 'libs/queue/worker/admission/limited-reader.ts', specs: ['libs/queue/limits/fleet.spec'] };
+
+export default [
+  {
+    ...script,
+    name: 'the fleet may run one task more',
+    find: 'math.max(0, fleet - busy)',
+    replace: 'math.max(0, fleet - busy + 1)',
+  },
+  {
+    ...script,
+    name: "a group's own retries are not counted",
+    find: "count(redis.pcall('XINFO', 'CONSUMERS', other, group)) end",
+    replace: 'count({}) end',
+  },
+  {
+    ...script,
+    name: "a queue stands still when the key of a group's own retries is something else",
+    find: 'if infos.err then return 0 end',
+    replace: 'if infos.err then error(infos.err) end',
+  },
+  {
+    ...script,
+    name: 'the tasks of the dead keep their places',
+    find: 'if isDead(info[2]) then nobodys = nobodys + info[4] else',
+    replace: 'if isDead(info[2]) then nobodys = nobodys + info[4] busy = busy + info[4] else',
+  },
+  {
+    ...script,
+    name: 'who is not known to be dead holds no place',
+    find: 'if isDead(info[2]) then nobodys',
+    replace: 'if not lives(info[2]) and info[2] ~= consumer then nobodys',
+  },
+  {
+    ...script,
+    name: 'new tasks come before those of the dead',
+    find: 'takeOver(room)\n',
+    replace: 'takeOver(0)\n',
+  },
+  {
+    ...script,
+    name: 'leases of the dead stay, so every renewal finds them again',
+    find: "if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end",
+    replace: '',
+  },
+  {
+    ...script,
+    name: 'a process that may not declare others dead hides that a lease has ended',
+    find: "if mayJudge then redis.call('ZREMRANGEBYSCORE'",
+    replace: "if true then redis.call('ZREMRANGEBYSCORE'",
+  },
+  {
+    ...script,
+    name: 'what was taken over takes no room from new tasks',
+    find: 'math.min(room - #claimed, readMost)',
+    replace: 'math.min(room, readMost)',
+  },
+  {
+    ...script,
+    name: 'one reply brings any number of new tasks',
+    find: 'math.min(room - #claimed, readMost)',
+    replace: 'room - #claimed',
+  },
+  {
+    ...script,
+    name: 'a second delivery is no start',
+    find: 'chargeLimit(state, #claimed)',
+    replace: 'chargeLimit(state, read)',
+  },
+  {
+    ...script,
+    name: 'the window does not wait for starts that come late',
+    find: 'window = perMs + math.max(graceMs, known)',
+    replace: 'window = perMs',
+  },
+  {
+    ...script,
+    name: 'the grace of others is not observed',
+    find: 'window = perMs + math.max(graceMs, known)',
+    replace: 'window = perMs + graceMs',
+  },
+  {
+    ...script,
+    name: 'a shorter grace replaces a longer one',
+    find: ' and graceMs >= known',
+    replace: '',
+  },
+  {
+    ...script,
+    name: 'every rate has two keys',
+    find: 'keepsGrace = graceMs > usualMs and',
+    replace: 'keepsGrace =',
+  },
+  {
+    ...script,
+    name: 'the grace is kept for ever',
+    find: ", 'PX', string.format('%.0f', window)) end",
+    replace: ') end',
+  },
+  {
+    ...script,
+    name: 'a rate stands still after the clock was set back',
+    find: 'elseif state.stepped then',
+    replace: 'elseif false then',
+  },
+  {
+    ...script,
+    name: 'a full server keeps a rate from going on',
+    find: "    redis.call('DEL', rate)\n",
+    replace: '',
+  },
+  {
+    ...script,
+    name: 'tasks of the dead are forgotten while there is no room for them',
+    find: 'if room == 0 and orphaned > #deadLetters + #dropped then waits = 1',
+    replace: 'if false then waits = 1',
+  },
+  {
+    ...script,
+    name: 'the rest of the tasks of the dead is forgotten',
+    find: 'elseif room > 0 and takenOver == room and orphaned >',
+    replace: 'elseif false and orphaned >',
+  },
+  {
+    ...script,
+    name: 'data of a newer release is taken',
+    find: 'if refused then return refused end',
+    replace: '',
+  },
+  {
+    ...options,
+    name: 'a rate without a window is none',
+    find: 'if (limit !== undefined && perMs !== undefined) return',
+    replace: 'if (limit === undefined || perMs === undefined) return undefined;\n  return',
+  },
+  {
+    ...options,
+    name: 'false does not end a rate',
+    find: 'given.slice(off + 1)',
+    replace: 'given',
+  },
+  {
+    ...options,
+    name: 'a limit of all named tasks together is taken for one of each',
+    find: '  if (names.length > 1) {',
+    replace: '  if (names.length > 9) {',
+  },
+  {
+    ...grace,
+    name: 'each late task of a reply doubles the grace',
+    find: 'if (this.#ms > this.usualMs && nowMs - this.#changedMs < this.#ms) return;',
+    replace: '',
+  },
+  { ...grace, name: 'a grace never becomes shorter', find: 'nowMs - this.#changedMs >= CALM_MS', replace: 'false' },
+  { ...grace, name: 'tasks start until the last moment of the grace', find: 'graceMs / 2', replace: 'graceMs' },
+  {
+    file: 'libs/queue/worker/worker.ts',
+    name: 'a task starts however old its permission is',
+    find: 'if (startByMs !== undefined && this.#clock.monoMs() > startByMs) {',
+    replace: 'if (false as boolean) {',
+    specs: ['libs/queue/limits/fleet.spec'],
+  },
+  {
+    ...reader,
+    name: 'a place that is free waits for the next look',
+    find: "if (rest?.why === 'full') this.#rests.delete(worker);",
+    replace: '',
+  },
+  {
+    ...reader,
+    name: 'a stream is not watched while it has nothing',
+    find: 'await this.#watch(seat, quiet, idleMs);\n    return 0;',
+    replace: 'return idleMs;',
+  },
+  {
+    file: 'libs/queue/worker/concurrency-window.ts',
+    name: 'a worker with limits takes more than may run',
+    find: 'if (this.#isExact) return this.#concurrency - this.#held;',
+    replace: '',
+    specs: ['libs/queue/worker/admission/exact-window'],
+  },
+  {
+    file: 'libs/queue/worker/concurrency-window.ts',
+    name: 'a worker with limits prefetches',
+    find: 'if (this.#isExact) return 0;',
+    replace: '',
+    specs: ['libs/queue/worker/admission/exact-window'],
+  },
+  {
+    file: 'libs/queue/worker/loops/reconcile.ts',
+    name: 'a task whose permission was lost with its reply starts',
+    find: 'if (worker.limits?.grace !== undefined) return lost.map(({ id }) => id);',
+    replace: '',
+    specs: ['libs/queue/limits/fleet.lost'],
+  },
+  {
+    file: 'libs/queue/worker/loops/maintenance.ts',
+    name: 'tasks of the dead are taken over beyond the limits',
+    find: 'const mayTakeOver = worker.limits === undefined && worker.mayTakeOver;',
+    replace: 'const mayTakeOver = worker.mayTakeOver;',
+    specs: ['libs/queue/limits/fleet.lost'],
+  },
+];
