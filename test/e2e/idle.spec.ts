@@ -7,8 +7,13 @@ import { commandDelta } from '../support/command-delta.js';
 import { startQueueApp, type QueueApp } from '../support/queue-app.js';
 import { until } from '../support/until.js';
 
-const LEASE_MS = 600;
-const WATCHED_MS = 10 * LEASE_MS;
+const LEASE_MS = 1_500;
+const WATCHED_MS = 4 * LEASE_MS;
+/**
+ * No lease lapses between two renewals, each of which is late by less than this: a third of a lease and twice this are one lease.
+ * A process whose leases lapse has work to do, and is not idle.
+ */
+const STALLED_MS = LEASE_MS / 3;
 
 let one: RedisServer;
 let checked: RedisServer;
@@ -26,25 +31,56 @@ async function flush({ url }: RedisServer): Promise<void> {
   admin.disconnect();
 }
 
-/** Scripts and blocking reads of some idle processes with the same queues, in the time of so many leases. */
-async function idle(server: RedisServer, queues: readonly string[], processes = 1) {
+/** Scripts and blocking reads of some idle processes with the same queues, in the time of one lease. */
+async function idle(server: RedisServer, queues: readonly string[], processes = 1): Promise<Idle> {
   const handlers = Object.fromEntries(queues.map((queue) => [queue, () => {}]));
   for (let n = 0; n < processes; n++) {
     apps.push(await startQueueApp({ url: server.url, handlers, queue: { leaseMs: LEASE_MS } }));
   }
   const admin = new Redis(server.url);
   try {
-    const swept = async (): Promise<boolean> => (await admin.exists(...[`{${queues[0]}}:~swept`])) === 1;
-    await until(swept, { what: 'a renewal has looked' });
-    const from = performance.now();
-    const { calls } = await commandDelta(admin, async () => {
-      await until(() => performance.now() - from > WATCHED_MS, { what: 'some leases are over' });
-    });
-    const leases = (performance.now() - from) / LEASE_MS;
-    return { scripts: (calls['evalsha'] ?? 0) / leases, reads: (calls['xreadgroup'] ?? 0) / leases, calls, leases };
+    await until(() => allWork(admin, queues, processes), { what: 'each queue has its leases, and was looked at' });
+    return await until(() => watch(admin), { what: 'some leases pass and the machine stalls in none of them' });
   } finally {
     admin.disconnect();
   }
+}
+
+interface Idle {
+  readonly scripts: number;
+  readonly reads: number;
+  readonly calls: Record<string, number>;
+  readonly leases: number;
+}
+
+/** The boot does not wait for many queues to be opened. */
+async function allWork(admin: Redis, queues: readonly string[], processes: number): Promise<boolean> {
+  const states = queues.map(async (queue) => [
+    await admin.zcard(`{${queue}}:~alive`),
+    await admin.exists(`{${queue}}:~swept`),
+  ]);
+  return (await Promise.all(states)).every(([alive, swept]) => alive === processes && swept === 1);
+}
+
+/** False if this process or the server stalled meanwhile. PING is not counted. */
+async function watch(admin: Redis): Promise<Idle | false> {
+  const from = performance.now();
+  let [last, longestMs] = [from, 0];
+  const { calls } = await commandDelta(admin, () =>
+    until(
+      async () => {
+        await admin.ping();
+        const now = performance.now();
+        longestMs = Math.max(longestMs, now - last);
+        last = now;
+        return now - from > WATCHED_MS;
+      },
+      { what: 'some leases are over' },
+    ),
+  );
+  const leases = (performance.now() - from) / LEASE_MS;
+  if (longestMs >= STALLED_MS) return false;
+  return { scripts: (calls['evalsha'] ?? 0) / leases, reads: (calls['xreadgroup'] ?? 0) / leases, calls, leases };
 }
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, n) => `queue${n}`);
