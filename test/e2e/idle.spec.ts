@@ -98,8 +98,8 @@ it.each([1, 90])('sends three renewals and one read per lease, for %i queues', a
 it('looks in one process of the fleet only', async () => {
   const { calls, leases } = await idle(one, names(10), 3);
   // Three processes with ten queues each.
-  expect(calls['xinfo|consumers']).toBeLessThan(10 * (leases + 2));
-  expect(calls['xinfo|consumers']).toBeGreaterThan(0);
+  expect(calls['xinfo|groups']).toBeLessThan(10 * (leases + 2));
+  expect(calls['xinfo|groups']).toBeGreaterThan(0);
 });
 
 it('sends as much per slot to a server that knows slots', async () => {

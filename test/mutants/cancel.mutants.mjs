@@ -76,7 +76,7 @@ export default [
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs,
     name: 'a renewal does not tell that tasks are cancelled',
-    find: ' + (set - isPaused) * ${CANCELLED}',
+    find: " + redis.call('EXISTS', cancelled) * ${CANCELLED}",
     replace: '',
   },
   {

@@ -31,9 +31,82 @@ const connection = {
 };
 const pace = { file: 'libs/queue/worker/adaptive-prefetch.ts', specs: ['libs/queue/worker/adaptive-prefetch'] };
 
+const renewAll = {
+  file: 'libs/queue/store/scripts/renew-all.script.ts',
+  specs: ['libs/queue/store/scripts/renew-all'],
+};
+const renewal = { file: 'libs/queue/store/scripts/renew.fragment.ts', specs: ['libs/queue/store/scripts/renew-all'] };
+/** What one command of a renewal looks for. */
+const TOLD_AT_ONCE = ['paused', 'delayed', 'uses', 'scheduleDue', 'cancelled'];
 const seats = { file: 'libs/queue/worker/loops/read-seats.ts', specs: ['libs/queue/worker/loops/read-seats'] };
 
 export default [
+  ...TOLD_AT_ONCE.map((key) => ({
+    ...renewAll,
+    name: `a renewal overlooks that there is '${key}' alone`,
+    find: 'unpack(KEYS, k + 1, k + (looks == 1 and 7 or 5))',
+    replace: TOLD_AT_ONCE.filter((other) => other !== key).join(', '),
+  })),
+  {
+    ...renewAll,
+    name: 'the retries of a group are overlooked if nothing else is there',
+    find: '(looks == 1 and 7 or 5)',
+    replace: '5',
+  },
+  {
+    ...renewAll,
+    name: 'a group that is gone is not told',
+    find: 'if not info or info.pending > 0',
+    replace: 'if info and info.pending > 0',
+  },
+  {
+    ...renewAll,
+    name: 'a dead process without tasks stays for ever',
+    find: ' or info.consumers > 1',
+    replace: '',
+  },
+  {
+    ...renewAll,
+    name: 'the key that tells of the last look expires while it is used',
+    find: 'if not last or math.floor(now / sweepMs / 4) ~= math.floor(last / sweepMs / 4) then',
+    replace: 'if not last then',
+  },
+  {
+    ...renewAll,
+    name: 'the process that looks does not see its own pending tasks',
+    find: 'if row[2] == consumer and row[4] > 0 then told',
+    replace: 'if false then told',
+  },
+  {
+    ...renewAll,
+    name: 'a process that does not look does not see its own pending tasks',
+    find: 'return #redis',
+    replace: 'return 0 * #redis',
+  },
+  {
+    ...renewal,
+    name: 'of many leases, the own one counts as lapsed',
+    find: "return #first == 4 and redis.call('ZSCORE', alive, consumer), first[2]",
+    replace: 'return nil, first[2]',
+  },
+  {
+    ...renewal,
+    name: 'the own lease counts as that of another process',
+    find: 'if first[1] == consumer then return first[2], first[4] end',
+    replace: '',
+  },
+  {
+    ...renewal,
+    name: 'the second lease counts as the first one of the others',
+    find: 'if first[3] == consumer then return first[4], first[2] end',
+    replace: 'if first[3] == consumer then return first[4], nil end',
+  },
+  {
+    ...renewal,
+    name: 'the ends of leases are told by the time before the clock was set back',
+    find: 'others = select(2, ends(alive))',
+    replace: '',
+  },
   {
     name: 'a task that a rate limit puts off has a line each time',
     file: 'libs/queue/worker/failure-settler.ts',
@@ -59,8 +132,8 @@ export default [
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'each process of the fleet looks',
-    find: "if credit ~= '1' or (last and last <= now and now - last < sweepMs) then return told end",
-    replace: "if credit ~= '1' then return told end",
+    find: "if credit ~= '1' or (last and last <= now and now - last < sweepMs) then",
+    replace: "if credit ~= '1' then",
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
@@ -87,29 +160,22 @@ export default [
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'the next end of a lease is not told',
-    find: '(nextEndMs < 0 or endMs < nextEndMs) then nextEndMs = endMs end',
-    replace: '(nextEndMs < 0 or endMs < nextEndMs) then nextEndMs = -1 end',
-  },
-  {
-    file: 'libs/queue/store/scripts/renew-all.script.ts',
-    specs: ['libs/queue/store/scripts/renew-all'],
-    name: 'returned tasks are not found without a message',
-    find: "elseif name == '${RELEASED}' then return true",
-    replace: "elseif name == 'nobody' then return true",
+    find: 'elseif nextEndMs < 0 or endMs < nextEndMs then nextEndMs = endMs end',
+    replace: 'end',
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'tasks of a consumer whose lease is gone are not found',
-    find: 'if not ends or tonumber(ends) <= now then return true end',
-    replace: 'if ends and tonumber(ends) <= now then return true end',
+    find: 'if not endsMs or tonumber(endsMs) <= now then return true end',
+    replace: 'if endsMs and tonumber(endsMs) <= now then return true end',
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'entries that are settled and not deleted are not found',
-    find: "return redis.call('XLEN', stream) > info.pending",
-    replace: 'return 0 > info.pending',
+    find: "or redis.call('XLEN', stream) > info.pending",
+    replace: 'or 0 > info.pending',
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
@@ -995,7 +1061,7 @@ export default [
     name: 'an idle queue with a single place slows the others',
     specs: ['libs/queue/worker/neighbours'],
     find: 'busy.length > 0 ? Math.min(...shares) : Math.max(...shares)',
-    replace: 'Math.min(...together.map((worker) => share(worker, ready)))',
+    replace: 'Math.min(...together.map(this.#shares(ready)))',
   },
   {
     file: 'libs/queue/worker/loops/read-counts.ts',

@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { itAsUsersSendIt } from '../../../../test/support/cluster-mode.js';
+import { commandDelta } from '../../../../test/support/command-delta.js';
 import { QueueScriptBed } from '../../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED, queueKeys, retryKeys, scheduleKeys } from '../queue.keys.js';
@@ -28,12 +30,14 @@ async function renewAll(queues = [keys], look: Turn = {}): Promise<RenewedAll> {
     keys: {},
     restKeys: queues.flatMap((k) => [
       ...[k.alive, k.paused, k.delayed, k.uses, scheduleKeys(new Keyspace(), k).due, k.cancelled],
-      ...(looks === 1 ? [k.stream, k.swept, own.stream, own.delayed, k.dead] : []),
+      ...(looks === 1 ? [own.stream, own.delayed, k.stream, k.swept, k.dead] : []),
     ]),
     args: { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: LEASE_MS },
     rest: looks === 1 ? queues.flatMap(() => [GROUP, credit, foreignIdleMs, keep, keepMs]) : [],
   });
 }
+
+const scheduleDue = scheduleKeys(new Keyspace(), keys).due;
 
 async function told(look: Turn = {}): Promise<QueueRenewal> {
   const [answer] = (await renewAll([keys], look)).queues;
@@ -94,6 +98,70 @@ describe('the renewal of all leases', () => {
     expect(after.nextEndMs).toBeUndefined();
     expect(after.queues).toMatchObject([{ leaseEnded: false }, { leaseEnded: true }]);
   });
+
+  it.each([1, 2, 3])('knows its own lease, and the first one of the others, also as lease number %i', async (place) => {
+    const now = await bed.serverMs();
+    for (let at = 1; at < 4; at++)
+      await bed.admin.zadd(keys.alive, now + at * 10_000, at === place ? ME : `${OTHER}${at}`);
+    const { queues, nextEndMs } = await renewAll([keys], { looks: 0 });
+    expect(queues).toMatchObject([{ unbroken: true }]);
+    const { nowMs } = queues[0] as QueueRenewal;
+    expect(nowMs + nextEndMs!).toBe(now + (place === 1 ? 20_000 : 10_000));
+  });
+
+  it('tells of no end of its own lease', async () => {
+    await renewAll([keys], { looks: 0 });
+    const { queues, nextEndMs } = await renewAll([keys], { looks: 0 });
+    expect(queues).toMatchObject([{ unbroken: true }]);
+    expect(nextEndMs).toBeUndefined();
+  });
+
+  it('tells of the ends by the clock that was set back', async () => {
+    const [now, hour] = [await bed.serverMs(), 3_600_000];
+    await bed.admin.zadd(keys.alive, now + LEASE_MS + hour, ME, now + LEASE_MS + hour - 20_000, OTHER);
+    const { nextEndMs } = await renewAll([keys], { looks: 0 });
+    expect(nextEndMs).toBeGreaterThan(0);
+    expect(nextEndMs).toBeLessThanOrEqual(LEASE_MS);
+  });
+
+  it.each<[string, () => Promise<unknown>, Partial<QueueRenewal>]>([
+    ['a pause', () => bed.admin.set(keys.paused, '1'), { paused: true }],
+    ['a delayed task', () => bed.admin.zadd(keys.delayed, 1, 'task'), { dueMs: 0 }],
+    ['a schedule', () => bed.admin.zadd(scheduleDue, 1, 'nightly'), { scheduleDueMs: 0 }],
+    ['a cancelled task', () => bed.admin.zadd(keys.cancelled, 1, '1-1 sluice'), { cancelled: true }],
+    ['data of a newer release', () => bed.admin.hset(keys.uses, 'order', '9.0.0'), { unknown: 'order@9.0.0' }],
+  ])('tells of %s, though nothing else is there', async (_what, there, expected) => {
+    const quiet = { paused: false, dueMs: undefined, scheduleDueMs: undefined, cancelled: false, unknown: undefined };
+    expect(await told({ looks: 0 })).toMatchObject(quiet);
+    await there();
+    expect(await told({ looks: 0 })).toMatchObject({ ...quiet, ...expected });
+  });
+
+  it('executes three commands per queue where there is nothing to tell', async () => {
+    await renewAll([keys, second], { looks: 0 });
+    const { calls } = await commandDelta(bed.admin, () => renewAll([keys, second], { looks: 0 }));
+    expect(calls).toEqual({ evalsha: 1, time: 1, zrange: 2, zrem: 1, zadd: 2, exists: 2 });
+  });
+
+  it('executes four more to look at a queue where this process is alone', async () => {
+    await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, ME);
+    await renewAll();
+    await bed.admin.hset(keys.swept, GROUP, (await bed.serverMs()) - LEASE_MS);
+    const { calls } = await commandDelta(bed.admin, () => renewAll());
+    const looked = { hget: 1, 'xinfo|groups': 1, xlen: 1, hset: 1 };
+    expect(calls).toMatchObject({ zrange: 1, zadd: 1, exists: 1, ...looked });
+    expect(calls).not.toHaveProperty('xinfo|consumers');
+  });
+
+  itAsUsersSendIt('works on a server that is full', async () => {
+    await bed.admin.config('SET', 'maxmemory', '1');
+    try {
+      await renewAll([keys, second]);
+      expect((await renewAll([keys, second])).queues).toMatchObject([{ unbroken: true }, { unbroken: true }]);
+    } finally {
+      await bed.admin.config('SET', 'maxmemory', '0');
+    }
+  });
 });
 
 describe('a look of a renewal', () => {
@@ -102,6 +170,7 @@ describe('a look of a renewal', () => {
   });
 
   it('is made by the first process after the interval, with room for tasks, whatever the clock was', async () => {
+    await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, ME);
     await told();
     await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, RELEASED);
     expect(await told()).toMatchObject({ orphaned: false });
@@ -115,6 +184,10 @@ describe('a look of a renewal', () => {
       await bed.admin.hset(keys.swept, GROUP, past);
       expect(await told()).toMatchObject({ orphaned: true });
     }
+    expect(await bed.admin.pttl(keys.swept)).toBeGreaterThan(LEASE_MS);
+    await bed.admin.hset(keys.swept, GROUP, now - 4 * LEASE_MS);
+    await bed.admin.pexpire(keys.swept, LEASE_MS);
+    await told();
     expect(await bed.admin.pttl(keys.swept)).toBeGreaterThan(LEASE_MS);
   });
 
@@ -130,6 +203,7 @@ describe('a look of a renewal', () => {
     await bed.admin.xreadgroup('GROUP', GROUP, consumer, 'COUNT', 1, 'STREAMS', keys.stream, '>');
     if (leaseMs !== undefined) await bed.admin.zadd(keys.alive, (await bed.serverMs()) + leaseMs, consumer);
     expect(await told()).toMatchObject({ orphaned, pending: consumer === ME });
+    expect(await told()).toMatchObject({ orphaned: false, pending: consumer === ME });
     await again();
     await bed.admin.xclaim(keys.stream, GROUP, consumer, 0, id!, 'IDLE', 60_000, 'JUSTID');
     expect(await told({ foreignIdleMs: 60_000 })).toMatchObject({ orphaned: orphaned || consumer === 'python' });

@@ -1,8 +1,9 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CONSUMER_PREFIX, RELEASED } from '../queue.keys.js';
+import { CONSUMER_PREFIX } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
 import type { Renewal } from './renew.script.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 /** How many queues one call names at most: about half a millisecond of the server's time. All other clients wait for it. */
 export const RENEW_MOST = 100;
@@ -38,13 +39,15 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED] = [
  * Renews the leases of a process on many queues, and tells what there is to do on each of them. An idle process sends nothing else
  * about its queues but its blocking read.
  *
- * KEYS  per queue: alive, paused, delayed, uses, scheduleDue, cancelled; with looks 1 also: stream, swept, retry, retryDelayed, dead
+ * KEYS  per queue: alive, paused, delayed, uses, scheduleDue, cancelled; with looks 1 also: retry, retryDelayed, stream, swept, dead
  * ARGV  consumer, leaseMs, looks (1 or 0), sweepMs; with looks 1, per queue: group, credit (1: the caller has room for tasks),
  *       foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
  * Reply {@link RenewedAll}
  *
  * A renewal is that of `queue:renew`, and as safe. The first lease of another process that has ended is seen at once: it is the
  * lowest one of `alive`. So the tasks of a dead process are taken over when its lease ends, whatever the interval of looking.
+ * On a queue without delayed tasks, schedules, a pause and the like, a renewal is three commands: the first leases, its own, and
+ * one that tells that none of these keys is there. A process with a thousand queues executes them a thousand times.
  *
  * With looks 1, the script also looks for what no lease shows: entries of a consumer without a lease (a process that was frozen in
  * its read), entries that were returned, entries of other software, and entries to delete. **One process of the fleet does so per
@@ -64,30 +67,32 @@ export const renewAllScript = defineScript({
   lua: lua`
 ${NOW}
 ${RENEW}
-local nextEndMs = -1
+${QUEUE_USES}
+local nextEndMs, nowText = -1, string.format('%.0f', now)
 
-local function isOrphaned(stream, alive, group, foreignIdleMs)
-  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+local function isOrphaned(consumers, stream, alive, group, foreignIdleMs)
+  for _, row in ipairs(consumers) do
     local name, count = row[2], row[4]
     if string.sub(name, 1, ${CONSUMER_PREFIX.length}) ~= '${CONSUMER_PREFIX}' then
       local mayBeIdle = foreignIdleMs > 0 and count > 0
       if mayBeIdle and #redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', 1, name) > 0 then return true end
-    elseif name == '${RELEASED}' then return true
     elseif name ~= consumer then
-      local ends = redis.call('ZSCORE', alive, name)
-      if not ends or tonumber(ends) <= now then return true end
+      local endsMs = redis.call('ZSCORE', alive, name)
+      if not endsMs or tonumber(endsMs) <= now then return true end
     end
   end
   return false
 end
 
-local function isUnclean(stream, retry, retryDelayed)
-  local rows = redis.call('XINFO', 'GROUPS', stream)
-  if #rows ~= 1 or redis.call('EXISTS', retry, retryDelayed) > 0 then return true end
-  local info = {}
-  for i = 1, #rows[1], 2 do info[rows[1][i]] = rows[1][i + 1] end
-  -- Entries that are neither pending nor waiting were settled, and not deleted. Without a lag, Redis does not know.
-  return redis.call('XLEN', stream) > info.pending + (tonumber(info.lag) or -1)
+-- What XINFO GROUPS tells of a group, and whether there are others.
+local function groupOf(stream, group)
+  local rows, found = redis.call('XINFO', 'GROUPS', stream), nil
+  for _, row in ipairs(rows) do
+    local info = {}
+    for i = 1, #row, 2 do info[row[i]] = row[i + 1] end
+    if info.name == group then found = info end
+  end
+  return found, #rows > 1
 end
 
 local function hasTooManyDead(dead, keep, keepMs)
@@ -96,17 +101,33 @@ local function hasTooManyDead(dead, keep, keepMs)
   return oldest and tonumber(string.match(oldest[1], '^%d+')) < now - keepMs
 end
 
-local function look(k, a)
-  local alive, stream, swept, dead = KEYS[k], KEYS[k + 6], KEYS[k + 7], KEYS[k + 10]
+local function look(k, a, hasRetries)
+  local alive, stream, swept, dead = KEYS[k], KEYS[k + 8], KEYS[k + 9], KEYS[k + 10]
   local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
-  local told = 0
-  if #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 then told = ${PENDING} end
   local last = tonumber(redis.call('HGET', swept, group))
-  if credit ~= '1' or (last and last <= now and now - last < sweepMs) then return told end
-  redis.call('HSET', swept, group, string.format('%.0f', now))
-  redis.call('PEXPIRE', swept, string.format('%.0f', sweepMs * 10))
-  if isOrphaned(stream, alive, group, foreignIdleMs) then told = told + ${ORPHANED} end
-  if isUnclean(stream, KEYS[k + 8], KEYS[k + 9]) or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])) then
+  if credit ~= '1' or (last and last <= now and now - last < sweepMs) then
+    return #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 and ${PENDING} or 0
+  end
+  local told, info, hasOthers = 0, groupOf(stream, group)
+  -- If nothing is pending, and there is one consumer, nobody has tasks. If there is no group, the command says so.
+  if not info or info.pending > 0 or info.consumers > 1 then
+    local consumers = redis.call('XINFO', 'CONSUMERS', stream, group)
+    for _, row in ipairs(consumers) do
+      if row[2] == consumer and row[4] > 0 then told = ${PENDING} end
+    end
+    if isOrphaned(consumers, stream, alive, group, foreignIdleMs) then told = told + ${ORPHANED} end
+  end
+  redis.call('HSET', swept, group, nowText)
+  -- Each fourth time at least. It lasts for ten.
+  if not last or math.floor(now / sweepMs / 4) ~= math.floor(last / sweepMs / 4) then
+    redis.call('PEXPIRE', swept, string.format('%.0f', sweepMs * 10))
+  end
+  -- Entries that are neither pending nor waiting were settled, and not deleted. Without a lag, Redis does not know.
+  if
+    hasOthers or hasRetries
+    or redis.call('XLEN', stream) > info.pending + (tonumber(info.lag) or -1)
+    or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]))
+  then
     told = told + ${UNCLEAN}
   end
   return told
@@ -118,23 +139,30 @@ local function msUntil(head)
 end
 
 local function visit(k, a)
-  local unbroken, unknown = renew(KEYS[k], KEYS[k + 3])
-  -- Usually neither is there, and one command tells so.
-  local set = redis.call('EXISTS', KEYS[k + 1], KEYS[k + 5])
-  local isPaused = set > 0 and redis.call('EXISTS', KEYS[k + 1]) or 0
-  local told = unbroken * ${UNBROKEN} + isPaused * ${PAUSED} + (set - isPaused) * ${CANCELLED}
-  -- A process of the newer release looks, and promotes.
-  if unknown ~= '' then return told, -1, unknown, -1 end
-  local first = redis.call('ZRANGE', KEYS[k], 0, 0, 'WITHSCORES')
-  local endMs = math.ceil(tonumber(first[2]) - now)
-  if endMs <= 0 then
-    told = told + ${LEASE_ENDED}
-    -- Until it has been dealt with, the next ones are told by the next renewals.
-  elseif first[1] ~= consumer and (nextEndMs < 0 or endMs < nextEndMs) then nextEndMs = endMs end
-  local dueMs = msUntil(redis.call('ZRANGE', KEYS[k + 2], 0, 0, 'WITHSCORES'))
-  if looks == 1 then told = told + look(k, a) end
-  -- If the key is something else, tasks go on. The process that publishes for schedules reports it.
-  return told, dueMs, '', msUntil(redis.pcall('ZRANGE', KEYS[k + 4], 0, 0, 'WITHSCORES'))
+  local paused, delayed, uses, scheduleDue, cancelled = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4], KEYS[k + 5]
+  local unbroken, others = renew(KEYS[k])
+  local told, dueMs, scheduleMs = unbroken * ${UNBROKEN}, -1, -1
+  local hasRetries = false
+  -- Usually none of these keys is there, and one command tells so: paused to cancelled, and with looks the retries.
+  if redis.call('EXISTS', unpack(KEYS, k + 1, k + (looks == 1 and 7 or 5))) > 0 then
+    hasRetries = looks == 1 and redis.call('EXISTS', KEYS[k + 6], KEYS[k + 7]) > 0
+    told = told + redis.call('EXISTS', paused) * ${PAUSED} + redis.call('EXISTS', cancelled) * ${CANCELLED}
+    -- A process of the newer release looks, and promotes.
+    local unknown = unknownUses(uses)
+    if unknown then return told, -1, unknown, -1 end
+    dueMs = msUntil(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES'))
+    -- If the key is something else, tasks go on. The process that publishes for schedules reports it.
+    scheduleMs = msUntil(redis.pcall('ZRANGE', scheduleDue, 0, 0, 'WITHSCORES'))
+  end
+  if others then
+    local endMs = math.ceil(others - now)
+    if endMs <= 0 then
+      told = told + ${LEASE_ENDED}
+      -- Until it has been dealt with, the next ones are told by the next renewals.
+    elseif nextEndMs < 0 or endMs < nextEndMs then nextEndMs = endMs end
+  end
+  if looks == 1 then told = told + look(k, a, hasRetries) end
+  return told, dueMs, '', scheduleMs
 end
 
 local answers = {}

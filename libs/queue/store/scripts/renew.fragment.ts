@@ -1,35 +1,51 @@
 import { defineFragment, lua } from '../../../redis/index.js';
 import { NOW } from './now.fragment.js';
-import { QUEUE_USES } from './uses.fragment.js';
 
 /**
- * `renew(alive, uses)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, and the
- * features that this release does not know as text (see `unknownUses`), else ''.
+ * `renew(alive)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, and when the
+ * first lease of another consumer ends; nil: there is none. A script may call it for several queues.
+ *
+ * Who renews was usually renewed longest ago, so the first two leases are read, and contain both. Only if they do not, the caller's
+ * own one is looked for. Numbers are given as text, once: for each command that gets a number, Redis makes a text of it.
  *
  * If the server's clock were set back by an hour, a process that died just before would count as alive for an hour. The caller's
  * own lease shows the step: it ends later than one lease from now. So the first renewal after the step moves all leases that end
  * that late, by the size of the step. Leases that were taken after the step end earlier, and stay.
  *
- * A full server refuses ZADD, unless the script has written before. Hence the ZREM. Without leases no process would work, and
- * only work frees memory.
+ * A full server refuses ZADD, unless the script has written before. Hence the ZREM, once per script. Without leases no process
+ * would work, and only work frees memory.
  */
 export const RENEW = defineFragment({
   name: 'renew',
-  needs: [NOW, QUEUE_USES],
+  needs: [NOW],
   locals: ['consumer', 'leaseMs'],
   lua: lua`
-local function renew(alive, uses)
-  local ends = redis.call('ZSCORE', alive, consumer)
-  redis.call('ZREM', alive, consumer)
-  local setBack = tonumber(ends or 0) - leaseMs - now
+local hasWritten, endsText = false, string.format('%.0f', now + leaseMs)
+
+-- When the lease of the consumer ends, and the first one of the others; nil or false: there is none.
+local function ends(alive)
+  local first = redis.call('ZRANGE', alive, '0', '1', 'WITHSCORES')
+  if first[1] == consumer then return first[2], first[4] end
+  if first[3] == consumer then return first[4], first[2] end
+  return #first == 4 and redis.call('ZSCORE', alive, consumer), first[2]
+end
+
+local function renew(alive)
+  local own, others = ends(alive)
+  if not hasWritten then
+    redis.call('ZREM', alive, consumer)
+    hasWritten = true
+  end
+  local setBack = tonumber(own or 0) - leaseMs - now
   if setBack > 0 then
     local late = redis.call('ZRANGE', alive, string.format('(%.0f', now + leaseMs), '+inf', 'BYSCORE', 'WITHSCORES')
     for i = 1, #late, 2 do
       redis.call('ZADD', alive, string.format('%.0f', tonumber(late[i + 1]) - setBack), late[i])
     end
+    others = select(2, ends(alive))
   end
-  redis.call('ZADD', alive, string.format('%.0f', now + leaseMs), consumer)
-  return ends and tonumber(ends) > now and 1 or 0, unknownUses(uses) or ''
+  redis.call('ZADD', alive, endsText, consumer)
+  return own and tonumber(own) > now and 1 or 0, others and tonumber(others)
 end
 `,
 });

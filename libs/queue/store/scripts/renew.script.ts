@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
+import { QUEUE_USES } from './uses.fragment.js';
 
 export interface Renewal {
   /** False: the lease had ended, or there was none. Other processes may have taken over the caller's tasks. */
@@ -32,8 +33,9 @@ export const renewScript = defineScript({
   lua: lua`
 ${NOW}
 ${RENEW}
-local unbroken, unknown = renew(alive, uses)
-return { unbroken, now, redis.call('EXISTS', paused), unknown }`,
+${QUEUE_USES}
+local unbroken = renew(alive)
+return { unbroken, now, redis.call('EXISTS', paused), unknownUses(uses) or '' }`,
   decode: (reply): Renewal => {
     const [unbroken, nowMs, paused, unknown] = reply as [number, number, number, string];
     return { unbroken: unbroken === 1, nowMs, paused: paused === 1, unknown: unknown || undefined };

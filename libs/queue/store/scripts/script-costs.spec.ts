@@ -262,7 +262,7 @@ const renewAll = async (queues: number, looks: number): Promise<() => Promise<un
   const few = of.flatMap((k) => [k.alive, k.paused, k.delayed, k.uses, `${k.swept}:s`, k.cancelled]);
   const many = of.flatMap((k, i) => [
     ...few.slice(6 * i, 6 * i + 6),
-    ...[k.stream, k.swept, `${k.swept}:r`, `${k.swept}:d`, k.dead],
+    ...[`${k.swept}:r`, `${k.swept}:d`, k.stream, k.swept, k.dead],
   ]);
   // Each call looks anew.
   const args = { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: 0 };

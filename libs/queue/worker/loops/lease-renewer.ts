@@ -167,7 +167,7 @@ function keysOf({ keys, retries, scheduleDueKey }: Worker, looks: boolean): stri
   const { alive, paused, delayed, uses, cancelled, stream, swept, dead } = keys;
   const own = retries?.keys ?? keys;
   return looks
-    ? [alive, paused, delayed, uses, scheduleDueKey, cancelled, stream, swept, own.stream, own.delayed, dead]
+    ? [alive, paused, delayed, uses, scheduleDueKey, cancelled, own.stream, own.delayed, stream, swept, dead]
     : [alive, paused, delayed, uses, scheduleDueKey, cancelled];
 }
 

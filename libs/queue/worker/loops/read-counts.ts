@@ -42,8 +42,9 @@ export class ReadCounts {
 
   /** The workers whose streams are read by a call of their own, before the common one. */
   apart(ready: readonly Worker[]): Worker[] {
-    const most = Math.max(...ready.map((worker) => this.#share(worker, ready)));
-    const small = ready.filter((worker) => !this.#quiet.has(worker) && this.#share(worker, ready) * 2 < most);
+    const share = this.#shares(ready);
+    const most = Math.max(...ready.map(share));
+    const small = ready.filter((worker) => !this.#quiet.has(worker) && share(worker) * 2 < most);
     const competing = this.#competing(ready);
     if (competing.length === 0) return small;
     const inTurn = competing.flatMap((workers) => {
@@ -91,7 +92,7 @@ export class ReadCounts {
 
   #wanted(together: readonly Worker[], ready: readonly Worker[]): number {
     const busy = together.filter((worker) => !this.#quiet.has(worker));
-    const shares = (busy.length > 0 ? busy : together).map((worker) => this.#share(worker, ready));
+    const shares = (busy.length > 0 ? busy : together).map(this.#shares(ready));
     return busy.length > 0 ? Math.min(...shares) : Math.max(...shares);
   }
 
@@ -107,17 +108,23 @@ export class ReadCounts {
   }
 
   /**
-   * How many tasks a stream may bring. At least one: otherwise a handler with credit for a single task would never read. If each of
-   * its streams brings one task, the surplus is returned. Of named tasks with a common limit, only the streams that have tasks share.
+   * How many tasks each stream may bring. At least one: otherwise a handler with credit for a single task would never read. If each
+   * of its streams brings one task, the surplus is returned. Of named tasks with a common limit, only the streams that have tasks
+   * share. `ready` is gone through once, because a process may have a thousand streams.
    */
-  #share(worker: Worker, ready: readonly Worker[]): number {
-    const { credit, window } = worker;
-    const streams = competes(worker)
-      ? ready.filter(
-          (other) => other.window.outermost === window.outermost && (other === worker || !this.#quiet.has(other)),
-        )
-      : ready.filter((other) => other.window === window);
-    return Math.min(window.readMost, Math.max(1, Math.floor(credit / streams.length)));
+  #shares(ready: readonly Worker[]): (worker: Worker) => number {
+    const [all, busy] = [new Map<ConcurrencyWindow, number>(), new Map<ConcurrencyWindow, number>()];
+    for (const worker of ready) {
+      const { window } = worker;
+      all.set(window, (all.get(window) ?? 0) + 1);
+      if (!this.#quiet.has(worker)) busy.set(window.outermost, (busy.get(window.outermost) ?? 0) + 1);
+    }
+    return (worker) => {
+      const { credit, window } = worker;
+      const own = this.#quiet.has(worker) ? 1 : 0;
+      const streams = competes(worker) ? own + (busy.get(window.outermost) ?? 0) : (all.get(window) ?? 0);
+      return Math.min(window.readMost, Math.max(1, Math.floor(credit / streams)));
+    };
   }
 }
 
