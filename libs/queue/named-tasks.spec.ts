@@ -162,6 +162,9 @@ describe('named tasks', () => {
     const { queue } = await start([noting([])]);
     const workers = await queue.workers(Files);
     expect(workers).toMatchObject([{ pid: process.pid, running: 0 }]);
+    // As if it had read one name and not yet the others.
+    await bed.admin.xgroup('CREATECONSUMER', '{files}.import', 'sluice', workers[0]!.consumer);
+    expect(await queue.workers(Files)).toMatchObject([{ pid: process.pid, group: 'sluice', running: 0 }]);
   });
 
   it('are paused together, those that come later too, and can be resumed one by one', async () => {

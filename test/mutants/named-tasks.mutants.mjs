@@ -95,6 +95,12 @@ export default [
     replace: '',
   },
   {
+    ...whole,
+    name: 'a process that has read one name is listed twice',
+    find: 'if (worker.group === undefined && reads.has(worker.consumer)) continue;',
+    replace: '',
+  },
+  {
     ...counts,
     name: 'names that compete do not take turns',
     find: 'const from = this.#reads++ % workers.length;',

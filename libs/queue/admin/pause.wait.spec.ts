@@ -180,6 +180,8 @@ describe('pause({ here: true })', () => {
     await queue.pause('tasks');
     await queue.resume('tasks', { here: true });
     await queue.publish('tasks', 2);
+    const waits = async (): Promise<boolean> => (await queue.counts('tasks')).waiting === 1;
+    await until(waits, { what: 'it waits, though a read under way may have got it' });
     expect(await queue.counts('tasks')).toMatchObject({ waiting: 1, paused: true });
     await queue.resume('tasks');
     await bed.untilSettled();

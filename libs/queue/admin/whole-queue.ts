@@ -97,11 +97,13 @@ export class WholeQueue {
     return purged.reduce((total, count) => total + count, 0);
   }
 
-  /** Each process once per group, with the sum of its tasks. */
+  /** Each process once per group, with the sum of its tasks. Of some names it may not have read yet: then it has no group there. */
   async workers(queue: QueueOfTasks): Promise<QueueWorker[]> {
     const all = await Promise.all((await this.#all(queue)).map(({ stream }) => this.#parts.workers(stream)));
+    const reads = new Set(all.flatMap((some) => some.flatMap(({ group, consumer }) => (group ? [consumer] : []))));
     const workers = new Map<string, QueueWorker>();
     for (const worker of all.flat()) {
+      if (worker.group === undefined && reads.has(worker.consumer)) continue;
       const key = JSON.stringify([worker.consumer, worker.group]);
       workers.set(key, { ...worker, running: worker.running + (workers.get(key)?.running ?? 0) });
     }
