@@ -32,6 +32,7 @@ describe('refusalOf', () => {
   it.each([
     "ERR The user executing the script can't run this command or subcommand script: a, on @user_script:1.",
     'NOPERM ACL failure in script: User app has no permissions to run the publish command',
+    'ERR ACL failure in script: No permissions to access a channel script: a, on @user_script:1.',
   ])('%s: part of the script may have run', (text) => {
     expect(refusalOf(text)).toEqual({ refusal: 'NOPERM', outcome: 'unknown' });
   });
