@@ -25,6 +25,7 @@ export type { NamedTask, QueueDefinition, QueueRef } from './queue-definition.js
 export type { LengthLimit } from './limits/length-limit.js';
 export type { QueueOptions } from './limits/length-limits.js';
 export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';
+export type { WhenAllSettled } from './publish/when-settled.options.js';
 export type { CollectOptions, PublishUniqueOptions, UniquePublish } from './publish/unique.options.js';
 export type { UniqueOutcome } from './store/scripts/publish-unique.script.js';
 export {
@@ -89,4 +90,5 @@ export type { Propagation } from './task/propagation.js';
 export type { TraceContext } from './task/trace-context.js';
 export type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';
 export type { FailedTask } from './task/failed-task.js';
+export type { SettledCounts, SettledTasks } from './task/settled-tasks.js';
 export { Task, type TaskParts } from './task/task.js';

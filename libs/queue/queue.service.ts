@@ -14,6 +14,7 @@ import {
 } from './publish/publish.options.js';
 import { DelayedWatch } from './publish/delayed-watch.js';
 import { Publisher } from './publish/publisher.js';
+import { takeFollowUp } from './publish/when-settled.options.js';
 import { UniquePublisher } from './publish/unique-publisher.js';
 import {
   checkCollectOptions,
@@ -65,7 +66,7 @@ export class QueueService extends QueueAdministration {
     const { propagation, maxPayloadBytes, queues } = settings;
     this.#connections = connections;
     this.#settings = settings;
-    this.#publisher = new Publisher({ link, clock, inboxes, propagation, queues, onDelayed });
+    this.#publisher = new Publisher({ link, keyspace, clock, inboxes, propagation, queues, onDelayed });
     this.#uniquePublisher = new UniquePublisher({
       ...{ link, keyspace, clock, inboxes, publisher: this.#publisher, onDelayed, maxPayloadBytes, queues },
     });
@@ -104,15 +105,24 @@ export class QueueService extends QueueAdministration {
    * if Redis fails on the way, some may have been published. Then the promise rejects with `SLUICE_PUBLISH_UNCONFIRMED`. Its
    * `outcomes` say for each payload whether the task was published (with its id), was not sent, or may have been published.
    *
+   * With `whenAllSettled`, one more task is published when all of these have ended: exactly once, in the step in which the last one
+   * ends, with the counts. If not all of them were published, it never is.
+   *
+   * @throws SluiceError as `publish`; `SLUICE_CROSS_SLOT` if the queue of `whenAllSettled` is in another Cluster slot
    * @example
    * await queue.publishMany(Mails, mails, ({ trialEnds }) => ({ runAt: trialEnds, maxAttempts: 5 }));
+   * await queue.publishMany(Mails, mails, { whenAllSettled: { queue: Sent, payload: { campaign } } }); // Sent: '{mails}.sent'
    */
-  publishMany<T>(
+  publishMany<T, F = unknown>(
     queue: QueueDefinition<T, unknown>,
     payloads: readonly NoInfer<T>[],
-    options?: PublishManyOptions<NoInfer<T>>,
+    options?: PublishManyOptions<NoInfer<T>, F>,
   ): Promise<string[]>;
-  publishMany<T>(stream: string, payloads: readonly T[], options?: PublishManyOptions<T>): Promise<string[]>;
+  publishMany<T, F = unknown>(
+    stream: string,
+    payloads: readonly T[],
+    options?: PublishManyOptions<T, F>,
+  ): Promise<string[]>;
   async publishMany(
     queue: QueueRef<unknown>,
     payloads: readonly unknown[],
@@ -127,8 +137,13 @@ export class QueueService extends QueueAdministration {
         checked(schema, payload, { queue: name, root: `payloads[${i}]`, at: 'publish' });
       await Promise.all(payloads.map(check));
     }
-    const checkedOptions = checkPublishManyOptions(options as PublishManyOptions<unknown> | undefined, payloads);
-    return this.#publisher.many(name, this.#keysOf(name), texts, checkedOptions, queue);
+    const { keyspace } = this.#connections;
+    const context = { queue: name, total: payloads.length, maxPayloadBytes, keyspace };
+    const { followUp, options: given } = takeFollowUp(options as PublishManyOptions<unknown> | undefined, context);
+    // Without it, the tasks leave in this turn, as that of `publish` does.
+    const follows = followUp && (await followUp);
+    const checkedOptions = checkPublishManyOptions(given, payloads);
+    return this.#publisher.many(name, this.#keysOf(name), texts, checkedOptions, queue, follows);
   }
 
   /**

@@ -36,7 +36,7 @@ export function limitCosts(bed: QueueScriptBed): readonly Row[] {
       prefix: CONSUMER_PREFIX,
     };
     const limits = { limit: MANY, perMs: 1_000, graceMs: 20, usualMs: 20, fleet: MANY, readMost: MANY };
-    const args = { group: GROUP, consumer: ME, ...lease, ...own, publishes: '', ...limits };
+    const args = { group: GROUP, consumer: ME, ...lease, ...own, publishes: '', side: keys.side, ...limits };
     const all = { ...keys, ...rateKeys(new Keyspace(), keys, GROUP), other, failedTo: keys.dead };
     return () => takeScript.run(bed.link, { keys: all, args });
   };

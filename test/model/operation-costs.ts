@@ -21,7 +21,7 @@ export function operationCosts(bed: { admin: Redis; link: Link }): readonly Row[
   const delayed = (n: number): Promise<unknown> =>
     Promise.all(count(n).map((i) => bed.admin.zadd(keys.delayed, 4_000_000_000_000, `task-${i}`)));
   const purge = (steps: number): Promise<unknown> => {
-    const args = { group: GROUP, released: RELEASED, after: '', to: '', count: steps };
+    const args = { group: GROUP, released: RELEASED, after: '', to: '', count: steps, side: keys.side };
     return purgeWaitingScript.run(bed.link, { keys, args });
   };
 
@@ -48,11 +48,20 @@ export function operationCosts(bed: { admin: Redis; link: Link }): readonly Row[
     ],
     [
       'queue:purge-delayed',
-      'delayed tasks',
+      'tasks that one step removes',
+      'linear',
+      async (n) => {
+        await delayed(n);
+        return () => purgeDelayedScript.run(bed.link, { keys, args: { count: n, side: keys.side } });
+      },
+    ],
+    [
+      'queue:purge-delayed',
+      'tasks that are delayed behind the step',
       'bounded',
       async (n) => {
         await delayed(n);
-        return () => purgeDelayedScript.run(bed.link, { keys, args: { count: n } });
+        return () => purgeDelayedScript.run(bed.link, { keys, args: { count: 5, side: keys.side } });
       },
     ],
     [

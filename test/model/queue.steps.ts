@@ -101,7 +101,7 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
         reason: fate === 'dead' ? 'max-attempts' : '',
         delayMs: fate === 'delayed' ? LATER_MS : 0,
       },
-      ...{ failure: 'Error: no', stack: '', inboxes: INBOXES, publishes: '', isJson: 1 },
+      ...{ failure: 'Error: no', stack: '', inboxes: INBOXES, publishes: '', side: keys.side, isJson: 1 },
     },
   });
   const wanted = mine ? fate : now ? 'fenced' : 'stale';
@@ -151,7 +151,14 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
     keys: { ...keys, failedTo: keys.dead },
     args: {
       ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: MAX_DELIVERIES },
-      ...{ alone: alone ? 1 : 0, foreignIdleMs, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
+      ...{
+        alone: alone ? 1 : 0,
+        foreignIdleMs,
+        released: RELEASED,
+        prefix: CONSUMER_PREFIX,
+        publishes: '',
+        side: keys.side,
+      },
     },
   });
   const isolated = claimed.filter(({ deliveries }) => deliveries >= ISOLATED_FROM).length + (alone ? 1 : 0);
@@ -243,10 +250,10 @@ async function remove(world: World, pick: Pick): Promise<Rule> {
   const keys = all.find(({ stream, delayed }) => stream === row.key || delayed === row.key) ?? world.keys;
   const removed =
     keys.delayed === row.key
-      ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id } })
+      ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id, side: keys.side } })
       : await removeWaitingScript.run(world.link, {
           keys,
-          args: { released: RELEASED, id: row.id, task: identity(row.task).handle },
+          args: { released: RELEASED, id: row.id, task: identity(row.task).handle, side: keys.side },
         });
   if (removed === worked) throw new Error(`the removal of ${row.id}, ${row.place}, answered ${removed}`);
   const gone = new Set(removed ? same.map(({ group, task }) => `${group} ${task}`) : []);

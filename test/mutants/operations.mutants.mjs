@@ -31,7 +31,7 @@ export default [
   {
     ...purge,
     name: 'a purge leaves the index of what it removes',
-    find: '    unindex(index, task, id)',
+    find: '    unindex(index, tasks[n] or id, id)',
     replace: '',
   },
   {

@@ -1531,8 +1531,8 @@ export default [
     name: 'a settled entry that was deleted pends for ever',
     file: 'libs/queue/store/scripts/settle-failure.script.ts',
     specs: ['libs/queue/store/scripts/settle-failure'],
-    find: "  redis.call('XACK', stream, group, id)\n  return 'stale'",
-    replace: "  return 'stale'",
+    find: "if not entry then\n  redis.call('XACK', stream, group, id)",
+    replace: 'if not entry then',
   },
   {
     ...seats,

@@ -224,6 +224,39 @@ export function describeQueue(name: string, make: MakeQueue): void {
       expect(runs.map(({ payload }) => payload)).toEqual(['a', 'c']);
     });
 
+    it('publishes what follows when all tasks of a publishMany have ended, once', async () => {
+      let fails = true;
+      const { queue, run } = await start(
+        ({ payload }) => {
+          if (payload === 'fail' && fails) throw new Error('as asked');
+          if (payload === 'drop') throw new DropTask();
+        },
+        { maxAttempts: 2 },
+      );
+      const whenAllSettled = { queue: '{tasks}.settled', payload: ['all'] };
+      const following = async (): Promise<unknown[]> =>
+        (await queue.list(whenAllSettled.queue)).tasks.map(({ payload }) => payload);
+      await queue.pause(whenAllSettled.queue);
+      const ids = await queue.publishMany('tasks', ['a', 'fail', 'drop'], { whenAllSettled });
+      const [later = ''] = await queue.publishMany('tasks', ['b'], { delayMs: 3_600_000, whenAllSettled });
+      expect(new Set(ids).size).toBe(3);
+      await run();
+      const first = { payload: ['all'], counts: { total: 3, completed: 2, failed: 1, removed: 0 } };
+      expect(await following()).toEqual([first]);
+      fails = false;
+      await queue.dead('tasks').redrive();
+      await run();
+      expect(await following()).toEqual([first]);
+      await queue.remove('tasks', later);
+      const second = { payload: ['all'], counts: { total: 1, completed: 0, failed: 0, removed: 1 } };
+      expect(await following()).toEqual([first, second]);
+      await queue.publishMany('tasks', [], { whenAllSettled });
+      expect(await following()).toHaveLength(3);
+      await expect(queue.publishMany('tasks', [1], { whenAllSettled: { payload: 1 } as never })).rejects.toThrow(
+        'publishMany: whenAllSettled.queue must be given',
+      );
+    });
+
     it('starts nothing while it is paused, and finds and removes what waits', async () => {
       const { queue, run } = await start();
       expect(await queue.pause('tasks')).toEqual({ changed: true, unconfirmed: [] });

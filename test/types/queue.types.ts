@@ -6,6 +6,7 @@ import {
   TaskHandler,
   TaskSchedule,
   type QueueService,
+  type SettledTasks,
   type Task,
   type TaskOf,
 } from '../../libs/queue/index.js';
@@ -114,6 +115,16 @@ export async function publishing(queue: QueueService): Promise<string[]> {
     delayMs: productId.length + index,
   }));
   await queue.publishMany('tasks', [1, 2], (n) => ({ delayMs: n, backoff: [1, 2] }));
+  const Sent = defineQueue<SettledTasks<{ campaign: number }>>('{orders}.sent');
+  const orders = [{ productId: 'a' }];
+  await queue.publishMany(Orders, orders, { whenAllSettled: { queue: Sent, payload: { campaign: 1 } }, delayMs: 1 });
+  await queue.publishMany(Orders, orders, { whenAllSettled: { queue: '{orders}.sent', payload: 'anything' } });
+  // @ts-expect-error -- another payload than that of the queue
+  await queue.publishMany(Orders, orders, { whenAllSettled: { queue: Sent, payload: { campaign: 'a' } } });
+  // @ts-expect-error -- a queue whose payloads have no counts
+  await queue.publishMany(Orders, orders, { whenAllSettled: { queue: Orders, payload: { productId: 'a' } } });
+  // @ts-expect-error -- one task is not waited for in this way
+  await queue.publish(Orders, { productId: 'a' }, { whenAllSettled: { queue: Sent, payload: { campaign: 1 } } });
   // @ts-expect-error -- a function cannot be sent
   await queue.publish(Orders, { productId: 'a' }, { backoff: () => 1 });
   return [

@@ -51,7 +51,7 @@ export class QueuePurge {
       const { count } = size;
       const step = await purgeWaitingScript.run(this.#link, {
         keys,
-        args: { group, released: RELEASED, after, to, count },
+        args: { group, released: RELEASED, after, to, count, side: keys.side },
       });
       if (step.readers !== undefined) {
         // A group without retries of its own.
@@ -70,7 +70,7 @@ export class QueuePurge {
     let removed = 0;
     for (let most = Infinity; removed < most;) {
       const count = Math.min(BATCH, most - removed);
-      const step = await purgeDelayedScript.run(this.#link, { keys, args: { count } });
+      const step = await purgeDelayedScript.run(this.#link, { keys, args: { count, side: keys.side } });
       if (most === Infinity) most = step.total;
       if (step.removed === 0) break;
       removed += step.removed;

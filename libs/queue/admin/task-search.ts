@@ -69,9 +69,9 @@ export class TaskSearch {
   #removeFound(queue: string, id: string, group: string, found: Exclude<Located, { place: 'dead' }>): Promise<boolean> {
     const keys = this.#keysOf(queue, group)[found.own ? 'retries' : 'keys'];
     if (found.place === 'delayed') {
-      return removeDelayedScript.run(this.#link, { keys, args: { handle: id } });
+      return removeDelayedScript.run(this.#link, { keys, args: { handle: id, side: keys.side } });
     }
-    const args = { released: RELEASED, id: found.row.id, task: id };
+    const args = { released: RELEASED, id: found.row.id, task: id, side: keys.side };
     return removeWaitingScript.run(this.#link, { keys, args });
   }
 

@@ -74,3 +74,12 @@ export function refuseLengthLimit(queue: QueueRef<unknown>, name: string, queues
     `${call}: queue '${name}' has a maxLength, which publishes under a key do not observe. Use publish, or a queue without maxLength`,
   );
 }
+
+/** @throws SluiceError `SLUICE_BAD_OPTION`: tasks of which the end is counted are not published all or none */
+export function refuseLimitOfMembers(queue: string, limit: ResolvedLengthLimit | undefined): void {
+  if (limit === undefined) return;
+  throw new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `publishMany: whenAllSettled is not for a queue with a maxLength, as '${queue}' has. Use publishMany without it, or a queue without maxLength`,
+  );
+}

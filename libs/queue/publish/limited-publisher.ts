@@ -4,7 +4,7 @@ import type { ResolvedLengthLimit } from '../limits/length-limit.js';
 import { QueueFullError } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import { publishLimitedScript } from '../store/scripts/publish-limited.script.js';
-import { isDelayed, type PublishOptions } from './publish.options.js';
+import { dueInMs, isDelayed, type Item, type PublishOptions } from './publish.options.js';
 import { RoomLine } from './room-line.js';
 import { SendWindow } from './send-window.js';
 
@@ -12,19 +12,13 @@ import { SendWindow } from './send-window.js';
 const TASKS_MOST = 1_000;
 const CHARS_MOST = 4 * 1024 * 1024;
 
-/** A task to be sent. */
-export interface Item {
-  readonly payload: string;
-  readonly options: PublishOptions;
-}
-
 export interface LimitedPublisherOptions {
   link: Link;
   clock: Clock;
   /** The prefix of the names of inboxes. */
   inboxes: string;
   newId: () => string;
-  meta: (options: PublishOptions, id?: string) => string;
+  meta: (options: PublishOptions, own?: { id?: string | undefined }) => string;
   /** Tasks were published that are due in `delayMs`. */
   onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
 }
@@ -89,7 +83,7 @@ export class LimitedPublisher {
       const later = isDelayed(options);
       const id = later ? newId() : undefined;
       const { delayMs = 0, runAt } = options;
-      return [id ?? '', payload, meta(options, id), later ? delayMs : 0, runAt?.getTime() ?? -1];
+      return [id ?? '', payload, meta(options, { id }), later ? delayMs : 0, runAt?.getTime() ?? -1];
     });
     if (!this.#window.enter()) await this.#window.turn();
     try {
@@ -106,11 +100,6 @@ export class LimitedPublisher {
       this.#window.leave();
     }
   }
-}
-
-function dueInMs(options: PublishOptions, clock: Clock): number {
-  if (!isDelayed(options)) return Infinity;
-  return options.runAt === undefined ? (options.delayMs ?? 0) : Math.max(0, options.runAt.getTime() - clock.wallMs());
 }
 
 function refuseTooMany(queue: string, items: readonly Item[], { limit }: ResolvedLengthLimit): void {

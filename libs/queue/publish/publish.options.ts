@@ -1,7 +1,9 @@
+import type { Clock } from '../../redis/index.js';
 import { traceOption } from '../task/propagation.js';
 import type { TraceContext } from '../task/trace-context.js';
 import { backoff, type Backoff } from '../task/backoff.js';
 import { delay, dueDate } from '../task/delay.js';
+import type { WhenAllSettled } from './when-settled.options.js';
 import { badOption, count, optional, resolveOptions, type OptionChecks } from '../../weave/index.js';
 
 /** The options of `publish` and `publishMany`. */
@@ -45,7 +47,15 @@ export function checkPublishOptions(given: PublishOptions | undefined, site = 'p
 }
 
 /** The options of a `publishMany`: the same for all payloads, or a function that makes those of each. */
-export type PublishManyOptions<T> = PublishOptions | ((payload: T, index: number) => PublishOptions | undefined);
+export type PublishManyOptions<T, F = unknown> =
+  | (PublishOptions & {
+      /**
+       * A task that is published when all tasks of this call have ended: once, in the step in which the last one ends. Ended are tasks that
+       * are done, dead letters, and tasks that were removed or cancelled. Default: none.
+       */
+      whenAllSettled?: WhenAllSettled<F>;
+    })
+  | ((payload: T, index: number) => PublishOptions | undefined);
 
 /**
  * Checks the options of a `publishMany`, those of every payload before any is sent.
@@ -53,7 +63,7 @@ export type PublishManyOptions<T> = PublishOptions | ((payload: T, index: number
  * @throws SluiceError `SLUICE_BAD_OPTION`, which names the payload; what the function throws
  */
 export function checkPublishManyOptions(
-  given: PublishManyOptions<unknown> | undefined,
+  given: PublishOptions | ((payload: unknown, index: number) => PublishOptions | undefined) | undefined,
   payloads: readonly unknown[],
 ): PublishOptions | readonly PublishOptions[] {
   if (typeof given !== 'function') return checkPublishOptions(given);
@@ -93,6 +103,19 @@ export function optionsAt(options: PublishOptions | readonly PublishOptions[], i
 /** Whether the task is not to run at once. */
 export function isDelayed({ delayMs, runAt }: PublishOptions): boolean {
   return (delayMs !== undefined && delayMs > 0) || runAt !== undefined;
+}
+
+/** In how many milliseconds the task is due; Infinity if it runs at once. */
+export function dueInMs(options: PublishOptions, clock: Clock): number {
+  if (!isDelayed(options)) return Infinity;
+  return options.runAt === undefined ? (options.delayMs ?? 0) : Math.max(0, options.runAt.getTime() - clock.wallMs());
+}
+
+/** A task to be sent. */
+export interface Item {
+  /** As JSON. */
+  readonly payload: string;
+  readonly options: PublishOptions;
 }
 
 /** Whether each payload has its own options. */

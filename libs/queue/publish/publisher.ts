@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { isUnavailable, type Clock, type Link } from '../../redis/index.js';
+import { isUnavailable, type Clock, type Keyspace, type Link } from '../../redis/index.js';
 import { injected, type Propagation } from '../task/propagation.js';
 import type { ResolvedLengthLimit } from '../limits/length-limit.js';
-import { lengthLimitOf, type QueuesByName } from '../limits/length-limits.js';
+import { lengthLimitOf, refuseLimitOfMembers, type QueuesByName } from '../limits/length-limits.js';
 import type { QueueRef } from '../queue-definition.js';
-import { LimitedPublisher, type Item } from './limited-publisher.js';
-import { isDelayed, isList, optionsAt, type PublishOptions } from './publish.options.js';
+import { LimitedPublisher } from './limited-publisher.js';
+import { MembersPublisher, type Members } from './members-publisher.js';
+import { isDelayed, isList, optionsAt, type Item, type PublishOptions } from './publish.options.js';
+import type { FollowUp } from './when-settled.options.js';
 import { SendWindow } from './send-window.js';
 import { channels } from '../observe/queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
@@ -14,6 +16,7 @@ import { delayScript } from '../store/scripts/delay.script.js';
 
 export interface PublisherOptions {
   link: Link;
+  keyspace: Keyspace;
   clock: Clock;
   /** The prefix of the names of inboxes. */
   inboxes: string;
@@ -34,17 +37,19 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #window = new SendWindow();
   readonly #limited: LimitedPublisher;
+  readonly #members: MembersPublisher;
   /** A task without an entry gets its id here: a unique one, and never of an entry's form, `<digits>-<digits>`. */
   readonly #idPrefix = `${randomBytes(9).toString('base64url')}.`;
   #ids = 0;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#limited = new LimitedPublisher({
-      ...options,
+    const making = {
       newId: () => this.newId(),
-      meta: (given, id) => this.meta(given, id),
-    });
+      meta: (given: PublishOptions, own?: Own) => this.meta(given, own),
+    };
+    this.#limited = new LimitedPublisher({ ...options, ...making });
+    this.#members = new MembersPublisher({ ...options, ...making });
   }
 
   /** Publishes one task, from its payload as JSON. Resolves with its id. */
@@ -74,7 +79,8 @@ export class Publisher {
 
   /**
    * Publishes many tasks, chunk by chunk. A chunk is sent when the one before is answered. So no task waits in this process until
-   * its deadline is over, however many tasks there are. After the first failure no further chunk is sent.
+   * its deadline is over, however many tasks there are. After the first failure no further chunk is sent. With `followUp`, each chunk is
+   * one script, and that task is published when all these have ended.
    */
   async many(
     queue: string,
@@ -82,18 +88,26 @@ export class Publisher {
     payloads: readonly string[],
     options: PublishOptions | readonly PublishOptions[],
     ref: QueueRef<unknown>,
+    followUp?: FollowUp,
   ): Promise<string[]> {
     const limit = lengthLimitOf(ref, queue, this.#options.queues);
-    if (limit !== undefined) {
+    const members = followUp && this.#members.begin(payloads.length, followUp);
+    if (members) refuseLimitOfMembers(queue, limit);
+    else if (limit !== undefined) {
       const items = payloads.map((payload, i) => ({ payload, options: optionsAt(options, i) }));
       return [...(await this.#limitedTo(limit, queue, keys, items))];
     }
+    // Without members, what follows is published all the same.
+    if (payloads.length === 0 && members) await this.#nothingButFollowUp(queue, keys, members);
     const outcomes: PublishOutcome[] = [];
-    const most = isList(options) || isDelayed(options) ? CHUNK_DELAYED : CHUNK_TASKS;
+    const most = !members && (isList(options) || isDelayed(options)) ? CHUNK_DELAYED : CHUNK_TASKS;
     for (let from = 0; from < payloads.length; from = outcomes.length) {
       const chunk = chunkOf(payloads, from, most);
       const optionsOf = (i: number): PublishOptions => optionsAt(options, from + i);
-      const sent = await this.#send(queue, keys, chunk, optionsOf);
+      const items = (): Item[] => chunk.map((payload, i) => ({ payload, options: optionsOf(i) }));
+      const sent = members
+        ? await this.#sendMembers(queue, keys, members, items(), from)
+        : await this.#send(queue, keys, chunk, optionsOf);
       outcomes.push(...sent.map(outcomeOf));
       if (channels.published.hasSubscribers) {
         for (const [i, each] of sent.entries()) if (each.status === 'fulfilled') tell(queue, each.value, optionsOf(i));
@@ -151,6 +165,31 @@ export class Publisher {
     return Promise.allSettled(sending);
   }
 
+  /** Sends one chunk of members: all of them are published, or none. */
+  async #sendMembers(
+    queue: string,
+    keys: QueueKeys,
+    members: Members,
+    items: readonly Item[],
+    from: number,
+  ): Promise<PromiseSettledResult<string>[]> {
+    try {
+      const ids = await this.#members.send(queue, keys, members, items, from);
+      return ids.map((value) => ({ status: 'fulfilled', value }));
+    } catch (reason) {
+      return items.map(() => ({ status: 'rejected', reason }));
+    }
+  }
+
+  async #nothingButFollowUp(queue: string, keys: QueueKeys, members: Members): Promise<void> {
+    try {
+      await this.#members.send(queue, keys, members, [], 0);
+    } catch (error) {
+      if (!isUnknown(error)) throw error;
+      throw new PublishUnconfirmedError(queue, [], { cause: error });
+    }
+  }
+
   #interrupted(queue: string, outcomes: PublishOutcome[], total: number, cause: unknown): unknown {
     if (outcomes.every(({ state }) => state === 'not-sent')) return cause;
     while (outcomes.length < total) outcomes.push({ state: 'not-sent' });
@@ -172,7 +211,7 @@ export class Publisher {
     await delayScript.run(link, {
       keys: { stream, delayed, bodies, alive },
       args: { delayMs, runAtMs: runAt?.getTime() ?? -1, inboxes, timestamp: String(this.#seconds()) },
-      rest: items.flatMap(({ payload, options }, i) => [ids[i] ?? '', payload, this.meta(options, ids[i])]),
+      rest: items.flatMap(({ payload, options }, i) => [ids[i] ?? '', payload, this.meta(options, { id: ids[i] })]),
     });
     onDelayed(queue, keys, runAt === undefined ? delayMs : Math.max(0, runAt.getTime() - clock.wallMs()));
     return ids;
@@ -184,17 +223,24 @@ export class Publisher {
   }
 
   /** What is sent along with the payload: usually nothing. */
-  meta({ maxAttempts, backoff, trace }: PublishOptions, id?: string, key?: string): string {
+  meta({ maxAttempts, backoff, trace }: PublishOptions, { id, key, join }: Own = {}): string {
     const { propagation } = this.#options;
     const context = trace ?? (propagation && injected(propagation));
-    const own = id ?? maxAttempts ?? backoff ?? key;
+    const own = id ?? maxAttempts ?? backoff ?? key ?? join;
     if (own === undefined && context === undefined) return '';
-    return JSON.stringify({ id, maxAttempts, backoff, key, ...context });
+    return JSON.stringify({ id, maxAttempts, backoff, key, join, ...context });
   }
 
   #seconds(): number {
     return Math.floor(this.#options.clock.wallMs() / 1_000);
   }
+}
+
+/** What `meta` says of one task, beside its options. */
+interface Own {
+  id?: string | undefined;
+  key?: string;
+  join?: string;
 }
 
 function tell(queue: string, id: string, { delayMs = 0, runAt }: PublishOptions): void {

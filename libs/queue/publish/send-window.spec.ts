@@ -24,6 +24,7 @@ describe('ten thousand publishes at once', () => {
     const publisher = new Publisher({
       link: { send } as unknown as Link,
       clock,
+      keyspace: new Keyspace(),
       inboxes: '',
       propagation: undefined,
       queues: new Map(),

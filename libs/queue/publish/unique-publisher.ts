@@ -72,7 +72,7 @@ export class UniquePublisher {
         },
         args: {
           ...{ mode, key, payload, windowMs, maxWaitMs, max, maxBytes: maxPayloadBytes, side, inboxes },
-          ...{ handle: publisher.newId(), meta: publisher.meta(options, undefined, digest) },
+          ...{ handle: publisher.newId(), meta: publisher.meta(options, { key: digest }) },
           ...{ delayMs, runAtMs: runAt?.getTime() ?? -1, timestamp: String(Math.floor(clock.wallMs() / 1_000)) },
         },
       });

@@ -80,6 +80,11 @@ export function keyDigest(key: string): string {
   return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }
 
+/** The key of what counts how the tasks of one `publishMany` end: see join.fragment.ts. */
+export function joinKey({ side }: Pick<QueueKeys, 'side'>, id: string): string {
+  return `${side}join:${id}`;
+}
+
 /** The keys of a queue of named tasks as a whole. They are in the Cluster slot of its names' streams. */
 export interface NamesKeys {
   /** Set: the names that a process has worked on. */

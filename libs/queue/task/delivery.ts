@@ -124,6 +124,13 @@ export class Delivery {
     return typeof key === 'string' && /^[\w-]{22}$/.test(key) ? key : undefined;
   }
 
+  /** Names the join that the task is a member of, and the member; undefined: it is none. The script checks what it says. */
+  get join(): string | undefined {
+    if (this.#meta === NO_META) return undefined;
+    const { join } = this.#meta;
+    return typeof join === 'string' && /^[\w-]{1,40}\/\d{1,15}$/.test(join) ? join : undefined;
+  }
+
   /** The `meta` of the task's next entry: the fields of this one, the task's id, and the deferrals. */
   nextMeta(deferral?: { defers: number; deferredMs: number }): string {
     // JSON.stringify leaves out fields that are undefined.

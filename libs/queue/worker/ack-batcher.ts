@@ -4,6 +4,7 @@ import type { ConcurrencyWindow } from './concurrency-window.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { debug } from '../observe/queue.debug.js';
 import { recordKey, type QueueKeys } from '../store/queue.keys.js';
+import { ackMembersScript } from '../store/scripts/ack-members.script.js';
 import { ackScript } from '../store/scripts/ack.script.js';
 import { forgetKeyScript } from '../store/scripts/publish-unique.script.js';
 
@@ -78,10 +79,29 @@ export class AckBatcher {
   }
 
   #send(batch: readonly Delivery[]): Promise<unknown> {
+    if (!batch.some(isMember)) return this.#ack(batch);
+    // Either script may be repeated, so both are if one of them fails.
+    const members = batch.filter(isMember);
+    const others = batch.filter((delivery) => !isMember(delivery));
+    return Promise.all([this.#ackMembers(members), ...(others.length > 0 ? [this.#ack(others)] : [])]);
+  }
+
+  #ackMembers(members: readonly Delivery[]): Promise<unknown> {
+    const { link, keys, group } = this.#options;
+    const { stream, index, side } = keys;
+    const rest = members.flatMap(({ id, taskId, join = '' }) => [id, taskId, join]);
+    return ackMembersScript.run(link, { keys: { stream, index }, args: { group, side }, rest });
+  }
+
+  #ack(batch: readonly Delivery[]): Promise<unknown> {
     const { link, keys, group } = this.#options;
     const rest = batch.map(({ id }) => id);
     for (const { id, taskId } of batch) if (taskId !== id) rest.push(id, taskId);
     const { stream, index } = keys;
     return ackScript.run(link, { keys: { stream, index }, args: { group, count: batch.length }, rest });
   }
+}
+
+function isMember({ join }: Delivery): boolean {
+  return join !== undefined;
 }

@@ -110,6 +110,7 @@ export class FailureSettler {
         args: {
           publishes: failedTo === undefined ? '' : queue,
           isJson: delivery.task ? 1 : 0,
+          side: keys.side,
           group,
           consumer,
           inboxes,

@@ -25,7 +25,9 @@ import {
 import { checkCollectOptions, checkUniqueOptions } from '../../queue/publish/unique.options.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checkPublishManyOptions, optionsAt } from '../../queue/publish/publish.options.js';
-import { lengthLimitOf } from '../../queue/limits/length-limits.js';
+import { lengthLimitOf, refuseLimitOfMembers } from '../../queue/limits/length-limits.js';
+import { severalGroups } from '../../queue/publish/members-publisher.js';
+import { takeFollowUp, type FollowUp } from '../../queue/publish/when-settled.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked, type StandardSchema } from '../../queue/task/standard-schema.js';
 import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
@@ -33,6 +35,7 @@ import { isSluiceError, SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingAdministration } from './testing-administration.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
+import { TestingJoin, settledTasks } from './testing-join.js';
 import { TestingKeys } from './testing-keys.js';
 import { TestingSchedules, type TestSchedule } from './testing-schedules.js';
 import { FRESH, TestingTasks, streamsOf, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
@@ -75,12 +78,16 @@ export class TestingQueue
     return (await this.#publish(queue, [payload], () => 'payload', options))[0] ?? '';
   }
 
-  publishMany<T>(
+  publishMany<T, F = unknown>(
     queue: QueueDefinition<T, unknown>,
     payloads: readonly NoInfer<T>[],
-    options?: PublishManyOptions<NoInfer<T>>,
+    options?: PublishManyOptions<NoInfer<T>, F>,
   ): Promise<string[]>;
-  publishMany<T>(stream: string, payloads: readonly T[], options?: PublishManyOptions<T>): Promise<string[]>;
+  publishMany<T, F = unknown>(
+    stream: string,
+    payloads: readonly T[],
+    options?: PublishManyOptions<T, F>,
+  ): Promise<string[]>;
   publishMany(
     queue: QueueRef<unknown>,
     payloads: readonly unknown[],
@@ -160,11 +167,16 @@ export class TestingQueue
           const task = this.#task(waiting, signal);
           return toEnd(await handler.run(task), handler.site, task);
         });
-        if (done) counts.completed++;
+        if (done) {
+          counts.completed++;
+          waiting.join?.settle('completed');
+        }
       } catch (error) {
         const kind = this.#settle(handler, waiting, error);
-        if (kind === 'done') counts.completed++;
-        if (kind === 'dead') counts.dead++;
+        if (kind === 'again') continue;
+        const completed = kind === 'done';
+        counts[completed ? 'completed' : 'dead']++;
+        waiting.join?.settle(completed ? 'completed' : 'failed');
       }
     }
     const left = this.tasks.waiting.filter((task) => this.mayRun(task));
@@ -248,15 +260,29 @@ export class TestingQueue
   ): Promise<string[]> {
     const queue = oneQueue(ref, 'publish');
     const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#settings.maxPayloadBytes));
-    const options = checkPublishManyOptions(given, payloads);
+    const context = { queue, total: payloads.length, maxPayloadBytes: this.#settings.maxPayloadBytes };
+    const { followUp, options: rest } = takeFollowUp(given, { ...context, keyspace: undefined });
+    const follows = followUp && (await followUp);
+    const options = checkPublishManyOptions(rest, payloads);
     const schema = queueSchema(ref);
     if (schema) {
       await Promise.all(
         payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
       );
     }
-    this.tasks.refuseFull(queue, payloads.length, lengthLimitOf(ref, queue, this.#settings.queues));
-    return texts.map((text, i) => this.tasks.add(queue, text, optionsAt(options, i)));
+    const limit = lengthLimitOf(ref, queue, this.#settings.queues);
+    const join = follows && this.#join(queue, follows, payloads.length, limit);
+    this.tasks.refuseFull(queue, payloads.length, limit);
+    return texts.map((text, i) => this.tasks.add(queue, text, optionsAt(options, i), undefined, join));
+  }
+
+  #join(queue: string, followUp: FollowUp, total: number, limit: ReturnType<typeof lengthLimitOf>): TestingJoin {
+    refuseLimitOfMembers(queue, limit);
+    const groups = this.registry.groupsOf(queue);
+    if (groups.length > 1) throw severalGroups(queue, groups);
+    return new TestingJoin(total, (counts) => {
+      this.tasks.add(followUp.queue, settledTasks(followUp.payload, counts), {});
+    });
   }
 
   #task({ id, payload, queue, attempt }: Waiting, signal: AbortSignal): Task {

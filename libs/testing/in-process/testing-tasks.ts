@@ -5,6 +5,7 @@ import type { DeadLetter, FailedTask, PublishOptions, QueueOfTasks, QueueRef, Ta
 import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import type { TestLetter } from './testing-dead-letters.js';
+import type { TestingJoin } from './testing-join.js';
 
 /** A task as it was published. */
 export interface PublishedTask<T = unknown> {
@@ -30,6 +31,8 @@ export interface Waiting extends PublishedTask {
   readonly dueMs: number;
   /** Of a task that `deadLetterTo` published: the queue in which the other task failed. */
   readonly failureOf?: string;
+  /** Counts how it ends. */
+  readonly join?: TestingJoin | undefined;
   readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
 }
 
@@ -79,6 +82,7 @@ export class TestingTasks {
     } catch (error) {
       if (!controller.signal.aborted) throw error;
       this.cancelled++;
+      task.join?.settle('removed');
       return false;
     } finally {
       this.#running.delete(task);
@@ -96,7 +100,10 @@ export class TestingTasks {
   /** Removes tasks that have not begun. Returns how many. */
   drop(which: (task: Waiting) => boolean): number {
     const dropped = this.waiting.filter(which);
-    for (const task of dropped) this.waiting.splice(this.waiting.indexOf(task), 1);
+    for (const task of dropped) {
+      this.waiting.splice(this.waiting.indexOf(task), 1);
+      task.join?.settle('removed');
+    }
     return dropped.length;
   }
 
@@ -173,13 +180,14 @@ export class TestingTasks {
     text: string,
     { delayMs = 0, runAt, maxAttempts }: PublishOptions,
     id = `${Math.floor(this.#clock.wallMs())}-${this.#ids++}`,
+    join?: TestingJoin,
   ): string {
     const task = { id, payload: JSON.parse(text) as unknown };
     this.#published.set(queue, [...(this.#published.get(queue) ?? []), task]);
     const nowMs = this.nowMs();
     const dueMs = runAt?.getTime() ?? (delayMs > 0 ? nowMs + delayMs : 0);
     const publishedAt = new Date(nowMs);
-    this.waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt });
+    this.waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt, join });
     return id;
   }
 

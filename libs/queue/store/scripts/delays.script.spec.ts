@@ -39,7 +39,17 @@ const settle = (id: string, over: { delayMs?: number; handle?: string; attempts?
     },
     args: {
       ...{ group: GROUP, consumer: ME, id, deliveries: 1, attempts: '1', meta: '{"id":"t"}', isDead: 0, reason: '' },
-      ...{ delayMs: 60_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, publishes: '', isJson: 1, ...over },
+      ...{
+        delayMs: 60_000,
+        handle: 't',
+        failure: 'e',
+        stack: '',
+        inboxes: INBOXES,
+        publishes: '',
+        side: keys.side,
+        isJson: 1,
+        ...over,
+      },
     },
   });
 

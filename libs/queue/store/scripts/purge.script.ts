@@ -1,7 +1,9 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { BODY_META } from './body-meta.fragment.js';
 import { GROUP } from './group.fragment.js';
 import { ID_ORDER } from './id-order.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { JOIN } from './join.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
@@ -26,12 +28,13 @@ export interface PurgeStep {
  *
  * KEYS  stream, index, uses
  * ARGV  group, released, after (an entry's id: those behind it; '' from the beginning), to (the last entry of the purge; '': the one
- *       that is the last now), count
+ *       that is the last now), count, side (see `join.fragment.ts`)
  * Reply a {@link PurgeStep}
  *
  * It removes what waits for the group: returned entries (pending with `released`), and entries that the group was not given yet. An
  * entry that a worker of another group has stays, because its settlement must find it. An entry that waits for several groups is
  * removed for all of them, as by `queue:remove-waiting`. What is published after the first step has a higher id than `to`, and stays.
+ * Members of joins are counted there as removed.
  *
  * Crash: each step is one script, so a task is there or removed. Repeat, resend: finds nothing where it was. Two purges at once, or
  * a worker that reads in between: the scripts run one after the other, and each looks again whether a worker has the entry. A
@@ -41,12 +44,13 @@ export interface PurgeStep {
 export const purgeWaitingScript = defineScript({
   name: 'queue:purge-waiting',
   keys: ['stream', 'index', 'uses'],
-  args: { group: 'text', released: 'text', after: 'text', to: 'text', count: 'number' },
+  args: { group: 'text', released: 'text', after: 'text', to: 'text', count: 'number', side: 'text' },
   lua: lua`
 ${GROUP}
 ${ID_ORDER}
 ${ID_IN}
 ${INDEX}
+${JOIN}
 ${QUEUE_USES}
 local refused = newerData(uses)
 if refused then return refused end
@@ -88,27 +92,41 @@ local function returnedTo(id)
   return groups
 end
 
-local removed, bytes = 0, 0
-for _, row in ipairs(rows) do
-  local id, fields = row[1], row[2]
-  local task = id
+local bytes, tasks, members = 0, {}, {}
+for n, row in ipairs(rows) do
+  local fields = row[2]
   for i = 1, #fields, 2 do
     bytes = bytes + #fields[i + 1]
-    if fields[i] == 'meta' then task = idIn(fields[i + 1]) or id end
+    if fields[i] == 'meta' then
+      tasks[n] = idIn(fields[i + 1])
+      members[n], refused = joined(joinIn(fields[i + 1]))
+      if refused then return refused end
+    end
   end
+end
+local removed = 0
+for n, row in ipairs(rows) do
+  local id = row[1]
   local groups = returnedTo(id)
   if groups then
     for _, name in ipairs(groups) do redis.call('XACK', stream, name, id) end
-    unindex(index, task, id)
-    removed = removed + redis.call('XDEL', stream, id)
+    unindex(index, tasks[n] or id, id)
+    if redis.call('XDEL', stream, id) == 1 then
+      removed = removed + 1
+      settleMember(members[n], 'removed')
+    end
   end
 end
+closeJoins()
 return { removed, #rows, bytes, #rows > 0 and rows[#rows][1] or after, to }`,
   decode: (reply): PurgeStep => {
     const [removed, looked, bytes, after, to, readers] = reply as [number, number, number, string, string, string[]?];
     return { removed, looked, bytes, after, to, ...(readers && { readers }) };
   },
 });
+
+/** How many bytes of delayed tasks one step removes, plus one task: they are read, to find the joins that they are members of. */
+const BODY_BYTES = 4 * 2 ** 20;
 
 export interface PurgedDelayed {
   /** How many tasks were removed. */
@@ -118,28 +136,42 @@ export interface PurgedDelayed {
 }
 
 /**
- * Removes some of the delayed tasks, the next due first.
+ * Removes some of the delayed tasks, the next due first: at most `count`, and some megabytes.
  *
  * KEYS  delayed, bodies, uses
- * ARGV  count
+ * ARGV  count, side (see `join.fragment.ts`)
  * Reply {@link PurgedDelayed}
  *
  * Promotion and removal are one script each: the one that comes second does not find the task. Crash, repeat, resend: a repeat removes
- * the next ones, which are to be removed as well. Full server: both commands are allowed. Newer data: nothing is removed.
+ * the next ones, which are to be removed as well. Full server: the first write is ZREM, which is allowed. Newer data: nothing is
+ * removed. Members of joins are counted there as removed.
  */
 export const purgeDelayedScript = defineScript({
   name: 'queue:purge-delayed',
   keys: ['delayed', 'bodies', 'uses'],
-  args: { count: 'number' },
+  args: { count: 'number', side: 'text' },
   lua: lua`
+${BODY_META}
+${JOIN}
 ${QUEUE_USES}
 local refused = newerData(uses)
 if refused then return refused end
 local total = redis.call('ZCARD', delayed)
 local handles = redis.call('ZRANGE', delayed, 0, count - 1)
 if #handles == 0 then return { 0, total } end
+local members, bytes = {}, 0
+for i = 1, #handles do
+  if bytes < ${BODY_BYTES} then
+    local body = redis.call('HGET', bodies, handles[i]) or ''
+    bytes = bytes + #body
+    members[i], refused = joined(joinIn(metaOfBody(body)))
+    if refused then return refused end
+  else handles[i] = nil end
+end
 redis.call('ZREM', delayed, unpack(handles))
 redis.call('HDEL', bodies, unpack(handles))
+for i = 1, #handles do settleMember(members[i], 'removed') end
+closeJoins()
 return { #handles, total }`,
   decode: (reply): PurgedDelayed => {
     const [removed, total] = reply as [number, number];

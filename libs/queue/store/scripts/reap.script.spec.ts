@@ -47,6 +47,7 @@ describe('reap', () => {
         released: RELEASED,
         prefix: CONSUMER_PREFIX,
         publishes: '',
+        side: keys.side,
         ...over,
       },
     });
@@ -99,6 +100,7 @@ describe('reap', () => {
           released: RELEASED,
           prefix: CONSUMER_PREFIX,
           publishes: '',
+          side: keys.side,
         },
       },
     });

@@ -3,6 +3,7 @@ import type { Entry } from '../stream-reply.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
@@ -30,7 +31,7 @@ export const REAP_MOST = 1_000;
  * KEYS  stream, alive, dead, index, deadIndex, cancelled, uses, failedTo (see `queue:settle-failure`)
  * ARGV  group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease is known to be unbroken,
  *       on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated entry already: 1 or
- *       0), foreignIdleMs (0: never), released, prefix, publishes
+ *       0), foreignIdleMs (0: never), released, prefix, publishes, side (see `join.fragment.ts`)
  * Reply {@link Reaped}
  *
  * A consumer of Sluice (by the prefix of its name) is dead if it has no running lease. The script reads the list of consumers,
@@ -38,7 +39,8 @@ export const REAP_MOST = 1_000;
  * these entries would be lost. A consumer of other software holds no lease. The script takes over each of its entries that was
  * delivered longer than foreignIdleMs ago, and leaves the consumer itself as it is.
  *
- * A task that is marked as cancelled is dropped, and not run again.
+ * A task that is marked as cancelled is dropped, and not run again. If it is a member of a join, it counts there as removed, and a
+ * dead letter counts as failed.
  *
  * Isolation: two processes have died while they had an entry that is now on its third delivery (or its last, if that is earlier).
  * It is not known which of the entries of a process killed it. So the caller gets one such entry at a time. If the caller dies,
@@ -76,6 +78,7 @@ export const reapScript = defineScript({
     released: 'text',
     prefix: 'text',
     publishes: 'text',
+    side: 'text',
   },
   lua: lua`
 ${QUEUE_USES}
@@ -87,6 +90,7 @@ ${FORGET}
 ${ID_IN}
 ${INDEX}
 ${DEAD_LETTER}
+${JOIN}
 ${MARKED}
 ${TAKE_OVER}
 takeOver(math.min(capacity, ${REAP_MOST}))

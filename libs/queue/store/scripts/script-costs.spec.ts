@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { QueueState, count } from '../../../../test/support/queue-state.js';
+import { joinCosts } from '../../../../test/model/join-costs.js';
 import { limitCosts } from '../../../../test/model/limit-costs.js';
 import { keyCosts } from '../../../../test/model/key-costs.js';
 import { operationCosts } from '../../../../test/model/operation-costs.js';
@@ -74,7 +75,7 @@ async function reap(): Promise<() => Promise<unknown>> {
   const now = await bed.serverMs();
   await bed.admin.zadd(keys.alive, now + LEASE_MS, ME);
   const lease = { leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS / 2 };
-  const limits = { capacity: 10_000, maxDeliveries: 5, alone: 0, foreignIdleMs: 0 };
+  const limits = { capacity: 10_000, maxDeliveries: 5, alone: 0, foreignIdleMs: 0, side: keys.side };
   const args = { ...member, ...lease, ...limits, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' };
   return () => reapScript.run(bed.link, { keys: { ...keys, failedTo: keys.dead }, args });
 }
@@ -85,7 +86,7 @@ const settle =
     settleFailureScript.run(bed.link, {
       keys: { ...all, failedTo: keys.dead },
       args: {
-        ...{ ...member, id, deliveries: 1, attempts: '1', meta: '', isDead, reason: 'max-attempts' },
+        ...{ ...member, id, deliveries: 1, attempts: '1', meta: '', isDead, reason: 'max-attempts', side: keys.side },
         ...{ delayMs: 1_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, publishes: 'tasks', isJson: 1 },
       },
     });
@@ -236,13 +237,13 @@ grows('queue:remove-waiting', 'tasks in the stream', 'bounded', async (n) => {
   return () =>
     removeWaitingScript.run(bed.link, {
       keys,
-      args: { released: RELEASED, id: ids.at(-1)!, task: `task-${n - 1}` },
+      args: { released: RELEASED, id: ids.at(-1)!, task: `task-${n - 1}`, side: keys.side },
     });
 });
 
 grows('queue:remove-delayed', 'delayed tasks', 'bounded', async (n) => {
   await delayed(n);
-  return () => removeDelayedScript.run(bed.link, { keys, args: { handle: 'task-0' } });
+  return () => removeDelayedScript.run(bed.link, { keys, args: { handle: 'task-0', side: keys.side } });
 });
 
 grows('queue:look', 'features', 'bounded', async (n) => {
@@ -305,7 +306,8 @@ grows('queue:workers', 'consumers', 'linear', async (n) => {
   return () => workersScript.run(bed.link, { keys, args: {} });
 });
 
-for (const row of [...scheduleCosts(bed), ...keyCosts(bed), ...operationCosts(bed), ...limitCosts(bed)]) grows(...row);
+for (const costs of [scheduleCosts, keyCosts, joinCosts, operationCosts, limitCosts])
+  for (const row of costs(bed)) grows(...row);
 
 it('all scripts were looked at', () => {
   expect([...looked].sort()).toEqual(scriptNames(dirname(fileURLToPath(import.meta.url))));

@@ -57,7 +57,7 @@ describe('reconcile', () => {
 
 describe('remove', () => {
   const remove = (id: string): Promise<boolean> =>
-    removeWaitingScript.run(bed.link, { keys, args: { released: RELEASED, id, task: id } });
+    removeWaitingScript.run(bed.link, { keys, args: { released: RELEASED, id, task: id, side: keys.side } });
 
   it('takes what waits or was returned, and leaves what a worker of any group has got meanwhile', async () => {
     const [mine, returned] = [await pendingTask(ME), await pendingTask(RELEASED)];

@@ -38,6 +38,7 @@ describe('settle-failure', () => {
         handle: 'task-1',
         inboxes: INBOXES,
         publishes: '',
+        side: keys.side,
         isJson: 1,
         failure: 'Error: no',
         stack: 'Error: no at x',
@@ -186,6 +187,7 @@ describe.each(['', 'max-attempts'])(
           stack: '',
           inboxes: INBOXES,
           publishes: '',
+          side: keys.side,
           isJson: 1,
         },
       });

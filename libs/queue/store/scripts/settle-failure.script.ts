@@ -5,6 +5,7 @@ import { FORGET } from './forget.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { JOIN } from './join.fragment.js';
 import { MARKED } from './marked.fragment.js';
 
 /** Where a failed task went. `cancelled`: it was marked as cancelled, and is dropped. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
@@ -19,7 +20,7 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  *       failedTo (where a task about a dead letter is published; any key of the queue if it is not)
  * ARGV  group, consumer, id, deliveries, attempts (failed so far), meta (of the entry that follows), isDead (1: it
  *       becomes a dead letter; 0: it runs again), reason (of a dead letter), delayMs (0 = now), handle (the task's id),
- *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0)
+ *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0), side (see `join.fragment.ts`)
  * Reply a {@link Settlement}
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may fail long
@@ -28,6 +29,8 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  *
  * A dead letter and the task about it are one step: there is exactly one such task for each time that a task becomes a dead letter.
  * A task that is marked as cancelled is dropped: it is neither tried again nor a dead letter.
+ * If the task is a member of a join, a dead letter counts there as failed. One that is dropped, or whose entry was deleted, counts as
+ * removed.
  *
  * Crash: it is one script, so a task is never both pending and queued again, and never neither. Duplicate, resend: the second
  * call finds the entry gone and returns `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
@@ -65,6 +68,7 @@ export const settleFailureScript = defineScript({
     inboxes: 'text',
     publishes: 'text',
     isJson: 'number',
+    side: 'text',
   },
   lua: lua`
 ${IS_OF}
@@ -73,14 +77,19 @@ ${CARRIED}
 ${DEAD_LETTER}
 ${DELAY}
 ${INDEX}
+${JOIN}
 ${MARKED}
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
 if not pending then return 'stale' end
 if pending[2] ~= consumer or pending[4] ~= deliveries then return 'fenced' end
 
+local member, refused = joined(joinIn(meta))
+if refused then return refused end
 local entry = redis.call('XRANGE', stream, id, id)[1]
 if not entry then
   redis.call('XACK', stream, group, id)
+  settleMember(member, 'removed')
+  closeJoins()
   return 'stale'
 end
 
@@ -88,6 +97,8 @@ if isMarked(id) then
   redis.call('XACK', stream, group, id)
   if forget(id) then unindex(index, handle, id) end
   unmark(id)
+  settleMember(member, 'removed')
+  closeJoins()
   return 'cancelled'
 end
 
@@ -100,6 +111,8 @@ if isDead == 1 then
     task = handle, meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack,
     deliveries = tostring(deliveries), isJson = isJson == 1,
   })
+  settleMember(member, 'failed')
+  closeJoins()
   return 'dead'
 end
 
@@ -125,6 +138,7 @@ redis.call('XACK', stream, group, id)
 if forget(id) then unindex(index, handle, id) end
 if delayMs > 0 then
   delayTask(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
+  keepJoin(member, delayMs)
   return 'delayed'
 end
 indexEntry(homeIndex, handle, redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,

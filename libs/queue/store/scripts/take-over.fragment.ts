@@ -2,6 +2,7 @@ import { defineFragment, lua } from '../../../redis/index.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
@@ -19,7 +20,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  */
 export const TAKE_OVER = defineFragment({
   name: 'take-over',
-  needs: [NOW, IS_OF, FORGET, ID_IN, INDEX, DEAD_LETTER, MARKED],
+  needs: [NOW, IS_OF, FORGET, ID_IN, INDEX, DEAD_LETTER, JOIN, MARKED],
   locals: [
     ...[
       'stream',
@@ -55,18 +56,24 @@ end
 
 local isolatedFrom = math.max(2, math.min(3, maxDeliveries))
 
+local function metaOf(fields)
+  for i = 1, #fields, 2 do if fields[i] == 'meta' then return fields[i + 1] end end
+  return ''
+end
+
 -- Returns whether the entry was one that is cancelled.
 local function dropCancelled(id)
   if not hasMarks or not isMarked(id) then return false end
-  local task = id
-  for _, entry in ipairs(redis.call('XRANGE', stream, id, id)) do
-    for i = 1, #entry[2], 2 do
-      if entry[2][i] == 'meta' then task = idIn(entry[2][i + 1]) or id end
-    end
-  end
+  local entry = redis.call('XRANGE', stream, id, id)[1]
+  local meta = metaOf(entry and entry[2] or {})
+  local task = idIn(meta) or id
+  local member, refused = joined(joinIn(meta))
+  -- It stays where it is: what follows its join could not be published.
+  if refused then return true end
   redis.call('XACK', stream, group, id)
   if forget(id) then unindex(index, task, id) end
   unmark(id)
+  settleMember(member, 'removed')
   dropped[#dropped + 1] = task
   return true
 end
@@ -87,10 +94,14 @@ local function takeFrom(name, rows, room)
         for _, field in ipairs(entry[2]) do bytes = bytes + #field end
         if isolated then alone = 1 end
       elseif isOf(dead, 'stream') and (publishes == '' or isOf(failedTo, 'stream')) then
-        deadLetters[#deadLetters + 1] = deadLetter(id, entry[2], {
-          reason = 'max-deliveries', stack = '', deliveries = tostring(count),
-          failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
-        })
+        local member, refused = joined(joinIn(metaOf(entry[2])))
+        if not refused then
+          deadLetters[#deadLetters + 1] = deadLetter(id, entry[2], {
+            reason = 'max-deliveries', stack = '', deliveries = tostring(count),
+            failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
+          })
+          settleMember(member, 'failed')
+        end
       end
     end
   end
@@ -115,6 +126,7 @@ local function takeOver(room)
       takeFrom(name, redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', most, name), room)
     end
   end
+  closeJoins()
 end
 `,
 });

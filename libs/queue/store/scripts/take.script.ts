@@ -2,6 +2,7 @@ import { LIMIT_US, defineScript, lua } from '../../../redis/index.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
@@ -68,6 +69,7 @@ export const takeScript = defineScript({
     released: 'text',
     prefix: 'text',
     publishes: 'text',
+    side: 'text',
     limit: 'number',
     perMs: 'number',
     graceMs: 'number',
@@ -85,6 +87,7 @@ ${FORGET}
 ${ID_IN}
 ${INDEX}
 ${DEAD_LETTER}
+${JOIN}
 ${MARKED}
 ${TAKE_OVER}
 local nowUs = clock[1] * 1000000 + clock[2]

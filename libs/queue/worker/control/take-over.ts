@@ -5,7 +5,7 @@ import type { Reaped } from '../../store/scripts/reap.script.js';
 import type { Worker } from '../worker.js';
 
 /** The arguments of the scripts that take over the tasks of dead processes. */
-export function takeOverArgs({ handler, lease, credit, holdsIsolated }: Worker, consumer: string) {
+export function takeOverArgs({ handler, keys, lease, credit, holdsIsolated }: Worker, consumer: string) {
   const { queue, options, failedTo } = handler;
   return {
     ...{ group: options.group, consumer, leaseMs: lease.leaseMs },
@@ -13,6 +13,7 @@ export function takeOverArgs({ handler, lease, credit, holdsIsolated }: Worker, 
     ...{ maxDeliveries: options.maxDeliveries, alone: holdsIsolated ? 1 : 0 },
     ...{ foreignIdleMs: options.foreignIdleMs || 0, released: RELEASED, prefix: CONSUMER_PREFIX },
     publishes: failedTo === undefined ? '' : queue,
+    side: keys.side,
   };
 }
 
