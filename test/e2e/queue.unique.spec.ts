@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { TaskInfo } from 'nestjs-sluice/queue';
+import type { Task, TaskInfo } from 'nestjs-sluice/queue';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,12 +55,39 @@ async function tasksOf(mode: UniqueMode): Promise<TaskInfo[]> {
 }
 
 describe('four processes that publish a thousand times each under one key', () => {
-  it('make one task, or postpone one', async () => {
+  it('make one task, or replace or postpone one', async () => {
     expect(await all('skip')).toEqual({ published: 1, skipped: NAMES.length * EACH - 1 });
     expect(await tasksOf('skip')).toMatchObject([{ payload: expect.stringMatching(/^[abcd]:\d+$/) }]);
+    expect(await all('replace')).toEqual({ published: 1, replaced: NAMES.length * EACH - 1 });
+    expect(await tasksOf('replace')).toMatchObject([{ payload: expect.stringMatching(/^[abcd]:9[89]\d$/) }]);
     expect(await all('debounce')).toEqual({ published: 1, postponed: NAMES.length * EACH - 1 });
     // The last of one of them.
     expect(await tasksOf('debounce')).toMatchObject([{ payload: expect.stringMatching(/^[abcd]:9[89]\d$/) }]);
+  });
+
+  it('replace a task, and the last payload runs last, also if the process is killed', async () => {
+    const ran: string[] = [];
+    const worker = await startQueueApp({
+      url: redis.url,
+      handlers: {
+        replace: { run: ({ payload }: Task<string>) => void ran.push(payload), options: { concurrency: 1 } },
+      },
+    });
+    const [victim] = producers;
+    const killed = publish(victim!, 'replace').catch(() => ({}));
+    await until(() => readLedger(ledger).length >= 200, { what: 'it is in the middle' });
+    await victim!.kill();
+    await killed;
+    await until(async () => (await worker.queue.inspect('replace', { key: 'of replace' })) === undefined, {
+      what: 'the last task is done',
+    });
+    await worker.app.close();
+    const n = (item = ''): number => Number(item.slice(2));
+    const confirmed = Math.max(...readLedger(ledger).map(({ id }) => n(id)));
+    // What was on its way when it was killed may be there as well.
+    expect(n(ran.at(-1))).toBeGreaterThanOrEqual(confirmed);
+    expect(ran.map(n)).toEqual([...ran.map(n)].sort((x, y) => x - y));
+    expect(new Set(ran).size).toBe(ran.length);
   });
 
   it('collect every item once, each in the order of its process, also if one is killed', async () => {

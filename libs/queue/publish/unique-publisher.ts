@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Keyspace, Link } from '../../redis/index.js';
+import { SluiceError } from '../../weave/index.js';
 import { channels } from '../observe/queue.channels.js';
 import { refuseLengthLimit, type QueuesByName } from '../limits/length-limits.js';
 import { PublishUnconfirmedError } from '../queue.errors.js';
@@ -60,7 +61,7 @@ export class UniquePublisher {
     if (!this.#window.enter()) await this.#window.turn();
     try {
       const { stream, delayed, bodies, alive, index, side } = keys;
-      const { id, outcome, dueInMs } = await publishUniqueScript.run(link, {
+      const { id, outcome, dueInMs, groups } = await publishUniqueScript.run(link, {
         keys: {
           record: recordKey(keys, digest),
           nonceKey: `${side}nonce:${keyDigest(nonce)}`,
@@ -76,7 +77,8 @@ export class UniquePublisher {
           ...{ delayMs, runAtMs: runAt?.getTime() ?? -1, timestamp: String(Math.floor(clock.wallMs() / 1_000)) },
         },
       });
-      if (dueInMs > 0 || mode !== 'skip') onDelayed(queue, keys, dueInMs);
+      if (groups) throw severalGroups(queue, groups);
+      if (dueInMs > 0 || mode === 'debounce' || mode === 'collect') onDelayed(queue, keys, dueInMs);
       if (outcome === 'published' && channels.published.hasSubscribers) {
         channels.published.publish({ queue, id, delayMs: dueInMs, ...(runAt && { runAt }) });
       }
@@ -88,4 +90,12 @@ export class UniquePublisher {
       this.#window.leave();
     }
   }
+}
+
+function severalGroups(queue: string, groups: readonly string[]): SluiceError {
+  return new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `publishUnique: mode 'replace' is for queues that one group reads. Queue '${queue}' is read by ` +
+      `${groups.map((group) => `'${group}'`).join(', ')}, and one of them may have the task while it waits for another. Use mode 'skip'`,
+  );
 }

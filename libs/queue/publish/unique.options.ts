@@ -17,12 +17,15 @@ export interface PublishUniqueOptions extends PublishOptions, TaskKey, Repeatabl
    * What happens while the key is taken.
    *
    * - `'skip'` (default): nothing is published.
+   * - `'replace'`: the task that waits, is delayed or rests before a retry gets the new payload and options, and begins its attempts anew.
+   *   One that is delayed stays as long as it would have; one that waits goes to the end of the queue. A task that a worker has is left
+   *   alone, and a new one is published.
    * - `'debounce'`: the task that waits under the key gets the new payload and options, and waits `windowMs` from now. A task that has
    *   begun to run is left alone, and a new one is published.
    */
-  mode?: 'skip' | 'debounce';
+  mode?: 'skip' | 'replace' | 'debounce';
   /**
-   * In milliseconds, at most 7 days. `'skip'`: for how long the key is taken from the first publish on. Default: until the task is done, a
+   * In milliseconds, at most 7 days; not with `'replace'`. `'skip'`: for how long the key is taken from the first publish on. Default: until the task is done, a
    * dead letter, or removed; at most 7 days. `'debounce'`: how long the task waits after the last publish; required.
    */
   windowMs?: number;
@@ -45,7 +48,7 @@ export interface UniquePublish {
   /** The id of the task that has the key: the new one, or the one that was there. */
   readonly id: string;
   /**
-   * `'published'`: a new task. `'skipped'`: nothing was published. `'postponed'`: the task that waits has the new payload.
+   * `'published'`: a new task. `'skipped'`: nothing was published. `'replaced'`, `'postponed'`: the task that waits has the new payload.
    * `'collected'`: the task that waits has the item as well.
    */
   readonly outcome: UniqueOutcome;
@@ -53,7 +56,7 @@ export interface UniquePublish {
 
 /** A publish under a key, checked. */
 export interface UniqueRequest {
-  readonly mode: 'skip' | 'debounce' | 'collect';
+  readonly mode: 'skip' | 'replace' | 'debounce' | 'collect';
   readonly key: string;
   readonly nonce: string | undefined;
   readonly windowMs: number;
@@ -71,7 +74,7 @@ export function checkUniqueOptions(given: PublishUniqueOptions | undefined): Uni
     site,
     { mode, windowMs, maxWaitMs },
     {
-      mode: oneOf(['skip', 'debounce'], 'skip'),
+      mode: oneOf(['skip', 'replace', 'debounce'], 'skip'),
       windowMs: optional(window),
       maxWaitMs: optional(window),
     },
@@ -83,6 +86,9 @@ export function checkUniqueOptions(given: PublishUniqueOptions | undefined): Uni
     }
   } else if (checked.maxWaitMs !== undefined) {
     throw badOption(`${site}: maxWaitMs`, 'left out without debounce', checked.maxWaitMs);
+  }
+  if (checked.mode === 'replace' && checked.windowMs !== undefined) {
+    throw badOption(`${site}: windowMs`, 'left out with replace', checked.windowMs);
   }
   const { windowMs: waits = 0, maxWaitMs: most = Math.min(KNOWN_MS, 10 * waits) } = checked;
   return { mode: checked.mode, ...identity({ key, nonce }, site), windowMs: waits, maxWaitMs: most, max: 0, options };
@@ -119,7 +125,7 @@ export function checkCollectOptions(given: CollectOptions | undefined): UniqueRe
 }
 
 interface Checked {
-  mode: 'skip' | 'debounce';
+  mode: 'skip' | 'replace' | 'debounce';
   windowMs?: number;
   maxWaitMs?: number;
 }

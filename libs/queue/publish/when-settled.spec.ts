@@ -31,8 +31,18 @@ const joins = (): Promise<string[]> => bed.admin.keys('*join:*');
 describe('whenAllSettled', () => {
   it('publishes one task, with the counts, when the last one has ended', async () => {
     const told: Task<SettledTasks<string>>[] = [];
+    const ran: string[] = [];
     const { queue } = await bed.start({
-      handlers: { ...handlers, [Settled.name]: (task: Task<SettledTasks<string>>) => void told.push(task) },
+      handlers: {
+        tasks: {
+          run: (task: Task<string>) => {
+            ran.push(task.payload);
+            return run(task);
+          },
+          options: { maxAttempts: 2 },
+        },
+        [Settled.name]: (task: Task<SettledTasks<string>>) => void told.push(task),
+      },
     });
     // They are run in one turn together with tasks that belong to no call.
     await queue.pause(Tasks);
@@ -43,6 +53,7 @@ describe('whenAllSettled', () => {
     await until(() => told.length === 1, { what: 'it is told' });
     expect(told[0]!.payload).toEqual({ payload: 'all', counts: { total: 4, completed: 3, failed: 1, removed: 0 } });
     await bed.untilSettled();
+    expect(ran.sort()).toEqual(['a', 'b', 'drop', 'fail', 'fail', 'x', 'y']);
     expect(told).toHaveLength(1);
     expect(await joins()).toEqual([]);
   });

@@ -51,18 +51,47 @@ export class TestingKeys {
     const nonce = JSON.stringify([queue, request.nonce]);
     const answered = request.nonce === undefined ? undefined : this.#answers.get(nonce);
     if (answered) return answered;
-    const answer = request.mode === 'skip' ? this.#skip(queue, text, request) : this.#wait(queue, text, request);
+    const answer = this.#answer(queue, text, request);
     if (request.nonce !== undefined && answer.outcome !== 'skipped') this.#answers.set(nonce, answer);
     return answer;
   }
 
-  #skip(queue: string, text: string, { key, windowMs, options }: UniqueRequest): UniquePublish {
-    const name = JSON.stringify([queue, key]);
+  #answer(queue: string, text: string, request: UniqueRequest): UniquePublish {
+    switch (request.mode) {
+      case 'skip':
+        return this.#skip(queue, text, request);
+      case 'replace':
+        return this.#replace(queue, text, request);
+      default:
+        return this.#wait(queue, text, request);
+    }
+  }
+
+  #replace(queue: string, text: string, request: UniqueRequest): UniquePublish {
+    const known = this.#known.get(JSON.stringify([queue, request.key]));
+    const waiting = known && this.#waiting(queue, known.id);
+    if (!known || !waiting) return this.#publish(queue, text, request);
+    const payload: unknown = JSON.parse(text);
+    const { maxAttempts } = request.options;
+    const fresh = { ...waiting, payload, maxAttempts, attempt: 1, deferral: undefined };
+    this.#tasks.replace(queue, fresh);
+    // One that is delayed keeps its time, and one that waits goes to the end.
+    const { waiting: all } = this.#tasks;
+    if (this.#tasks.isDue(fresh)) all.push(...all.splice(all.indexOf(fresh), 1));
+    return { id: known.id, outcome: 'replaced' };
+  }
+
+  #skip(queue: string, text: string, request: UniqueRequest): UniquePublish {
+    const known = this.#known.get(JSON.stringify([queue, request.key]));
     const nowMs = this.#tasks.nowMs();
-    const known = this.#known.get(name);
     const isTaken =
       known && (known.untilMs === undefined ? this.#tasks.isActive(queue, known.id) : known.untilMs > nowMs);
-    if (known && isTaken) return { id: known.id, outcome: 'skipped' };
+    return isTaken ? { id: known.id, outcome: 'skipped' } : this.#publish(queue, text, request);
+  }
+
+  #publish(queue: string, text: string, { key, windowMs, options }: UniqueRequest): UniquePublish {
+    const name = JSON.stringify([queue, key]);
+    const nowMs = this.#tasks.nowMs();
     const id = this.#tasks.add(queue, text, options);
     const untilMs = windowMs > 0 ? nowMs + windowMs : undefined;
     this.#known.set(name, { id, untilMs, firstMs: nowMs, items: 0 });

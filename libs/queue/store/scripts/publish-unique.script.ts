@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { RELEASED } from '../queue.keys.js';
 import { DELAY } from './delay.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { NOW } from './now.fragment.js';
@@ -11,20 +12,23 @@ const NONCE_MS = 600_000;
 export const KNOWN_MS = 7 * 24 * 3_600_000;
 
 /** What became of a publish with a key. */
-export type UniqueOutcome = 'published' | 'skipped' | 'postponed' | 'collected';
+export type UniqueOutcome = 'published' | 'skipped' | 'replaced' | 'postponed' | 'collected';
 
 export interface PublishedUnique {
   readonly id: string;
   readonly outcome: UniqueOutcome;
   /** In how many milliseconds the task is due, if it was published or put off; 0: at once. */
   readonly dueInMs: number;
+  /** The groups that read the queue, if there are several and the mode is for one. Nothing was published. */
+  readonly groups?: readonly string[];
 }
 
 /**
- * Publishes a task under a key, unless the key's task is still there: then nothing is published, or that task is put off or added to.
+ * Publishes a task under a key, unless the key's task is still there: then nothing is published, or that task is replaced, put off or
+ * added to.
  *
  * KEYS  record (of the key), nonceKey, stream, delayed, bodies, alive, index
- * ARGV  mode (skip, debounce or collect), key, handle (the id of a task without an entry), payload (to collect: the item), meta (without
+ * ARGV  mode (skip, replace, debounce or collect), key, handle (the id of a task without an entry), payload (to collect: the item), meta (without
  *       id), delayMs, runAtMs (-1: after delayMs), windowMs (skip: how long the key is taken, 0: until
  *       the task is settled; else: how long the task waits for more), maxWaitMs, max (items), maxBytes (of the payload), side (what
  *       the names of the queue's side keys begin with), inboxes, timestamp
@@ -35,9 +39,13 @@ export interface PublishedUnique {
  * a task that is gone in a way of which nobody told (XTRIM, XACK of other software, an older release) does not hold its key. A
  * dead letter frees its key as well.
  *
+ * To replace: a delayed task gets the new payload where it is. An entry of a stream cannot be changed, so a task that waits there is deleted
+ * and added again, with its id, at the end. Both begin their attempts anew. A task that a worker has is left alone. Another group
+ * may have run what this one has not, so the mode is for one group.
+ *
  * Crash: it is one script. Resend, repeat: a nonce whose publish changed something is known for ten minutes, and answers the same again.
  * Two publishers at once: the scripts run one after the other, and the second finds the task of the first. Full server: the first write
- * is XADD or ZADD, so the script is refused as a whole. Nothing after it can fail: every key was read, or its type checked, before.
+ * is XADD, ZADD or HSET, so the script is refused as a whole, or XACK or XDEL, which are allowed. Nothing after it can fail: every key was read, or its type checked, before.
  */
 export const publishUniqueScript = defineScript({
   name: 'queue:publish-unique',
@@ -132,13 +140,47 @@ local function withId(id)
   return '{"id":"' .. id .. '"' .. (meta == '{}' and '}' or ',' .. string.sub(meta, 2))
 end
 
+local function framed(id)
+  local body = {}
+  for i, value in ipairs({ payload, timestamp, '0', withId(id) }) do body[i] = #value .. ':' .. value end
+  return table.concat(body)
+end
+
 local had = redis.call('HMGET', record, 'id', 'until', 'first', 'items')
 local was = had[1]
 local due = was and redis.call('ZSCORE', delayed, was)
 
+if mode == 'replace' then
+  local groups = redis.call('EXISTS', stream) == 1 and redis.call('XINFO', 'GROUPS', stream) or {}
+  if #groups > 1 then
+    local names = {}
+    for i, flat in ipairs(groups) do names[i] = flat[2] end
+    return { '', 'published', 0, names }
+  end
+  if due then
+    redis.call('HSET', bodies, was, framed(was))
+    redis.call('PEXPIRE', record, ${KNOWN_MS})
+    return answer(was, 'replaced', math.max(0, math.ceil(tonumber(due) - now)))
+  end
+  local entry = was and redis.call('EXISTS', stream) == 1 and entryIn(stream, index, was)
+  local group = groups[1] and groups[1][2]
+  local pending = entry and group and redis.call('XPENDING', stream, group, entry, entry, 1)[1]
+  if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}') then
+    if pending then redis.call('XACK', stream, group, entry) end
+    redis.call('XDEL', stream, entry)
+    unindex(index, was, entry)
+    indexEntry(index, was, redis.call('XADD', stream, '*', 'payload', payload, 'timestamp', timestamp,
+      'retry_count', '0', 'meta', withId(was)))
+    redis.call('PEXPIRE', record, ${KNOWN_MS})
+    return answer(was, 'replaced', 0)
+  end
+end
+
 if mode == 'skip' then
   local untilMs = tonumber(had[2] or '')
   if untilMs and untilMs > now or was and not untilMs and isActive(was) then return { was, 'skipped' } end
+end
+if mode == 'skip' or mode == 'replace' then
   if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
   local id = handle
   if delayMs > 0 then delayTask(stream, handle, nil, delayMs, { payload, timestamp, '0', withId(handle) })
@@ -178,9 +220,7 @@ if old then
   local at = math.min(now + windowMs, first + maxWaitMs)
   if mode == 'collect' and items + 1 >= max then at = now end
   redis.call('ZADD', delayed, string.format('%.0f', math.max(now, at)), was)
-  local body = {}
-  for i, value in ipairs({ payload, timestamp, '0', withId(was) }) do body[i] = #value .. ':' .. value end
-  redis.call('HSET', bodies, was, table.concat(body))
+  redis.call('HSET', bodies, was, framed(was))
   redis.call('HSET', record, 'items', items + 1)
   redis.call('PEXPIRE', record, ${KNOWN_MS})
   if redis.call('ZRANGE', delayed, 0, 0)[1] == was then tell('queue:due', stream, string.format('%.0f', math.max(0, at - now))) end
@@ -193,8 +233,8 @@ delayTask(stream, handle, nil, wait, { payload, timestamp, '0', withId(handle) }
 note(handle, '', ${KNOWN_MS}, '1')
 return answer(handle, 'published', wait)`,
   decode: (reply): PublishedUnique => {
-    const [id, outcome, dueInMs = 0] = reply as [string, UniqueOutcome, number?];
-    return { id, outcome, dueInMs };
+    const [id, outcome, dueInMs = 0, groups] = reply as [string, UniqueOutcome, number?, string[]?];
+    return { id, outcome, dueInMs, ...(groups && { groups }) };
   },
 });
 
