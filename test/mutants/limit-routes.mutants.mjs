@@ -244,7 +244,14 @@ export default [
   {
     file: 'libs/limit/routes/client-leaves.ts',
     name: 'a client that left before takes a turn',
-    find: 'if (raw.closed === true) left();',
+    find: 'if (response.closed === true) left();',
+    replace: '',
+    specs: ['libs/limit/routes/leaving'],
+  },
+  {
+    ...plan,
+    name: 'a client that left is a wrong configuration',
+    find: 'if (hasLeft(context)) throw new ClientLeftException();',
     replace: '',
     specs: ['libs/limit/routes/leaving'],
   },

@@ -1,10 +1,10 @@
-import type { ServerResponse } from 'node:http';
+import { request as httpRequest, type ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Injectable, UseGuards, type CanActivate } from '@nestjs/common';
 import { gate } from '../../../test/support/gate.js';
 import { LimitedApps } from '../../../test/support/limited-app.js';
 import { until } from '../../../test/support/until.js';
-import { RateLimit, RateLimitService, defineRateLimit } from '../index.js';
+import { RateLimit, RateLimitService, defineRateLimit, fromContext } from '../index.js';
 
 const apps = new LimitedApps();
 beforeAll(() => apps.start());
@@ -16,8 +16,11 @@ const HOUR_MS = 3_600_000;
 const Slow = defineRateLimit('slow', { limit: 1, perMs: HOUR_MS, mode: 'pace' });
 const Ten = defineRateLimit('ten', { limit: 10, perMs: HOUR_MS });
 
+let url = '';
 /** Clients whose leaving the server has seen. */
 let gone = 0;
+/** What calls ended with. */
+let caught: unknown[] = [];
 let entered = gate();
 let door = gate();
 
@@ -43,9 +46,17 @@ class Shop {
   }
 
   @Get('guarded')
-  @RateLimit(Slow, { maxWaitMs: 24 * HOUR_MS })
+  @RateLimit(Slow, { by: fromContext(() => 'someone'), maxWaitMs: 24 * HOUR_MS })
   @UseGuards(Doorkeeper)
   guarded(): string {
+    this.calls++;
+    return 'ok';
+  }
+
+  @Get('guarded-by-ip')
+  @RateLimit(Ten)
+  @UseGuards(Doorkeeper)
+  guardedByAddress(): string {
     this.calls++;
     return 'ok';
   }
@@ -53,24 +64,38 @@ class Shop {
 
 /** A request whose client leaves when told to. */
 function visit(path: string): { leave: () => void; left: Promise<unknown> } {
-  const controller = new AbortController();
-  const left = apps.get(path, { signal: controller.signal }).catch(() => 'left');
+  const request = httpRequest(`${url}/${path}`, { agent: false });
+  const left = new Promise((resolve) => {
+    request.on('error', () => {
+      resolve('left');
+    });
+    request.on('response', resolve);
+  });
+  request.end();
   const leave = (): void => {
-    controller.abort();
+    request.destroy();
   };
   return { leave, left };
 }
 
 async function boot(): Promise<{ shop: Shop; limits: RateLimitService; turns: () => Promise<number> }> {
   gone = 0;
-  const app = await apps.boot({}, { controllers: [Shop] }, (app) =>
-    app.use((_request: unknown, response: ServerResponse, next: () => void) => {
+  caught = [];
+  const app = await apps.boot({}, { controllers: [Shop] }, (before) => {
+    before.use((_request: unknown, response: ServerResponse, next: () => void) => {
       response.once('close', () => {
         if (!response.writableFinished) gone++;
       });
       next();
-    }),
-  );
+    });
+    before.useGlobalFilters({
+      catch: (error: unknown, host) => {
+        caught.push(error);
+        host.switchToHttp().getResponse<ServerResponse>().end();
+      },
+    });
+  });
+  url = await app.getUrl();
   const limits = app.get(RateLimitService);
   /** The hours until the next turn. */
   const turns = async (): Promise<number> => Math.ceil((await limits.peek(Slow, ADDRESS)).retryAfterMs / HOUR_MS);
@@ -114,18 +139,32 @@ describe('a client that leaves while it waits for its turn', () => {
     await until(async () => (await turns()) === 2, { what: 'the second turn is free' });
     expect(limits.stats().names.find(({ name }) => name === 'slow')).toMatchObject({ allowed: 3 });
   });
+});
 
-  it('takes no turn if it left before', async () => {
+describe('a client that left before the guard', () => {
+  /** Sends a request that a guard holds up, and leaves meanwhile. The exception of the call. */
+  async function leaveAtTheDoor(path: string): Promise<unknown> {
     [entered, door] = [gate(), gate()];
-    const { shop, limits } = await boot();
-    const { leave, left } = visit('guarded');
+    const { leave, left } = visit(path);
     await entered.opened;
     leave();
     await until(() => gone === 1, { what: 'it is gone' });
     await left;
     door.open();
-    expect(await apps.statuses('slow', 1)).toEqual([200]);
-    expect(shop.calls).toBe(1);
-    expect(limits.stats().names.find(({ name }) => name === 'slow')).toMatchObject({ allowed: 1 });
+    await until(() => caught.length > 0, { what: 'the call ends' });
+    return caught[0];
+  }
+
+  it('takes no turn, and its route does not run', async () => {
+    const { shop, limits } = await boot();
+    expect(await leaveAtTheDoor('guarded')).toMatchObject({ status: 499 });
+    expect(shop.calls).toBe(0);
+    expect((await limits.peek(Slow, 'someone')).remaining).toBe(1);
+  });
+
+  it('has no address any more, which is no mistake of the app', async () => {
+    const { shop } = await boot();
+    expect(await leaveAtTheDoor('guarded-by-ip')).toMatchObject({ status: 499 });
+    expect(shop.calls).toBe(0);
   });
 });

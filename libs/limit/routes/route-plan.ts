@@ -2,6 +2,7 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { KnownLimit } from '../deciding/known-limit.js';
 import type { RateLimitService } from '../rate-limit.service.js';
 import type { ClientAddress } from './client-address.js';
+import { ClientLeftException, hasLeft } from './client-leaves.js';
 import type { LimitOfCall } from '../decorators/charged-call.js';
 import type { ContextFunction } from '../decorators/context-function.js';
 import { declaredLimits, skipsOf, type Skips } from '../decorators/declared-limits.js';
@@ -75,6 +76,7 @@ export function limitsOfCall(
 function addressOf(context: ExecutionContext, addresses: ClientAddress, name: string): string {
   const address = addresses.of(context);
   if (address !== undefined) return address;
+  if (hasLeft(context)) throw new ClientLeftException();
   const site = `${context.getClass().name}.${context.getHandler().name}`;
   const message =
     `rate limit '${name}' of ${site} counts by 'ip', but the call has no address: it is a message, or it came through a Unix ` +
