@@ -7,7 +7,7 @@ import {
   retryKeys,
 } from '../../libs/queue/store/queue.keys.js';
 import { takeScript } from '../../libs/queue/store/scripts/take.script.js';
-import { Keyspace } from '../../libs/redis/index.js';
+import { Keyspace, type Link } from '../../libs/redis/index.js';
 import { GROUP, type QueueScriptBed } from '../support/queue-script-bed.js';
 import { QueueState } from '../support/queue-state.js';
 import type { Growth, Prepare } from '../support/script-costs.js';
@@ -18,8 +18,12 @@ const ME = consumerName('me');
 const LEASE_MS = 60_000;
 const MANY = 1_000_000;
 
-/** The commands of the script for handlers with limits of the fleet, against the number of something. */
-export function limitCosts(bed: QueueScriptBed): readonly Row[] {
+/**
+ * The commands of the script for handlers with limits of the fleet, against the number of something.
+ *
+ * @param runs the same bed, for scripts: in the build of apps, the types of `bed` are those of the package
+ */
+export function limitCosts(bed: QueueScriptBed, runs: { readonly link: Link }): readonly Row[] {
   const keys = queueKeys(new Keyspace(), 'tasks');
   const other = retryKeys(new Keyspace(), 'tasks', GROUP).stream;
   const state = new QueueState(bed, keys);
@@ -38,7 +42,7 @@ export function limitCosts(bed: QueueScriptBed): readonly Row[] {
     const limits = { limit: MANY, perMs: 1_000, graceMs: 20, usualMs: 20, fleet: MANY, readMost: MANY };
     const args = { group: GROUP, consumer: ME, ...lease, ...own, publishes: '', side: keys.side, ...limits };
     const all = { ...keys, ...rateKeys(new Keyspace(), keys, GROUP), other, failedTo: keys.dead };
-    return () => takeScript.run(bed.link, { keys: all, args });
+    return () => takeScript.run(runs.link, { keys: all, args });
   };
   return [
     [
