@@ -6,7 +6,7 @@ import { payloadCurve, processesCurve } from './queue.curves.js';
 import { idleCommands, idleCpu } from './queue.idle.js';
 import { inspectAbsent } from './queue.inspect.js';
 import { lateness } from './queue.lateness.js';
-import { consume, publish } from './queue.rates.js';
+import { batches, consume, publish } from './queue.rates.js';
 import { recovery } from './queue.recovery.js';
 
 export default defineBench({
@@ -38,6 +38,18 @@ export default defineBench({
         },
       ],
       measure: consume,
+    },
+    {
+      figures: [
+        {
+          name: 'queue.batch',
+          unit: 'tasks/s in batches of 100, beside single tasks (raw)',
+          better: 'higher',
+          target: '≥ 1.2 × single',
+          met: ({ sluice, raw }) => sluice >= 1.2 * (raw ?? Infinity),
+        },
+      ],
+      measure: batches,
     },
     {
       figures: [

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { startApp } from './app.js';
 import type { BenchContext, Contenders, Measure } from './bench.js';
 import { PEER_CONCURRENCY, QUEUE_PEERS, type QueuePeer } from './peers/queues.js';
-import { Gate, Tasks, TaskWorker } from './queue.worker.js';
+import { BatchWorker, Batched, Gate, Tasks, TaskWorker } from './queue.worker.js';
 import { inFlight, PAYLOAD, RawQueue } from './raw-queue.js';
 
 const IN_FLIGHT = 500;
@@ -74,6 +74,36 @@ export async function consume({ redis, quick }: BenchContext): Promise<Contender
       await app.close();
       raw.close();
       tasks.close();
+    },
+  };
+}
+
+/** Handlers that do nothing, in batches of 100 and with single tasks, each with a backlog laid in before. */
+export async function batches({ redis, quick }: BenchContext): Promise<Contenders> {
+  const app = await startApp(redis.url, {}, [BatchWorker]);
+  const { single, batched } = app.get(BatchWorker);
+  const queue = app.get(QueueService);
+  const streams = [new RawQueue(redis.url, Batched.name), new RawQueue(redis.url, Tasks.name)] as const;
+  const count = quick ? 20_000 : 100_000;
+  const rate =
+    (stream: RawQueue, definition: typeof Tasks, gate: Gate): Measure =>
+    async () => {
+      await queue.pause(definition);
+      gate.handled = 0;
+      await inFlight(count, IN_FLIGHT, () => stream.publish());
+      const from = performance.now();
+      await queue.resume(definition);
+      await drained(gate, count);
+      while ((await stream.client.xlen(definition.name)) > 0) await pause(1);
+      return (count / (performance.now() - from)) * 1_000;
+    };
+  return {
+    sluice: rate(streams[0], Batched, batched),
+    raw: rate(streams[1], Tasks, single),
+    peers: {},
+    close: async () => {
+      await app.close();
+      for (const stream of streams) stream.close();
     },
   };
 }

@@ -1,9 +1,11 @@
 /** A handler that does nothing, behind a gate, so that a backlog can be laid in before the clock starts. */
 import { Injectable } from '@nestjs/common';
-import { TaskHandler, defineQueue } from 'nestjs-sluice';
+import { TaskHandler, defineQueue, type Task } from 'nestjs-sluice';
 import type { PAYLOAD } from './raw-queue.js';
 
 export const Tasks = defineQueue<typeof PAYLOAD>('tasks');
+
+export const Batched = defineQueue<typeof PAYLOAD>('batched');
 
 export class Gate {
   #opened: Promise<void> | undefined;
@@ -37,5 +39,22 @@ export class TaskWorker {
   @TaskHandler(Tasks)
   async handle(): Promise<void> {
     await this.gate.pass();
+  }
+}
+
+/** Both kinds of handlers do nothing but count. */
+@Injectable()
+export class BatchWorker {
+  readonly single = new Gate();
+  readonly batched = new Gate();
+
+  @TaskHandler(Tasks)
+  async handle(): Promise<void> {
+    await this.single.pass();
+  }
+
+  @TaskHandler(Batched, { batch: { max: 100 } })
+  handleMany(tasks: readonly Task<typeof PAYLOAD>[]): void {
+    this.batched.handled += tasks.length;
   }
 }

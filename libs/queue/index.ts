@@ -58,7 +58,12 @@ export {
 export type { QueueStats } from './observe/queue.stats.js';
 export { SluiceQueueModule } from './queue.module.js';
 export type { ConcurrencyOptions, TaskRateLimit } from './limits/fleet.options.js';
-export type { DeadRetention, HandlerOptions, SchedulesOptions, SluiceQueueModuleOptions } from './queue.options.js';
+export type {
+  BatchHandlerOptions,
+  ConfiguredHandlerOptions,
+  HandlerOptions,
+  SluiceQueueModuleOptions,
+} from './queue.options.js';
 export {
   DeadLetters,
   type DeadLetterFilter,
@@ -76,14 +81,22 @@ export type { Counts as QueueCounts } from './store/scripts/counts.script.js';
 export type { DeadLetter, TaskInfo, TaskKey, TaskRef, TaskState } from './admin/task-info.js';
 export type { QueueWorker } from './admin/worker-info.js';
 export { RawQueue, type RawEntry } from './queue.raw.js';
+export type { DeadRetention } from './admin/dead-retention.js';
+export type { SchedulesOptions } from './schedules/orphans.options.js';
 export { QueueService } from './queue.service.js';
 export { QUEUE_SERVICE } from './queue.tokens.js';
 export {
   TaskHandler,
+  type BatchHandlerDecorator,
+  type BatchesHandlerDecorator,
   type TaskHandlerDecorator,
   type TasksHandlerDecorator,
 } from './decorators/task-handler.decorator.js';
-export { TaskSchedule, type TaskScheduleOptions } from './decorators/task-schedule.decorator.js';
+export {
+  TaskSchedule,
+  type TaskScheduleDecorator,
+  type TaskScheduleOptions,
+} from './decorators/task-schedule.decorator.js';
 export type { MissedInstants, ScheduleOptions, ScheduleSpec } from './schedules/schedule.js';
 export { TaskSchedules, type ScheduleInfo } from './schedules/task-schedules.js';
 export type { Propagation } from './task/propagation.js';
@@ -91,4 +104,6 @@ export type { TraceContext } from './task/trace-context.js';
 export type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';
 export type { FailedTask } from './task/failed-task.js';
 export type { SettledCounts, SettledTasks } from './task/settled-tasks.js';
+export { BatchTask, type TaskFailure } from './task/batch-task.js';
+export type { BatchOptions } from './task/batch.options.js';
 export { Task, type TaskParts } from './task/task.js';

@@ -3,12 +3,13 @@ import {
   count,
   durationMs,
   flag,
-  oneOf,
   optional,
   resolveOptions,
   text,
+  type Check,
   type OptionChecks,
 } from '../weave/index.js';
+import { retention, type DeadRetention } from './admin/dead-retention.js';
 import {
   concurrency,
   fleetLimitsOf,
@@ -22,8 +23,18 @@ import { queuesByName, type QueueOptions, type QueuesByName } from './limits/len
 import { oneQueue, optionNames } from './named-tasks.js';
 import type { FailedTask } from './task/failed-task.js';
 import type { NamedTask, QueueDefinition } from './queue-definition.js';
+import { schedulesOptions, type SchedulesOptions } from './schedules/orphans.options.js';
 import { propagationOption, type Propagation } from './task/propagation.js';
-import { delay } from './task/delay.js';
+import {
+  batchOf,
+  batchOption,
+  batchTuning,
+  noBatchForAll,
+  type DeclaredBatch,
+  type ResolvedBatch,
+  type TunedBatch,
+  type WithBatch,
+} from './task/batch.options.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './task/backoff.js';
 
 /** The options of one handler. Set them in `@TaskHandler`, in the module for all handlers, or by name in `queue.handlers`. */
@@ -89,22 +100,14 @@ export interface HandlerOptions {
   enhancers?: boolean;
 }
 
-/** How many dead letters of a queue are kept. Older ones are deleted, and the log says how many. */
-export interface DeadRetention {
-  /** How many of the newest dead letters are kept. Default: any number. */
-  keep?: number;
-  /** For how many milliseconds a dead letter is kept. Default: for any time. */
-  keepMs?: number;
-}
+/** The options of a handler whose method takes `(tasks: readonly Task<T>[])`. */
+export type BatchHandlerOptions = HandlerOptions & WithBatch;
 
-/** What is done about schedules of the queues that this process works on. */
-export interface SchedulesOptions {
-  /**
-   * What happens to schedules that no process declares any more: `'run'` (they go on, and are reported in the log once an hour), or
-   * `'pause'` (after 24 hours). Default `'run'`.
-   */
-  orphans?: 'run' | 'pause';
-}
+/** The options of one queue in `queue.handlers`. */
+export type ConfiguredHandlerOptions = HandlerOptions & TunedBatch;
+
+/** The checked options of a decorator. */
+export type DeclaredOptions = HandlerOptions & DeclaredBatch;
 
 /** The `queue` part of the module's options. Handler options that are set here are the default for all handlers. */
 export interface SluiceQueueModuleOptions extends HandlerOptions {
@@ -117,7 +120,7 @@ export interface SluiceQueueModuleOptions extends HandlerOptions {
    * with named tasks, `'files.import'` is one name, and `'files'` means all of them: `concurrency` is then for all together in one
    * process. Limits of the fleet are given for each name.
    */
-  handlers?: Readonly<Record<string, HandlerOptions>>;
+  handlers?: Readonly<Record<string, ConfiguredHandlerOptions>>;
   /**
    * How long a process counts as alive after its last renewal, in milliseconds. The tasks of a killed process run elsewhere at
    * most this time plus two seconds later. If an event loop is blocked for longer, its tasks may run twice. Must be the same in
@@ -156,6 +159,8 @@ export interface ResolvedHandlerOptions {
   /** The name of the queue to which failures are published. */
   readonly deadLetterTo: string | undefined;
   readonly enhancers: boolean;
+  /** How batches are formed; undefined: the handler takes single tasks. */
+  readonly batch: ResolvedBatch | undefined;
 }
 
 export interface ResolvedQueueOptions {
@@ -169,7 +174,7 @@ export interface ResolvedQueueOptions {
   readonly schedules: Required<SchedulesOptions>;
   /** The options that apply if neither `queue.handlers` nor the decorator sets them. */
   readonly defaults: HandlerOptions;
-  readonly handlers: ReadonlyMap<string, HandlerOptions>;
+  readonly handlers: ReadonlyMap<string, ConfiguredHandlerOptions>;
   readonly queues: QueuesByName;
 }
 
@@ -203,6 +208,7 @@ export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined)
     propagation: propagationOption,
     queues: queuesByName,
     ...HANDLER_CHECKS,
+    batch: noBatchForAll,
   });
   return {
     connection,
@@ -220,8 +226,8 @@ export function resolveQueueOptions(given: SluiceQueueModuleOptions | undefined)
 }
 
 /** The options of a decorator, checked. `site` names the decorator in errors. */
-export function checkHandlerOptions(site: string, given: unknown): HandlerOptions {
-  return resolveOptions(site, given, HANDLER_CHECKS);
+export function checkHandlerOptions(site: string, given: unknown): DeclaredOptions {
+  return resolveOptions<DeclaredOptions>(site, given, { ...HANDLER_CHECKS, batch: batchOption });
 }
 
 /**
@@ -230,7 +236,7 @@ export function checkHandlerOptions(site: string, given: unknown): HandlerOption
  */
 export function mergeHandlerOptions(
   { name, task }: QueueDefinition<unknown>,
-  declared: HandlerOptions,
+  declared: DeclaredOptions,
   options: ResolvedQueueOptions,
   defaultGroup: string,
   isWhole = false,
@@ -252,6 +258,7 @@ export function mergeHandlerOptions(
     ...(ofAllNames && { ofAllNames }),
     ...fleetLimitsOf(name, task, { ...options, declared, isWhole }),
     backoff: resolveBackoff(given.backoff),
+    batch: batchOf(declared, optionNames(name, task), options.handlers),
   };
 }
 
@@ -292,7 +299,8 @@ const CONCURRENCY = 10;
 interface Resolving extends HandlerOptions {
   connection?: string;
   consumers?: false | readonly string[];
-  handlers: ReadonlyMap<string, HandlerOptions>;
+  handlers: ReadonlyMap<string, ConfiguredHandlerOptions>;
+  batch?: undefined;
   leaseMs: number;
   drainMs: number;
   maxPayloadBytes: number;
@@ -316,25 +324,19 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   enhancers: optional(flag(false)),
 };
 
-function retention(value: unknown, path: string): DeadRetention {
-  if (value === undefined) return {};
-  return resolveOptions<DeadRetention>(path, value, { keep: optional(count(1, { min: 0 })), keepMs: optional(delay) });
-}
-
-function schedulesOptions(value: unknown, path: string): Required<SchedulesOptions> {
-  return resolveOptions<Required<SchedulesOptions>>(path, value, { orphans: oneOf(['run', 'pause'], 'run') });
-}
-
 function idleMs(value: unknown, path: string): number | false {
   return value === false ? value : durationMs(300_000, { min: 100 })(value, path);
 }
 
-function handlersByName(value: unknown, path: string): ReadonlyMap<string, HandlerOptions> {
+const checkConfigured: Check<ConfiguredHandlerOptions> = (given, path) =>
+  resolveOptions<ConfiguredHandlerOptions>(path, given, { ...HANDLER_CHECKS, batch: batchTuning });
+
+function handlersByName(value: unknown, path: string): ReadonlyMap<string, ConfiguredHandlerOptions> {
   if (value === undefined) return new Map();
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw badOption(path, 'an object of handler options by queue name', value);
   }
-  return new Map(Object.entries(value).map(([name, given]) => [name, checkHandlerOptions(`${path}.${name}`, given)]));
+  return new Map(Object.entries(value).map(([name, given]) => [name, checkConfigured(given, `${path}.${name}`)]));
 }
 
 function queueNames(value: unknown, path: string): false | readonly string[] | undefined {

@@ -929,7 +929,7 @@ export default [
     name: 'more begin than may be repeated',
     file: 'libs/queue/worker/concurrency-window.ts',
     specs: ['libs/queue/worker/worker.spec'],
-    find: 'this.#held - this.#waiting < this.#window &&',
+    find: 'this.#held - this.#waiting + this.#perPlace <= this.#window &&',
     replace: '',
   },
   {

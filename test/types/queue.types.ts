@@ -5,6 +5,7 @@ import {
   payload,
   TaskHandler,
   TaskSchedule,
+  type HandlerOptions,
   type QueueService,
   type SettledTasks,
   type Task,
@@ -53,6 +54,34 @@ export abstract class Accepted {
   async transformed(task: Task<{ at: number }>): Promise<number> {
     await this.use(task);
     return task.payload.at;
+  }
+
+  @TaskHandler(Orders, { batch: { max: 100, waitMs: 50 }, concurrency: 2 })
+  batch(tasks: readonly Task<Order>[]): string[] {
+    return tasks.map((task) => task.payload.productId);
+  }
+
+  @TaskHandler('tasks', { batch: { max: 1 } })
+  @TaskSchedule('batch', { everyMs: 1_000 }, { payload: { n: 1 } })
+  async batchByName(tasks: readonly Task<{ n: number }>[]): Promise<void> {
+    await this.use(tasks);
+  }
+
+  @TaskHandler(Mails, { batch: { max: 10 } })
+  async batchTransformed(tasks: readonly Task<{ at: number }>[]): Promise<void> {
+    for (const task of tasks) task.fail(task.payload.at);
+    await this.use();
+  }
+
+  protected abstract use(task?: unknown): Promise<void>;
+}
+
+/** Options in a variable are those of a handler of single tasks. */
+const some: HandlerOptions = { concurrency: 1 };
+export abstract class AcceptedToo {
+  @TaskHandler(Orders, some)
+  async fromVariable(task: Task<Order>): Promise<void> {
+    await this.use(task);
   }
 
   protected abstract use(task?: unknown): Promise<void>;

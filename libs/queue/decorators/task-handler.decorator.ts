@@ -2,7 +2,7 @@ import { checkName } from '../../redis/index.js';
 import { SluiceError, noteServedMethod, servedMethods, type ServedMethod } from '../../weave/index.js';
 import { asQueueOfTasks, definitionsOf, type QueueOfTasks, type TaskOf, type TaskSpecs } from '../named-tasks.js';
 import { queueName, type QueueDefinition } from '../queue-definition.js';
-import type { HandlerOptions } from '../queue.options.js';
+import type { BatchHandlerOptions, HandlerOptions } from '../queue.options.js';
 import { QUEUE_SERVICE } from '../queue.tokens.js';
 import type { Task } from '../task/task.js';
 
@@ -14,7 +14,7 @@ export interface DeclaredHandler extends ServedMethod {
   readonly queues: readonly QueueDefinition<unknown>[];
   /** Whether it handles all named tasks of a queue. Then `concurrency` is for all of them together. */
   readonly isWhole: boolean;
-  readonly options: HandlerOptions | undefined;
+  readonly options: HandlerOptions | BatchHandlerOptions | undefined;
 }
 
 /** A decorator of methods that can be called with a `Task<T>`. */
@@ -26,6 +26,20 @@ export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
 
 /** A decorator of methods that can be called with every task of a queue of named tasks. */
 export type TasksHandlerDecorator<T> = <M extends (task: T) => unknown>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void;
+
+/** A decorator of methods that can be called with a batch of `Task<T>`. */
+export type BatchHandlerDecorator<T> = <M extends (tasks: readonly Task<T>[]) => unknown>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void;
+
+/** A decorator of methods that can be called with a batch of tasks of one name, whichever name of a queue that is. */
+export type BatchesHandlerDecorator<T> = <M extends (tasks: readonly T[]) => unknown>(
   target: object,
   key: string | symbol,
   descriptor: TypedPropertyDescriptor<M>,
@@ -45,11 +59,27 @@ export type TasksHandlerDecorator<T> = <M extends (task: T) => unknown>(
  * Of a queue with named tasks, a method handles one name (`Files.tasks.import`) or all of them (`Files`). In the second case it gets
  * a {@link TaskOf}, and `concurrency` is for all names together.
  *
+ * With `batch: { max, waitMs }` the method gets several tasks at once, all of one name, as an array that is never empty.
+ * `task.fail(error)` fails one of them; an error that the method throws fails all others. Attempts, delays and dead letters are for each
+ * task.
+ *
  * @throws SluiceError `SLUICE_BAD_DECORATION` if it decorates anything but an instance method, `SLUICE_BAD_NAME`
  * @example
  * @TaskHandler(Orders, { concurrency: 50 })
  * async process(task: Task<Order>): Promise<void> {}
+ * @example
+ * @TaskHandler(Documents, { batch: { max: 100, waitMs: 200 } })
+ * async index(tasks: readonly Task<Document>[]): Promise<void> {}
  */
+export function TaskHandler<T>(
+  queue: QueueDefinition<unknown, T>,
+  options: BatchHandlerOptions,
+): BatchHandlerDecorator<T>;
+export function TaskHandler(stream: string, options: BatchHandlerOptions): BatchHandlerDecorator<never>;
+export function TaskHandler<Specs extends TaskSpecs>(
+  queue: QueueOfTasks<Specs>,
+  options: BatchHandlerOptions,
+): BatchesHandlerDecorator<TaskOf<QueueOfTasks<Specs>>>;
 export function TaskHandler<T>(queue: QueueDefinition<unknown, T>, options?: HandlerOptions): TaskHandlerDecorator<T>;
 export function TaskHandler(stream: string, options?: HandlerOptions): TaskHandlerDecorator<never>;
 export function TaskHandler<Specs extends TaskSpecs>(
@@ -58,14 +88,14 @@ export function TaskHandler<Specs extends TaskSpecs>(
 ): TasksHandlerDecorator<TaskOf<QueueOfTasks<Specs>>>;
 export function TaskHandler(
   queue: QueueDefinition<unknown> | QueueOfTasks | string,
-  options?: HandlerOptions,
-): TasksHandlerDecorator<never> {
+  options?: HandlerOptions | BatchHandlerOptions,
+): TasksHandlerDecorator<never> & BatchHandlerDecorator<never> {
   const name = checkName('queue', queueName(queue));
   const whole = asQueueOfTasks(queue);
   const queues = whole
     ? definitionsOf(whole)
     : [typeof queue === 'string' ? { name } : (queue as QueueDefinition<unknown>)];
-  return (target, key, descriptor: PropertyDescriptor | undefined) => {
+  return (target: object, key: string | symbol, descriptor: PropertyDescriptor | undefined) => {
     if (typeof key === 'object') {
       throw new SluiceError(
         'SLUICE_BAD_DECORATION',

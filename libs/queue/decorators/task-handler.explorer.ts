@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { SluiceError, classPrototypeOf } from '../../weave/index.js';
-import { HandlerCalls, type HandlerCall, type ProviderWrapper } from '../handlers/handler-calls.js';
+import { HandlerCalls, type Handled, type HandlerCall, type ProviderWrapper } from '../handlers/handler-calls.js';
 import { refuseLostSchedules } from '../handlers/handler-schedules.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import { declaredHandlers } from './task-handler.decorator.js';
@@ -58,7 +58,7 @@ export class TaskHandlerExplorer implements OnModuleInit {
   #add(
     className: string,
     prototype: object | null,
-    callOf: (key: string | symbol, enhancers: boolean) => HandlerCall,
+    callOf: (key: string | symbol, enhancers: boolean) => HandlerCall<Handled>,
   ): void {
     const [handlers, schedules] = [declaredHandlers(prototype), declaredSchedules(prototype)];
     refuseLostSchedules(className, handlers, schedules);

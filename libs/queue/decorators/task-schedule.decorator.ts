@@ -1,13 +1,22 @@
 import { SluiceError, noteServedMethod, servedMethods, type ServedMethod } from '../../weave/index.js';
 import { QUEUE_SERVICE } from '../queue.tokens.js';
 import type { ScheduleOptions, ScheduleSpec } from '../schedules/schedule.js';
-import type { TaskHandlerDecorator } from './task-handler.decorator.js';
+import type { Task } from '../task/task.js';
 
 /** The options of {@link TaskSchedule}. */
 export interface TaskScheduleOptions<P> extends ScheduleOptions {
   /** The payload of each task. It must be JSON, as for `publish`, and pass the queue's schema. Default `null`. */
   payload?: P;
 }
+
+/** A decorator of methods that handle `Task<T>`, one at a time or in batches. */
+export type TaskScheduleDecorator<T> = <
+  M extends ((task: Task<T>) => unknown) | ((tasks: readonly Task<T>[]) => unknown),
+>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void;
 
 /** One use of {@link TaskSchedule}. */
 export interface DeclaredSchedule extends ServedMethod {
@@ -40,7 +49,7 @@ export function TaskSchedule<const P = null>(
   id: string,
   spec: ScheduleSpec,
   options?: TaskScheduleOptions<P>,
-): TaskHandlerDecorator<Writable<P>> {
+): TaskScheduleDecorator<Writable<P>> {
   const decorator = `@TaskSchedule('${id}')`;
   return (target: object, key: string | symbol, descriptor: PropertyDescriptor | undefined) => {
     if (typeof key === 'object' || typeof target === 'function' || typeof descriptor?.value !== 'function') {

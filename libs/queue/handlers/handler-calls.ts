@@ -6,10 +6,12 @@ import { Task, withPayload } from '../task/task.js';
 
 export type ProviderWrapper = ReturnType<DiscoveryService['getProviders']>[number];
 type ContextId = ReturnType<typeof ContextIdFactory.create>;
-type Method = (task: Task) => unknown;
+type Method = (handled: Handled) => unknown;
 
-/** Calls the handler's method with one task. */
-export type HandlerCall = (task: Task) => unknown;
+/** What a handler gets: one task, or a batch. */
+export type Handled = Task | readonly Task[];
+/** Calls the handler's method with one task, or with a batch. */
+export type HandlerCall<Input extends Handled = Task> = (handled: Input) => unknown;
 
 /** The context type that guards, interceptors and filters see: `context.getType() === 'sluice'`. */
 const CONTEXT_TYPE = 'sluice';
@@ -39,25 +41,25 @@ export class HandlerCalls {
     this.#moduleRef = moduleRef;
   }
 
-  /** The call of a singleton's method. */
-  of(instance: object, key: string | symbol, enhancers: boolean): HandlerCall {
-    if (enhancers) return this.#enhanced(instance, key);
+  /** The call of a singleton's method. Enhancers are for single tasks. */
+  of(instance: object, key: string | symbol, enhancers: boolean): HandlerCall<Handled> {
+    if (enhancers) return this.#enhanced(instance, key) as HandlerCall<Handled>;
     const methods = instance as Record<string | symbol, Method>;
-    return (task) => methods[key]?.(task);
+    return (handled) => methods[key]?.(handled);
   }
 
   /**
-   * The call of a request-scoped provider's method. Each task gets a new object, whose `REQUEST` is the task. Durable providers
-   * live as long as the app's `ContextIdStrategy` says, which gets the task as its request.
+   * The call of a request-scoped provider's method. Each task gets a new object, whose `REQUEST` is the task; each batch does, and its
+   * `REQUEST` is the array. Durable providers live as long as the app's `ContextIdStrategy` says, which gets the same as its request.
    */
-  scoped(wrapper: ProviderWrapper, key: string | symbol, enhancers: boolean): HandlerCall {
-    return async (task) => {
-      const contextId = ContextIdFactory.getByRequest(task);
-      const request: unknown = contextId.getParent ? contextId.payload : task;
+  scoped(wrapper: ProviderWrapper, key: string | symbol, enhancers: boolean): HandlerCall<Handled> {
+    return async (handled) => {
+      const contextId = ContextIdFactory.getByRequest(handled);
+      const request: unknown = contextId.getParent ? contextId.payload : handled;
       this.#moduleRef.registerRequestByContextId(request, contextId);
       const instance = await this.#moduleRef.resolve<object>(wrapper.token, contextId, { strict: false });
-      if (enhancers) return this.#enhanced(instance, key, contextId, wrapper.id)(task);
-      return (instance as Record<string | symbol, Method>)[key]?.(task);
+      if (enhancers) return this.#enhanced(instance, key, contextId, wrapper.id)(handled as Task);
+      return (instance as Record<string | symbol, Method>)[key]?.(handled);
     };
   }
 

@@ -24,7 +24,7 @@ export interface HandlerRunParts {
  *
  * @throws SluiceError `SLUICE_BAD_RESULT` for a result whose end cannot be known
  */
-export function toEnd(returned: unknown, site: string, task: Task): unknown {
+export function toEnd(returned: unknown, site: string, task: Pick<Task, 'signal'>): unknown {
   return ongoingKind(returned) === undefined ? returned : runToEnd(returned, { site, signal: task.signal });
 }
 

@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type Keyspace, type RedisConnections } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
-import type { HandlerCall } from './handler-calls.js';
+import { batchRun, type BatchRun } from './batch-run.js';
+import type { Handled, HandlerCall } from './handler-calls.js';
 import { handlerRun } from './handler-run.js';
 import {
   checkSchedulePayloads,
@@ -15,7 +16,7 @@ import {
   checkHandlerOptions,
   configured,
   mergeHandlerOptions,
-  type HandlerOptions,
+  type DeclaredOptions,
   type ResolvedHandlerOptions,
   type ResolvedQueueOptions,
 } from '../queue.options.js';
@@ -35,7 +36,10 @@ export interface Handler {
   /** The names by which options mean this handler's queue. */
   readonly names: readonly string[];
   readonly options: ResolvedHandlerOptions;
+  /** Runs one task. A handler of batches has no use for it. */
   readonly run: HandlerCall;
+  /** Runs a batch; undefined: the handler takes single tasks. */
+  readonly runBatch?: BatchRun | undefined;
   /** The schedules that publish tasks for it. */
   readonly schedules: readonly HandlerSchedule[];
   /** The stream to which a task is published for each dead letter; undefined: there is none. */
@@ -68,7 +72,7 @@ export class HandlerRegistry {
   add(
     className: string,
     handler: DeclaredHandler,
-    callOf: (enhancers: boolean) => HandlerCall,
+    callOf: (enhancers: boolean) => HandlerCall<Handled>,
     declaredSchedules: readonly DeclaredSchedule[] = [],
   ): void {
     const { key, queue, queues, isWhole, options: given } = handler;
@@ -86,8 +90,8 @@ export class HandlerRegistry {
       declared,
       isWhole,
       schedules,
-    }: { declared: HandlerOptions; isWhole: boolean; schedules: readonly HandlerSchedule[] },
-    callOf: (enhancers: boolean) => HandlerCall,
+    }: { declared: DeclaredOptions; isWhole: boolean; schedules: readonly HandlerSchedule[] },
+    callOf: (enhancers: boolean) => HandlerCall<Handled>,
   ): void {
     const { name: queue, task } = definition;
     const names = optionNames(queue, task);
@@ -97,10 +101,13 @@ export class HandlerRegistry {
     const other = this.#of(queue).find((handler) => handler.options.group === options.group);
     if (other) throw duplicate(queue, options.group, other.site, site);
     this.#refuseOneNameForTwo(site, queue, names);
+    refuseWithBatch(site, queue, options);
     const call = callOf(options.enhancers);
     const { propagation } = this.#settings;
-    const run = handlerRun({ site, queue, call, schema: queueSchema(definition), task, propagation });
-    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run, schedules, failedTo });
+    const parts = { site, queue, call, schema: queueSchema(definition), task };
+    const run = handlerRun({ ...parts, propagation });
+    const runBatch = options.batch && batchRun(parts);
+    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run, runBatch, schedules, failedTo });
   }
 
   /** The queue `files.import` and the task `import` of the queue `files` would have the same name in options. */
@@ -213,6 +220,27 @@ function duplicate(queue: string, group: string, first: string, second: string):
       'Each task goes to one of a group: keep one handler, give the other a queue of its own, or a group of its ' +
       'own if both shall get every task',
   );
+}
+
+/** @throws SluiceError `SLUICE_BAD_OPTION` for options that a handler of batches cannot have */
+function refuseWithBatch(site: string, queue: string, options: ResolvedHandlerOptions): void {
+  const { batch, enhancers, fleet, rateLimit } = options;
+  if (batch === undefined) return;
+  const refuse = (what: string, why: string): never => {
+    throw new SluiceError(
+      'SLUICE_BAD_OPTION',
+      `@TaskHandler('${queue}') on ${site} has batch and ${what}: ${why}, or leave batch out`,
+    );
+  };
+  if (enhancers) {
+    const why =
+      "Nest's guards, interceptors, pipes and filters are for one task. Set enhancers: false for this handler";
+    refuse('enhancers', why);
+  }
+  if (fleet !== undefined)
+    refuse('concurrency.fleet', 'the fleet counts tasks, and a batch takes one place. Leave fleet out');
+  if (rateLimit)
+    refuse('rateLimit', 'a batch would wait for as many starts at once. Set rateLimit: false for this handler');
 }
 
 function quoted(queues: readonly string[]): string {

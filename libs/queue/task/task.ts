@@ -1,3 +1,4 @@
+import { SluiceError } from '../../weave/index.js';
 import { DeadLetterTask } from '../control-flow.js';
 import { NO_TRACE, type TraceContext } from './trace-context.js';
 
@@ -73,10 +74,29 @@ export class Task<T = unknown> {
   /**
    * Makes the task a dead letter with this reason at once, even if attempts are left.
    *
+   * In a batch that ends the run of all its tasks, of which the others count a failed attempt: `fail` does not.
+   *
    * @throws DeadLetterTask always; do not catch it
    */
   deadLetter(reason: string, options?: { cause?: unknown }): never {
     throw new DeadLetterTask(reason, options);
+  }
+
+  /**
+   * Of a task in a batch: this task has failed, as if a handler had thrown `error` for it alone. The run goes on. The task is settled when
+   * the run has ended: tried again, or a dead letter (`DeadLetterTask`), or put off (`SnoozeTask`), by the same rules as everywhere. Only
+   * the first call counts.
+   *
+   * @throws SluiceError `SLUICE_TASK_NOT_IN_BATCH` in a handler without `batch`, which throws the error instead
+   * @example
+   * for (const task of tasks) if (!task.payload.title) task.fail(new DeadLetterTask('no title'));
+   */
+  fail(error: unknown): void {
+    throw new SluiceError(
+      'SLUICE_TASK_NOT_IN_BATCH',
+      `task.fail of task ${this.id}: it is in no batch. Throw the error, or give @TaskHandler a batch; in a unit test, use new BatchTask`,
+      { cause: error },
+    );
   }
 }
 
@@ -90,7 +110,8 @@ export function withName(task: Task, name: string): Task {
   return new Task({ ...partsOf(task), name });
 }
 
-function partsOf(task: Task): TaskParts<unknown> {
+/** The parts of a task, for another task of the same entry. */
+export function partsOf(task: Task): TaskParts<unknown> {
   const { id, stream, name, attempt, deliveries, publishedAt, trace, payload } = task;
   return {
     id,

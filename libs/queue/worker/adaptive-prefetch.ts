@@ -42,9 +42,9 @@ export class AdaptivePrefetch {
     this.#sinceMs = undefined;
   }
 
-  /** A task ended. */
-  ended(): void {
-    this.#ended++;
+  /** A task ended, or so many at once. */
+  ended(tasks = 1): void {
+    this.#ended += tasks;
   }
 
   /** How many tasks to prefetch. */

@@ -26,19 +26,24 @@ interface WindowMember {
  * - tasks that are prefetched or run, so that no process keeps work that others could do;
  * - tasks that have begun and are not confirmed as settled. When a process dies, at most that many tasks run again.
  *
+ * A batch takes one place, however few tasks it has. So where tasks run in batches of up to `max`, a place counts for `max` tasks, and
+ * the two numbers are limited to `concurrency · max + prefetch`.
+ *
  * @see docs/internals/queue.md#a-worker
  */
 export class ConcurrencyWindow {
   readonly #adaptive: AdaptivePrefetch;
   readonly #members: WindowMember[] = [];
   readonly #concurrency: number;
-  /** Tasks that run. */
+  /** Tasks that run, or batches. */
   #running = 0;
+  /** How many tasks one place may have: 1, or the largest batch. */
+  #perPlace: number;
   /** Tasks that are pending with this process: prefetched, running, or finished and not yet confirmed. */
   #held = 0;
   /** An estimate of a task's size, in characters. It rises at once. With each read it falls by half of the difference. */
   #charsPerTask = 0;
-  /** `concurrency + prefetch`, as of the last time that the credit was read. */
+  /** `concurrency · perPlace + prefetch`, as of the last time that the credit was read. */
   #window: number;
   /** The member from which the next place is offered, if this is a common window. */
   #turn = 0;
@@ -48,12 +53,19 @@ export class ConcurrencyWindow {
   readonly #isExact: boolean;
   readonly #common: ConcurrencyWindow | undefined;
 
-  constructor(concurrency: number, clock: Clock, common?: ConcurrencyWindow, isExact = false) {
+  constructor(
+    concurrency: number,
+    clock: Clock,
+    common?: ConcurrencyWindow,
+    { isExact = false, perPlace = 1 }: { isExact?: boolean; perPlace?: number } = {},
+  ) {
     this.#common = common;
     this.#isExact = isExact;
+    this.#perPlace = perPlace;
+    common?.widen(perPlace);
     this.within = common ? [this, common] : [this];
     this.#concurrency = concurrency;
-    this.#window = concurrency;
+    this.#window = concurrency * perPlace;
     this.#adaptive = new AdaptivePrefetch(clock);
   }
 
@@ -71,8 +83,8 @@ export class ConcurrencyWindow {
   /** How many more tasks may be read if there were no common window. */
   get room(): number {
     if (this.#isExact) return this.#concurrency - this.#held;
-    this.#window = this.#concurrency + this.prefetch;
-    return this.#window - this.#running - this.#waiting;
+    this.#window = this.#concurrency * this.#perPlace + this.prefetch;
+    return this.#window - this.#running * this.#perPlace - this.#waiting;
   }
 
   /** Whether a read is worthwhile: batches are large, and the worker never runs out of tasks. */
@@ -86,11 +98,11 @@ export class ConcurrencyWindow {
     return this.#common ?? this;
   }
 
-  /** Whether one more task may start. */
+  /** Whether one more task may start, or one more batch. */
   get free(): boolean {
     return (
       this.#running < this.#concurrency &&
-      this.#held - this.#waiting < this.#window &&
+      this.#held - this.#waiting + this.#perPlace <= this.#window &&
       (this.#common === undefined || this.#common.free)
     );
   }
@@ -126,17 +138,17 @@ export class ConcurrencyWindow {
     this.#common?.release();
   }
 
-  /** A task starts. */
+  /** A task starts, or a batch. */
   begin(): void {
     this.#running++;
     this.#common?.begin();
   }
 
-  /** A task has finished. */
-  end(): void {
-    this.#adaptive.ended();
+  /** A task has finished, or a batch of so many tasks. */
+  end(tasks = 1): void {
+    this.#adaptive.ended(tasks);
     this.#running--;
-    this.#common?.end();
+    this.#common?.end(tasks);
   }
 
   /** There may be room to start a task. The worker that made the room is asked first. */
@@ -170,6 +182,12 @@ export class ConcurrencyWindow {
     }
   }
 
+  /** A name with batches of up to so many tasks shares this window. */
+  widen(perPlace: number): void {
+    this.#perPlace = Math.max(this.#perPlace, perPlace);
+    this.#window = this.#concurrency * this.#perPlace;
+  }
+
   /** The room from which on a read is worthwhile. */
   get #refill(): number {
     return Math.max(1, Math.ceil(this.prefetch / 2));
@@ -184,18 +202,19 @@ export class ConcurrencyWindow {
 
 /** What a window depends on. */
 interface Limited {
-  readonly options: Pick<ResolvedHandlerOptions, 'group' | 'concurrency' | 'ofAllNames' | 'fleet' | 'rateLimit'>;
+  readonly options: Pick<ResolvedHandlerOptions, 'group' | 'concurrency' | 'ofAllNames' | 'fleet' | 'rateLimit'> &
+    Partial<Pick<ResolvedHandlerOptions, 'batch'>>;
 }
 
 /** Makes the windows of handlers. The handlers of a queue's named tasks that share a limit get a common window per group. */
 export function handlerWindows(clock: Clock): (handler: Limited) => ConcurrencyWindow {
   const common = new Map<string, ConcurrencyWindow>();
-  return ({ options: { group, concurrency, ofAllNames, fleet, rateLimit } }) => {
-    const isExact = fleet !== undefined || rateLimit !== undefined;
-    if (ofAllNames === undefined) return new ConcurrencyWindow(concurrency, clock, undefined, isExact);
+  return ({ options: { group, concurrency, ofAllNames, fleet, rateLimit, batch } }) => {
+    const places = { isExact: fleet !== undefined || rateLimit !== undefined, perPlace: batch?.max ?? 1 };
+    if (ofAllNames === undefined) return new ConcurrencyWindow(concurrency, clock, undefined, places);
     const key = JSON.stringify([ofAllNames.queue, group]);
     const outer = common.get(key) ?? new ConcurrencyWindow(ofAllNames.concurrency, clock);
     common.set(key, outer);
-    return new ConcurrencyWindow(concurrency, clock, outer, isExact);
+    return new ConcurrencyWindow(concurrency, clock, outer, places);
   };
 }

@@ -36,10 +36,23 @@ export class TaskRunner {
     return this.#running;
   }
 
+  /** The tasks of a batch start. */
+  begin(deliveries: readonly Delivery[]): void {
+    this.#running += deliveries.length;
+    this.#options.window.begin();
+    for (const delivery of deliveries) delivery.started = true;
+  }
+
+  /** A batch of so many tasks has run. */
+  end(tasks: number): void {
+    this.#running -= tasks;
+    this.#options.window.end(tasks);
+  }
+
   async run(delivery: Delivery): Promise<void> {
     const { task } = delivery;
     if (task === undefined) return;
-    const { handler, window, clock, acks, onEnded } = this.#options;
+    const { handler, window, clock, onEnded } = this.#options;
     this.#running++;
     window.begin();
     delivery.started = true;
@@ -49,16 +62,30 @@ export class TaskRunner {
       const returned = await this.#call(delivery, task);
       if (returned !== undefined) await toEnd(returned, handler.site, task);
     } catch (thrown) {
-      this.#ran();
+      this.end(1);
       ended?.('failed', { error: thrown });
-      if (!this.#aborted) this.#failed(delivery, thrown);
+      this.failed(delivery, thrown);
       onEnded();
       return;
     }
-    this.#ran();
+    this.end(1);
     ended?.('completed', {});
-    if (!this.#aborted) acks.add(delivery);
+    this.completed(delivery);
     onEnded();
+  }
+
+  /** The handler is done with the task. After the app has aborted the runs, none is settled. */
+  completed(delivery: Delivery): void {
+    if (!this.#aborted) this.#options.acks.add(delivery);
+  }
+
+  /** The run of the task has failed. */
+  failed(delivery: Delivery, thrown: unknown): void {
+    if (this.#aborted) return;
+    const { acks, failures, handler } = this.#options;
+    const disposition = failures.decide(delivery, thrown);
+    if (disposition.kind === 'done') acks.add(delivery);
+    else void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
   }
 
   /** Makes an entry that is no readable task a dead letter. */
@@ -83,18 +110,6 @@ export class TaskRunner {
     const { run, options, site } = handler;
     if (options.timeoutMs === undefined) return run(task);
     return withinTime(clock, options.timeoutMs, delivery, async () => toEnd(await run(task), site, task));
-  }
-
-  #ran(): void {
-    this.#running--;
-    this.#options.window.end();
-  }
-
-  #failed(delivery: Delivery, thrown: unknown): void {
-    const { acks, failures, handler } = this.#options;
-    const disposition = failures.decide(delivery, thrown);
-    if (disposition.kind === 'done') acks.add(delivery);
-    else void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
   }
 
   /** Once the task is settled, it is no longer held. If the app stops first, the task stays held. */

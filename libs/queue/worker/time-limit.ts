@@ -12,7 +12,7 @@ const GRACE_MS = 5_000;
 export async function withinTime(
   clock: Clock,
   timeoutMs: number,
-  delivery: Delivery,
+  delivery: Pick<Delivery, 'taskId' | 'abort'>,
   run: () => Promise<unknown>,
 ): Promise<void> {
   await new Promise<void>((resolve, reject) => {

@@ -1,5 +1,7 @@
 import type { Clock } from '../../redis/index.js';
 import { AckBatcher } from './ack-batcher.js';
+import { batchesOf } from './batches/batches-of.js';
+import type { BatchFormer } from './batches/batch-former.js';
 import { ChangeSignal } from './change-signal.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
@@ -71,6 +73,7 @@ export class Worker {
   readonly #listener: WorkerListener<Worker>;
   readonly #held = new Map<string, Delivery>();
   readonly #runner: TaskRunner;
+  readonly #batches: BatchFormer | undefined;
   readonly #isolation: Isolation;
   readonly #changes = new ChangeSignal();
   #state: WorkerState = 'closed';
@@ -112,6 +115,7 @@ export class Worker {
       onAcked([delivery]);
     };
     this.#runner = new TaskRunner({ handler, window, clock, acks, failures, onEnded, onSettled });
+    this.#batches = batchesOf(this, { clock, isolation: this.#isolation, runner: this.#runner, onEnded });
   }
 
   get state(): WorkerState {
@@ -147,7 +151,7 @@ export class Worker {
   get hasSurplus(): boolean {
     const [oldest] = this.#prefetched;
     const isOld = oldest !== undefined && this.#clock.monoMs() - oldest.takenMs >= SURPLUS_AFTER_MS;
-    return isOld && this.#prefetched.length > this.window.prefetch;
+    return isOld && this.#batches?.mayForm !== true && this.#prefetched.length > this.window.prefetch;
   }
 
   /** Whether tasks are held here. */
@@ -233,8 +237,9 @@ export class Worker {
 
   /** Starts the tasks that may start. */
   pump(): void {
+    this.#batches?.pump(this.#prefetched);
     let late: string[] | undefined;
-    while (this.#prefetched.length > 0 && this.window.free && this.mayStart) {
+    while (this.#batches === undefined && this.#prefetched.length > 0 && this.window.free && this.mayStart) {
       const delivery = this.#prefetched.shift();
       if (delivery === undefined) break;
       const { task, startByMs, id } = delivery;
@@ -278,6 +283,7 @@ export class Worker {
   /** From now on, no task starts. */
   drain(): void {
     this.#draining = true;
+    this.#batches?.stop();
   }
 
   /** If tasks have waited here for a second, takes those beyond the prefetch, so that other processes may have them. */

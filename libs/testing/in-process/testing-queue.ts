@@ -34,11 +34,17 @@ import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingAdministration } from './testing-administration.js';
+import { runTestBatch } from './testing-batches.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 import { TestingJoin, settledTasks } from './testing-join.js';
 import { TestingKeys } from './testing-keys.js';
 import { TestingSchedules, type TestSchedule } from './testing-schedules.js';
 import { FRESH, TestingTasks, streamsOf, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
+
+interface Counts {
+  completed: number;
+  dead: number;
+}
 
 /**
  * The queue of a test: `publish` records, `drain` runs the handlers. No task runs by itself. `TestingClock.advance` makes delayed
@@ -151,37 +157,61 @@ export class TestingQueue
    * tasks that the handlers publish. If several groups handle a queue, each group gets every task.
    *
    * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. A delayed task runs once
-   * `TestingClock.advance` has made it due. A retry does not wait for its `backoff`.
+   * `TestingClock.advance` has made it due. A retry does not wait for its `backoff`. A handler of batches gets what waits, up to `max`.
    *
    * @throws SluiceError `SLUICE_APP_NOT_INITIALISED`; `SLUICE_QUEUE_NO_HANDLER` if tasks of queues without a handler are due
    *   when all other tasks have run
    */
-  async drain(): Promise<{ completed: number; dead: number }> {
+  async drain(): Promise<Counts> {
     refuseBeforeInit(this.#isInitialised);
     const handlers = this.registry.enabled();
     const counts = { completed: 0, dead: 0 };
     for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
       const { handler, waiting } = next;
+      if (handler.runBatch) {
+        await this.#drainBatch(handler, this.#batchOf(handlers, handler, waiting), counts);
+        continue;
+      }
       try {
         const done = await this.tasks.run(waiting, async (signal) => {
           const task = this.#task(waiting, signal);
           return toEnd(await handler.run(task), handler.site, task);
         });
-        if (done) {
-          counts.completed++;
-          waiting.join?.settle('completed');
-        }
+        if (done) this.#ended('done', waiting, counts);
       } catch (error) {
-        const kind = this.#settle(handler, waiting, error);
-        if (kind === 'again') continue;
-        const completed = kind === 'done';
-        counts[completed ? 'completed' : 'dead']++;
-        waiting.join?.settle(completed ? 'completed' : 'failed');
+        this.#ended(this.#settle(handler, waiting, error), waiting, counts);
       }
     }
     const left = this.tasks.waiting.filter((task) => this.mayRun(task));
     refuseUnhandled(left, handlers);
     return counts;
+  }
+
+  /** The task with those that wait behind it and may run with it. A test's tasks never wait for a fuller batch. */
+  #batchOf(handlers: readonly Handler[], handler: Handler, first: Waiting): Waiting[] {
+    const batch = [first];
+    while (batch.length < (handler.options.batch?.max ?? 1)) {
+      const next = this.#take(handlers, handler);
+      if (next === undefined) break;
+      batch.push(next.waiting);
+    }
+    return batch;
+  }
+
+  async #drainBatch(handler: Handler, batch: readonly Waiting[], counts: Counts): Promise<void> {
+    const failures = await runTestBatch(this.tasks, handler, batch, (waiting, signal) => this.#task(waiting, signal));
+    for (const [i, waiting] of batch.entries()) {
+      const failure = failures[i];
+      if (failure === undefined) this.#ended('done', waiting, counts);
+      else if (failure !== 'cancelled') this.#ended(this.#settle(handler, waiting, failure.error), waiting, counts);
+    }
+  }
+
+  /** Counts a task, unless it will run again. */
+  #ended(kind: Disposition['kind'], { join }: Waiting, counts: Counts): void {
+    if (kind === 'again') return;
+    counts[kind === 'done' ? 'completed' : 'dead']++;
+    join?.settle(kind === 'done' ? 'completed' : 'failed');
   }
 
   onModuleInit(): void {
@@ -237,14 +267,15 @@ export class TestingQueue
     return disposition.kind;
   }
 
-  #take(handlers: readonly Handler[]): { handler: Handler; waiting: Waiting } | undefined {
+  /** Takes the next task that may run, or the next one for this handler. */
+  #take(handlers: readonly Handler[], only?: Handler): { handler: Handler; waiting: Waiting } | undefined {
     for (const [i, waiting] of this.tasks.waiting.entries()) {
       if (!this.mayRun(waiting)) continue;
       const groups = handlers.filter(({ queue, options }) => {
         return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
       });
       const [handler, ...others] = groups;
-      if (!handler) continue;
+      if (!handler || (only && handler !== only)) continue;
       const copies = others.map(({ options }) => ({ ...waiting, group: options.group }));
       this.tasks.waiting.splice(i, 1, ...copies);
       return { handler, waiting: { ...waiting, group: handler.options.group } };

@@ -1,5 +1,5 @@
 import type { Link } from '../../../redis/index.js';
-import type { DeadRetention } from '../../queue.options.js';
+import type { DeadRetention } from '../../admin/dead-retention.js';
 import { janitorScript } from '../../store/scripts/janitor.script.js';
 import { trimDeadScript } from '../../store/scripts/trim-dead.script.js';
 import type { UnreadGroups } from './unread-groups.js';

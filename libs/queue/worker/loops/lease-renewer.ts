@@ -1,6 +1,6 @@
 import { Loop, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
 import { debug } from '../../observe/queue.debug.js';
-import type { DeadRetention } from '../../queue.options.js';
+import type { DeadRetention } from '../../admin/dead-retention.js';
 import { RENEW_MOST, renewAllScript, type QueueRenewal } from '../../store/scripts/renew-all.script.js';
 import type { Worker } from '../worker.js';
 

@@ -1,7 +1,7 @@
 import { backoffMs, isReplyError, isUnavailable, type Clock, type Keyspace, type Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
 import { reconcile } from './reconcile.js';
-import type { DeadRetention } from '../../queue.options.js';
+import type { DeadRetention } from '../../admin/dead-retention.js';
 import type { TaskReturner } from '../task-returner.js';
 import { reportTakeOver, takeOverArgs } from '../control/take-over.js';
 import { Janitor } from './janitor.js';
