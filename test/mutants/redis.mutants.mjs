@@ -138,6 +138,12 @@ export default [
     replace: 'return error.message;',
   },
   {
+    ...errors,
+    name: 'newer servers refuse for good when a script lacks a right',
+    find: '(ERR|NOPERM) ACL failure',
+    replace: 'NOPERM ACL failure',
+  },
+  {
     ...refusals,
     file: errors.file,
     name: 'a script that lacks a right half-way has not run',

@@ -45,7 +45,7 @@ describe('staleMs', () => {
 
   it('serves it when the loader fails, which is tried once per back-off', async () => {
     const [a, b] = [await bed.member(), await bed.member()];
-    const options = { ...stale, errorBackoffMs: 250 };
+    const options = { ...stale, errorBackoffMs: 600_000 };
     await a.cache.set('k', 'old', options);
     await past(a.cache);
     let attempts = 0;
@@ -57,6 +57,8 @@ describe('staleMs', () => {
       Promise.all([a, b].map(({ cache }) => cache.getOrLoad('k', failing, options)));
     for (let i = 0; i < 5; i++) expect(await read()).toEqual(['old', 'old']);
     expect(attempts).toBe(1);
+    expect(await bed.admin.pttl(LEASE)).toBeGreaterThan(300_000);
+    await bed.admin.pexpire(LEASE, 1);
     await until(async () => (await bed.admin.exists(LEASE)) === 0, { what: 'the back-off ends', everyMs: 5 });
     expect(await read()).toEqual(['old', 'old']);
     expect(attempts).toBe(2);
