@@ -10,6 +10,7 @@ import { reconcileScript } from '../../libs/queue/store/scripts/reconcile.script
 import { redriveScript } from '../../libs/queue/store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/store/scripts/remove.script.js';
 import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failure.script.js';
+import { takeStep } from './limited.steps.js';
 import type { Handed, Place, World } from './queue.world.js';
 
 /** Whether a task of a group may go from one place to another by this step. What it does not allow is a violation. */
@@ -318,6 +319,16 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   crash: { weight: 2, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', false) },
   start: { weight: 3, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', true) },
   reap: { weight: 4, run: reap },
+  take: {
+    weight: 3,
+    run: takeStep({
+      ...{ maxDeliveries: MAX_DELIVERIES, isolatedFrom: ISOLATED_FROM },
+      stream: async (world, group, pick) => {
+        const { stream } = streamFor(world, group, pick);
+        return (await open(world, stream, group)) ? stream : undefined;
+      },
+    }),
+  },
   returnTasks: { weight: 1, run: (world, pick) => returnTasks(world, pick, false) },
   leave: { weight: 1, run: (world, pick) => returnTasks(world, pick, true) },
   reconcile: { weight: 1, run: reconcile },
