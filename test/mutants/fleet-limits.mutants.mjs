@@ -170,13 +170,13 @@ export default [
   {
     ...reader,
     name: 'a place that is free waits for the next look',
-    find: "if (rest?.why === 'full') this.#rests.delete(worker);",
-    replace: '',
+    find: "if (rest?.why !== 'quiet') this.#takeNow(worker);\n    else this.interrupt();",
+    replace: 'this.interrupt();',
   },
   {
     ...reader,
     name: 'a stream is not watched while it has nothing',
-    find: 'await this.#watch(seat, quiet, idleMs);\n    return 0;',
+    find: 'await this.#watch(seat, quiet, idleMs);\n    return this.#again();',
     replace: 'return idleMs;',
   },
   {
@@ -206,5 +206,26 @@ export default [
     find: 'const mayTakeOver = worker.limits === undefined && worker.mayTakeOver;',
     replace: 'const mayTakeOver = worker.mayTakeOver;',
     specs: ['libs/queue/limits/fleet.lost'],
+  },
+  {
+    ...reader,
+    name: 'a reply that is out of date lets a worker rest',
+    find: 'if (this.#told.get(worker) === told) this.#rest(worker, taken);',
+    replace: 'if (told !== 0) this.#rest(worker, taken);',
+    specs: ['libs/queue/worker/admission/limited-reader'],
+  },
+  {
+    ...reader,
+    name: 'a worker whose rate is used up asks whenever a task ends',
+    find: "if (rest?.why === 'rate' && this.#ready.includes(worker)) return;",
+    replace: '',
+    specs: ['libs/queue/worker/admission/limited-reader'],
+  },
+  {
+    ...reader,
+    name: 'a group that is gone is not looked for',
+    find: "if (isReplyError(error, '')) worker.lostGroup();",
+    replace: '',
+    specs: ['libs/queue/worker/admission/limited-reader'],
   },
 ];

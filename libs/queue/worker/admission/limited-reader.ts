@@ -62,6 +62,8 @@ export class LimitedReader implements QueueReader, SeatHolder {
   readonly #options: LimitedReaderOptions;
   readonly #loop: Loop;
   readonly #rests = new Map<Worker, Rest>();
+  /** How often a worker was told to take. A reply to a call that was sent before that may be out of date. */
+  readonly #told = new Map<Worker, number>();
   /** How often in a row the script has failed. */
   readonly #failures = new Map<Worker, number>();
   /** The workers that had credit when the loop last decided how long to rest. */
@@ -136,8 +138,8 @@ export class LimitedReader implements QueueReader, SeatHolder {
     if (!worker.mayRead || this.#watching?.has(worker) === true || rest?.why === 'failed') return;
     if (rest?.why === 'rate' && this.#ready.includes(worker)) return;
     // A place of the fleet may be free now. The other processes were not told of it.
-    if (rest?.why === 'full') this.#rests.delete(worker);
-    this.interrupt();
+    if (rest?.why !== 'quiet') this.#takeNow(worker);
+    else this.interrupt();
   }
 
   interrupt(): void {
@@ -162,6 +164,7 @@ export class LimitedReader implements QueueReader, SeatHolder {
   }
 
   #takeNow(worker: Worker): void {
+    this.#told.set(worker, (this.#told.get(worker) ?? 0) + 1);
     this.#rests.delete(worker);
     this.interrupt();
   }
@@ -172,20 +175,27 @@ export class LimitedReader implements QueueReader, SeatHolder {
     const restMs = await maintenance.run();
     if (signal.aborted) return restMs;
     await this.#takeDue();
-    if (this.#isOver(signal)) return 0;
+    if (this.#isOver(signal)) return this.#again();
     const ready = this.workers.filter((worker) => worker.mayRead);
     this.#ready = ready;
     const untilMs = Math.min(...ready.map((worker) => this.#rests.get(worker)?.untilMs ?? 0));
     const idleMs = Math.ceil(Math.min(restMs, untilMs - clock.monoMs()));
     const quiet = ready.filter((worker) => this.#rests.get(worker)?.why === 'quiet');
     const seat = this.#seat;
-    if (idleMs <= 0 || quiet.length === 0 || seat === undefined || !seat.socket.link.up) return Math.max(0, idleMs);
+    if (idleMs <= 0) return this.#again();
+    if (quiet.length === 0 || seat === undefined || !seat.socket.link.up) return idleMs;
     if (seats.wanted) {
       this.#seat = undefined;
       seats.giveBack(seat);
       return idleMs;
     }
     await this.#watch(seat, quiet, idleMs);
+    return this.#again();
+  }
+
+  /** The next turn begins at once, and not after a timer. */
+  #again(): number {
+    this.#loop.wake();
     return 0;
   }
 
@@ -217,13 +227,15 @@ export class LimitedReader implements QueueReader, SeatHolder {
     const { keys, handler } = worker;
     const args = limits.args();
     const sentMs = clock.monoMs();
+    const told = this.#told.get(worker);
     try {
       const taken = await takeScript.run(connection.commands, {
         keys: { ...keys, ...limits.keys, other: limits.other(keys.stream), failedTo: handler.failedTo ?? keys.dead },
         args: { ...takeOverArgs(worker, consumer), ...args, readMost: Math.min(readMost, worker.window.readMost) },
       });
       this.#failures.delete(worker);
-      this.#rest(worker, taken);
+      if (this.#told.get(worker) === told) this.#rest(worker, taken);
+      else this.#rests.delete(worker);
       reportTakeOver(worker, { ...taken, claimed: taken.claimed.slice(0, taken.takenOver) }, this.#options);
       worker.accept(taken.claimed, limits.grace?.startBy(sentMs, args.graceMs));
     } catch (error) {
