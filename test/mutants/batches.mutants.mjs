@@ -131,7 +131,7 @@ export default [
   {
     ...registry,
     name: 'enhancers are left out without a word',
-    find: 'if (enhancers) {',
+    find: 'if (enhancers)',
     replace: 'if (false)',
   },
   {
