@@ -1,14 +1,19 @@
 import { checkName } from '../redis/index.js';
 import { badOption, optional, resolveOptions, type Check } from '../weave/index.js';
 import { lengthLimit, type LengthLimit, type ResolvedLengthLimit } from './limits/length-limit.js';
-import { checkSchema, defineTasks, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
-import type { QueueDefinition } from './queue-definition.js';
-import type { SchemaInput, SchemaOutput, StandardSchema } from './task/standard-schema.js';
+import { defineTasks, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
+import { defined, type DefinedQueue, type QueueDefinition } from './queue-definition.js';
+import { checkSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
 
 /** The options of {@link defineQueue}: `schema` for a queue of one kind of task, or `tasks` for a queue of named tasks. */
 export interface DefineQueueOptions {
   /** A Standard Schema of the payloads. Default: none, payloads are not checked. */
   schema?: StandardSchema;
+  /**
+   * A Standard Schema of the results: handlers return its input, and `publishAndWait` resolves to its output. Default: none. A queue
+   * without `schema` gets it from `defineQueue<Order>('orders').returning(result)`.
+   */
+  result?: StandardSchema;
   /** The named tasks of the queue. Default: none, the queue has one kind of task. */
   tasks?: TaskSpecs;
   /**
@@ -32,11 +37,14 @@ export interface DefineQueueOptions {
  * With `tasks`, the queue has several kinds of tasks, each with its own payload, stream and counts. `Files.tasks.import` goes
  * wherever a queue goes; `Files` means all of them. The stream of `import` is `{files}.import`. There is no order between names.
  *
+ * `returning<Receipt>()` gives the results a type: handlers must return it, and `publishAndWait` resolves to it.
+ *
  * With `maxLength`, a publish that would make the queue longer rejects with `SLUICE_QUEUE_FULL`, or waits until there is room.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
  * export const Orders = defineQueue<Order>('orders');
+ * export const Payments = defineQueue<Order>('payments').returning<Receipt>();
  * export const Imports = defineQueue<Row>('imports', { maxLength: { limit: 10_000, onFull: 'wait', waitMs: 30_000 } });
  * export const Mails = defineQueue('mails', { schema: z.object({ to: z.email(), at: z.iso.datetime() }) });
  * export const Files = defineQueue('files', { tasks: { import: payload<Import>(), export: { schema } } });
@@ -47,23 +55,37 @@ export function defineQueue<const Specs extends TaskSpecs>(
   name: string,
   options: { tasks: Specs },
 ): QueueOfTasks<Specs>;
+export function defineQueue<S extends StandardSchema, R extends StandardSchema>(
+  name: string,
+  options: { schema: S; result: R; maxLength?: LengthLimit },
+): QueueDefinition<SchemaInput<S>, SchemaOutput<S>, SchemaInput<R>, SchemaOutput<R>>;
 export function defineQueue<S extends StandardSchema>(
   name: string,
   options: { schema: S; maxLength?: LengthLimit },
-): QueueDefinition<SchemaInput<S>, SchemaOutput<S>>;
-export function defineQueue<T>(name: string, options?: { maxLength?: LengthLimit }): QueueDefinition<T>;
+): DefinedQueue<SchemaInput<S>, SchemaOutput<S>>;
+export function defineQueue<T>(name: string, options?: { maxLength?: LengthLimit }): DefinedQueue<T>;
 export function defineQueue(name: string, options?: DefineQueueOptions): QueueDefinition<unknown> | QueueOfTasks {
   const checkedName = checkName('queue', name);
   const site = `defineQueue('${checkedName}')`;
-  const { schema, tasks, maxLength } = resolveOptions<ResolvedDefinition>(site, options, {
+  const { schema, result, tasks, maxLength } = resolveOptions<ResolvedDefinition>(site, options, {
     schema: given(options, 'schema', checkSchema),
+    result: given(options, 'result', checkSchema),
     tasks: given(options, 'tasks', (value, path) => defineTasks(checkedName, value, path)),
     maxLength: optional(lengthLimit),
   });
   if (tasks === undefined) {
-    return Object.freeze({ name: checkedName, ...(schema && { schema }), ...(maxLength && { maxLength }) });
+    return defined({
+      ...{ name: checkedName, ...(schema && { schema }), ...(result && { result }), ...(maxLength && { maxLength }) },
+    });
   }
   if (schema !== undefined) throw badOption(`${site}.schema`, 'left out beside tasks: each task has its own', schema);
+  if (result !== undefined) {
+    throw badOption(
+      `${site}.result`,
+      'left out beside tasks: give it to one of them, tasks.<name>.returning(result)',
+      result,
+    );
+  }
   if (maxLength !== undefined) {
     const [first = '<name>'] = Object.keys(tasks);
     const wanted = `left out beside tasks, each of which has a length of its own: queue.queues['${checkedName}.${first}']`;
@@ -74,8 +96,9 @@ export function defineQueue(name: string, options?: DefineQueueOptions): QueueDe
 
 interface ResolvedDefinition {
   schema?: StandardSchema;
+  result?: StandardSchema;
   maxLength?: ResolvedLengthLimit;
-  tasks?: Record<string, QueueDefinition<unknown>>;
+  tasks?: Record<string, DefinedQueue<unknown>>;
 }
 
 /** A member that is there without a value is refused: the variable that it names has no value yet, because of a circular import. */

@@ -6,6 +6,7 @@
  * - `schedules/` instants of schedules, and their operations
  * - `task/` tasks, as handlers get them and as they are sent: payloads, schemas, traces, back-off
  * - `publish/` publishing
+ * - `results/` waiting for the end of a task
  * - `limits/` how long a queue may be
  * - `handlers/` the registry of handlers, and the call of a handler
  * - `worker/` running tasks; `worker/loops/` the background loops
@@ -21,11 +22,12 @@ export type { Backoff, ExponentialBackoff } from './task/backoff.js';
 export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } from './control-flow.js';
 export { defineQueue, type DefineQueueOptions } from './define-queue.js';
 export { payload, type QueueOfTasks, type TaskOf, type TaskPayload, type TaskSpecs } from './named-tasks.js';
-export type { NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
+export type { DefinedQueue, NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
 export type { LengthLimit } from './limits/length-limit.js';
 export type { QueueOptions } from './limits/length-limits.js';
 export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';
 export type { WhenAllSettled } from './publish/when-settled.options.js';
+export type { PublishAndWaitOptions } from './results/wait.options.js';
 export type { CollectOptions, PublishUniqueOptions, UniquePublish } from './publish/unique.options.js';
 export type { UniqueOutcome } from './store/scripts/publish-unique.script.js';
 export {
@@ -34,10 +36,15 @@ export {
   PublishUnconfirmedError,
   QueueFullError,
   TaskCancelledError,
+  TaskFailedError,
+  TaskResultError,
   TaskTimeoutError,
+  TaskWaitTimeoutError,
   UnserializablePayloadError,
   type PayloadIssue,
+  type FailedHow,
   type PublishOutcome,
+  type TaskFailedParts,
 } from './queue.errors.js';
 export {
   QUEUE_CHANNELS,
@@ -89,6 +96,7 @@ export {
   TaskHandler,
   type BatchHandlerDecorator,
   type BatchesHandlerDecorator,
+  type HandlerResult,
   type TaskHandlerDecorator,
   type TasksHandlerDecorator,
 } from './decorators/task-handler.decorator.js';

@@ -1,7 +1,14 @@
 import { checkName } from '../redis/index.js';
 import { badOption, resolveOptions } from '../weave/index.js';
-import { queueName, type NamedTask, type OutputOf, type QueueDefinition } from './queue-definition.js';
-import { isSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
+import {
+  defined,
+  queueName,
+  type DefinedQueue,
+  type NamedTask,
+  type OutputOf,
+  type QueueDefinition,
+} from './queue-definition.js';
+import { checkSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
 import type { Task } from './task/task.js';
 
 declare const PAYLOAD: unique symbol;
@@ -17,9 +24,9 @@ export type TaskSpecs = Readonly<Record<string, TaskPayload<unknown> | { readonl
 
 /** One named task as a queue of its own: it goes wherever a queue goes. */
 export type DefinitionOf<Spec> = Spec extends { readonly schema: infer S extends StandardSchema }
-  ? QueueDefinition<SchemaInput<S>, SchemaOutput<S>>
+  ? DefinedQueue<SchemaInput<S>, SchemaOutput<S>>
   : Spec extends TaskPayload<infer T>
-    ? QueueDefinition<T>
+    ? DefinedQueue<T>
     : never;
 
 /** A queue of named tasks. `tasks.<name>` is a queue; the object itself means all of them. Created by `defineQueue`. */
@@ -105,7 +112,7 @@ export function optionNames(stream: string, task?: NamedTask): readonly string[]
 }
 
 /** Checks the `tasks` of `defineQueue`. */
-export function defineTasks(queue: string, value: unknown, path: string): Record<string, QueueDefinition<unknown>> {
+export function defineTasks(queue: string, value: unknown, path: string): Record<string, DefinedQueue<unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || Object.keys(value).length === 0) {
     throw badOption(path, 'an object with at least one named task', value);
   }
@@ -116,16 +123,10 @@ export function defineTasks(queue: string, value: unknown, path: string): Record
   );
 }
 
-function defineTask(task: NamedTask, spec: unknown, path: string): QueueDefinition<unknown> {
+function defineTask(task: NamedTask, spec: unknown, path: string): DefinedQueue<unknown> {
   const name = checkName('queue', streamOfTask(task));
   const { schema } = resolveOptions<{ schema?: StandardSchema }>(path, spec, {
     schema: (value, at) => (value === undefined ? value : checkSchema(value, at)),
   });
-  return Object.freeze({ name, task: Object.freeze(task), ...(schema && { schema }) });
-}
-
-/** @throws SluiceError `SLUICE_BAD_OPTION` */
-export function checkSchema(value: unknown, path: string): StandardSchema {
-  if (isSchema(value)) return value;
-  throw badOption(path, 'a Standard Schema, as of zod, valibot or arktype', value);
+  return defined({ name, task: Object.freeze(task), ...(schema && { schema }) });
 }

@@ -108,7 +108,8 @@ export class TaskCancelledError extends SluiceError {
 export class UnserializablePayloadError extends SluiceError {
   constructor(
     readonly path: string,
-    what: string,
+    /** What is wrong with it. */
+    readonly what: string,
   ) {
     super('SLUICE_QUEUE_UNSERIALIZABLE', `${clip(path)} ${what}; nothing was published`);
   }
@@ -127,6 +128,75 @@ export class QueueFullError extends SluiceError {
     super(
       'SLUICE_QUEUE_FULL',
       `queue '${queue}' has ${length} tasks, of at most ${limit}${what}; nothing was published`,
+    );
+  }
+}
+
+/** How a task has ended that has no result: it is a dead letter, its handler threw `DropTask`, or it was cancelled. */
+export type FailedHow = 'dead' | 'dropped' | 'cancelled';
+
+/** The parts of a {@link TaskFailedError}. */
+export interface TaskFailedParts {
+  readonly queue: string;
+  readonly taskId: string;
+  readonly how: FailedHow;
+  readonly reason: string;
+  readonly error: string;
+  readonly attempts: number;
+}
+
+/** The task for whose result `publishAndWait` waited has ended without one. */
+export class TaskFailedError extends SluiceError {
+  readonly queue: string;
+  readonly taskId: string;
+  /** `'dead'`: the task is a dead letter, `'dropped'`: its handler threw `DropTask`, `'cancelled'`: by `queue.cancel`. */
+  readonly how: FailedHow;
+  /** Of a dead letter: why, as one word, such as `'max-attempts'`, or what the handler said. Else the same as `how`. */
+  readonly reason: string;
+  /** The last error of the handler, as text of at most 1 KB. May be empty. */
+  readonly error: string;
+  /** How many runs have failed. */
+  readonly attempts: number;
+
+  constructor({ queue, taskId, how, reason, error, attempts }: TaskFailedParts) {
+    const what = how === 'dead' ? `is a dead letter (${clip(reason)})` : `was ${how}`;
+    super('SLUICE_TASK_FAILED', `task ${taskId} of queue '${queue}' ${what}${error === '' ? '' : `: ${error}`}`);
+    this.queue = queue;
+    this.taskId = taskId;
+    this.how = how;
+    this.reason = reason;
+    this.error = error;
+    this.attempts = attempts;
+  }
+}
+
+/** The task for whose result `publishAndWait` waited has not ended in time. It goes on: nothing was taken back. */
+export class TaskWaitTimeoutError extends SluiceError {
+  constructor(
+    readonly queue: string,
+    readonly taskId: string,
+    readonly timeoutMs: number,
+  ) {
+    super(
+      'SLUICE_TASK_WAIT_TIMEOUT',
+      `nothing was heard of the end of task ${taskId} of queue '${queue}' within ${timeoutMs} ms; the task goes on. ` +
+        'queue.inspect tells where it is, queue.cancel ends it',
+    );
+  }
+}
+
+/** The task for whose result `publishAndWait` waited is done, but its result cannot be used. The task does not run again. */
+export class TaskResultError extends SluiceError {
+  constructor(
+    readonly queue: string,
+    readonly taskId: string,
+    what: string,
+    /** If the queue's `result` schema refuses the result: the first hundred issues. */
+    readonly issues: readonly PayloadIssue[] = [],
+  ) {
+    super(
+      'SLUICE_TASK_BAD_RESULT',
+      `task ${taskId} of queue '${queue}' is done, but its result cannot be used: ${what}`,
     );
   }
 }

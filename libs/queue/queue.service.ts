@@ -25,6 +25,9 @@ import {
 } from './publish/unique.options.js';
 import { queueKeys, type QueueKeys } from './store/queue.keys.js';
 import type { ResolvedQueueOptions } from './queue.options.js';
+import { AwaitedPublisher } from './results/awaited-publisher.js';
+import { TaskWaits } from './results/task-waits.js';
+import { checkWaitOptions, type PublishAndWaitOptions } from './results/wait.options.js';
 import { RawQueue } from './queue.raw.js';
 import { checked } from './task/standard-schema.js';
 import { QueueTally } from './observe/queue.stats.js';
@@ -44,6 +47,7 @@ export class QueueService extends QueueAdministration {
   readonly #connections: RedisConnections;
   readonly #publisher: Publisher;
   readonly #uniquePublisher: UniquePublisher;
+  readonly #awaitedPublisher: AwaitedPublisher;
   readonly #settings: ResolvedQueueOptions;
 
   constructor(
@@ -63,15 +67,22 @@ export class QueueService extends QueueAdministration {
       if (!registry.worksOn(queue)) watch.expect(queue, keys, delayMs);
     };
     super({ connections, settings, registry, tally, localPauses, onDelayed });
-    const { propagation, maxPayloadBytes, queues } = settings;
+    const { propagation, maxPayloadBytes, queues, drainMs } = settings;
     this.#connections = connections;
     this.#settings = settings;
     this.#publisher = new Publisher({ link, keyspace, clock, inboxes, propagation, queues, onDelayed });
     this.#uniquePublisher = new UniquePublisher({
       ...{ link, keyspace, clock, inboxes, publisher: this.#publisher, onDelayed, maxPayloadBytes, queues },
     });
+    const waits = new TaskWaits({ link, inbox, clock, drainMs, log: connections.logger });
+    this.#awaitedPublisher = new AwaitedPublisher({
+      ...{ publisher: this.#publisher, waits, keyspace, processId: connections.processId, maxPayloadBytes },
+      groupOf: (queue) => registry.groupOf(queue),
+    });
     this.raw = new RawQueue(connection, keyspace, clock, maxPayloadBytes);
     shutdown.onDrain(() => this.raw.close());
+    shutdown.onDrain(() => waits.drain());
+    shutdown.onClose(() => waits.stop());
     shutdown.onClose(() => watch.stop());
   }
 
@@ -96,6 +107,30 @@ export class QueueService extends QueueAdministration {
     const schema = queueSchema(queue);
     if (schema) await checked(schema, payload, { queue: name, root: 'payload', at: 'publish' });
     return this.#publisher.one(name, this.#keysOf(name), text, checkPublishOptions(options), queue);
+  }
+
+  /**
+   * Publishes one task and waits for its end. Resolves to what its handler returned, in whichever process it ran.
+   *
+   * The call waits `timeoutMs` (default 30 s, at most an hour), through retries and the deaths of processes. What happens to the task does
+   * not depend on the wait: a call that ends early leaves the task as it is. The result is JSON of at most `maxPayloadBytes`.
+   *
+   * @throws TaskFailedError `SLUICE_TASK_FAILED`: the task is a dead letter, was dropped by its handler, or cancelled
+   * @throws TaskWaitTimeoutError `SLUICE_TASK_WAIT_TIMEOUT`: the task goes on
+   * @throws TaskResultError `SLUICE_TASK_BAD_RESULT`: the task is done, and its result is no JSON, too large, or refused by the schema
+   * @throws SluiceError `SLUICE_CLOSED` when the app stops; the reason of `signal`; otherwise as `publish`
+   * @example
+   * const Orders = defineQueue<Order>('orders').returning<Receipt>();
+   * const receipt = await queue.publishAndWait(Orders, order, { timeoutMs: 10_000 });
+   */
+  publishAndWait<T, R>(
+    queue: QueueDefinition<T, unknown, unknown, R>,
+    payload: NoInfer<T>,
+    options?: PublishAndWaitOptions,
+  ): Promise<R>;
+  publishAndWait(stream: string, payload: unknown, options?: PublishAndWaitOptions): Promise<unknown>;
+  async publishAndWait(queue: QueueRef<unknown>, payload: unknown, options?: PublishAndWaitOptions): Promise<unknown> {
+    return this.#awaitedPublisher.publish(queue, payload, checkWaitOptions(options));
   }
 
   /**

@@ -57,6 +57,7 @@ const ANSWERS: Partial<Record<SluiceErrorCode, Answer>> = {
   SLUICE_QUEUE_CLOSED: CLOSING,
   SLUICE_CACHE_LOADER_TIMEOUT: TOO_SLOW,
   SLUICE_TASK_TIMEOUT: TOO_SLOW,
+  SLUICE_TASK_WAIT_TIMEOUT: TOO_SLOW,
   SLUICE_QUEUE_PAYLOAD_TOO_LARGE: TOO_LARGE,
   SLUICE_QUEUE_INVALID_PAYLOAD: BAD_REQUEST,
   SLUICE_BAD_NAME: BAD_REQUEST,
@@ -81,7 +82,7 @@ abstract class AnySluiceError extends SluiceError {
  * | 409    | the lock stayed busy                                                                                              |
  * | 503    | Redis did not answer or refused, the lock or lease was lost, the app shuts down, a publish is unconfirmed         |
  * | 429    | a rate limit refused the call                                                                                     |
- * | 504    | a cache's loader took longer than allowed                                                                         |
+ * | 504    | a cache's loader or a task took longer than allowed                                                               |
  * | 413    | the payload of a task is too large                                                                                |
  * | 400    | the payload does not fit the queue's schema, or a name made of the request is not allowed                          |
  * | 500    | every other code: a mistake in the app                                                                             |

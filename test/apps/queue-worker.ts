@@ -60,7 +60,14 @@ const work = (ms: number, queue: string): Promise<void> =>
     if (queue !== 'long') underWay.add(end);
   });
 
-const run = async (task: Task<Work>): Promise<void> => {
+/** What a run returns. */
+export interface Worked {
+  pid: number;
+  deliveries: number;
+  attempt: number;
+}
+
+const run = async (task: Task<Work>): Promise<Worked> => {
   const mark = history?.open(task.stream);
   const { ms, hangs, failsIn, fails, kills } = task.payload;
   emit('started', { id: task.id, queue: task.stream, deliveries: task.deliveries });
@@ -71,6 +78,7 @@ const run = async (task: Task<Work>): Promise<void> => {
   ledger.write(task);
   if (mark !== undefined) history?.close(mark);
   emit('done', { id: task.id, queue: task.stream, deliveries: task.deliveries });
+  return { pid: process.pid, deliveries: task.deliveries, attempt: task.attempt };
 };
 const options = {
   concurrency: { process: Number(CONCURRENCY), ...(FLEET === undefined ? {} : { fleet: Number(FLEET) }) },

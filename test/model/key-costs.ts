@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { Keyspace, type Link } from '../../libs/redis/index.js';
-import { keyDigest, queueKeys, recordKey } from '../../libs/queue/store/queue.keys.js';
+import { keyDigest, queueKeys, recordKey, resultKey } from '../../libs/queue/store/queue.keys.js';
+import { completeScript } from '../../libs/queue/store/scripts/complete.script.js';
 import { joinNamesScript, namesScript } from '../../libs/queue/store/scripts/names.script.js';
 import { publishLimitedScript } from '../../libs/queue/store/scripts/publish-limited.script.js';
 import { forgetKeyScript, publishUniqueScript } from '../../libs/queue/store/scripts/publish-unique.script.js';
@@ -96,6 +97,30 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
         await publish('first');
         for (const i of count(n)) await bed.admin.xgroup('CREATE', keys.stream, `group-${i}`, '$');
         return () => publish('second');
+      },
+    ],
+    [
+      'queue:complete',
+      'tasks in the stream',
+      'bounded',
+      async (n) => {
+        await bed.admin.xgroup('CREATE', keys.stream, 'group', '0', 'MKSTREAM');
+        await others(n);
+        await bed.admin.xreadgroup('GROUP', 'group', 'me', 'COUNT', 1, 'STREAMS', keys.stream, '>');
+        const [[id]] = (await bed.admin.xpending(keys.stream, 'group', '-', '+', 1)) as [[string]];
+        const token = 'x'.repeat(22);
+        const args = {
+          group: 'group',
+          id,
+          task: id,
+          side: keys.side,
+          inboxes: ':~inbox:0:',
+          kind: 'returned',
+          text: '7',
+        };
+        const meta = JSON.stringify({ reply: `process ${token} 60000 group` });
+        return () =>
+          completeScript.run(bed.link, { keys: { ...keys, result: resultKey(keys, token) }, args: { ...args, meta } });
       },
     ],
     [

@@ -40,7 +40,8 @@ export function limitCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
       prefix: CONSUMER_PREFIX,
     };
     const limits = { limit: MANY, perMs: 1_000, graceMs: 20, usualMs: 20, fleet: MANY, readMost: MANY };
-    const args = { group: GROUP, consumer: ME, ...lease, ...own, publishes: '', side: keys.side, ...limits };
+    const told = { publishes: '', side: keys.side, inboxes: ':~inbox:0:' };
+    const args = { group: GROUP, consumer: ME, ...lease, ...own, ...told, ...limits };
     const all = { ...keys, ...rateKeys(new Keyspace(), keys, GROUP), other, failedTo: keys.dead };
     return () => takeScript.run(runs.link, { keys: all, args });
   };

@@ -39,6 +39,7 @@ export function takeStep({ maxDeliveries, isolatedFrom, stream: streamOf }: Take
           prefix: CONSUMER_PREFIX,
           publishes: '',
           side: keys.side,
+          inboxes: ':~inbox:0:',
         },
         ...{ limit: 1_000_000, perMs: 1, graceMs: 1, usualMs: 1, fleet, readMost: 100 },
       },

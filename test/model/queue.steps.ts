@@ -152,14 +152,8 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
     keys: { ...keys, failedTo: keys.dead },
     args: {
       ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: MAX_DELIVERIES },
-      ...{
-        alone: alone ? 1 : 0,
-        foreignIdleMs,
-        released: RELEASED,
-        prefix: CONSUMER_PREFIX,
-        publishes: '',
-        side: keys.side,
-      },
+      ...{ alone: alone ? 1 : 0, foreignIdleMs, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
+      ...{ side: keys.side, inboxes: INBOXES },
     },
   });
   const isolated = claimed.filter(({ deliveries }) => deliveries >= ISOLATED_FROM).length + (alone ? 1 : 0);

@@ -527,8 +527,8 @@ export default [
   {
     file: 'libs/queue/task/standard-schema.ts',
     name: 'the handler gets what was sent, not what the schema makes of it',
-    find: 'if (result.issues === undefined) return result.value;',
-    replace: 'if (result.issues === undefined) return payload;',
+    find: 'if (issues === undefined) return value;',
+    replace: 'if (issues === undefined) return payload;',
     specs: ['libs/queue/task/standard-schema'],
   },
   {
@@ -1109,7 +1109,7 @@ export default [
     file: 'libs/queue/worker/task-runner.ts',
     name: 'a task whose handler returned an Observable is done without running',
     specs: ['libs/queue/handlers/ongoing-results'],
-    find: 'if (returned !== undefined) await toEnd(returned, handler.site, task);',
+    find: 'if (returned !== undefined) returned = await toEnd(returned, handler.site, task);',
     replace: 'void returned;',
   },
   {

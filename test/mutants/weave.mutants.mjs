@@ -208,7 +208,7 @@ export default [
   {
     file: 'libs/testing/in-process/testing-queue.ts',
     name: 'a test whose handler is not provided is green',
-    find: '    refuseUnhandled(left, handlers);',
+    find: '    refuseUnhandled(left, this.registry.enabled());',
     replace: '',
     specs: ['libs/testing/in-process/refuse-drain'],
   },

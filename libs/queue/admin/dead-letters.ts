@@ -170,10 +170,10 @@ export class DeadLetters<T = unknown> {
   }
 }
 
-/** The `meta` of the dead letter, with the task's id, and without the deferrals of the attempt that is over. */
+/** The `meta` of the dead letter, with the task's id, without the deferrals of the attempt that is over and the wait for its result. */
 function readyMeta(meta: string, id: string): string {
   // JSON.stringify leaves out fields that are undefined.
-  return JSON.stringify({ ...parseMeta(meta), id, defers: undefined, deferredMs: undefined });
+  return JSON.stringify({ ...parseMeta(meta), id, defers: undefined, deferredMs: undefined, reply: undefined });
 }
 
 function noGroup(queue: string, moved: number, unread: ReadonlyMap<string, readonly string[]>): SluiceError {

@@ -1,3 +1,4 @@
+import type { Observable } from 'rxjs';
 import { checkName } from '../../redis/index.js';
 import { SluiceError, noteServedMethod, servedMethods, type ServedMethod } from '../../weave/index.js';
 import { asQueueOfTasks, definitionsOf, type QueueOfTasks, type TaskOf, type TaskSpecs } from '../named-tasks.js';
@@ -17,8 +18,16 @@ export interface DeclaredHandler extends ServedMethod {
   readonly options: HandlerOptions | BatchHandlerOptions | undefined;
 }
 
-/** A decorator of methods that can be called with a `Task<T>`. */
-export type TaskHandlerDecorator<T> = <M extends (task: Task<T>) => unknown>(
+/**
+ * What a handler may return if the results of its queue have the type `R`: it, or what ends with it. Of an Observable or an async
+ * iterable, the last value is the result.
+ */
+export type HandlerResult<R> = unknown extends R ? unknown : OneResult<R> | Promise<OneResult<R>>;
+
+type OneResult<R> = R | Observable<R> | AsyncIterable<R>;
+
+/** A decorator of methods that can be called with a `Task<T>`, and whose result has the type `R`. */
+export type TaskHandlerDecorator<T, R = unknown> = <M extends (task: Task<T>) => HandlerResult<R>>(
   target: object,
   key: string | symbol,
   descriptor: TypedPropertyDescriptor<M>,
@@ -49,7 +58,8 @@ export type BatchesHandlerDecorator<T> = <M extends (tasks: readonly T[]) => unk
  * Makes a method of a provider or controller the handler of a queue.
  *
  * **At least once**: every task runs until the method returns (or its promise resolves), or becomes a dead letter after
- * `maxAttempts` runs that threw. A task may run twice if a process dies, or is presumed dead, while it has the task.
+ * `maxAttempts` runs that threw. What it returns is the result of the task, for `publishAndWait`; if the queue names a type of results,
+ * the method must return it. A task may run twice if a process dies, or is presumed dead, while it has the task.
  * Work starts once the app has booted. It ends, gracefully, before the modules on which the handler depends are destroyed.
  *
  * The decorator only sets metadata: the method itself does not change, and other decorators may be above and below. An override
@@ -80,7 +90,10 @@ export function TaskHandler<Specs extends TaskSpecs>(
   queue: QueueOfTasks<Specs>,
   options: BatchHandlerOptions,
 ): BatchesHandlerDecorator<TaskOf<QueueOfTasks<Specs>>>;
-export function TaskHandler<T>(queue: QueueDefinition<unknown, T>, options?: HandlerOptions): TaskHandlerDecorator<T>;
+export function TaskHandler<T, R>(
+  queue: QueueDefinition<unknown, T, R, unknown>,
+  options?: HandlerOptions,
+): TaskHandlerDecorator<T, R>;
 export function TaskHandler(stream: string, options?: HandlerOptions): TaskHandlerDecorator<never>;
 export function TaskHandler<Specs extends TaskSpecs>(
   queue: QueueOfTasks<Specs>,

@@ -4,7 +4,7 @@ import type { ResolvedLengthLimit } from '../limits/length-limit.js';
 import { QueueFullError } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import { publishLimitedScript } from '../store/scripts/publish-limited.script.js';
-import { dueInMs, isDelayed, type Item, type PublishOptions } from './publish.options.js';
+import { dueInMs, isDelayed, type Item, type SentOptions } from './publish.options.js';
 import { RoomLine } from './room-line.js';
 import { SendWindow } from './send-window.js';
 
@@ -18,7 +18,7 @@ export interface LimitedPublisherOptions {
   /** The prefix of the names of inboxes. */
   inboxes: string;
   newId: () => string;
-  meta: (options: PublishOptions, own?: { id?: string | undefined }) => string;
+  meta: (options: SentOptions, own?: { id?: string | undefined }) => string;
   /** Tasks were published that are due in `delayMs`. */
   onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
 }

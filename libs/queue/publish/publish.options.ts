@@ -31,6 +31,12 @@ export interface PublishOptions {
   signal?: AbortSignal;
 }
 
+/** What is sent along with a task. */
+export interface SentOptions extends PublishOptions {
+  /** Who waits for the result, as `replyText` writes it. */
+  reply?: string;
+}
+
 /**
  * Checks the options of one call.
  *
@@ -115,7 +121,7 @@ export function dueInMs(options: PublishOptions, clock: Clock): number {
 export interface Item {
   /** As JSON. */
   readonly payload: string;
-  readonly options: PublishOptions;
+  readonly options: SentOptions;
 }
 
 /** Whether each payload has its own options. */

@@ -6,7 +6,7 @@ import { lengthLimitOf, refuseLimitOfMembers, type QueuesByName } from '../limit
 import type { QueueRef } from '../queue-definition.js';
 import { LimitedPublisher } from './limited-publisher.js';
 import { MembersPublisher, type Members } from './members-publisher.js';
-import { isDelayed, isList, optionsAt, type Item, type PublishOptions } from './publish.options.js';
+import { isDelayed, isList, optionsAt, type Item, type PublishOptions, type SentOptions } from './publish.options.js';
 import type { FollowUp } from './when-settled.options.js';
 import { SendWindow } from './send-window.js';
 import { channels } from '../observe/queue.channels.js';
@@ -57,7 +57,7 @@ export class Publisher {
     queue: string,
     keys: QueueKeys,
     payload: string,
-    options: PublishOptions,
+    options: SentOptions,
     ref: QueueRef<unknown>,
   ): Promise<string> {
     const limit = lengthLimitOf(ref, queue, this.#options.queues);
@@ -223,12 +223,12 @@ export class Publisher {
   }
 
   /** What is sent along with the payload: usually nothing. */
-  meta({ maxAttempts, backoff, trace }: PublishOptions, { id, key, join }: Own = {}): string {
+  meta({ maxAttempts, backoff, trace, reply }: SentOptions, { id, key, join }: Own = {}): string {
     const { propagation } = this.#options;
     const context = trace ?? (propagation && injected(propagation));
-    const own = id ?? maxAttempts ?? backoff ?? key ?? join;
+    const own = id ?? maxAttempts ?? backoff ?? key ?? join ?? reply;
     if (own === undefined && context === undefined) return '';
-    return JSON.stringify({ id, maxAttempts, backoff, key, join, ...context });
+    return JSON.stringify({ id, maxAttempts, backoff, key, join, reply, ...context });
   }
 
   #seconds(): number {

@@ -75,6 +75,11 @@ export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): st
   return `${side}key:${digest}`;
 }
 
+/** The key under which the result of a task is kept for the publisher that waits for it. */
+export function resultKey({ side }: Pick<QueueKeys, 'side'>, token: string): string {
+  return `${side}result:${token}`;
+}
+
 /** What the names of keys have of a key that a caller chose, which may be long: 132 bits of its hash. */
 export function keyDigest(key: string): string {
   return createHash('sha256').update(key).digest('base64url').slice(0, 22);

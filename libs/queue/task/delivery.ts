@@ -8,6 +8,7 @@ import {
   isWellFormed,
 } from '../../weave/index.js';
 import { backoff, resolveBackoff, type ResolvedBackoff } from './backoff.js';
+import { parseReply, type Reply } from './reply.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import type { Entry } from '../store/stream-reply.js';
@@ -129,6 +130,11 @@ export class Delivery {
     if (this.#meta === NO_META) return undefined;
     const { join } = this.#meta;
     return typeof join === 'string' && /^[\w-]{1,40}\/\d{1,15}$/.test(join) ? join : undefined;
+  }
+
+  /** Who waits for the result; undefined, as for most tasks: nobody does. */
+  get reply(): Reply | undefined {
+    return this.#meta === NO_META ? undefined : parseReply(this.#meta['reply']);
   }
 
   /** The `meta` of the task's next entry: the fields of this one, the task's id, and the deferrals. */

@@ -1,4 +1,4 @@
-import { clip } from '../../weave/index.js';
+import { badOption, clip } from '../../weave/index.js';
 import { InvalidPayloadError, type PayloadIssue } from '../queue.errors.js';
 
 /**
@@ -38,6 +38,12 @@ export function isSchema(value: unknown): value is StandardSchema {
   return typeof standard === 'object' && typeof standard.validate === 'function';
 }
 
+/** @throws SluiceError `SLUICE_BAD_OPTION` */
+export function checkSchema(value: unknown, path: string): StandardSchema {
+  if (isSchema(value)) return value;
+  throw badOption(path, 'a Standard Schema, as of zod, valibot or arktype', value);
+}
+
 /**
  * Validates a payload. Resolves to the value that the schema returns for it.
  *
@@ -48,13 +54,20 @@ export async function checked(
   payload: unknown,
   where: { queue: string; root: string; at: 'publish' | 'handle' },
 ): Promise<unknown> {
-  const result = await schema['~standard'].validate(payload);
-  if (result.issues === undefined) return result.value;
-  throw new InvalidPayloadError(
-    where.queue,
-    result.issues.slice(0, ISSUES_MAX).map((issue) => readable(issue, where.root)),
-    where.at,
-  );
+  const { issues, value } = await validated(schema, payload, where.root);
+  if (issues === undefined) return value;
+  throw new InvalidPayloadError(where.queue, issues, where.at);
+}
+
+/** Validates a value. Resolves to the value that the schema returns for it, or to what is wrong with it. `root` is its name there. */
+export async function validated(
+  schema: StandardSchema,
+  value: unknown,
+  root: string,
+): Promise<{ value?: unknown; issues?: readonly PayloadIssue[] }> {
+  const result = await schema['~standard'].validate(value);
+  if (result.issues === undefined) return { value: result.value };
+  return { issues: result.issues.slice(0, ISSUES_MAX).map((issue) => readable(issue, root)) };
 }
 
 function readable({ message, path = [] }: SchemaIssue, root: string): PayloadIssue {

@@ -6,6 +6,7 @@ import type { Delivery } from '../task/delivery.js';
 import type { Task } from '../task/task.js';
 import type { AckBatcher } from './ack-batcher.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
+import type { ResultSender } from '../results/result-sender.js';
 import type { FailureSettler } from './failure-settler.js';
 import { withinTime } from './time-limit.js';
 
@@ -15,6 +16,7 @@ export interface TaskRunnerOptions {
   clock: Clock;
   acks: AckBatcher;
   failures: FailureSettler;
+  results: ResultSender;
   /** A run has ended: there is room for the next one. */
   onEnded: () => void;
   /** Redis has confirmed that the task is settled, after a failure. */
@@ -58,9 +60,10 @@ export class TaskRunner {
     delivery.started = true;
     // One async function and one await per task, because this path has to run 100,000 tasks a second.
     const ended = runStarted(clock, handler, task);
+    let returned: unknown;
     try {
-      const returned = await this.#call(delivery, task);
-      if (returned !== undefined) await toEnd(returned, handler.site, task);
+      returned = await this.#call(delivery, task);
+      if (returned !== undefined) returned = await toEnd(returned, handler.site, task);
     } catch (thrown) {
       this.end(1);
       ended?.('failed', { error: thrown });
@@ -70,22 +73,30 @@ export class TaskRunner {
     }
     this.end(1);
     ended?.('completed', {});
-    this.completed(delivery);
+    this.completed(delivery, returned);
     onEnded();
   }
 
   /** The handler is done with the task. After the app has aborted the runs, none is settled. */
-  completed(delivery: Delivery): void {
-    if (!this.#aborted) this.#options.acks.add(delivery);
+  completed(delivery: Delivery, returned?: unknown): void {
+    if (this.#aborted) return;
+    const { acks, results, handler } = this.#options;
+    const { reply } = delivery;
+    if (reply === undefined) acks.add(delivery);
+    else if (handler.runBatch) void this.#settle(delivery, results.batched(delivery, reply));
+    else void this.#settle(delivery, results.returned(delivery, reply, returned));
   }
 
   /** The run of the task has failed. */
   failed(delivery: Delivery, thrown: unknown): void {
     if (this.#aborted) return;
-    const { acks, failures, handler } = this.#options;
+    const { acks, failures, results, handler } = this.#options;
     const disposition = failures.decide(delivery, thrown);
-    if (disposition.kind === 'done') acks.add(delivery);
-    else void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
+    const { reply } = delivery;
+    if (disposition.kind !== 'done') {
+      void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
+    } else if (reply === undefined) acks.add(delivery);
+    else void this.#settle(delivery, results.dropped(delivery, reply, thrown));
   }
 
   /** Makes an entry that is no readable task a dead letter. */

@@ -7,15 +7,15 @@ const GRACE_MS = 5_000;
 
 /**
  * Runs a handler for `timeoutMs`, then aborts its signal. After another `timeoutMs` (at most 5 s) the promise rejects with a
- * {@link TaskTimeoutError}. The handler cannot be stopped. What it does after that is ignored.
+ * {@link TaskTimeoutError}. The handler cannot be stopped. What it does after that is ignored. Resolves to what it returned.
  */
-export async function withinTime(
+export function withinTime(
   clock: Clock,
   timeoutMs: number,
   delivery: Pick<Delivery, 'taskId' | 'abort'>,
   run: () => Promise<unknown>,
-): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
     let cancel = clock.timer(timeoutMs, () => {
       const late = new TaskTimeoutError(delivery.taskId, timeoutMs);
       cancel = clock.timer(Math.min(timeoutMs, GRACE_MS), () => {
@@ -24,9 +24,7 @@ export async function withinTime(
       delivery.abort(late);
     });
     void run()
-      .then(() => {
-        resolve();
-      }, reject)
+      .then(resolve, reject)
       .then(() => {
         cancel();
       });

@@ -75,7 +75,7 @@ export class WorkerPool implements WorkerListener<Worker> {
     this.#newerData = new NewerDataReports({ clock, tally, log: logger });
     this.#workers = workersOf(handlers, {
       ...{ connections, connection: this.#connection, consumer: this.#consumer, leaseMs: options.leaseMs },
-      ...{ retryUntilConfirmed: this.#retryUntilConfirmed, listener: this },
+      ...{ maxPayloadBytes: options.maxPayloadBytes, retryUntilConfirmed: this.#retryUntilConfirmed, listener: this },
     });
     this.#cancellations = new Cancellations({
       ...{ link, inbox, consumer: this.#consumer, workers: this.#workers, tally, log: logger },
@@ -258,7 +258,7 @@ export class WorkerPool implements WorkerListener<Worker> {
       this.cancelled(about);
     };
     const maintenance = new Maintenance({
-      link: connection.commands,
+      ...{ link: connection.commands, inboxes: connection.inbox.prefix },
       keyspace: this.#connections.keyspace,
       clock,
       group,

@@ -77,6 +77,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
       retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}),
       log: { debug: () => {}, warn: () => {}, error: () => {} },
     },
+    results: undefined as never, // of tasks whose publishers wait: none here
     listener,
   });
   worker.opened(true);

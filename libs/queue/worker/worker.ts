@@ -13,13 +13,13 @@ import type { WorkerLease } from './worker-lease.js';
 import { TaskCancelledError } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
-import { TaskRunner } from './task-runner.js';
+import { TaskRunner, type TaskRunnerOptions } from './task-runner.js';
 import type { WorkerListener } from './worker-listener.js';
 
-export interface WorkerOptions extends Pick<
-  FailureSettlerOptions,
-  'keys' | 'consumer' | 'link' | 'inboxes' | 'clock' | 'retryUntilConfirmed' | 'log'
-> {
+export interface WorkerOptions
+  extends
+    Pick<FailureSettlerOptions, 'keys' | 'consumer' | 'link' | 'inboxes' | 'clock' | 'retryUntilConfirmed' | 'log'>,
+    Pick<TaskRunnerOptions, 'results'> {
   handler: Handler;
   window: ConcurrencyWindow;
   /** The sorted set that tells when the queue's schedules are due. */
@@ -83,7 +83,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const { handler, window, keys, scheduleDueKey, retries, limits, lease, listener } = options;
-    const { consumer, link, inboxes, clock, retryUntilConfirmed, log } = options;
+    const { consumer, link, inboxes, clock, retryUntilConfirmed, results, log } = options;
     this.#clock = clock;
     this.#listener = listener;
     this.handler = handler;
@@ -114,7 +114,7 @@ export class Worker {
     const onSettled = (delivery: Delivery): void => {
       onAcked([delivery]);
     };
-    this.#runner = new TaskRunner({ handler, window, clock, acks, failures, onEnded, onSettled });
+    this.#runner = new TaskRunner({ handler, window, clock, acks, failures, results, onEnded, onSettled });
     this.#batches = batchesOf(this, { clock, isolation: this.#isolation, runner: this.#runner, onEnded });
   }
 

@@ -1,4 +1,10 @@
-import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { SLUICE_CLOCK, type Clock } from '../../redis/index.js';
 import { asQueueOfTasks, oneQueue } from '../../queue/named-tasks.js';
 import { queueSchema } from '../../queue/queue-definition.js';
@@ -11,6 +17,7 @@ import {
   type DeadLetter,
   type DeadLetters,
   type DeadLettersOfTasks,
+  type PublishAndWaitOptions,
   type PublishManyOptions,
   type PublishOptions,
   type PublishUniqueOptions,
@@ -18,7 +25,6 @@ import {
   type QueueOfTasks,
   type QueueRef,
   type QueueService,
-  type RetryTask,
   type TaskSchedules,
   type UniquePublish,
 } from '../../queue/index.js';
@@ -28,16 +34,20 @@ import { checkPublishManyOptions, optionsAt } from '../../queue/publish/publish.
 import { lengthLimitOf, refuseLimitOfMembers } from '../../queue/limits/length-limits.js';
 import { severalGroups } from '../../queue/publish/members-publisher.js';
 import { takeFollowUp, type FollowUp } from '../../queue/publish/when-settled.options.js';
+import { batchedOutcome, returnedOutcome, type Outcome } from '../../queue/results/outcome.js';
+import { checkWaitOptions } from '../../queue/results/wait.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked, type StandardSchema } from '../../queue/task/standard-schema.js';
-import { decide, type Disposition } from '../../queue/worker/retry-policy.js';
-import { isSluiceError, SluiceError } from '../../weave/index.js';
+import type { Disposition } from '../../queue/worker/retry-policy.js';
+import { SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingAdministration } from './testing-administration.js';
 import { runTestBatch } from './testing-batches.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 import { TestingJoin, settledTasks } from './testing-join.js';
 import { TestingKeys } from './testing-keys.js';
+import { TestingResults } from './outcomes/testing-results.js';
+import { settleRun } from './outcomes/testing-settlement.js';
 import { TestingSchedules, type TestSchedule } from './testing-schedules.js';
 import { FRESH, TestingTasks, streamsOf, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
 
@@ -59,10 +69,13 @@ interface Counts {
 @Injectable()
 export class TestingQueue
   extends TestingAdministration
-  implements Pick<QueueService, keyof QueueService>, OnModuleInit, OnApplicationBootstrap
+  implements Pick<QueueService, keyof QueueService>, OnModuleInit, OnApplicationBootstrap, OnModuleDestroy
 {
   #isInitialised = false;
   readonly #keys: TestingKeys;
+  readonly #results: TestingResults;
+  /** What the `drain` under way has run; undefined: none is. */
+  #counts: { completed: number; dead: number } | undefined;
   readonly #schedules = new Map<string, Map<string, TestSchedule>>();
   readonly #settings: ResolvedQueueOptions;
 
@@ -76,6 +89,7 @@ export class TestingQueue
     super({ tasks, keys, registry, clock });
     this.#settings = settings;
     this.#keys = keys;
+    this.#results = new TestingResults(clock);
   }
 
   publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
@@ -100,6 +114,28 @@ export class TestingQueue
     options?: PublishManyOptions<never>,
   ): Promise<string[]> {
     return this.#publish(queue, payloads, (i) => `payloads[${i}]`, options as PublishManyOptions<unknown> | undefined);
+  }
+
+  /**
+   * Publishes one task and waits until `drain` has run it: do not await the call before that. `timeoutMs` is counted on the `TestingClock`.
+   * A call by a handler that `drain` runs has the waiting tasks run at once.
+   */
+  publishAndWait<T, R>(
+    queue: QueueDefinition<T, unknown, unknown, R>,
+    payload: NoInfer<T>,
+    options?: PublishAndWaitOptions,
+  ): Promise<R>;
+  publishAndWait(stream: string, payload: unknown, options?: PublishAndWaitOptions): Promise<unknown>;
+  async publishAndWait(queue: QueueRef<unknown>, payload: unknown, options?: PublishAndWaitOptions): Promise<unknown> {
+    const name = oneQueue(queue, 'publishAndWait');
+    const request = checkWaitOptions(options);
+    const { group = this.registry.groupOf(name) } = request;
+    const isShared = this.registry.groupsOf(name).length > 1;
+    return this.#results.publish(
+      { ref: queue, queue: name, group: isShared ? group : undefined, request },
+      (published) => this.#publish(queue, [payload], () => 'payload', request.options, published),
+      (isWanted) => this.#counts && this.#run(this.#counts, isWanted),
+    );
   }
 
   async publishUnique(
@@ -164,27 +200,41 @@ export class TestingQueue
    */
   async drain(): Promise<Counts> {
     refuseBeforeInit(this.#isInitialised);
+    await this.#results.published();
+    const counts = (this.#counts = { completed: 0, dead: 0 });
+    await this.#run(counts, () => true).finally(() => {
+      this.#counts = undefined;
+    });
+    const left = this.tasks.waiting.filter((task) => this.mayRun(task));
+    refuseUnhandled(left, this.registry.enabled());
+    return counts;
+  }
+
+  /** Runs the waiting tasks, one after the other, while `isWanted`. */
+  async #run(counts: { completed: number; dead: number }, isWanted: () => boolean): Promise<void> {
     const handlers = this.registry.enabled();
-    const counts = { completed: 0, dead: 0 };
-    for (let next = this.#take(handlers); next !== undefined; next = this.#take(handlers)) {
+    for (let next = this.#take(handlers); next !== undefined; next = isWanted() ? this.#take(handlers) : undefined) {
       const { handler, waiting } = next;
       if (handler.runBatch) {
         await this.#drainBatch(handler, this.#batchOf(handlers, handler, waiting), counts);
         continue;
       }
       try {
+        let returned: unknown;
         const done = await this.tasks.run(waiting, async (signal) => {
           const task = this.#task(waiting, signal);
-          return toEnd(await handler.run(task), handler.site, task);
+          returned = await toEnd(await handler.run(task), handler.site, task);
         });
-        if (done) this.#ended('done', waiting, counts);
+        if (done) this.#ended('done', waiting, counts, returnedOutcome(returned, this.#settings.maxPayloadBytes));
+        else this.#results.cancelled(waiting);
       } catch (error) {
-        this.#ended(this.#settle(handler, waiting, error), waiting, counts);
+        this.#ended(settleRun(this.tasks, this.#results, handler, waiting, error), waiting, counts);
       }
     }
-    const left = this.tasks.waiting.filter((task) => this.mayRun(task));
-    refuseUnhandled(left, handlers);
-    return counts;
+  }
+
+  onModuleDestroy(): void {
+    this.#results.close();
   }
 
   /** The task with those that wait behind it and may run with it. A test's tasks never wait for a fuller batch. */
@@ -202,16 +252,18 @@ export class TestingQueue
     const failures = await runTestBatch(this.tasks, handler, batch, (waiting, signal) => this.#task(waiting, signal));
     for (const [i, waiting] of batch.entries()) {
       const failure = failures[i];
-      if (failure === undefined) this.#ended('done', waiting, counts);
-      else if (failure !== 'cancelled') this.#ended(this.#settle(handler, waiting, failure.error), waiting, counts);
+      if (failure === undefined) this.#ended('done', waiting, counts, batchedOutcome());
+      else if (failure === 'cancelled') this.#results.cancelled(waiting);
+      else this.#ended(settleRun(this.tasks, this.#results, handler, waiting, failure.error), waiting, counts);
     }
   }
 
   /** Counts a task, unless it will run again. */
-  #ended(kind: Disposition['kind'], { join }: Waiting, counts: Counts): void {
+  #ended(kind: Disposition['kind'], waiting: Waiting, counts: Counts, outcome?: Outcome): void {
     if (kind === 'again') return;
+    if (outcome) this.#results.ended(waiting, outcome);
     counts[kind === 'done' ? 'completed' : 'dead']++;
-    join?.settle(kind === 'done' ? 'completed' : 'failed');
+    waiting.join?.settle(kind === 'done' ? 'completed' : 'failed');
   }
 
   onModuleInit(): void {
@@ -238,35 +290,6 @@ export class TestingQueue
     });
   }
 
-  /** Uses the rules of the real queue. */
-  #settle({ options, site }: Handler, waiting: Waiting, thrown: unknown): Disposition['kind'] {
-    const { maxAttempts, attempt, deferral } = waiting;
-    const { defers = 0, deferredMs } = deferral ?? {};
-    const context = { options, wallMs: this.tasks.nowMs(), random: () => 0.5 };
-    const disposition = decide({ thrown, retryCount: attempt - 1, maxAttempts, defers, deferredMs }, context);
-    if (disposition.kind === 'again') {
-      if (disposition.backoffError !== undefined) {
-        throw new SluiceError('SLUICE_BAD_OPTION', `the backoff of ${site} cannot be used`, {
-          cause: disposition.backoffError,
-        });
-      }
-      const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') && (thrown as RetryTask).delayMs !== undefined;
-      const counted = disposition.retryCount > attempt - 1;
-      const dueMs = counted && !asked ? 0 : this.tasks.nowMs() + disposition.delayMs;
-      this.tasks.waiting.push({
-        ...waiting,
-        attempt: disposition.retryCount + 1,
-        dueMs,
-        deferral: disposition.deferral,
-      });
-    } else if (disposition.kind === 'dead') {
-      const letter = this.tasks.letter(waiting, thrown, disposition.reason);
-      this.tasks.letters(waiting.queue).push({ letter, thrown });
-      if (options.deadLetterTo !== undefined) this.tasks.addFailure(options.deadLetterTo, waiting, letter);
-    }
-    return disposition.kind;
-  }
-
   /** Takes the next task that may run, or the next one for this handler. */
   #take(handlers: readonly Handler[], only?: Handler): { handler: Handler; waiting: Waiting } | undefined {
     for (const [i, waiting] of this.tasks.waiting.entries()) {
@@ -288,6 +311,7 @@ export class TestingQueue
     payloads: readonly unknown[],
     root: (i: number) => string,
     given: PublishManyOptions<unknown> | undefined,
+    published: (id: string) => void = () => {},
   ): Promise<string[]> {
     const queue = oneQueue(ref, 'publish');
     const texts = payloads.map((payload, i) => encodePayload(payload, root(i), this.#settings.maxPayloadBytes));
@@ -304,7 +328,9 @@ export class TestingQueue
     const limit = lengthLimitOf(ref, queue, this.#settings.queues);
     const join = follows && this.#join(queue, follows, payloads.length, limit);
     this.tasks.refuseFull(queue, payloads.length, limit);
-    return texts.map((text, i) => this.tasks.add(queue, text, optionsAt(options, i), undefined, join));
+    const ids = texts.map((text, i) => this.tasks.add(queue, text, optionsAt(options, i), undefined, join));
+    for (const id of ids) published(id);
+    return ids;
   }
 
   #join(queue: string, followUp: FollowUp, total: number, limit: ReturnType<typeof lengthLimitOf>): TestingJoin {

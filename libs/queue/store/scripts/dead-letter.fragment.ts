@@ -1,4 +1,5 @@
 import { defineFragment, lua } from '../../../redis/index.js';
+import { ANSWER } from './answer.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { FAILED_TASK } from './failed-task.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
@@ -14,6 +15,8 @@ import { ID_IN } from './task-id.fragment.js';
  * script. It would refuse XADD as the first write, and dead tasks could never be moved. Nothing after the first write can fail:
  * before it, the script checks `isOf(dead, 'stream')`, because only this key might be of a wrong type.
  *
+ * If somebody waits for the task's result, its process is told in the same step (`answer`).
+ *
  * If `publishes` is not empty (the name of the queue), a task about it is added to the stream `failedTo`, in the same step.
  *
  * A dead letter has the four fields of the entry, then the entry's other fields, then the reason and the time. These fields of
@@ -21,7 +24,7 @@ import { ID_IN } from './task-id.fragment.js';
  */
 export const DEAD_LETTER = defineFragment({
   name: 'dead-letter',
-  needs: [NOW, FORGET, CARRIED, ID_IN, INDEX, FAILED_TASK],
+  needs: [NOW, FORGET, CARRIED, ID_IN, INDEX, FAILED_TASK, ANSWER],
   locals: ['stream', 'group', 'dead', 'index', 'deadIndex', 'failedTo', 'publishes'],
   lua: lua`
 local function deadLetter(id, fields, letter)
@@ -57,6 +60,7 @@ local function deadLetter(id, fields, letter)
   redis.call('XACK', stream, group, id)
   if forget(id) then unindex(index, original, id) end
   indexEntry(deadIndex, original, redis.call('XADD', dead, '*', unpack(out)))
+  answerFailure(meta, original, 'dead', letter.reason, letter.failure, letter.attempts or kept.retry_count)
   if publishes ~= '' then
     publishFailed(failedTo, publishes, {
       task = original, payload = kept.payload, isJson = letter.isJson, meta = meta, reason = letter.reason, failure = letter.failure,

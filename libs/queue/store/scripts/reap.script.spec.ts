@@ -7,6 +7,7 @@ import { reapScript } from './reap.script.js';
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
 const FOREIGN = 'somebody-else';
+const INBOXES = ':~inbox:0:';
 const LEASE_MS = 60_000;
 const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
@@ -48,6 +49,7 @@ describe('reap', () => {
         prefix: CONSUMER_PREFIX,
         publishes: '',
         side: keys.side,
+        inboxes: INBOXES,
         ...over,
       },
     });
@@ -101,6 +103,7 @@ describe('reap', () => {
           prefix: CONSUMER_PREFIX,
           publishes: '',
           side: keys.side,
+          inboxes: INBOXES,
         },
       },
     });

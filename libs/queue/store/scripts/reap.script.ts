@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { Entry } from '../stream-reply.js';
+import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
@@ -31,7 +32,7 @@ export const REAP_MOST = 1_000;
  * KEYS  stream, alive, dead, index, deadIndex, cancelled, uses, failedTo (see `queue:settle-failure`)
  * ARGV  group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease is known to be unbroken,
  *       on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated entry already: 1 or
- *       0), foreignIdleMs (0: never), released, prefix, publishes, side (see `join.fragment.ts`)
+ *       0), foreignIdleMs (0: never), released, prefix, publishes, side (see `join.fragment.ts`), inboxes
  * Reply {@link Reaped}
  *
  * A consumer of Sluice (by the prefix of its name) is dead if it has no running lease. The script reads the list of consumers,
@@ -40,7 +41,8 @@ export const REAP_MOST = 1_000;
  * delivered longer than foreignIdleMs ago, and leaves the consumer itself as it is.
  *
  * A task that is marked as cancelled is dropped, and not run again. If it is a member of a join, it counts there as removed, and a
- * dead letter counts as failed.
+ * dead letter counts as failed. Whoever waits for the
+ * result of a task that is dropped or a dead letter is told in the same step.
  *
  * Isolation: two processes have died while they had an entry that is now on its third delivery (or its last, if that is earlier).
  * It is not known which of the entries of a process killed it. So the caller gets one such entry at a time. If the caller dies,
@@ -79,6 +81,7 @@ export const reapScript = defineScript({
     prefix: 'text',
     publishes: 'text',
     side: 'text',
+    inboxes: 'text',
   },
   lua: lua`
 ${QUEUE_USES}
@@ -89,6 +92,7 @@ ${IS_OF}
 ${FORGET}
 ${ID_IN}
 ${INDEX}
+${ANSWER}
 ${DEAD_LETTER}
 ${JOIN}
 ${MARKED}

@@ -43,6 +43,7 @@ const LEASE_MS = 60_000;
 const INBOXES = ':~inbox:0:';
 const keys = queueKeys(new Keyspace(), 'tasks');
 const own = retryKeys(new Keyspace(), 'tasks', GROUP);
+const TOLD = { publishes: '', side: keys.side, inboxes: INBOXES };
 const all = {
   ...{ ...keys, retry: own.stream, retryStream: own.stream },
   ...{ retryDelayed: own.delayed, retryBodies: own.bodies, retryIndex: own.index },
@@ -75,8 +76,8 @@ async function reap(): Promise<() => Promise<unknown>> {
   const now = await bed.serverMs();
   await bed.admin.zadd(keys.alive, now + LEASE_MS, ME);
   const lease = { leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS / 2 };
-  const limits = { capacity: 10_000, maxDeliveries: 5, alone: 0, foreignIdleMs: 0, side: keys.side };
-  const args = { ...member, ...lease, ...limits, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' };
+  const limits = { capacity: 10_000, maxDeliveries: 5, alone: 0, foreignIdleMs: 0 };
+  const args = { ...member, ...lease, ...limits, ...TOLD, released: RELEASED, prefix: CONSUMER_PREFIX };
   return () => reapScript.run(bed.link, { keys: { ...keys, failedTo: keys.dead }, args });
 }
 
@@ -86,8 +87,8 @@ const settle =
     settleFailureScript.run(bed.link, {
       keys: { ...all, failedTo: keys.dead },
       args: {
-        ...{ ...member, id, deliveries: 1, attempts: '1', meta: '', isDead, reason: 'max-attempts', side: keys.side },
-        ...{ delayMs: 1_000, handle: 't', failure: 'e', stack: '', inboxes: INBOXES, publishes: 'tasks', isJson: 1 },
+        ...{ ...member, id, deliveries: 1, attempts: '1', meta: '', isDead, reason: 'max-attempts' },
+        ...{ delayMs: 1_000, handle: 't', failure: 'e', stack: '', isJson: 1, ...TOLD, publishes: 'tasks' },
       },
     });
 

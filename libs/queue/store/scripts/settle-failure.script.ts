@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { DELAY } from './delay.fragment.js';
 import { FORGET } from './forget.fragment.js';
@@ -30,7 +31,7 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  * A dead letter and the task about it are one step: there is exactly one such task for each time that a task becomes a dead letter.
  * A task that is marked as cancelled is dropped: it is neither tried again nor a dead letter.
  * If the task is a member of a join, a dead letter counts there as failed. One that is dropped, or whose entry was deleted, counts as
- * removed.
+ * removed. Whoever waits for the result of a task that is dropped or a dead letter is told in the same step.
  *
  * Crash: it is one script, so a task is never both pending and queued again, and never neither. Duplicate, resend: the second
  * call finds the entry gone and returns `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
@@ -74,6 +75,7 @@ export const settleFailureScript = defineScript({
 ${IS_OF}
 ${FORGET}
 ${CARRIED}
+${ANSWER}
 ${DEAD_LETTER}
 ${DELAY}
 ${INDEX}
@@ -99,6 +101,7 @@ if isMarked(id) then
   unmark(id)
   settleMember(member, 'removed')
   closeJoins()
+  answerFailure(meta, handle, 'cancelled', 'cancelled', failure, attempts)
   return 'cancelled'
 end
 

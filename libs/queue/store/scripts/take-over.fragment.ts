@@ -1,4 +1,5 @@
 import { defineFragment, lua } from '../../../redis/index.js';
+import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
@@ -20,7 +21,7 @@ export const CLAIM_BYTES = 4 * 2 ** 20;
  */
 export const TAKE_OVER = defineFragment({
   name: 'take-over',
-  needs: [NOW, IS_OF, FORGET, ID_IN, INDEX, DEAD_LETTER, JOIN, MARKED],
+  needs: [NOW, IS_OF, FORGET, ID_IN, INDEX, ANSWER, DEAD_LETTER, JOIN, MARKED],
   locals: [
     ...[
       'stream',
@@ -56,10 +57,11 @@ end
 
 local isolatedFrom = math.max(2, math.min(3, maxDeliveries))
 
-local function metaOf(fields)
-  for i = 1, #fields, 2 do if fields[i] == 'meta' then return fields[i + 1] end end
+local function fieldOf(fields, name)
+  for i = 1, #fields, 2 do if fields[i] == name then return fields[i + 1] end end
   return ''
 end
+local function metaOf(fields) return fieldOf(fields, 'meta') end
 
 -- Returns whether the entry was one that is cancelled.
 local function dropCancelled(id)
@@ -74,6 +76,7 @@ local function dropCancelled(id)
   if forget(id) then unindex(index, task, id) end
   unmark(id)
   settleMember(member, 'removed')
+  answerFailure(meta, task, 'cancelled', 'cancelled', '', fieldOf(entry and entry[2] or {}, 'retry_count'))
   dropped[#dropped + 1] = task
   return true
 end

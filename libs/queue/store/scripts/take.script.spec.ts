@@ -48,17 +48,8 @@ async function takeAlone(
     args: {
       ...{ group: GROUP, consumer: ME, leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS / 2 },
       ...{ capacity: 100, maxDeliveries: 5, alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX },
-      ...{
-        publishes: '',
-        side: keys.side,
-        limit: 0,
-        perMs: 0,
-        graceMs: 0,
-        usualMs: 0,
-        fleet: 0,
-        readMost: 100,
-        ...over,
-      },
+      ...{ publishes: '', side: keys.side, inboxes: ':~inbox:0:' },
+      ...{ limit: 0, perMs: 0, graceMs: 0, usualMs: 0, fleet: 0, readMost: 100, ...over },
     },
   });
 }

@@ -1,4 +1,5 @@
 import { LIMIT_US, defineScript, lua } from '../../../redis/index.js';
+import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
@@ -70,6 +71,7 @@ export const takeScript = defineScript({
     prefix: 'text',
     publishes: 'text',
     side: 'text',
+    inboxes: 'text',
     limit: 'number',
     perMs: 'number',
     graceMs: 'number',
@@ -86,6 +88,7 @@ ${IS_OF}
 ${FORGET}
 ${ID_IN}
 ${INDEX}
+${ANSWER}
 ${DEAD_LETTER}
 ${JOIN}
 ${MARKED}

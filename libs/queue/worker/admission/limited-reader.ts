@@ -231,7 +231,11 @@ export class LimitedReader implements QueueReader, SeatHolder {
     try {
       const taken = await takeScript.run(connection.commands, {
         keys: { ...keys, ...limits.keys, other: limits.other(keys.stream), failedTo: handler.failedTo ?? keys.dead },
-        args: { ...takeOverArgs(worker, consumer), ...args, readMost: Math.min(readMost, worker.window.readMost) },
+        args: {
+          ...takeOverArgs(worker, consumer, connection.inbox.prefix),
+          ...args,
+          readMost: Math.min(readMost, worker.window.readMost),
+        },
       });
       this.#failures.delete(worker);
       if (this.#told.get(worker) === told) this.#rest(worker, taken);

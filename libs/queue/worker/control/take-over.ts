@@ -5,7 +5,11 @@ import type { Reaped } from '../../store/scripts/reap.script.js';
 import type { Worker } from '../worker.js';
 
 /** The arguments of the scripts that take over the tasks of dead processes. */
-export function takeOverArgs({ handler, keys, lease, credit, holdsIsolated }: Worker, consumer: string) {
+export function takeOverArgs(
+  { handler, keys, lease, credit, holdsIsolated }: Worker,
+  consumer: string,
+  inboxes: string,
+) {
   const { queue, options, failedTo } = handler;
   return {
     ...{ group: options.group, consumer, leaseMs: lease.leaseMs },
@@ -13,7 +17,7 @@ export function takeOverArgs({ handler, keys, lease, credit, holdsIsolated }: Wo
     ...{ maxDeliveries: options.maxDeliveries, alone: holdsIsolated ? 1 : 0 },
     ...{ foreignIdleMs: options.foreignIdleMs || 0, released: RELEASED, prefix: CONSUMER_PREFIX },
     publishes: failedTo === undefined ? '' : queue,
-    side: keys.side,
+    ...{ side: keys.side, inboxes },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { RedisConnection, RedisConnections } from '../../../redis/index.js';
 import type { Handler } from '../../handlers/handler.registry.js';
+import { ResultSender } from '../../results/result-sender.js';
 import { queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../../store/queue.keys.js';
 import { fleetLimits } from '../admission/fleet-limits.js';
 import { handlerWindows } from '../concurrency-window.js';
@@ -13,6 +14,7 @@ export interface WorkerFactoryOptions {
   readonly connection: RedisConnection;
   readonly consumer: string;
   readonly leaseMs: number;
+  readonly maxPayloadBytes: number;
   readonly retryUntilConfirmed: RetryUntilConfirmed;
   readonly listener: WorkerListener<Worker>;
 }
@@ -22,7 +24,7 @@ export interface WorkerFactoryOptions {
  * the queue as well.
  */
 export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOptions): Worker[] {
-  const { connections, connection, consumer, leaseMs, retryUntilConfirmed, listener } = options;
+  const { connections, connection, consumer, leaseMs, maxPayloadBytes, retryUntilConfirmed, listener } = options;
   const { clock, keyspace, logger: log } = connections;
   const link = connection.commands;
   const inboxes = connection.inbox.prefix;
@@ -37,7 +39,11 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
     const make = (keys: QueueKeys, retries: Worker | undefined): Worker => {
       const { alive, paused: pausedKey, uses: usesKey } = keys;
       const lease = new WorkerLease({ link, clock, alive, pausedKey, usesKey, consumer, leaseMs });
-      return new Worker({ ...shared, keys, retries, lease });
+      const { queue, options: given } = handler;
+      const results = new ResultSender({
+        ...{ link, keys, queue, group: given.group, inboxes, maxPayloadBytes, retryUntilConfirmed, log },
+      });
+      return new Worker({ ...shared, keys, retries, lease, results });
     };
     const retries = make(retryKeys(keyspace, handler.queue, handler.options.group), undefined);
     return [make(own, retries), retries];

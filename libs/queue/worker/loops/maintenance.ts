@@ -16,6 +16,8 @@ import type { Worker } from '../worker.js';
 
 export interface MaintenanceOptions {
   link: Link;
+  /** The prefix of the names of inboxes. */
+  inboxes: string;
   keyspace: Keyspace;
   clock: Clock;
   group: string;
@@ -162,13 +164,13 @@ export class Maintenance {
   }
 
   async #reap(worker: Worker): Promise<void> {
-    const { link, consumer } = this.#options;
+    const { link, consumer, inboxes } = this.#options;
     const { keys, handler, credit } = worker;
     // If the script fails, the worker waits for the next sweep.
     this.#capped.delete(worker);
     const reaped = await reapScript.run(link, {
       keys: { ...keys, failedTo: handler.failedTo ?? keys.dead },
-      args: takeOverArgs(worker, consumer),
+      args: takeOverArgs(worker, consumer, inboxes),
     });
     const { claimed, more } = reaped;
     if (more || claimed.length >= Math.min(credit, REAP_MOST)) this.#capped.add(worker);

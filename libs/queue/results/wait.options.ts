@@ -1,0 +1,46 @@
+import { badOption, durationMs, resolveOptions, text } from '../../weave/index.js';
+import { checkPublishOptions, type PublishOptions } from '../publish/publish.options.js';
+import { WAIT_MOST_MS } from '../store/scripts/answer.fragment.js';
+
+/** The options of `publishAndWait`: those of `publish`, and how long to wait. */
+export interface PublishAndWaitOptions extends PublishOptions {
+  /**
+   * How long the call waits for the task's end, in milliseconds from the call on. Then it rejects with a `TaskWaitTimeoutError`, and the
+   * task goes on. At most 3 600 000 (an hour), and longer than `delayMs`. Default 30 000.
+   */
+  timeoutMs?: number;
+  /**
+   * If several groups read the queue: the group whose outcome counts. Default: the group of this app's handler of the queue, or the one
+   * in `queue.handlers`, or the default group.
+   */
+  group?: string;
+  /** Ends the wait: the call rejects with the signal's reason. A task that was published goes on: `queue.cancel` ends it. */
+  signal?: AbortSignal;
+}
+
+/** A wait for a task that is to be published, checked. */
+export interface WaitRequest {
+  readonly waitMs: number;
+  readonly group: string | undefined;
+  readonly options: PublishOptions;
+}
+
+const DEFAULT_MS = 30_000;
+const SITE = 'publishAndWait';
+
+/** @throws SluiceError `SLUICE_BAD_OPTION`; the reason of a `signal` that is aborted already */
+export function checkWaitOptions(given: PublishAndWaitOptions | undefined): WaitRequest {
+  const { timeoutMs, group, ...publishing } = given ?? {};
+  // What is no object is named in the error as it was given.
+  const options = checkPublishOptions(typeof given === 'object' ? publishing : given, SITE);
+  const checked = resolveOptions<{ timeoutMs: number; group?: string }>(
+    SITE,
+    { timeoutMs, group },
+    { timeoutMs: durationMs(DEFAULT_MS, { max: WAIT_MOST_MS }), group: text() },
+  );
+  const { delayMs = 0 } = options;
+  if (delayMs >= checked.timeoutMs) {
+    throw badOption(`${SITE}: delayMs`, `less than timeoutMs (${checked.timeoutMs})`, delayMs);
+  }
+  return { waitMs: Math.ceil(checked.timeoutMs), group: checked.group, options };
+}

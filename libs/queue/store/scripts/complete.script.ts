@@ -1,0 +1,44 @@
+import { defineScript, lua } from '../../../redis/index.js';
+import { ANSWER } from './answer.fragment.js';
+import { FORGET } from './forget.fragment.js';
+import { INDEX } from './index.fragment.js';
+
+/**
+ * Acknowledges and deletes a finished task whose publisher waits, and sends the result in the same step.
+ *
+ * KEYS  stream, index, result (where the result is kept)
+ * ARGV  group, id (of the entry), task (its id), meta (of the entry, or what it says of the waiter), side (what the names of the queue's
+ *       side keys begin with), inboxes, kind (`returned`, `failed` or `unsendable`), text (the result as JSON, or why there is none)
+ * Reply 1 if the task was still pending, else 0
+ *
+ * As in `queue:ack`, a success is not fenced. Only the run whose acknowledgement finds the entry pending sends its result: so there is one
+ * result per task, also if a process that was presumed dead ends its run late.
+ *
+ * Crash: it is one script, so the task is either still pending, and another process runs it and sends its result, or it is done and the
+ * result is kept. Resend, repeat: finds nothing pending, and sends nothing; the first call has. Pause, reorder: ids are never used again.
+ * Full server: XACK is allowed, and then also the rest. A kept result expires with the wait, whether anybody reads it or not.
+ * Slots: the keys of one queue.
+ */
+export const completeScript = defineScript({
+  name: 'queue:complete',
+  keys: ['stream', 'index', 'result'],
+  args: {
+    group: 'text',
+    id: 'text',
+    task: 'text',
+    meta: 'text',
+    side: 'text',
+    inboxes: 'text',
+    kind: 'text',
+    text: 'text',
+  },
+  lua: lua`
+${FORGET}
+${INDEX}
+${ANSWER}
+if redis.call('XACK', stream, group, id) == 0 then return 0 end
+if forget(id) then unindex(index, task, id) end
+answer(meta, task, kind, text)
+return 1`,
+  decode: (reply) => reply === 1,
+});

@@ -1,0 +1,40 @@
+import type { Handler } from '../../../queue/handlers/handler.registry.js';
+import type { RetryTask } from '../../../queue/index.js';
+import { droppedOutcome } from '../../../queue/results/outcome.js';
+import { decide, type Disposition } from '../../../queue/worker/retry-policy.js';
+import { isSluiceError, SluiceError } from '../../../weave/index.js';
+import type { TestingTasks, Waiting } from '../testing-tasks.js';
+import type { TestingResults } from './testing-results.js';
+
+/**
+ * Settles a run that threw, by the rules of the real queue.
+ *
+ * @throws SluiceError `SLUICE_BAD_OPTION` if the handler's `backoff` cannot be used
+ */
+export function settleRun(
+  tasks: TestingTasks,
+  results: TestingResults,
+  { options, site }: Handler,
+  waiting: Waiting,
+  thrown: unknown,
+): Disposition['kind'] {
+  const { maxAttempts, attempt, deferral } = waiting;
+  const { defers = 0, deferredMs } = deferral ?? {};
+  const context = { options, wallMs: tasks.nowMs(), random: () => 0.5 };
+  const disposition = decide({ thrown, retryCount: attempt - 1, maxAttempts, defers, deferredMs }, context);
+  if (disposition.kind === 'again') {
+    const { backoffError: cause, retryCount, delayMs } = disposition;
+    if (cause !== undefined)
+      throw new SluiceError('SLUICE_BAD_OPTION', `the backoff of ${site} cannot be used`, { cause });
+    const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') && (thrown as RetryTask).delayMs !== undefined;
+    const counted = retryCount > attempt - 1;
+    const dueMs = counted && !asked ? 0 : tasks.nowMs() + delayMs;
+    tasks.waiting.push({ ...waiting, attempt: retryCount + 1, dueMs, deferral: disposition.deferral });
+  } else if (disposition.kind === 'dead') {
+    const letter = tasks.letter(waiting, thrown, disposition.reason);
+    tasks.letters(waiting.queue).push({ letter, thrown });
+    results.died(waiting, { ...letter, attempts: disposition.retryCount });
+    if (options.deadLetterTo !== undefined) tasks.addFailure(options.deadLetterTo, waiting, letter);
+  } else results.ended(waiting, droppedOutcome(thrown, attempt - 1));
+  return disposition.kind;
+}
