@@ -1,8 +1,8 @@
 import { CONSUMER_PREFIX, RELEASED, rateKeys } from '../../libs/queue/store/queue.keys.js';
 import { takeScript } from '../../libs/queue/store/scripts/take.script.js';
 import { Keyspace } from '../../libs/redis/index.js';
-import type { Pick, Rule, Step } from './queue.steps.js';
 import type { World } from './queue.world.js';
+import type { Pick, Rule, Step } from './step.js';
 
 export interface TakeStepOptions {
   readonly maxDeliveries: number;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { RedisConnections, type Link } from '../../libs/redis/index.js';
-import { CONSUMERS, STEPS, type Step } from './queue.steps.js';
+import { CONSUMERS, STEPS } from './queue.steps.js';
+import type { Step } from './step.js';
 import { World } from './queue.world.js';
 
 export interface ModelOptions {

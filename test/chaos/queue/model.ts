@@ -1,5 +1,5 @@
 import { runQueueModel } from '../../model/queue.model.js';
-import type { Step } from '../../model/queue.steps.js';
+import type { Step } from '../../model/step.js';
 import { holds, rejectsPlanted, type ChaosContext, type Verdict } from '../../support/chaos.js';
 
 /** A million random steps against the real scripts, every task in exactly one place after each. */
