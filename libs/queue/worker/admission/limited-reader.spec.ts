@@ -44,7 +44,7 @@ beforeEach(() => {
   };
   reader = new LimitedReader({
     ...{ group: 'shop', consumer: 'me', workers: [worker], readMost: 10, clock },
-    connection: { commands } as never,
+    connection: { commands, inbox: { prefix: ':~inbox:0:' } } as never,
     seats: { wanted: false, ask: () => {}, leave: (_: unknown, __: unknown, ended: Promise<void>) => ended } as never,
     maintenance: { run: () => Promise.resolve(3_600_000), found: () => {}, sweepNow: () => {} } as never,
     onCancelled: () => {},
