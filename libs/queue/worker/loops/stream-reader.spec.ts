@@ -39,12 +39,12 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-/** An app whose reader makes a read of its own for `small`, before the one for both that blocks. */
+/** An app whose reader makes a read of its own for `small`, before the one for both that blocks. One slot, so one reader. */
 const start = (): Promise<QueueApp> =>
   bed.start({
     handlers: {
-      tasks: { run: () => {}, options: { concurrency: 50 } },
-      small: { run: () => {}, options: { concurrency: 1 } },
+      '{one}tasks': { run: () => {}, options: { concurrency: 50 } },
+      '{one}small': { run: () => {}, options: { concurrency: 1 } },
     },
   });
 
@@ -65,7 +65,7 @@ it('does not block when it was told of work during the reads before', async () =
   const look = jest.spyOn(StreamReader.prototype, 'look');
   const { connections } = await start();
   await held.opened;
-  await bed.admin.publish(connections.get().inbox.channel, frame('queue:released', 'tasks'));
+  await bed.admin.publish(connections.get().inbox.channel, frame('queue:released', '{one}tasks'));
   await until(() => look.mock.calls.length > 0, { what: 'the message has arrived' });
   resume.open();
   await until(() => later.length > 0, { what: 'it reads' });
