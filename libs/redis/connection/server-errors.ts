@@ -32,7 +32,7 @@ export function hintOf(reply: string): string {
   return '';
 }
 
-/** How a script is refused one of its commands: by servers before 7.2, and since (Redis 8.0.2, Valkey 8.1.1 and 9.1.2). */
+/** How a script is refused one of its commands: by Redis 7.0, and by newer servers (seen on Redis 8.0.2, Valkey 8.1.1 and 9.1.2). */
 const SCRIPT_WITHOUT_RIGHTS = /^(ERR The user executing the script can't|(ERR|NOPERM) ACL failure in script)/;
 
 const KNOWN: ReadonlySet<string> = new Set(REDIS_REFUSALS);
