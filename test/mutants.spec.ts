@@ -28,9 +28,12 @@ async function mutantsOf(file: string): Promise<Mutant[]> {
 
 /** Why a fragment of Lua refuses the text of a fault, if it does. Its specs then fail to load, which proves nothing. */
 async function refusals({ name, file, find, replace }: Mutant): Promise<string[]> {
-  const fragments = (await import(join(process.cwd(), file))) as Record<string, Fragment>;
-  return Object.values(fragments).flatMap((fragment) => {
-    if (typeof fragment !== 'object' || !fragment.text.includes(find)) return [];
+  const fragments = (await import(join(process.cwd(), file))) as Record<string, unknown>;
+  return Object.values(fragments).flatMap((each) => {
+    // A file may export other things beside its fragments.
+    if (typeof each !== 'object' || each === null || !('text' in each)) return [];
+    const fragment = each as Fragment;
+    if (!fragment.text.includes(find)) return [];
     try {
       defineFragment({ ...fragment, lua: [fragment.text.replace(find, () => replace)] });
       return [];

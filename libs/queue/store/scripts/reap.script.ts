@@ -8,7 +8,7 @@ import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
-import { TAKE_OVER } from './take-over.fragment.js';
+import { TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
@@ -67,22 +67,7 @@ export const REAP_MOST = 1_000;
 export const reapScript = defineScript({
   name: 'queue:reap',
   keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo'],
-  args: {
-    group: 'text',
-    consumer: 'text',
-    leaseMs: 'number',
-    sinceMs: 'number',
-    endsMs: 'number',
-    capacity: 'number',
-    maxDeliveries: 'number',
-    alone: 'number',
-    foreignIdleMs: 'number',
-    released: 'text',
-    prefix: 'text',
-    publishes: 'text',
-    side: 'text',
-    inboxes: 'text',
-  },
+  args: TAKE_OVER_ARGS,
   lua: lua`
 ${QUEUE_USES}
 local refused = newerData(uses)

@@ -12,6 +12,24 @@ import { ID_IN } from './task-id.fragment.js';
 /** How many bytes the entries in one reply have at most, plus one entry. */
 export const CLAIM_BYTES = 4 * 2 ** 20;
 
+/** The arguments that a script with `TAKE_OVER` has. `queue:reap` says what they are. */
+export const TAKE_OVER_ARGS = {
+  group: 'text',
+  consumer: 'text',
+  leaseMs: 'number',
+  sinceMs: 'number',
+  endsMs: 'number',
+  capacity: 'number',
+  maxDeliveries: 'number',
+  alone: 'number',
+  foreignIdleMs: 'number',
+  released: 'text',
+  prefix: 'text',
+  publishes: 'text',
+  side: 'text',
+  inboxes: 'text',
+} as const;
+
 /**
  * `takeOver(room)`: claims the entries of dead consumers for the caller, at most `room`. `queue:reap` says who is dead, and why this
  * is safe; `isDead(name)` answers it for one consumer.

@@ -8,7 +8,7 @@ import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
 import { reapedFrom, type Reaped } from './reap.script.js';
-import { TAKE_OVER } from './take-over.fragment.js';
+import { TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
@@ -58,20 +58,7 @@ export const takeScript = defineScript({
   name: 'queue:take',
   keys: ['stream', 'other', 'rate', 'grace', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo'],
   args: {
-    group: 'text',
-    consumer: 'text',
-    leaseMs: 'number',
-    sinceMs: 'number',
-    endsMs: 'number',
-    capacity: 'number',
-    maxDeliveries: 'number',
-    alone: 'number',
-    foreignIdleMs: 'number',
-    released: 'text',
-    prefix: 'text',
-    publishes: 'text',
-    side: 'text',
-    inboxes: 'text',
+    ...TAKE_OVER_ARGS,
     limit: 'number',
     perMs: 'number',
     graceMs: 'number',
