@@ -65,12 +65,8 @@ export {
 export type { QueueStats } from './observe/queue.stats.js';
 export { SluiceQueueModule } from './queue.module.js';
 export type { ConcurrencyOptions, TaskRateLimit } from './limits/fleet.options.js';
-export type {
-  BatchHandlerOptions,
-  ConfiguredHandlerOptions,
-  HandlerOptions,
-  SluiceQueueModuleOptions,
-} from './queue.options.js';
+export type { BatchHandlerOptions, ConfiguredHandlerOptions, HandlerOptions } from './handler.options.js';
+export type { SluiceQueueModuleOptions } from './queue.options.js';
 export {
   DeadLetters,
   type DeadLetterFilter,

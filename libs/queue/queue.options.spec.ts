@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { mergeHandlerOptions, resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
+import { mergeHandlerOptions } from './handler.options.js';
+import { resolveQueueOptions, type SluiceQueueModuleOptions } from './queue.options.js';
 
 describe('resolveQueueOptions', () => {
   it('knows the defaults', () => {

@@ -98,7 +98,7 @@ export default [
     replace: "if (stream !== '') return;",
   },
   {
-    file: 'libs/queue/queue.options.ts',
+    file: 'libs/queue/handler.options.ts',
     specs,
     name: 'the queue of failures publishes its own failures',
     find: 'deadLetterTo: given.deadLetterTo === name ? undefined : (given',

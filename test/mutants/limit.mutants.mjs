@@ -380,10 +380,10 @@ export default [
   },
   {
     name: 'a task that a rate limit refuses backs off like any other',
-    file: 'libs/queue/worker/retry-policy.ts',
+    file: 'libs/queue/worker/settling/retry-policy.ts',
     find: "isSluiceError(run.thrown, 'SLUICE_RATE_LIMITED') && isDelay(retryAfterMs)",
     replace: "isSluiceError(run.thrown, 'SLUICE_LOCK_TIMEOUT') && isDelay(retryAfterMs)",
-    specs: ['libs/queue/worker/retry-policy'],
+    specs: ['libs/queue/worker/settling/retry-policy'],
   },
   {
     ...counter,

@@ -22,7 +22,10 @@ const delaying = ['libs/queue/store/scripts/delays'];
 const delay = { file: 'libs/queue/store/scripts/delay.fragment.ts', specs: delaying };
 const promote = { file: 'libs/queue/store/scripts/promote.script.ts', specs: delaying };
 const promoter = { file: 'libs/queue/worker/loops/delayed-promoter.ts', specs: ['libs/queue/worker/delays.spec'] };
-const verdict = { file: 'libs/queue/worker/retry-policy.ts', specs: ['libs/queue/worker/retry-policy'] };
+const verdict = {
+  file: 'libs/queue/worker/settling/retry-policy.ts',
+  specs: ['libs/queue/worker/settling/retry-policy'],
+};
 const groups = ['libs/queue/worker/groups.spec'];
 const large = ['libs/queue/worker/large-payloads'];
 const connection = {
@@ -109,14 +112,14 @@ export default [
   },
   {
     name: 'a task that a rate limit puts off has a line each time',
-    file: 'libs/queue/worker/failure-settler.ts',
+    file: 'libs/queue/worker/settling/failure-settler.ts',
     find: 'deferral?.defers === 1',
     replace: 'deferral !== undefined',
     specs: ['libs/queue/worker/logging'],
   },
   {
     name: 'a task that a rate limit puts off has failed',
-    file: 'libs/queue/worker/failure-settler.ts',
+    file: 'libs/queue/worker/settling/failure-settler.ts',
     find: "if (isSluiceError(thrown, 'SLUICE_RATE_LIMITED')) {",
     replace: "if (isSluiceError(thrown, 'SLUICE_TASK_DROP')) {",
     specs: ['libs/queue/worker/logging'],
@@ -532,7 +535,7 @@ export default [
     specs: ['libs/queue/task/standard-schema'],
   },
   {
-    file: 'libs/queue/worker/retry-policy.ts',
+    file: 'libs/queue/worker/settling/retry-policy.ts',
     name: 'what the schema refuses is tried again',
     find: "if (isSluiceError(thrown, 'SLUICE_TASK_BAD_PAYLOAD')) return { kind: 'dead', retryCount, reason: 'bad-payload' };",
     replace: '',
@@ -934,7 +937,7 @@ export default [
   },
   {
     name: 'the next read waits for the acknowledgement',
-    file: 'libs/queue/worker/ack-batcher.ts',
+    file: 'libs/queue/worker/settling/ack-batcher.ts',
     specs: ['libs/queue/worker/worker.spec'],
     find: 'this.#options.window.offerCredit();',
     replace: '',
@@ -969,14 +972,14 @@ export default [
   {
     file: 'libs/queue/control-flow.ts',
     name: 'an empty reason stays empty',
-    specs: ['libs/queue/worker/retry-policy'],
+    specs: ['libs/queue/worker/settling/retry-policy'],
     find: "text.trim() === '' ? 'dead-letter' : ",
     replace: '',
   },
   {
     file: 'libs/queue/task/backoff.ts',
     name: 'a long base is cut to a minute',
-    specs: ['libs/queue/worker/retry-policy'],
+    specs: ['libs/queue/worker/settling/retry-policy'],
     find: 'maxMs = MAX_TIMES_BASE * baseMs',
     replace: 'maxMs = MAX_MS',
   },
@@ -1254,8 +1257,8 @@ export default [
   },
   {
     name: 'a snooze of no time holds its place for ever',
-    file: 'libs/queue/worker/retry-policy.ts',
-    specs: ['libs/queue/worker/retry-policy'],
+    file: 'libs/queue/worker/settling/retry-policy.ts',
+    specs: ['libs/queue/worker/settling/retry-policy'],
     find: 'return isDelay(delayMs) ? delayMs : undefined;',
     replace: 'return delayMs as number;',
   },

@@ -10,7 +10,7 @@ export default [
     specs,
   },
   {
-    file: 'libs/queue/worker/ack-batcher.ts',
+    file: 'libs/queue/worker/settling/ack-batcher.ts',
     name: 'an acknowledgement per task',
     find: 'this.#waiting.splice(0, BATCH)',
     replace: 'this.#waiting.splice(0, 1)',

@@ -157,7 +157,7 @@ export default [
     specs,
   },
   {
-    file: 'libs/queue/worker/ack-batcher.ts',
+    file: 'libs/queue/worker/settling/ack-batcher.ts',
     name: 'tasks beside members are not acknowledged',
     find: '...(others.length > 0 ? [this.#ack(others)] : [])',
     replace: '',

@@ -3,7 +3,7 @@ import { checkName } from '../../redis/index.js';
 import { SluiceError, noteServedMethod, servedMethods, type ServedMethod } from '../../weave/index.js';
 import { asQueueOfTasks, definitionsOf, type QueueOfTasks, type TaskOf, type TaskSpecs } from '../named-tasks.js';
 import { queueName, type QueueDefinition } from '../queue-definition.js';
-import type { BatchHandlerOptions, HandlerOptions } from '../queue.options.js';
+import type { BatchHandlerOptions, HandlerOptions } from '../handler.options.js';
 import { QUEUE_SERVICE } from '../queue.tokens.js';
 import type { Task } from '../task/task.js';
 

@@ -18,8 +18,8 @@ import {
   mergeHandlerOptions,
   type DeclaredOptions,
   type ResolvedHandlerOptions,
-  type ResolvedQueueOptions,
-} from '../queue.options.js';
+} from '../handler.options.js';
+import type { ResolvedQueueOptions } from '../queue.options.js';
 import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
 import type { DeclaredSchedule } from '../decorators/task-schedule.decorator.js';
 import { queueKeys } from '../store/queue.keys.js';

@@ -1,10 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  mergeHandlerOptions,
-  resolveQueueOptions,
-  type HandlerOptions,
-  type SluiceQueueModuleOptions,
-} from '../queue.options.js';
+import { mergeHandlerOptions, type HandlerOptions } from '../handler.options.js';
+import { resolveQueueOptions, type SluiceQueueModuleOptions } from '../queue.options.js';
 
 const merged = (
   declared: HandlerOptions,

@@ -3,7 +3,7 @@ import { resultKey, type QueueKeys } from '../store/queue.keys.js';
 import { completeScript } from '../store/scripts/complete.script.js';
 import type { Delivery } from '../task/delivery.js';
 import { replyText, type Reply } from '../task/reply.js';
-import type { RetryUntilConfirmed } from '../worker/retry-until-confirmed.js';
+import type { RetryUntilConfirmed } from '../worker/settling/retry-until-confirmed.js';
 import { batchedOutcome, droppedOutcome, returnedOutcome, type Outcome } from './outcome.js';
 
 export interface ResultSenderOptions {

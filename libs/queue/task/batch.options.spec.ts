@@ -1,13 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { batchModule } from '../../../test/support/batch-handler.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
-import {
-  checkHandlerOptions,
-  mergeHandlerOptions,
-  resolveQueueOptions,
-  type BatchHandlerOptions,
-  type SluiceQueueModuleOptions,
-} from '../queue.options.js';
+import { checkHandlerOptions, mergeHandlerOptions, type BatchHandlerOptions } from '../handler.options.js';
+import { resolveQueueOptions, type SluiceQueueModuleOptions } from '../queue.options.js';
 import type { HandlerOptions } from '../index.js';
 
 const bed = new QueueBed();

@@ -1,5 +1,5 @@
 import type { Clock } from '../../redis/index.js';
-import type { ResolvedHandlerOptions } from '../queue.options.js';
+import type { ResolvedHandlerOptions } from '../handler.options.js';
 import { AdaptivePrefetch } from './adaptive-prefetch.js';
 
 /** The most that is prefetched, in characters of payload. */

@@ -4,10 +4,10 @@ import type { Handler } from '../handlers/handler.registry.js';
 import { runStarted } from '../observe/run-messages.js';
 import type { Delivery } from '../task/delivery.js';
 import type { Task } from '../task/task.js';
-import type { AckBatcher } from './ack-batcher.js';
+import type { AckBatcher } from './settling/ack-batcher.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
 import type { ResultSender } from '../results/result-sender.js';
-import type { FailureSettler } from './failure-settler.js';
+import type { FailureSettler } from './settling/failure-settler.js';
 import { withinTime } from './time-limit.js';
 
 export interface TaskRunnerOptions {

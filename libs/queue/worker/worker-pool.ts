@@ -14,7 +14,7 @@ import type { QueueReader } from './loops/queue-reader.js';
 import type { ReadSeats } from './loops/read-seats.js';
 import { StreamReader } from './loops/stream-reader.js';
 import { StreamReaders } from './loops/stream-readers.js';
-import { RetryUntilConfirmed } from './retry-until-confirmed.js';
+import { RetryUntilConfirmed } from './settling/retry-until-confirmed.js';
 import { debug } from '../observe/queue.debug.js';
 import type { TaskCancelledMessage } from '../observe/queue.channels.js';
 import { NewerDataReports } from '../observe/newer-data.reports.js';

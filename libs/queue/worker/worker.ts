@@ -1,12 +1,12 @@
 import type { Clock } from '../../redis/index.js';
-import { AckBatcher } from './ack-batcher.js';
 import { batchesOf } from './batches/batches-of.js';
 import type { BatchFormer } from './batches/batch-former.js';
 import { ChangeSignal } from './change-signal.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
 import type { FleetLimits } from './admission/fleet-limits.js';
-import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
+import type { FailureSettlerOptions } from './settling/failure-settler.js';
+import { settlersOf } from './settling/settlers-of.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { Isolation } from './isolation.js';
 import type { WorkerLease } from './worker-lease.js';
@@ -83,7 +83,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const { handler, window, keys, scheduleDueKey, retries, limits, lease, listener } = options;
-    const { consumer, link, inboxes, clock, retryUntilConfirmed, results, log } = options;
+    const { clock, results } = options;
     this.#clock = clock;
     this.#listener = listener;
     this.handler = handler;
@@ -95,19 +95,13 @@ export class Worker {
     this.keys = keys;
     this.scheduleDueKey = scheduleDueKey;
     this.lease = lease;
-    const { group, maxDeliveries } = handler.options;
-    this.#isolation = new Isolation(clock, maxDeliveries, lease.leaseMs);
+    this.#isolation = new Isolation(clock, handler.options.maxDeliveries, lease.leaseMs);
     const onAcked = (deliveries: readonly Delivery[]): void => {
       for (const delivery of deliveries) this.#release(delivery);
       this.#next();
       window.offerCredit();
     };
-    const acks = new AckBatcher({ link, keys, group, retryUntilConfirmed, window, onAcked });
-    const failures = new FailureSettler({
-      ...{ link, keys, retryKeys: retries?.keys ?? keys, queue: handler.queue, group, consumer },
-      failedTo: handler.failedTo,
-      ...{ options: handler.options, inboxes, clock, listener, retryUntilConfirmed, log },
-    });
+    const { acks, failures } = settlersOf({ ...options, retryKeys: retries?.keys ?? keys, onAcked });
     const onEnded = (): void => {
       this.#next();
     };

@@ -38,7 +38,7 @@ import { batchedOutcome, returnedOutcome, type Outcome } from '../../queue/resul
 import { checkWaitOptions } from '../../queue/results/wait.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked, type StandardSchema } from '../../queue/task/standard-schema.js';
-import type { Disposition } from '../../queue/worker/retry-policy.js';
+import type { Disposition } from '../../queue/worker/settling/retry-policy.js';
 import { SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingAdministration } from './testing-administration.js';

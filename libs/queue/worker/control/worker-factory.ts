@@ -4,7 +4,7 @@ import { ResultSender } from '../../results/result-sender.js';
 import { queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../../store/queue.keys.js';
 import { fleetLimits } from '../admission/fleet-limits.js';
 import { handlerWindows } from '../concurrency-window.js';
-import type { RetryUntilConfirmed } from '../retry-until-confirmed.js';
+import type { RetryUntilConfirmed } from '../settling/retry-until-confirmed.js';
 import { WorkerLease } from '../worker-lease.js';
 import type { WorkerListener } from '../worker-listener.js';
 import { Worker } from '../worker.js';

@@ -1,7 +1,7 @@
 import type { Handler } from '../../../queue/handlers/handler.registry.js';
 import type { RetryTask } from '../../../queue/index.js';
 import { droppedOutcome } from '../../../queue/results/outcome.js';
-import { decide, type Disposition } from '../../../queue/worker/retry-policy.js';
+import { decide, type Disposition } from '../../../queue/worker/settling/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../../weave/index.js';
 import type { TestingTasks, Waiting } from '../testing-tasks.js';
 import type { TestingResults } from './testing-results.js';

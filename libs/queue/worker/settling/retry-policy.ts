@@ -1,9 +1,9 @@
-import { isSluiceError, type SluiceErrorCode } from '../../weave/index.js';
-import { defaultBackoff, exponentially } from '../task/backoff.js';
-import { isDelay } from '../task/delay.js';
-import { reasonText, type DeadLetterTask } from '../control-flow.js';
-import type { ResolvedHandlerOptions } from '../queue.options.js';
-import type { FailedRun } from '../task/delivery.js';
+import { isSluiceError, type SluiceErrorCode } from '../../../weave/index.js';
+import { defaultBackoff, exponentially } from '../../task/backoff.js';
+import { isDelay } from '../../task/delay.js';
+import { reasonText, type DeadLetterTask } from '../../control-flow.js';
+import type { ResolvedHandlerOptions } from '../../handler.options.js';
+import type { FailedRun } from '../../task/delivery.js';
 
 /** What happens to a task whose handler threw. */
 export type Disposition =

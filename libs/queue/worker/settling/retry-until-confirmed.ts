@@ -1,4 +1,4 @@
-import { backoffMs, isUnavailable, type CancelTimer, type Clock } from '../../redis/index.js';
+import { backoffMs, isUnavailable, type CancelTimer, type Clock } from '../../../redis/index.js';
 
 /**
  * Repeats a step until Redis has confirmed it, or until the process stops. For idempotent steps only: a step whose reply

@@ -1,13 +1,13 @@
-import type { Clock, Link } from '../../redis/index.js';
-import { isSluiceError } from '../../weave/index.js';
-import type { Delivery } from '../task/delivery.js';
-import { describeError } from '../task/describe-error.js';
+import type { Clock, Link } from '../../../redis/index.js';
+import { isSluiceError } from '../../../weave/index.js';
+import type { Delivery } from '../../task/delivery.js';
+import { describeError } from '../../task/describe-error.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
-import { channels, type TaskCancelledMessage } from '../observe/queue.channels.js';
-import { debug } from '../observe/queue.debug.js';
-import type { QueueKeys } from '../store/queue.keys.js';
-import type { ResolvedHandlerOptions } from '../queue.options.js';
-import { settleFailureScript } from '../store/scripts/settle-failure.script.js';
+import { channels, type TaskCancelledMessage } from '../../observe/queue.channels.js';
+import { debug } from '../../observe/queue.debug.js';
+import type { QueueKeys } from '../../store/queue.keys.js';
+import type { ResolvedHandlerOptions } from '../../handler.options.js';
+import { settleFailureScript } from '../../store/scripts/settle-failure.script.js';
 import { decide, type Disposition } from './retry-policy.js';
 
 export interface FailureSettlerOptions {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { SluiceError } from '../../weave/index.js';
-import { resolveBackoff, type Backoff } from '../task/backoff.js';
-import { DeadLetterTask, DropTask, RetryTask, SnoozeTask } from '../control-flow.js';
-import { mergeHandlerOptions, resolveQueueOptions, type HandlerOptions } from '../queue.options.js';
-import type { FailedRun } from '../task/delivery.js';
+import { SluiceError } from '../../../weave/index.js';
+import { resolveBackoff, type Backoff } from '../../task/backoff.js';
+import { DeadLetterTask, DropTask, RetryTask, SnoozeTask } from '../../control-flow.js';
+import { mergeHandlerOptions, type HandlerOptions } from '../../handler.options.js';
+import { resolveQueueOptions } from '../../queue.options.js';
+import type { FailedRun } from '../../task/delivery.js';
 import { decide, type Disposition } from './retry-policy.js';
 
 const NOW = 1_800_000_000_000;

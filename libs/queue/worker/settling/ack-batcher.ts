@@ -1,12 +1,12 @@
-import type { Link } from '../../redis/index.js';
-import type { Delivery } from '../task/delivery.js';
-import type { ConcurrencyWindow } from './concurrency-window.js';
+import type { Link } from '../../../redis/index.js';
+import type { Delivery } from '../../task/delivery.js';
+import type { ConcurrencyWindow } from '../concurrency-window.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
-import { debug } from '../observe/queue.debug.js';
-import { recordKey, type QueueKeys } from '../store/queue.keys.js';
-import { ackMembersScript } from '../store/scripts/ack-members.script.js';
-import { ackScript } from '../store/scripts/ack.script.js';
-import { forgetKeyScript } from '../store/scripts/publish-unique.script.js';
+import { debug } from '../../observe/queue.debug.js';
+import { recordKey, type QueueKeys } from '../../store/queue.keys.js';
+import { ackMembersScript } from '../../store/scripts/ack-members.script.js';
+import { ackScript } from '../../store/scripts/ack.script.js';
+import { forgetKeyScript } from '../../store/scripts/publish-unique.script.js';
 
 export interface AckBatcherOptions {
   link: Link;
