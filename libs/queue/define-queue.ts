@@ -2,6 +2,7 @@ import { checkName } from '../redis/index.js';
 import { badOption, optional, resolveOptions, type Check } from '../weave/index.js';
 import { lengthLimit, type LengthLimit, type ResolvedLengthLimit } from './limits/length-limit.js';
 import { defineTasks, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
+import { shares as sharesOption, type ResolvedShares, type Shares } from './priority/shares.js';
 import { defined, type DefinedQueue, type QueueDefinition } from './queue-definition.js';
 import { checkSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
 
@@ -21,6 +22,12 @@ export interface DefineQueueOptions {
    * module's options changes single members of it.
    */
   maxLength?: LengthLimit;
+  /**
+   * Gives the queue levels of priority, `high`, `normal` and `low`, and says how many tasks of each start while all of them have tasks.
+   * `true` is `{ high: 8, normal: 4, low: 1 }`. Default: none, and `publish` takes no `priority`. `queue.queues.<name>` in the module's
+   * options changes single members of it.
+   */
+  shares?: Shares | true;
 }
 
 /**
@@ -41,11 +48,15 @@ export interface DefineQueueOptions {
  *
  * With `maxLength`, a publish that would make the queue longer rejects with `SLUICE_QUEUE_FULL`, or waits until there is room.
  *
+ * With `shares`, tasks can be published with a `priority`. Every process that publishes with one, or handles the queue, has to declare
+ * them. `shares` goes with neither `tasks` nor `maxLength`.
+ *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
  * export const Orders = defineQueue<Order>('orders');
  * export const Payments = defineQueue<Order>('payments').returning<Receipt>();
  * export const Imports = defineQueue<Row>('imports', { maxLength: { limit: 10_000, onFull: 'wait', waitMs: 30_000 } });
+ * export const Alerts = defineQueue<Alert>('alerts', { shares: true });
  * export const Mails = defineQueue('mails', { schema: z.object({ to: z.email(), at: z.iso.datetime() }) });
  * export const Files = defineQueue('files', { tasks: { import: payload<Import>(), export: { schema } } });
  * await queue.publish(Orders, order);
@@ -61,22 +72,28 @@ export function defineQueue<S extends StandardSchema, R extends StandardSchema>(
 ): QueueDefinition<SchemaInput<S>, SchemaOutput<S>, SchemaInput<R>, SchemaOutput<R>>;
 export function defineQueue<S extends StandardSchema>(
   name: string,
-  options: { schema: S; maxLength?: LengthLimit },
+  options: { schema: S; maxLength?: LengthLimit; shares?: Shares | true },
 ): DefinedQueue<SchemaInput<S>, SchemaOutput<S>>;
-export function defineQueue<T>(name: string, options?: { maxLength?: LengthLimit }): DefinedQueue<T>;
+export function defineQueue<T>(
+  name: string,
+  options?: { maxLength?: LengthLimit; shares?: Shares | true },
+): DefinedQueue<T>;
 export function defineQueue(name: string, options?: DefineQueueOptions): QueueDefinition<unknown> | QueueOfTasks {
   const checkedName = checkName('queue', name);
   const site = `defineQueue('${checkedName}')`;
-  const { schema, result, tasks, maxLength } = resolveOptions<ResolvedDefinition>(site, options, {
+  const { schema, result, tasks, maxLength, shares } = resolveOptions<ResolvedDefinition>(site, options, {
     schema: given(options, 'schema', checkSchema),
     result: given(options, 'result', checkSchema),
     tasks: given(options, 'tasks', (value, path) => defineTasks(checkedName, value, path)),
     maxLength: optional(lengthLimit),
+    shares: optional(sharesOption),
   });
   if (tasks === undefined) {
-    return defined({
-      ...{ name: checkedName, ...(schema && { schema }), ...(result && { result }), ...(maxLength && { maxLength }) },
-    });
+    if (shares && maxLength) {
+      throw badOption(`${site}.shares`, 'left out beside maxLength, which does not count levels of priority', shares);
+    }
+    const limits = { ...(maxLength && { maxLength }), ...(shares && { shares }) };
+    return defined({ name: checkedName, ...(schema && { schema }), ...(result && { result }), ...limits });
   }
   if (schema !== undefined) throw badOption(`${site}.schema`, 'left out beside tasks: each task has its own', schema);
   if (result !== undefined) {
@@ -84,6 +101,13 @@ export function defineQueue(name: string, options?: DefineQueueOptions): QueueDe
       `${site}.result`,
       'left out beside tasks: give it to one of them, tasks.<name>.returning(result)',
       result,
+    );
+  }
+  if (shares !== undefined) {
+    throw badOption(
+      `${site}.shares`,
+      'left out beside tasks: give urgent ones a name, or a queue of their own',
+      shares,
     );
   }
   if (maxLength !== undefined) {
@@ -98,6 +122,7 @@ interface ResolvedDefinition {
   schema?: StandardSchema;
   result?: StandardSchema;
   maxLength?: ResolvedLengthLimit;
+  shares?: ResolvedShares;
   tasks?: Record<string, DefinedQueue<unknown>>;
 }
 

@@ -8,6 +8,7 @@
  * - `publish/` publishing
  * - `results/` waiting for the end of a task
  * - `limits/` how long a queue may be
+ * - `priority/` shares of the levels of priority, and whose turn it is
  * - `handlers/` the registry of handlers, and the call of a handler
  * - `worker/` running tasks; `worker/loops/` the background loops
  * - `admin/` counts, lists, dead letters, pause
@@ -63,6 +64,8 @@ export {
   type TaskStartedMessage,
 } from './observe/queue.channels.js';
 export type { QueueStats } from './observe/queue.stats.js';
+export type { Shares } from './priority/shares.js';
+export type { Priority } from './store/levels.js';
 export { SluiceQueueModule } from './queue.module.js';
 export type { ConcurrencyOptions, TaskRateLimit } from './limits/fleet.options.js';
 export type { BatchHandlerOptions, ConfiguredHandlerOptions, HandlerOptions } from './handler.options.js';

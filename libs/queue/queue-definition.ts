@@ -1,4 +1,5 @@
 import type { ResolvedLengthLimit } from './limits/length-limit.js';
+import type { ResolvedShares } from './priority/shares.js';
 import {
   checkSchema,
   isSchema,
@@ -26,6 +27,8 @@ export interface QueueDefinition<Input, Output = Input, Returned = unknown, Resu
   readonly result?: StandardSchema;
   /** How many tasks publishers may put into it. Absent: any number. */
   readonly maxLength?: ResolvedLengthLimit;
+  /** How its levels of priority share the workers. Absent: it has no levels. */
+  readonly shares?: ResolvedShares;
   /** Of a named task: the queue that has it, and its name there. Absent for other queues. */
   readonly task?: NamedTask;
   /** Only queues of named tasks have this member: see `QueueOfTasks`. */

@@ -1,4 +1,4 @@
-import { isReplyError, type Clock, type Keyspace, type Link, type RedisConnection } from '../redis/index.js';
+import { checkName, isReplyError, type Clock, type Keyspace, type Link, type RedisConnection } from '../redis/index.js';
 import { SluiceError, badOption, checkText } from '../weave/index.js';
 import { BlockingReads } from './blocking-reads.js';
 import { PayloadTooLargeError } from './queue.errors.js';
@@ -132,7 +132,7 @@ export class RawQueue {
   }
 
   #key(stream: string): string {
-    return queueKeys(this.#keyspace, stream).stream;
+    return queueKeys(this.#keyspace, checkName('queue', stream)).stream;
   }
 }
 

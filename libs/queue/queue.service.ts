@@ -9,9 +9,12 @@ import { encodePayload } from './task/payload.js';
 import {
   checkPublishManyOptions,
   checkPublishOptions,
+  isList,
+  refusePriorityOfMembers,
   type PublishManyOptions,
   type PublishOptions,
 } from './publish/publish.options.js';
+import { refuseUnlevelled, type Levels } from './limits/queue-shares.js';
 import { DelayedWatch } from './publish/delayed-watch.js';
 import { Publisher } from './publish/publisher.js';
 import { takeFollowUp } from './publish/when-settled.options.js';
@@ -49,6 +52,7 @@ export class QueueService extends QueueAdministration {
   readonly #uniquePublisher: UniquePublisher;
   readonly #awaitedPublisher: AwaitedPublisher;
   readonly #settings: ResolvedQueueOptions;
+  readonly #levels: Levels;
 
   constructor(
     @Inject(REDIS_CONNECTIONS) connections: RedisConnections,
@@ -70,6 +74,7 @@ export class QueueService extends QueueAdministration {
     const { propagation, maxPayloadBytes, queues, drainMs } = settings;
     this.#connections = connections;
     this.#settings = settings;
+    this.#levels = { sharesOf: (queue, name) => registry.sharesOf(queue, name), queues };
     this.#publisher = new Publisher({ link, keyspace, clock, inboxes, propagation, queues, onDelayed });
     this.#uniquePublisher = new UniquePublisher({
       ...{ link, keyspace, clock, inboxes, publisher: this.#publisher, onDelayed, maxPayloadBytes, queues },
@@ -78,6 +83,7 @@ export class QueueService extends QueueAdministration {
     this.#awaitedPublisher = new AwaitedPublisher({
       ...{ publisher: this.#publisher, waits, keyspace, processId: connections.processId, maxPayloadBytes },
       groupOf: (queue) => registry.groupOf(queue),
+      levels: this.#levels,
     });
     this.raw = new RawQueue(connection, keyspace, clock, maxPayloadBytes);
     shutdown.onDrain(() => this.raw.close());
@@ -106,7 +112,9 @@ export class QueueService extends QueueAdministration {
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
     const schema = queueSchema(queue);
     if (schema) await checked(schema, payload, { queue: name, root: 'payload', at: 'publish' });
-    return this.#publisher.one(name, this.#keysOf(name), text, checkPublishOptions(options), queue);
+    const checkedOptions = checkPublishOptions(options);
+    refuseUnlevelled(queue, name, [checkedOptions], this.#levels);
+    return this.#publisher.one(name, this.#keysOf(name), text, checkedOptions, queue);
   }
 
   /**
@@ -178,6 +186,9 @@ export class QueueService extends QueueAdministration {
     // Without it, the tasks leave in this turn, as that of `publish` does.
     const follows = followUp && (await followUp);
     const checkedOptions = checkPublishManyOptions(given, payloads);
+    const all = isList(checkedOptions) ? checkedOptions : [checkedOptions];
+    if (follows) refusePriorityOfMembers(all);
+    refuseUnlevelled(queue, name, all, this.#levels);
     return this.#publisher.many(name, this.#keysOf(name), texts, checkedOptions, queue, follows);
   }
 

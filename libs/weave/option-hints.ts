@@ -28,7 +28,7 @@ const NO_OPTION: Readonly<Record<string, string>> = {
   removeOnFail: "Give the module queue: { dead: { keep, keepMs } }, which bounds a queue's dead letters",
   jobId: 'A task gets its id from Redis: put a key of your own into the payload, and let the handler skip what is done',
   repeat: 'For work on a schedule, put @WithLock on a @Cron method, and publish there',
-  priority: 'Tasks have no priority: give urgent ones a queue of their own',
+  priority: 'It is an option of publish, for a queue with shares',
   limiter: 'Bound the work with concurrency of @TaskHandler',
   concurrency: 'It is an option of @TaskHandler',
   attempts: 'It is maxAttempts of @TaskHandler or publish',

@@ -38,6 +38,8 @@ const {
   RATE,
   /** A folder for the history of the runs. */
   HISTORY,
+  /** Whether `tasks` has levels of priority. */
+  SHARES,
 } = process.env;
 // The wall clock of this process differs from that of others.
 const now = Date.now;
@@ -93,6 +95,7 @@ const { app } = await startQueueApp({
   queue: {
     ...(LEASE_MS === undefined ? {} : { leaseMs: Number(LEASE_MS) }),
     ...(DRAIN_MS === undefined ? {} : { drainMs: Number(DRAIN_MS) }),
+    ...(SHARES === undefined ? {} : { queues: { tasks: { shares: true } } }),
     ...(FILES_CONCURRENCY === undefined ? {} : { handlers: { files: { concurrency: Number(FILES_CONCURRENCY) } } }),
   },
 });

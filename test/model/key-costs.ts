@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
 import { Keyspace, type Link } from '../../libs/redis/index.js';
+import { placeOf } from '../../libs/queue/store/levels.js';
 import { keyDigest, queueKeys, recordKey, resultKey } from '../../libs/queue/store/queue.keys.js';
 import { completeScript } from '../../libs/queue/store/scripts/complete.script.js';
 import { joinNamesScript, namesScript } from '../../libs/queue/store/scripts/names.script.js';
+import { publishLevelScript } from '../../libs/queue/store/scripts/publish-level.script.js';
 import { publishLimitedScript } from '../../libs/queue/store/scripts/publish-limited.script.js';
 import { forgetKeyScript, publishUniqueScript } from '../../libs/queue/store/scripts/publish-unique.script.js';
 import type { Growth, Prepare } from '../support/script-costs.js';
@@ -35,6 +37,14 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
       rest: count(n).flatMap((i) => [`handle-${i}`, '1', '{}', i % 2, -1]),
     });
   };
+  const publishLevel = (n: number): Promise<unknown> => {
+    const { stream, delayed, bodies, index, alive } = queueKeys(new Keyspace(), placeOf('tasks', 'high'));
+    return publishLevelScript.run(bed.link, {
+      keys: { main: keys.stream, stream, delayed, bodies, index, alive },
+      args: { inboxes: ':~inbox:0:', timestamp: '1700000000' },
+      rest: count(n).flatMap((i) => [`handle-${i}`, '1', `{"id":"handle-${i}"}`, (i % 2) - 1, -1]),
+    });
+  };
   const others = (n: number): Promise<unknown> =>
     Promise.all(count(n).map((i) => bed.admin.xadd(keys.stream, '*', 'payload', String(i), 'meta', '{}')));
 
@@ -60,6 +70,17 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
       },
     ],
     ['queue:publish-limited', 'payloads', 'linear', (n) => Promise.resolve(() => publishLimited(n))],
+    [
+      'queue:publish-level',
+      'groups that the level lacks',
+      'linear',
+      async (n) => {
+        await others(1);
+        for (const i of count(n)) await bed.admin.xgroup('CREATE', keys.stream, `group-${i}`, '$');
+        return () => publishLevel(1);
+      },
+    ],
+    ['queue:publish-level', 'payloads', 'linear', (n) => Promise.resolve(() => publishLevel(n))],
     [
       'queue:join-names',
       'names that are known',

@@ -149,6 +149,7 @@ export default [
   {
     ...testing,
     name: 'a batch of a test takes tasks that another group has',
+    file: 'libs/testing/in-process/testing-tasks.ts',
     find: ' || (only && handler !== only)',
     replace: '',
   },

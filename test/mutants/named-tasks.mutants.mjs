@@ -84,8 +84,8 @@ export default [
   {
     ...window,
     name: 'the common limit is that of all groups',
-    find: 'JSON.stringify([ofAllNames.queue, group])',
-    replace: 'JSON.stringify([ofAllNames.queue, group === ofAllNames.queue])',
+    find: "['names', ofAllNames.queue, group]",
+    replace: "['names', ofAllNames.queue]",
   },
   {
     ...window,

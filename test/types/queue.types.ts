@@ -321,3 +321,22 @@ export async function operations(queue: QueueService): Promise<unknown[]> {
   await queue.pause(Orders, { delayMs: 5 });
   return [removed, isDue, outcome, unconfirmed];
 }
+
+export async function priorities(queue: QueueService): Promise<unknown[]> {
+  const Alerts = defineQueue<string>('alerts', { shares: { high: 3 } });
+  const id: string = await queue.publish(Alerts, 'a', { priority: 'high' });
+  await queue.publishMany(Alerts, ['a'], () => ({ priority: 'low', delayMs: 5 }));
+  // @ts-expect-error -- no such level
+  await queue.publish(Alerts, 'a', { priority: 'urgent' });
+  // @ts-expect-error -- a number is no level
+  await queue.publish(Alerts, 'a', { priority: 1 });
+  // @ts-expect-error -- a publish under a key has no priority
+  await queue.publishUnique(Alerts, 'a', { key: 'a', priority: 'high' });
+  // @ts-expect-error -- named tasks have no levels
+  defineQueue('files', { tasks: { import: payload<string>() }, shares: true });
+  // @ts-expect-error -- no such level
+  defineQueue<string>('alerts', { shares: { urgent: 1 } });
+  const { levels } = await queue.counts(Alerts);
+  const waiting: number | undefined = levels?.high.waiting;
+  return [id, waiting, (await queue.inspect(Alerts, id))?.priority];
+}

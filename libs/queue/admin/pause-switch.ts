@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Keyspace, RedisConnection } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
-import { queueKeys, retryKeys } from '../store/queue.keys.js';
+import { queueKeys } from '../store/queue.keys.js';
 import { pauseScript, type PauseSet } from '../store/scripts/pause.script.js';
 import { runningScript } from '../store/scripts/running.script.js';
 import { stillBusy, withinLimits, type WaitLimits } from './limited-wait.js';
@@ -23,8 +23,8 @@ export interface PauseSwitchOptions {
   keyspace: Keyspace;
   clock: Clock;
   leaseMs: number;
-  /** The groups that read a stream. */
-  groupsOf: (stream: string) => Promise<readonly string[]>;
+  /** The streams of a queue beside its own. */
+  streamsBeside: (queue: string) => Promise<readonly string[]>;
 }
 
 /** How long until the first look whether anything runs, and at most between two looks, in milliseconds. */
@@ -94,9 +94,9 @@ export class PauseSwitch {
   }
 
   async #running(queue: string): ReturnType<typeof runningScript.run> {
-    const { connection, keyspace, groupsOf } = this.#options;
+    const { connection, keyspace, streamsBeside } = this.#options;
     const { stream, alive, paused } = queueKeys(keyspace, queue);
-    const restKeys = (await groupsOf(stream)).map((group) => retryKeys(keyspace, queue, group).stream);
+    const restKeys = await streamsBeside(queue);
     return runningScript.run(connection.commands, { keys: { stream, alive, paused }, restKeys, args: {} });
   }
 

@@ -19,6 +19,7 @@ import { namesScript } from '../store/scripts/names.script.js';
 import type { LocalPauses } from '../worker/control/local-pauses.js';
 import { DeadLetters } from './dead-letters.js';
 import { stillBusy, withinLimits, type WaitLimits } from './limited-wait.js';
+import { LevelsOfQueue, type PlaceOperations } from './levels-of-queue.js';
 import { checkPauseOptions, checkResumeOptions, type PauseOptions, type ResumeOptions } from './pause.options.js';
 import { PauseSwitch, type PauseResult } from './pause-switch.js';
 import { QueueGroups } from './queue-groups.js';
@@ -49,6 +50,7 @@ export abstract class QueueAdministration {
   readonly #search: TaskSearch;
   readonly #purge: QueuePurge;
   readonly #whole: WholeQueue;
+  readonly #onPlaces: PlaceOperations;
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
   readonly #tally: QueueTally;
@@ -64,10 +66,21 @@ export abstract class QueueAdministration {
     this.#localPauses = localPauses;
     this.#link = connection.commands;
     this.#operations = new QueueOperations(connection, keyspace, (queue) => registry.groupOf(queue));
-    const groupsOf = (stream: string): Promise<string[]> => this.#operations.groupsOf(stream);
-    this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs, groupsOf });
+    const streamsBeside = (queue: string): Promise<string[]> => this.#operations.streamsBeside(queue);
+    this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs, streamsBeside });
     this.#search = new TaskSearch({ link: this.#link, keyspace, inboxes: connection.inbox.prefix, onDelayed });
     this.#purge = new QueuePurge(this.#link, keyspace);
+    const { search, operations, purge } = { search: this.#search, operations: this.#operations, purge: this.#purge };
+    this.#onPlaces = {
+      counts: (place, choice) => operations.counts(place, choice),
+      list: (place, options) => operations.list(place, options),
+      inspect: (place, id, group) => search.inspect(place, id, group),
+      remove: (place, id, group) => search.remove(place, id, group),
+      runNow: (place, id, group) => search.runNow(place, id, group),
+      cancel: (place, id, group) => search.cancel(place, id, group),
+      purge: (place, state, group) => purge.purge(place, state, group),
+      dead: (place) => new DeadLetters(this.#link, clock, keyspace, place),
+    };
     this.#whole = new WholeQueue(this, (queue, later) => this.#names(queue, later));
   }
 
@@ -85,7 +98,7 @@ export abstract class QueueAdministration {
   counts(queue: QueueRef<unknown>, choice?: GroupChoice): Promise<Counts>;
   async counts(queue: QueueRef<unknown> | QueueOfTasks, choice: GroupChoice = {}): Promise<Counts> {
     const whole = asQueueOfTasks(queue);
-    return whole ? this.#whole.counts(whole, choice) : this.#operations.counts(oneQueue(queue, 'counts'), choice);
+    return whole ? this.#whole.counts(whole, choice) : this.#levels(queue).counts(oneQueue(queue, 'counts'), choice);
   }
 
   /**
@@ -103,7 +116,7 @@ export abstract class QueueAdministration {
    */
   async list(queue: QueueRef<unknown> | QueueOfTasks, options: ListOptions = {}): Promise<TaskPage> {
     const whole = asQueueOfTasks(queue);
-    return whole ? this.#whole.list(whole, options) : this.#operations.list(oneQueue(queue, 'list'), options);
+    return whole ? this.#whole.list(whole, options) : this.#levels(queue).list(oneQueue(queue, 'list'), options);
   }
 
   /**
@@ -120,7 +133,7 @@ export abstract class QueueAdministration {
     const name = oneQueue(queue, 'inspect');
     const group = this.#groupOf(name, choice, 'inspect');
     const id = await this.#search.idOf(name, checkTaskRef(task, 'inspect'));
-    return id === undefined ? undefined : this.#search.inspect(name, id, group);
+    return id === undefined ? undefined : this.#levels(queue).inspect(name, id, group);
   }
 
   /**
@@ -133,7 +146,7 @@ export abstract class QueueAdministration {
     const name = oneQueue(queue, 'remove');
     const group = this.#groupOf(name, choice, 'remove');
     const id = await this.#search.idOf(name, checkTaskRef(task, 'remove'));
-    return id !== undefined && this.#search.remove(name, id, group);
+    return id !== undefined && this.#levels(queue).remove(name, id, group);
   }
 
   /**
@@ -154,7 +167,7 @@ export abstract class QueueAdministration {
     const whole = asQueueOfTasks(queue);
     if (whole) return this.#whole.purge(whole, checkedState, choice);
     const name = oneQueue(queue, 'purge');
-    return this.#purge.purge(name, checkedState, this.#groupOf(name, choice, 'purge'));
+    return this.#levels(queue).purge(name, checkedState, this.#groupOf(name, choice, 'purge'));
   }
 
   /**
@@ -171,7 +184,7 @@ export abstract class QueueAdministration {
     const name = oneQueue(queue, 'runNow');
     const group = this.#groupOf(name, choice, 'runNow');
     const id = await this.#search.idOf(name, checkTaskRef(task, 'runNow'));
-    return id !== undefined && this.#search.runNow(name, id, group);
+    return id !== undefined && this.#levels(queue).runNow(name, id, group);
   }
 
   /**
@@ -194,7 +207,7 @@ export abstract class QueueAdministration {
     const name = oneQueue(queue, 'cancel');
     const group = this.#groupOf(name, choice, 'cancel');
     const id = await this.#search.idOf(name, checkTaskRef(task, 'cancel'));
-    return id === undefined ? 'not-found' : this.#search.cancel(name, id, group);
+    return id === undefined ? 'not-found' : this.#levels(queue).cancel(name, id, group);
   }
 
   /**
@@ -227,7 +240,8 @@ export abstract class QueueAdministration {
       );
     if (whole) return this.#whole.pause(whole, wait ? { wait, ...limits } : undefined);
     const name = oneQueue(queue, 'pause');
-    return wait ? this.#pauseSwitch.pauseAndWait(name, limits) : this.#pauseSwitch.pause(name);
+    if (!wait) return this.#pauseSwitch.pause(name);
+    return this.#pauseSwitch.pauseAndWait(name, limits);
   }
 
   /**
@@ -247,12 +261,15 @@ export abstract class QueueAdministration {
   /** The processes that work on a queue now. A process that was killed is included until its lease has ended. */
   async workers(queue: QueueRef<unknown> | QueueOfTasks): Promise<QueueWorker[]> {
     const whole = asQueueOfTasks(queue);
-    return whole ? this.#whole.workers(whole) : this.#operations.workers(oneQueue(queue, 'workers'));
+    if (whole) return this.#whole.workers(whole);
+    const name = oneQueue(queue, 'workers');
+    return this.#operations.workers(name);
   }
 
   /** The consumer groups of a queue: lists them, and deletes those for which no process reads any more. */
   groups(queue: QueueRef<unknown>): QueueGroups {
-    return new QueueGroups(this.#link, this.#connections.keyspace, oneQueue(queue, 'groups'));
+    const name = oneQueue(queue, 'groups');
+    return new QueueGroups(this.#link, this.#connections.keyspace, name);
   }
 
   /**
@@ -271,8 +288,15 @@ export abstract class QueueAdministration {
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T>;
   dead(queue: QueueRef<unknown> | QueueOfTasks): DeadLettersOfTasks {
     const whole = asQueueOfTasks(queue);
-    const { clock, keyspace } = this.#connections;
-    return whole ? this.#whole.dead(whole) : new DeadLetters(this.#link, clock, keyspace, oneQueue(queue, 'dead'));
+    return whole ? this.#whole.dead(whole) : this.#levels(queue).dead(oneQueue(queue, 'dead'));
+  }
+
+  /** The operations on one queue: on its levels of priority, if it has some. */
+  #levels(queue: QueueRef<unknown> | QueueOfTasks): LevelsOfQueue {
+    return new LevelsOfQueue(
+      this.#onPlaces,
+      (name) => this.#registry.sharesOf(queue as QueueRef<unknown>, name) !== undefined,
+    );
   }
 
   #names(queue: string, later?: 'paused' | 'resumed'): Promise<readonly string[]> {

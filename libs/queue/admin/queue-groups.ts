@@ -1,5 +1,6 @@
 import type { Keyspace, Link } from '../../redis/index.js';
 import { SluiceError, text } from '../../weave/index.js';
+import { placesOf } from '../store/levels.js';
 import { queueKeys, retryKeys } from '../store/queue.keys.js';
 import { dropGroupScript, groupsScript } from '../store/scripts/groups.script.js';
 
@@ -31,9 +32,24 @@ export class QueueGroups {
 
   /** All groups of the queue. */
   async list(): Promise<QueueGroup[]> {
-    const { stream, alive } = queueKeys(this.#keyspace, this.#queue);
-    const groups = await groupsScript.run(this.#link, { keys: { stream, alive }, args: {} });
-    return groups.map(({ name, waiting, pending, living }) => ({ name, waiting, running: pending, consumers: living }));
+    const groups = new Map<string, QueueGroup>();
+    // Another process may know levels that this one does not: a group that is left there would keep their tasks.
+    for (const place of placesOf(this.#queue)) {
+      const { stream, alive } = queueKeys(this.#keyspace, place);
+      for (const { name, waiting, pending, living } of await groupsScript.run(this.#link, {
+        keys: { stream, alive },
+        args: {},
+      })) {
+        const known = groups.get(name);
+        groups.set(name, {
+          name,
+          waiting: waiting + (known?.waiting ?? 0),
+          running: pending + (known?.running ?? 0),
+          consumers: [...new Set([...(known?.consumers ?? []), ...living])],
+        });
+      }
+    }
+    return [...groups.values()];
   }
 
   /**
@@ -47,8 +63,14 @@ export class QueueGroups {
    */
   async drop(name: string): Promise<boolean> {
     const group = text()(name, 'groups().drop: name') ?? '';
-    const keys = queueKeys(this.#keyspace, this.#queue);
-    const retries = retryKeys(this.#keyspace, this.#queue, group);
+    let dropped = false;
+    for (const place of placesOf(this.#queue)) dropped = (await this.#dropAt(place, group)) || dropped;
+    return dropped;
+  }
+
+  async #dropAt(place: string, group: string): Promise<boolean> {
+    const keys = queueKeys(this.#keyspace, place);
+    const retries = retryKeys(this.#keyspace, place, group);
     const dropped = await dropGroupScript.run(this.#link, {
       keys: {
         ...keys,

@@ -1,6 +1,7 @@
 import { isReplyError, type Keyspace, type Link, type RedisConnection } from '../../redis/index.js';
 import { badOption, oneOf, text } from '../../weave/index.js';
 import { bytesOf, PageSize } from './page-size.js';
+import { placesOf } from '../store/levels.js';
 import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import { countsScript, type Counts } from '../store/scripts/counts.script.js';
 import { listDelayedScript } from '../store/scripts/list-delayed.script.js';
@@ -95,8 +96,22 @@ export class QueueOperations {
 
   async workers(queue: string): Promise<QueueWorker[]> {
     const { stream, alive } = queueKeys(this.#keyspace, queue);
-    const restKeys = (await this.groupsOf(stream)).map((group) => retryKeys(this.#keyspace, queue, group).stream);
+    const restKeys = await this.streamsBeside(queue);
     return (await workersScript.run(this.#link, { keys: { stream, alive }, restKeys, args: {} })).map(workerInfo);
+  }
+
+  /**
+   * The streams of a queue beside its own: those of its levels, and the own retries of each group. Another process may know levels that
+   * this one does not.
+   */
+  async streamsBeside(queue: string): Promise<string[]> {
+    const { stream } = queueKeys(this.#keyspace, queue);
+    const places = placesOf(queue);
+    const levels = places.filter((place) => place !== queue).map((place) => queueKeys(this.#keyspace, place).stream);
+    // A level has no group that the queue's own stream lacks, but for a moment.
+    const groups = await this.groupsOf(stream);
+    const retries = groups.flatMap((group) => places.map((place) => retryKeys(this.#keyspace, place, group).stream));
+    return [...levels, ...retries];
   }
 
   /** The names of a stream's groups. There are none while there is no stream. */

@@ -1,6 +1,7 @@
 import { unframe } from '../../redis/index.js';
 import { badOption, checkText, countIn, instantIn } from '../../weave/index.js';
 import { Delivery } from '../task/delivery.js';
+import type { Priority } from '../store/levels.js';
 import type { ListedDelayed } from '../store/scripts/list-delayed.script.js';
 import type { ListedEntry } from '../store/scripts/list-stream.script.js';
 import { fieldsOf } from '../store/stream-reply.js';
@@ -14,6 +15,8 @@ export interface TaskInfo<T = unknown> {
   readonly id: string;
   /** In what concerns a whole queue of named tasks: the task's name. Absent in what concerns one queue. */
   readonly name?: string;
+  /** Of a queue with levels of priority: the task's level. Absent otherwise. */
+  readonly priority?: Priority;
   readonly state: TaskState;
   /** The payload; its text, if that is not JSON. */
   readonly payload: T;

@@ -57,17 +57,7 @@ export class WholeQueue {
     );
     // A name that is used no more is not shown for ever.
     const shown = counted.filter(([name, counts]) => Object.hasOwn(queue.tasks, name) || isUsed(counts));
-    const sum = (of: (counts: Counts) => number): number => shown.reduce((total, [, counts]) => total + of(counts), 0);
-    const oldest = shown.flatMap(([, { oldestWaitingMs }]) => oldestWaitingMs ?? []);
-    return {
-      waiting: sum(({ waiting }) => waiting),
-      running: sum(({ running }) => running),
-      delayed: sum(({ delayed }) => delayed),
-      dead: sum(({ dead }) => dead),
-      oldestWaitingMs: oldest.length === 0 ? null : Math.max(...oldest),
-      paused: shown.every(([, { paused }]) => paused),
-      tasks: Object.fromEntries(shown),
-    };
+    return { ...sumOf(shown.map(([, counts]) => counts)), tasks: Object.fromEntries(shown) };
   }
 
   async list(queue: QueueOfTasks, { after, limit = 100, ...options }: ListOptions): Promise<TaskPage> {
@@ -138,8 +128,22 @@ export class WholeQueue {
   }
 }
 
+/** The counts of several places together. */
+export function sumOf(all: readonly Counts[]): Counts {
+  const sum = (of: (counts: Counts) => number): number => all.reduce((total, counts) => total + of(counts), 0);
+  const oldest = all.flatMap(({ oldestWaitingMs }) => oldestWaitingMs ?? []);
+  return {
+    waiting: sum(({ waiting }) => waiting),
+    running: sum(({ running }) => running),
+    delayed: sum(({ delayed }) => delayed),
+    dead: sum(({ dead }) => dead),
+    oldestWaitingMs: oldest.length === 0 ? null : Math.max(...oldest),
+    paused: all.every(({ paused }) => paused),
+  };
+}
+
 /** The dead letters of one name. */
-interface LettersOfName extends Each {
+export interface LettersOfName extends Each {
   readonly letters: DeadLettersOfTasks;
 }
 
@@ -153,7 +157,7 @@ function isUsed({ waiting, running, delayed, dead }: Counts): boolean {
 }
 
 /** A page of the tasks of all names, one name after the other. `after` and `next` say in which name a page begins, and where. */
-async function paged<T extends TaskInfo, One extends Each>(
+export async function paged<T extends TaskInfo, One extends Each>(
   all: readonly One[],
   operation: string,
   limit: number,
@@ -186,13 +190,19 @@ function placeOf(after: string, operation: string): [name?: string, within?: str
 }
 
 /** One name after the other, so that `perSecond` is for all together. A name whose group is gone does not stop the others. */
-async function redriveAll(all: readonly LettersOfName[], { filter, ...options }: RedriveOptions): Promise<number> {
+export async function redriveAll(
+  all: readonly LettersOfName[],
+  { filter, ...options }: RedriveOptions,
+  filterOf: (name: string, filter: DeadLetterFilter | undefined) => DeadLetterFilter | undefined = (name, given) =>
+    filtered(name, given).filter,
+): Promise<number> {
   let moved = 0;
   let noGroup: Error | undefined;
   for (const { name, letters } of all) {
     if (options.signal?.aborted === true) break;
     try {
-      moved += await letters.redrive({ ...options, ...filtered(name, filter) });
+      const own = filterOf(name, filter);
+      moved += await letters.redrive({ ...options, ...(own && { filter: own }) });
     } catch (error) {
       if (!isSluiceError(error, 'SLUICE_QUEUE_NO_GROUP')) throw error;
       noGroup ??= error as Error;

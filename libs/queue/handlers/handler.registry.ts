@@ -10,8 +10,10 @@ import {
   refuseDuplicates,
   type HandlerSchedule,
 } from './handler-schedules.js';
+import { sharesOf } from '../limits/queue-shares.js';
 import { optionNames } from '../named-tasks.js';
-import { queueSchema, type NamedTask, type QueueDefinition } from '../queue-definition.js';
+import type { ResolvedShares } from '../priority/shares.js';
+import { queueSchema, type NamedTask, type QueueDefinition, type QueueRef } from '../queue-definition.js';
 import {
   checkHandlerOptions,
   configured,
@@ -22,6 +24,7 @@ import {
 import type { ResolvedQueueOptions } from '../queue.options.js';
 import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
 import type { DeclaredSchedule } from '../decorators/task-schedule.decorator.js';
+import { LEVELS, partsOfPlace, placeOf, type Priority } from '../store/levels.js';
 import { queueKeys } from '../store/queue.keys.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 
@@ -29,8 +32,12 @@ import { QUEUE_OPTIONS } from '../queue.tokens.js';
 export interface Handler {
   /** `Class.method`, for messages. */
   readonly site: string;
-  /** The name of the stream. */
+  /** The name of the queue. */
   readonly queue: string;
+  /** The name of its stream: the queue's own, or that of one of its levels (see `placeOf`). */
+  readonly place: string;
+  /** If the queue has levels of priority: which one this handler reads, and its share. */
+  readonly level?: HandlerLevel | undefined;
   /** If the queue is one task of several: which one. */
   readonly task?: NamedTask;
   /** The names by which options mean this handler's queue. */
@@ -44,6 +51,12 @@ export interface Handler {
   readonly schedules: readonly HandlerSchedule[];
   /** The stream to which a task is published for each dead letter; undefined: there is none. */
   readonly failedTo?: string | undefined;
+}
+
+/** One level of a queue, for its handler. */
+export interface HandlerLevel {
+  readonly priority: Priority;
+  readonly share: number;
 }
 
 /** The handlers of an app: one per queue and group. */
@@ -107,7 +120,29 @@ export class HandlerRegistry {
     const parts = { site, queue, call, schema: queueSchema(definition), task };
     const run = handlerRun({ ...parts, propagation });
     const runBatch = options.batch && batchRun(parts);
-    this.#handlers.push({ site, queue, ...(task && { task }), names, options, run, runBatch, schedules, failedTo });
+    const added = {
+      site,
+      queue,
+      place: queue,
+      ...(task && { task }),
+      names,
+      options,
+      run,
+      runBatch,
+      schedules,
+      failedTo,
+    };
+    const shares = sharesOf(definition, queue, this.#settings.queues);
+    if (shares !== undefined) refuseWithLevels(site, queue, options);
+    this.#handlers.push(...(shares === undefined ? [added] : levelled(added, shares)));
+  }
+
+  /** The shares of a queue's levels: by the caller's reference, by the configuration, or by a handler of this process. */
+  sharesOf(queue: QueueRef<unknown>, name: string): ResolvedShares | undefined {
+    const known = sharesOf(queue, name, this.#settings.queues);
+    if (known !== undefined) return known;
+    const levels = this.#of(name).flatMap(({ level }) => (level ? [[level.priority, level.share] as const] : []));
+    return levels.length === 0 ? undefined : (Object.fromEntries(levels) as ResolvedShares);
   }
 
   /** The queue `files.import` and the task `import` of the queue `files` would have the same name in options. */
@@ -179,7 +214,8 @@ export class HandlerRegistry {
    * The group for operations on a queue if the caller names none: the group of this app's handler. With several handlers it is
    * the default group, if one of them is in it, else the group of the first handler.
    */
-  groupOf(queue: string): string {
+  groupOf(place: string): string {
+    const { queue } = partsOfPlace(place);
     const [handler] = this.#of(queue);
     const { group = this.#settings.defaults.group ?? this.#defaultGroup } = configured(
       this.#settings,
@@ -192,7 +228,7 @@ export class HandlerRegistry {
 
   /** The groups of the handlers of a queue. */
   groupsOf(queue: string): string[] {
-    return this.#of(queue).map(({ options }) => options.group);
+    return [...new Set(this.#of(queue).map(({ options }) => options.group))];
   }
 
   get #schedules(): HandlerSchedule[] {
@@ -211,6 +247,31 @@ export class HandlerRegistry {
   #of(queue: string): Handler[] {
     return this.#handlers.filter((handler) => handler.queue === queue);
   }
+}
+
+/**
+ * A handler for each level. Levels with less come first: in a read that brings tasks of several, the few tasks of a quiet level are taken
+ * before the many of a busy one. Schedules publish to the queue's own stream.
+ */
+function levelled(handler: Handler, shares: ResolvedShares): Handler[] {
+  return [...LEVELS].reverse().map((priority) => ({
+    ...handler,
+    place: placeOf(handler.queue, priority),
+    level: { priority, share: shares[priority] },
+    schedules: priority === 'normal' ? handler.schedules : [],
+  }));
+}
+
+/** A limit of the fleet is counted on one stream, and a batch is made of one; a queue with levels has three. */
+function refuseWithLevels(site: string, queue: string, { fleet, rateLimit, batch }: ResolvedHandlerOptions): void {
+  const given = { 'a concurrency of the fleet': fleet, 'a rateLimit': rateLimit, 'a batch': batch };
+  const [what] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (what === undefined) return;
+  throw new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `${site}: queue '${queue}' has levels of priority (shares), and its handler has ${what}: ` +
+      'they do not go together. Use one of the two',
+  );
 }
 
 function duplicate(queue: string, group: string, first: string, second: string): SluiceError {

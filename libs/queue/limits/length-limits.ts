@@ -1,5 +1,6 @@
-import { SluiceError, badOption, resolveOptions } from '../../weave/index.js';
+import { SluiceError, badOption, optional, resolveOptions } from '../../weave/index.js';
 import { optionNames } from '../named-tasks.js';
+import { sharesChange, type Shares } from '../priority/shares.js';
 import type { QueueRef } from '../queue-definition.js';
 import {
   changedLength,
@@ -13,10 +14,16 @@ import {
 export interface QueueOptions {
   /** The members that differ from what `defineQueue` says; `false`: no limit. Default: as `defineQueue` says. */
   maxLength?: Partial<LengthLimit> | false;
+  /**
+   * The shares of the levels of priority that differ from what `defineQueue` says; `true` for a queue that is given by its bare name and
+   * has the usual ones. Default: as `defineQueue` says.
+   */
+  shares?: Shares | true;
 }
 
 interface Limited {
   maxLength?: LengthChange | false | undefined;
+  shares?: Shares | undefined;
 }
 
 /** The resolved `queue.queues`. */
@@ -32,6 +39,7 @@ export function queuesByName(value: unknown, path: string): QueuesByName {
     resolveOptions<Limited>(at, given, {
       maxLength: (each: unknown, where: string) =>
         each === undefined || each === false ? each : lengthChange(each, where),
+      shares: optional(sharesChange),
     });
   return new Map(Object.entries(value).map(([name, given]) => [name, options(given, `${path}.${name}`)]));
 }

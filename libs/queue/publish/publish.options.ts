@@ -4,7 +4,8 @@ import type { TraceContext } from '../task/trace-context.js';
 import { backoff, type Backoff } from '../task/backoff.js';
 import { delay, dueDate } from '../task/delay.js';
 import type { WhenAllSettled } from './when-settled.options.js';
-import { badOption, count, optional, resolveOptions, type OptionChecks } from '../../weave/index.js';
+import { badOption, count, oneOf, optional, resolveOptions, type OptionChecks } from '../../weave/index.js';
+import { LEVELS, type Priority } from '../store/levels.js';
 
 /** The options of `publish` and `publishMany`. */
 export interface PublishOptions {
@@ -19,6 +20,11 @@ export interface PublishOptions {
    * function.
    */
   backoff?: Exclude<Backoff, (attempt: number, error: unknown) => number>;
+  /**
+   * How urgent the task is: `'high'`, `'normal'` or `'low'`. Only for queues with `shares`; others refuse it with `SLUICE_BAD_OPTION`. The
+   * task keeps it through delays, retries, and as a dead letter that is brought back. Default `'normal'`.
+   */
+  priority?: Priority;
   /**
    * W3C trace context that is sent along, for `task.trace`: a `traceparent` of at most 256 bytes, a `tracestate` of at most
    * 4,096 and a `baggage` of at most 8,192. Default: the context that `queue.propagation.inject` adds.
@@ -82,6 +88,7 @@ const CHECKS: OptionChecks<PublishOptions> = {
   runAt: optional(dueDate),
   maxAttempts: optional(count(1)),
   backoff: sentBackoff,
+  priority: optional(oneOf(LEVELS, 'normal')),
   trace: traceOption,
   signal: abortSignal,
 };
@@ -127,4 +134,22 @@ export interface Item {
 /** Whether each payload has its own options. */
 export function isList(options: PublishOptions | readonly PublishOptions[]): options is readonly PublishOptions[] {
   return Array.isArray(options);
+}
+
+/** Whether a task is for another level than that of the queue's own stream. */
+export function isLevelled({ priority = 'normal' }: PublishOptions): boolean {
+  return priority !== 'normal';
+}
+
+/** @throws SluiceError `SLUICE_BAD_OPTION`: a key is for one place, and the levels of a queue are several */
+export function refusePriority({ priority }: PublishOptions, site: string): void {
+  if (priority === undefined) return;
+  throw badOption(`${site}: priority`, 'left out: a publish under a key has no priority. Use publish', priority);
+}
+
+/** @throws SluiceError `SLUICE_BAD_OPTION`: the tasks of a join are published to one stream */
+export function refusePriorityOfMembers(options: readonly PublishOptions[]): void {
+  const given = options.find(({ priority }) => priority !== undefined)?.priority;
+  if (given === undefined) return;
+  throw badOption('publishMany: priority', 'left out beside whenAllSettled, which knows no levels of priority', given);
 }

@@ -4,9 +4,18 @@ import { injected, type Propagation } from '../task/propagation.js';
 import type { ResolvedLengthLimit } from '../limits/length-limit.js';
 import { lengthLimitOf, refuseLimitOfMembers, type QueuesByName } from '../limits/length-limits.js';
 import type { QueueRef } from '../queue-definition.js';
+import { LevelledPublisher } from './levelled-publisher.js';
 import { LimitedPublisher } from './limited-publisher.js';
 import { MembersPublisher, type Members } from './members-publisher.js';
-import { isDelayed, isList, optionsAt, type Item, type PublishOptions, type SentOptions } from './publish.options.js';
+import {
+  isDelayed,
+  isLevelled,
+  isList,
+  optionsAt,
+  type Item,
+  type PublishOptions,
+  type SentOptions,
+} from './publish.options.js';
 import type { FollowUp } from './when-settled.options.js';
 import { SendWindow } from './send-window.js';
 import { channels } from '../observe/queue.channels.js';
@@ -38,6 +47,7 @@ export class Publisher {
   readonly #window = new SendWindow();
   readonly #limited: LimitedPublisher;
   readonly #members: MembersPublisher;
+  readonly #levelled: LevelledPublisher;
   /** A task without an entry gets its id here: a unique one, and never of an entry's form, `<digits>-<digits>`. */
   readonly #idPrefix = `${randomBytes(9).toString('base64url')}.`;
   #ids = 0;
@@ -50,6 +60,7 @@ export class Publisher {
     };
     this.#limited = new LimitedPublisher({ ...options, ...making });
     this.#members = new MembersPublisher({ ...options, ...making });
+    this.#levelled = new LevelledPublisher({ ...options, ...making });
   }
 
   /** Publishes one task, from its payload as JSON. Resolves with its id. */
@@ -64,8 +75,9 @@ export class Publisher {
     if (limit !== undefined) return (await this.#limitedTo(limit, queue, keys, [{ payload, options }]))[0] ?? '';
     if (!this.#window.enter()) await this.#window.turn();
     try {
-      const id = isDelayed(options)
-        ? ((await this.#delay(queue, keys, [{ payload, options }]))[0] ?? '')
+      const together = sendsTogether(options);
+      const id = together
+        ? ((await this.#together(queue, keys, [{ payload, options }]))[0] ?? '')
         : await this.#add(keys, payload, this.meta(options));
       if (channels.published.hasSubscribers) tell(queue, id, options);
       return id;
@@ -100,7 +112,7 @@ export class Publisher {
     // Without members, what follows is published all the same.
     if (payloads.length === 0 && members) await this.#nothingButFollowUp(queue, keys, members);
     const outcomes: PublishOutcome[] = [];
-    const most = !members && (isList(options) || isDelayed(options)) ? CHUNK_DELAYED : CHUNK_TASKS;
+    const most = !members && (isList(options) || sendsTogether(options)) ? CHUNK_DELAYED : CHUNK_TASKS;
     for (let from = 0; from < payloads.length; from = outcomes.length) {
       const chunk = chunkOf(payloads, from, most);
       const optionsOf = (i: number): PublishOptions => optionsAt(options, from + i);
@@ -137,7 +149,7 @@ export class Publisher {
     }
   }
 
-  /** Sends one chunk: the tasks for now one by one, and those that are due at one time with one script. */
+  /** Sends one chunk: tasks for now one by one; those that are due at one time, or of one level, with one script. */
   #send(
     queue: string,
     keys: QueueKeys,
@@ -145,21 +157,21 @@ export class Publisher {
     optionsOf: (i: number) => PublishOptions,
   ): Promise<PromiseSettledResult<string>[]> {
     const sending: Promise<string>[] = [];
-    const later = new Map<string, number[]>();
+    const later = new Map<string | undefined, number[]>();
     for (const [i, payload] of chunk.entries()) {
       const options = optionsOf(i);
-      if (!isDelayed(options)) {
+      if (!sendsTogether(options)) {
         sending[i] = this.#add(keys, payload, this.meta(options));
         continue;
       }
-      const due = `${options.delayMs ?? ''}/${options.runAt?.getTime() ?? ''}`;
+      const due = isLevelled(options) ? options.priority : `${options.delayMs ?? ''}/${options.runAt?.getTime() ?? ''}`;
       const list = later.get(due);
       if (list) list.push(i);
       else later.set(due, [i]);
     }
     for (const list of later.values()) {
       const items = list.map((i) => ({ payload: chunk[i] ?? '', options: optionsOf(i) }));
-      const ids = this.#delay(queue, keys, items);
+      const ids = this.#together(queue, keys, items);
       for (const [at, i] of list.entries()) sending[i] = ids.then((all) => all[at] ?? '');
     }
     return Promise.allSettled(sending);
@@ -200,6 +212,12 @@ export class Publisher {
   #add({ stream }: QueueKeys, payload: string, meta: string): Promise<string> {
     const fields = ['payload', payload, 'timestamp', this.#seconds(), 'retry_count', 0, 'meta', meta];
     return this.#options.link.send<string>('xadd', [stream, '*', ...fields]);
+  }
+
+  /** Publishes tasks of the level of the first one, or tasks that are all due at its time. */
+  #together(queue: string, keys: QueueKeys, items: readonly Item[]): Promise<readonly string[]> {
+    const { priority = 'normal' } = items[0]?.options ?? {};
+    return priority === 'normal' ? this.#delay(queue, keys, items) : this.#levelled.publish(queue, priority, items);
   }
 
   /** Publishes tasks that are all due at the time of the first one. */
@@ -245,6 +263,11 @@ interface Own {
 
 function tell(queue: string, id: string, { delayMs = 0, runAt }: PublishOptions): void {
   channels.published.publish({ queue, id, delayMs, ...(runAt && { runAt }) });
+}
+
+/** Whether the task is sent by a script, with others. */
+function sendsTogether(options: PublishOptions): boolean {
+  return isDelayed(options) || isLevelled(options);
 }
 
 function chunkOf(payloads: readonly string[], from: number, most: number): readonly string[] {

@@ -1,7 +1,7 @@
 import { badOption, checkText, count, durationMs, oneOf, optional, resolveOptions } from '../../weave/index.js';
 import { KNOWN_MS, type UniqueOutcome } from '../store/scripts/publish-unique.script.js';
 import type { TaskKey } from '../admin/task-info.js';
-import { checkPublishOptions, type PublishOptions } from './publish.options.js';
+import { checkPublishOptions, refusePriority, type PublishOptions } from './publish.options.js';
 
 interface Repeatable {
   /**
@@ -12,7 +12,7 @@ interface Repeatable {
 }
 
 /** The options of `publishUnique`. */
-export interface PublishUniqueOptions extends PublishOptions, TaskKey, Repeatable {
+export interface PublishUniqueOptions extends Omit<PublishOptions, 'priority'>, TaskKey, Repeatable {
   /**
    * What happens while the key is taken.
    *
@@ -34,7 +34,7 @@ export interface PublishUniqueOptions extends PublishOptions, TaskKey, Repeatabl
 }
 
 /** The options of `collect`. */
-export interface CollectOptions extends Omit<PublishOptions, 'delayMs' | 'runAt'>, TaskKey, Repeatable {
+export interface CollectOptions extends Omit<PublishOptions, 'delayMs' | 'runAt' | 'priority'>, TaskKey, Repeatable {
   /** How long the task waits for more items after the last one, in milliseconds, at most 7 days. */
   waitMs: number;
   /** How long the task waits after the first item at most, in milliseconds. Default ten times `waitMs`. */
@@ -70,6 +70,7 @@ export function checkUniqueOptions(given: PublishUniqueOptions | undefined): Uni
   const site = 'publishUnique';
   const { key, nonce, mode, windowMs, maxWaitMs, ...publishing } = (given ?? {}) as Partial<PublishUniqueOptions>;
   const options = checkPublishOptions(publishing, site);
+  refusePriority(options, site);
   const checked = resolveOptions<Checked>(
     site,
     { mode, windowMs, maxWaitMs },
@@ -99,6 +100,7 @@ export function checkCollectOptions(given: CollectOptions | undefined): UniqueRe
   const site = 'collect';
   const { key, nonce, waitMs, maxWaitMs, max, ...publishing } = (given ?? {}) as Partial<CollectOptions>;
   const options = checkPublishOptions(publishing, site);
+  refusePriority(options, site);
   if (options.delayMs !== undefined || options.runAt !== undefined) {
     throw badOption(`${site}: delayMs and runAt`, 'left out: waitMs says when the task runs', given);
   }

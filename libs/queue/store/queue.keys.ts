@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parseProcessId, type Keyspace, type ProcessId } from '../../redis/index.js';
+import { partsOfPlace } from './levels.js';
 
 /** The keys of one queue. All lie in one Cluster slot. */
 export interface QueueKeys {
@@ -29,10 +30,18 @@ export interface QueueKeys {
   readonly side: string;
 }
 
-/** @throws SluiceError `SLUICE_BAD_NAME` */
+/**
+ * The keys of a queue, or of one level of its priority (see `placeOf`). The levels of a queue have their leases, their pause and their
+ * features in common: a process works on all of them, and a pause is for all of them.
+ *
+ * @throws SluiceError `SLUICE_BAD_NAME`
+ */
 export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
-  const stream = keyspace.main('queue', '', name);
+  const { queue, level } = typeof name === 'string' ? partsOfPlace(name) : { queue: name, level: 'normal' };
+  const main = keyspace.main('queue', '', queue);
+  const stream = level === 'normal' ? main : keyspace.side(main, level);
   const side = (suffix: string): string => keyspace.side(stream, suffix);
+  const common = (suffix: string): string => keyspace.side(main, suffix);
   return {
     stream,
     delayed: side('delayed'),
@@ -40,11 +49,11 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     index: side('index'),
     dead: side('dead'),
     deadIndex: side('dead-index'),
-    alive: side('alive'),
+    alive: common('alive'),
     cancelled: side('cancelled'),
-    paused: side('paused'),
+    paused: common('paused'),
     swept: side('swept'),
-    uses: side('uses'),
+    uses: common('uses'),
     side: side(''),
   };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../redis/index.js';
 import type { ResolvedHandlerOptions } from '../handler.options.js';
+import { ShareTurns } from '../priority/share-turns.js';
 import { AdaptivePrefetch } from './adaptive-prefetch.js';
 
 /** The most that is prefetched, in characters of payload. */
@@ -11,15 +12,18 @@ const READ_CHARS = 16 * 2 ** 20;
 interface WindowMember {
   /** How many prefetched tasks wait here. */
   readonly waiting: number;
-  /** Starts the tasks that may start. */
-  pump(): void;
+  /** Whose tasks it runs: of a level of priority, with its share. */
+  readonly handler?: { readonly level?: { readonly share: number } | undefined };
+  /** Starts the tasks that may start, at most `most`. */
+  pump(most?: number): void;
   /** There is enough credit to read. */
   creditGained(): void;
 }
 
 /**
  * Limits how many tasks one handler may run and hold in this process. The streams of the handler share one window: its queue, and
- * its group's retries. If the handlers of several named tasks share a limit, each has a window of its own within a common one.
+ * its group's retries. If the handlers of several named tasks share a limit, each has a window of its own within a common one. The
+ * levels of a queue's priority share one window as well, and get its places by their shares.
  *
  * Two numbers are limited to `concurrency + prefetch`:
  *
@@ -52,13 +56,20 @@ export class ConcurrencyWindow {
   /** Whether tasks are taken only when they may start. Then none are prefetched, and a place is taken until its task is settled. */
   readonly #isExact: boolean;
   readonly #common: ConcurrencyWindow | undefined;
+  /** Whose turn it is, if this is the window of a queue's levels. */
+  readonly #turns: ShareTurns<WindowMember> | undefined;
 
   constructor(
     concurrency: number,
     clock: Clock,
-    common?: ConcurrencyWindow,
-    { isExact = false, perPlace = 1 }: { isExact?: boolean; perPlace?: number } = {},
+    {
+      common,
+      byShare = false,
+      isExact = false,
+      perPlace = 1,
+    }: { common?: ConcurrencyWindow; byShare?: boolean; isExact?: boolean; perPlace?: number } = {},
   ) {
+    this.#turns = byShare ? new ShareTurns(({ handler }) => handler?.level?.share ?? 1) : undefined;
     this.#common = common;
     this.#isExact = isExact;
     this.#perPlace = perPlace;
@@ -96,6 +107,11 @@ export class ConcurrencyWindow {
   /** The common window, or this one. Handlers with the same one compete for places. */
   get outermost(): ConcurrencyWindow {
     return this.#common ?? this;
+  }
+
+  /** Whether the places are given to the levels of a queue by their shares. */
+  get byShare(): boolean {
+    return this.#turns !== undefined;
   }
 
   /** Whether one more task may start, or one more batch. */
@@ -151,10 +167,20 @@ export class ConcurrencyWindow {
     this.#common?.end(tasks);
   }
 
+  /** Starts the tasks of a member that may start. The levels of a queue take turns, whichever it is. */
+  start(member: WindowMember): void {
+    if (this.#turns === undefined) member.pump();
+    else this.#pumpByShare(this.#turns);
+  }
+
   /** There may be room to start a task. The worker that made the room is asked first. */
   pump(first: WindowMember): void {
     if (this.#common !== undefined) {
       this.#common.#pumpInTurn();
+      return;
+    }
+    if (this.#turns !== undefined) {
+      this.#pumpByShare(this.#turns);
       return;
     }
     first.pump();
@@ -188,6 +214,19 @@ export class ConcurrencyWindow {
     this.#window = this.#concurrency * this.#perPlace;
   }
 
+  /** Starts one task after the other, of the level whose turn it is. A level that may not start any leaves its turn to the others. */
+  #pumpByShare(turns: ShareTurns<WindowMember>): void {
+    let competing = this.#members.filter(({ waiting }) => waiting > 0);
+    while (this.free) {
+      const member = turns.next(competing);
+      if (member === undefined) return;
+      const { waiting } = member;
+      member.pump(1);
+      if (member.waiting < waiting) turns.took(member);
+      if (member.waiting === waiting || member.waiting === 0) competing = competing.filter((each) => each !== member);
+    }
+  }
+
   /** The room from which on a read is worthwhile. */
   get #refill(): number {
     return Math.max(1, Math.ceil(this.prefetch / 2));
@@ -202,19 +241,32 @@ export class ConcurrencyWindow {
 
 /** What a window depends on. */
 interface Limited {
+  readonly queue: string;
+  /** Of one level of the queue's priority: which one. */
+  readonly level?: object | undefined;
   readonly options: Pick<ResolvedHandlerOptions, 'group' | 'concurrency' | 'ofAllNames' | 'fleet' | 'rateLimit'> &
     Partial<Pick<ResolvedHandlerOptions, 'batch'>>;
 }
 
-/** Makes the windows of handlers. The handlers of a queue's named tasks that share a limit get a common window per group. */
+/**
+ * Makes the windows of handlers. The handlers of a queue's named tasks that share a limit get a common window per group; those of a
+ * queue's levels get one window per group.
+ */
 export function handlerWindows(clock: Clock): (handler: Limited) => ConcurrencyWindow {
-  const common = new Map<string, ConcurrencyWindow>();
-  return ({ options: { group, concurrency, ofAllNames, fleet, rateLimit, batch } }) => {
+  const shared = new Map<string, ConcurrencyWindow>();
+  const once = (key: readonly string[], make: () => ConcurrencyWindow): ConcurrencyWindow => {
+    const name = JSON.stringify(key);
+    const window = shared.get(name) ?? make();
+    shared.set(name, window);
+    return window;
+  };
+  return ({ queue, level, options: { group, concurrency, ofAllNames, fleet, rateLimit, batch } }) => {
     const places = { isExact: fleet !== undefined || rateLimit !== undefined, perPlace: batch?.max ?? 1 };
-    if (ofAllNames === undefined) return new ConcurrencyWindow(concurrency, clock, undefined, places);
-    const key = JSON.stringify([ofAllNames.queue, group]);
-    const outer = common.get(key) ?? new ConcurrencyWindow(ofAllNames.concurrency, clock);
-    common.set(key, outer);
-    return new ConcurrencyWindow(concurrency, clock, outer, places);
+    if (level !== undefined) {
+      return once(['levels', queue, group], () => new ConcurrencyWindow(concurrency, clock, { byShare: true }));
+    }
+    if (ofAllNames === undefined) return new ConcurrencyWindow(concurrency, clock, places);
+    const common = once(['names', ofAllNames.queue, group], () => new ConcurrencyWindow(ofAllNames.concurrency, clock));
+    return new ConcurrencyWindow(concurrency, clock, { common, ...places });
   };
 }

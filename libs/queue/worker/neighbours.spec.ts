@@ -52,7 +52,7 @@ describe('the counts of reads', () => {
     const counts = new ReadCounts(2 ** 20, clock);
     const common = new ConcurrencyWindow(2, clock);
     const name = (stream: string): Worker =>
-      ({ credit: 2, window: new ConcurrencyWindow(10, clock, common), keys: { stream } }) as Worker;
+      ({ credit: 2, window: new ConcurrencyWindow(10, clock, { common }), keys: { stream } }) as Worker;
     const [a, b, c] = [name('a'), name('b'), name('c')];
     const all = [a, b, c];
     expect([1, 2, 3].map(() => counts.apart(all))).toEqual([

@@ -44,7 +44,9 @@ export class QueueConsumers {
     const handlers = this.#registry.enabled();
     if (handlers.length === 0) return;
     shutdown.onDrain(checkShutdownHooksLater(clock, logger));
-    for (const { queue, site, options } of handlers) {
+    for (const { queue, place, site, options } of handlers) {
+      // The levels of a queue have one handler.
+      if (place !== queue) continue;
       const { group, concurrency, fleet, rateLimit, maxAttempts } = options;
       const inFleet = fleet === undefined ? '' : `, ${fleet} in the fleet`;
       const rate = rateLimit ? `, at most ${rateLimit.limit} starts per ${rateLimit.perMs} ms` : '';
@@ -57,8 +59,8 @@ export class QueueConsumers {
         checkSameSlot(this.#connections.keyspace, queue, options.deadLetterTo, `deadLetterTo of ${site}`);
       }
     }
-    const queues = [...new Set(handlers.map(({ queue }) => queue))];
-    const rights = workRights(queues.map((queue) => queueKeys(this.#connections.keyspace, queue)));
+    const places = [...new Set(handlers.map(({ place }) => place))];
+    const rights = workRights(places.map((place) => queueKeys(this.#connections.keyspace, place)));
     for (const { queue, options } of handlers) {
       const { group, fleet, rateLimit } = options;
       const keys = queueKeys(this.#connections.keyspace, queue);

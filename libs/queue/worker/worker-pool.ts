@@ -222,7 +222,8 @@ export class WorkerPool implements WorkerListener<Worker> {
   #pauseChanged(worker: Worker, paused: boolean): void {
     const { logger } = this.#connections;
     debug?.('%s: %s', worker.keys.stream, paused ? 'paused' : 'resumed');
-    if (worker.retries) logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
+    if (worker.retries && isOfQueue(worker))
+      logger.log(`queue '${worker.handler.queue}' ${paused ? 'is paused' : 'goes on'}`);
     this.#haltChanged(worker);
   }
 
@@ -335,4 +336,9 @@ export class WorkerPool implements WorkerListener<Worker> {
       this.#connections.logger.warn(`${what} failed: ${String(error)}`);
     }
   }
+}
+
+/** Whether the worker is that of a queue's own stream, and not of another level of its priority. */
+function isOfQueue({ handler: { place, queue } }: Worker): boolean {
+  return place === queue;
 }

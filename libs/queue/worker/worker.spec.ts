@@ -61,7 +61,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
   };
   const worker = new Worker({
     ...{
-      handler: { site: 'Spec.run', queue: 'tasks', names: ['tasks'], options, run, schedules: [] },
+      handler: { site: 'Spec.run', queue: 'tasks', place: 'tasks', names: ['tasks'], options, run, schedules: [] },
       window: new ConcurrencyWindow(options.concurrency, clock),
     },
     ...{

@@ -202,7 +202,7 @@ export class Worker {
   /** The held tasks agree with Redis, so work goes on. */
   confirmed(): void {
     if (this.#state === 'doubtful') this.#state = 'open';
-    this.pump();
+    this.window.start(this);
   }
 
   /** Takes the tasks that Redis has delivered to this process. They may start until `startByMs`, on the monotonic clock. */
@@ -229,11 +229,12 @@ export class Worker {
     this.#startOrReturn();
   }
 
-  /** Starts the tasks that may start. */
-  pump(): void {
+  /** Starts the tasks that may start, at most `most`. */
+  pump(most = Infinity): void {
     this.#batches?.pump(this.#prefetched);
     let late: string[] | undefined;
-    while (this.#batches === undefined && this.#prefetched.length > 0 && this.window.free && this.mayStart) {
+    let left = this.#batches ? 0 : most;
+    while (left-- > 0 && this.#prefetched.length > 0 && this.window.free && this.mayStart) {
       const delivery = this.#prefetched.shift();
       if (delivery === undefined) break;
       const { task, startByMs, id } = delivery;
@@ -326,7 +327,7 @@ export class Worker {
 
   /** Tasks have come. If the queue was halted while the read was under way, the tasks must not stay here. */
   #startOrReturn(): void {
-    this.pump();
+    this.window.start(this);
     if (this.lease.halted && this.#prefetched.length > 0) this.#listener.bufferedWhileHalted(this);
   }
 

@@ -1,9 +1,20 @@
 import type { Handler } from '../../queue/handlers/handler.registry.js';
 import type { Task, TaskFailure } from '../../queue/index.js';
-import type { TestingTasks, Waiting } from './testing-tasks.js';
+import type { Taken, TestingTasks, Waiting } from './testing-tasks.js';
 
 /** How a task of a batch has ended; undefined: it is done. */
 export type BatchOutcome = TaskFailure | 'cancelled' | undefined;
+
+/** The task with those that wait behind it and may run with it. A test's tasks never wait for a fuller batch. */
+export function batchOf(handler: Handler, first: Waiting, take: (only: Handler) => Taken | undefined): Waiting[] {
+  const batch = [first];
+  while (batch.length < (handler.options.batch?.max ?? 1)) {
+    const next = take(handler);
+    if (next === undefined) break;
+    batch.push(next.waiting);
+  }
+  return batch;
+}
 
 /** Runs a batch of a test, each task with a signal of its own, so that one of them can be cancelled. Resolves to their outcomes, in order. */
 export async function runTestBatch(

@@ -30,8 +30,14 @@ import {
 } from '../../queue/index.js';
 import { checkCollectOptions, checkUniqueOptions } from '../../queue/publish/unique.options.js';
 import { encodePayload } from '../../queue/task/payload.js';
-import { checkPublishManyOptions, optionsAt } from '../../queue/publish/publish.options.js';
+import {
+  checkPublishManyOptions,
+  isList,
+  optionsAt,
+  refusePriorityOfMembers,
+} from '../../queue/publish/publish.options.js';
 import { lengthLimitOf, refuseLimitOfMembers } from '../../queue/limits/length-limits.js';
+import { refuseUnlevelled } from '../../queue/limits/queue-shares.js';
 import { severalGroups } from '../../queue/publish/members-publisher.js';
 import { takeFollowUp, type FollowUp } from '../../queue/publish/when-settled.options.js';
 import { batchedOutcome, returnedOutcome, type Outcome } from '../../queue/results/outcome.js';
@@ -42,14 +48,22 @@ import type { Disposition } from '../../queue/worker/settling/retry-policy.js';
 import { SluiceError } from '../../weave/index.js';
 import { refuseBeforeInit, refuseUnhandled } from './refuse-drain.js';
 import { TestingAdministration } from './testing-administration.js';
-import { runTestBatch } from './testing-batches.js';
+import { batchOf, runTestBatch } from './testing-batches.js';
 import { TestingDeadLetters, type TestLetter } from './testing-dead-letters.js';
 import { TestingJoin, settledTasks } from './testing-join.js';
 import { TestingKeys } from './testing-keys.js';
 import { TestingResults } from './outcomes/testing-results.js';
 import { settleRun } from './outcomes/testing-settlement.js';
 import { TestingSchedules, type TestSchedule } from './testing-schedules.js';
-import { FRESH, TestingTasks, streamsOf, type DeadTask, type PublishedTask, type Waiting } from './testing-tasks.js';
+import {
+  FRESH,
+  TestingTasks,
+  streamsOf,
+  type DeadTask,
+  type PublishedTask,
+  type Taken,
+  type Waiting,
+} from './testing-tasks.js';
 
 interface Counts {
   completed: number;
@@ -181,8 +195,8 @@ export class TestingQueue
     const whole = asQueueOfTasks(queue);
     if (whole) return this.whole.dead(whole);
     const name = oneQueue(queue, 'dead');
-    const again = ({ id, payload, publishedAt, group }: DeadLetter<T>): void => {
-      this.tasks.waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group });
+    const again = ({ id, payload, publishedAt, group, priority }: DeadLetter<T>): void => {
+      this.tasks.waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group, priority });
     };
     // This object has every public member of DeadLetters, and needs none of the private ones.
     return new TestingDeadLetters(this.tasks.letters(name) as TestLetter<T>[], again);
@@ -190,7 +204,7 @@ export class TestingQueue
 
   /**
    * Runs the waiting tasks, one after the other, each up to its handler's `maxAttempts`, until no task is left. This includes the
-   * tasks that the handlers publish. If several groups handle a queue, each group gets every task.
+   * tasks that the handlers publish. Of a queue with levels of priority, all tasks of a level run before those of the next one. If several groups handle a queue, each group gets every task.
    *
    * Handlers may throw `RetryTask`, `SnoozeTask`, `DropTask` and `DeadLetterTask`. A delayed task runs once
    * `TestingClock.advance` has made it due. A retry does not wait for its `backoff`. A handler of batches gets what waits, up to `max`.
@@ -212,11 +226,13 @@ export class TestingQueue
 
   /** Runs the waiting tasks, one after the other, while `isWanted`. */
   async #run(counts: { completed: number; dead: number }, isWanted: () => boolean): Promise<void> {
-    const handlers = this.registry.enabled();
-    for (let next = this.#take(handlers); next !== undefined; next = isWanted() ? this.#take(handlers) : undefined) {
+    // The levels of a queue have one handler.
+    const handlers = this.registry.enabled().filter(({ place, queue }) => place === queue);
+    const take = (only?: Handler): Taken | undefined => this.tasks.take(handlers, (task) => this.mayRun(task), only);
+    for (let next = take(); next !== undefined; next = isWanted() ? take() : undefined) {
       const { handler, waiting } = next;
       if (handler.runBatch) {
-        await this.#drainBatch(handler, this.#batchOf(handlers, handler, waiting), counts);
+        await this.#drainBatch(handler, batchOf(handler, waiting, take), counts);
         continue;
       }
       try {
@@ -235,17 +251,6 @@ export class TestingQueue
 
   onModuleDestroy(): void {
     this.#results.close();
-  }
-
-  /** The task with those that wait behind it and may run with it. A test's tasks never wait for a fuller batch. */
-  #batchOf(handlers: readonly Handler[], handler: Handler, first: Waiting): Waiting[] {
-    const batch = [first];
-    while (batch.length < (handler.options.batch?.max ?? 1)) {
-      const next = this.#take(handlers, handler);
-      if (next === undefined) break;
-      batch.push(next.waiting);
-    }
-    return batch;
   }
 
   async #drainBatch(handler: Handler, batch: readonly Waiting[], counts: Counts): Promise<void> {
@@ -290,22 +295,6 @@ export class TestingQueue
     });
   }
 
-  /** Takes the next task that may run, or the next one for this handler. */
-  #take(handlers: readonly Handler[], only?: Handler): { handler: Handler; waiting: Waiting } | undefined {
-    for (const [i, waiting] of this.tasks.waiting.entries()) {
-      if (!this.mayRun(waiting)) continue;
-      const groups = handlers.filter(({ queue, options }) => {
-        return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
-      });
-      const [handler, ...others] = groups;
-      if (!handler || (only && handler !== only)) continue;
-      const copies = others.map(({ options }) => ({ ...waiting, group: options.group }));
-      this.tasks.waiting.splice(i, 1, ...copies);
-      return { handler, waiting: { ...waiting, group: handler.options.group } };
-    }
-    return undefined;
-  }
-
   async #publish(
     ref: QueueRef<unknown>,
     payloads: readonly unknown[],
@@ -325,6 +314,10 @@ export class TestingQueue
         payloads.map((payload, i) => checked(schema, payload, { queue, root: root(i), at: 'publish' })),
       );
     }
+    const all = isList(options) ? options : [options];
+    if (follows) refusePriorityOfMembers(all);
+    const sharesOf = this.registry.sharesOf.bind(this.registry);
+    refuseUnlevelled(ref, queue, all, { sharesOf, queues: this.#settings.queues });
     const limit = lengthLimitOf(ref, queue, this.#settings.queues);
     const join = follows && this.#join(queue, follows, payloads.length, limit);
     this.tasks.refuseFull(queue, payloads.length, limit);

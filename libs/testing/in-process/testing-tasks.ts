@@ -2,7 +2,9 @@ import type { Clock } from '../../redis/index.js';
 import type { ResolvedLengthLimit } from '../../queue/limits/length-limit.js';
 import { QueueFullError, TaskCancelledError } from '../../queue/queue.errors.js';
 import type { DeadLetter, FailedTask, PublishOptions, QueueOfTasks, QueueRef, TaskInfo } from '../../queue/index.js';
+import type { Handler } from '../../queue/handlers/handler.registry.js';
 import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
+import { LEVELS, type Priority } from '../../queue/store/levels.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import type { TestLetter } from './testing-dead-letters.js';
 import type { TestingJoin } from './testing-join.js';
@@ -23,6 +25,8 @@ export interface Waiting extends PublishedTask {
   readonly queue: string;
   /** Undefined until `drain` knows which groups read the queue. */
   readonly group: string | undefined;
+  /** The level, if the publish gave one. */
+  readonly priority?: Priority | undefined;
   readonly attempt: number;
   /** The `maxAttempts` of this task's publish. */
   readonly maxAttempts: number | undefined;
@@ -34,6 +38,12 @@ export interface Waiting extends PublishedTask {
   /** Counts how it ends. */
   readonly join?: TestingJoin | undefined;
   readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
+}
+
+/** A task that is to run now, and the handler that runs it. */
+export interface Taken {
+  readonly handler: Handler;
+  readonly waiting: Waiting;
 }
 
 /** What a task begins with. */
@@ -49,6 +59,7 @@ export class TestingTasks {
   readonly #published = new Map<string, PublishedTask[]>();
   readonly #dead = new Map<string, TestLetter[]>();
   #ids = 0;
+  #hasLevels = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -57,6 +68,30 @@ export class TestingTasks {
   /** The time of the test, in milliseconds. */
   nowMs(): number {
     return this.#clock.wallMs();
+  }
+
+  /**
+   * Takes the next task that may run, the most urgent one first, or the next one for this handler. If several groups handle its queue, a
+   * copy stays for each of the others.
+   */
+  take(handlers: readonly Handler[], mayRun: (task: Waiting) => boolean, only?: Handler): Taken | undefined {
+    for (const waiting of this.#inTurn()) {
+      if (!mayRun(waiting)) continue;
+      const groups = handlers.filter(({ queue, options }) => {
+        return queue === waiting.queue && (waiting.group ?? options.group) === options.group;
+      });
+      const [handler, ...others] = groups;
+      if (!handler || (only && handler !== only)) continue;
+      const copies = others.map(({ options }) => ({ ...waiting, group: options.group }));
+      this.waiting.splice(this.waiting.indexOf(waiting), 1, ...copies);
+      return { handler, waiting: { ...waiting, group: handler.options.group } };
+    }
+    return undefined;
+  }
+
+  #inTurn(): readonly Waiting[] {
+    if (!this.#hasLevels) return this.waiting;
+    return LEVELS.flatMap((level) => this.waiting.filter(({ priority = 'normal' }) => priority === level));
   }
 
   /** How many cancelled tasks were dropped. */
@@ -145,18 +180,24 @@ export class TestingTasks {
     const waiting = this.waiting.filter(({ queue }) => queue === name);
     return [
       ...waiting.map((task): TaskInfo => {
-        const { id, payload, attempt, publishedAt } = task;
-        return { id, state: this.isDue(task) ? 'waiting' : 'delayed', payload, attempt, publishedAt };
+        const { id, payload, attempt, publishedAt, priority } = task;
+        const state = this.isDue(task) ? 'waiting' : 'delayed';
+        return { id, state, payload, attempt, publishedAt, ...(priority && { priority }) };
       }),
       ...this.letters(name).map(({ letter }) => letter),
     ];
   }
 
   /** The dead letter of a task whose handler threw. */
-  letter({ id, payload, attempt, publishedAt, group = '' }: Waiting, thrown: unknown, reason: string): DeadLetter {
+  letter(
+    { id, payload, attempt, publishedAt, group = '', priority }: Waiting,
+    thrown: unknown,
+    reason: string,
+  ): DeadLetter {
     const { error, stack } = describeError(thrown);
     return {
       ...{ id, payload, attempt, publishedAt, state: 'dead', entryId: id, reason, group, deliveries: 1 },
+      ...(priority && { priority }),
       ...{ error: error.toString(), stack: stack.toString(), failedAt: new Date(this.nowMs()) },
     };
   }
@@ -178,7 +219,7 @@ export class TestingTasks {
   add(
     queue: string,
     text: string,
-    { delayMs = 0, runAt, maxAttempts }: PublishOptions,
+    { delayMs = 0, runAt, maxAttempts, priority }: PublishOptions,
     id = `${Math.floor(this.#clock.wallMs())}-${this.#ids++}`,
     join?: TestingJoin,
   ): string {
@@ -187,7 +228,9 @@ export class TestingTasks {
     const nowMs = this.nowMs();
     const dueMs = runAt?.getTime() ?? (delayMs > 0 ? nowMs + delayMs : 0);
     const publishedAt = new Date(nowMs);
-    this.waiting.push({ ...FRESH, ...task, queue, group: undefined, maxAttempts, dueMs, publishedAt, join });
+    if (priority !== undefined) this.#hasLevels = true;
+    const told = { maxAttempts, dueMs, publishedAt, priority, join };
+    this.waiting.push({ ...FRESH, ...task, queue, group: undefined, ...told });
     return id;
   }
 

@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import type { Priority } from '../levels.js';
 import { NOW } from './now.fragment.js';
 import { GROUP } from './group.fragment.js';
 
@@ -9,6 +10,8 @@ export interface Counts {
   readonly dead: number;
   readonly oldestWaitingMs: number | null;
   readonly paused: boolean;
+  /** Of a queue with levels of priority: the counts of each level, each at an instant of its own. Absent otherwise. */
+  readonly levels?: Readonly<Record<Priority, Counts>>;
 }
 
 /**

@@ -5,7 +5,7 @@ import { handlerWindows, type ConcurrencyWindow } from '../concurrency-window.js
 const member = { waiting: 0, pump: () => {}, creditGained: () => {} };
 const windowOf = (clock: ManualClock, fleet: number | undefined): ConcurrencyWindow => {
   const options = { group: 'shop', concurrency: 2, fleet, rateLimit: undefined };
-  const window = handlerWindows(clock)({ options });
+  const window = handlerWindows(clock)({ queue: 'tasks', options });
   window.add(member);
   return window;
 };

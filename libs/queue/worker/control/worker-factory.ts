@@ -30,7 +30,7 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
   const inboxes = connection.inbox.prefix;
   const windowOf = handlerWindows(clock);
   return handlers.flatMap((handler) => {
-    const own = queueKeys(keyspace, handler.queue);
+    const own = queueKeys(keyspace, handler.place);
     const shared = {
       ...{ handler, window: windowOf(handler), limits: fleetLimits(handler, keyspace, clock) },
       ...{ consumer, link, inboxes, clock, retryUntilConfirmed, listener, log },
@@ -45,7 +45,7 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
       });
       return new Worker({ ...shared, keys, retries, lease, results });
     };
-    const retries = make(retryKeys(keyspace, handler.queue, handler.options.group), undefined);
+    const retries = make(retryKeys(keyspace, handler.place, handler.options.group), undefined);
     return [make(own, retries), retries];
   });
 }

@@ -143,7 +143,7 @@ export class LeaseRenewer {
       listener.lapsed(worker);
       return;
     }
-    worker.pump();
+    worker.window.start(worker);
     // Who may not declare others dead leaves their leases where the others see them.
     const sweep = answer.orphaned || worker.hasSurplus || (answer.leaseEnded && lease.mayJudge);
     const reconcile = answer.pending;

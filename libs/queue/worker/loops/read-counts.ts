@@ -1,4 +1,5 @@
 import type { Clock, Link } from '../../../redis/index.js';
+import { ShareTurns } from '../../priority/share-turns.js';
 import { backlogBytesScript } from '../../store/scripts/backlog-bytes.script.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
 import type { Worker } from '../worker.js';
@@ -20,6 +21,7 @@ const LARGE_AGAIN_MS = 1_000;
  *   While the stream has tasks, it is read by a call of its own.
  * - Named tasks that share a limit compete for its room. While several of their streams have tasks, each of these is read by a call
  *   of its own with its share of the room. If there is room for fewer tasks than there are such streams, they take turns.
+ * - The levels of a queue's priority get that room by their shares. A level that gets none of it now is not read now.
  * - A reply must fit into memory. A worker knows the size of the tasks that it has seen, but not of the next ones. So a read asks
  *   for more tasks than fit into {@link REPLY_BYTES} at `maxPayloadBytes` each only while its streams have less than that in all.
  */
@@ -34,6 +36,10 @@ export class ReadCounts {
   #measuredMs = -Infinity;
   /** Whose turn it is, among streams that compete. */
   #reads = 0;
+  /** Whose turn it is, among the levels of a queue, by their common limit. */
+  readonly #turns = new Map<ConcurrencyWindow, ShareTurns<Worker>>();
+  /** How many tasks each level that has tasks may bring in this turn, while several have some. */
+  #parts: ReadonlyMap<Worker, number> = new Map();
 
   constructor(maxPayloadBytes: number, clock: Clock) {
     this.#clock = clock;
@@ -42,12 +48,14 @@ export class ReadCounts {
 
   /** The workers whose streams are read by a call of their own, before the common one. */
   apart(ready: readonly Worker[]): Worker[] {
+    this.#divide(ready);
     const share = this.#shares(ready);
     const most = Math.max(...ready.map(share));
     const small = ready.filter((worker) => !this.#quiet.has(worker) && share(worker) * 2 < most);
     const competing = this.#competing(ready);
     if (competing.length === 0) return small;
     const inTurn = competing.flatMap((workers) => {
+      if (isLevelled(workers[0])) return workers.filter((worker) => (this.#parts.get(worker) ?? 0) > 0);
       const from = this.#reads++ % workers.length;
       const room = workers[0]?.window.outermost.room ?? 1;
       return [...workers.slice(from), ...workers.slice(0, from)].slice(0, Math.max(1, room));
@@ -68,6 +76,8 @@ export class ReadCounts {
 
   /** A read asked for `count`, with credit for `credit`, and brought `tasks`. */
   saw(worker: Worker, { count, credit, tasks }: { count: number; credit: number; tasks: number }): void {
+    // What is beyond the credit is returned.
+    if (isLevelled(worker)) this.#turnsOf(worker).took(worker, Math.max(0, Math.min(tasks, credit)));
     if (tasks < Math.min(count, credit)) this.#quiet.add(worker);
     else this.#quiet.delete(worker);
   }
@@ -96,6 +106,29 @@ export class ReadCounts {
     return busy.length > 0 ? Math.min(...shares) : Math.max(...shares);
   }
 
+  /** Divides the room among the levels that have tasks, for this turn. */
+  #divide(ready: readonly Worker[]): void {
+    const busy = new Map<ConcurrencyWindow, Worker[]>();
+    for (const worker of ready) {
+      if (!isLevelled(worker) || this.#quiet.has(worker)) continue;
+      const { outermost } = worker.window;
+      busy.set(outermost, [...(busy.get(outermost) ?? []), worker]);
+    }
+    if (busy.size === 0 && this.#parts.size === 0) return;
+    const parts = [...busy].flatMap(([{ room }, workers]) => {
+      const [first] = workers;
+      // Also for one alone: its turns count, so that those who come later have no claim to the time before.
+      return first === undefined ? [] : [...this.#turnsOf(first).divide(workers, Math.max(1, room))];
+    });
+    this.#parts = new Map(parts);
+  }
+
+  #turnsOf({ window: { outermost } }: Worker): ShareTurns<Worker> {
+    const known = this.#turns.get(outermost) ?? new ShareTurns<Worker>(({ handler }) => handler.level?.share ?? 1);
+    this.#turns.set(outermost, known);
+    return known;
+  }
+
   /** The workers that share a limit and whose streams have tasks, by limit, where there are several. */
   #competing(ready: readonly Worker[]): Worker[][] {
     const busy = new Map<ConcurrencyWindow, Worker[]>();
@@ -121,6 +154,8 @@ export class ReadCounts {
     }
     return (worker) => {
       const { credit, window } = worker;
+      const part = this.#parts.get(worker);
+      if (part !== undefined) return Math.min(window.readMost, Math.max(1, Math.min(part, credit)));
       const own = this.#quiet.has(worker) ? 1 : 0;
       const streams = competes(worker) ? own + (busy.get(window.outermost) ?? 0) : (all.get(window) ?? 0);
       return Math.min(window.readMost, Math.max(1, Math.floor(credit / streams)));
@@ -137,7 +172,12 @@ function keysOf(workers: readonly Worker[]): string {
   return workers.map(({ keys }) => keys.stream).join(' ');
 }
 
-/** Whether the worker's named task shares a limit with others. */
+/** Whether the worker's named task, or its level, shares a limit with others. */
 function competes({ window }: Worker): boolean {
-  return window.outermost !== window;
+  return window.outermost !== window || window.byShare;
+}
+
+/** Whether the worker reads one level of a queue's priority. */
+function isLevelled(worker: Worker | undefined): boolean {
+  return worker?.window.byShare === true;
 }

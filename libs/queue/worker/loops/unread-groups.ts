@@ -1,5 +1,6 @@
 import { Transition, type Clock, type Link } from '../../../redis/index.js';
 import { channels } from '../../observe/queue.channels.js';
+import type { Handler } from '../../handlers/handler.registry.js';
 import type { QueueTally } from '../../observe/queue.stats.js';
 import { groupsScript } from '../../store/scripts/groups.script.js';
 import type { Worker } from '../worker.js';
@@ -29,7 +30,7 @@ export interface UnreadGroupsOptions {
  */
 export class UnreadGroups {
   readonly #options: UnreadGroupsOptions;
-  /** Queue → group → what is known of it. */
+  /** Place → group → what is known of it. */
   readonly #watched = new Map<string, Map<string, Watched>>();
 
   constructor(options: UnreadGroupsOptions) {
@@ -41,11 +42,11 @@ export class UnreadGroups {
     const { stream, alive } = keys;
     const nowMs = clock.monoMs();
     const groups = await groupsScript.run(link, { keys: { stream, alive }, args: {} });
-    const watchedGroups = this.#groupsOf(handler.queue);
+    const watchedGroups = this.#groupsOf(handler.place);
     const gone = new Set(watchedGroups.keys());
     for (const { name, waiting, pending, living } of groups) {
       gone.delete(name);
-      const watched = this.#of(watchedGroups, handler.queue, name);
+      const watched = this.#of(watchedGroups, handler, name);
       if (living.length > 0 || waiting + pending === 0) {
         watched.sinceMs = undefined;
         watched.unread.end();
@@ -60,15 +61,15 @@ export class UnreadGroups {
     }
   }
 
-  #groupsOf(queue: string): Map<string, Watched> {
-    const known = this.#watched.get(queue);
+  #groupsOf(place: string): Map<string, Watched> {
+    const known = this.#watched.get(place);
     if (known) return known;
     const none = new Map<string, Watched>();
-    this.#watched.set(queue, none);
+    this.#watched.set(place, none);
     return none;
   }
 
-  #of(groups: Map<string, Watched>, queue: string, group: string): Watched {
+  #of(groups: Map<string, Watched>, { queue, place }: Handler, group: string): Watched {
     const known = groups.get(group);
     if (known) return known;
     const { clock, log, tally } = this.#options;
@@ -78,14 +79,14 @@ export class UnreadGroups {
       began: ({ waiting, running }) => {
         tally.groupUnread();
         log.warn(
-          `group '${group}' of queue '${queue}' has ${waiting} tasks waiting and ${running} unfinished, and no consumer: while it ` +
+          `group '${group}' of queue '${place}' has ${waiting} tasks waiting and ${running} unfinished, and no consumer: while it ` +
             `exists, all tasks stay in Redis. If it was renamed or is not needed, drop it: queue.groups('${queue}').drop('${group}')`,
         );
         if (groupUnread.hasSubscribers) groupUnread.publish({ queue, group, waiting, running });
       },
       ended: (lastedMs) => {
         tally.groupRead();
-        log.warn(`group '${group}' of queue '${queue}' is read again, is done, or was dropped`);
+        log.warn(`group '${group}' of queue '${place}' is read again, is done, or was dropped`);
         if (groupRead.hasSubscribers) groupRead.publish({ queue, group, lastedMs });
       },
     });
