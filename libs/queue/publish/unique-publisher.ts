@@ -92,7 +92,8 @@ export class UniquePublisher {
   }
 }
 
-function severalGroups(queue: string, groups: readonly string[]): SluiceError {
+/** The error of a mode that is for one group. */
+export function severalGroups(queue: string, groups: readonly string[]): SluiceError {
   return new SluiceError(
     'SLUICE_BAD_OPTION',
     `publishUnique: mode 'replace' is for queues that one group reads. Queue '${queue}' is read by ` +

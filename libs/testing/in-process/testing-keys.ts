@@ -4,6 +4,7 @@ import { oneQueue } from '../../queue/named-tasks.js';
 import { queueSchema } from '../../queue/queue-definition.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checked } from '../../queue/task/standard-schema.js';
+import { severalGroups } from '../../queue/publish/unique-publisher.js';
 import { refuseLengthLimit } from '../../queue/limits/length-limits.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import type { UniqueRequest } from '../../queue/publish/unique.options.js';
@@ -22,11 +23,13 @@ interface Known {
 export class TestingKeys {
   readonly #tasks: TestingTasks;
   readonly #settings: ResolvedQueueOptions;
+  readonly #groupsOf: (queue: string) => readonly string[];
   readonly #known = new Map<string, Known>();
   readonly #answers = new Map<string, UniquePublish>();
 
-  constructor(tasks: TestingTasks, settings: ResolvedQueueOptions) {
+  constructor(tasks: TestingTasks, settings: ResolvedQueueOptions, groupsOf: (queue: string) => readonly string[]) {
     this.#tasks = tasks;
+    this.#groupsOf = groupsOf;
     this.#settings = settings;
   }
 
@@ -68,6 +71,8 @@ export class TestingKeys {
   }
 
   #replace(queue: string, text: string, request: UniqueRequest): UniquePublish {
+    const groups = this.#groupsOf(queue);
+    if (groups.length > 1) throw severalGroups(queue, groups);
     const known = this.#known.get(JSON.stringify([queue, request.key]));
     const waiting = known && this.#waiting(queue, known.id);
     if (!known || !waiting) return this.#publish(queue, text, request);
@@ -127,8 +132,9 @@ export class TestingKeys {
   }
 
   #hasRoom({ items }: Known, { payload }: Waiting, text: string, max: number): boolean {
+    // Under one key, other modes may have published something else than a list.
     const bytes = Buffer.byteLength(JSON.stringify(payload)) + Buffer.byteLength(text) + 1;
-    return items < max && bytes <= this.#settings.maxPayloadBytes;
+    return Array.isArray(payload) && items < max && bytes <= this.#settings.maxPayloadBytes;
   }
 
   #waiting(queue: string, id: string): Waiting | undefined {

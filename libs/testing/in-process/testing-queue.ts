@@ -99,7 +99,7 @@ export class TestingQueue
     @Inject(QUEUE_OPTIONS) settings: ResolvedQueueOptions,
   ) {
     const tasks = new TestingTasks(clock);
-    const keys = new TestingKeys(tasks, settings);
+    const keys = new TestingKeys(tasks, settings, (queue) => registry.groupsOf(queue));
     super({ tasks, keys, registry, clock });
     this.#settings = settings;
     this.#keys = keys;

@@ -212,7 +212,7 @@ end
 local old = waiting()
 local items = tonumber(had[4] or '') or 0
 if old and mode == 'collect' then
-  local more = string.sub(old, 1, -2) .. ',' .. payload .. ']'
+  local more = (old == '[]' and '[' or string.sub(old, 1, -2) .. ',') .. payload .. ']'
   if items < max and #more <= maxBytes and string.sub(old, -1) == ']' then payload = more else old = nil end
 end
 if old then
