@@ -194,7 +194,7 @@ export class QueueService extends QueueAdministration {
 
   /**
    * Publishes a task under a key. While the key is taken, nothing is published, or (`mode: 'debounce'`) the task that waits gets the new
-   * payload.
+   * payload. With `mode: 'follow-up'`, the task runs once more when the one that a worker has is settled.
    *
    * A task that can be found nowhere any more does not hold its key, and a dead letter frees it. If the promise rejects with
    * `SLUICE_PUBLISH_UNCONFIRMED`, a repeat with the error's `nonce` never makes a second task.
@@ -203,6 +203,7 @@ export class QueueService extends QueueAdministration {
    * @example
    * const { outcome } = await queue.publishUnique(Reports, { user }, { key: `report:${user}` }); // 'published' or 'skipped'
    * await queue.publishUnique(Index, { page }, { key: page, mode: 'debounce', windowMs: 5_000 });
+   * await queue.publishUnique(Sync, { account }, { key: account, mode: 'follow-up' }); // never two of an account side by side
    */
   publishUnique<T>(
     queue: QueueDefinition<T, unknown>,

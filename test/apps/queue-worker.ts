@@ -74,7 +74,7 @@ const run = async (task: Task<Work>): Promise<Worked> => {
   const { ms, hangs, failsIn, fails, kills } = task.payload;
   emit('started', { id: task.id, queue: task.stream, deliveries: task.deliveries });
   if (kills) process.kill(process.pid, 'SIGKILL');
-  if (hangs && task.deliveries === 1) await new Promise(() => {});
+  if (hangs && task.deliveries === 1 && task.attempt === 1) await new Promise(() => {});
   if (ms) await work(ms, task.stream);
   if (fails || failsIn === NAME) throw new Error('as asked');
   ledger.write(task);

@@ -8,7 +8,7 @@ const { REDIS_URL = '', LEDGER = '', NAME = '' } = process.env;
 const ledger = new Ledger(LEDGER, NAME);
 const { app, queue } = await startQueueApp({ url: REDIS_URL });
 
-export type UniqueMode = 'skip' | 'replace' | 'debounce' | 'collect';
+export type UniqueMode = 'skip' | 'replace' | 'follow-up' | 'debounce' | 'collect';
 
 const one = async (mode: UniqueMode, item: string): Promise<UniqueOutcome> => {
   const key = `of ${mode}`;

@@ -60,6 +60,8 @@ describe('four processes that publish a thousand times each under one key', () =
     expect(await tasksOf('skip')).toMatchObject([{ payload: expect.stringMatching(/^[abcd]:\d+$/) }]);
     expect(await all('replace')).toEqual({ published: 1, replaced: NAMES.length * EACH - 1 });
     expect(await tasksOf('replace')).toMatchObject([{ payload: expect.stringMatching(/^[abcd]:9[89]\d$/) }]);
+    expect(await all('follow-up')).toEqual({ published: 1, replaced: NAMES.length * EACH - 1 });
+    expect(await tasksOf('follow-up')).toMatchObject([{ payload: expect.stringMatching(/^[abcd]:9[89]\d$/) }]);
     expect(await all('debounce')).toEqual({ published: 1, postponed: NAMES.length * EACH - 1 });
     // The last of one of them.
     expect(await tasksOf('debounce')).toMatchObject([{ payload: expect.stringMatching(/^[abcd]:9[89]\d$/) }]);

@@ -6,7 +6,8 @@ import { completeScript } from '../../libs/queue/store/scripts/complete.script.j
 import { joinNamesScript, namesScript } from '../../libs/queue/store/scripts/names.script.js';
 import { publishLevelScript } from '../../libs/queue/store/scripts/publish-level.script.js';
 import { publishLimitedScript } from '../../libs/queue/store/scripts/publish-limited.script.js';
-import { forgetKeyScript, publishUniqueScript } from '../../libs/queue/store/scripts/publish-unique.script.js';
+import { endKeyScript } from '../../libs/queue/store/scripts/end-key.script.js';
+import { publishUniqueScript } from '../../libs/queue/store/scripts/publish-unique.script.js';
 import type { Growth, Prepare } from '../support/script-costs.js';
 
 const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -145,13 +146,14 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
       },
     ],
     [
-      'queue:forget-key',
+      'queue:end-key',
       'tasks in the stream',
       'bounded',
       async (n) => {
         await others(n);
         const { id } = await publish('first');
-        return () => forgetKeyScript.run(bed.link, { keys: { record, stream: keys.stream }, args: { id } });
+        const args = { id, side: keys.side, inboxes: ':~inbox:0:' };
+        return () => endKeyScript.run(bed.link, { keys: { ...keys, record }, args });
       },
     ],
   ];

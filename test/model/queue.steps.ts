@@ -123,7 +123,7 @@ async function promote(world: World, pick: Pick): Promise<Rule> {
   for (const handle of all.filter(() => pick(2) === 0)) await world.link.send('zadd', [keys.delayed, 'XX', 0, handle]);
   const dueNow = await world.link.send<number>('zcount', [keys.delayed, 0, 0]);
   const limit = 1 + pick(4);
-  const { count } = await promoteScript.run(world.link, { keys, args: { limit, unworked: 0 } });
+  const { count } = await promoteScript.run(world.link, { keys, args: { limit, unworked: 0, side: keys.side } });
   if (count !== Math.min(limit, dueNow)) throw new Error(`${count} of ${dueNow} were promoted, at most ${limit}`);
   return (_, from, to) => from?.startsWith('delayed:') === true && to === `waiting:${from.slice(8)}`;
 }

@@ -1,5 +1,11 @@
 /** Faults in publishes under a key: two tasks, or none. */
-const script = { file: 'libs/queue/store/scripts/publish-unique.script.ts', specs: ['libs/queue/publish/unique'] };
+const specs = ['libs/queue/publish/unique'];
+const script = { file: 'libs/queue/store/scripts/publish-unique.script.ts', specs };
+const active = { file: 'libs/queue/store/scripts/active.fragment.ts', specs };
+const ended = ['libs/queue/worker/settling/ended-keys'];
+const end = { file: 'libs/queue/store/scripts/end-key.script.ts', specs: [...specs, ...ended] };
+const promote = { file: 'libs/queue/store/scripts/promote.script.ts', specs };
+const follow = ['libs/queue/publish/unique-follow-up'];
 
 export default [
   {
@@ -21,13 +27,13 @@ export default [
     replace: 'if was',
   },
   {
-    ...script,
+    ...active,
     name: 'a task that is done holds its key until the entry is deleted',
     find: 'return entry and toDo(key, entry) or false',
     replace: 'return entry and true or false',
   },
   {
-    ...script,
+    ...active,
     name: 'a task that one group has done holds no key',
     find: `> 0 then return true end
     if #redis.call('XRANGE', key, '(' .. info`,
@@ -35,13 +41,13 @@ export default [
     if #redis.call('XRANGE', key, '(' .. info`,
   },
   {
-    ...script,
+    ...active,
     name: 'a retry in a stream of its own holds no key',
     find: "side .. 'delayed:' .. group",
     replace: "side .. 'delayed-' .. group",
   },
   {
-    ...script,
+    ...active,
     name: 'a delayed task holds no key',
     find: "if redis.call('ZSCORE', zset, id) then return true end",
     replace: '',
@@ -85,13 +91,13 @@ export default [
   {
     ...script,
     name: 'a put-off task keeps its payload',
-    find: "redis.call('HSET', bodies, was, framed(was))\n  redis.call('HSET', record",
+    find: "redis.call('HSET', bodies, was, framed(was, after))\n  redis.call('HSET', record",
     replace: "redis.call('HSET', record",
   },
   {
     ...script,
     name: 'a delayed task is not replaced',
-    find: "    redis.call('HSET', bodies, was, framed(was))\n    redis.call('PEXPIRE'",
+    find: "    redis.call('HSET', bodies, was, framed(was, after))\n    redis.call('PEXPIRE'",
     replace: "    redis.call('PEXPIRE'",
   },
   {
@@ -140,7 +146,7 @@ export default [
     file: 'libs/queue/publish/unique.options.ts',
     specs: ['libs/queue/publish/unique'],
     name: 'a window has no effect on replace, and is taken',
-    find: "if (checked.mode === 'replace' && checked.windowMs !== undefined) {",
+    find: "if ((checked.mode === 'replace' || checked.mode === 'follow-up') && checked.windowMs !== undefined) {",
     replace: 'if (checked.windowMs === -1) {',
   },
   {
@@ -151,9 +157,147 @@ export default [
     replace: 'if (all.length < 0) all',
   },
   {
-    ...script,
+    ...end,
     name: 'the record of a task that is done stays',
-    find: "return redis.call('DEL', record)",
-    replace: 'return 0',
+    find: "  redis.call('DEL', record)\n",
+    replace: '',
+  },
+  {
+    ...script,
+    name: 'a follow-up runs beside the active task',
+    find: 'delayTask(stream, handle, nil, ${LOOK_MS}, values(handle, active))',
+    replace: 'delayTask(stream, handle, nil, 0, values(handle))',
+    specs: follow,
+  },
+  {
+    ...script,
+    name: 'what follows is no longer bound when it gets a new payload',
+    find: 'framed(was, after))\n    redis',
+    replace: 'framed(was))\n    redis',
+    specs: follow,
+  },
+  {
+    ...script,
+    name: 'what follows is no longer bound when it is put off',
+    find: 'framed(was, after))\n  redis',
+    replace: 'framed(was))\n  redis',
+    specs: follow,
+  },
+  {
+    ...script,
+    name: 'a task that was put off begins when the active one ends',
+    find: "'items', items + 1, 'after', '')",
+    replace: "'items', items + 1)",
+    specs: ended,
+  },
+  {
+    ...script,
+    name: 'after a removal, the next follow-up runs beside the active task',
+    find: " or had[5] and had[5] ~= '' and isActive(had[5]) and had[5]",
+    replace: '',
+    specs: follow,
+  },
+  {
+    ...script,
+    name: 'a task says that it follows one that has ended',
+    find: 'return id and isActive(id) and id or nil',
+    replace: 'return id or nil',
+    specs: follow,
+  },
+  {
+    ...promote,
+    name: 'what follows a task does not wait for its end',
+    find: 'held[i] = isActive(values[6])',
+    replace: '',
+    specs: follow,
+  },
+  {
+    ...promote,
+    name: 'what follows a task gets into the stream with its mark',
+    find: '    table.remove(values, 5)\n    table.remove(values, 5)\n',
+    replace: '',
+    specs: follow,
+  },
+  {
+    ...promote,
+    name: 'what waits for the end of a task loses its body',
+    find: 'if not held[i] then gone[#gone + 1] = handle end',
+    replace: 'gone[#gone + 1] = handle',
+    specs: follow,
+  },
+  {
+    ...promote,
+    name: 'what waits for the end of a task is not looked at again',
+    find: "    redis.call('ZADD', delayed, string.format('%.0f', now + ${LOOK_MS}), handle)\n",
+    replace: '',
+    specs: follow,
+  },
+  {
+    ...end,
+    name: 'what follows a task begins seconds after its end',
+    find: "redis.call('ZADD', delayed, 'XX', 'LT', string.format('%.0f', now), last)\n",
+    replace: '',
+    specs: follow,
+  },
+  {
+    ...end,
+    name: 'a task that is tried again loses its key',
+    find: ' or isActive(id) then',
+    replace: ' then',
+    specs: ended,
+  },
+  {
+    ...end,
+    name: 'a dead letter is not found by its key',
+    find: "  if #indexed(deadIndex, id) > 0 then return 'kept' end\n",
+    replace: '',
+  },
+  {
+    ...end,
+    name: 'what followed a task begins before its retry is due',
+    find: "if string.sub(redis.call('HGET', bodies, last) or '', -#ending) ~= ending then return 'kept' end\n",
+    replace: '',
+    specs: ended,
+  },
+  {
+    ...end,
+    name: 'a key with a window is forgotten when its task is done',
+    find: "or had[2] ~= '' or",
+    replace: 'or',
+  },
+  {
+    file: 'libs/queue/worker/worker.ts',
+    name: 'nobody is told that a task with a key has ended',
+    find: '      endedKeys.settled(deliveries);\n',
+    replace: '',
+    specs: follow,
+  },
+  {
+    file: 'libs/queue/worker/control/worker-factory.ts',
+    name: 'a retry of one group forgets the key of another one',
+    find: 'new EndedKeys({ link, keys: own, inboxes })',
+    replace: 'new EndedKeys({ link, keys: retryKeys(keyspace, handler.place, handler.options.group), inboxes })',
+    specs: ended,
+  },
+  {
+    file: 'libs/queue/publish/unique.options.ts',
+    name: 'a delay has no effect on follow-up, and is taken',
+    find: "checked.mode === 'follow-up' && (options.delayMs",
+    replace: 'false && (options.delayMs',
+    specs: follow,
+  },
+  {
+    file: 'libs/testing/in-process/testing-tasks.ts',
+    name: 'in a test, a follow-up runs before a retry',
+    find: ' && (after === undefined || !this.isActive(queue, after))',
+    replace: '',
+    specs: ['libs/testing/in-process/testing-keys'],
+  },
+  {
+    file: 'libs/testing/in-process/testing-keys.ts',
+    name: 'in a test, a follow-up after a removal follows nothing',
+    find: '[known?.id, known?.after].find(isActive)',
+    replace: '[known?.id].find(isActive)',
+    specs: ['libs/testing/in-process/testing-keys'],
   },
 ];

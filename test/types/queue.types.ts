@@ -303,6 +303,9 @@ export async function keys(queue: QueueService): Promise<string[]> {
     { productId: 'a' },
     { key: 'a', mode: 'debounce', windowMs: 5 },
   );
+  await queue.publishUnique(Orders, { productId: 'a' }, { key: 'a', mode: 'follow-up' });
+  // @ts-expect-error -- no such mode
+  await queue.publishUnique(Orders, { productId: 'a' }, { key: 'a', mode: 'follows' });
   await queue.inspect(Orders, { key: 'a' });
   return [id, outcome, (await queue.collect(Lists, 1, { key: 'a', waitMs: 5, max: 10 })).outcome];
 }

@@ -79,7 +79,7 @@ export class DelayedWatch {
     try {
       const { nextMs: dueInMs, isWorkedOn } = await promoteScript.run(link, {
         keys,
-        args: { limit: BATCH, unworked: 1 },
+        args: { limit: BATCH, unworked: 1, side: keys.side },
       });
       nextMs = isWorkedOn ? LOOK_MS : dueInMs;
     } catch (error) {

@@ -58,6 +58,7 @@ export class UniquePublisher {
     const { delayMs = 0, runAt } = options;
     const nonce = request.nonce ?? randomBytes(16).toString('base64url');
     const digest = keyDigest(key);
+    const handle = publisher.newId();
     if (!this.#window.enter()) await this.#window.turn();
     try {
       const { stream, delayed, bodies, alive, index, side } = keys;
@@ -73,13 +74,14 @@ export class UniquePublisher {
         },
         args: {
           ...{ mode, key, payload, windowMs, maxWaitMs, max, maxBytes: maxPayloadBytes, side, inboxes },
-          ...{ handle: publisher.newId(), meta: publisher.meta(options, { key: digest }) },
+          ...{ handle, meta: publisher.meta(options, { key: digest }) },
           ...{ delayMs, runAtMs: runAt?.getTime() ?? -1, timestamp: String(Math.floor(clock.wallMs() / 1_000)) },
         },
       });
-      if (groups) throw severalGroups(queue, groups);
+      if (groups) throw severalGroups(queue, mode, groups);
       if (dueInMs > 0 || mode === 'debounce' || mode === 'collect') onDelayed(queue, keys, dueInMs);
-      if (outcome === 'published' && channels.published.hasSubscribers) {
+      const isNew = outcome === 'published' || (outcome === 'follows' && id === handle);
+      if (isNew && channels.published.hasSubscribers) {
         channels.published.publish({ queue, id, delayMs: dueInMs, ...(runAt && { runAt }) });
       }
       return { id, outcome };
@@ -93,10 +95,10 @@ export class UniquePublisher {
 }
 
 /** The error of a mode that is for one group. */
-export function severalGroups(queue: string, groups: readonly string[]): SluiceError {
+export function severalGroups(queue: string, mode: string, groups: readonly string[]): SluiceError {
   return new SluiceError(
     'SLUICE_BAD_OPTION',
-    `publishUnique: mode 'replace' is for queues that one group reads. Queue '${queue}' is read by ` +
+    `publishUnique: mode '${mode}' is for queues that one group reads. Queue '${queue}' is read by ` +
       `${groups.map((group) => `'${group}'`).join(', ')}, and one of them may have the task while it waits for another. Use mode 'skip'`,
   );
 }

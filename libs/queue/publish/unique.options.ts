@@ -20,12 +20,15 @@ export interface PublishUniqueOptions extends Omit<PublishOptions, 'priority'>, 
    * - `'replace'`: the task that waits, is delayed or rests before a retry gets the new payload and options, and begins its attempts anew.
    *   One that is delayed stays as long as it would have; one that waits goes to the end of the queue. A task that a worker has is left
    *   alone, and a new one is published.
+   * - `'follow-up'`: the task that waits gets the new payload and options, as with `'replace'`. While a worker has it, one more is published,
+   *   which runs once that one is done, a dead letter or removed. Until then, each publish gives the second one its payload and
+   *   options. So at least one run begins after each publish, with its payload or a later one, and no two run side by side.
    * - `'debounce'`: the task that waits under the key gets the new payload and options, and waits `windowMs` from now. A task that has
    *   begun to run is left alone, and a new one is published.
    */
-  mode?: 'skip' | 'replace' | 'debounce';
+  mode?: 'skip' | 'replace' | 'follow-up' | 'debounce';
   /**
-   * In milliseconds, at most 7 days; not with `'replace'`. `'skip'`: for how long the key is taken from the first publish on. Default: until the task is done, a
+   * In milliseconds, at most 7 days; not with `'replace'` and `'follow-up'`. `'skip'`: for how long the key is taken from the first publish on. Default: until the task is done, a
    * dead letter, or removed; at most 7 days. `'debounce'`: how long the task waits after the last publish; required.
    */
   windowMs?: number;
@@ -49,6 +52,7 @@ export interface UniquePublish {
   readonly id: string;
   /**
    * `'published'`: a new task. `'skipped'`: nothing was published. `'replaced'`, `'postponed'`: the task that waits has the new payload.
+   * `'follows'`: the task that waits for the end of the active one has the new payload.
    * `'collected'`: the task that waits has the item as well.
    */
   readonly outcome: UniqueOutcome;
@@ -56,7 +60,7 @@ export interface UniquePublish {
 
 /** A publish under a key, checked. */
 export interface UniqueRequest {
-  readonly mode: 'skip' | 'replace' | 'debounce' | 'collect';
+  readonly mode: 'skip' | 'replace' | 'follow-up' | 'debounce' | 'collect';
   readonly key: string;
   readonly nonce: string | undefined;
   readonly windowMs: number;
@@ -75,7 +79,7 @@ export function checkUniqueOptions(given: PublishUniqueOptions | undefined): Uni
     site,
     { mode, windowMs, maxWaitMs },
     {
-      mode: oneOf(['skip', 'replace', 'debounce'], 'skip'),
+      mode: oneOf(['skip', 'replace', 'follow-up', 'debounce'], 'skip'),
       windowMs: optional(window),
       maxWaitMs: optional(window),
     },
@@ -88,8 +92,15 @@ export function checkUniqueOptions(given: PublishUniqueOptions | undefined): Uni
   } else if (checked.maxWaitMs !== undefined) {
     throw badOption(`${site}: maxWaitMs`, 'left out without debounce', checked.maxWaitMs);
   }
-  if (checked.mode === 'replace' && checked.windowMs !== undefined) {
-    throw badOption(`${site}: windowMs`, 'left out with replace', checked.windowMs);
+  if (checked.mode === 'follow-up' && (options.delayMs !== undefined || options.runAt !== undefined)) {
+    throw badOption(
+      `${site}: delayMs and runAt`,
+      'left out with follow-up: the task runs when the active one has ended',
+      given,
+    );
+  }
+  if ((checked.mode === 'replace' || checked.mode === 'follow-up') && checked.windowMs !== undefined) {
+    throw badOption(`${site}: windowMs`, `left out with ${checked.mode}`, checked.windowMs);
   }
   const { windowMs: waits = 0, maxWaitMs: most = Math.min(KNOWN_MS, 10 * waits) } = checked;
   return { mode: checked.mode, ...identity({ key, nonce }, site), windowMs: waits, maxWaitMs: most, max: 0, options };
@@ -127,7 +138,7 @@ export function checkCollectOptions(given: CollectOptions | undefined): UniqueRe
 }
 
 interface Checked {
-  mode: 'skip' | 'replace' | 'debounce';
+  mode: 'skip' | 'replace' | 'follow-up' | 'debounce';
   windowMs?: number;
   maxWaitMs?: number;
 }

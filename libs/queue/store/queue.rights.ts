@@ -22,9 +22,9 @@ function onQueue(keys: QueueKeys): Right[] {
   return [
     ['time', ''],
     ...rightsOn(keys.stream, `${stream} xrange xreadgroup xtrim`),
-    ...rightsOn(keys.delayed, 'exists zadd zrange zrangebyscore zrem'),
+    ...rightsOn(keys.delayed, 'exists zadd zrange zrangebyscore zrem zscore'),
     ...rightsOn(keys.bodies, 'hdel hget hset'),
-    ...rightsOn(keys.index, 'type unlink zadd zrem zremrangebyscore zscore'),
+    ...rightsOn(keys.index, 'type unlink zadd zmscore zrem zremrangebyscore zscore'),
     ...rightsOn(keys.dead, 'xadd xlen xrange xtrim'),
     ...rightsOn(keys.alive, 'zadd zcount zrange zrem zremrangebyscore zrevrange zscore'),
     ...rightsOn(keys.swept, 'hget hset pexpire'),
@@ -44,7 +44,7 @@ export function limitedRights({ stream }: QueueKeys, { rate, grace }: RateKeys):
  */
 export const QUEUE_CALLS: readonly string[] = [
   ...['del', 'get', 'hmget', 'hscan', 'sadd', 'set', 'smembers'],
-  ...['xgroup|destroy', 'xread', 'xrevrange', 'zcard', 'zmscore', 'zrangebyscore', 'zrank'],
+  ...['xgroup|destroy', 'xread', 'xrevrange', 'zcard', 'zrangebyscore', 'zrank'],
 ];
 
 /** What is used if the user has the right. Without it, the queue works more slowly: see docs/guide/connection.md. */

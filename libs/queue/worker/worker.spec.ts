@@ -13,6 +13,7 @@ import { CONSUMER_PREFIX, queueKeys, scheduleKeys } from '../store/queue.keys.js
 import { mergeHandlerOptions, type HandlerOptions } from '../handler.options.js';
 import { resolveQueueOptions } from '../queue.options.js';
 import { ConcurrencyWindow } from './concurrency-window.js';
+import { EndedKeys } from './settling/ended-keys.js';
 import { Worker } from './worker.js';
 import type { WorkerListener } from './worker-listener.js';
 
@@ -70,6 +71,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
       retries: undefined,
       consumer: ME,
       lease,
+      endedKeys: new EndedKeys({ link: bed.link, keys, inboxes: ':~inbox:0:' }),
       link: bed.link,
       inboxes: ':~inbox:0:',
       clock,

@@ -12,6 +12,7 @@ import { Isolation } from './isolation.js';
 import type { WorkerLease } from './worker-lease.js';
 import { TaskCancelledError } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
+import type { EndedKeys } from './settling/ended-keys.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
 import { TaskRunner, type TaskRunnerOptions } from './task-runner.js';
 import type { WorkerListener } from './worker-listener.js';
@@ -29,6 +30,7 @@ export interface WorkerOptions
   /** The handler's limits of the fleet, if it has some. */
   limits?: FleetLimits | undefined;
   lease: WorkerLease;
+  endedKeys: EndedKeys;
   listener: WorkerListener<Worker>;
 }
 
@@ -83,7 +85,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const { handler, window, keys, scheduleDueKey, retries, limits, lease, listener } = options;
-    const { clock, results } = options;
+    const { clock, results, endedKeys } = options;
     this.#clock = clock;
     this.#listener = listener;
     this.handler = handler;
@@ -98,6 +100,7 @@ export class Worker {
     this.#isolation = new Isolation(clock, handler.options.maxDeliveries, lease.leaseMs);
     const onAcked = (deliveries: readonly Delivery[]): void => {
       for (const delivery of deliveries) this.#release(delivery);
+      endedKeys.settled(deliveries);
       this.#next();
       window.offerCredit();
     };

@@ -17,6 +17,8 @@ interface Known {
   readonly untilMs: number | undefined;
   readonly firstMs: number;
   readonly items: number;
+  /** The task that this one follows. */
+  readonly after?: string;
 }
 
 /** Publishes under keys, by the rules of the real queue. */
@@ -64,18 +66,37 @@ export class TestingKeys {
       case 'skip':
         return this.#skip(queue, text, request);
       case 'replace':
-        return this.#replace(queue, text, request);
+        return this.#replace(queue, text, request) ?? this.#publish(queue, text, request);
+      case 'follow-up':
+        return this.#followUp(queue, text, request);
       default:
         return this.#wait(queue, text, request);
     }
   }
 
-  #replace(queue: string, text: string, request: UniqueRequest): UniquePublish {
+  #followUp(queue: string, text: string, request: UniqueRequest): UniquePublish {
+    const name = JSON.stringify([queue, request.key]);
+    const known = this.#known.get(name);
+    const isActive = (id: string | undefined): boolean => id !== undefined && this.#tasks.isActive(queue, id);
+    const replaced = this.#replace(queue, text, request);
+    if (replaced)
+      return isActive(this.#waiting(queue, replaced.id)?.after) ? { ...replaced, outcome: 'follows' } : replaced;
+    const after = [known?.id, known?.after].find(isActive);
+    const { id, outcome } = this.#publish(queue, text, request);
+    const waiting = this.#waiting(queue, id);
+    if (after === undefined || !waiting) return { id, outcome };
+    this.#tasks.replace(queue, { ...waiting, after });
+    this.#known.set(name, { id, untilMs: undefined, firstMs: this.#tasks.nowMs(), items: 0, after });
+    return { id, outcome: 'follows' };
+  }
+
+  /** Undefined: no task waits that could be replaced. */
+  #replace(queue: string, text: string, request: UniqueRequest): UniquePublish | undefined {
     const groups = this.#groupsOf(queue);
-    if (groups.length > 1) throw severalGroups(queue, groups);
+    if (groups.length > 1) throw severalGroups(queue, request.mode, groups);
     const known = this.#known.get(JSON.stringify([queue, request.key]));
     const waiting = known && this.#waiting(queue, known.id);
-    if (!known || !waiting) return this.#publish(queue, text, request);
+    if (!known || !waiting) return undefined;
     const payload: unknown = JSON.parse(text);
     const { maxAttempts } = request.options;
     const fresh = { ...waiting, payload, maxAttempts, attempt: 1, deferral: undefined };

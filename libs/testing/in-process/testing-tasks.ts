@@ -33,6 +33,8 @@ export interface Waiting extends PublishedTask {
   readonly publishedAt: Date;
   /** The task does not run before this time. */
   readonly dueMs: number;
+  /** Published with mode 'follow-up': the task that has to end before this one begins. */
+  readonly after?: string;
   /** Of a task that `deadLetterTo` published: the queue in which the other task failed. */
   readonly failureOf?: string;
   /** Counts how it ends. */
@@ -159,8 +161,8 @@ export class TestingTasks {
   }
 
   /** Whether the task may run. */
-  isDue({ dueMs }: Waiting): boolean {
-    return dueMs <= this.nowMs();
+  isDue({ queue, dueMs, after }: Waiting): boolean {
+    return dueMs <= this.nowMs() && (after === undefined || !this.isActive(queue, after));
   }
 
   /** The tasks that were published to a queue, in order. */

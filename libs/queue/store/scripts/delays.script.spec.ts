@@ -18,7 +18,8 @@ const own = retryKeys(new Keyspace(), 'tasks', GROUP);
 const bed = new QueueScriptBed(keys.stream);
 const { pendingTask, pending, entries, serverMs } = bed;
 
-const promote = (limit = 100): Promise<Promoted> => promoteScript.run(bed.link, { keys, args: { limit, unworked: 0 } });
+const promote = (limit = 100): Promise<Promoted> =>
+  promoteScript.run(bed.link, { keys, args: { limit, unworked: 0, side: keys.side } });
 
 const publishDelayed = (handles: string[], delayMs: number): Promise<number> =>
   delayScript.run(bed.link, {
@@ -155,7 +156,9 @@ describe('a failure that is settled with a delay', () => {
     expect(await bed.admin.zrange(own.delayed, '0', '-1')).toEqual(['t']);
     expect(await bed.admin.hkeys(own.bodies)).toEqual(['t']);
     await bed.admin.zadd(own.delayed, 1, 't');
-    expect(await promoteScript.run(bed.link, { keys: own, args: { limit: 1, unworked: 0 } })).toMatchObject({
+    expect(
+      await promoteScript.run(bed.link, { keys: own, args: { limit: 1, unworked: 0, side: keys.side } }),
+    ).toMatchObject({
       count: 1,
     });
     expect(await entries(own.stream)).toEqual([expect.objectContaining({ meta: '{"id":"t"}', retry_count: '1' })]);

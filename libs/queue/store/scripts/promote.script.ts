@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { ACTIVE, AFTER, LOOK_MS } from './active.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { NOW } from './now.fragment.js';
 import { INDEX } from './index.fragment.js';
@@ -22,8 +23,11 @@ export interface Promoted {
  * Moves tasks that are due from the delayed ones to the stream, at most `limit` tasks and some megabytes, the earliest first.
  *
  * KEYS  stream, delayed, bodies, dead, index, deadIndex, alive, uses
- * ARGV  limit, unworked (1: only if no consumer of ours lives)
+ * ARGV  limit, unworked (1: only if no consumer of ours lives), side (what the names of the queue's side keys begin with)
  * Reply {@link Promoted}
+ *
+ * A task that follows another one (see {@link AFTER}) is not moved while that one is active, and is looked at again after
+ * some seconds. So it starts however the other one ends, and whoever told of it or did not: the message at the end only saves time.
  *
  * Duplicate, two callers at once: the scripts run one after the other, and the second does not find the tasks that the first has
  * moved. Crash, resend: it is one script, so a task is in one place before and after it; a repeat moves the next tasks, which are
@@ -34,12 +38,13 @@ export interface Promoted {
 export const promoteScript = defineScript({
   name: 'queue:promote',
   keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex', 'alive', 'uses'],
-  args: { limit: 'number', unworked: 'number' },
+  args: { limit: 'number', unworked: 'number', side: 'text' },
   lua: lua`
 ${NOW}
 ${IS_OF}
 ${ID_IN}
 ${INDEX}
+${ACTIVE}
 ${QUEUE_USES}
 local refused = newerData(uses)
 if refused then return refused end
@@ -78,15 +83,26 @@ local function read(body)
   if #values >= 4 and #values % 2 == 0 and #values < 7900 then return values end
 end
 
-local entries = {}
-for i = 1, #handles do entries[i] = found[i] and read(found[i]) or false end
+local entries, held, gone = {}, {}, {}
+for i, handle in ipairs(handles) do
+  local values = found[i] and read(found[i]) or false
+  if values and values[5] == '${AFTER}' then
+    held[i] = isActive(values[6])
+    table.remove(values, 5)
+    table.remove(values, 5)
+  end
+  entries[i] = values
+  if not held[i] then gone[#gone + 1] = handle end
+end
 
 redis.call('ZREM', delayed, unpack(handles))
-redis.call('HDEL', bodies, unpack(handles))
+if #gone > 0 then redis.call('HDEL', bodies, unpack(gone)) end
 local broken = {}
 for i, handle in ipairs(handles) do
   local values = entries[i]
-  if values then
+  if held[i] then
+    redis.call('ZADD', delayed, string.format('%.0f', now + ${LOOK_MS}), handle)
+  elseif values then
     local id = redis.call('XADD', stream, '*', 'payload', values[1], 'timestamp', values[2],
       'retry_count', values[3], 'meta', values[4], unpack(values, 5))
     indexEntry(index, idIn(values[4]) or id, id)
@@ -101,7 +117,7 @@ end
 
 head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 nextMs = #head == 0 and -1 or math.max(0, math.ceil(tonumber(head[2]) - now))
-return { #handles - #broken, nextMs, broken }`,
+return { #gone - #broken, nextMs, broken }`,
   decode: (reply): Promoted => {
     const [count, nextMs, broken, isWorkedOn] = reply as [number, number, string[], 1?];
     return { count, nextMs: nextMs < 0 ? undefined : nextMs, broken, isWorkedOn: isWorkedOn === 1 };

@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { RELEASED } from '../queue.keys.js';
+import { ACTIVE, AFTER, LOOK_MS } from './active.fragment.js';
 import { DELAY } from './delay.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { NOW } from './now.fragment.js';
@@ -12,7 +13,7 @@ const NONCE_MS = 600_000;
 export const KNOWN_MS = 7 * 24 * 3_600_000;
 
 /** What became of a publish with a key. */
-export type UniqueOutcome = 'published' | 'skipped' | 'replaced' | 'postponed' | 'collected';
+export type UniqueOutcome = 'published' | 'skipped' | 'replaced' | 'follows' | 'postponed' | 'collected';
 
 export interface PublishedUnique {
   readonly id: string;
@@ -28,7 +29,7 @@ export interface PublishedUnique {
  * added to.
  *
  * KEYS  record (of the key), nonceKey, stream, delayed, bodies, alive, index
- * ARGV  mode (skip, replace, debounce or collect), key, handle (the id of a task without an entry), payload (to collect: the item), meta (without
+ * ARGV  mode (skip, replace, follow-up, debounce or collect), key, handle (the id of a task without an entry), payload (to collect: the item), meta (without
  *       id), delayMs, runAtMs (-1: after delayMs), windowMs (skip: how long the key is taken, 0: until
  *       the task is settled; else: how long the task waits for more), maxWaitMs, max (items), maxBytes (of the payload), side (what
  *       the names of the queue's side keys begin with), inboxes, timestamp
@@ -39,9 +40,14 @@ export interface PublishedUnique {
  * a task that is gone in a way of which nobody told (XTRIM, XACK of other software, an older release) does not hold its key. A
  * dead letter frees its key as well.
  *
- * To replace: a delayed task gets the new payload where it is. An entry of a stream cannot be changed, so a task that waits there is deleted
+ * To replace, or to follow up: a delayed task gets the new payload where it is. An entry of a stream cannot be changed, so a task that waits there is deleted
  * and added again, with its id, at the end. Both begin their attempts anew. A task that a worker has is left alone. Another group
- * may have run what this one has not, so the mode is for one group.
+ * may have run what this one has not, so the modes are for one group.
+ *
+ * To follow up: while a worker has the task, or while it waits for its next attempt in some place where it cannot be replaced, a new one is delayed, whose
+ * frame names the one that it follows ({@link AFTER}). It is due every few seconds, and the script that moves it to the stream leaves it where it is
+ * while that one is active. So it is stored before the answer, at most one waits, and no end of the other one can lose it. `queue:end-key`,
+ * after a settlement, makes it due at once.
  *
  * Crash: it is one script. Resend, repeat: a nonce whose publish changed something is known for ten minutes, and answers the same again.
  * Two publishers at once: the scripts run one after the other, and the second finds the task of the first. Full server: the first write
@@ -70,6 +76,7 @@ export const publishUniqueScript = defineScript({
 ${NOW}
 ${ID_IN}
 ${INDEX}
+${ACTIVE}
 ${TELL}
 ${DELAY}
 if not mayDelay() then return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else') end
@@ -79,59 +86,14 @@ if answered then
   return { id, outcome }
 end
 
--- The task's entry in a stream, by the entry's own id or by the index.
-local function entryIn(key, places, id)
-  local ranges = indexed(places, id)
-  if string.find(id, '^%d+%-%d+$') and #id <= 37 then ranges[#ranges + 1] = { id, id } end
-  for _, range in ipairs(ranges) do
-    for _, row in ipairs(redis.call('XRANGE', key, range[1], range[2], 'COUNT', 500)) do
-      local own = row[1]
-      for i = 1, #row[2], 2 do
-        if row[2][i] == 'meta' then own = idIn(row[2][i + 1]) or own end
-      end
-      if own == id then return row[1] end
-    end
-  end
-end
-
--- Whether some group has the entry still to do.
-local function toDo(key, entry)
-  local groups = redis.call('XINFO', 'GROUPS', key)
-  if #groups == 0 then return true end
-  for _, flat in ipairs(groups) do
-    local info = {}
-    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
-    if #redis.call('XPENDING', key, info.name, entry, entry, 1) > 0 then return true end
-    if #redis.call('XRANGE', key, '(' .. info['last-delivered-id'], entry, 'COUNT', 1) > 0 then return true end
-  end
-  return false
-end
-
-local function isActiveIn(key, zset, places, id)
-  if redis.call('ZSCORE', zset, id) then return true end
-  if redis.call('EXISTS', key) == 0 then return false end
-  local entry = entryIn(key, places, id)
-  return entry and toDo(key, entry) or false
-end
-
-local function isActive(id)
-  if isActiveIn(stream, delayed, index, id) then return true end
-  if redis.call('EXISTS', stream) == 0 then return false end
-  -- Groups have retries of their own, while there are several, and what is left of them afterwards.
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-    local group = flat[2]
-    if isActiveIn(side .. 'retry:' .. group, side .. 'delayed:' .. group, side .. 'index:' .. group, id) then return true end
-  end
-  return false
-end
-
 local function answer(id, outcome, dueInMs)
   redis.call('SET', nonceKey, outcome .. ' ' .. id, 'PX', ${NONCE_MS})
   return { id, outcome, dueInMs }
 end
 
-local function note(id, untilMs, keepMs, items)
-  redis.call('HSET', record, 'key', key, 'id', id, 'until', untilMs, 'first', string.format('%.0f', now), 'items', items)
+local function note(id, untilMs, keepMs, items, after)
+  redis.call('HSET', record, 'key', key, 'id', id, 'until', untilMs, 'first', string.format('%.0f', now), 'items', items,
+    'after', after or '')
   redis.call('PEXPIRE', record, string.format('%.0f', keepMs))
 end
 
@@ -140,17 +102,43 @@ local function withId(id)
   return '{"id":"' .. id .. '"' .. (meta == '{}' and '}' or ',' .. string.sub(meta, 2))
 end
 
-local function framed(id)
+-- The values of a task's frame. With a second id, the task follows that one.
+local function values(id, after)
+  return { payload, timestamp, '0', withId(id), after and '${AFTER}', after }
+end
+
+local function framed(id, after)
   local body = {}
-  for i, value in ipairs({ payload, timestamp, '0', withId(id) }) do body[i] = #value .. ':' .. value end
+  for i, value in ipairs(values(id, after)) do body[i] = #value .. ':' .. value end
   return table.concat(body)
 end
 
-local had = redis.call('HMGET', record, 'id', 'until', 'first', 'items')
+local function part(body, at)
+  local digits = string.match(body, '^(%d+):', at)
+  if not digits then return nil end
+  local from = at + #digits + 1
+  local after = from + tonumber(digits)
+  return string.sub(body, from, after - 1), after
+end
+
+-- The active task that the delayed one waits for.
+local function afterIn(body)
+  local value, at = nil, 1
+  for n = 1, 5 do
+    value, at = part(body, at)
+    if not at then return nil end
+  end
+  local id = value == '${AFTER}' and part(body, at)
+  return id and isActive(id) and id or nil
+end
+
+local had = redis.call('HMGET', record, 'id', 'until', 'first', 'items', 'after')
 local was = had[1]
 local due = was and redis.call('ZSCORE', delayed, was)
+local body = due and redis.call('HGET', bodies, was) or ''
+local after = afterIn(body)
 
-if mode == 'replace' then
+if mode == 'replace' or mode == 'follow-up' then
   local groups = redis.call('EXISTS', stream) == 1 and redis.call('XINFO', 'GROUPS', stream) or {}
   if #groups > 1 then
     local names = {}
@@ -158,9 +146,9 @@ if mode == 'replace' then
     return { '', 'published', 0, names }
   end
   if due then
-    redis.call('HSET', bodies, was, framed(was))
+    redis.call('HSET', bodies, was, framed(was, after))
     redis.call('PEXPIRE', record, ${KNOWN_MS})
-    return answer(was, 'replaced', math.max(0, math.ceil(tonumber(due) - now)))
+    return answer(was, after and 'follows' or 'replaced', math.max(0, math.ceil(tonumber(due) - now)))
   end
   local entry = was and redis.call('EXISTS', stream) == 1 and entryIn(stream, index, was)
   local group = groups[1] and groups[1][2]
@@ -176,11 +164,21 @@ if mode == 'replace' then
   end
 end
 
+if mode == 'follow-up' then
+  -- The task that followed was removed: the next one follows the same.
+  local active = was and isActive(was) and was or had[5] and had[5] ~= '' and isActive(had[5]) and had[5]
+  if active then
+    delayTask(stream, handle, nil, ${LOOK_MS}, values(handle, active))
+    note(handle, '', ${KNOWN_MS}, '0', active)
+    return answer(handle, 'follows', ${LOOK_MS})
+  end
+end
+
 if mode == 'skip' then
   local untilMs = tonumber(had[2] or '')
   if untilMs and untilMs > now or was and not untilMs and isActive(was) then return { was, 'skipped' } end
 end
-if mode == 'skip' or mode == 'replace' then
+if mode == 'skip' or mode == 'replace' or mode == 'follow-up' then
   if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
   local id = handle
   if delayMs > 0 then delayTask(stream, handle, nil, delayMs, { payload, timestamp, '0', withId(handle) })
@@ -190,18 +188,9 @@ if mode == 'skip' or mode == 'replace' then
   return answer(id, 'published', delayMs)
 end
 
-local function part(body, at)
-  local digits = string.match(body, '^(%d+):', at)
-  if not digits then return nil end
-  local from = at + #digits + 1
-  local after = from + tonumber(digits)
-  return string.sub(body, from, after - 1), after
-end
-
 -- The task's payload, if it is one that has not run yet.
 local function waiting()
   if not due then return nil end
-  local body = redis.call('HGET', bodies, was) or ''
   local old, second = part(body, 1)
   if not old then return nil end
   local _, third = part(body, second)
@@ -220,8 +209,8 @@ if old then
   local at = math.min(now + windowMs, first + maxWaitMs)
   if mode == 'collect' and items + 1 >= max then at = now end
   redis.call('ZADD', delayed, string.format('%.0f', math.max(now, at)), was)
-  redis.call('HSET', bodies, was, framed(was))
-  redis.call('HSET', record, 'items', items + 1)
+  redis.call('HSET', bodies, was, framed(was, after))
+  redis.call('HSET', record, 'items', items + 1, 'after', '')
   redis.call('PEXPIRE', record, ${KNOWN_MS})
   if redis.call('ZRANGE', delayed, 0, 0)[1] == was then tell('queue:due', stream, string.format('%.0f', math.max(0, at - now))) end
   return answer(was, mode == 'collect' and 'collected' or 'postponed', math.max(0, at - now))
@@ -236,26 +225,4 @@ return answer(handle, 'published', wait)`,
     const [id, outcome, dueInMs = 0, groups] = reply as [string, UniqueOutcome, number?, string[]?];
     return { id, outcome, dueInMs, ...(groups && { groups }) };
   },
-});
-
-/**
- * Deletes the record of a key whose task is done, so that it takes no memory for seven days.
- *
- * KEYS  record, stream
- * ARGV  id (of the task)
- * Reply 1 if it was deleted, else 0
- *
- * It only saves memory: a record whose task is gone holds no key. So nothing depends on whether the script runs, or when. While several
- * groups read the queue, another one may have the task still to do, and a record with a window says how long the key is taken: both stay.
- */
-export const forgetKeyScript = defineScript({
-  name: 'queue:forget-key',
-  keys: ['record', 'stream'],
-  args: { id: 'text' },
-  lua: lua`
-local had = redis.call('HMGET', record, 'id', 'until')
-if had[1] ~= id or had[2] ~= '' then return 0 end
-if redis.call('EXISTS', stream) == 1 and #redis.call('XINFO', 'GROUPS', stream) > 1 then return 0 end
-return redis.call('DEL', record)`,
-  decode: (reply) => reply as number,
 });

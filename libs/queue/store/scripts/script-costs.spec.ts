@@ -190,7 +190,7 @@ grows('queue:pause', 'living consumers', 'linear', async (n) => {
 
 grows('queue:promote', 'tasks that are due', 'linear', async (n) => {
   await delayed(n);
-  return () => promoteScript.run(bed.link, { keys, args: { limit: 10_000, unworked: 0 } });
+  return () => promoteScript.run(bed.link, { keys, args: { limit: 10_000, unworked: 0, side: keys.side } });
 });
 
 grows('queue:raw-retry', 'tasks in the stream', 'bounded', async (n) => {
@@ -322,7 +322,7 @@ describe('what a script does without commands is linear:', () => {
       await bed.admin.zadd(keys.delayed, 1, 'task');
       const values = ['1', '1700000000', '0', '', ...fields(n)];
       await bed.admin.hset(keys.bodies, 'task', values.map((value) => `${value.length}:${value}`).join(''));
-      return () => promoteScript.run(bed.link, { keys, args: { limit: 1, unworked: 0 } });
+      return () => promoteScript.run(bed.link, { keys, args: { limit: 1, unworked: 0, side: keys.side } });
     };
     expect(await isLinear(bed.admin, 800, prepare)).toBe(true);
   });

@@ -8,6 +8,7 @@ import type { RetryUntilConfirmed } from '../settling/retry-until-confirmed.js';
 import { WorkerLease } from '../worker-lease.js';
 import type { WorkerListener } from '../worker-listener.js';
 import { Worker } from '../worker.js';
+import { EndedKeys } from '../settling/ended-keys.js';
 
 export interface WorkerFactoryOptions {
   readonly connections: RedisConnections;
@@ -35,6 +36,7 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
       ...{ handler, window: windowOf(handler), limits: fleetLimits(handler, keyspace, clock) },
       ...{ consumer, link, inboxes, clock, retryUntilConfirmed, listener, log },
       scheduleDueKey: scheduleKeys(keyspace, own).due,
+      endedKeys: new EndedKeys({ link, keys: own, inboxes }),
     };
     const make = (keys: QueueKeys, retries: Worker | undefined): Worker => {
       const { alive, paused: pausedKey, uses: usesKey } = keys;

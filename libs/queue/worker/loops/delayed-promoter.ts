@@ -44,7 +44,7 @@ export class DelayedPromoter {
     if (!worker.needed || worker.lease.unknown !== undefined) return undefined;
     const { count, nextMs, broken } = await promoteScript.run(link, {
       keys: worker.keys,
-      args: { limit: BATCH, unworked: 0 },
+      args: { limit: BATCH, unworked: 0, side: worker.keys.side },
     });
     for (const handle of broken) {
       log.error(`delayed task ${handle} of queue '${worker.handler.queue}' is a dead letter: it has no readable body`);

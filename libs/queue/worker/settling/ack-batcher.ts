@@ -2,11 +2,9 @@ import type { Link } from '../../../redis/index.js';
 import type { Delivery } from '../../task/delivery.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
-import { debug } from '../../observe/queue.debug.js';
-import { recordKey, type QueueKeys } from '../../store/queue.keys.js';
+import type { QueueKeys } from '../../store/queue.keys.js';
 import { ackMembersScript } from '../../store/scripts/ack-members.script.js';
 import { ackScript } from '../../store/scripts/ack.script.js';
-import { forgetKeyScript } from '../../store/scripts/publish-unique.script.js';
 
 export interface AckBatcherOptions {
   link: Link;
@@ -62,20 +60,8 @@ export class AckBatcher {
       const batch = this.#waiting.splice(0, BATCH);
       if (!(await retryUntilConfirmed.run(`acknowledging in '${keys.stream}'`, () => this.#send(batch)))) return;
       onAcked(batch);
-      for (const delivery of batch) if (delivery.key !== undefined) void this.#forgetKey(delivery, delivery.key);
     }
     this.#flushing = false;
-  }
-
-  async #forgetKey({ taskId: id }: Delivery, digest: string): Promise<void> {
-    const { link, keys } = this.#options;
-    const { stream } = keys;
-    try {
-      await forgetKeyScript.run(link, { keys: { record: recordKey(keys, digest), stream }, args: { id } });
-    } catch (error) {
-      // The record only takes memory until it expires: the task is gone, so it holds no key.
-      debug?.('%s: the key of task %s was not forgotten: %s', stream, id, error);
-    }
   }
 
   #send(batch: readonly Delivery[]): Promise<unknown> {
