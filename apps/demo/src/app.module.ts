@@ -5,7 +5,10 @@ import { CatalogModule } from './catalog/catalog.module.js';
 import { CreditModule } from './credit/credit.module.js';
 import { CustomersModule } from './customers/customers.module.js';
 import { HealthModule } from './health/health.module.js';
+import { InvoicesModule } from './invoices/invoices.module.js';
+import { MailsModule } from './mails/mails.module.js';
 import { OrdersModule } from './orders/orders.module.js';
+import { SearchModule } from './search/search.module.js';
 import { SettlementModule } from './settlement/settlement.module.js';
 import { settings } from './settings.js';
 import { StatsModule } from './stats/stats.module.js';
@@ -17,6 +20,9 @@ import { StatsModule } from './stats/stats.module.js';
     CreditModule,
     CustomersModule,
     OrdersModule,
+    MailsModule,
+    SearchModule,
+    InvoicesModule,
     SettlementModule,
     HealthModule,
     StatsModule,

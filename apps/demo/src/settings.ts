@@ -7,6 +7,7 @@ export const settings = {
   namespace: env('NAMESPACE', 'shop'),
   databaseUrl: env('DATABASE_URL', 'postgres://localhost:5432/shop'),
   gatewayUrl: env('GATEWAY_URL', 'http://localhost:3002'),
+  mailUrl: env('MAIL_URL', 'http://localhost:3003'),
 };
 
 function env(name: string, fallback: string): string {

@@ -1,11 +1,15 @@
 import { Body, Controller, Get, NotFoundException, Param, ParseIntPipe, Patch } from '@nestjs/common';
 import { CatalogService } from './catalog.service.js';
+import { SearchService } from '../search/search.service.js';
 import { ChangeProductDto } from './change-product.dto.js';
 import type { Bestseller, Overview, Product } from './product.js';
 
 @Controller()
 export class CatalogController {
-  constructor(private readonly catalog: CatalogService) {}
+  constructor(
+    private readonly catalog: CatalogService,
+    private readonly search: SearchService,
+  ) {}
 
   @Get('catalog')
   async overview(): Promise<Overview> {
@@ -19,7 +23,9 @@ export class CatalogController {
 
   @Patch('products/:id')
   async change(@Param('id', ParseIntPipe) id: number, @Body() change: ChangeProductDto): Promise<Product> {
-    return found(await this.catalog.change(id, change), id);
+    const product = found(await this.catalog.change(id, change), id);
+    await this.search.changed(id);
+    return product;
   }
 
   @Get('categories/:id/bestsellers')

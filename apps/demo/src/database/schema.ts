@@ -30,6 +30,22 @@ create table settlements (
   -- How often the job ran for this day. More than once would be a broken lock.
   runs int not null default 1
 );
+create table bounces (address text primary key, reason text not null);
+create table campaigns (
+  name text primary key,
+  sent int not null,
+  failed int not null,
+  -- How often the end of the campaign was told.
+  reports int not null default 1
+);
+create table search_index (product_id int primary key, name text not null, price_cents int not null);
+create table stock_reports (
+  -- The schedule and its instant.
+  id text primary key,
+  at bigint not null,
+  items int not null,
+  written_by text not null
+);
 create table orders (
   -- The task's id: the same through every retry, and after a crash.
   id text primary key,

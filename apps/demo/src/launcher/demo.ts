@@ -4,6 +4,7 @@ import { playScenario, type Outcome } from '../scenario/scenario.js';
 import type { Stage } from '../scenario/step.js';
 import { Fleet } from './fleet.js';
 import { Gateway } from './gateway.js';
+import { MailProvider } from './mail-provider.js';
 import { invite } from './invite.js';
 import { ControlRoom } from './control-room.js';
 import type { LauncherOptions } from './options.js';
@@ -27,6 +28,7 @@ export class Demo {
   readonly #interrupted: AbortSignal;
   readonly #namespace = `sluice-demo-${randomBytes(6).toString('hex')}`;
   readonly #gateway = new Gateway();
+  readonly #mailProvider = new MailProvider();
   #redis: DemoRedis | undefined;
   #postgres: DemoPostgres | undefined;
   #controlRoom: ControlRoom | undefined;
@@ -44,12 +46,13 @@ export class Demo {
     const postgres = (this.#postgres = await openPostgres(this.#options.databaseUrl, this.#namespace));
     this.#interrupted.throwIfAborted();
     await this.#fill(postgres);
-    await this.#gateway.open();
+    await Promise.all([this.#gateway.open(), this.#mailProvider.open()]);
     const fleet = (this.#fleet = new Fleet(APPS, {
       REDIS_URL: redis.url,
       NAMESPACE: this.#namespace,
       DATABASE_URL: postgres.url,
       GATEWAY_URL: this.#gateway.url,
+      MAIL_URL: this.#mailProvider.url,
     }));
     fleet.onChange = (what) => {
       this.#report.line(`   ${what}`);
@@ -86,7 +89,7 @@ export class Demo {
   async close(): Promise<void> {
     await this.#controlRoom?.close();
     await this.#fleet?.stop();
-    await this.#gateway.close();
+    await Promise.all([this.#gateway.close(), this.#mailProvider.close()]);
     await this.#postgres?.close();
     await this.#redis?.close();
   }
@@ -97,6 +100,7 @@ export class Demo {
       redis: opened(this.#redis),
       postgres: opened(this.#postgres),
       gateway: this.#gateway,
+      mailProvider: this.#mailProvider,
       fleet: opened(this.#fleet),
       interrupted: this.#interrupted,
       until: (condition) => until(condition, this.#interrupted),

@@ -21,6 +21,15 @@ export async function post(url: string, body: object): Promise<Reply> {
   return request(url, 'POST', JSON.stringify(body));
 }
 
+export async function patch(url: string, body: object): Promise<Reply> {
+  return request(url, 'PATCH', JSON.stringify(body));
+}
+
+/** DELETE. */
+export async function remove(url: string): Promise<Reply> {
+  return request(url, 'DELETE');
+}
+
 /** Not `fetch`, which gives up a connection after 10 s: an instance of a busy machine may take longer. */
 async function request(url: string, method: string, body = ''): Promise<Reply> {
   const started = performance.now();

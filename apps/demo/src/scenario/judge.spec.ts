@@ -1,9 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
+import { backOffice } from './back-office.js';
 import { closingTheBooks } from './closing-the-books.js';
 import { coldKey } from './cold-key.js';
 import { dailyJob } from './daily-job.js';
 import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
+import { mails } from './mails.js';
 import { orders } from './orders.js';
 import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
@@ -130,6 +132,41 @@ judging('a decrement', decrement, { script: way, watch: { ...way, retries: 900 }
   [{ lock: { ...way, taken: 160 } }, ['by lock: taken']],
   [{ lock: { ...way, left: 10 } }, ['by lock: left']],
 ]);
+
+judging(
+  'mails',
+  mails,
+  { delivered: 54, most: 4, bounced: 6, reports: 1, sent: 54, failed: 6, digests: 1, reviews: 30, tookMs: 900 },
+  [
+    [{ delivered: 53 }, ['every letter is delivered, or known to be undeliverable']],
+    [{ most: 5 }, ['letters at a time, from all processes']],
+    [{ bounced: 5, delivered: 55 }, ['addresses that are known to be unknown']],
+    [{ reports: 2 }, ['the end of the campaign is told once']],
+    [{ sent: 53 }, ['with the count of those that were sent']],
+    [{ failed: 7 }, ['and of those that have failed']],
+    [{ digests: 2 }, ['all reviews are in one mail']],
+    [{ reviews: 29 }, ['all reviews are in one mail']],
+  ],
+);
+
+judging(
+  'the back office',
+  backOffice,
+  {
+    ...{ changes: 100, indexed: 10, statements: 3, invoices: 30, answered: 20, refused: 10, cancel: 'aborting' },
+    ...{ exportState: 'gone', instants: 20, missed: 0, writers: 3, tookMs: 900 },
+  },
+  [
+    [{ indexed: 9 }, ['products that are indexed with their last price']],
+    [{ statements: 51 }, ['statements for all changes']],
+    [{ refused: 9 }, ['each invoice has its number, or is refused at once']],
+    [{ answered: 0, refused: 30 }, ['invoices with their numbers']],
+    [{ cancel: 'removed' }, ['the running export is aborted']],
+    [{ exportState: 'running' }, ['and gone']],
+    [{ instants: 1 }, ['reports since the start']],
+    [{ missed: 1 }, ['seconds without a report']],
+  ],
+);
 
 const speeds = { lockMeanMs: 0.2, tasks: 5_000, handled: 5_000, tasksPerSecond: 20_000, representative: true };
 judging('speed', speed, speeds, [

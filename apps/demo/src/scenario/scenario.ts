@@ -1,9 +1,11 @@
 import type { Report } from '../launcher/report.js';
+import { backOffice } from './back-office.js';
 import { closingTheBooks } from './closing-the-books.js';
 import { coldKey } from './cold-key.js';
 import { dailyJob } from './daily-job.js';
 import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
+import { mails } from './mails.js';
 import { orders } from './orders.js';
 import { playStep } from './play-step.js';
 import { rateLimits } from './rate-limits.js';
@@ -22,6 +24,8 @@ export async function playScenario(stage: Stage, report: Report) {
     books: await playStep(closingTheBooks, stage, report),
     decrement: await playStep(decrement, stage, report),
     rateLimits: await playStep(rateLimits, stage, report),
+    mails: await playStep(mails, stage, report),
+    backOffice: await playStep(backOffice, stage, report),
     speed: await playStep(speed, stage, report),
   };
   const holds = Object.values(played).every((step) => step.holds);

@@ -1,5 +1,6 @@
 import type { Fleet } from '../launcher/fleet.js';
 import type { Gateway } from '../launcher/gateway.js';
+import type { MailProvider } from '../launcher/mail-provider.js';
 import type { DemoPostgres } from '../launcher/postgres.js';
 import type { DemoRedis } from '../launcher/redis.js';
 
@@ -9,6 +10,7 @@ export interface Stage {
   redis: DemoRedis;
   postgres: DemoPostgres;
   gateway: Gateway;
+  mailProvider: MailProvider;
   fleet: Fleet;
   interrupted: AbortSignal;
   /** Polls until `condition` holds, and says whether it did within minutes. Throws when it is interrupted. */
@@ -42,6 +44,10 @@ export function equal(claim: string, expected: number, seen: number): Claim {
 
 export function atLeast(claim: string, least: number, seen: number): Claim {
   return { claim, expected: `at least ${least}`, seen: String(seen), holds: seen >= least };
+}
+
+export function atMost(claim: string, most: number, seen: number): Claim {
+  return { claim, expected: `at most ${most}`, seen: String(seen), holds: seen <= most };
 }
 
 export function below(claim: string, limitMs: number, seenMs: number): Claim {
