@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { defineQueue, type Priority } from 'nestjs-sluice/queue';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,6 +22,7 @@ let producer: QueueApp;
 let dir: string;
 let ledger: string;
 const workers: ForkedApp[] = [];
+const apps: QueueApp[] = [];
 beforeEach(async () => {
   redis = await startRedis();
   producer = await startQueueApp({ url: redis.url });
@@ -30,7 +32,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.kill()));
-  await producer.app.close();
+  await Promise.all([producer, ...apps.splice(0)].map(({ app }) => app.close()));
   await redis.stop();
   rmSync(dir, { recursive: true });
 });
@@ -72,4 +74,47 @@ it('processes that die with tasks of all levels lose none, and each task keeps i
   expect(checkLedger(ids.flat(), readLedger(ledger), mostHeld(CONCURRENCY, TASK_MS))).toEqual([]);
   expect(await queue.counts(Tasks)).toMatchObject({ dead: 1, levels: { low: { dead: 1 } } });
   expect((await queue.dead(Tasks).list()).tasks).toMatchObject([{ id: dies, priority: 'low' }]);
+});
+
+it('publishers that die while they publish leave whole calls, which every group gets', async () => {
+  const AT_ONCE = 40;
+  const admin = new Redis(redis.url);
+  try {
+    // No process of these groups has opened the levels.
+    const groups = ['sluice', 'others'];
+    for (const group of groups) await admin.xgroup('CREATE', 'tasks', group, '0', 'MKSTREAM');
+    const { queue } = producer;
+    for (let kills = 1; kills <= 5; kills++) {
+      const env = { REDIS_URL: redis.url, LEDGER: ledger, AT_ONCE: String(AT_ONCE) };
+      const publisher = await forkApp('priority-producer', { env });
+      workers.push(publisher);
+      const enough = async (): Promise<boolean> => readLedger(ledger).length > kills * 6 * AT_ONCE;
+      await until(enough, { what: `it publishes, kill ${kills}` });
+      await publisher.kill();
+      const { levels } = await queue.counts(Tasks);
+      for (const level of ['high', 'low'] as const) {
+        const { waiting = 0, delayed = 0 } = levels?.[level] ?? {};
+        expect({ level, half: (waiting + delayed) % AT_ONCE }).toEqual({ level, half: 0 });
+      }
+    }
+    const confirmed = readLedger(ledger).map(({ id }) => id);
+    const { waiting, delayed } = await queue.counts(Tasks);
+    const ran = new Map(groups.map((group) => [group, new Set<string>()]));
+    for (const [group, ids] of ran) {
+      const options = { group, concurrency: 50 };
+      apps.push(
+        await startQueueApp({
+          url: redis.url,
+          queue: { queues: { tasks: { shares: true } } },
+          handlers: { tasks: { run: ({ id }) => ids.add(id), options } },
+        }),
+      );
+    }
+    for (const [group, ids] of ran) {
+      await until(() => ids.size === waiting + delayed, { what: `${group} has had each of them` });
+      expect(confirmed.filter((id) => !ids.has(id))).toEqual([]);
+    }
+  } finally {
+    admin.disconnect();
+  }
 });

@@ -25,13 +25,15 @@ const LANES = 8;
 
 interface Move {
   readonly step: string;
+  /** On which level. */
+  readonly level: number;
   /** What the step draws its choices from. */
   readonly draws: readonly number[];
 }
 
 /**
  * Runs random steps of publishers, workers, zombies and foreign clients against the real scripts, one or two groups on
- * one queue, and after each step looks at every task: it is in exactly one place for each group, and whatever moved was
+ * one queue with or without levels of priority, and after each step looks at every task: it is in exactly one place for each group, and whatever moved was
  * allowed to by that step. At the end of a run all is brought to rest: every task is done or dead, and nothing is left.
  *
  * Rejects with the shortest sequence that fast-check found for a violation. Resolves to the number of steps.
@@ -51,6 +53,7 @@ async function runLanes(link: Link, options: ModelOptions): Promise<number> {
   const names = Object.entries(table).flatMap(([name, { weight }]) => new Array<string>(weight).fill(name));
   const move = fc.record({
     step: fc.constantFrom(...names),
+    level: fc.nat(1),
     draws: fc.array(fc.nat(10_000), { minLength: 6, maxLength: 6 }),
   });
   const moves = fc.array(move, { minLength: 1, maxLength: LENGTH, size: 'max' });
@@ -59,9 +62,10 @@ async function runLanes(link: Link, options: ModelOptions): Promise<number> {
   // Once a violation was found, only its lane goes on, and looks for the shortest way there.
   const ended = (n: number): boolean => (failing === undefined ? done >= steps || stop?.() === true : failing !== n);
   const lane = async (n: number): Promise<void> => {
-    const property = fc.asyncProperty(moves, fc.boolean(), async (run, several) => {
+    const property = fc.asyncProperty(moves, fc.boolean(), fc.boolean(), async (run, several, levelled) => {
       if (ended(n)) return;
-      const world = new World(link, `model${n}`, several ? ['one', 'two'] : ['one']);
+      const levels = levelled ? (['normal', 'high'] as const) : (['normal'] as const);
+      const world = new World(link, `model${n}`, several ? ['one', 'two'] : ['one'], levels);
       await runOnce(world, run, table).catch((error: unknown) => {
         failing ??= n;
         throw error;
@@ -79,7 +83,10 @@ async function runLanes(link: Link, options: ModelOptions): Promise<number> {
 
 async function runOnce(world: World, run: readonly Move[], table: typeof STEPS): Promise<void> {
   await world.begin();
-  for (const { step, draws } of run) await take(world, step, draws, table);
+  for (const { step, level, draws } of run) {
+    world.goTo(level);
+    await take(world, step, draws, table);
+  }
   await rest(world);
   await world.end();
 }
@@ -116,6 +123,7 @@ async function rest(world: World): Promise<void> {
   await world.look();
   for (let rounds = 0; !settled(); rounds++) {
     if (rounds > 50 + 10 * world.published) throw new Error('the tasks do not come to rest');
+    world.goTo(rounds);
     for (const group of world.groups.keys()) {
       for (const retries of [0, 1]) {
         await step('promote', group, retries, 0, 0, 0, 0);
@@ -130,6 +138,9 @@ async function rest(world: World): Promise<void> {
       );
     }
   }
-  await step('clean', 3);
+  for (let level = 0; level < world.levels; level++) {
+    world.goTo(level);
+    await step('clean', 3);
+  }
   if (world.last.left > 0) throw new Error(`${world.last.left} entries are left that nobody needs`);
 }

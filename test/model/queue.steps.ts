@@ -10,6 +10,7 @@ import { reconcileScript } from '../../libs/queue/store/scripts/reconcile.script
 import { redriveScript } from '../../libs/queue/store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/store/scripts/remove.script.js';
 import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failure.script.js';
+import { publishToLevel } from './level.steps.js';
 import { takeStep } from './limited.steps.js';
 import type { Handed, World } from './queue.world.js';
 import type { Pick, Rule, Step } from './step.js';
@@ -27,11 +28,8 @@ const FOR_EVER = 9_000_000_000_000;
 const nothing: Rule = () => false;
 const one = <T>(of: readonly T[], pick: Pick): T | undefined => of[pick(Math.max(1, of.length))];
 const key = ({ group, task }: Handed): string => `${group} ${task}`;
-/** The id that a task keeps in its entries, once it has been settled or delayed. */
-const identity = (task: string): { handle: string; meta: string } => {
-  const handle = `task ${task}`;
-  return { handle, meta: JSON.stringify({ id: handle }) };
-};
+/** What keeps the id of a task, once it has been settled or delayed. */
+const metaOf = (handle: string): string => JSON.stringify({ id: handle });
 /** A reader reads the queue or its group's retries. */
 const streamFor = (world: World, group: string, pick: Pick): QueueKeys =>
   pick(3) === 0 ? world.retryKeysOf(group) : world.keys;
@@ -44,7 +42,7 @@ async function open({ link }: World, stream: string, group: string): Promise<boo
 }
 
 async function add(world: World, fields: (payload: string) => (string | number)[]): Promise<Rule> {
-  const payload = String(world.published++);
+  const payload = world.newTask();
   await world.link.send('xadd', [world.keys.stream, '*', ...fields(payload)]);
   return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'waiting:0';
 }
@@ -80,7 +78,7 @@ async function acknowledge(
 /** A run that failed is settled as it was handed out, at whatever time later. */
 async function fail(world: World, handed: Handed | undefined, pick: Pick): Promise<Rule> {
   if (handed === undefined) return nothing;
-  const { group, keys, id, task, consumer, deliveries, attempts } = handed;
+  const { group, keys, id, handle, consumer, deliveries, attempts } = handed;
   const now = world.last.pending.find((each) => each.keys === keys && each.group === group && each.id === id);
   const mine = now?.consumer === consumer && now.deliveries === deliveries;
   const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
@@ -88,7 +86,8 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
   const settlement = await settleFailureScript.run(world.link, {
     keys: { ...keys, failedTo: keys.dead, retry, retryDelayed, retryBodies, retryIndex },
     args: {
-      ...{ group, consumer, id, deliveries, attempts: String(attempts + 1), ...identity(task) },
+      ...{ group, consumer, id, deliveries, attempts: String(attempts + 1) },
+      ...{ handle, meta: metaOf(handle) },
       ...{
         isDead: fate === 'dead' ? 1 : 0,
         reason: fate === 'dead' ? 'max-attempts' : '',
@@ -106,11 +105,12 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
 }
 
 async function publishLater(world: World): Promise<Rule> {
-  const payload = String(world.published++);
+  if (world.priority !== 'normal') return publishToLevel(world, LATER_MS);
+  const payload = world.newTask();
   await delayScript.run(world.link, {
     keys: world.keys,
     args: { delayMs: LATER_MS, runAtMs: -1, inboxes: INBOXES, timestamp: '1' },
-    rest: [identity(payload).handle, payload, identity(payload).meta],
+    rest: [`task ${payload}`, payload, metaOf(`task ${payload}`)],
   });
   return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'delayed:0';
 }
@@ -185,6 +185,7 @@ async function returnTasks(world: World, pick: Pick, leaves: boolean): Promise<R
 async function reconcile(world: World, pick: Pick): Promise<Rule> {
   const consumer = one(CONSUMERS, pick) ?? '';
   const group = one(world.groups, pick) ?? '';
+  if (!(await open(world, world.keys.stream, group))) return nothing;
   const mine = world.last.pending.filter(
     (each) => each.group === group && each.consumer === consumer && each.keys === world.keys,
   );
@@ -214,11 +215,10 @@ async function redrive(world: World, pick: Pick): Promise<Rule> {
   );
   if (letter === undefined) return nothing;
   const { stream: retryStream, index: retryIndex } = world.retryKeysOf(letter.group);
-  const { handle, meta } = identity(letter.task);
   const { moved } = await redriveScript.run(world.link, {
     keys: { ...world.keys, retryStream, retryIndex },
     args: { group: letter.group },
-    rest: [letter.id, handle, meta],
+    rest: [letter.id, letter.handle, metaOf(letter.handle)],
   });
   if (moved !== 1) throw new Error(`the redrive of ${letter.id} moved ${moved}`);
   return (of, _, to) => of === `${letter.group} ${letter.task}` && to === 'waiting:0';
@@ -240,7 +240,7 @@ async function remove(world: World, pick: Pick): Promise<Rule> {
       ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id, side: keys.side } })
       : await removeWaitingScript.run(world.link, {
           keys,
-          args: { released: RELEASED, id: row.id, task: identity(row.task).handle, side: keys.side },
+          args: { released: RELEASED, id: row.id, task: row.handle, side: keys.side },
         });
   if (removed === worked) throw new Error(`the removal of ${row.id}, ${row.place}, answered ${removed}`);
   const gone = new Set(removed ? same.map(({ group, task }) => `${group} ${task}`) : []);
@@ -272,18 +272,25 @@ async function live(world: World, consumer: string, lives: boolean): Promise<Rul
 
 const ackOf =
   (world: World) =>
-  ({ group, keys, id, task }: Handed): Promise<number> =>
-    ackScript.run(world.link, { keys, args: { group, count: 1 }, rest: [id, id, identity(task).handle] });
+  ({ group, keys, id, handle }: Handed): Promise<number> =>
+    ackScript.run(world.link, { keys, args: { group, count: 1 }, rest: [id, id, handle] });
 
 /** By name, each with how often it comes among the others. */
 export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   publish: {
     weight: 4,
-    run: (world) => add(world, (payload) => ['payload', payload, 'timestamp', 1, 'retry_count', 0, 'meta', '']),
+    run: (world) =>
+      world.priority === 'normal'
+        ? add(world, (payload) => ['payload', payload, 'timestamp', 1, 'retry_count', 0, 'meta', ''])
+        : publishToLevel(world, -1),
   },
   foreignPublish: {
     weight: 1,
-    run: (world) => add(world, (payload) => ['retry_count', 0, 'timestamp', 1, 'x', 'y', 'payload', payload]),
+    run: async (world) => {
+      // Other software knows the queue's own stream.
+      if (world.priority !== 'normal') return nothing;
+      return add(world, (payload) => ['retry_count', 0, 'timestamp', 1, 'x', 'y', 'payload', payload]);
+    },
   },
   read: { weight: 5, run: (world, pick) => read(world, one(CONSUMERS, pick) ?? '', pick) },
   foreignRead: { weight: 1, run: (world, pick) => read(world, FOREIGN, pick) },

@@ -1,4 +1,5 @@
 import { defineScript, Keyspace, lua, type Link } from '../../libs/redis/index.js';
+import { placeOf, type Priority } from '../../libs/queue/store/levels.js';
 import { queueKeys, retryKeys, type QueueKeys } from '../../libs/queue/store/queue.keys.js';
 import { ID_IN } from '../../libs/queue/store/scripts/task-id.fragment.js';
 import { INDEX } from '../../libs/queue/store/scripts/index.fragment.js';
@@ -10,6 +11,8 @@ export interface Handed {
   readonly keys: QueueKeys;
   readonly id: string;
   readonly task: string;
+  /** The id of the task: in its `meta`, or that of the entry. */
+  readonly handle: string;
   readonly consumer: string;
   readonly deliveries: number;
   readonly attempts: number;
@@ -28,13 +31,15 @@ export interface Row {
   readonly key: string;
   readonly id: string;
   readonly task: string;
+  /** The id of the task. Of a dead letter, that of its entry may be another. */
+  readonly handle: string;
   readonly place: Place;
 }
 
-/** What a look at Redis found. */
+/** What a look at Redis found. Rows and pending entries are those of the level at hand. */
 export interface Snapshot {
   readonly rows: readonly Row[];
-  /** By `<group> <task>`. More than one place, or none, is a violation. */
+  /** By `<group> <task>`, of all levels. More than one place, or none, is a violation. */
   readonly places: ReadonlyMap<string, readonly Place[]>;
   readonly pending: readonly Handed[];
   /** Entries that no group waits for or has pending, and which are still there. */
@@ -43,7 +48,7 @@ export interface Snapshot {
 
 /**
  * KEYS the queue's · ARGV for each group: its name, and of its retries stream, delayed, bodies, index · returns rows of group,
- * stream, id, task, attempts, place. A row also tells of each index that does not lead to the entries that are there.
+ * stream, id, task, attempts, place, handle. A row also tells of each index that does not lead to the entries that are there.
  */
 const lookScript = defineScript({
   name: 'model.look',
@@ -72,7 +77,7 @@ local function look(key, group)
     local attempts, place = field(fields, 'retry_count'), 'left'
     if pends[id] then place = 'pending:' .. pends[id][2] .. ':' .. pends[id][4] .. ':' .. attempts
     elseif waits[id] or not known then place = 'waiting:' .. attempts end
-    rows[#rows + 1] = { group, key, id, field(fields, 'payload'), attempts, place }
+    rows[#rows + 1] = { group, key, id, field(fields, 'payload'), attempts, place, idIn(field(fields, 'meta')) or id }
   end
 end
 local function lookDelayed(zset, hash, group)
@@ -85,25 +90,26 @@ local function lookDelayed(zset, hash, group)
       parts[#parts + 1] = string.sub(body, colon + 1, colon + length)
       at = colon + length + 1
     end
-    rows[#rows + 1] = { group, zset, handle, parts[1] or '', parts[3] or '', 'delayed:' .. (parts[3] or 'none') }
+    rows[#rows + 1] = { group, zset, handle, parts[1] or '', parts[3] or '', 'delayed:' .. (parts[3] or 'none'), handle }
   end
   if redis.call('HLEN', hash) ~= redis.call('ZCARD', zset) then
-    rows[#rows + 1] = { group, hash, '', '', '', 'bodies without a due time' }
+    rows[#rows + 1] = { group, hash, '', '', '', 'bodies without a due time', '' }
   end
 end
 local function checkIndex(key, places)
   local carrying = 0
   for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
-    local task = idIn(field(entry[2], 'meta'))
+    local original = field(entry[2], 'original_id')
+    local task = original ~= '' and original or idIn(field(entry[2], 'meta'))
     if task and task ~= entry[1] then
       carrying = carrying + 1
       local leads = false
       for _, range in ipairs(indexed(places, task)) do leads = leads or range[1] == entry[1] end
-      if not leads then rows[#rows + 1] = { '', places, entry[1], task, '', 'not in the index' } end
+      if not leads then rows[#rows + 1] = { '', places, entry[1], task, '', 'not in the index', '' } end
     end
   end
   if redis.call('ZCARD', places) ~= carrying then
-    rows[#rows + 1] = { '', places, '', '', '', 'an index of ' .. redis.call('ZCARD', places) .. ' for ' .. carrying }
+    rows[#rows + 1] = { '', places, '', '', '', 'an index of ' .. redis.call('ZCARD', places) .. ' for ' .. carrying, '' }
   end
 end
 checkIndex(stream, index)
@@ -119,34 +125,95 @@ end
 if redis.call('EXISTS', dead) == 1 then
   for _, letter in ipairs(redis.call('XRANGE', dead, '-', '+')) do
     local fields = letter[2]
-    rows[#rows + 1] = { field(fields, 'group'), dead, letter[1], field(fields, 'payload'), '', 'dead:' .. field(fields, 'reason') }
+    rows[#rows + 1] = { field(fields, 'group'), dead, letter[1], field(fields, 'payload'), '', 'dead:' .. field(fields, 'reason'), field(fields, 'original_id') }
   end
 end
 return rows`,
-  decode: (reply) => reply as [group: string, key: string, id: string, task: string, attempts: string, place: Place][],
+  decode: (reply) =>
+    reply as [group: string, key: string, id: string, task: string, attempts: string, place: Place, handle: string][],
 });
 
-/** One queue with its groups, on a real Redis: what is known of its tasks, and how to look at them. */
-export class World {
-  readonly link: Link;
+/** One level of the queue's priority. A queue without priorities has one, `normal`. */
+interface Level {
+  readonly priority: Priority;
   readonly keys: QueueKeys;
   readonly retries: ReadonlyMap<string, QueueKeys>;
+  rows: readonly Row[];
+  pending: readonly Handed[];
+  /** All that ever was pending, latest last: what a zombie may come back with. */
+  readonly history: Handed[];
+}
+
+/**
+ * One queue with its groups, on a real Redis: what is known of its tasks, and how to look at them. A step works on one level, as on a
+ * queue.
+ */
+export class World {
+  readonly link: Link;
   readonly groups: readonly string[];
+  readonly #levels: readonly Level[];
+  #level: Level;
+  /** By task: the level to which it was published, and which it keeps. */
+  readonly #levelOf = new Map<string, Level>();
   /** `<group> <task>` of what was acknowledged. */
   readonly done = new Set<string>();
   readonly alive = new Set<string>();
-  /** All that ever was pending, latest last: what a zombie may come back with. */
-  readonly history: Handed[] = [];
   published = 0;
   steps = 0;
   last: Snapshot = { rows: [], places: new Map(), pending: [], left: 0 };
 
-  constructor(link: Link, namespace: string, groups: readonly string[]) {
+  constructor(link: Link, namespace: string, groups: readonly string[], levels: readonly [Priority, ...Priority[]]) {
     const keyspace = new Keyspace(namespace);
     this.link = link;
     this.groups = groups;
-    this.keys = queueKeys(keyspace, 'tasks');
-    this.retries = new Map(groups.map((group) => [group, retryKeys(keyspace, 'tasks', group)]));
+    const level = (priority: Priority): Level => {
+      const place = placeOf('tasks', priority);
+      const retries = new Map(groups.map((group) => [group, retryKeys(keyspace, place, group)]));
+      return { priority, keys: queueKeys(keyspace, place), retries, rows: [], pending: [], history: [] };
+    };
+    const [first, ...others] = levels;
+    this.#level = level(first);
+    this.#levels = [this.#level, ...others.map(level)];
+  }
+
+  /** How many levels there are. */
+  get levels(): number {
+    return this.#levels.length;
+  }
+
+  /** Goes to a level. */
+  goTo(n: number): void {
+    this.#level = this.#levels[n % this.#levels.length] ?? this.#level;
+    const { rows, pending } = this.#level;
+    this.last = { ...this.last, rows, pending };
+  }
+
+  get priority(): Priority {
+    return this.#level.priority;
+  }
+
+  get keys(): QueueKeys {
+    return this.#level.keys;
+  }
+
+  get retries(): ReadonlyMap<string, QueueKeys> {
+    return this.#level.retries;
+  }
+
+  get history(): readonly Handed[] {
+    return this.#level.history;
+  }
+
+  /** The queue's own stream. */
+  get main(): string {
+    return (this.#levels.find(({ priority }) => priority === 'normal') ?? this.#level).keys.stream;
+  }
+
+  /** A new payload, for a task of the level at hand. */
+  newTask(): string {
+    const task = String(this.published++);
+    this.#levelOf.set(task, this.#level);
+    return task;
   }
 
   /** Where a group's retries go, and so what it reads besides the queue. */
@@ -156,32 +223,41 @@ export class World {
 
   async begin(): Promise<void> {
     await this.end();
-    for (const group of this.groups)
-      await this.link.send('xgroup', ['CREATE', this.keys.stream, group, '0', 'MKSTREAM']);
+    for (const group of this.groups) await this.link.send('xgroup', ['CREATE', this.main, group, '0', 'MKSTREAM']);
   }
 
   async end(): Promise<void> {
-    const all = [this.keys, ...this.retries.values()];
+    const all = this.#levels.flatMap(({ keys, retries }) => [keys, ...retries.values()]);
     await this.link.send('del', [...new Set(all.flatMap((keys) => Object.values(keys) as string[]))]);
   }
 
   async look(): Promise<Snapshot> {
-    const keysOf = new Map([this.keys, ...this.retries.values()].map((keys) => [keys.stream, keys]));
-    const rest = [...this.retries].flatMap(([group, keys]) => [
+    const places = new Map<string, Place[]>();
+    for (const task of this.done) places.set(task, ['done']);
+    let left = 0;
+    for (const level of this.#levels) left += await this.#lookAt(level, places);
+    const { rows, pending } = this.#level;
+    return (this.last = { rows, places, pending, left });
+  }
+
+  /** Returns how many entries are there for nobody. */
+  async #lookAt(level: Level, places: Map<string, Place[]>): Promise<number> {
+    const keysOf = new Map([level.keys, ...level.retries.values()].map((keys) => [keys.stream, keys]));
+    const rest = [...level.retries].flatMap(([group, keys]) => [
       ...[group, keys.stream, keys.delayed, keys.bodies, keys.index],
     ]);
-    const rows = await lookScript.run(this.link, { keys: this.keys, args: {}, rest });
-    const places = new Map<string, Place[]>();
+    const rows = await lookScript.run(this.link, { keys: level.keys, args: {}, rest });
     const found: Row[] = [];
     const pending: Handed[] = [];
     let left = 0;
-    for (const task of this.done) places.set(task, ['done']);
-    for (const [group, key, id, task, attempts, place] of rows) {
+    for (const [group, key, id, task, attempts, place, handle] of rows) {
       if (place === 'left') {
         left++;
         continue;
       }
-      found.push({ group, key, id, task, place });
+      found.push({ group, key, id, task, handle, place });
+      const from = this.#levelOf.get(task)?.priority;
+      if (from && from !== level.priority) throw new Error(`task ${task} of ${from} came to ${level.priority}`);
       const of = `${group} ${task}`;
       places.set(of, [...(places.get(of) ?? []), place]);
       const [kind, ...rest] = place.split(':');
@@ -189,10 +265,12 @@ export class World {
       if (kind !== 'pending' || keys === undefined) continue;
       const deliveries = Number(rest.at(-2));
       const consumer = rest.slice(0, -2).join(':');
-      pending.push({ group, keys, id, task, consumer, deliveries, attempts: Number(attempts) });
+      pending.push({ group, keys, id, task, handle, consumer, deliveries, attempts: Number(attempts) });
     }
-    this.history.push(...pending);
-    this.history.splice(0, Math.max(0, this.history.length - 200));
-    return (this.last = { rows: found, places, pending, left });
+    level.rows = found;
+    level.pending = pending;
+    level.history.push(...pending);
+    level.history.splice(0, Math.max(0, level.history.length - 200));
+    return left;
   }
 }
