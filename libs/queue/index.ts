@@ -7,6 +7,7 @@
  * - `task/` tasks, as handlers get them and as they are sent: payloads, schemas, traces, back-off
  * - `publish/` publishing
  * - `results/` waiting for the end of a task
+ * - `events/` the progress of tasks, and what is told to whoever listens
  * - `limits/` how long a queue may be
  * - `priority/` shares of the levels of priority, and whose turn it is
  * - `handlers/` the registry of handlers, and the call of a handler
@@ -28,6 +29,7 @@ export type { LengthLimit } from './limits/length-limit.js';
 export type { QueueOptions } from './limits/length-limits.js';
 export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';
 export type { WhenAllSettled } from './publish/when-settled.options.js';
+export type { QueueEvent, QueueEventOfTask } from './events/queue-event.js';
 export type { PublishAndWaitOptions } from './results/wait.options.js';
 export type { CollectOptions, PublishUniqueOptions, UniquePublish } from './publish/unique.options.js';
 export type { UniqueOutcome } from './store/scripts/publish-unique.script.js';

@@ -1,6 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
-import { oneQueue } from './named-tasks.js';
+import type { Observable } from 'rxjs';
+import { EventListeners } from './events/event-listeners.js';
+import type { QueueEvent } from './events/queue-event.js';
+import { asQueueOfTasks, definitionsOf, oneQueue, type QueueOfTasks } from './named-tasks.js';
 import { queueSchema, type QueueDefinition, type QueueRef } from './queue-definition.js';
 import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from './queue.tokens.js';
@@ -51,6 +54,7 @@ export class QueueService extends QueueAdministration {
   readonly #publisher: Publisher;
   readonly #uniquePublisher: UniquePublisher;
   readonly #awaitedPublisher: AwaitedPublisher;
+  readonly #events: EventListeners;
   readonly #settings: ResolvedQueueOptions;
   readonly #levels: Levels;
 
@@ -85,10 +89,12 @@ export class QueueService extends QueueAdministration {
       groupOf: (queue) => registry.groupOf(queue),
       levels: this.#levels,
     });
+    this.#events = new EventListeners({ link, inbox, clock, log: connections.logger });
     this.raw = new RawQueue(connection, keyspace, clock, maxPayloadBytes);
     shutdown.onDrain(() => this.raw.close());
     shutdown.onDrain(() => waits.drain());
     shutdown.onClose(() => waits.stop());
+    shutdown.onClose(() => this.#events.stop());
     shutdown.onClose(() => watch.stop());
   }
 
@@ -233,6 +239,31 @@ export class QueueService extends QueueAdministration {
   collect(stream: string, item: unknown, options: CollectOptions): Promise<UniquePublish>;
   async collect(queue: QueueRef<unknown>, item: unknown, options: CollectOptions): Promise<UniquePublish> {
     return this.#uniquePublisher.publish(queue, item, [item], checkCollectOptions(options));
+  }
+
+  /**
+   * What happens in a queue, in the whole fleet: each event at most once, from the subscription on. Of a queue of named tasks, the events
+   * of all its names.
+   *
+   * While nobody listens, no process sends anything. When somebody subscribes, the processes that work on the queue are told. After a lost
+   * connection, and when a process could not send events, a `gap` says that some are missing. The Observable completes when the app
+   * stops. It fails if the user has no right to the channel. Nothing may rest on it: what has to happen when a task ends belongs into
+   * its handler, into `deadLetterTo`, or behind `publishAndWait`.
+   *
+   * @throws SluiceError `SLUICE_BAD_NAME`
+   * @example
+   * @Sse('exports/:id')
+   * progress(@Param('id') id: string): Observable<MessageEvent> {
+   *   return this.queue.events(Exports).pipe(
+   *     filter((event) => event.type === 'progress' && event.id === id),
+   *     map((data) => ({ data })),
+   *   );
+   * }
+   */
+  events(queue: QueueRef<unknown> | QueueOfTasks): Observable<QueueEvent> {
+    const whole = asQueueOfTasks(queue);
+    const names = whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, 'events')];
+    return this.#events.of(names.map((name) => ({ queue: name, keys: this.#keysOf(name) })));
   }
 
   #keysOf(queue: string): QueueKeys {

@@ -40,21 +40,21 @@ const renewAll = {
 };
 const renewal = { file: 'libs/queue/store/scripts/renew.fragment.ts', specs: ['libs/queue/store/scripts/renew-all'] };
 /** What one command of a renewal looks for. */
-const TOLD_AT_ONCE = ['paused', 'delayed', 'uses', 'scheduleDue', 'cancelled'];
+const TOLD_AT_ONCE = ['paused', 'delayed', 'uses', 'scheduleDue', 'cancelled', 'observed'];
 const seats = { file: 'libs/queue/worker/loops/read-seats.ts', specs: ['libs/queue/worker/loops/read-seats'] };
 
 export default [
   ...TOLD_AT_ONCE.map((key) => ({
     ...renewAll,
     name: `a renewal overlooks that there is '${key}' alone`,
-    find: 'unpack(KEYS, k + 1, k + (looks == 1 and 7 or 5))',
+    find: 'unpack(KEYS, k + 1, k + (looks == 1 and 8 or 6))',
     replace: TOLD_AT_ONCE.filter((other) => other !== key).join(', '),
   })),
   {
     ...renewAll,
     name: 'the retries of a group are overlooked if nothing else is there',
-    find: '(looks == 1 and 7 or 5)',
-    replace: '5',
+    find: '(looks == 1 and 8 or 6)',
+    replace: '6',
   },
   {
     ...renewAll,

@@ -33,6 +33,8 @@ export interface TaskInfo<T = unknown> {
   readonly runningMs?: number;
   /** While the task is running: how often this attempt was given to a worker. */
   readonly deliveries?: number;
+  /** What the handler reported last with `task.progress`. Only `inspect` tells it, and only of a task that is there. */
+  readonly progress?: unknown;
   /** Of a dead letter: why, as one word; then the last error and its stack. */
   readonly reason?: string;
   readonly error?: string;

@@ -1,6 +1,14 @@
 import type { Keyspace, Link } from '../../redis/index.js';
 import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
-import { keyDigest, queueKeys, recordKey, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
+import {
+  keyDigest,
+  progressKey,
+  queueKeys,
+  recordKey,
+  RELEASED,
+  retryKeys,
+  type QueueKeys,
+} from '../store/queue.keys.js';
 import { locateScript, type Located } from '../store/scripts/locate.script.js';
 import { deleteLettersScript } from '../store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../store/scripts/remove.script.js';
@@ -33,17 +41,15 @@ export class TaskSearch {
   }
 
   async inspect(queue: string, id: string, group: string): Promise<TaskInfo | undefined> {
-    const found = await this.#locate(queue, id, group);
-    switch (found?.place) {
-      case 'delayed':
-        return delayedInfo(queue, found.row);
-      case 'stream':
-        return entryInfo(queue, found.row);
-      case 'dead':
-        return letterInfo(queue, found.row);
-      case undefined:
-        return undefined;
-    }
+    const [found, kept] = await Promise.all([this.#locate(queue, id, group), this.#progressOf(queue, id, group)]);
+    const info = found && infoOf(queue, found);
+    return info && kept !== null ? { ...info, progress: JSON.parse(kept) as unknown } : info;
+  }
+
+  /** What a run of the task reported last, as JSON. */
+  async #progressOf(queue: string, id: string, group: string): Promise<string | null> {
+    if (isLongerThan(id, NAME_MAX_BYTES)) return null;
+    return this.#link.send('get', [progressKey(queueKeys(this.#keyspace, queue), group, id)]);
   }
 
   /** The id of a task, or of the one that was last published under a key; undefined: no such key is known. */
@@ -113,5 +119,16 @@ export class TaskSearch {
 
   #keysOf(queue: string, group: string): { keys: QueueKeys; retries: QueueKeys } {
     return { keys: queueKeys(this.#keyspace, queue), retries: retryKeys(this.#keyspace, queue, group) };
+  }
+}
+
+function infoOf(queue: string, found: Located): TaskInfo {
+  switch (found.place) {
+    case 'delayed':
+      return delayedInfo(queue, found.row);
+    case 'stream':
+      return entryInfo(queue, found.row);
+    case 'dead':
+      return letterInfo(queue, found.row);
   }
 }

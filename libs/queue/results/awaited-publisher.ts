@@ -38,12 +38,12 @@ export class AwaitedPublisher {
     const { publisher, waits, keyspace, processId, maxPayloadBytes, groupOf, levels } = this.#options;
     const queue = oneQueue(ref, 'publishAndWait');
     const text = encodePayload(payload, 'payload', maxPayloadBytes);
-    const { waitMs, group = groupOf(queue), options } = request;
+    const { waitMs, group = groupOf(queue), options, onProgress } = request;
     refuseUnlevelled(ref, queue, [options], levels);
     // The wait begins before the task is published: its outcome may come before the answer to the publish.
     // The result is kept beside the stream of the task's level.
     const keys = queueKeys(keyspace, placeOf(queue, options.priority ?? 'normal'));
-    const wait = waits.begin(queue, keys, waitMs, options.signal);
+    const wait = waits.begin(queue, keys, { waitMs, signal: options.signal, onProgress });
     const reply = replyText({ processId, token: wait.token, waitMs, group });
     let taskId: string;
     try {

@@ -35,7 +35,9 @@ beforeEach(() => {
   waits = new TaskWaits({
     link: { send } as unknown as Link,
     inbox: {
-      on: (_kind, handler) => (deliver = handler),
+      on: (kind, handler) => {
+        if (kind === 'queue:result') deliver = handler;
+      },
       onResync: (callback) => (resync = callback),
       get proven() {
         return proven;
@@ -48,7 +50,7 @@ beforeEach(() => {
 });
 afterEach(() => waits.stop());
 
-const begin = (waitMs = MINUTE_MS): TaskWait => waits.begin('tasks', KEYS, waitMs, undefined);
+const begin = (waitMs = MINUTE_MS): TaskWait => waits.begin('tasks', KEYS, { waitMs });
 /** How a wait has ended; undefined: it has not. */
 const endOf = async ({ ended }: TaskWait): Promise<WaitEnd | undefined> => {
   const pending = Symbol('pending');
@@ -139,7 +141,7 @@ describe('a wait for a task', () => {
 
   it('leaves no timer and no listener behind', async () => {
     const caller = new AbortController();
-    const wait = waits.begin('tasks', KEYS, MINUTE_MS, caller.signal);
+    const wait = waits.begin('tasks', KEYS, { waitMs: MINUTE_MS, signal: caller.signal });
     await clock.pass(10);
     deliver([wait.token, 'returned', '7']);
     await clock.pass(2_000);

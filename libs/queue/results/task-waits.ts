@@ -20,6 +20,13 @@ export interface WaitEnd {
   readonly error?: unknown;
 }
 
+/** How a wait begins. */
+export interface WaitParts {
+  readonly waitMs: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((value: unknown) => void) | undefined;
+}
+
 /** One wait for the end of a task. */
 export class TaskWait {
   /** 132 bits: unique in the fleet. */
@@ -37,6 +44,7 @@ export class TaskWait {
   constructor(
     readonly queue: string,
     keys: QueueKeys,
+    readonly onProgress?: WaitParts['onProgress'],
   ) {
     this.key = resultKey(keys, this.token);
     this.ended = new Promise((resolve) => {
@@ -90,11 +98,11 @@ export class TaskWaits {
    *
    * @throws SluiceError `SLUICE_CLOSED`; the reason of a `signal` that is aborted already
    */
-  begin(queue: string, keys: QueueKeys, waitMs: number, signal: AbortSignal | undefined): TaskWait {
+  begin(queue: string, keys: QueueKeys, { waitMs, signal, onProgress }: WaitParts): TaskWait {
     if (this.#closed) throw closed(queue, 'nothing was published');
     signal?.throwIfAborted();
     this.#listen();
-    const wait = new TaskWait(queue, keys);
+    const wait = new TaskWait(queue, keys, onProgress);
     const abort = (): void => {
       this.#end(wait, { error: signal?.reason });
     };
@@ -141,6 +149,9 @@ export class TaskWaits {
     inbox.on('queue:result', ([token = '', kind = '', text = '']) => {
       this.#receive(token, kind, text);
     });
+    inbox.on('queue:progress', ([token = '', value = '']) => {
+      this.#progress(token, value);
+    });
     inbox.onResync(() => {
       this.#resyncs++;
       this.#loop.wake();
@@ -158,6 +169,17 @@ export class TaskWaits {
     wait.release();
     wait.resolve(end);
     if (this.#waits.size === 0) this.#drained();
+  }
+
+  #progress(token: string, text: string): void {
+    const wait = this.#waits.get(token);
+    if (wait?.onProgress === undefined) return;
+    const value: unknown = JSON.parse(text);
+    try {
+      wait.onProgress(value);
+    } catch (error) {
+      this.#options.log.warn(`publishAndWait: onProgress of queue '${wait.queue}' threw: ${String(error)}`);
+    }
   }
 
   #receive(token: string, kind: string, text: string): void {

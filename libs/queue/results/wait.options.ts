@@ -14,6 +14,11 @@ export interface PublishAndWaitOptions extends PublishOptions {
    * in `queue.handlers`, or the default group.
    */
   group?: string;
+  /**
+   * Is called with what the handler reports by `task.progress`: the newest value, ten times a second at most, and none after the end. A
+   * message that is lost is not sent again. What the function throws is logged. Default: nobody is told.
+   */
+  onProgress?: (value: unknown) => void;
   /** Ends the wait: the call rejects with the signal's reason. A task that was published goes on: `queue.cancel` ends it. */
   signal?: AbortSignal;
 }
@@ -23,6 +28,7 @@ export interface WaitRequest {
   readonly waitMs: number;
   readonly group: string | undefined;
   readonly options: PublishOptions;
+  readonly onProgress: ((value: unknown) => void) | undefined;
 }
 
 const DEFAULT_MS = 30_000;
@@ -30,7 +36,7 @@ const SITE = 'publishAndWait';
 
 /** @throws SluiceError `SLUICE_BAD_OPTION`; the reason of a `signal` that is aborted already */
 export function checkWaitOptions(given: PublishAndWaitOptions | undefined): WaitRequest {
-  const { timeoutMs, group, ...publishing } = given ?? {};
+  const { timeoutMs, group, onProgress, ...publishing } = given ?? {};
   // What is no object is named in the error as it was given.
   const options = checkPublishOptions(typeof given === 'object' ? publishing : given, SITE);
   const checked = resolveOptions<{ timeoutMs: number; group?: string }>(
@@ -42,5 +48,8 @@ export function checkWaitOptions(given: PublishAndWaitOptions | undefined): Wait
   if (delayMs >= checked.timeoutMs) {
     throw badOption(`${SITE}: delayMs`, `less than timeoutMs (${checked.timeoutMs})`, delayMs);
   }
-  return { waitMs: Math.ceil(checked.timeoutMs), group: checked.group, options };
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw badOption(`${SITE}: onProgress`, 'a function', onProgress);
+  }
+  return { waitMs: Math.ceil(checked.timeoutMs), group: checked.group, options, onProgress };
 }

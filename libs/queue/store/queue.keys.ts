@@ -22,6 +22,8 @@ export interface QueueKeys {
   readonly cancelled: string;
   /** String: set while the queue is paused. Its value is the time of the pause. */
   readonly paused: string;
+  /** String: set while somebody listens to the events of the queue. It expires. */
+  readonly observed: string;
   /** Hash: group → when a process last looked for what no lease shows, in milliseconds on the server's clock. */
   readonly swept: string;
   /** Hash: the features whose data only some releases know; missing while there is none. See docs/internals/versions.md. */
@@ -52,6 +54,7 @@ export function queueKeys(keyspace: Keyspace, name: unknown): QueueKeys {
     alive: common('alive'),
     cancelled: side('cancelled'),
     paused: common('paused'),
+    observed: common('observed'),
     swept: side('swept'),
     uses: common('uses'),
     side: side(''),
@@ -87,6 +90,16 @@ export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): st
 /** The key under which the result of a task is kept for the publisher that waits for it. */
 export function resultKey({ side }: Pick<QueueKeys, 'side'>, token: string): string {
   return `${side}result:${token}`;
+}
+
+/** The key under which the last progress of a running task is kept. It expires. */
+export function progressKey({ side }: Pick<QueueKeys, 'side'>, group: string, taskId: string): string {
+  return `${side}progress:${keyDigest(`${group} ${taskId}`)}`;
+}
+
+/** The channel on which the processes tell what happens in a queue. `inboxes`: the prefix of the names of inboxes. */
+export function eventsChannel(inboxes: string, { observed }: Pick<QueueKeys, 'observed'>): string {
+  return `${inboxes}~events:${observed}`;
 }
 
 /** What the names of keys have of a key that a caller chose, which may be long: 132 bits of its hash. */

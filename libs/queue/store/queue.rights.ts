@@ -49,5 +49,5 @@ export const QUEUE_CALLS: readonly string[] = [
 
 /** What is used if the user has the right. Without it, the queue works more slowly: see docs/guide/connection.md. */
 export const QUEUE_OPTIONAL: readonly string[] = [
-  ...['client|id', 'client|info', 'client|kill', 'client|unblock', 'memory|usage'],
+  ...['client|id', 'client|info', 'client|kill', 'client|unblock', 'memory|usage', 'unsubscribe'],
 ];

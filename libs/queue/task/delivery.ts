@@ -34,6 +34,11 @@ export interface Unreadable {
   readonly message: string;
 }
 
+/** Takes what a handler reports with `task.progress`. */
+export interface ProgressSink {
+  report(delivery: Delivery, value: unknown): void;
+}
+
 /**
  * One entry that is pending with this process, from its delivery until Redis has confirmed its settlement.
  *
@@ -51,6 +56,13 @@ export class Delivery {
   started = false;
   /** Until when the run may begin, on the monotonic clock; undefined: at any time. */
   startByMs: number | undefined;
+  /** While the handler runs: where its progress goes. */
+  sink: ProgressSink | undefined;
+  /** How the run has ended. */
+  endedAs: 'completed' | 'dropped' | 'failed' | undefined;
+  /** While somebody listens to events: when the run began, on the monotonic clock, and how long it took. */
+  begunMs: number | undefined;
+  ranMs: number | undefined;
   /** The length of the payload, in characters. */
   readonly chars: number;
   readonly #meta: Record<string, unknown>;
@@ -135,6 +147,16 @@ export class Delivery {
   /** Who waits for the result; undefined, as for most tasks: nobody does. */
   get reply(): Reply | undefined {
     return this.#meta === NO_META ? undefined : parseReply(this.#meta['reply']);
+  }
+
+  /** Whether the run has ended so that the task is done. */
+  get isDone(): boolean {
+    return this.endedAs === 'completed' || this.endedAs === 'dropped';
+  }
+
+  /** The handler reports its progress. After the run has ended, nobody gets it. */
+  report(value: unknown): void {
+    this.sink?.report(this, value);
   }
 
   /** The `meta` of the task's next entry: the fields of this one, the task's id, and the deferrals. */

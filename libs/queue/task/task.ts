@@ -2,6 +2,15 @@ import { SluiceError } from '../../weave/index.js';
 import { DeadLetterTask } from '../control-flow.js';
 import { NO_TRACE, type TraceContext } from './trace-context.js';
 
+/** What a task belongs to while it runs. */
+export interface TaskHost {
+  readonly signal: AbortSignal;
+  report(value: unknown): void;
+}
+
+/** What was reported last. Few tasks report, so a task has no field for it. */
+const REPORTED = new WeakMap<Task, unknown>();
+
 /** The parts of a {@link Task}. Only `payload` has no default. */
 export interface TaskParts<T> {
   payload: T;
@@ -14,7 +23,7 @@ export interface TaskParts<T> {
   publishedAt?: Date | number;
   trace?: TraceContext;
   /** A signal, or an object that makes one when it is first read. */
-  signal?: AbortSignal | { readonly signal: AbortSignal };
+  signal?: AbortSignal | { readonly signal: AbortSignal } | TaskHost;
 }
 
 /**
@@ -42,7 +51,7 @@ export class Task<T = unknown> {
   /** The W3C trace context that came with the task: `task.trace.traceparent`. Empty if there was none. */
   readonly trace: TraceContext;
   readonly #publishedAt: Date | number;
-  readonly #signal: AbortSignal | { readonly signal: AbortSignal };
+  readonly #signal: AbortSignal | { readonly signal: AbortSignal } | TaskHost;
 
   constructor(parts: TaskParts<T>) {
     this.id = parts.id ?? '0-1';
@@ -69,6 +78,29 @@ export class Task<T = unknown> {
    */
   get signal(): AbortSignal {
     return 'signal' in this.#signal ? this.#signal.signal : this.#signal;
+  }
+
+  /**
+   * Reports how far the run is. Whoever listens to `queue.events` gets the value, `publishAndWait` calls its `onProgress`, and
+   * `queue.inspect` shows the last one.
+   *
+   * The value is JSON of at most 4,096 bytes. Of many calls only the newest value is sent, ten times a second at most for all tasks of a
+   * queue in this process. The call returns at once and never throws: a value that cannot be sent is dropped with a warning in
+   * the log, and while Redis cannot be reached, values are dropped. Calls after the run has ended do nothing.
+   *
+   * @example
+   * task.progress({ rows, of: total });
+   */
+  progress(value: unknown): void {
+    REPORTED.set(this, value);
+    const host = this.#signal;
+    if (host instanceof Task) host.progress(value);
+    else if ('report' in host) host.report(value);
+  }
+
+  /** The value of the last `progress` call on this object, for unit tests of handlers; undefined: there was none. */
+  get reported(): unknown {
+    return REPORTED.get(this);
   }
 
   /**

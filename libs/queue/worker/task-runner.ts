@@ -1,4 +1,5 @@
 import type { Clock } from '../../redis/index.js';
+import type { WorkerEvents } from '../events/worker-events.js';
 import { toEnd } from '../handlers/handler-run.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { runStarted } from '../observe/run-messages.js';
@@ -17,10 +18,11 @@ export interface TaskRunnerOptions {
   acks: AckBatcher;
   failures: FailureSettler;
   results: ResultSender;
+  events: WorkerEvents;
   /** A run has ended: there is room for the next one. */
   onEnded: () => void;
   /** Redis has confirmed that the task is settled, after a failure. */
-  onSettled: (delivery: Delivery) => void;
+  onSettled: (deliveries: readonly Delivery[]) => void;
 }
 
 /** Calls the handler for each task of a worker, and settles how the run has ended. */
@@ -42,7 +44,10 @@ export class TaskRunner {
   begin(deliveries: readonly Delivery[]): void {
     this.#running += deliveries.length;
     this.#options.window.begin();
-    for (const delivery of deliveries) delivery.started = true;
+    for (const delivery of deliveries) {
+      delivery.started = true;
+      this.#options.events.begun(delivery);
+    }
   }
 
   /** A batch of so many tasks has run. */
@@ -54,10 +59,11 @@ export class TaskRunner {
   async run(delivery: Delivery): Promise<void> {
     const { task } = delivery;
     if (task === undefined) return;
-    const { handler, window, clock, onEnded } = this.#options;
+    const { handler, window, clock, events, onEnded } = this.#options;
     this.#running++;
     window.begin();
     delivery.started = true;
+    events.begun(delivery);
     // One async function and one await per task, because this path has to run 100,000 tasks a second.
     const ended = runStarted(clock, handler, task);
     let returned: unknown;
@@ -80,7 +86,8 @@ export class TaskRunner {
   /** The handler is done with the task. After the app has aborted the runs, none is settled. */
   completed(delivery: Delivery, returned?: unknown): void {
     if (this.#aborted) return;
-    const { acks, results, handler } = this.#options;
+    const { acks, results, handler, events } = this.#options;
+    events.ended(delivery, 'completed');
     const { reply } = delivery;
     if (reply === undefined) acks.add(delivery);
     else if (handler.runBatch) void this.#settle(delivery, results.batched(delivery, reply));
@@ -90,8 +97,9 @@ export class TaskRunner {
   /** The run of the task has failed. */
   failed(delivery: Delivery, thrown: unknown): void {
     if (this.#aborted) return;
-    const { acks, failures, results, handler } = this.#options;
+    const { acks, failures, results, handler, events } = this.#options;
     const disposition = failures.decide(delivery, thrown);
+    events.ended(delivery, disposition.kind === 'done' ? 'dropped' : 'failed');
     const { reply } = delivery;
     if (disposition.kind !== 'done') {
       void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
@@ -109,11 +117,12 @@ export class TaskRunner {
     await this.#settle(delivery, this.#options.failures.drop(delivery));
   }
 
-  /** Aborts the tasks that run, and settles none of them. */
+  /** Aborts the tasks that run, and settles none of them. What was not told about tasks is told now. */
   abort(held: Iterable<Delivery>): void {
     this.#aborted = true;
     const reason = new DOMException('The app shuts down; another process takes this task over', 'AbortError');
     for (const delivery of held) if (delivery.started) delivery.abort(reason);
+    this.#options.events.close();
   }
 
   #call(delivery: Delivery, task: Task): unknown {
@@ -125,6 +134,6 @@ export class TaskRunner {
 
   /** Once the task is settled, it is no longer held. If the app stops first, the task stays held. */
   async #settle(delivery: Delivery, settlement: Promise<boolean>): Promise<void> {
-    if (await settlement) this.#options.onSettled(delivery);
+    if (await settlement) this.#options.onSettled([delivery]);
   }
 }

@@ -9,6 +9,7 @@ import { reconcile } from './loops/reconcile.js';
 import type { Task } from '../index.js';
 import { WorkerLease } from './worker-lease.js';
 import { RetryUntilConfirmed } from './settling/retry-until-confirmed.js';
+import { WorkerEvents } from '../events/worker-events.js';
 import { CONSUMER_PREFIX, queueKeys, scheduleKeys } from '../store/queue.keys.js';
 import { mergeHandlerOptions, type HandlerOptions } from '../handler.options.js';
 import { resolveQueueOptions } from '../queue.options.js';
@@ -22,6 +23,11 @@ const OTHER = `${CONSUMER_PREFIX}other`;
 const LEASE_MS = 5_000;
 const keys = queueKeys(new Keyspace(), 'tasks');
 const bed = new QueueScriptBed(keys.stream);
+
+const silent = {
+  sender: { isOn: false } as never,
+  reporter: { ended: () => {}, settled: () => {} } as never,
+};
 
 interface Fed {
   worker: Worker;
@@ -80,6 +86,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
       retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}),
       log: { debug: () => {}, warn: () => {}, error: () => {} },
     },
+    events: new WorkerEvents({ ...silent, clock }), // nobody listens, and no handler reports
     results: undefined as never, // of tasks whose publishers wait: none here
     listener,
   });

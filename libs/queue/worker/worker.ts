@@ -5,6 +5,7 @@ import { ChangeSignal } from './change-signal.js';
 import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
 import type { FleetLimits } from './admission/fleet-limits.js';
+import type { WorkerEvents } from '../events/worker-events.js';
 import type { FailureSettlerOptions } from './settling/failure-settler.js';
 import { settlersOf } from './settling/settlers-of.js';
 import type { Handler } from '../handlers/handler.registry.js';
@@ -20,7 +21,7 @@ import type { WorkerListener } from './worker-listener.js';
 export interface WorkerOptions
   extends
     Pick<FailureSettlerOptions, 'keys' | 'consumer' | 'link' | 'inboxes' | 'clock' | 'retryUntilConfirmed' | 'log'>,
-    Pick<TaskRunnerOptions, 'results'> {
+    Pick<TaskRunnerOptions, 'results' | 'events'> {
   handler: Handler;
   window: ConcurrencyWindow;
   /** The sorted set that tells when the queue's schedules are due. */
@@ -71,6 +72,7 @@ export class Worker {
   readonly lease: WorkerLease;
   readonly retries: Worker | undefined;
   readonly limits: FleetLimits | undefined;
+  readonly events: WorkerEvents;
   readonly #clock: Clock;
   readonly #listener: WorkerListener<Worker>;
   readonly #held = new Map<string, Delivery>();
@@ -85,13 +87,14 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const { handler, window, keys, scheduleDueKey, retries, limits, lease, listener } = options;
-    const { clock, results, endedKeys } = options;
+    const { clock, events, endedKeys } = options;
     this.#clock = clock;
     this.#listener = listener;
     this.handler = handler;
     this.window = window;
     this.retries = retries;
     this.limits = limits;
+    this.events = events;
     this.#needed = retries !== undefined;
     window.add(this);
     this.keys = keys;
@@ -99,6 +102,7 @@ export class Worker {
     this.lease = lease;
     this.#isolation = new Isolation(clock, handler.options.maxDeliveries, lease.leaseMs);
     const onAcked = (deliveries: readonly Delivery[]): void => {
+      events.settled(deliveries);
       for (const delivery of deliveries) this.#release(delivery);
       endedKeys.settled(deliveries);
       this.#next();
@@ -108,10 +112,7 @@ export class Worker {
     const onEnded = (): void => {
       this.#next();
     };
-    const onSettled = (delivery: Delivery): void => {
-      onAcked([delivery]);
-    };
-    this.#runner = new TaskRunner({ handler, window, clock, acks, failures, results, onEnded, onSettled });
+    this.#runner = new TaskRunner({ ...options, acks, failures, onEnded, onSettled: onAcked });
     this.#batches = batchesOf(this, { clock, isolation: this.#isolation, runner: this.#runner, onEnded });
   }
 

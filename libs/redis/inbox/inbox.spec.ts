@@ -53,6 +53,24 @@ describe('Inbox', () => {
     expect(got).toEqual([['a', '']]);
   });
 
+  it('listens to a further channel for a while, also after the socket was lost, and tells no other feature', async () => {
+    const { inbox, got, resyncs } = await openInbox();
+    const [channel, before] = [`${inbox.prefix}~more`, resyncs()];
+    await inbox.listen(channel);
+    expect([inbox.subscribed, resyncs()]).toEqual([true, before]);
+    await admin.publish(channel, frame('note', '1'));
+    await until(() => got.length === 1, { what: 'the first note arrived' });
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'PUBSUB');
+    await until(() => resyncs() > before, { what: 'it is subscribed again' });
+    await admin.publish(channel, frame('note', '2'));
+    await until(() => got.length === 2, { what: 'the second note arrived' });
+    await inbox.leave(channel);
+    expect(await admin.publish(channel, frame('note', '3'))).toBe(0);
+    expect(await admin.publish(inbox.channel, frame('note', '4'))).toBe(1);
+    await until(() => got.length === 3, { what: 'the last note arrived' });
+    expect(got.at(-1)).toEqual(['4']);
+  });
+
   itOnPlainRedis('is one channel per process and database', async () => {
     const [a, b] = [await openInbox(0), await openInbox(1)];
     expect(a.inbox.channel).not.toBe(b.inbox.channel);

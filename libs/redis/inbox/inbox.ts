@@ -98,6 +98,8 @@ export class Inbox {
   };
   /** Channels besides the inbox of this process, which all processes read. */
   readonly #joined = new Set<string>();
+  /** Channels that are read for a while. */
+  readonly #listened = new Set<string>();
   readonly #proof: InboxProof;
   #need: ProofNeed | undefined;
   #subscribed = false;
@@ -175,6 +177,25 @@ export class Inbox {
     this.#keeper.wake();
   }
 
+  /**
+   * Subscribes to one more channel for a while, without a word to other features. Its messages go to the same handlers. Resolves once
+   * Redis has confirmed it; while the inbox has no subscription, at once: the next one includes the channel, and `onResync` tells.
+   */
+  async listen(channel: string): Promise<void> {
+    this.#listened.add(channel);
+    if (this.#subscribed) await this.#link.send('subscribe', [channel]);
+  }
+
+  /** Ends {@link listen}. A user without the right to UNSUBSCRIBE stays subscribed until the socket closes. */
+  async leave(channel: string): Promise<void> {
+    if (this.#listened.delete(channel) && this.#link.up) await this.#link.send('unsubscribe', [channel]);
+  }
+
+  /** Whether the channels are subscribed at this moment, as far as is known. */
+  get subscribed(): boolean {
+    return this.#subscribed;
+  }
+
   /** Proves more often than once a second while it is needed. The result is to be called whenever it becomes needed. */
   proveFor(need: ProofNeed): () => void {
     this.#need = need;
@@ -207,9 +228,9 @@ export class Inbox {
   async #subscribe(): Promise<void> {
     const { prepare, proofChannel } = this.#options;
     await prepare?.();
-    const channels = [this.channel, ...this.#joined];
+    const channels = [this.channel, ...this.#joined, ...this.#listened];
     await this.#link.send('subscribe', proofChannel === undefined ? channels : [...channels, proofChannel]);
-    this.#subscribed = this.#link.up && channels.length === this.#joined.size + 1;
+    this.#subscribed = this.#link.up && channels.length === this.#joined.size + this.#listened.size + 1;
     this.#resync();
   }
 

@@ -1,3 +1,4 @@
+import type { Observable } from 'rxjs';
 import type { Clock } from '../../redis/index.js';
 import type {
   CancelOutcome,
@@ -10,6 +11,7 @@ import type {
   PauseResult,
   PurgeState,
   QueueCounts,
+  QueueEvent,
   QueueGroups,
   QueueOfTasks,
   QueueRef,
@@ -110,6 +112,11 @@ export abstract class TestingAdministration {
     const name = oneQueue(queue, 'purge');
     if (checkedState === 'dead') return this.dead(name).purge();
     return this.tasks.drop((each) => each.queue === name && this.tasks.isDue(each) === (checkedState === 'waiting'));
+  }
+
+  /** What happens in a queue while `drain` runs its tasks, at once. `TestingQueue` tells every event, and none is missed. */
+  events(queue: QueueRef<unknown> | QueueOfTasks): Observable<QueueEvent> {
+    return this.tasks.events.of(streamsOf(queue, 'events'));
   }
 
   /** A task that `drain` runs at the moment is aborted: its `signal` tells, and it is dropped if it throws. */

@@ -12,7 +12,6 @@ import { toEnd } from '../../queue/handlers/handler-run.js';
 import { HandlerRegistry, type Handler } from '../../queue/handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from '../../queue/queue.tokens.js';
 import {
-  Task,
   type CollectOptions,
   type DeadLetter,
   type DeadLetters,
@@ -103,7 +102,7 @@ export class TestingQueue
     super({ tasks, keys, registry, clock });
     this.#settings = settings;
     this.#keys = keys;
-    this.#results = new TestingResults(clock);
+    this.#results = new TestingResults(clock, tasks.events);
   }
 
   publish<T>(queue: QueueDefinition<T, unknown>, payload: NoInfer<T>, options?: PublishOptions): Promise<string>;
@@ -238,7 +237,7 @@ export class TestingQueue
       try {
         let returned: unknown;
         const done = await this.tasks.run(waiting, async (signal) => {
-          const task = this.#task(waiting, signal);
+          const task = this.tasks.events.taskOf(waiting, signal);
           returned = await toEnd(await handler.run(task), handler.site, task);
         });
         if (done) this.#ended('done', waiting, counts, returnedOutcome(returned, this.#settings.maxPayloadBytes));
@@ -251,10 +250,13 @@ export class TestingQueue
 
   onModuleDestroy(): void {
     this.#results.close();
+    this.tasks.events.close();
   }
 
   async #drainBatch(handler: Handler, batch: readonly Waiting[], counts: Counts): Promise<void> {
-    const failures = await runTestBatch(this.tasks, handler, batch, (waiting, signal) => this.#task(waiting, signal));
+    const failures = await runTestBatch(this.tasks, handler, batch, (waiting, signal) =>
+      this.tasks.events.taskOf(waiting, signal),
+    );
     for (const [i, waiting] of batch.entries()) {
       const failure = failures[i];
       if (failure === undefined) this.#ended('done', waiting, counts, batchedOutcome());
@@ -266,6 +268,7 @@ export class TestingQueue
   /** Counts a task, unless it will run again. */
   #ended(kind: Disposition['kind'], waiting: Waiting, counts: Counts, outcome?: Outcome): void {
     if (kind === 'again') return;
+    if (outcome) this.tasks.events.done(waiting);
     if (outcome) this.#results.ended(waiting, outcome);
     counts[kind === 'done' ? 'completed' : 'dead']++;
     waiting.join?.settle(kind === 'done' ? 'completed' : 'failed');
@@ -333,10 +336,5 @@ export class TestingQueue
     return new TestingJoin(total, (counts) => {
       this.tasks.add(followUp.queue, settledTasks(followUp.payload, counts), {});
     });
-  }
-
-  #task({ id, payload, queue, attempt }: Waiting, signal: AbortSignal): Task {
-    // Each run gets a payload of its own, as it would from Redis.
-    return new Task({ id, payload: structuredClone(payload), stream: queue, attempt, signal });
   }
 }

@@ -7,6 +7,7 @@ import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks
 import { LEVELS, type Priority } from '../../queue/store/levels.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import type { TestLetter } from './testing-dead-letters.js';
+import { TestingEvents } from './outcomes/testing-events.js';
 import type { TestingJoin } from './testing-join.js';
 
 /** A task as it was published. */
@@ -55,6 +56,7 @@ export const FRESH = { attempt: 1, maxAttempts: undefined, dueMs: 0, deferral: u
 export class TestingTasks {
   /** All tasks that have not ended, in the order in which they run. */
   readonly waiting: Waiting[] = [];
+  readonly events: TestingEvents;
   readonly #running = new Map<Waiting, AbortController>();
   readonly #idle: (() => void)[] = [];
   readonly #clock: Clock;
@@ -65,6 +67,7 @@ export class TestingTasks {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.events = new TestingEvents(clock);
   }
 
   /** The time of the test, in milliseconds. */
@@ -119,6 +122,7 @@ export class TestingTasks {
     } catch (error) {
       if (!controller.signal.aborted) throw error;
       this.cancelled++;
+      this.events.tell(task, { type: 'cancelled' });
       task.join?.settle('removed');
       return false;
     } finally {
@@ -184,7 +188,9 @@ export class TestingTasks {
       ...waiting.map((task): TaskInfo => {
         const { id, payload, attempt, publishedAt, priority } = task;
         const state = this.isDue(task) ? 'waiting' : 'delayed';
-        return { id, state, payload, attempt, publishedAt, ...(priority && { priority }) };
+        const progress = this.events.progressOf(name, id);
+        const more = { ...(priority && { priority }), ...(progress !== undefined && { progress }) };
+        return { id, state, payload, attempt, publishedAt, ...more };
       }),
       ...this.letters(name).map(({ letter }) => letter),
     ];

@@ -31,10 +31,17 @@ local function replyIn(meta)
   return string.match(text, '^(%S+) ([%w_-]+) (%d+) (.+)$')
 end
 
-local function answer(meta, task, kind, text)
+-- Who waits for what this group makes of the task: the process, the token, for how many milliseconds.
+local function waiterIn(meta)
   local process, token, ms, wanted = replyIn(meta)
   if not process or #process > 512 or #token ~= 22 then return end
   if group ~= wanted and (stream == side .. 'retry:' .. group or #redis.call('XINFO', 'GROUPS', stream) > 1) then return end
+  return process, token, ms
+end
+
+local function answer(meta, task, kind, text)
+  local process, token, ms = waiterIn(meta)
+  if not process then return end
   local leftMs = math.min(tonumber(ms), ${WAIT_MOST_MS})
   local published = tonumber(string.match(task, '^(%d+)%-%d+$') or '')
   if published then leftMs = math.min(leftMs, published + leftMs - now) end

@@ -29,7 +29,7 @@ async function renewAll(queues = [keys], look: Turn = {}): Promise<RenewedAll> {
   return renewAllScript.run(bed.link, {
     keys: {},
     restKeys: queues.flatMap((k) => [
-      ...[k.alive, k.paused, k.delayed, k.uses, scheduleKeys(new Keyspace(), k).due, k.cancelled],
+      ...[k.alive, k.paused, k.delayed, k.uses, scheduleKeys(new Keyspace(), k).due, k.cancelled, k.observed],
       ...(looks === 1 ? [own.stream, own.delayed, k.stream, k.swept, k.dead] : []),
     ]),
     args: { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: LEASE_MS },
@@ -128,6 +128,7 @@ describe('the renewal of all leases', () => {
     ['a pause', () => bed.admin.set(keys.paused, '1'), { paused: true }],
     ['a delayed task', () => bed.admin.zadd(keys.delayed, 1, 'task'), { dueMs: 0 }],
     ['a schedule', () => bed.admin.zadd(scheduleDue, 1, 'nightly'), { scheduleDueMs: 0 }],
+    ['a listener to events', () => bed.admin.set(keys.observed, '1'), { observed: true }],
     ['a cancelled task', () => bed.admin.zadd(keys.cancelled, 1, '1-1 sluice'), { cancelled: true }],
     ['data of a newer release', () => bed.admin.hset(keys.uses, 'order', '9.0.0'), { unknown: 'order@9.0.0' }],
   ])('tells of %s, though nothing else is there', async (_what, there, expected) => {

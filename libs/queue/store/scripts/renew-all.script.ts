@@ -16,6 +16,8 @@ export interface QueueRenewal extends Renewal {
   readonly scheduleDueMs: number | undefined;
   /** Some tasks that workers have were cancelled, or were until a moment ago. */
   readonly cancelled: boolean;
+  /** Somebody listens to the events of the queue. */
+  readonly observed: boolean;
   /** The lease of a process on this queue has ended. */
   readonly leaseEnded: boolean;
   /** Entries belong to a consumer without a lease, or were returned, or are idle for too long with other software. */
@@ -33,13 +35,13 @@ export interface RenewedAll {
   readonly nextEndMs: number | undefined;
 }
 
-const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED] = [1, 2, 4, 8, 16, 32, 64];
+const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED, OBSERVED] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /**
  * Renews the leases of a process on many queues, and tells what there is to do on each of them. An idle process sends nothing else
  * about its queues but its blocking read.
  *
- * KEYS  per queue: alive, paused, delayed, uses, scheduleDue, cancelled; with looks 1 also: retry, retryDelayed, stream, swept, dead
+ * KEYS  per queue: alive, paused, delayed, uses, scheduleDue, cancelled, observed; with looks 1 also: retry, retryDelayed, stream, swept, dead
  * ARGV  consumer, leaseMs, looks (1 or 0), sweepMs; with looks 1, per queue: group, credit (1: the caller has room for tasks),
  *       foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
  * Reply {@link RenewedAll}
@@ -102,7 +104,7 @@ local function hasTooManyDead(dead, keep, keepMs)
 end
 
 local function look(k, a, hasRetries)
-  local alive, stream, swept, dead = KEYS[k], KEYS[k + 8], KEYS[k + 9], KEYS[k + 10]
+  local alive, stream, swept, dead = KEYS[k], KEYS[k + 9], KEYS[k + 10], KEYS[k + 11]
   local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
   local last = tonumber(redis.call('HGET', swept, group))
   if credit ~= '1' or (last and last <= now and now - last < sweepMs) then
@@ -139,14 +141,16 @@ local function msUntil(head)
 end
 
 local function visit(k, a)
-  local paused, delayed, uses, scheduleDue, cancelled = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4], KEYS[k + 5]
+  local paused, delayed, uses, scheduleDue = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
+  local cancelled, observed = KEYS[k + 5], KEYS[k + 6]
   local unbroken, others = renew(KEYS[k])
   local told, dueMs, scheduleMs = unbroken * ${UNBROKEN}, -1, -1
   local hasRetries = false
-  -- Usually none of these keys is there, and one command tells so: paused to cancelled, and with looks the retries.
-  if redis.call('EXISTS', unpack(KEYS, k + 1, k + (looks == 1 and 7 or 5))) > 0 then
-    hasRetries = looks == 1 and redis.call('EXISTS', KEYS[k + 6], KEYS[k + 7]) > 0
+  -- Usually none of these keys is there, and one command tells so: paused to observed, and with looks the retries.
+  if redis.call('EXISTS', unpack(KEYS, k + 1, k + (looks == 1 and 8 or 6))) > 0 then
+    hasRetries = looks == 1 and redis.call('EXISTS', KEYS[k + 7], KEYS[k + 8]) > 0
     told = told + redis.call('EXISTS', paused) * ${PAUSED} + redis.call('EXISTS', cancelled) * ${CANCELLED}
+      + redis.call('EXISTS', observed) * ${OBSERVED}
     -- A process of the newer release looks, and promotes.
     local unknown = unknownUses(uses)
     if unknown then return told, -1, unknown, -1 end
@@ -166,7 +170,7 @@ local function visit(k, a)
 end
 
 local answers = {}
-local step = looks == 1 and 11 or 6
+local step = looks == 1 and 12 or 7
 local a = rest + 1
 for k = 1, #KEYS, step do
   local fine, told, dueMs, unknown, scheduleMs = pcall(visit, k, a)
@@ -203,6 +207,7 @@ function renewal(
     unbroken: is(UNBROKEN),
     paused: is(PAUSED),
     cancelled: is(CANCELLED),
+    observed: is(OBSERVED),
     nowMs,
     unknown: unknown || undefined,
     dueMs: dueMs < 0 ? undefined : dueMs,

@@ -5,6 +5,7 @@ import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-scri
 import { QueueState, count } from '../../../../test/support/queue-state.js';
 import { joinCosts } from '../../../../test/model/join-costs.js';
 import { limitCosts } from '../../../../test/model/limit-costs.js';
+import { eventCosts } from '../../../../test/model/event-costs.js';
 import { keyCosts } from '../../../../test/model/key-costs.js';
 import { operationCosts } from '../../../../test/model/operation-costs.js';
 import { scheduleCosts } from '../../../../test/model/schedule-costs.js';
@@ -261,9 +262,9 @@ const renewAll = async (queues: number, looks: number): Promise<() => Promise<un
   // One call names queues of one slot only: `{queue}-0`, `{queue}-1`, …
   const of = count(queues).map((i) => queueKeys(new Keyspace(), `{queue}-${i}`));
   for (const { stream } of of) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
-  const few = of.flatMap((k) => [k.alive, k.paused, k.delayed, k.uses, `${k.swept}:s`, k.cancelled]);
+  const few = of.flatMap((k) => [k.alive, k.paused, k.delayed, k.uses, `${k.swept}:s`, k.cancelled, k.observed]);
   const many = of.flatMap((k, i) => [
-    ...few.slice(6 * i, 6 * i + 6),
+    ...few.slice(7 * i, 7 * i + 7),
     ...[`${k.swept}:r`, `${k.swept}:d`, k.stream, k.swept, k.dead],
   ]);
   // Each call looks anew.
@@ -307,7 +308,8 @@ grows('queue:workers', 'consumers', 'linear', async (n) => {
   return () => workersScript.run(bed.link, { keys, args: {} });
 });
 
-for (const costs of [scheduleCosts, keyCosts, joinCosts, operationCosts]) for (const row of costs(bed)) grows(...row);
+for (const costs of [scheduleCosts, keyCosts, joinCosts, operationCosts, eventCosts])
+  for (const row of costs(bed)) grows(...row);
 for (const row of limitCosts(bed, bed)) grows(...row);
 
 it('all scripts were looked at', () => {

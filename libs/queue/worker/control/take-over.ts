@@ -29,7 +29,7 @@ export interface TakeOverReport {
 
 /** Tells what was taken over, and what became a dead letter instead. */
 export function reportTakeOver(
-  { keys, handler }: Worker,
+  { keys, handler, events }: Worker,
   { claimed, deadLetters, cancelled }: Pick<Reaped, 'claimed' | 'deadLetters' | 'cancelled'>,
   { onCancelled, log }: TakeOverReport,
 ): void {
@@ -43,7 +43,11 @@ export function reportTakeOver(
     );
   }
   const { reaped, deadLettered } = channels;
-  for (const id of cancelled) onCancelled({ queue, group, id });
+  for (const id of cancelled) {
+    events.cancelled(id);
+    onCancelled({ queue, group, id });
+  }
+  for (const id of deadLetters) events.failed(id, { attempt: 0, delayMs: 0, reason: 'max-deliveries', error: '' });
   if (claimed.length > 0 && reaped.hasSubscribers) reaped.publish({ queue, group, count: claimed.length });
   if (deadLettered.hasSubscribers) {
     for (const id of deadLetters) deadLettered.publish({ queue, group, id, reason: 'max-deliveries' });

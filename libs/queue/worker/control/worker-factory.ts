@@ -1,7 +1,10 @@
 import type { RedisConnection, RedisConnections } from '../../../redis/index.js';
+import { EventSender } from '../../events/event-sender.js';
+import { ProgressReporter } from '../../events/progress-reporter.js';
+import { WorkerEvents } from '../../events/worker-events.js';
 import type { Handler } from '../../handlers/handler.registry.js';
 import { ResultSender } from '../../results/result-sender.js';
-import { queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../../store/queue.keys.js';
+import { eventsChannel, queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../../store/queue.keys.js';
 import { fleetLimits } from '../admission/fleet-limits.js';
 import { handlerWindows } from '../concurrency-window.js';
 import type { RetryUntilConfirmed } from '../settling/retry-until-confirmed.js';
@@ -30,7 +33,7 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
   const link = connection.commands;
   const inboxes = connection.inbox.prefix;
   const windowOf = handlerWindows(clock);
-  return handlers.flatMap((handler) => {
+  const workers = handlers.flatMap((handler) => {
     const own = queueKeys(keyspace, handler.place);
     const shared = {
       ...{ handler, window: windowOf(handler), limits: fleetLimits(handler, keyspace, clock) },
@@ -38,16 +41,29 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
       scheduleDueKey: scheduleKeys(keyspace, own).due,
       endedKeys: new EndedKeys({ link, keys: own, inboxes }),
     };
+    const { queue: name, options: given, task } = handler;
+    const sender = new EventSender({
+      ...{ link, clock, channel: eventsChannel(inboxes, own), observed: own.observed },
+      about: { queue: name, ...(task && { name: task.name }), group: given.group, process: connections.processId },
+    });
     const make = (keys: QueueKeys, retries: Worker | undefined): Worker => {
       const { alive, paused: pausedKey, uses: usesKey } = keys;
       const lease = new WorkerLease({ link, clock, alive, pausedKey, usesKey, consumer, leaseMs });
-      const { queue, options: given } = handler;
+      const { queue } = handler;
       const results = new ResultSender({
         ...{ link, keys, queue, group: given.group, inboxes, maxPayloadBytes, retryUntilConfirmed, log },
       });
-      return new Worker({ ...shared, keys, retries, lease, results });
+      const reporter = new ProgressReporter({
+        ...{ link, clock, keys, queue, group: given.group, inboxes, sender, log },
+      });
+      const events = new WorkerEvents({ sender, reporter, clock });
+      return new Worker({ ...shared, keys, retries, lease, results, events });
     };
     const retries = make(retryKeys(keyspace, handler.place, handler.options.group), undefined);
     return [make(own, retries), retries];
   });
+  connection.inbox.on('queue:observed', ([observed]) => {
+    for (const { keys, events } of workers) if (keys.observed === observed) events.observed(leaseMs);
+  });
+  return workers;
 }

@@ -135,6 +135,7 @@ export class LeaseRenewer {
     if (lease.paused !== before?.paused) listener.pauseChanged(worker, lease.paused);
     if (lease.unknown !== before?.unknown) listener.usesChanged(worker);
     if (answer.cancelled) listener.cancelled(worker);
+    worker.events.observed(answer.observed ? lease.leaseMs : 0);
     if (answer.dueMs !== undefined) listener.due(worker, answer.dueMs);
     if (answer.scheduleDueMs !== undefined) listener.scheduleDue(worker, answer.scheduleDueMs);
     if (!unbroken) {
@@ -164,11 +165,10 @@ export class LeaseRenewer {
 }
 
 function keysOf({ keys, retries, scheduleDueKey }: Worker, looks: boolean): string[] {
-  const { alive, paused, delayed, uses, cancelled, stream, swept, dead } = keys;
+  const { alive, paused, delayed, uses, cancelled, observed, stream, swept, dead } = keys;
   const own = retries?.keys ?? keys;
-  return looks
-    ? [alive, paused, delayed, uses, scheduleDueKey, cancelled, own.stream, own.delayed, stream, swept, dead]
-    : [alive, paused, delayed, uses, scheduleDueKey, cancelled];
+  const told = [alive, paused, delayed, uses, scheduleDueKey, cancelled, observed];
+  return looks ? [...told, own.stream, own.delayed, stream, swept, dead] : told;
 }
 
 function* portions(workers: readonly Worker[]): Generator<readonly Worker[]> {

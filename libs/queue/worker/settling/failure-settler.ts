@@ -1,5 +1,6 @@
 import type { Clock, Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
+import type { WorkerEvents } from '../../events/worker-events.js';
 import type { Delivery } from '../../task/delivery.js';
 import { describeError } from '../../task/describe-error.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
@@ -30,6 +31,7 @@ export interface FailureSettlerOptions {
     /** A cancelled task was dropped. */
     cancelled(about: TaskCancelledMessage): void;
   };
+  events: WorkerEvents;
   retryUntilConfirmed: RetryUntilConfirmed;
   log: { debug(message: string): void; warn(message: string): void; error(message: string, stack?: string): void };
 }
@@ -96,7 +98,7 @@ export class FailureSettler {
     delivery: Delivery,
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, retryKeys, queue, group, consumer, inboxes, failedTo, retryUntilConfirmed, listener } =
+    const { link, keys, retryKeys, queue, group, consumer, inboxes, failedTo, retryUntilConfirmed, listener, events } =
       this.#options;
     const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = retryKeys;
     const { id, taskId: handle } = delivery;
@@ -130,6 +132,10 @@ export class FailureSettler {
         if (deadLettered.hasSubscribers) deadLettered.publish({ ...about, reason });
       } else if (settlement === 'retried' || settlement === 'delayed') {
         if (retried.hasSubscribers) retried.publish({ ...about, delayMs });
+      }
+      if (settlement === 'cancelled') events.cancelled(handle);
+      else if (settlement !== 'fenced' && settlement !== 'stale') {
+        events.failed(handle, { attempt: delivery.retryCount + 1, delayMs, reason, error });
       }
       if (settlement === 'delayed') for (const each of new Set([keys.stream, retry])) listener.delayed(each, delayMs);
     });

@@ -4,12 +4,14 @@ import { failedOutcome, resultOf, type Outcome } from '../../../queue/results/ou
 import type { WaitRequest } from '../../../queue/results/wait.options.js';
 import { resultSchema, type QueueRef } from '../../../queue/queue-definition.js';
 import { SluiceError } from '../../../weave/index.js';
+import type { TestingEvents } from './testing-events.js';
 
 interface Wait {
   readonly queue: string;
   readonly taskId: string;
   /** Undefined: one group reads the queue, and its outcome counts. */
   readonly group: string | undefined;
+  readonly onProgress: WaitRequest['onProgress'];
   readonly end: (outcome: Outcome) => void;
   readonly fail: (error: Error) => void;
 }
@@ -36,8 +38,11 @@ export class TestingResults {
   readonly #waits = new Set<Wait>();
   readonly #publishing = new Set<Promise<unknown>>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, events: TestingEvents) {
     this.#clock = clock;
+    events.onProgress = ({ queue, id, group }, value) => {
+      for (const wait of this.#waitsOf({ queue, id, group })) wait.onProgress?.(value);
+    };
   }
 
   /**
@@ -72,7 +77,7 @@ export class TestingResults {
   }
 
   async #wait({ ref, queue, group, request }: Awaited, taskId: string): Promise<unknown> {
-    const { waitMs, options } = request;
+    const { waitMs, options, onProgress } = request;
     const { signal } = options;
     const outcome = await new Promise<Outcome>((resolve, reject) => {
       const release = (): void => {
@@ -81,7 +86,7 @@ export class TestingResults {
         signal?.removeEventListener('abort', abort);
       };
       const wait: Wait = {
-        ...{ queue, taskId, group },
+        ...{ queue, taskId, group, onProgress },
         end: (found) => {
           release();
           resolve(found);
@@ -105,9 +110,12 @@ export class TestingResults {
 
   /** A task has ended in a group. */
   ended({ queue, id, group }: EndedTask, outcome: Outcome): void {
-    for (const wait of [...this.#waits]) {
-      if (wait.queue === queue && wait.taskId === id && (wait.group ?? group) === group) wait.end(outcome);
-    }
+    for (const wait of this.#waitsOf({ queue, id, group })) wait.end(outcome);
+  }
+
+  #waitsOf({ queue, id, group }: EndedTask): Wait[] {
+    const isOf = (wait: Wait): boolean => wait.queue === queue && wait.taskId === id && (wait.group ?? group) === group;
+    return [...this.#waits].filter(isOf);
   }
 
   /** A cancelled task was dropped. */

@@ -1,6 +1,7 @@
 import type { Handler } from '../../../queue/handlers/handler.registry.js';
 import type { RetryTask } from '../../../queue/index.js';
 import { droppedOutcome } from '../../../queue/results/outcome.js';
+import { describeError } from '../../../queue/task/describe-error.js';
 import { decide, type Disposition } from '../../../queue/worker/settling/retry-policy.js';
 import { isSluiceError, SluiceError } from '../../../weave/index.js';
 import type { TestingTasks, Waiting } from '../testing-tasks.js';
@@ -29,12 +30,21 @@ export function settleRun(
     const asked = isSluiceError(thrown, 'SLUICE_TASK_RETRY') && (thrown as RetryTask).delayMs !== undefined;
     const counted = retryCount > attempt - 1;
     const dueMs = counted && !asked ? 0 : tasks.nowMs() + delayMs;
+    tasks.events.tell(waiting, { type: 'retried', attempt, delayMs: Math.ceil(delayMs), error: words(thrown) });
     tasks.waiting.push({ ...waiting, attempt: retryCount + 1, dueMs, deferral: disposition.deferral });
   } else if (disposition.kind === 'dead') {
     const letter = tasks.letter(waiting, thrown, disposition.reason);
     tasks.letters(waiting.queue).push({ letter, thrown });
+    tasks.events.tell(waiting, { type: 'dead', reason: letter.reason, error: letter.error });
     results.died(waiting, { ...letter, attempts: disposition.retryCount });
     if (options.deadLetterTo !== undefined) tasks.addFailure(options.deadLetterTo, waiting, letter);
-  } else results.ended(waiting, droppedOutcome(thrown, attempt - 1));
+  } else {
+    tasks.events.tell(waiting, { type: 'dropped' });
+    results.ended(waiting, droppedOutcome(thrown, attempt - 1));
+  }
   return disposition.kind;
+}
+
+function words(thrown: unknown): string {
+  return describeError(thrown).error.toString();
 }
