@@ -1,6 +1,7 @@
 import { defineChaos } from '../support/chaos.js';
 import { due } from './queue/due.js';
 import { fire } from './queue/fire.js';
+import { keys } from './queue/keys.js';
 import { model } from './queue/model.js';
 import { outage } from './queue/outage.js';
 import { recovery } from './queue/recovery.js';
@@ -20,6 +21,11 @@ export default defineChaos({
     schedules: {
       about: 'processes with different wall clocks are killed while a thousand schedules are due each second',
       run: schedules,
+    },
+    keys: {
+      about:
+        'publishers and workers are killed, and connections cut, while four processes publish under one key of each mode',
+      run: keys,
     },
     soak: { about: 'a million tasks through one process', run: soak },
     model: { about: 'random steps against the real scripts, as a model of the queue', run: model },

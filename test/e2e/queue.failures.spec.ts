@@ -1,46 +1,19 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { FailedTask } from 'nestjs-sluice/queue';
-import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Work } from '../apps/queue-worker.js';
-import { forkApp, type ForkedApp } from '../support/fork-app.js';
-import { startQueueApp, type QueueApp } from '../support/queue-app.js';
+import type { ForkedApp } from '../support/fork-app.js';
+import { ForkedBed } from '../support/forked-bed.js';
 import { until } from '../support/until.js';
 
-let redis: RedisServer;
-let operator: QueueApp;
-let dir: string;
-let ledger: string;
-let workers: ForkedApp[] = [];
-beforeEach(async () => {
-  redis = await startRedis();
-  operator = await startQueueApp({ url: redis.url });
-  dir = mkdtempSync(join(tmpdir(), 'sluice-queue-'));
-  ledger = join(dir, 'ledger');
-  writeFileSync(ledger, '');
-});
-afterEach(async () => {
-  await Promise.all(workers.map((worker) => worker.kill()));
-  workers = [];
-  await operator.app.close();
-  await redis.stop();
-  rmSync(dir, { recursive: true });
-});
+const bed = new ForkedBed();
 
 const FAILURES = '{tasks}.failures';
 
-const fork = async (): Promise<ForkedApp> => {
-  const env = { REDIS_URL: redis.url, LEDGER: ledger, LEASE_MS: '300', BACKOFF_MS: '0', DEAD_LETTER_TO: FAILURES };
-  const worker = await forkApp('queue-worker', { env });
-  workers.push(worker);
-  return worker;
-};
+const fork = (): Promise<ForkedApp> => bed.fork({ LEASE_MS: '300', BACKOFF_MS: '0', DEAD_LETTER_TO: FAILURES });
 
 describe('processes that are killed while tasks fail', () => {
   it('publish one task about each dead letter', async () => {
-    const { queue } = operator;
+    const { queue } = bed.operator;
     const ids = await queue.publishMany('tasks', new Array<Work>(200).fill({ fails: true, ms: 5 }));
     const failed = async (): Promise<number> => (await queue.counts(FAILURES)).waiting;
     for (const kills of [1, 2]) {
