@@ -5,7 +5,8 @@ import { decidedOf, decisionOf } from './deciding/decisions.js';
 import { FleetShare } from './deciding/fleet-share.js';
 import { limitId, type KnownLimit } from './deciding/known-limit.js';
 import { KnownLimits } from './deciding/known-limits.js';
-import { LimitCalls, type Charge } from './deciding/limit-calls.js';
+import type { Charge } from './deciding/batches.js';
+import { LimitCalls } from './deciding/limit-calls.js';
 import { RefusalMemory } from './deciding/refusal-memory.js';
 import { Reserved } from './deciding/reserved.js';
 import { Turn } from './deciding/turn.js';
@@ -42,7 +43,8 @@ interface JointReservation {
  * Rate limits of the whole fleet.
  *
  * A sliding window never admits more than its limit in any window of the server's time, while Redis keeps the counter. A refused
- * call is not charged. Calls of one turn of the event loop on one limit and key are one round trip, and are served in order.
+ * call is not charged. Calls of one turn of the event loop on one limit and key are one round trip, and are served in order. On a
+ * server without cluster mode, up to 32 keys of one limit are one script.
  *
  * While Redis does not answer, `onUnavailable` decides, within 250 ms.
  *

@@ -32,9 +32,11 @@ export { certainMs, instantOf, remainingMs, type Instant } from './time/instant.
 export { INBOX_MAX_BYTES, Inbox, type InboxHandler, type ProofNeed } from './inbox/inbox.js';
 export { Keyspace, checkKey, checkName } from './keyspace.js';
 export { Link, type CommandArg, type SendOptions } from './connection/link.js';
-export { BLOCK_BYTES, LIMIT, LIMIT_NOW, NONCE_BYTES } from './limits/limit.fragment.js';
+export { BLOCK_BYTES, LIMIT, LIMIT_NOW } from './limits/limit.fragment.js';
 export { LIMIT_US } from './limits/limit-us.fragment.js';
 export { LIMIT_MAX, RING_MAX, SLOTS } from './limits/sliding.fragment.js';
+export { NONCE_BYTES } from './limits/traces.js';
+export { USUAL } from './limits/usual.fragment.js';
 export { Loop, type LoopOptions } from './time/loop.js';
 export { PROCESS_ID_PATTERN, parseProcessId, type ProcessId } from './process-id.js';
 export {

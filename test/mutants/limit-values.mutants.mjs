@@ -35,8 +35,8 @@ export default [
   {
     ...slots,
     name: 'more units pass than there are',
-    find: 'and 0 or math.max(0, s.older) + s.newest',
-    replace: 'and 0 or s.older + s.newest',
+    find: 'return packed, math.max(0, older) + newest, 0',
+    replace: 'return packed, older + newest, 0',
   },
   {
     ...slots,

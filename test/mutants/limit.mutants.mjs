@@ -30,20 +30,20 @@ export default [
   {
     ...slots,
     name: 'units of slots that have left still count',
-    find: 'do s.older = s.older - counterAt(s, i) end',
-    replace: 'do s.older = s.older end',
+    find: "do older = older - struct.unpack('<I' .. size, packed, i) end",
+    replace: 'do older = older + 0 * i end',
   },
   {
     ...slots,
     name: 'units of a window that is over still count',
-    find: 's.older = slots > ${SLOTS} and 0 or math.max(0, s.older) + s.newest',
-    replace: 's.older = s.older + s.newest',
+    find: "if slots > ${SLOTS} then return string.rep('\\0', ${SLOTS} * size), 0, 0 end",
+    replace: "if slots > ${SLOTS} then return string.rep('\\0', ${SLOTS} * size), older + newest, 0 end",
   },
   {
     ...slots,
     name: 'units of the newest slot are lost when the next one begins',
-    find: "left[2] = struct.pack('<I' .. s.size, s.newest)",
-    replace: "left[2] = struct.pack('<I' .. s.size, 0)",
+    find: "slots * size + 1) .. struct.pack('<I' .. size, newest)",
+    replace: "slots * size + 1) .. struct.pack('<I' .. size, 0)",
   },
   {
     ...slots,

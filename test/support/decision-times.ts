@@ -8,13 +8,13 @@ interface Reply {
 }
 
 interface Request {
-  readonly keys: readonly string[];
+  readonly subjects: readonly (readonly string[])[];
   readonly rules: readonly { readonly limit: number; readonly spanUs: number }[];
   readonly runs: readonly { readonly cost: number }[];
 }
 
 interface Store {
-  consume: (request: Request, deadlineMs: number) => Promise<Reply>;
+  consume: (request: Request, deadlineMs: number) => Promise<readonly Reply[]>;
 }
 
 export interface DecidedOptions {
@@ -31,11 +31,12 @@ export function onDecided(
   const store = app.get<Store>('sluice:limit-store');
   const consume = store.consume.bind(store);
   store.consume = async (request, deadlineMs) => {
-    const reply = await consume(request, waitsMs ?? deadlineMs);
-    const { runs = [], nowUs, isRepeat } = reply;
-    const units = request.runs.reduce((sum, { cost }, i) => sum + cost * (runs[i]?.granted ?? 0), 0);
-    const name = request.keys[0]?.split(':').at(-1) ?? '';
-    tell({ name, atUs: nowUs, units, isRepeat, limit: request.rules[0]?.limit ?? 0, dueUs: runs[0]?.dueUs ?? 0 });
-    return reply;
+    const replies = await consume(request, waitsMs ?? deadlineMs);
+    for (const [i, { runs = [], nowUs, isRepeat }] of replies.entries()) {
+      const units = request.runs.reduce((sum, { cost }, run) => sum + cost * (runs[run]?.granted ?? 0), 0);
+      const name = request.subjects[i]?.[0]?.split(':').at(-1) ?? '';
+      tell({ name, atUs: nowUs, units, isRepeat, limit: request.rules[0]?.limit ?? 0, dueUs: runs[0]?.dueUs ?? 0 });
+    }
+    return replies;
   };
 }

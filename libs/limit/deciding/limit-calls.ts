@@ -1,10 +1,10 @@
 import { RedisUnavailableError, isUnavailable, type Clock } from '../../redis/index.js';
 import type { LocalLimits } from '../local/local-limits.js';
 import type { LimitEvents } from '../observe/limit.events.js';
-import type { RateLimitDecision } from '../rate-limit-decision.js';
 import type { LimitKeys } from '../store/limit.keys.js';
-import type { ConsumeRequest, LimitReply, LimitRequest, LimitRun } from '../store/limit-rule.js';
+import type { ConsumeRequest, LimitReply } from '../store/limit-rule.js';
 import type { LimitStore } from '../store/limit.store.js';
+import { groupsOf, runsOf, type Batch, type Group, type LimitCall } from './batches.js';
 import { decidedOf, decisionOf, policyDecision } from './decisions.js';
 import type { FleetShare } from './fleet-share.js';
 import type { KnownLimit } from './known-limit.js';
@@ -16,32 +16,6 @@ export const DECIDE_WITHIN_MS = 250;
 /** How often a caller is told of another calendar window before something is wrong. */
 const WINDOW_TRIES = 3;
 
-/** What was charged, for those who settle or cancel it. */
-export interface Charge extends LimitRequest {
-  readonly by: 'redis' | 'local';
-  /** The instant of the charge on the clock that counts, in µs; 0: unknown, so that it cannot be given back. */
-  readonly atUs: number;
-  /** µs from that instant to the turn, and to the end of the turn. */
-  readonly dueUs: number;
-  readonly endsUs: number;
-}
-
-/** One call that waits for its decision. */
-export interface LimitCall {
-  readonly cost: number;
-  readonly waitUs: number;
-  readonly decided: (decision: RateLimitDecision, charge?: Charge) => void;
-  readonly failed: (error: unknown) => void;
-}
-
-interface Batch {
-  readonly known: KnownLimit;
-  readonly key: string;
-  readonly keys: readonly string[];
-  readonly limits: readonly number[];
-  readonly calls: LimitCall[];
-}
-
 export interface LimitCallsOptions {
   readonly store: LimitStore;
   readonly keys: LimitKeys;
@@ -52,9 +26,11 @@ export interface LimitCallsOptions {
   readonly local: LocalLimits;
 }
 
+type Asked = Pick<ConsumeRequest, 'rules' | 'runs'>;
+
 /**
- * Asks for decisions: the calls on one limit and key of one turn of the event loop are one script. Each call is answered within
- * 250 ms, by Redis or without it.
+ * Asks for decisions: the calls on one limit and key of one turn of the event loop are one question, and the questions about several
+ * keys of one limit are one script, unless the server knows slots. Each call is answered within 250 ms, by Redis or without it.
  */
 export class LimitCalls {
   readonly #options: LimitCallsOptions;
@@ -64,7 +40,7 @@ export class LimitCalls {
   readonly #flush = (): void => {
     const batches = this.#batches;
     this.#batches = new Map();
-    for (const batch of batches.values()) this.#send(batch, 1);
+    for (const group of groupsOf(batches.values(), this.#options.store.keysAtOnce)) this.#send(group, 1);
   };
 
   constructor(options: LimitCallsOptions) {
@@ -95,25 +71,31 @@ export class LimitCalls {
     this.#batches.set(id, { known, key, keys, limits, calls: [call] });
   }
 
-  #send(batch: Batch, attempt: number): void {
+  #send(group: Group, attempt: number): void {
     const { store, share } = this.#options;
-    const request = this.#requestOf(batch);
+    const request = this.#requestOf(group);
     store.consume(request, DECIDE_WITHIN_MS).then(
-      (reply) => {
+      (replies) => {
         share.redisAnswered();
-        if (reply.runs !== undefined) this.#answer(batch, request, reply, 'redis');
-        else this.#otherWindow(batch, request, reply.nowUs, attempt);
+        for (const [i, reply] of replies.entries()) {
+          const batch = group[i];
+          if (batch === undefined) continue;
+          if ('error' in reply) this.#failed(batch, request, reply.error);
+          else if (reply.runs !== undefined) this.#answer(batch, request, reply, 'redis');
+          else this.#otherWindow(batch, request, reply.nowUs, attempt);
+        }
       },
       (error: unknown) => {
-        this.#failed(batch, request, error);
+        for (const batch of group) this.#failed(batch, request, error);
       },
     );
   }
 
-  #requestOf({ known, keys, limits, calls }: Batch): ConsumeRequest {
+  #requestOf(group: Group): ConsumeRequest {
     const { store } = this.#options;
+    const [{ known, limits, calls }] = group;
     return {
-      keys,
+      subjects: group.map(({ keys }) => keys),
       rules: known.rules(limits, this.serverMs),
       runs: runsOf(calls),
       nonce: store.nonce(),
@@ -122,7 +104,7 @@ export class LimitCalls {
 
   #otherWindow(batch: Batch, request: ConsumeRequest, nowUs: number, attempt: number): void {
     this.learnServerTime(nowUs);
-    if (attempt < WINDOW_TRIES) this.#send(batch, attempt + 1);
+    if (attempt < WINDOW_TRIES) this.#send([batch], attempt + 1);
     else this.#failed(batch, request, new RedisUnavailableError("the server's clock steps between calls", 'not-sent'));
   }
 
@@ -131,16 +113,15 @@ export class LimitCalls {
     this.#serverAheadMs = nowUs / 1_000 - this.#options.clock.wallMs();
   }
 
-  #failed(batch: Batch, request: ConsumeRequest, error: unknown): void {
-    const { known, key, calls } = batch;
+  #failed(batch: Batch, request: Asked, error: unknown): void {
+    const { known, key, keys, calls } = batch;
     if (!isUnavailable(error)) {
       for (const call of calls) call.failed(error);
       return;
     }
     const { share, local, clock, events } = this.#options;
     if (known.onUnavailable === 'local') {
-      const rules = share.of(request.rules);
-      const shared = { ...request, rules };
+      const shared = { keys, rules: share.of(request.rules), runs: request.runs };
       this.#answer(batch, shared, local.consume(shared, clock.monoMs() * 1_000), 'local', error);
       return;
     }
@@ -157,17 +138,16 @@ export class LimitCalls {
 
   #answer(
     batch: Batch,
-    request: LimitRequest & { runs: readonly LimitRun[] },
+    { rules, runs }: Asked,
     reply: LimitReply,
     decidedBy: 'redis' | 'local',
     error?: unknown,
   ): void {
-    const { known, key, calls } = batch;
-    const { keys, rules } = request;
+    const { known, key, keys, calls } = batch;
     const { events, refusals } = this.#options;
     const atUs = reply.isRepeat ? 0 : reply.nowUs;
     let next = 0;
-    for (const [i, { cost, calls: count }] of request.runs.entries()) {
+    for (const [i, { cost, calls: count }] of runs.entries()) {
       const run = reply.runs[i];
       if (run === undefined) continue;
       const of = { known, rules, reply, run, decidedBy };
@@ -202,15 +182,4 @@ export class LimitCalls {
       }
     }
   }
-}
-
-/** Neighbours of one cost and one wait are one run. */
-function runsOf(calls: readonly LimitCall[]): LimitRun[] {
-  const runs: { cost: number; waitUs: number; calls: number }[] = [];
-  for (const { cost, waitUs } of calls) {
-    const last = runs.at(-1);
-    if (last?.cost === cost && last.waitUs === waitUs) last.calls++;
-    else runs.push({ cost, waitUs, calls: 1 });
-  }
-  return runs;
 }

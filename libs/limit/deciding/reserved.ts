@@ -2,7 +2,7 @@ import type { Clock } from '../../redis/index.js';
 import type { LocalLimits } from '../local/local-limits.js';
 import type { LimitStore } from '../store/limit.store.js';
 import { checkUnits } from '../limit.options.js';
-import type { Charge } from './limit-calls.js';
+import type { Charge } from './batches.js';
 
 /** Where units are charged or given back after a decision. */
 export interface Adjusters {

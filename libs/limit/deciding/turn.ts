@@ -2,7 +2,7 @@ import type { CancelTimer, Clock } from '../../redis/index.js';
 import { RateLimitedError } from '../limit.errors.js';
 import type { RateLimitDecision } from '../rate-limit-decision.js';
 import type { KnownLimit } from './known-limit.js';
-import type { Charge } from './limit-calls.js';
+import type { Charge } from './batches.js';
 import type { Reserved } from './reserved.js';
 
 export interface TurnOptions {

@@ -54,6 +54,11 @@ export interface OtherWindow {
   readonly runs: undefined;
 }
 
+/** Redis refused to read a key of this subject, as one of another type. Nothing was charged. */
+export interface NotRead {
+  readonly error: unknown;
+}
+
 /** Limits of one subject, and what is asked of them: all rules, or none. */
 export interface LimitRequest {
   /** One key per rule. */
@@ -61,7 +66,11 @@ export interface LimitRequest {
   readonly rules: readonly LimitRule[];
 }
 
-export interface ConsumeRequest extends LimitRequest {
+/** What is asked of the same rules for one subject, or for each of several. */
+export interface ConsumeRequest {
+  /** For each subject, one key per rule. No key occurs twice. */
+  readonly subjects: readonly (readonly string[])[];
+  readonly rules: readonly LimitRule[];
   readonly runs: readonly LimitRun[];
   /** Names the request. A request that is sent twice under one nonce is charged once. */
   readonly nonce: string;

@@ -8,16 +8,23 @@ import type {
   LimitRequest,
   LimitRule,
   LimitRun,
+  NotRead,
   OtherWindow,
 } from './limit-rule.js';
 import { adjustScript } from './scripts/adjust.script.js';
 import { blockScript } from './scripts/block.script.js';
+import { decodeReplies } from './scripts/consume.reply.js';
 import { consumeScript } from './scripts/consume.script.js';
 import { peekScript } from './scripts/peek.script.js';
 
 /** Of a nonce, half of the characters are of the process, and half count. Each character has seven bits. */
 const OWN_CHARS = NONCE_BYTES / 2;
 const COUNT_MAX = 128 ** (NONCE_BYTES - OWN_CHARS) - 1;
+
+/** So many keys keep the server busy for about 0.1 ms, if each is in the usual state. More of them save little. */
+const KEYS_AT_ONCE = 32;
+
+type SubjectReply = LimitReply | OtherWindow | NotRead;
 
 /** All requests of rate limits to one Redis. Each request is one script, or one command. */
 export class LimitStore {
@@ -41,30 +48,49 @@ export class LimitStore {
   }
 
   /**
-   * Asks all rules for all calls of the request, in order.
+   * How many keys one request may name. One script for many subjects takes the server and this process half the time. On a server
+   * that knows slots, each subject is a script, because its keys are in a slot of their own.
+   */
+  get keysAtOnce(): number {
+    return this.#connection.slots.knowsSlots ? 1 : KEYS_AT_ONCE;
+  }
+
+  /**
+   * Asks all rules for all calls of the request, in order: for each subject by itself.
    *
    * A socket that dies before the answer leaves open whether the request was executed. The request is then sent again under its
    * nonce, as soon as there is a socket, until `deadlineMs`.
    *
+   * @returns the answers, in the order of the subjects
    * @throws RedisUnavailableError after `deadlineMs` at the latest
    */
-  consume(request: ConsumeRequest, deadlineMs: number): Promise<LimitReply | OtherWindow> {
+  consume(request: ConsumeRequest, deadlineMs: number): Promise<readonly SubjectReply[]> {
     const { commands } = this.#connection;
-    const { keys, nonce } = request;
-    const call = { keys: {}, restKeys: keys, args: { nonce }, rest: this.#argsOf(request, request.runs) };
+    const { subjects, rules, runs, nonce } = request;
+    const [only = []] = subjects;
+    const restKeys = subjects.length === 1 ? only : subjects.flat();
+    const args = { nonce, subjects: subjects.length };
+    const call = { keys: {}, restKeys, args, rest: this.#argsOf(rules, runs) };
     const sentMs = performance.now();
-    return consumeScript.run(commands, call, { deadlineMs }).catch(async (error: unknown) => {
+    const leftMs = (): number => deadlineMs - (performance.now() - sentMs);
+    const decoded = (reply: Buffer): readonly SubjectReply[] | Promise<readonly SubjectReply[]> => {
+      const replies = decodeReplies(reply, rules.length, runs);
+      return replies.every((each) => each !== undefined) ? replies : this.#askAlone(request, replies, leftMs());
+    };
+    return consumeScript.run(commands, call, { deadlineMs }).then(decoded, async (error: unknown) => {
       if (!isUnavailable(error) || error.outcome !== 'unknown' || error.refusal !== undefined) throw error;
-      const leftMs = (): number => deadlineMs - (performance.now() - sentMs);
       if (leftMs() < 1 || !(await commands.waitUntilUp(leftMs())) || leftMs() < 1) throw error;
-      return consumeScript.run(commands, call, { deadlineMs: leftMs() });
+      return decoded(await consumeScript.run(commands, call, { deadlineMs: leftMs() }));
     });
   }
 
   /** What calls of these runs would be answered now. Nothing is charged. */
-  peek(request: LimitRequest & { readonly runs: readonly LimitRun[] }): Promise<LimitReply | OtherWindow> {
-    const rest = this.#argsOf(request, request.runs);
-    return peekScript.run(this.#connection.commands, { keys: {}, restKeys: request.keys, args: {}, rest });
+  async peek(request: LimitRequest & { readonly runs: readonly LimitRun[] }): Promise<LimitReply | OtherWindow> {
+    const { keys, rules, runs } = request;
+    const call = { keys: {}, restKeys: keys, args: {}, rest: this.#argsOf(rules, runs) };
+    const reply = await peekScript.run(this.#connection.commands, call);
+    const [of] = decodeReplies(reply, rules.length, runs) as [LimitReply | OtherWindow];
+    return of;
   }
 
   /** Charges units that were used, or gives units back. False: the window of a calendar that the request names has ended. */
@@ -74,7 +100,7 @@ export class LimitStore {
       keys: {},
       restKeys: keys,
       args: { nonce, units, at: atUs, ends: endsUs },
-      rest: this.#argsOf(request, []),
+      rest: this.#argsOf(request.rules, []),
     });
   }
 
@@ -106,7 +132,25 @@ export class LimitStore {
     }
   }
 
-  #argsOf({ rules }: LimitRequest, runs: readonly LimitRun[]): readonly CommandArg[] {
+  /** What could not be read is asked once more, one subject a script: each then gets its own error. */
+  async #askAlone(
+    request: ConsumeRequest,
+    replies: readonly (LimitReply | OtherWindow | undefined)[],
+    deadlineMs: number,
+  ): Promise<readonly SubjectReply[]> {
+    const alone = async (keys: readonly string[], known: SubjectReply | undefined): Promise<SubjectReply> => {
+      if (known !== undefined) return known;
+      try {
+        const [reply] = (await this.consume({ ...request, subjects: [keys] }, deadlineMs)) as [SubjectReply];
+        return reply;
+      } catch (error) {
+        return { error };
+      }
+    };
+    return Promise.all(request.subjects.map((keys, i) => alone(keys, replies[i])));
+  }
+
+  #argsOf(rules: readonly LimitRule[], runs: readonly LimitRun[]): readonly CommandArg[] {
     let args = this.#ruleArgs.get(rules);
     if (args === undefined) this.#ruleArgs.set(rules, (args = rules.flatMap(argsOfRule)));
     const [first] = runs;

@@ -4,6 +4,7 @@ import { FIXED } from './fixed.fragment.js';
 import { RING } from './ring.fragment.js';
 import { LIMIT_MAX, RING_MAX } from './sliding.fragment.js';
 import { COUNTED_SLOTS } from './slots.fragment.js';
+import { NONCE_BYTES, TRACES, TRACE_BYTES } from './traces.js';
 
 /**
  * The time of the server in µs, as the local `now`. Text of a script, not a fragment, so that a test can give another time. µs since
@@ -13,13 +14,6 @@ export const LIMIT_NOW = `
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 `;
-
-/** The bytes of a nonce. */
-export const NONCE_BYTES = 8;
-
-/** How many calls a state remembers, to know them again when they are sent twice, and what each of them takes. */
-const TRACES = 4;
-const TRACE_BYTES = NONCE_BYTES + 4;
 
 /** The prefix of a state that is blocked: `!`, and two doubles. */
 export const BLOCK_BYTES = 17;

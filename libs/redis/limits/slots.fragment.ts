@@ -2,6 +2,24 @@ import { defineFragment, lua } from '../script/fragment.js';
 import { LIMIT_MAX, PAST_UNITS, SLOTS, SLOTS_HEAD } from './sliding.fragment.js';
 
 /**
+ * `passSlots(packed, size, older, newest, slots)`: the state of slots when so many slots have begun since the newest one, in which nothing
+ * was charged. Returns the counters, packed, their sum, and 0.
+ */
+export const PASSED_SLOTS = defineFragment({
+  name: 'passed slots',
+  lua: lua`
+local function passSlots(packed, size, older, newest, slots)
+  if slots > ${SLOTS} then return string.rep('\0', ${SLOTS} * size), 0, 0 end
+  for i = 1, slots * size, size do older = older - struct.unpack('<I' .. size, packed, i) end
+  packed = string.sub(packed, slots * size + 1) .. struct.pack('<I' .. size, newest)
+  if slots > 1 then packed = packed .. string.rep('\0', (slots - 1) * size) end
+  -- Of a state that is not ours, the sum may be another one than that of the counters.
+  return packed, math.max(0, older) + newest, 0
+end
+`,
+});
+
+/**
  * A sliding window above 64: units are counted per slot of `span / 30`, rounded up to whole µs. Units fit if the sum of the newest
  * slot and of the 30 slots before it leaves room.
  *
@@ -15,27 +33,13 @@ import { LIMIT_MAX, PAST_UNITS, SLOTS, SLOTS_HEAD } from './sliding.fragment.js'
  */
 export const COUNTED_SLOTS = defineFragment({
   name: 'slots',
-  needs: [PAST_UNITS],
+  needs: [PAST_UNITS, PASSED_SLOTS],
   locals: ['now'],
   lua: lua`
 local function slotsKind()
   local function counterAt(s, i)
     if i > ${SLOTS} then return s.newest end
     return (struct.unpack('<I' .. s.size, s.packed, (i - 1) * s.size + 1))
-  end
-
-  local function pass(s, slots)
-    local left = {}
-    for i = 1, math.min(slots, ${SLOTS}) do s.older = s.older - counterAt(s, i) end
-    -- Of a state that is not ours, the sum may be another one than that of the counters.
-    s.older = slots > ${SLOTS} and 0 or math.max(0, s.older) + s.newest
-    if slots > ${SLOTS} then left[1] = string.rep('\0', ${SLOTS} * s.size)
-    else
-      left[1] = string.sub(s.packed, slots * s.size + 1)
-      left[2] = struct.pack('<I' .. s.size, s.newest)
-      left[3] = string.rep('\0', (slots - 1) * s.size)
-    end
-    s.packed, s.newest = table.concat(left), 0
   end
 
   local function convert(s, text, width)
@@ -67,7 +71,7 @@ local function slotsKind()
     local isOurs = width == s.width and last % 1 == 0 and s.older >= 0 and s.newest >= 0
     if isOurs and last <= s.slot and #text >= ends and tag == (s.size == 2 and 's' or 'S') then
       s.packed, s.traces = string.sub(text, ${SLOTS_HEAD + 1}, ends), string.sub(text, ends + 1)
-      if last < s.slot then pass(s, s.slot - last) end
+      if last < s.slot then s.packed, s.older, s.newest = passSlots(s.packed, s.size, s.older, s.newest, s.slot - last) end
     else
       s.born = now
       convert(s, text, width)

@@ -23,9 +23,14 @@ export class InProcessLimitStore implements Pick<LimitStore, keyof LimitStore> {
     return '';
   }
 
-  consume(request: ConsumeRequest): Promise<LimitReply | OtherWindow> {
+  get keysAtOnce(): number {
+    return 1;
+  }
+
+  consume({ subjects, rules, runs }: ConsumeRequest): Promise<(LimitReply | OtherWindow)[]> {
     const nowUs = this.#nowUs();
-    return Promise.resolve(isOther(request, nowUs) ? { nowUs, runs: undefined } : this.#limits.consume(request, nowUs));
+    if (isOther({ rules }, nowUs)) return Promise.resolve(subjects.map(() => ({ nowUs, runs: undefined })));
+    return Promise.resolve(subjects.map((keys) => this.#limits.consume({ keys, rules, runs }, nowUs)));
   }
 
   peek(request: LimitRequest & { readonly runs: readonly LimitRun[] }): Promise<LimitReply | OtherWindow> {
@@ -61,6 +66,6 @@ export class InProcessLimitStore implements Pick<LimitStore, keyof LimitStore> {
 }
 
 /** Whether a calendar window of the request is not the current one. */
-function isOther({ rules }: LimitRequest, nowUs: number): boolean {
+function isOther({ rules }: Pick<LimitRequest, 'rules'>, nowUs: number): boolean {
   return rules.some(({ kind, x, y }) => kind === 'c' && (nowUs < x || nowUs >= y));
 }

@@ -22,6 +22,8 @@ export const adjustScript = defineScript({
 ${LIMIT_NOW}
 ${LIMIT}
 ${OPEN_RULES}
+local states = openRules(1, #KEYS)
+if not states then return { -1, now } end
 for i = 1, #states do if units > 0 and traceOf(states[i], nonce) then return 1 end end
 for i = 1, #states do
   local s = states[i]

@@ -1,20 +1,45 @@
-import type { LimitReply, LimitRunReply, OtherWindow } from '../limit-rule.js';
+import type { LimitReply, LimitRun, LimitRunReply, OtherWindow } from '../limit-rule.js';
 
-/** Repeat (0 or 1), now, the number of rules; then for each run: granted, due, retry, violated, units left of each rule; then resets. */
-export function decodeReply(reply: unknown): LimitReply | OtherWindow {
-  const numbers = reply as number[];
-  const [repeat = 0, nowUs = 0, rules = 0] = numbers;
-  if (repeat < 0) return { nowUs, runs: undefined };
-  const runs: LimitRunReply[] = [];
-  const end = numbers.length - rules;
-  for (let at = 3; at < end; at += 4 + rules) {
-    runs.push({
-      granted: numbers[at] ?? 0,
-      dueUs: numbers[at + 1] ?? 0,
-      retryUs: numbers[at + 2] ?? 0,
-      violated: numbers[at + 3] ?? 0,
-      left: numbers.slice(at + 4, at + 4 + rules),
-    });
+const BYTES = 8;
+
+/** The first number of a subject, besides 0 and 1. */
+const ALL_GRANTED = 2;
+const OTHER_WINDOW = -1;
+const NOT_READ = -2;
+
+/**
+ * Reads a reply of `limit:consume` or `limit:peek`: the answers to all subjects, in order.
+ *
+ * @returns undefined for a subject whose keys could not be read. Nothing of it was charged
+ */
+export function decodeReplies(
+  reply: Buffer,
+  limits: number,
+  runs: readonly LimitRun[],
+): (LimitReply | OtherWindow | undefined)[] {
+  let at = 0;
+  const number = (): number => reply.readDoubleLE((at += BYTES) - BYTES);
+  const numbers = (): number[] => {
+    const list = [number()];
+    while (list.length < limits) list.push(number());
+    return list;
+  };
+  const answer = (): LimitRunReply => {
+    return { granted: number(), dueUs: number(), retryUs: number(), violated: number(), left: numbers() };
+  };
+  const nowUs = number();
+  const subjects: (LimitReply | OtherWindow | undefined)[] = [];
+  while (at < reply.length) {
+    const first = number();
+    if (first === OTHER_WINDOW) subjects.push({ nowUs, runs: undefined });
+    else if (first === NOT_READ) subjects.push(undefined);
+    else if (first === ALL_GRANTED) {
+      const left = numbers();
+      const all = runs.map(({ calls }) => ({ granted: calls, dueUs: 0, retryUs: 0, violated: 0, left }));
+      subjects.push({ nowUs, isRepeat: false, runs: all, resetUs: numbers() });
+    } else {
+      subjects.push({ nowUs, isRepeat: first === 1, runs: runs.map(answer), resetUs: numbers() });
+    }
   }
-  return { nowUs, isRepeat: repeat === 1, runs, resetUs: numbers.slice(end) };
+  return subjects;
 }

@@ -1,13 +1,12 @@
 import { LIMIT, LIMIT_NOW, defineScript, lua } from '../../../redis/index.js';
-import { decodeReply } from './consume.reply.js';
-import { OPEN_RULES } from './consume.script.js';
+import { OPEN_RULES, PACKED } from './consume.script.js';
 
 /**
  * Tells what calls on one subject would be answered now.
  *
  * KEYS  one per limit, all of one subject
  * ARGV  limits and runs as of `limit:consume`
- * Reply as of `limit:consume`. Each run is answered as if the others were not there
+ * Reply as of `limit:consume`, about one subject. Each run is answered as if the others were not there
  *
  * Read-only: a crash, a repeat, a reorder change nothing.
  */
@@ -19,7 +18,10 @@ export const peekScript = defineScript({
 ${LIMIT_NOW}
 ${LIMIT}
 ${OPEN_RULES}
-local reply = { 0, now, #states }
+${PACKED}
+local states = openRules(1, #KEYS)
+if not states then return packed({ now, -1 }) end
+local reply = { now, 0 }
 repeat
   local cost, calls, wait = tonumber(ARGV[next] or 1), tonumber(ARGV[next + 1] or 1), tonumber(ARGV[next + 2] or 0)
   next = next + 3
@@ -39,7 +41,8 @@ repeat
   for i = 1, #states do reply[at + 4 + i] = unitsLeft(states[i]) end
 until next > #ARGV
 for i = 1, #states do reply[#reply + 1] = math.ceil(resetAfter(states[i])) end
-return reply
+return packed(reply)
 `,
-  decode: decodeReply,
+  buffers: true,
+  decode: (reply) => reply as Buffer,
 });
