@@ -9,7 +9,7 @@ import type { Charge } from './deciding/batches.js';
 import { LimitCalls } from './deciding/limit-calls.js';
 import { RefusalMemory } from './deciding/refusal-memory.js';
 import { Reserved } from './deciding/reserved.js';
-import { Turn } from './deciding/turn.js';
+import { WaitingTurns } from './deciding/waiting-turns.js';
 import type { RateLimitRef } from './define-rate-limit.js';
 import {
   resolveLimitOptions,
@@ -63,6 +63,7 @@ export class RateLimitService {
   readonly #known: KnownLimits;
   readonly #events = new LimitEvents();
   readonly #local = new LocalLimits();
+  readonly #turns = new WaitingTurns();
   readonly #refusals: RefusalMemory;
   readonly #calls: LimitCalls;
 
@@ -71,7 +72,7 @@ export class RateLimitService {
     @Inject(LIMIT_OPTIONS) options: SluiceLimitModuleOptions | undefined,
     @Inject(LIMIT_STORE) store: LimitStore,
   ) {
-    const { keyspace, clock } = connections;
+    const { keyspace, clock, shutdown } = connections;
     this.#options = resolveLimitOptions(options);
     this.#clock = clock;
     this.#store = store;
@@ -87,6 +88,7 @@ export class RateLimitService {
       local: this.#local,
       share: new FleetShare(clock, this.#options.fallbackShare, () => store.countProcesses()),
     });
+    shutdown.onClose(() => this.#turns.close());
     brandService(this, LIMIT_SERVICE);
   }
 
@@ -144,6 +146,7 @@ export class RateLimitService {
    *
    * @throws RateLimitedError if the turn would come after `maxWaitMs`: at once, without a wait
    * @throws the signal's reason, if `options.signal` aborts first
+   * @throws SluiceError `SLUICE_CLOSED`: the app is shutting down. A call that waits then gives its turn back
    * @throws SluiceError `SLUICE_BAD_OPTION`: also for a limit without `mode: 'pace'`
    * @example
    * await limits.take(Partner, 'all', { maxWaitMs: 5_000 });
@@ -168,11 +171,16 @@ export class RateLimitService {
     signal?.throwIfAborted();
     const limits = known.limits ?? (await known.limitsOf(key));
     return new Promise((resolve, reject) => {
-      const turn = new Turn({ known, clock: this.#clock, signal, resolve, reject });
+      const turn = this.#turns.start({ known, clock: this.#clock, signal, resolve, reject });
       const decided = (decision: RateLimitDecision, charge?: Charge): void => {
         turn.decided(decision, charge, charge && this.#reserved(known, key, charge, cost));
       };
-      this.#calls.add(known, key, limits, { cost, waitUs: maxWaitMs * 1_000, decided, failed: reject });
+      this.#calls.add(known, key, limits, {
+        cost,
+        waitUs: maxWaitMs * 1_000,
+        decided,
+        failed: (error) => void turn.fail(error),
+      });
     });
   }
 
@@ -278,13 +286,13 @@ export class RateLimitService {
   ): void {
     const { cost, limit } = resolveConsume(call, options);
     const id = known.idOf(key);
-    const refusal = this.#refusals.get(id, cost);
-    if (refusal !== undefined && limit === undefined) {
+    const refusal = this.#refusals.get(id, cost, limit);
+    if (refusal !== undefined) {
       this.#events.refused(decidedOf(known, key, cost, refusal), true);
       decided(refusal);
       return;
     }
-    const asked = { cost, waitUs: 0, decided, failed };
+    const asked = { cost, waitUs: 0, limit, decided, failed };
     if (limit === undefined && known.limits !== undefined && cost > 0) {
       this.#calls.add(known, key, known.limits, asked, id);
       return;

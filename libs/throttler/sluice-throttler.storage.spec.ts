@@ -63,6 +63,20 @@ describe('SluiceThrottlerStorage', () => {
     expect(await storage.increment(key, 1_000, 1, 0, 'default')).toMatchObject({ isBlocked: false });
   });
 
+  it('remembers refusals, so that a flood does not reach Redis, and admits when there is room', async () => {
+    const limits = app.get(RateLimitService);
+    const remembered = (): number => limits.stats().remembered;
+    const before = remembered();
+    for (const limit of [2, 2, 2]) await storage.increment(key, 1_500, limit, 0, 'default');
+    for (let i = 0; i < 100; i++)
+      expect(await storage.increment(key, 1_500, 2, 0, 'default')).toMatchObject({ isBlocked: true, totalHits: 3 });
+    expect(remembered() - before).toBe(100);
+    // Another limit for the same client, as of a plan that has changed.
+    expect(await storage.increment(key, 1_500, 3, 0, 'default')).toMatchObject({ isBlocked: false, totalHits: 3 });
+    await pass(1_501);
+    expect(await storage.increment(key, 1_500, 2, 0, 'default')).toMatchObject({ isBlocked: false, totalHits: 1 });
+  });
+
   it('takes any number as a limit, as the package does: none, part of one, and no limit at all', async () => {
     const closed = { totalHits: 1, timeToExpire: 2, isBlocked: true };
     for (const limit of [0, 0.5, -1])

@@ -62,8 +62,8 @@ export class SluiceThrottlerStorage {
     }
     // The first refusal blocks; those of a client that keeps trying do not make the block longer.
     const blocks = blockDuration > decision.retryAfterMs && decision.decidedBy === 'redis';
-    if (blocks) await this.#block(definition, key, blockDuration);
-    const timeToBlockExpire = Math.ceil((blocks ? blockDuration : decision.retryAfterMs) / 1_000);
+    const blockedMs = blocks ? await this.#block(definition, key, blockDuration) : 0;
+    const timeToBlockExpire = Math.ceil(Math.max(blockedMs, decision.retryAfterMs) / 1_000);
     return { totalHits: limit + 1, timeToExpire, isBlocked: true, timeToBlockExpire };
   }
 
@@ -74,9 +74,10 @@ export class SluiceThrottlerStorage {
     return { totalHits: 1, timeToExpire, isBlocked: true, timeToBlockExpire };
   }
 
-  async #block(definition: RateLimitDefinition, key: string, ms: number): Promise<void> {
-    const blockedUntilMs = this.#blocked.get(`${definition.name} ${key}`) ?? 0;
-    if (blockedUntilMs > performance.now()) return;
+  /** Returns how much longer the client is blocked. */
+  async #block(definition: RateLimitDefinition, key: string, ms: number): Promise<number> {
+    const leftMs = (this.#blocked.get(`${definition.name} ${key}`) ?? 0) - performance.now();
+    if (leftMs > 0) return leftMs;
     this.#blocked.set(`${definition.name} ${key}`, performance.now() + ms);
     try {
       await this.#limits.blockOnce(definition, key, ms);
@@ -84,6 +85,7 @@ export class SluiceThrottlerStorage {
       // The request is refused in any case. The connection reports the outage.
       if (!isUnavailable(error)) throw error;
     }
+    return ms;
   }
 
   #definition(throttler: string, ttl: number): RateLimitDefinition {

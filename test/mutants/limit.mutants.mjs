@@ -9,6 +9,7 @@ const limit = { ...state, file: 'libs/redis/limits/limit.fragment.ts' };
 const onRedis = { specs: ['libs/limit/store/limit.store'] };
 const both = { specs: ['libs/limit/rate-limit.service'] };
 const outage = { specs: ['libs/limit/deciding/outage'] };
+const turns = { specs: ['libs/limit/deciding/waiting-turns'], file: 'libs/limit/deciding/waiting-turns.ts' };
 const calls = 'libs/limit/deciding/limit-calls.ts';
 const known = { ...both, file: 'libs/limit/deciding/known-limit.ts' };
 const consume = { ...both, file: 'libs/limit/store/scripts/consume.script.ts' };
@@ -313,15 +314,15 @@ export default [
     ...onRedis,
     name: 'a smaller call is refused like the larger one',
     file: 'libs/limit/deciding/refusal-memory.ts',
-    find: 'each.cost === cost)',
-    replace: 'each.cost >= cost)',
+    find: 'each.cost === cost &&',
+    replace: 'each.cost >= cost &&',
   },
   {
     ...both,
     name: 'a larger call may try again when the smaller one may',
     file: 'libs/limit/deciding/refusal-memory.ts',
-    find: 'each.cost === cost)',
-    replace: 'each.cost <= cost)',
+    find: 'each.cost === cost &&',
+    replace: 'each.cost <= cost &&',
   },
   {
     ...outage,
@@ -431,5 +432,60 @@ export default [
     find: 'this.#definition(throttlerName, Math.ceil(ttl))',
     replace: 'this.#definition(throttlerName, ttl)',
     specs: ['libs/throttler'],
+  },
+  {
+    ...turns,
+    name: 'a call that waits is left alone when the app stops',
+    file: 'libs/limit/rate-limit.service.ts',
+    find: '    shutdown.onClose(() => this.#turns.close());\n',
+    replace: '',
+  },
+  {
+    ...turns,
+    name: 'turns are given by an app that has stopped',
+    find: '    if (this.#isClosed) throw closedError(options.known.name);\n',
+    replace: '',
+  },
+  {
+    ...turns,
+    name: 'a turn whose wait fails is lost',
+    file: 'libs/limit/deciding/turn.ts',
+    find: '    this.#options.reject(error);\n    await this.#giveBack();',
+    replace: '    this.#options.reject(error);',
+  },
+  {
+    ...turns,
+    name: 'the connections close before turns are given back',
+    file: 'libs/limit/deciding/turn.ts',
+    find: '    this.#options.reject(error);\n    await this.#giveBack();',
+    replace: '    this.#options.reject(error);\n    setTimeout(() => void this.#giveBack(), 100);',
+  },
+  {
+    ...turns,
+    name: 'the signal of a task does not end its wait',
+    file: 'libs/limit/decorators/rate-limit.decorator.ts',
+    find: '? signalOf(call) : undefined',
+    replace: '? undefined : undefined',
+  },
+  {
+    ...turns,
+    name: 'any signal is one that aborts',
+    file: 'libs/limit/decorators/rate-limit.decorator.ts',
+    find: 'first.signal instanceof AbortSignal ? first.signal : undefined',
+    replace: 'first.signal as AbortSignal',
+  },
+  {
+    ...turns,
+    name: 'a refusal by one limit is one by another',
+    file: 'libs/limit/deciding/refusal-memory.ts',
+    find: 'each.cost === cost && each.limit === limit)',
+    replace: 'each.cost === cost)',
+  },
+  {
+    ...turns,
+    name: 'refusals by the limit of a call are forgotten',
+    file: 'libs/limit/rate-limit.service.ts',
+    find: 'const asked = { cost, waitUs: 0, limit, decided, failed };',
+    replace: 'const asked = { cost, waitUs: 0, decided, failed };',
   },
 ];

@@ -16,6 +16,8 @@ export interface Charge extends LimitRequest {
 export interface LimitCall {
   readonly cost: number;
   readonly waitUs: number;
+  /** The limit that came with the call. */
+  readonly limit?: number | undefined;
   readonly decided: (decision: RateLimitDecision, charge?: Charge) => void;
   readonly failed: (error: unknown) => void;
 }

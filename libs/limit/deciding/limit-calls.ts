@@ -164,7 +164,7 @@ export class LimitCalls {
         const about = decidedOf(known, key, cost, decision);
         if (decidedBy === 'local') events.undecided(about, error);
         if (!isGranted) {
-          if (decidedBy === 'redis' && call.waitUs === 0) refusals.add(known.idOf(key), cost, decision);
+          if (decidedBy === 'redis' && call.waitUs === 0) refusals.add(known.idOf(key), cost, call.limit, decision);
           events.refused(about, false);
           call.decided(decision);
           continue;

@@ -12,9 +12,11 @@ export interface TurnOptions {
   /** Gets what gives the turn back; undefined: it cannot be given back. */
   readonly resolve: (reserved: Reserved | undefined) => void;
   readonly reject: (error: unknown) => void;
+  /** The call waits no longer. */
+  readonly ended: () => void;
 }
 
-/** One call of `take`: it waits for its answer, then for its turn. An abort ends it at any time, once. */
+/** One call of `take`: it waits for its answer, then for its turn. An abort or a failure ends it at any time, once. */
 export class Turn {
   readonly #options: TurnOptions;
   readonly #onAbort: () => void;
@@ -23,27 +25,33 @@ export class Turn {
   #isOver = false;
 
   constructor(options: TurnOptions) {
-    const { signal, reject } = options;
+    const { signal } = options;
     this.#options = options;
-    this.#onAbort = () => {
-      if (!this.#end()) return;
-      this.#giveBack();
-      reject(signal?.reason);
-    };
+    this.#onAbort = () => void this.fail(signal?.reason);
     signal?.addEventListener('abort', this.#onAbort);
+  }
+
+  get name(): string {
+    return this.#options.known.name;
+  }
+
+  /** Ends the wait with an error. Resolves when the turn is given back. */
+  async fail(error: unknown): Promise<void> {
+    if (!this.#end()) return;
+    this.#options.reject(error);
+    await this.#giveBack();
   }
 
   /** The answer: when the turn comes, or that it comes too late. */
   decided(decision: RateLimitDecision, charge: Charge | undefined, reserved: Reserved | undefined): void {
-    const { known, clock, resolve, reject } = this.#options;
+    const { known, clock, resolve } = this.#options;
     this.#reserved = reserved;
     if (this.#isOver) {
-      this.#giveBack();
+      void this.#giveBack();
       return;
     }
     if (!decision.allowed) {
-      this.#end();
-      reject(new RateLimitedError(known.name, decision));
+      void this.fail(new RateLimitedError(known.name, decision));
       return;
     }
     const start = (): void => {
@@ -60,13 +68,16 @@ export class Turn {
     this.#isOver = true;
     this.#cancelTimer?.();
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#options.ended();
     return true;
   }
 
   /** A turn that is not given back passes unused. */
-  #giveBack(): void {
-    this.#reserved?.cancel().catch(() => {
+  async #giveBack(): Promise<void> {
+    try {
+      await this.#reserved?.cancel();
+    } catch {
       // An outage: the connection reports it.
-    });
+    }
   }
 }

@@ -38,7 +38,7 @@ const limitsOf = new WeakMap<object, DeclaredLimit[]>();
  *
  * Each limit is charged once per call, and all of them or none: limits of one key in one round trip, limits of other keys one after
  * the other, in the order of the decorators, with a refund if a later one refuses. On a limit with `mode: 'pace'`, the call waits
- * for its turn, up to `maxWaitMs`.
+ * for its turn, up to `maxWaitMs`. If the first argument has a `signal`, as a `Task` has, its abort ends the wait.
  *
  * A wrong limit or option fails the boot, as does a context function on a method that is no route, or a function of arguments on a
  * route.
@@ -110,7 +110,8 @@ async function limitedCall(
   call: WovenCall,
   limits: readonly DeclaredLimit[],
 ): Promise<unknown> {
-  const charged = await chargeCall(service, limitsOfCall(service, call, limits));
+  const all = limitsOfCall(service, call, limits);
+  const charged = await chargeCall(service, all, all.some(({ known }) => known.isPaced) ? signalOf(call) : undefined);
   if (charged instanceof RefusedCall) throw charged.error;
   if (!charged.isCounted) return call.proceed();
   let isSuccess = false;
@@ -121,6 +122,12 @@ async function limitedCall(
   } finally {
     charged.settle(isSuccess);
   }
+}
+
+/** What ends a wait for a turn: the signal of the first argument, as of a task. Looked at only if there may be a wait. */
+function signalOf({ args: [first] }: WovenCall): AbortSignal | undefined {
+  if (typeof first !== 'object' || first === null || !('signal' in first)) return undefined;
+  return first.signal instanceof AbortSignal ? first.signal : undefined;
 }
 
 function limitsOfCall(service: RateLimitService, call: WovenCall, limits: readonly DeclaredLimit[]): LimitOfCall[] {
