@@ -71,6 +71,7 @@ describe('the demo', () => {
         dailyJob: { ticks: 5, runs: 5, onceAt: 5 },
         killedProcess: { accepted: 120, completed: 120, paid: 120, dead: 0, left: 0, answersAgain: 200 },
         mails: { delivered: 54, bounced: 6, reports: 1, sent: 54, failed: 6, digests: 1, reviews: 30 },
+        parcels: { backlog: 300, express: 20 },
         backOffice: { indexed: 10, cancel: 'aborting', exportState: 'gone', missed: 0 },
         decrement: { script: { taken: 150, left: 0 }, watch: { taken: 150, left: 0 }, lock: { taken: 150, left: 0 } },
       },

@@ -8,6 +8,7 @@ import { HealthModule } from './health/health.module.js';
 import { InvoicesModule } from './invoices/invoices.module.js';
 import { MailsModule } from './mails/mails.module.js';
 import { OrdersModule } from './orders/orders.module.js';
+import { ParcelsModule } from './parcels/parcels.module.js';
 import { SearchModule } from './search/search.module.js';
 import { SettlementModule } from './settlement/settlement.module.js';
 import { settings } from './settings.js';
@@ -21,6 +22,7 @@ import { StatsModule } from './stats/stats.module.js';
     CustomersModule,
     OrdersModule,
     MailsModule,
+    ParcelsModule,
     SearchModule,
     InvoicesModule,
     SettlementModule,

@@ -16,7 +16,7 @@ export interface Charge {
   endedAt: number;
 }
 
-/** A payment gateway that is slow and declines as asked, and a credit agency. Its ledger is the truth about what the handlers did. */
+/** A payment gateway that is slow and declines as asked, a credit agency, and a carrier. Its ledger is the truth about what the handlers did. */
 export class Gateway {
   static readonly usualSlownessMs = 20;
   /** How long a charge takes. */
@@ -28,6 +28,8 @@ export class Gateway {
   readonly refunds = new Set<string>();
   /** When the credit agency was asked, in milliseconds. */
   readonly ratings: number[] = [];
+  /** The labels that the carrier has made, by their ids, in the order in which it made them. */
+  readonly labels = new Map<string, { orderId: number; at: number }>();
   readonly #byOrder = new Map<string, Charge[]>();
   #server: JsonServer | undefined;
 
@@ -54,9 +56,16 @@ export class Gateway {
       this.ratings.push(performance.now());
       return { status: 200, body: { score: 700 } };
     }
+    if (request.path === '/labels') return this.#label(id, request.body as { orderId: number });
     if (request.path === '/charges') return this.#charge(request, id, card);
     this.refunds.add(id);
     return { status: 200, body: { order: id } };
+  }
+
+  async #label(id: string, { orderId }: { orderId: number }): Promise<JsonReply> {
+    await pause(Gateway.usualSlownessMs);
+    if (!this.labels.has(id)) this.labels.set(id, { orderId, at: performance.now() });
+    return { status: 200, body: { id } };
   }
 
   async #charge({ by, gone }: JsonRequest, order: string, card: Card): Promise<JsonReply> {

@@ -7,6 +7,7 @@ import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
 import { mails } from './mails.js';
 import { orders } from './orders.js';
+import { parcels } from './parcels.js';
 import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
 import type { Step } from './step.js';
@@ -167,6 +168,12 @@ judging(
     [{ missed: 1 }, ['seconds without a report']],
   ],
 );
+
+judging('parcels', parcels, { backlog: 300, express: 20, ahead: 30, expressMs: 90, allMs: 600 }, [
+  [{ express: 19 }, ['express parcels with a label']],
+  [{ backlog: 299 }, ['parcels of the backlog with a label']],
+  [{ ahead: 280 }, ['parcels of the backlog ahead of the last express parcel']],
+]);
 
 const speeds = { lockMeanMs: 0.2, tasks: 5_000, handled: 5_000, tasksPerSecond: 20_000, representative: true };
 judging('speed', speed, speeds, [

@@ -7,6 +7,7 @@ import { decrement } from './decrement.js';
 import { killedProcess } from './killed-process.js';
 import { mails } from './mails.js';
 import { orders } from './orders.js';
+import { parcels } from './parcels.js';
 import { playStep } from './play-step.js';
 import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
@@ -26,6 +27,7 @@ export async function playScenario(stage: Stage, report: Report) {
     rateLimits: await playStep(rateLimits, stage, report),
     mails: await playStep(mails, stage, report),
     backOffice: await playStep(backOffice, stage, report),
+    parcels: await playStep(parcels, stage, report),
     speed: await playStep(speed, stage, report),
   };
   const holds = Object.values(played).every((step) => step.holds);
