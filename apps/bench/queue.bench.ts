@@ -5,6 +5,7 @@ import { bytes, commands } from './queue.costs.js';
 import { payloadCurve, processesCurve } from './queue.curves.js';
 import { idleCommands, idleCpu } from './queue.idle.js';
 import { inspectAbsent } from './queue.inspect.js';
+import { keyed } from './queue.keyed.js';
 import { lateness } from './queue.lateness.js';
 import { batches, consume, publish } from './queue.rates.js';
 import { recovery } from './queue.recovery.js';
@@ -50,6 +51,19 @@ export default defineBench({
         },
       ],
       measure: batches,
+    },
+    {
+      figures: [
+        {
+          name: 'queue.keyed',
+          unit: 'tasks/s in the order of 1,000 keys, beside tasks without keys (raw)',
+          better: 'higher',
+          target: '≥ 0.4 × unordered and ≥ 1.5 × groupmq',
+          met: ({ sluice, raw, peers }) =>
+            sluice >= 0.4 * (raw ?? Infinity) && sluice >= 1.5 * (peers['groupmq'] ?? Infinity),
+        },
+      ],
+      measure: keyed,
     },
     {
       figures: [

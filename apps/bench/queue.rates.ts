@@ -109,7 +109,7 @@ export async function batches({ redis, quick }: BenchContext): Promise<Contender
 }
 
 /** Theirs ends with the last handler; what is left to settle then is a batch. */
-async function consumePeer(peer: QueuePeer, count: number): Promise<number> {
+export async function consumePeer(peer: QueuePeer, count: number): Promise<number> {
   const gate = new Gate();
   gate.shut();
   await inFlight(count, IN_FLIGHT, () => peer.publish(PAYLOAD));

@@ -1,13 +1,14 @@
 import { checkName } from '../redis/index.js';
 import { badOption, optional, resolveOptions, type Check } from '../weave/index.js';
 import { lengthLimit, type LengthLimit, type ResolvedLengthLimit } from './limits/length-limit.js';
+import { afterDeadLetter, keyFunction, ordering, type OrderingOptions } from './ordering/ordering.options.js';
 import { defineTasks, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
 import { shares as sharesOption, type ResolvedShares, type Shares } from './priority/shares.js';
 import { defined, type DefinedQueue, type QueueDefinition } from './queue-definition.js';
 import { checkSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
 
 /** The options of {@link defineQueue}: `schema` for a queue of one kind of task, or `tasks` for a queue of named tasks. */
-export interface DefineQueueOptions {
+export interface DefineQueueOptions extends OrderingOptions<never> {
   /** A Standard Schema of the payloads. Default: none, payloads are not checked. */
   schema?: StandardSchema;
   /**
@@ -50,6 +51,7 @@ export interface DefineQueueOptions {
  *
  * With `shares`, tasks can be published with a `priority`. Every process that publishes with one, or handles the queue, has to declare
  * them. `shares` goes with neither `tasks` nor `maxLength`.
+ * With `orderingKey`, one task of a key runs at a time, in the order in which they were published.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
@@ -57,6 +59,7 @@ export interface DefineQueueOptions {
  * export const Payments = defineQueue<Order>('payments').returning<Receipt>();
  * export const Imports = defineQueue<Row>('imports', { maxLength: { limit: 10_000, onFull: 'wait', waitMs: 30_000 } });
  * export const Alerts = defineQueue<Alert>('alerts', { shares: true });
+ * export const Ledger = defineQueue<Booking>('ledger', { orderingKey: ({ account }) => account });
  * export const Mails = defineQueue('mails', { schema: z.object({ to: z.email(), at: z.iso.datetime() }) });
  * export const Files = defineQueue('files', { tasks: { import: payload<Import>(), export: { schema } } });
  * await queue.publish(Orders, order);
@@ -68,32 +71,43 @@ export function defineQueue<const Specs extends TaskSpecs>(
 ): QueueOfTasks<Specs>;
 export function defineQueue<S extends StandardSchema, R extends StandardSchema>(
   name: string,
-  options: { schema: S; result: R; maxLength?: LengthLimit },
+  options: { schema: S; result: R; maxLength?: LengthLimit } & OrderingOptions<SchemaInput<S>>,
 ): QueueDefinition<SchemaInput<S>, SchemaOutput<S>, SchemaInput<R>, SchemaOutput<R>>;
 export function defineQueue<S extends StandardSchema>(
   name: string,
-  options: { schema: S; maxLength?: LengthLimit; shares?: Shares | true },
+  options: { schema: S; maxLength?: LengthLimit; shares?: Shares | true } & OrderingOptions<SchemaInput<S>>,
 ): DefinedQueue<SchemaInput<S>, SchemaOutput<S>>;
 export function defineQueue<T>(
   name: string,
-  options?: { maxLength?: LengthLimit; shares?: Shares | true },
+  options?: { maxLength?: LengthLimit; shares?: Shares | true } & OrderingOptions<T>,
 ): DefinedQueue<T>;
 export function defineQueue(name: string, options?: DefineQueueOptions): QueueDefinition<unknown> | QueueOfTasks {
   const checkedName = checkName('queue', name);
   const site = `defineQueue('${checkedName}')`;
-  const { schema, result, tasks, maxLength, shares } = resolveOptions<ResolvedDefinition>(site, options, {
+  const { schema, result, tasks, maxLength, shares, ...order } = resolveOptions<ResolvedDefinition>(site, options, {
     schema: given(options, 'schema', checkSchema),
     result: given(options, 'result', checkSchema),
     tasks: given(options, 'tasks', (value, path) => defineTasks(checkedName, value, path)),
     maxLength: optional(lengthLimit),
     shares: optional(sharesOption),
+    orderingKey: keyFunction,
+    afterDeadLetter,
   });
+  const ordered = ordering(site, order);
   if (tasks === undefined) {
     if (shares && maxLength) {
       throw badOption(`${site}.shares`, 'left out beside maxLength, which does not count levels of priority', shares);
     }
+    if (shares && ordered) {
+      throw badOption(
+        `${site}.shares`,
+        'left out beside orderingKey: a level would break the order of its keys',
+        shares,
+      );
+    }
     const limits = { ...(maxLength && { maxLength }), ...(shares && { shares }) };
-    return defined({ name: checkedName, ...(schema && { schema }), ...(result && { result }), ...limits });
+    const parts = { ...limits, ...(ordered && { ordering: Object.freeze(ordered) }) };
+    return defined({ name: checkedName, ...(schema && { schema }), ...(result && { result }), ...parts });
   }
   if (schema !== undefined) throw badOption(`${site}.schema`, 'left out beside tasks: each task has its own', schema);
   if (result !== undefined) {
@@ -115,10 +129,14 @@ export function defineQueue(name: string, options?: DefineQueueOptions): QueueDe
     const wanted = `left out beside tasks, each of which has a length of its own: queue.queues['${checkedName}.${first}']`;
     throw badOption(`${site}.maxLength`, wanted, maxLength);
   }
+  if (ordered !== undefined) {
+    const wanted = 'left out beside tasks: define a queue of its own for the tasks that need an order';
+    throw badOption(`${site}.orderingKey`, wanted, ordered.orderingKey);
+  }
   return Object.freeze({ name: checkedName, tasks });
 }
 
-interface ResolvedDefinition {
+interface ResolvedDefinition extends OrderingOptions<never> {
   schema?: StandardSchema;
   result?: StandardSchema;
   maxLength?: ResolvedLengthLimit;

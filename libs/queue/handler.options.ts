@@ -18,6 +18,7 @@ import {
   type TaskRateLimit,
 } from './limits/fleet.options.js';
 import { oneQueue, optionNames } from './named-tasks.js';
+import { orderingOf, refuseOrdered, type ResolvedOrdering } from './ordering/ordering.options.js';
 import type { NamedTask, QueueDefinition } from './queue-definition.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './task/backoff.js';
 import {
@@ -129,6 +130,8 @@ export interface ResolvedHandlerOptions {
   /** The name of the queue to which failures are published. */
   readonly deadLetterTo: string | undefined;
   readonly enhancers: boolean;
+  /** The order of the queue's tasks by their keys; undefined: they run in any order. */
+  readonly ordering?: ResolvedOrdering | undefined;
   /** How batches are formed; undefined: the handler takes single tasks. */
   readonly batch: ResolvedBatch | undefined;
 }
@@ -143,12 +146,13 @@ export function checkHandlerOptions(site: string, given: unknown): DeclaredOptio
  * for its whole queue.
  */
 export function mergeHandlerOptions(
-  { name, task }: QueueDefinition<unknown>,
+  definition: QueueDefinition<unknown>,
   declared: DeclaredOptions,
   options: GivenHandlerOptions,
   defaultGroup: string,
   isWhole = false,
 ): ResolvedHandlerOptions {
+  const { name, task } = definition;
   const given = { ...options.defaults, ...declared, ...configured(options, name, task) };
   const { concurrency: places, ofAllNames } = concurrencyOf(name, task, declared, isWhole, options);
   return {
@@ -165,6 +169,7 @@ export function mergeHandlerOptions(
     concurrency: places,
     ...(ofAllNames && { ofAllNames }),
     ...fleetLimitsOf(name, task, { ...options, declared, isWhole }),
+    ordering: orderingOf(definition),
     backoff: resolveBackoff(given.backoff),
     batch: batchOf(declared, optionNames(name, task), options.handlers),
   };
@@ -214,10 +219,15 @@ export const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   backoff,
   timeoutMs: optional(durationMs(1)),
   maxDeferMs: optional(durationMs(1, { min: 0 })),
-  deadLetterTo: optional(oneQueue),
+  deadLetterTo: optional(withoutOrder),
   foreignIdleMs: optional(idleMs),
   enhancers: optional(flag(false)),
 };
+
+function withoutOrder(value: unknown, path: string): string {
+  refuseOrdered(value, path, 'Failures have no key: let them go to a queue without an order');
+  return oneQueue(value, path);
+}
 
 function idleMs(value: unknown, path: string): number | false {
   return value === false ? value : durationMs(300_000, { min: 100 })(value, path);

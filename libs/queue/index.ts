@@ -9,6 +9,7 @@
  * - `results/` waiting for the end of a task
  * - `events/` the progress of tasks, and what is told to whoever listens
  * - `limits/` how long a queue may be
+ * - `ordering/` ordering keys
  * - `priority/` shares of the levels of priority, and whose turn it is
  * - `handlers/` the registry of handlers, and the call of a handler
  * - `worker/` running tasks; `worker/loops/` the background loops
@@ -25,6 +26,7 @@ export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } fr
 export { defineQueue, type DefineQueueOptions } from './define-queue.js';
 export { payload, type QueueOfTasks, type TaskOf, type TaskPayload, type TaskSpecs } from './named-tasks.js';
 export type { DefinedQueue, NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
+export type { AfterDeadLetter, OrderingOptions } from './ordering/ordering.options.js';
 export type { LengthLimit } from './limits/length-limit.js';
 export type { QueueOptions } from './limits/length-limits.js';
 export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';

@@ -1,5 +1,6 @@
 import type { ResolvedLengthLimit } from './limits/length-limit.js';
 import type { ResolvedShares } from './priority/shares.js';
+import type { ResolvedOrdering } from './ordering/ordering.options.js';
 import {
   checkSchema,
   isSchema,
@@ -29,6 +30,8 @@ export interface QueueDefinition<Input, Output = Input, Returned = unknown, Resu
   readonly maxLength?: ResolvedLengthLimit;
   /** How its levels of priority share the workers. Absent: it has no levels. */
   readonly shares?: ResolvedShares;
+  /** The order of its tasks by their keys. Absent: they run in any order. */
+  readonly ordering?: ResolvedOrdering;
   /** Of a named task: the queue that has it, and its name there. Absent for other queues. */
   readonly task?: NamedTask;
   /** Only queues of named tasks have this member: see `QueueOfTasks`. */

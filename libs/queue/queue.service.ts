@@ -8,6 +8,7 @@ import { queueSchema, type QueueDefinition, type QueueRef } from './queue-defini
 import { HandlerRegistry } from './handlers/handler.registry.js';
 import { QUEUE_OPTIONS } from './queue.tokens.js';
 import { QueueAdministration } from './admin/queue-administration.js';
+import { withKey, withKeys } from './ordering/with-key.js';
 import { encodePayload } from './task/payload.js';
 import {
   checkPublishManyOptions,
@@ -118,7 +119,7 @@ export class QueueService extends QueueAdministration {
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
     const schema = queueSchema(queue);
     if (schema) await checked(schema, payload, { queue: name, root: 'payload', at: 'publish' });
-    const checkedOptions = checkPublishOptions(options);
+    const checkedOptions = withKey(queue, payload, checkPublishOptions(options), 'publish');
     refuseUnlevelled(queue, name, [checkedOptions], this.#levels);
     return this.#publisher.one(name, this.#keysOf(name), text, checkedOptions, queue);
   }
@@ -191,7 +192,7 @@ export class QueueService extends QueueAdministration {
     const { followUp, options: given } = takeFollowUp(options as PublishManyOptions<unknown> | undefined, context);
     // Without it, the tasks leave in this turn, as that of `publish` does.
     const follows = followUp && (await followUp);
-    const checkedOptions = checkPublishManyOptions(given, payloads);
+    const checkedOptions = withKeys(queue, payloads, checkPublishManyOptions(given, payloads));
     const all = isList(checkedOptions) ? checkedOptions : [checkedOptions];
     if (follows) refusePriorityOfMembers(all);
     refuseUnlevelled(queue, name, all, this.#levels);

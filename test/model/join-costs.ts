@@ -17,7 +17,7 @@ export function joinCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
     const { ids = [] } = await publishMembersScript.run(bed.link, {
       keys: { ...keys, join: joinKey(keys, join), target: '{tasks}.settled' },
       args: { total, from: 0, payload: '1', meta: '', inboxes: ':~inbox:0:', timestamp: '1700000000' },
-      rest: count(n).flatMap((i) => [`${join}.${i}`, '1', `{"join":"${join}/${i}"}`, i % 2, -1]),
+      rest: count(n).flatMap((i) => [`${join}.${i}`, '1', `{"join":"${join}/${i}"}`, i % 2, -1, '']),
     });
     return ids;
   };

@@ -35,7 +35,7 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
     return publishLimitedScript.run(bed.link, {
       keys: { stream, delayed, bodies, alive },
       args: { limit: 1_000_000, side, inboxes: ':~inbox:0:', timestamp: '1700000000' },
-      rest: count(n).flatMap((i) => [`handle-${i}`, '1', '{}', i % 2, -1]),
+      rest: count(n).flatMap((i) => [`handle-${i}`, '1', '{}', i % 2, -1, '']),
     });
   };
   const publishLevel = (n: number): Promise<unknown> => {

@@ -29,8 +29,8 @@ export default [
   {
     ...script,
     name: 'the tasks of the dead keep their places',
-    find: 'if isDead(info[2]) then nobodys = nobodys + info[4] else',
-    replace: 'if isDead(info[2]) then nobodys = nobodys + info[4] busy = busy + info[4] else',
+    find: 'if isDead(info[2]) then nobodys = nobodys + info[4]\n',
+    replace: 'if isDead(info[2]) then nobodys, busy = nobodys + info[4], busy + info[4]\n',
   },
   {
     ...script,

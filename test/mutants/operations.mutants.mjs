@@ -7,7 +7,7 @@ export default [
   {
     ...purge,
     name: 'a purge removes what a worker has',
-    find: 'if pending[2] ~= released then return nil end',
+    find: "if pending[2] ~= released and pending[2] ~= '${PARKED}' then return nil end",
     replace: '',
   },
   {

@@ -20,14 +20,14 @@ export default [
   {
     ...script,
     name: 'the tasks of a publishMany count as one',
-    find: 'length + (#ARGV - rest) / 5 > limit',
+    find: 'length + (#ARGV - rest) / 6 > limit',
     replace: 'length + 1 > limit',
   },
   {
     ...script,
     name: 'a queue may have one task more',
-    find: 'rest) / 5 > limit',
-    replace: 'rest) / 5 > limit + 1',
+    find: 'rest) / 6 > limit',
+    replace: 'rest) / 6 > limit + 1',
   },
   {
     ...script,

@@ -495,7 +495,7 @@ export default [
   {
     file: 'libs/queue/store/scripts/remove.script.ts',
     name: 'a task is removed from under its worker',
-    find: 'if pending[2] ~= released then return 0 end',
+    find: "if pending[2] ~= released and pending[2] ~= '${PARKED}' then return 0 end",
     replace: '',
     specs: scripts,
   },
@@ -1028,8 +1028,8 @@ export default [
     file: 'libs/queue/worker/queue.consumers.ts',
     name: 'the app is up before its groups exist',
     specs: groups,
-    find: 'await pool.opened(OPEN_MS);',
-    replace: '',
+    find: 'pool.opened(OPEN_MS)',
+    replace: 'Promise.resolve()',
   },
   {
     file: 'libs/queue/worker/isolation.ts',
@@ -1126,7 +1126,7 @@ export default [
     file: 'libs/queue/store/scripts/groups.script.ts',
     name: 'the retries of a dropped group stay',
     specs: ['libs/queue/admin/queue-groups'],
-    find: "redis.call('UNLINK', retryStream, retryDelayed, retryBodies, retryIndex)",
+    find: "redis.call('UNLINK', retryStream, retryDelayed, retryBodies, retryIndex, gates, line)",
     replace: '0',
   },
   {

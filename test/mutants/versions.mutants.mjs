@@ -36,7 +36,7 @@ export default [
     ...worker,
     name: 'a renewal does not tell of newer data',
     file: 'libs/queue/worker/worker-lease.ts',
-    find: 'this.#unknown = unknown;',
+    find: 'this.#unknown = this.#left(unknown);',
     replace: 'void unknown;',
   },
   {

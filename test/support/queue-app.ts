@@ -7,6 +7,7 @@ import {
   TaskHandler,
   TaskSchedule,
   type HandlerOptions,
+  type QueueDefinition,
   type ScheduleSpec,
   type SluiceQueueModuleOptions,
   type Task,
@@ -16,7 +17,13 @@ import {
 /** A handler by itself, or with the options of its decorator. */
 export type TestHandler =
   | ((task: Task<never>) => unknown)
-  | { run: (task: Task<never>) => unknown; options?: HandlerOptions; schedules?: readonly TestSchedule[] };
+  | {
+      run: (task: Task<never>) => unknown;
+      options?: HandlerOptions;
+      schedules?: readonly TestSchedule[];
+      /** Instead of the bare name. */
+      definition?: QueueDefinition<never, unknown>;
+    };
 
 /** The arguments of a `@TaskSchedule`. */
 export type TestSchedule = [id: string, spec: ScheduleSpec, options?: TaskScheduleOptions<never>];
@@ -70,9 +77,13 @@ export function handlerProvider(handlers: Record<string, TestHandler>): Type {
     readonly queues = Object.keys(handlers);
   }
   for (const [queue, handler] of Object.entries(handlers)) {
-    const { run, options, schedules = [] } = typeof handler === 'function' ? { run: handler } : handler;
+    const { run, options, schedules = [], definition } = typeof handler === 'function' ? { run: handler } : handler;
     const descriptor = { value: run, configurable: true, writable: true };
-    TaskHandler(queue, options)(Handlers.prototype, queue, descriptor);
+    (TaskHandler as (queue: unknown, options: unknown) => MethodDecorator)(definition ?? queue, options)(
+      Handlers.prototype,
+      queue,
+      descriptor,
+    );
     for (const schedule of schedules) TaskSchedule(...schedule)(Handlers.prototype, queue, descriptor);
     Object.defineProperty(Handlers.prototype, queue, descriptor);
   }

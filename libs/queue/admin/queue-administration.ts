@@ -8,6 +8,7 @@ import {
   type QueueOfTasks,
   type TaskSpecs,
 } from '../named-tasks.js';
+import { refuseSchedules } from '../ordering/ordering.options.js';
 import { queueSchema, type QueueDefinition, type QueueRef } from '../queue-definition.js';
 import type { HandlerRegistry } from '../handlers/handler.registry.js';
 import type { QueueTally, QueueStats } from '../observe/queue.stats.js';
@@ -311,6 +312,7 @@ export abstract class QueueAdministration {
   schedules<T>(queue: QueueDefinition<T, unknown>): TaskSchedules<T>;
   schedules(stream: string): TaskSchedules;
   schedules(queue: QueueRef<unknown>): TaskSchedules {
+    refuseSchedules(queue);
     const { keyspace } = this.#connections;
     const { maxPayloadBytes, connection } = this.#settings;
     const { prefix: inboxes } = this.#connections.get(connection).inbox;

@@ -1,7 +1,7 @@
 import type { Keyspace, Link } from '../../redis/index.js';
 import { SluiceError, text } from '../../weave/index.js';
 import { placesOf } from '../store/levels.js';
-import { queueKeys, retryKeys } from '../store/queue.keys.js';
+import { gateKeys, queueKeys, retryKeys } from '../store/queue.keys.js';
 import { dropGroupScript, groupsScript } from '../store/scripts/groups.script.js';
 
 /** A consumer group that reads a queue, or once did. */
@@ -78,6 +78,7 @@ export class QueueGroups {
         retryDelayed: retries.delayed,
         retryBodies: retries.bodies,
         retryIndex: retries.index,
+        ...gateKeys(this.#keyspace, keys, group),
       },
       args: { group },
     });

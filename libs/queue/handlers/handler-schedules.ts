@@ -3,6 +3,7 @@ import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
 import type { DeclaredSchedule } from '../decorators/task-schedule.decorator.js';
 import type { StoredSchedule } from '../schedules/schedule.js';
 import { resolveSchedule, storedSchedule } from '../schedules/schedule.options.js';
+import { refuseSchedules } from '../ordering/ordering.options.js';
 import { queueSchema } from '../queue-definition.js';
 import { encodePayload } from '../task/payload.js';
 import { checked, type StandardSchema } from '../task/standard-schema.js';
@@ -33,6 +34,7 @@ export function handlerSchedules(
     .filter((each) => each.key === key)
     .map(({ scheduleId, spec, options, decorator }) => {
       const path = `${decorator} on ${className}.${String(key)}`;
+      refuseSchedules(definition, path);
       const { payload = null, ...rest } = options ?? {};
       const schedule = resolveSchedule(path, scheduleId, spec, rest);
       const text = encodePayload(payload, `${path}: payload`, maxPayloadBytes);

@@ -1,6 +1,7 @@
 import { SluiceError } from '../../weave/index.js';
 import { optionNames } from '../named-tasks.js';
 import { changedShares, type ResolvedShares } from '../priority/shares.js';
+import { orderingOf } from '../ordering/ordering.options.js';
 import type { PublishOptions } from '../publish/publish.options.js';
 import type { QueueRef } from '../queue-definition.js';
 import { lengthLimitOf, type QueuesByName } from './length-limits.js';
@@ -21,6 +22,9 @@ export function sharesOf(queue: QueueRef<unknown>, name: string, queues: QueuesB
   }
   if (lengthLimitOf(queue, name, queues) !== undefined) {
     throw refused(`the shares of queue '${name}'`, 'it has a maxLength too, which does not count levels of priority');
+  }
+  if (orderingOf(queue) !== undefined) {
+    throw refused(`the shares of queue '${name}'`, 'it has an orderingKey too, and a level would break the order');
   }
   return changedShares(declared, queues.get(name)?.shares ?? {});
 }

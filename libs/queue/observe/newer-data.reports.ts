@@ -1,6 +1,11 @@
 import { Transition, describeUses, unknownUses, type Clock } from '../../redis/index.js';
 import { channels } from './queue.channels.js';
+import { ORDER } from '../store/scripts/uses.fragment.js';
 import type { QueueTally } from './queue.stats.js';
+
+/** This release knows that feature, so its handler is what differs. */
+const ORDERED =
+  'its tasks run in the order of their keys now, and the handler of this process does not know: give the definition with the orderingKey to @TaskHandler';
 
 export interface NewerDataReportsOptions {
   clock: Clock;
@@ -38,7 +43,8 @@ export class NewerDataReports {
       began: (unknown) => {
         const uses = unknownUses(unknown);
         tally.leftAloneBegan();
-        log.warn(`queue '${queue}' (group '${group}') is left alone: ${describeUses(uses)}`);
+        const isOrdered = uses.length === 1 && uses[0]?.feature === ORDER;
+        log.warn(`queue '${queue}' (group '${group}') is left alone: ${isOrdered ? ORDERED : describeUses(uses)}`);
         if (newerData.hasSubscribers) newerData.publish({ queue, group, uses });
       },
       ended: (lastedMs) => {

@@ -71,6 +71,12 @@ export class LimitedPublisher {
     }
   }
 
+  /** Publishes delayed tasks, some of which have ordering keys, to a queue without a limit. Resolves with their ids. */
+  async delayed(queue: string, keys: QueueKeys, items: readonly Item[]): Promise<string[]> {
+    const { ids = [] } = await this.#send(queue, keys, items, Number.MAX_SAFE_INTEGER);
+    return [...ids];
+  }
+
   async #send(
     queue: string,
     keys: QueueKeys,
@@ -82,8 +88,8 @@ export class LimitedPublisher {
     const rest = items.flatMap(({ payload, options }) => {
       const later = isDelayed(options);
       const id = later ? newId() : undefined;
-      const { delayMs = 0, runAt } = options;
-      return [id ?? '', payload, meta(options, { id }), later ? delayMs : 0, runAt?.getTime() ?? -1];
+      const { delayMs = 0, runAt, orderingKey = '' } = options;
+      return [id ?? '', payload, meta(options, { id }), later ? delayMs : 0, runAt?.getTime() ?? -1, orderingKey];
     });
     if (!this.#window.enter()) await this.#window.turn();
     try {

@@ -57,9 +57,9 @@ export class MembersPublisher {
     const trace = items[0]?.options.trace;
     const rest = items.flatMap(({ payload, options }, i) => {
       const own = isDelayed(options) ? newId() : undefined;
-      const { delayMs = 0, runAt } = options;
+      const { delayMs = 0, runAt, orderingKey = '' } = options;
       const sent = meta(options, { id: own, join: `${id}/${from + i}` });
-      return [own ?? '', payload, sent, delayMs, runAt?.getTime() ?? -1];
+      return [own ?? '', payload, sent, delayMs, runAt?.getTime() ?? -1, orderingKey];
     });
     const { ids, groups } = await publishMembersScript.run(link, {
       keys: {

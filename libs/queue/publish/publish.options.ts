@@ -1,6 +1,7 @@
 import type { Clock } from '../../redis/index.js';
 import { traceOption } from '../task/propagation.js';
 import type { TraceContext } from '../task/trace-context.js';
+import { checkKey } from '../ordering/ordering.options.js';
 import { backoff, type Backoff } from '../task/backoff.js';
 import { delay, dueDate } from '../task/delay.js';
 import type { WhenAllSettled } from './when-settled.options.js';
@@ -25,6 +26,12 @@ export interface PublishOptions {
    * task keeps it through delays, retries, and as a dead letter that is brought back. Default `'normal'`.
    */
   priority?: Priority;
+  /**
+   * The ordering key of this task, instead of what the `orderingKey` of `defineQueue` makes of its payload: a text of 1 to 256 bytes. Of the
+   * tasks of one key, one runs at a time, in the order of publishing. Only for ordered queues. A queue that is given by its bare name
+   * ignores it, unless its handlers are ordered. Not together with a `priority`.
+   */
+  orderingKey?: string;
   /**
    * W3C trace context that is sent along, for `task.trace`: a `traceparent` of at most 256 bytes, a `tracestate` of at most
    * 4,096 and a `baggage` of at most 8,192. Default: the context that `queue.propagation.inject` adds.
@@ -89,6 +96,7 @@ const CHECKS: OptionChecks<PublishOptions> = {
   maxAttempts: optional(count(1)),
   backoff: sentBackoff,
   priority: optional(oneOf(LEVELS, 'normal')),
+  orderingKey: (value, path) => (value === undefined ? value : checkKey(value, path)),
   trace: traceOption,
   signal: abortSignal,
 };

@@ -21,6 +21,7 @@ import { SendWindow } from './send-window.js';
 import { channels } from '../observe/queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
+import { KEY_FIELD } from '../store/scripts/gates.fragment.js';
 import { delayScript } from '../store/scripts/delay.script.js';
 
 export interface PublisherOptions {
@@ -78,7 +79,7 @@ export class Publisher {
       const together = sendsTogether(options);
       const id = together
         ? ((await this.#together(queue, keys, [{ payload, options }]))[0] ?? '')
-        : await this.#add(keys, payload, this.meta(options));
+        : await this.#add(keys, payload, options);
       if (channels.published.hasSubscribers) tell(queue, id, options);
       return id;
     } catch (error) {
@@ -112,7 +113,8 @@ export class Publisher {
     // Without members, what follows is published all the same.
     if (payloads.length === 0 && members) await this.#nothingButFollowUp(queue, keys, members);
     const outcomes: PublishOutcome[] = [];
-    const most = !members && (isList(options) || sendsTogether(options)) ? CHUNK_DELAYED : CHUNK_TASKS;
+    const isTogether = isList(options) ? options.some(sendsTogether) : sendsTogether(options);
+    const most = !members && isTogether ? CHUNK_DELAYED : CHUNK_TASKS;
     for (let from = 0; from < payloads.length; from = outcomes.length) {
       const chunk = chunkOf(payloads, from, most);
       const optionsOf = (i: number): PublishOptions => optionsAt(options, from + i);
@@ -161,7 +163,7 @@ export class Publisher {
     for (const [i, payload] of chunk.entries()) {
       const options = optionsOf(i);
       if (!sendsTogether(options)) {
-        sending[i] = this.#add(keys, payload, this.meta(options));
+        sending[i] = this.#add(keys, payload, options);
         continue;
       }
       const due = isLevelled(options) ? options.priority : `${options.delayMs ?? ''}/${options.runAt?.getTime() ?? ''}`;
@@ -209,8 +211,9 @@ export class Publisher {
   }
 
   /** The fields have the same order everywhere, because Redis then stores their names once per block of entries. */
-  #add({ stream }: QueueKeys, payload: string, meta: string): Promise<string> {
-    const fields = ['payload', payload, 'timestamp', this.#seconds(), 'retry_count', 0, 'meta', meta];
+  #add({ stream }: QueueKeys, payload: string, options: SentOptions): Promise<string> {
+    const fields = ['payload', payload, 'timestamp', this.#seconds(), 'retry_count', 0, 'meta', this.meta(options)];
+    if (options.orderingKey !== undefined) fields.push(KEY_FIELD, options.orderingKey);
     return this.#options.link.send<string>('xadd', [stream, '*', ...fields]);
   }
 
@@ -222,6 +225,9 @@ export class Publisher {
 
   /** Publishes tasks that are all due at the time of the first one. */
   async #delay(queue: string, keys: QueueKeys, items: readonly Item[]): Promise<string[]> {
+    if (items.some(({ options }) => options.orderingKey !== undefined)) {
+      return this.#limited.delayed(queue, keys, items);
+    }
     const { link, inboxes, clock, onDelayed } = this.#options;
     const { delayMs = 0, runAt } = items[0]?.options ?? {};
     const { stream, delayed, bodies, alive } = keys;

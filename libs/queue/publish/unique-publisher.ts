@@ -4,6 +4,7 @@ import { SluiceError } from '../../weave/index.js';
 import { channels } from '../observe/queue.channels.js';
 import { refuseLengthLimit, type QueuesByName } from '../limits/length-limits.js';
 import { PublishUnconfirmedError } from '../queue.errors.js';
+import { refuseUnique } from '../ordering/with-key.js';
 import { oneQueue } from '../named-tasks.js';
 import { queueSchema, type QueueRef } from '../queue-definition.js';
 import { keyDigest, queueKeys, recordKey, type QueueKeys } from '../store/queue.keys.js';
@@ -46,6 +47,7 @@ export class UniquePublisher {
     const call = request.mode === 'collect' ? 'collect' : 'publishUnique';
     const queue = oneQueue(ref, call);
     refuseLengthLimit(ref, queue, this.#options.queues, call);
+    refuseUnique(ref, request.options, call);
     const text = encodePayload(payload, 'payload', this.#options.maxPayloadBytes);
     const schema = queueSchema(ref);
     if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });

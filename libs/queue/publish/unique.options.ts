@@ -12,7 +12,7 @@ interface Repeatable {
 }
 
 /** The options of `publishUnique`. */
-export interface PublishUniqueOptions extends Omit<PublishOptions, 'priority'>, TaskKey, Repeatable {
+export interface PublishUniqueOptions extends Omit<PublishOptions, 'priority' | 'orderingKey'>, TaskKey, Repeatable {
   /**
    * What happens while the key is taken.
    *

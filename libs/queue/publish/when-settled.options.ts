@@ -1,5 +1,6 @@
 import type { Keyspace } from '../../redis/index.js';
 import { badOption, resolveOptions } from '../../weave/index.js';
+import { refuseOrdered } from '../ordering/ordering.options.js';
 import { oneQueue } from '../named-tasks.js';
 import { queueSchema, type QueueDefinition } from '../queue-definition.js';
 import { checkSameSlot } from '../same-slot.js';
@@ -68,6 +69,7 @@ async function check(
     },
     payload: (value) => value,
   });
+  refuseOrdered(target, SITE, 'The task that follows has no key: let it go to a queue without an order');
   const name = oneQueue(target, SITE);
   if (keyspace) checkSameSlot(keyspace, queue, name, SITE);
   const text = encodePayload(payload, 'whenAllSettled.payload', maxPayloadBytes);

@@ -2,6 +2,7 @@ import type { Keyspace } from '../../redis/index.js';
 import { refuseUnlevelled, type Levels } from '../limits/queue-shares.js';
 import { oneQueue } from '../named-tasks.js';
 import type { Publisher } from '../publish/publisher.js';
+import { withKey } from '../ordering/with-key.js';
 import { queueSchema, resultSchema, type QueueRef } from '../queue-definition.js';
 import { TaskWaitTimeoutError } from '../queue.errors.js';
 import { placeOf } from '../store/levels.js';
@@ -38,7 +39,8 @@ export class AwaitedPublisher {
     const { publisher, waits, keyspace, processId, maxPayloadBytes, groupOf, levels } = this.#options;
     const queue = oneQueue(ref, 'publishAndWait');
     const text = encodePayload(payload, 'payload', maxPayloadBytes);
-    const { waitMs, group = groupOf(queue), options, onProgress } = request;
+    const { waitMs, group = groupOf(queue), options: given, onProgress } = request;
+    const options = withKey(ref, payload, given, 'publishAndWait');
     refuseUnlevelled(ref, queue, [options], levels);
     // The wait begins before the task is published: its outcome may come before the answer to the publish.
     // The result is kept beside the stream of the task's level.

@@ -82,6 +82,18 @@ export function rateKeys(keyspace: Keyspace, { stream }: QueueKeys, group: strin
   return { rate: keyspace.side(stream, `rate:${group}`), grace: keyspace.side(stream, `rate-grace:${group}`) };
 }
 
+/** The keys of the order in which a group runs the tasks of each ordering key. They lie in the slot of the queue. */
+export interface GateKeys {
+  /** Hash: ordering key → the task that may run. See `GATES`. */
+  readonly gates: string;
+  /** Sorted set: the entries that wait for their key, by key and by their ids. */
+  readonly line: string;
+}
+
+export function gateKeys(keyspace: Keyspace, { stream }: Pick<QueueKeys, 'stream'>, group: string): GateKeys {
+  return { gates: keyspace.side(stream, `gates:${group}`), line: keyspace.side(stream, `line:${group}`) };
+}
+
 /** The key of what is known about the task that was published under a key. `digest`: see `keyDigest`. */
 export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): string {
   return `${side}key:${digest}`;
@@ -152,6 +164,9 @@ export const CONSUMER_PREFIX = 'sluice:';
 
 /** The consumer that owns the tasks that a stopping process returned. It holds no lease, so any process may take them over. */
 export const RELEASED = `${CONSUMER_PREFIX}~released`;
+
+/** The consumer that owns the tasks that wait for their ordering key. It holds no lease, and nobody takes over what it has. */
+export const PARKED = `${CONSUMER_PREFIX}~parked`;
 
 /** The name under which one start of one process reads. The part after the prefix is the name of its inbox, for messages. */
 export function consumerName(processId: string): string {

@@ -1,5 +1,5 @@
 import { rightsOn, type Right } from '../../redis/index.js';
-import type { QueueKeys, RateKeys } from './queue.keys.js';
+import type { GateKeys, QueueKeys, RateKeys } from './queue.keys.js';
 
 /**
  * What a user needs to work on these queues: every command and every script that runs without being asked for by a call. Commands
@@ -36,6 +36,15 @@ function onQueue(keys: QueueKeys): Right[] {
 /** What a worker with limits of the fleet needs as well. */
 export function limitedRights({ stream }: QueueKeys, { rate, grace }: RateKeys): Right[] {
   return [['xread', stream], ...rightsOn(rate, 'del get set'), ...rightsOn(grace, 'get set')];
+}
+
+/** What a worker on an ordered queue needs as well. */
+export function orderedRights({ uses }: QueueKeys, { gates, line }: GateKeys): Right[] {
+  return [
+    ...rightsOn(uses, 'hdel hget hset'),
+    ...rightsOn(gates, 'hdel hget hmget hscan hset'),
+    ...rightsOn(line, 'zadd zcard zrange zrem'),
+  ];
 }
 
 /**

@@ -11,6 +11,7 @@ import { backoff, resolveBackoff, type ResolvedBackoff } from './backoff.js';
 import { parseReply, type Reply } from './reply.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
+import { KEY_FIELD } from '../store/scripts/gates.fragment.js';
 import type { Entry } from '../store/stream-reply.js';
 
 /** A run whose handler threw. */
@@ -63,6 +64,8 @@ export class Delivery {
   /** While somebody listens to events: when the run began, on the monotonic clock, and how long it took. */
   begunMs: number | undefined;
   ranMs: number | undefined;
+  /** The task's ordering key; '': it has none. */
+  readonly orderingKey: string;
   /** The length of the payload, in characters. */
   readonly chars: number;
   readonly #meta: Record<string, unknown>;
@@ -80,6 +83,7 @@ export class Delivery {
     let timestamp = '';
     let retryCount = '';
     let meta = '';
+    let orderingKey = '';
     for (let i = 0; i + 1 < fields.length; i += 2) {
       const value = fields[i + 1] ?? '';
       switch (fields[i]) {
@@ -95,8 +99,12 @@ export class Delivery {
         case 'meta':
           meta = value;
           break;
+        case KEY_FIELD:
+          orderingKey = value;
+          break;
       }
     }
+    this.orderingKey = orderingKey;
     this.chars = payload?.length ?? 0;
     this.retryCount = wholeNumber(retryCount) ?? 0;
     this.#meta = meta === '' ? NO_META : parseMeta(meta);

@@ -7,8 +7,8 @@ import type { ResolvedQueueOptions } from '../queue.options.js';
 import { checkSameSlot } from '../same-slot.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 import { QueueTally } from '../observe/queue.stats.js';
-import { queueKeys, rateKeys } from '../store/queue.keys.js';
-import { limitedRights, workRights } from '../store/queue.rights.js';
+import { gateKeys, queueKeys, rateKeys } from '../store/queue.keys.js';
+import { limitedRights, orderedRights, workRights } from '../store/queue.rights.js';
 
 /** How long the boot waits for the groups. During an outage the app boots without them, and they are opened later. */
 const OPEN_MS = 2_000;
@@ -47,11 +47,12 @@ export class QueueConsumers {
     for (const { queue, place, site, options } of handlers) {
       // The levels of a queue have one handler.
       if (place !== queue) continue;
-      const { group, concurrency, fleet, rateLimit, maxAttempts } = options;
+      const { group, concurrency, fleet, rateLimit, ordering, maxAttempts } = options;
       const inFleet = fleet === undefined ? '' : `, ${fleet} in the fleet`;
+      const order = ordering ? ', in the order of keys' : '';
       const rate = rateLimit ? `, at most ${rateLimit.limit} starts per ${rateLimit.perMs} ms` : '';
       logger.log(
-        `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}${inFleet}${rate}, maxAttempts ${maxAttempts})`,
+        `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}${inFleet}${rate}${order}, maxAttempts ${maxAttempts})`,
       );
     }
     for (const { queue, site, options } of handlers) {
@@ -62,16 +63,20 @@ export class QueueConsumers {
     const places = [...new Set(handlers.map(({ place }) => place))];
     const rights = workRights(places.map((place) => queueKeys(this.#connections.keyspace, place)));
     for (const { queue, options } of handlers) {
-      const { group, fleet, rateLimit } = options;
+      const { group, fleet, rateLimit, ordering } = options;
       const keys = queueKeys(this.#connections.keyspace, queue);
-      if (fleet !== undefined || rateLimit)
+      if (fleet !== undefined || rateLimit || ordering)
         rights.push(...limitedRights(keys, rateKeys(this.#connections.keyspace, keys, group)));
+      if (ordering) rights.push(...orderedRights(keys, gateKeys(this.#connections.keyspace, keys, group)));
     }
     for (const stream of new Set(handlers.flatMap(({ failedTo }) => failedTo ?? []))) rights.push(['xadd', stream]);
     await this.#connections.get(this.#settings.connection).checkRights(rights);
     const pool = new WorkerPool(this.#connections, this.#settings, handlers, this.#tally);
     shutdown.onDrain(() => pool.drain());
     pool.start(this.#localPauses);
-    await pool.opened(OPEN_MS);
+    await pool.opened(OPEN_MS).catch(async (error: unknown) => {
+      await pool.drain();
+      throw error;
+    });
   }
 }

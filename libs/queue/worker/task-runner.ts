@@ -8,6 +8,7 @@ import type { Task } from '../task/task.js';
 import type { AckBatcher } from './settling/ack-batcher.js';
 import type { ConcurrencyWindow } from './concurrency-window.js';
 import type { ResultSender } from '../results/result-sender.js';
+import type { OrderedAcks } from './ordered/ordered-acks.js';
 import type { FailureSettler } from './settling/failure-settler.js';
 import { withinTime } from './time-limit.js';
 
@@ -17,6 +18,8 @@ export interface TaskRunnerOptions {
   clock: Clock;
   acks: AckBatcher;
   failures: FailureSettler;
+  /** Undefined: the queue is not ordered. */
+  ordered?: OrderedAcks | undefined;
   results: ResultSender;
   events: WorkerEvents;
   /** A run has ended: there is room for the next one. */
@@ -86,25 +89,25 @@ export class TaskRunner {
   /** The handler is done with the task. After the app has aborted the runs, none is settled. */
   completed(delivery: Delivery, returned?: unknown): void {
     if (this.#aborted) return;
-    const { acks, results, handler, events } = this.#options;
+    const { acks, results, handler, ordered, events } = this.#options;
     events.ended(delivery, 'completed');
     const { reply } = delivery;
     if (reply === undefined) acks.add(delivery);
-    else if (handler.runBatch) void this.#settle(delivery, results.batched(delivery, reply));
-    else void this.#settle(delivery, results.returned(delivery, reply, returned));
+    else if (handler.runBatch) void this.#settle(delivery, results.batched(delivery, reply, ordered));
+    else void this.#settle(delivery, results.returned(delivery, reply, returned, ordered));
   }
 
   /** The run of the task has failed. */
   failed(delivery: Delivery, thrown: unknown): void {
     if (this.#aborted) return;
-    const { acks, failures, results, handler, events } = this.#options;
+    const { acks, failures, results, handler, ordered, events } = this.#options;
     const disposition = failures.decide(delivery, thrown);
     events.ended(delivery, disposition.kind === 'done' ? 'dropped' : 'failed');
     const { reply } = delivery;
     if (disposition.kind !== 'done') {
       void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
     } else if (reply === undefined) acks.add(delivery);
-    else void this.#settle(delivery, results.dropped(delivery, reply, thrown));
+    else void this.#settle(delivery, results.dropped(delivery, reply, thrown, ordered));
   }
 
   /** Makes an entry that is no readable task a dead letter. */

@@ -1,5 +1,6 @@
 import type { Clock, Link } from '../../redis/index.js';
 import { lookScript } from '../store/scripts/look.script.js';
+import { withoutOrder } from './ordered/known-uses.js';
 import { renewScript, type Renewal } from '../store/scripts/renew.script.js';
 
 export interface WorkerLeaseOptions {
@@ -13,6 +14,8 @@ export interface WorkerLeaseOptions {
   usesKey: string;
   consumer: string;
   leaseMs: number;
+  /** Whether the handler runs the tasks of each ordering key in order. Otherwise an ordered queue is left alone. */
+  ordered?: boolean;
 }
 
 /** A period of time on the server's clock, in milliseconds. */
@@ -96,7 +99,12 @@ export class WorkerLease {
   /** Looks whether the queue has data that this release does not know, before this process takes a lease. */
   async look(): Promise<void> {
     const { link, usesKey: uses } = this.#options;
-    this.#unknown = await lookScript.run(link, { keys: { uses }, args: {} });
+    this.#unknown = this.#left(await lookScript.run(link, { keys: { uses }, args: {} }));
+  }
+
+  /** The features that make this process leave the queue alone. */
+  #left(unknown: string | undefined): string | undefined {
+    return this.#options.ordered === true ? withoutOrder(unknown) : unknown;
   }
 
   /** Takes or extends the lease. Resolves to false if it may have ended in between: other processes may have the tasks now. */
@@ -118,7 +126,7 @@ export class WorkerLease {
     const heldUntil = { monoMs: clock.monoMs() + leaseMs, wallMs: clock.wallMs() + leaseMs };
     const pauseMessages = this.#pauseMessages;
     return ({ unbroken, nowMs, paused, unknown }) => {
-      this.#unknown = unknown;
+      this.#unknown = this.#left(unknown);
       // A renewal that was sent before the message may report the state before the pause.
       if (paused || pauseMessages === this.#pauseMessages) this.#paused = paused;
       // `unbroken` means: since the last renewal. The reply of the last renewal may have been lost, and with it the news that the

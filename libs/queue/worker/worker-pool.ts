@@ -6,6 +6,8 @@ import { LimitedReader } from './admission/limited-reader.js';
 import { TaskReturner } from './task-returner.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { LeaseRenewer } from './loops/lease-renewer.js';
+import { KeyHealers } from './ordered/key-healers.js';
+import { refuseMisfits } from './ordered/order-agreement.js';
 import { DelayedPromoter } from './loops/delayed-promoter.js';
 import type { DueLoop } from './loops/due-loop.js';
 import { ScheduleLoops } from './loops/schedule-loops.js';
@@ -53,6 +55,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   /** By stream. */
   readonly #promoters: ReadonlyMap<string, DueLoop>;
   readonly #schedules: ScheduleLoops;
+  readonly #healers: KeyHealers;
 
   constructor(
     connections: RedisConnections,
@@ -85,6 +88,8 @@ export class WorkerPool implements WorkerListener<Worker> {
       ...{ workers: this.#workers, link, consumer: this.#consumer, leaseMs: options.leaseMs, clock, log: logger },
       ...{ keyspace, inboxes: inbox.prefix, pausesOrphans: options.schedules.orphans === 'pause' },
     });
+    const healing = { workers: this.#workers, link, keyspace, consumer: this.#consumer, inboxes: inbox.prefix };
+    this.#healers = new KeyHealers({ ...healing, clock, log: logger });
     this.#readers = new StreamReaders({
       ...{ connection: this.#connection, workers: this.#workers, leaseMs: options.leaseMs, clock, log: logger },
       make: (group, workers, seats) => this.#reader(group, workers, seats),
@@ -147,7 +152,7 @@ export class WorkerPool implements WorkerListener<Worker> {
       },
     });
     this.#renewer.start();
-    for (const loops of [...this.#promoters.values(), this.#schedules]) loops.start();
+    for (const loops of [...this.#promoters.values(), this.#schedules, this.#healers]) loops.start();
     void this.#readers.start();
   }
 
@@ -158,6 +163,7 @@ export class WorkerPool implements WorkerListener<Worker> {
   async opened(ms: number): Promise<void> {
     await this.#within(ms, (worker) => worker.whenOpened());
     await this.#schedules.declared(ms);
+    refuseMisfits(this.#workers);
   }
 
   creditGained(worker: Worker): void {
@@ -196,7 +202,7 @@ export class WorkerPool implements WorkerListener<Worker> {
    */
   async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();
-    const loops = [...this.#promoters.values(), this.#schedules, this.#readers];
+    const loops = [...this.#promoters.values(), this.#schedules, this.#healers, this.#readers];
     await Promise.all(loops.map((loop) => loop.stop()));
     await Promise.all(this.#workers.map((worker) => this.#returnPrefetched(worker)));
     await this.#finish();

@@ -8,6 +8,7 @@ import type { FleetLimits } from './admission/fleet-limits.js';
 import type { WorkerEvents } from '../events/worker-events.js';
 import type { FailureSettlerOptions } from './settling/failure-settler.js';
 import { settlersOf } from './settling/settlers-of.js';
+import { KeptRoom } from './ordered/kept-room.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { Isolation } from './isolation.js';
 import type { WorkerLease } from './worker-lease.js';
@@ -80,6 +81,7 @@ export class Worker {
   readonly #batches: BatchFormer | undefined;
   readonly #isolation: Isolation;
   readonly #changes = new ChangeSignal();
+  readonly #room = new KeptRoom(this);
   #state: WorkerState = 'closed';
   #needed: boolean;
   #prefetched: Delivery[] = [];
@@ -108,11 +110,11 @@ export class Worker {
       this.#next();
       window.offerCredit();
     };
-    const { acks, failures } = settlersOf({ ...options, retryKeys: retries?.keys ?? keys, onAcked });
+    const settlers = settlersOf({ ...options, retryKeys: retries?.keys ?? keys, onAcked, room: this.#room });
     const onEnded = (): void => {
       this.#next();
     };
-    this.#runner = new TaskRunner({ ...options, acks, failures, onEnded, onSettled: onAcked });
+    this.#runner = new TaskRunner({ ...options, ...settlers, onEnded, onSettled: onAcked });
     this.#batches = batchesOf(this, { clock, isolation: this.#isolation, runner: this.#runner, onEnded });
   }
 
@@ -157,9 +159,9 @@ export class Worker {
     return this.#held.size > 0;
   }
 
-  /** How many prefetched tasks wait. */
+  /** How many prefetched tasks wait, and for how many room is kept. */
   get waiting(): number {
-    return this.#prefetched.length;
+    return this.#prefetched.length + this.#room.kept;
   }
 
   /** The tasks that are known to be pending with this process: prefetched, running, or finished and not yet confirmed. */

@@ -177,7 +177,8 @@ export abstract class TestingAdministration {
 
   /** Whether `drain` may run a task. */
   protected mayRun(task: Waiting): boolean {
-    return this.tasks.isDue(task) && !this.#paused.has(task.queue) && !this.#pausedHere.has(task.queue);
+    const mayBegin = this.tasks.isDue(task) && !this.#paused.has(task.queue) && !this.#pausedHere.has(task.queue);
+    return mayBegin && !this.tasks.order.waits(task, this.tasks, this.registry);
   }
 
   /** A test is one process, so its pauses differ only in what ends them. */

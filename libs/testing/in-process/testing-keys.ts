@@ -5,6 +5,7 @@ import { queueSchema } from '../../queue/queue-definition.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checked } from '../../queue/task/standard-schema.js';
 import { severalGroups } from '../../queue/publish/unique-publisher.js';
+import { refuseUnique } from '../../queue/ordering/with-key.js';
 import { refuseLengthLimit } from '../../queue/limits/length-limits.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import type { UniqueRequest } from '../../queue/publish/unique.options.js';
@@ -50,6 +51,7 @@ export class TestingKeys {
     const call = request.mode === 'collect' ? 'collect' : 'publishUnique';
     const queue = oneQueue(ref, call);
     refuseLengthLimit(ref, queue, this.#settings.queues, call);
+    refuseUnique(ref, request.options, call);
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
     const schema = queueSchema(ref);
     if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });

@@ -35,6 +35,8 @@ import {
   optionsAt,
   refusePriorityOfMembers,
 } from '../../queue/publish/publish.options.js';
+import { refuseSchedules } from '../../queue/ordering/ordering.options.js';
+import { withKeys } from '../../queue/ordering/with-key.js';
 import { lengthLimitOf, refuseLimitOfMembers } from '../../queue/limits/length-limits.js';
 import { refuseUnlevelled } from '../../queue/limits/queue-shares.js';
 import { severalGroups } from '../../queue/publish/members-publisher.js';
@@ -183,6 +185,7 @@ export class TestingQueue
   schedules<T>(queue: QueueDefinition<T, unknown>): TaskSchedules<T>;
   schedules(stream: string): TaskSchedules;
   schedules(queue: QueueRef<unknown>): TaskSchedules {
+    refuseSchedules(queue);
     // This object has every public member of TaskSchedules, and needs none of the private ones.
     return this.#schedulesOf(oneQueue(queue, 'schedules'), queueSchema(queue)) as unknown as TaskSchedules;
   }
@@ -195,7 +198,9 @@ export class TestingQueue
     if (whole) return this.whole.dead(whole);
     const name = oneQueue(queue, 'dead');
     const again = ({ id, payload, publishedAt, group, priority }: DeadLetter<T>): void => {
-      this.tasks.waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group, priority });
+      // A key that stopped goes on with it.
+      const began = this.tasks.order.stops(name, this.registry);
+      this.tasks.waiting.push({ ...FRESH, id, payload, publishedAt, queue: name, group, priority, began });
     };
     // This object has every public member of DeadLetters, and needs none of the private ones.
     return new TestingDeadLetters(this.tasks.letters(name) as TestLetter<T>[], again);
@@ -310,7 +315,7 @@ export class TestingQueue
     const context = { queue, total: payloads.length, maxPayloadBytes: this.#settings.maxPayloadBytes };
     const { followUp, options: rest } = takeFollowUp(given, { ...context, keyspace: undefined });
     const follows = followUp && (await followUp);
-    const options = checkPublishManyOptions(rest, payloads);
+    const options = withKeys(ref, payloads, checkPublishManyOptions(rest, payloads));
     const schema = queueSchema(ref);
     if (schema) {
       await Promise.all(

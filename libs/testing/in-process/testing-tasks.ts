@@ -8,6 +8,7 @@ import { LEVELS, type Priority } from '../../queue/store/levels.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import type { TestLetter } from './testing-dead-letters.js';
 import { TestingEvents } from './outcomes/testing-events.js';
+import { TestingOrder } from './outcomes/testing-order.js';
 import type { TestingJoin } from './testing-join.js';
 
 /** A task as it was published. */
@@ -38,6 +39,8 @@ export interface Waiting extends PublishedTask {
   readonly after?: string;
   /** Of a task that `deadLetterTo` published: the queue in which the other task failed. */
   readonly failureOf?: string;
+  /** Whether it has run, and runs again: then it still holds its ordering key. */
+  readonly began?: boolean;
   /** Counts how it ends. */
   readonly join?: TestingJoin | undefined;
   readonly deferral: { readonly defers: number; readonly deferredMs: number } | undefined;
@@ -57,6 +60,7 @@ export class TestingTasks {
   /** All tasks that have not ended, in the order in which they run. */
   readonly waiting: Waiting[] = [];
   readonly events: TestingEvents;
+  readonly order = new TestingOrder();
   readonly #running = new Map<Waiting, AbortController>();
   readonly #idle: (() => void)[] = [];
   readonly #clock: Clock;
@@ -129,6 +133,11 @@ export class TestingTasks {
       this.#running.delete(task);
       if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     }
+  }
+
+  /** The tasks that run. */
+  get running(): readonly Waiting[] {
+    return [...this.#running.keys()];
   }
 
   /** Resolves when no task of these queues runs. */
@@ -227,7 +236,7 @@ export class TestingTasks {
   add(
     queue: string,
     text: string,
-    { delayMs = 0, runAt, maxAttempts, priority }: PublishOptions,
+    { delayMs = 0, runAt, maxAttempts, priority, orderingKey }: PublishOptions,
     id = `${Math.floor(this.#clock.wallMs())}-${this.#ids++}`,
     join?: TestingJoin,
   ): string {
@@ -237,6 +246,7 @@ export class TestingTasks {
     const dueMs = runAt?.getTime() ?? (delayMs > 0 ? nowMs + delayMs : 0);
     const publishedAt = new Date(nowMs);
     if (priority !== undefined) this.#hasLevels = true;
+    this.order.note(queue, id, orderingKey);
     const told = { maxAttempts, dueMs, publishedAt, priority, join };
     this.waiting.push({ ...FRESH, ...task, queue, group: undefined, ...told });
     return id;

@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { Priority } from '../levels.js';
+import { PARKED } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { GROUP } from './group.fragment.js';
 
@@ -25,7 +26,8 @@ export interface Counts {
  * XLEN less pending. (Redis' own `lag` is nil as soon as an entry was deleted behind an older one.) If the stream was trimmed
  * under pending entries, it is at least what is known to wait. With several groups, settled entries stay until all groups have
  * settled them. Then the entries after the last delivered one are waiting: their number is `lag`, or where that is nil, they are
- * counted, at most to 10 000. Entries that a stopping process returned are pending with `released`, and count as waiting.
+ * counted, at most to 10 000. Entries that a stopping process returned are pending with `released`, and count as waiting, and so
+ * do those that wait for their ordering key (`~parked`).
  * Read-only: a crash, a repeat or a reorder changes nothing.
  */
 export const countsScript = defineScript({
@@ -51,7 +53,10 @@ local function add(info, groups)
   end
   local handedBack = 0
   for _, pending in ipairs(redis.call('XPENDING', stream, info.name)[4] or {}) do
-    if pending[1] == released then handedBack = tonumber(pending[2]) end
+    if pending[1] == released or pending[1] == '${PARKED}' then
+      handedBack = handedBack + tonumber(pending[2])
+      seen(redis.call('XPENDING', stream, info.name, '-', '+', 1, pending[1])[1][1])
+    end
   end
   local after = redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 1)
   if groups == 1 then waiting = waiting + math.max(#after, redis.call('XLEN', stream) - info.pending)
@@ -63,7 +68,6 @@ local function add(info, groups)
   waiting = waiting + handedBack
   running = running + info.pending - handedBack
   if #after > 0 then seen(after[1][1]) end
-  if handedBack > 0 then seen(redis.call('XPENDING', stream, info.name, '-', '+', 1, released)[1][1]) end
 end
 
 add(theGroup(group))

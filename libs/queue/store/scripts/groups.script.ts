@@ -77,7 +77,8 @@ return out`,
  * Deletes a group with its retries, unless a consumer of the group lives: this consumer would create the group again, at the
  * beginning of the stream, and run all tasks in the stream once more.
  *
- * KEYS  stream, alive, uses, and of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex
+ * KEYS  stream, alive, uses, of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex, and of its order:
+ *       gates, line
  * ARGV  group
  * Reply whether it was there, or the consumers that live
  *
@@ -86,7 +87,7 @@ return out`,
  */
 export const dropGroupScript = defineScript({
   name: 'queue:drop-group',
-  keys: ['stream', 'alive', 'uses', 'retryStream', 'retryDelayed', 'retryBodies', 'retryIndex'],
+  keys: ['stream', 'alive', 'uses', 'retryStream', 'retryDelayed', 'retryBodies', 'retryIndex', 'gates', 'line'],
   args: { group: 'text' },
   lua: lua`
 ${LIVING}
@@ -102,7 +103,7 @@ if there then
   if #living > 0 then return living end
   redis.call('XGROUP', 'DESTROY', stream, group)
 end
-local retries = redis.call('UNLINK', retryStream, retryDelayed, retryBodies, retryIndex)
+local retries = redis.call('UNLINK', retryStream, retryDelayed, retryBodies, retryIndex, gates, line)
 return (there or retries > 0) and 1 or 0`,
   decode: (reply): boolean | readonly string[] => (Array.isArray(reply) ? (reply as string[]) : reply === 1),
 });

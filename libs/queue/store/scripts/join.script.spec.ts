@@ -30,6 +30,7 @@ const publish = (from: number, to: number, over: { delayMs?: number } = {}): Pro
       JSON.stringify({ join: `${JOIN}/${from + i}` }),
       over.delayMs ?? 0,
       -1,
+      '',
     ]).flat(),
   });
 const read = (consumer = 'me'): Promise<unknown> =>

@@ -1,6 +1,8 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { GROUP } from './group.fragment.js';
+import { PARKED } from '../queue.keys.js';
 import { ID_ORDER } from './id-order.fragment.js';
+import { WAITING_ROWS } from './waiting-rows.fragment.js';
 
 /** An entry of a queue's stream, as an operator sees it. */
 export interface ListedEntry {
@@ -18,7 +20,7 @@ export interface ListedEntry {
  *       count
  * Reply up to count {@link ListedEntry}, fewer only at the end
  *
- * Returned entries (pending with `released`) count as waiting, and are older than all entries that were never delivered.
+ * Returned entries (pending with `released`) count as waiting, and so do those that wait for their ordering key (`~parked`).
  * Read-only.
  */
 export const listStreamScript = defineScript({
@@ -28,6 +30,7 @@ export const listStreamScript = defineScript({
   lua: lua`
 ${GROUP}
 ${ID_ORDER}
+${WAITING_ROWS}
 local info = theGroup(group)
 local page = {}
 local from = after == '' and '-' or '(' .. after
@@ -35,24 +38,36 @@ local from = after == '' and '-' or '(' .. after
 local function addPending(row)
   local entry = redis.call('XRANGE', stream, row[1], row[1])[1]
   if not entry then return end
-  if row[2] == released then page[#page + 1] = entry
+  if row[2] == released or row[2] == '${PARKED}' then page[#page + 1] = entry
   else page[#page + 1] = { entry[1], entry[2], row[2], row[3], row[4] } end
+end
+
+-- The first entries of each worker: what waits for its key may be a hundred times as many.
+local function runningRows()
+  local rows = {}
+  for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, info.name)) do
+    if flat[4] > 0 and flat[2] ~= released and flat[2] ~= '${PARKED}' then
+      for _, row in ipairs(redis.call('XPENDING', stream, info.name, from, '+', count, flat[2])) do rows[#rows + 1] = row end
+    end
+  end
+  table.sort(rows, function(a, b) return isBefore(a[1], b[1]) end)
+  return rows
 end
 
 if info and state == 'running' then
   while #page < count do
-    local rows = redis.call('XPENDING', stream, info.name, from, '+', count)
-    for _, row in ipairs(rows) do
-      if row[2] ~= released and #page < count then addPending(row) end
+    local rows = runningRows()
+    for i = 1, math.min(count, #rows) do
+      if #page < count then addPending(rows[i]) end
     end
     if #rows < count then break end
-    from = '(' .. rows[#rows][1]
+    from = '(' .. rows[count][1]
   end
 end
 
 if state == 'waiting' then
   if info then
-    for _, row in ipairs(redis.call('XPENDING', stream, info.name, from, '+', count, released)) do addPending(row) end
+    for _, row in ipairs(waitingRows(info.name, from, '+', count)) do addPending(row) end
     local last = info['last-delivered-id']
     if after == '' or isBefore(after, last) then from = '(' .. last end
   end

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { QUEUE_USES } from './uses.fragment.js';
+import { LEASE_USES } from './uses.fragment.js';
 
 /**
  * Tells whether a queue has data that this release does not know, before a process joins the queue.
@@ -16,7 +16,7 @@ export const lookScript = defineScript({
   keys: ['uses'],
   args: {},
   lua: lua`
-${QUEUE_USES}
+${LEASE_USES}
 return unknownUses(uses) or ''`,
   decode: (reply) => (reply as string) || undefined,
 });

@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { DELAY } from './delay.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
+import { KEYED } from './keyed.fragment.js';
 import { NOW } from './now.fragment.js';
 
 /** Either the ids of the tasks, in order, or how many tasks the queue has: then it has no room, and nothing was published. */
@@ -13,7 +14,8 @@ export type LimitedPublish =
  *
  * KEYS  stream, delayed, bodies, alive
  * ARGV  limit, side (what the names of the queue's side keys begin with), inboxes, timestamp, then for each task: handle (its id, if
- *       it is delayed), payload, meta (a delayed one has its id in it), delayMs (0: at once), runAtMs (-1: after delayMs)
+ *       it is delayed), payload, meta (a delayed one has its id in it), delayMs (0: at once), runAtMs (-1: after delayMs), ordering
+ *       key ('': none)
  * Reply {@link LimitedPublish}
  *
  * The length is counted anew each time: what is in the stream (it waits, or is with a worker), what is delayed, and the own retries of
@@ -33,6 +35,7 @@ export const publishLimitedScript = defineScript({
 ${IS_OF}
 ${NOW}
 ${DELAY}
+${KEYED}
 if not isOf(stream, 'stream') then return redis.error_reply('WRONGTYPE ' .. stream .. ' is no stream') end
 if not mayDelay() then return redis.error_reply('WRONGTYPE ' .. delayed .. ' or ' .. bodies .. ' is something else') end
 local length = redis.call('XLEN', stream) + redis.call('ZCARD', delayed)
@@ -41,17 +44,18 @@ if redis.call('EXISTS', stream) == 1 then
     length = length + redis.call('XLEN', side .. 'retry:' .. row[2]) + redis.call('ZCARD', side .. 'delayed:' .. row[2])
   end
 end
-if length + (#ARGV - rest) / 5 > limit then return length end
+if length + (#ARGV - rest) / 6 > limit then return length end
 
 local ids = {}
-for i = rest + 1, #ARGV, 5 do
+for i = rest + 1, #ARGV, 6 do
   local handle, payload, meta, delayMs, runAtMs = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
   if delayMs > 0 or runAtMs >= 0 then
-    delayTask(stream, handle, nil, delayMs, { payload, timestamp, '0', meta })
+    delayTask(stream, handle, nil, delayMs, { payload, timestamp, '0', meta, unpack(keyed(ARGV[i + 5])) })
     ids[#ids + 1] = handle
   else
-    ids[#ids + 1] = redis.call('XADD', stream, '*', 'payload', payload, 'timestamp', timestamp, 'retry_count', '0', 'meta', meta)
+    ids[#ids + 1] = redis.call('XADD', stream, '*', 'payload', payload, 'timestamp', timestamp, 'retry_count', '0', 'meta', meta,
+      unpack(keyed(ARGV[i + 5])))
   end
 end
 return ids`,

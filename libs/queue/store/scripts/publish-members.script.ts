@@ -3,6 +3,7 @@ import { DELAY } from './delay.fragment.js';
 import { FOLLOW_UP } from './follow-up.fragment.js';
 import { JOIN_KEPT_MS } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
+import { KEYED } from './keyed.fragment.js';
 import { NOW } from './now.fragment.js';
 
 /** Either the ids of the tasks, in order, or the groups that read the queue: there are several, and nothing was published. */
@@ -16,7 +17,7 @@ export type MembersPublish =
  * KEYS  stream, delayed, bodies, alive, join, target
  * ARGV  total (how many members the join has), from (how many of them were published before), payload and meta (of the task that
  *       follows), inboxes, timestamp, then for each task: handle (its id, if it is delayed), payload, meta (with its join, and a delayed
- *       one with its id), delayMs (0: at once), runAtMs (-1: after delayMs)
+ *       one with its id), delayMs (0: at once), runAtMs (-1: after delayMs), ordering key ('': none)
  * Reply {@link MembersPublish}
  *
  * The first call opens the join with the number of **all** members. So nothing follows before the last member is published, and a
@@ -37,6 +38,7 @@ export const publishMembersScript = defineScript({
 ${IS_OF}
 ${NOW}
 ${DELAY}
+${KEYED}
 ${FOLLOW_UP}
 for _, key in ipairs({ stream, target }) do
   if not isOf(key, 'stream') then return redis.error_reply('WRONGTYPE ' .. key .. ' is no stream') end
@@ -59,19 +61,19 @@ if (tonumber(sent) or 0) ~= from or (from == 0 and sent) then
   return redis.error_reply('ERR the join has ' .. (sent or 'no') .. ' tasks, and not ' .. from)
 end
 
-redis.call('HSET', join, 'total', total, 'sent', from + (#ARGV - rest) / 5)
+redis.call('HSET', join, 'total', total, 'sent', from + (#ARGV - rest) / 6)
 if from == 0 then redis.call('HSET', join, 'target', target, 'payload', payload, 'meta', meta) end
 local ids, longest = {}, 0
-for i = rest + 1, #ARGV, 5 do
+for i = rest + 1, #ARGV, 6 do
   local handle, delayMs, runAtMs = ARGV[i], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
   if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
   longest = math.max(longest, delayMs)
   if delayMs > 0 or runAtMs >= 0 then
-    delayTask(stream, handle, nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2] })
+    delayTask(stream, handle, nil, delayMs, { ARGV[i + 1], timestamp, '0', ARGV[i + 2], unpack(keyed(ARGV[i + 5])) })
     ids[#ids + 1] = handle
   else
     ids[#ids + 1] = redis.call('XADD', stream, '*', 'payload', ARGV[i + 1], 'timestamp', timestamp,
-      'retry_count', '0', 'meta', ARGV[i + 2])
+      'retry_count', '0', 'meta', ARGV[i + 2], unpack(keyed(ARGV[i + 5])))
   end
 end
 local keptMs = string.format('%.0f', ${JOIN_KEPT_MS} + longest)

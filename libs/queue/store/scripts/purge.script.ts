@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { PARKED } from '../queue.keys.js';
 import { BODY_META } from './body-meta.fragment.js';
 import { GROUP } from './group.fragment.js';
 import { ID_ORDER } from './id-order.fragment.js';
@@ -6,6 +7,7 @@ import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
+import { WAITING_ROWS } from './waiting-rows.fragment.js';
 
 /** One step of a purge. */
 export interface PurgeStep {
@@ -31,8 +33,9 @@ export interface PurgeStep {
  *       that is the last now), count, side (see `join.fragment.ts`)
  * Reply a {@link PurgeStep}
  *
- * It removes what waits for the group: returned entries (pending with `released`), and entries that the group was not given yet. An
- * entry that a worker of another group has stays, because its settlement must find it. An entry that waits for several groups is
+ * It removes what waits for the group: returned entries (pending with `released`), those that wait for their ordering key (`~parked`),
+ * and entries that the group was not given yet. An entry that a worker of another group has stays, because its settlement must find it.
+ * An entry that waits for several groups is
  * removed for all of them, as by `queue:remove-waiting`. What is published after the first step has a higher id than `to`, and stays.
  * Members of joins are counted there as removed.
  *
@@ -48,6 +51,7 @@ export const purgeWaitingScript = defineScript({
   lua: lua`
 ${GROUP}
 ${ID_ORDER}
+${WAITING_ROWS}
 ${ID_IN}
 ${INDEX}
 ${JOIN}
@@ -69,7 +73,7 @@ end
 local rows = {}
 local from = after == '' and '-' or '(' .. after
 if info then
-  for _, row in ipairs(redis.call('XPENDING', stream, info.name, from, to, count, released)) do
+  for _, row in ipairs(waitingRows(info.name, from, to, count)) do
     rows[#rows + 1] = redis.call('XRANGE', stream, row[1], row[1])[1] or { row[1], {} }
   end
   local last = info['last-delivered-id']
@@ -85,7 +89,7 @@ local function returnedTo(id)
   for _, name in ipairs(names) do
     local pending = redis.call('XPENDING', stream, name, id, id, 1)[1]
     if pending then
-      if pending[2] ~= released then return nil end
+      if pending[2] ~= released and pending[2] ~= '${PARKED}' then return nil end
       groups[#groups + 1] = name
     end
   end

@@ -81,6 +81,8 @@ ${ANSWER}
 ${DEAD_LETTER}
 ${JOIN}
 ${MARKED}
+-- Ordered queues are taken from by queue:take.
+local admits, passesOn
 ${TAKE_OVER}
 takeOver(math.min(capacity, ${REAP_MOST}))
 if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end

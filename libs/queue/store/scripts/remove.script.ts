@@ -1,4 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
+import { PARKED } from '../queue.keys.js';
 import { BODY_META } from './body-meta.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
@@ -31,7 +32,7 @@ local groups = {}
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local pending = redis.call('XPENDING', stream, flat[2], id, id, 1)[1]
   if pending then
-    if pending[2] ~= released then return 0 end
+    if pending[2] ~= released and pending[2] ~= '${PARKED}' then return 0 end
     groups[#groups + 1] = flat[2]
   end
 end

@@ -130,7 +130,7 @@ describe('the renewal of all leases', () => {
     ['a schedule', () => bed.admin.zadd(scheduleDue, 1, 'nightly'), { scheduleDueMs: 0 }],
     ['a listener to events', () => bed.admin.set(keys.observed, '1'), { observed: true }],
     ['a cancelled task', () => bed.admin.zadd(keys.cancelled, 1, '1-1 sluice'), { cancelled: true }],
-    ['data of a newer release', () => bed.admin.hset(keys.uses, 'order', '9.0.0'), { unknown: 'order@9.0.0' }],
+    ['data of a newer release', () => bed.admin.hset(keys.uses, 'lanes', '9.0.0'), { unknown: 'lanes@9.0.0' }],
   ])('tells of %s, though nothing else is there', async (_what, there, expected) => {
     const quiet = { paused: false, dueMs: undefined, scheduleDueMs: undefined, cancelled: false, unknown: undefined };
     expect(await told({ looks: 0 })).toMatchObject(quiet);

@@ -1,9 +1,9 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CONSUMER_PREFIX } from '../queue.keys.js';
+import { CONSUMER_PREFIX, PARKED } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
 import type { Renewal } from './renew.script.js';
-import { QUEUE_USES } from './uses.fragment.js';
+import { LEASE_USES, ORDER } from './uses.fragment.js';
 
 /** How many queues one call names at most: about half a millisecond of the server's time. All other clients wait for it. */
 export const RENEW_MOST = 100;
@@ -59,7 +59,7 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED, OBS
  *
  * The script only tells. What is to be done is done by scripts of their own, which check it again: two callers, a crash, a resend
  * or a late execution cost one of these calls at most. An error of one queue is told in its place and does not concern the others.
- * A queue with data that this release does not know is only renewed: `swept` is left to processes that know it.
+ * A queue with data that this release does not know is only renewed (of an ordered one, each process knows whether its handler is): `swept` is left to processes that know it.
  * Slots: the queues of one call are in one slot, if the server knows slots.
  */
 export const renewAllScript = defineScript({
@@ -69,7 +69,7 @@ export const renewAllScript = defineScript({
   lua: lua`
 ${NOW}
 ${RENEW}
-${QUEUE_USES}
+${LEASE_USES}
 local nextEndMs, nowText = -1, string.format('%.0f', now)
 
 local function isOrphaned(consumers, stream, alive, group, foreignIdleMs)
@@ -78,7 +78,7 @@ local function isOrphaned(consumers, stream, alive, group, foreignIdleMs)
     if string.sub(name, 1, ${CONSUMER_PREFIX.length}) ~= '${CONSUMER_PREFIX}' then
       local mayBeIdle = foreignIdleMs > 0 and count > 0
       if mayBeIdle and #redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', 1, name) > 0 then return true end
-    elseif name ~= consumer then
+    elseif name ~= consumer and name ~= '${PARKED}' then
       local endsMs = redis.call('ZSCORE', alive, name)
       if not endsMs or tonumber(endsMs) <= now then return true end
     end
@@ -145,15 +145,15 @@ local function visit(k, a)
   local cancelled, observed = KEYS[k + 5], KEYS[k + 6]
   local unbroken, others = renew(KEYS[k])
   local told, dueMs, scheduleMs = unbroken * ${UNBROKEN}, -1, -1
-  local hasRetries = false
+  local hasRetries, named = false, nil
   -- Usually none of these keys is there, and one command tells so: paused to observed, and with looks the retries.
   if redis.call('EXISTS', unpack(KEYS, k + 1, k + (looks == 1 and 8 or 6))) > 0 then
     hasRetries = looks == 1 and redis.call('EXISTS', KEYS[k + 7], KEYS[k + 8]) > 0
     told = told + redis.call('EXISTS', paused) * ${PAUSED} + redis.call('EXISTS', cancelled) * ${CANCELLED}
       + redis.call('EXISTS', observed) * ${OBSERVED}
     -- A process of the newer release looks, and promotes.
-    local unknown = unknownUses(uses)
-    if unknown then return told, -1, unknown, -1 end
+    named = unknownUses(uses)
+    if named and not string.find(named, '^${ORDER}@[^,]*$') then return told, -1, named, -1 end
     dueMs = msUntil(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES'))
     -- If the key is something else, tasks go on. The process that publishes for schedules reports it.
     scheduleMs = msUntil(redis.pcall('ZRANGE', scheduleDue, 0, 0, 'WITHSCORES'))
@@ -166,7 +166,7 @@ local function visit(k, a)
     elseif nextEndMs < 0 or endMs < nextEndMs then nextEndMs = endMs end
   end
   if looks == 1 then told = told + look(k, a, hasRetries) end
-  return told, dueMs, '', scheduleMs
+  return told, dueMs, named or '', scheduleMs
 end
 
 local answers = {}

@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
-import { QUEUE_USES } from './uses.fragment.js';
+import { LEASE_USES } from './uses.fragment.js';
 
 export interface Renewal {
   /** False: the lease had ended, or there was none. Other processes may have taken over the caller's tasks. */
@@ -33,7 +33,7 @@ export const renewScript = defineScript({
   lua: lua`
 ${NOW}
 ${RENEW}
-${QUEUE_USES}
+${LEASE_USES}
 local unbroken = renew(alive)
 return { unbroken, now, redis.call('EXISTS', paused), unknownUses(uses) or '' }`,
   decode: (reply): Renewal => {

@@ -111,7 +111,7 @@ describe('fire', () => {
   it('leaves keys of another type, and data of a newer release, as they are', async () => {
     const { nowMs, nextMs } = await due();
     const call = { fingerprint, nextMs, followingMs: nowMs + HOUR, instants: [nextMs] };
-    await bed.admin.hset(keys.uses, 'order', '9.0.0');
+    await bed.admin.hset(keys.uses, 'lanes', '9.0.0');
     await expect(fire([call])).rejects.toMatchObject({ code: 'SLUICE_NEWER_DATA' });
     await bed.admin.del(keys.uses, keys.stream);
     await bed.admin.set(keys.stream, 'text');

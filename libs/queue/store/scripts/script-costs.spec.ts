@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { QueueState, count } from '../../../../test/support/queue-state.js';
 import { joinCosts } from '../../../../test/model/join-costs.js';
+import { orderCosts } from '../../../../test/model/order-costs.js';
 import { limitCosts } from '../../../../test/model/limit-costs.js';
 import { eventCosts } from '../../../../test/model/event-costs.js';
 import { keyCosts } from '../../../../test/model/key-costs.js';
@@ -11,7 +12,7 @@ import { operationCosts } from '../../../../test/model/operation-costs.js';
 import { scheduleCosts } from '../../../../test/model/schedule-costs.js';
 import { growthOf, scriptNames, isLinear, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
 import { Keyspace } from '../../../redis/index.js';
-import { CONSUMER_PREFIX, RELEASED, consumerName, queueKeys, retryKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, RELEASED, consumerName, gateKeys, queueKeys, retryKeys } from '../queue.keys.js';
 import { ackScript } from './ack.script.js';
 import { backlogBytesScript } from './backlog-bytes.script.js';
 import { countsScript } from './counts.script.js';
@@ -48,6 +49,7 @@ const TOLD = { publishes: '', side: keys.side, inboxes: INBOXES };
 const all = {
   ...{ ...keys, retry: own.stream, retryStream: own.stream },
   ...{ retryDelayed: own.delayed, retryBodies: own.bodies, retryIndex: own.index },
+  ...gateKeys(new Keyspace(), keys, GROUP),
 };
 const bed = new QueueScriptBed(keys.stream);
 
@@ -310,7 +312,7 @@ grows('queue:workers', 'consumers', 'linear', async (n) => {
 
 for (const costs of [scheduleCosts, keyCosts, joinCosts, operationCosts, eventCosts])
   for (const row of costs(bed)) grows(...row);
-for (const row of limitCosts(bed, bed)) grows(...row);
+for (const costs of [limitCosts, orderCosts]) for (const row of costs(bed, bed)) grows(...row);
 
 it('all scripts were looked at', () => {
   expect([...looked].sort()).toEqual(scriptNames(dirname(fileURLToPath(import.meta.url))));

@@ -3,11 +3,13 @@ import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { DELAY } from './delay.fragment.js';
 import { FORGET } from './forget.fragment.js';
+import { GATES } from './gates.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { MARKED } from './marked.fragment.js';
+import { TELL } from './tell.fragment.js';
 
 /** Where a failed task went. `cancelled`: it was marked as cancelled, and is dropped. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
 export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced' | 'stale';
@@ -18,10 +20,12 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  * again.
  *
  * KEYS  stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex, cancelled,
- *       failedTo (where a task about a dead letter is published; any key of the queue if it is not)
+ *       failedTo (where a task about a dead letter is published; any key of the queue if it is not), and for a task with an ordering key
+ *       other (the group's own retries for the queue, and the queue for the retries), gates, line
  * ARGV  group, consumer, id, deliveries, attempts (failed so far), meta (of the entry that follows), isDead (1: it
  *       becomes a dead letter; 0: it runs again), reason (of a dead letter), delayMs (0 = now), handle (the task's id),
- *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0), side (see `join.fragment.ts`)
+ *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0), side (see `join.fragment.ts`),
+ *       and for a task with an ordering key: the key, closes (1: a dead letter stops its key)
  * Reply a {@link Settlement}
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may fail long
@@ -32,6 +36,9 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  * A task that is marked as cancelled is dropped: it is neither tried again nor a dead letter.
  * If the task is a member of a join, a dead letter counts there as failed. One that is dropped, or whose entry was deleted, counts as
  * removed. Whoever waits for the result of a task that is dropped or a dead letter is told in the same step.
+ *
+ * A task with an ordering key keeps its gate ({@link GATES}) while it is tried again. A dead letter, and a task that is dropped or was
+ * deleted, opens the next task of the key, in the same step.
  *
  * Crash: it is one script, so a task is never both pending and queued again, and never neither. Duplicate, resend: the second
  * call finds the entry gone and returns `stale`. Pause, reorder: a settlement that arrives late is `fenced`.
@@ -77,10 +84,20 @@ ${FORGET}
 ${CARRIED}
 ${ANSWER}
 ${DEAD_LETTER}
+${TELL}
 ${DELAY}
 ${INDEX}
 ${JOIN}
 ${MARKED}
+local other, gates, line, opensMost = KEYS[14], KEYS[15], KEYS[16], 0
+local key, closes = ARGV[rest + 1] or '', ARGV[rest + 2]
+${GATES}
+local function settled(isDeadLetter)
+  local gate = gateKey(key)
+  if isDeadLetter and closes == '1' then closeGate(gate, handle) else passOn(gate, handle) end
+  for home in pairs(freed) do tell('queue:released', home) end
+end
+if key ~= '' and not gatesFine() then return redis.error_reply('WRONGTYPE ' .. gates .. ' or ' .. line .. ' is something else') end
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
 if not pending then return 'stale' end
 if pending[2] ~= consumer or pending[4] ~= deliveries then return 'fenced' end
@@ -91,6 +108,7 @@ local entry = redis.call('XRANGE', stream, id, id)[1]
 if not entry then
   redis.call('XACK', stream, group, id)
   settleMember(member, 'removed')
+  settled(false)
   closeJoins()
   return 'stale'
 end
@@ -100,6 +118,7 @@ if isMarked(id) then
   if forget(id) then unindex(index, handle, id) end
   unmark(id)
   settleMember(member, 'removed')
+  settled(false)
   closeJoins()
   answerFailure(meta, handle, 'cancelled', 'cancelled', failure, attempts)
   return 'cancelled'
@@ -115,6 +134,7 @@ if isDead == 1 then
     deliveries = tostring(deliveries), isJson = isJson == 1,
   })
   settleMember(member, 'failed')
+  settled(true)
   closeJoins()
   return 'dead'
 end

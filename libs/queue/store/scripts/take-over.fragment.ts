@@ -1,4 +1,5 @@
 import { defineFragment, lua } from '../../../redis/index.js';
+import { PARKED } from '../queue.keys.js';
 import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
@@ -54,7 +55,7 @@ export const TAKE_OVER = defineFragment({
       'sinceMs',
       'endsMs',
     ],
-    ...['maxDeliveries', 'alone', 'foreignIdleMs', 'released', 'prefix', 'publishes'],
+    ...['maxDeliveries', 'alone', 'foreignIdleMs', 'released', 'prefix', 'publishes', 'admits', 'passesOn'],
   ],
   lua: lua`
 local function lives(name)
@@ -69,6 +70,7 @@ local hasMarks = redis.call('EXISTS', cancelled) == 1
 
 local function isDead(name)
   if name == released then return true end
+  if name == '${PARKED}' then return false end
   if not mayJudge or name == consumer or string.sub(name, 1, #prefix) ~= prefix then return false end
   return not lives(name)
 end
@@ -96,6 +98,7 @@ local function dropCancelled(id)
   settleMember(member, 'removed')
   answerFailure(meta, task, 'cancelled', 'cancelled', '', fieldOf(entry and entry[2] or {}, 'retry_count'))
   dropped[#dropped + 1] = task
+  if passesOn then passesOn(entry and entry[2] or {}, task, false) end
   return true
 end
 
@@ -109,6 +112,8 @@ local function takeFrom(name, rows, room)
     if (count >= maxDeliveries or mayTake) and not dropCancelled(id) then
       local entry = redis.call('XRANGE', stream, id, id)[1]
       if not entry then redis.call('XACK', stream, group, id)
+      elseif count < maxDeliveries and admits and not admits(id, entry[2]) then
+        -- It waits for its key now.
       elseif count < maxDeliveries then
         ids[#ids + 1] = id
         deliveries[id] = count + 1
@@ -122,6 +127,7 @@ local function takeFrom(name, rows, room)
             failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
           })
           settleMember(member, 'failed')
+          if passesOn then passesOn(entry[2], deadLetters[#deadLetters], true) end
         end
       end
     end

@@ -1,7 +1,9 @@
 import { LIMIT_US, defineScript, lua } from '../../../redis/index.js';
 import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
+import { PARKED } from '../queue.keys.js';
 import { FORGET } from './forget.fragment.js';
+import { GATES } from './gates.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
@@ -10,7 +12,7 @@ import { NOW } from './now.fragment.js';
 import { reapedFrom, type Reaped } from './reap.script.js';
 import { TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
-import { QUEUE_USES } from './uses.fragment.js';
+import { ORDER, QUEUE_USES } from './uses.fragment.js';
 
 /** What a worker with limits of the fleet was given: in `claimed`, the tasks that it may start. */
 export interface Taken extends Reaped {
@@ -26,14 +28,19 @@ export interface Taken extends Reaped {
   readonly isFull: boolean;
 }
 
+/** How many new entries one call looks at before it says that there are more: about a millisecond of the server's time. */
+const LOOKS_MOST = 1_000;
+
 /**
  * Gives a worker as many tasks as the limits of the fleet and the worker itself have room for: those of dead consumers first, then new
  * ones. What it gives may start; what waits stays unread in the stream, holds no place and has used no attempt and no delivery.
  *
- * KEYS  stream, other (the group's own retries for the queue, and the queue for the retries), rate, grace, and those of `queue:reap`
+ * KEYS  stream, other (the group's own retries for the queue, and the queue for the retries), rate, grace, those of `queue:reap`, and for
+ *       an ordered queue gates, line
  * ARGV  those of `queue:reap`; limit and perMs (at most so many starts in so many ms; limit 0: any number), graceMs (how late the
  *       caller may start what it is given), usualMs (what every caller's graceMs is at least), fleet (at most so many tasks at a time;
- *       0: any number), readMost (at most so many new entries in the reply)
+ *       0: any number), readMost (at most so many new entries in the reply); for an ordered queue closes (1: after
+ *       a dead letter, its key stops)
  * Reply {@link Taken}
  *
  * **fleet**: the tasks that run are those that are pending with consumers, in the queue and in the group's own retries. They are counted
@@ -45,6 +52,11 @@ export interface Taken extends Reaped {
  * perMs by the grace: whoever gets the reply starts the tasks within its graceMs after it *sent* the call, or returns them. So starts in
  * any perMs were given within perMs + grace of each other, however long a process was paused in between. The largest grace of any
  * caller holds for all of them while starts that it allowed may still come: `grace` keeps it for so long, unless it is the usual one.
+ *
+ * **order**: what may not run yet, because of its key, is parked ({@link GATES}). Reading and parking are one step, or two processes that
+ * read one after the other could register their entries the other way round. Parked tasks hold no place, and the script reads on until
+ * the room is used, or it has looked at a thousand entries. The name of the feature must stand in `uses`, and its instant be over: before,
+ * processes that know no order may read as well.
  *
  * Crash of the caller, lost reply: the entries are pending with the caller and hold places. Its reconciliation, or the reaping of its
  * lease, deals with them; what the rate was charged lapses with its window. Resend: the same. Two callers: one after the other.
@@ -79,6 +91,21 @@ ${ANSWER}
 ${DEAD_LETTER}
 ${JOIN}
 ${MARKED}
+local gates, line = KEYS[12], KEYS[13]
+local isOrdered, closes = gates ~= nil, ARGV[rest + 1] == '1'
+-- What is opened here is returned, and not given to the caller: the limits may have no room for it.
+local opensMost, admits, passesOn = 0, nil, nil
+${GATES}
+if isOrdered then
+  local since = string.match(redis.call('HGET', uses, '${ORDER}') or '', '(%d+)$')
+  if not since or now < tonumber(since) then return redis.error_reply('NOORDER ' .. uses .. ' does not say that the queue is ordered') end
+  if not gatesFine() then return redis.error_reply('WRONGTYPE ' .. gates .. ' or ' .. line .. ' is something else') end
+  admits = admit
+  passesOn = function(fields, task, isDead)
+    local key = keyOf(fields)
+    if isDead and closes then closeGate(key, task) else passOn(key, task) end
+  end
+end
 ${TAKE_OVER}
 local nowUs = clock[1] * 1000000 + clock[2]
 ${LIMIT_US}
@@ -88,7 +115,8 @@ local function count(infos)
   if infos.err then return 0 end
   local nobodys = 0
   for _, info in ipairs(infos) do
-    if isDead(info[2]) then nobodys = nobodys + info[4] else busy = busy + info[4] end
+    if isDead(info[2]) then nobodys = nobodys + info[4]
+    elseif info[2] ~= '${PARKED}' then busy = busy + info[4] end
   end
   return nobodys
 end
@@ -107,12 +135,16 @@ end
 
 takeOver(room)
 if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end
-local takenOver, left, read = #claimed, math.min(room - #claimed, readMost), 0
-if left > 0 then
-  local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', left, 'STREAMS', stream, '>')
-  for _, entry in ipairs(reply and reply[1][2] or {}) do
+local takenOver, left, looked, isLast = #claimed, math.min(room - #claimed, readMost), 0, false
+while left > 0 and looked < ${LOOKS_MOST} and not isLast do
+  local most = isOrdered and math.min(left, ${LOOKS_MOST}) or left
+  local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', stream, '>')
+  local entries = reply and reply[1][2] or {}
+  looked = looked + #entries
+  isLast = not isOrdered or #entries < most
+  for _, entry in ipairs(isOrdered and admitAll(entries) or entries) do
     claimed[#claimed + 1] = { entry[1], 1, entry[2] }
-    read = read + 1
+    left = left - 1
   end
 end
 
@@ -138,7 +170,9 @@ end
 local waits = more
 if room == 0 and orphaned > #deadLetters + #dropped then waits = 1
 elseif room > 0 and takenOver == room and orphaned > takenOver + #deadLetters + #dropped then waits = 1
-elseif read == left and #redis.call('XRANGE', stream, '(' .. lastId, '+', 'COUNT', 1) > 0 then waits = 1 end
+elseif (left <= 0 or looked >= ${LOOKS_MOST}) and #redis.call('XRANGE', stream, '(' .. lastId, '+', 'COUNT', 1) > 0 then waits = 1 end
+-- Those who have ended here may have opened others, which were returned.
+if next(freed) then waits = 1 end
 local isFull = fleet > 0 and fleet - busy <= #claimed and 1 or 0
 return { claimed, deadLetters, more, dropped, takenOver, lastId, waits, math.ceil(after / 1000), isFull }`,
   decode: (reply): Taken => {

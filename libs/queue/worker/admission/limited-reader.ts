@@ -236,6 +236,7 @@ export class LimitedReader implements QueueReader, SeatHolder {
           ...args,
           readMost: Math.min(readMost, worker.window.readMost),
         },
+        ...(limits.order && { restKeys: [limits.order.gates, limits.order.line], rest: [limits.order.closes] }),
       });
       this.#failures.delete(worker);
       if (this.#told.get(worker) === told) this.#rest(worker, taken);

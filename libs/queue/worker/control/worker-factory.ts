@@ -48,8 +48,9 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
     });
     const make = (keys: QueueKeys, retries: Worker | undefined): Worker => {
       const { alive, paused: pausedKey, uses: usesKey } = keys;
-      const lease = new WorkerLease({ link, clock, alive, pausedKey, usesKey, consumer, leaseMs });
       const { queue } = handler;
+      const ordered = given.ordering !== undefined;
+      const lease = new WorkerLease({ link, clock, alive, pausedKey, usesKey, consumer, leaseMs, ordered });
       const results = new ResultSender({
         ...{ link, keys, queue, group: given.group, inboxes, maxPayloadBytes, retryUntilConfirmed, log },
       });

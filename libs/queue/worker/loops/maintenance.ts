@@ -1,5 +1,6 @@
 import { backoffMs, isReplyError, isUnavailable, type Clock, type Keyspace, type Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
+import { agreeOnOrder } from '../ordered/order-agreement.js';
 import { reconcile } from './reconcile.js';
 import type { DeadRetention } from '../../admin/dead-retention.js';
 import type { TaskReturner } from '../task-returner.js';
@@ -196,6 +197,11 @@ export class Maintenance {
     const { unknown } = lease;
     try {
       await lease.look();
+      const waitMs = await agreeOnOrder(worker, this.#options.link);
+      if (waitMs > 0) {
+        this.#openings.set(worker, { failures: 0, dueMs: clock.monoMs() + waitMs });
+        return;
+      }
       if (lease.unknown !== undefined) {
         this.#openings.set(worker, { failures: 0, dueMs: clock.monoMs() + LOOK_MS });
         worker.leftAlone();

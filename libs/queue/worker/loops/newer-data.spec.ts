@@ -26,7 +26,7 @@ async function started(gate: Promise<void> = Promise.resolve()) {
   return { queue, ran, logged, left };
 }
 
-const plant = (): Promise<unknown> => bed.admin.hset(USES, 'order', '0.4.0');
+const plant = (): Promise<unknown> => bed.admin.hset(USES, 'lanes', '0.4.0');
 const untilLeft = (queue: QueueService): Promise<unknown> =>
   until(() => queue.stats().leftAlone === 1, { what: 'the queue is left alone' });
 
@@ -55,7 +55,7 @@ describe('a queue with data of a newer release', () => {
     await until(() => ran.includes('plain'), { what: 'the task ran' });
     expect(queue.stats()).toMatchObject({ leftAlone: 0, leftAloneReports: 1 });
     expect(messages).toMatchObject([
-      { queue: 'tasks', group: 'sluice', uses: [{ feature: 'order', since: '0.4.0' }] },
+      { queue: 'tasks', group: 'sluice', uses: [{ feature: 'lanes', since: '0.4.0' }] },
       { queue: 'tasks', group: 'sluice' },
     ]);
     for (const name of names) unsubscribe(name, onMessage);

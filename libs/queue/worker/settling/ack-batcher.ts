@@ -1,6 +1,7 @@
 import type { Link } from '../../../redis/index.js';
 import type { Delivery } from '../../task/delivery.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
+import type { OrderedAcks } from '../ordered/ordered-acks.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import type { QueueKeys } from '../../store/queue.keys.js';
 import { ackMembersScript } from '../../store/scripts/ack-members.script.js';
@@ -13,6 +14,8 @@ export interface AckBatcherOptions {
   retryUntilConfirmed: RetryUntilConfirmed;
   /** `offerCredit` is called before an acknowledgement is sent, once tasks have finished in this turn of the event loop. */
   window: Pick<ConcurrencyWindow, 'offerCredit'>;
+  /** Acknowledges the tasks of an ordered queue; undefined for other queues. */
+  ordered?: Pick<OrderedAcks, 'send'> | undefined;
   /** Redis has confirmed that these tasks are settled. */
   onAcked: (deliveries: readonly Delivery[]) => void;
 }
@@ -43,7 +46,8 @@ export class AckBatcher {
     // Ticks run after all promise jobs, so all tasks that finish in this turn are in the same batch.
     process.nextTick(() => {
       this.#ticking = false;
-      this.#options.window.offerCredit();
+      // In an ordered queue, the acknowledgement itself brings further tasks.
+      if (this.#options.ordered === undefined) this.#options.window.offerCredit();
       if (this.#flushing) return;
       this.#flushing = true;
       // The flush waits for the promise jobs that `offerCredit` began. So the next read is sent before the acknowledgement, and
@@ -65,6 +69,7 @@ export class AckBatcher {
   }
 
   #send(batch: readonly Delivery[]): Promise<unknown> {
+    if (this.#options.ordered !== undefined) return this.#options.ordered.send(batch);
     if (!batch.some(isMember)) return this.#ack(batch);
     // Either script may be repeated, so both are if one of them fails.
     const members = batch.filter(isMember);

@@ -6,6 +6,7 @@ import { describeError } from '../../task/describe-error.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import { channels, type TaskCancelledMessage } from '../../observe/queue.channels.js';
 import { debug } from '../../observe/queue.debug.js';
+import type { OrderKeys } from '../admission/fleet-limits.js';
 import type { QueueKeys } from '../../store/queue.keys.js';
 import type { ResolvedHandlerOptions } from '../../handler.options.js';
 import { settleFailureScript } from '../../store/scripts/settle-failure.script.js';
@@ -18,6 +19,8 @@ export interface FailureSettlerOptions {
   failedTo: string | undefined;
   /** Where retries go while several groups read the queue. */
   retryKeys: QueueKeys;
+  /** The order of the queue's tasks; undefined: they have none. */
+  order?: OrderOf | undefined;
   queue: string;
   group: string;
   consumer: string;
@@ -98,8 +101,8 @@ export class FailureSettler {
     delivery: Delivery,
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
-    const { link, keys, retryKeys, queue, group, consumer, inboxes, failedTo, retryUntilConfirmed, listener, events } =
-      this.#options;
+    const { link, keys, retryKeys, order, queue, group, consumer, inboxes, failedTo } = this.#options;
+    const { retryUntilConfirmed, listener, events } = this.#options;
     const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = retryKeys;
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), failure: error, stack };
@@ -109,6 +112,7 @@ export class FailureSettler {
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
         keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex, failedTo: failedTo ?? keys.dead },
+        ...(order && delivery.orderingKey !== '' && keyed(order, delivery.orderingKey)),
         args: {
           publishes: failedTo === undefined ? '' : queue,
           isJson: delivery.task ? 1 : 0,
@@ -140,6 +144,19 @@ export class FailureSettler {
       if (settlement === 'delayed') for (const each of new Set([keys.stream, retry])) listener.delayed(each, delayMs);
     });
   }
+}
+
+/** What settles the failures of an ordered queue. */
+export interface OrderOf extends OrderKeys {
+  /** The group's own retries for the queue, and the queue for the retries. */
+  readonly other: string;
+}
+
+function keyed(
+  { other, gates, line, closes }: OrderOf,
+  key: string,
+): { restKeys: string[]; rest: (string | number)[] } {
+  return { restKeys: [other, gates, line], rest: [key, closes] };
 }
 
 interface Outcome {

@@ -1,17 +1,42 @@
 import type { Handler } from '../../handlers/handler.registry.js';
+import type { FleetLimits } from '../admission/fleet-limits.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
+import type { KeptRoom } from '../ordered/kept-room.js';
+import { OrderedAcks } from '../ordered/ordered-acks.js';
 import { AckBatcher, type AckBatcherOptions } from './ack-batcher.js';
 import { FailureSettler, type FailureSettlerOptions } from './failure-settler.js';
 
 export interface SettlersOptions
-  extends Omit<FailureSettlerOptions, 'failedTo' | 'queue' | 'group' | 'options'>, Pick<AckBatcherOptions, 'onAcked'> {
+  extends
+    Omit<FailureSettlerOptions, 'failedTo' | 'queue' | 'group' | 'options' | 'order'>,
+    Pick<AckBatcherOptions, 'onAcked'> {
   handler: Handler;
   window: ConcurrencyWindow;
+  limits?: FleetLimits | undefined;
+  room: KeptRoom;
 }
 
 /** What settles the tasks of one worker. */
-export function settlersOf(given: SettlersOptions): { acks: AckBatcher; failures: FailureSettler } {
+export interface Settlers {
+  readonly acks: AckBatcher;
+  readonly failures: FailureSettler;
+  /** Undefined: the queue is not ordered. */
+  readonly ordered: OrderedAcks | undefined;
+}
+
+export function settlersOf(given: SettlersOptions): Settlers {
   const { queue, failedTo, options } = given.handler;
   const all = { ...given, queue, failedTo, options, group: options.group };
-  return { acks: new AckBatcher(all), failures: new FailureSettler(all) };
+  const { limits, keys } = given;
+  const order = limits?.order;
+  if (order === undefined) {
+    return { acks: new AckBatcher(all), failures: new FailureSettler(all), ordered: undefined };
+  }
+  const other = limits?.other(keys.stream) ?? keys.stream;
+  const ordered = new OrderedAcks({ ...all, other, order });
+  return {
+    acks: new AckBatcher({ ...all, ordered }),
+    failures: new FailureSettler({ ...all, order: { ...order, other } }),
+    ordered,
+  };
 }

@@ -31,7 +31,7 @@ export function settleRun(
     const counted = retryCount > attempt - 1;
     const dueMs = counted && !asked ? 0 : tasks.nowMs() + delayMs;
     tasks.events.tell(waiting, { type: 'retried', attempt, delayMs: Math.ceil(delayMs), error: words(thrown) });
-    tasks.waiting.push({ ...waiting, attempt: retryCount + 1, dueMs, deferral: disposition.deferral });
+    tasks.waiting.push({ ...waiting, began: true, attempt: retryCount + 1, dueMs, deferral: disposition.deferral });
   } else if (disposition.kind === 'dead') {
     const letter = tasks.letter(waiting, thrown, disposition.reason);
     tasks.letters(waiting.queue).push({ letter, thrown });

@@ -1,0 +1,56 @@
+import type { Link } from '../../../redis/index.js';
+import type { GateKeys, QueueKeys } from '../../store/queue.keys.js';
+import { ackKeyedScript } from '../../store/scripts/ack-keyed.script.js';
+import type { Entry } from '../../store/stream-reply.js';
+import type { Delivery } from '../../task/delivery.js';
+import type { KeptRoom } from './kept-room.js';
+
+export interface OrderedAcksOptions {
+  link: Link;
+  keys: Pick<QueueKeys, 'stream' | 'index' | 'side' | 'alive'>;
+  /** The group's own retries for the queue, and the queue for the retries. */
+  other: string;
+  order: GateKeys;
+  group: string;
+  consumer: string;
+  /** The prefix of the names of inboxes. */
+  inboxes: string;
+  room: Pick<KeptRoom, 'reserve' | 'opened'>;
+}
+
+/** The result of a task, for the publisher that waits for it. */
+export interface SentResult {
+  readonly meta: string;
+  readonly kind: string;
+  readonly text: string;
+}
+
+/** Acknowledges tasks of an ordered queue. The next tasks of their keys come with the reply, if there is room for them here. */
+export class OrderedAcks {
+  readonly #options: OrderedAcksOptions;
+
+  constructor(options: OrderedAcksOptions) {
+    this.#options = options;
+  }
+
+  async send(batch: readonly Delivery[], result?: SentResult): Promise<void> {
+    const { link, keys, other, order, group, consumer, inboxes, room } = this.#options;
+    const { stream, index, side, alive } = keys;
+    const { meta = '', kind = '', text = '' } = result ?? {};
+    const rest = batch.flatMap(({ id, deliveries, taskId, orderingKey, join = '' }) => {
+      return [id, deliveries, taskId, orderingKey, join, meta, kind, text];
+    });
+    const reserved = room.reserve(batch.length);
+    let next: readonly Entry[] = [];
+    try {
+      const acked = await ackKeyedScript.run(link, {
+        keys: { stream, other, index, alive, gates: order.gates, line: order.line },
+        args: { group, consumer, opensMost: reserved, side, inboxes },
+        rest,
+      });
+      next = acked.opened;
+    } finally {
+      room.opened(next, reserved);
+    }
+  }
+}

@@ -1,0 +1,374 @@
+/** Faults in what keeps the tasks of an ordering key in order, and one at a time. */
+const scripts = 'libs/queue/store/scripts';
+const acks = { specs: [`${scripts}/ack-keyed`] };
+const heals = { specs: [`${scripts}/heal-keys`] };
+const gates = { ...acks, file: `${scripts}/gates.fragment.ts` };
+const ack = { ...acks, file: `${scripts}/ack-keyed.script.ts` };
+const take = { ...acks, file: `${scripts}/take.script.ts` };
+const over = { ...acks, file: `${scripts}/take-over.fragment.ts` };
+const settle = { ...acks, file: `${scripts}/settle-failure.script.ts` };
+const heal = { ...heals, file: `${scripts}/heal-keys.script.ts` };
+const uses = { ...acks, file: `${scripts}/use-order.script.ts` };
+const service = { specs: ['libs/queue/ordering'] };
+const options = {
+  specs: ['libs/queue/ordering/ordering.options.spec'],
+  file: 'libs/queue/ordering/ordering.options.ts',
+};
+const agreement = {
+  specs: ['libs/queue/ordering/ordering.agreement'],
+  file: 'libs/queue/worker/ordered/order-agreement.ts',
+};
+const together = { specs: ['libs/queue/ordering/ordering.together', 'libs/queue/ordering/ordering.spec'] };
+
+export default [
+  {
+    ...gates,
+    name: 'a gate that is held is free for anybody',
+    find: "return not holder or holder == task or holder == '!' .. task",
+    replace: 'return true',
+  },
+  {
+    ...gates,
+    name: 'a retry is another task',
+    find: "return not holder or holder == task or holder == '!' .. task",
+    replace: "return not holder or holder == '!' .. task",
+  },
+  {
+    ...gates,
+    name: 'a key that stopped waits for its own dead letter',
+    find: "return not holder or holder == task or holder == '!' .. task",
+    replace: 'return not holder or holder == task',
+  },
+  {
+    ...gates,
+    name: 'the second task of a key in one read finds the gate free',
+    find: '        holders[key] = task\n        taken[#taken + 1] = key',
+    replace: '        taken[#taken + 1] = key',
+  },
+  {
+    ...gates,
+    name: 'a line is in the order of the texts of its ids',
+    find: "string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq",
+    replace: "ms .. seq .. string.rep('0', 40 - #ms - #seq)",
+  },
+  {
+    ...gates,
+    name: 'keys that begin alike share a line',
+    find: "'[' .. key .. '\\0', '(' .. key .. '\\1'",
+    replace: "'[' .. key, '(' .. key .. '\\255'",
+  },
+  {
+    ...gates,
+    name: 'what is opened stays in line',
+    find: "    redis.call('ZREM', line, head)\n",
+    replace: '',
+  },
+  {
+    ...gates,
+    name: 'a gate stays when nobody waits',
+    find: "      redis.call('HDEL', gates, key)\n",
+    replace: '',
+  },
+  {
+    ...gates,
+    name: 'a task that does not hold the gate passes it on',
+    find: 'if key and holderOf(key) == task then openNext(key) end',
+    replace: 'if key then openNext(key) end',
+  },
+  {
+    ...gates,
+    name: 'what is opened comes here, whatever room there is',
+    find: 'local isMine = home == stream and #opened < opensMost and openedBytes',
+    replace: 'local isMine = home == stream and opensMost >= 0 and openedBytes',
+  },
+  {
+    ...gates,
+    name: 'what is opened is nobody else who holds the gate',
+    find: '      setHolder(key, task)\n      if isMine then',
+    replace: '      if isMine then',
+  },
+  {
+    ...gates,
+    name: 'what waited among the retries is in the queue',
+    find: 'local home = own == isOwn and stream or other',
+    replace: 'local home = own ~= nil and stream or other',
+  },
+  {
+    ...gates,
+    name: 'what is opened for everybody counts a delivery',
+    find: "'${RELEASED}', '0', id, 'RETRYCOUNT', '0')",
+    replace: "'${RELEASED}', '0', id)",
+  },
+  {
+    ...gates,
+    name: 'a step looks at gone entries for ever, or gives the key up',
+    find: "  setHolder(key, '')\n",
+    replace: '',
+  },
+  {
+    ...gates,
+    name: 'a key with NUL ends there',
+    find: "if #text > ${KEY_MAX_BYTES} or string.find(text, '%z') then",
+    replace: 'if #text > ${KEY_MAX_BYTES} then',
+  },
+  {
+    ...ack,
+    name: 'a success is not fenced by its owner',
+    find: 'pending[2] == consumer and pending[4] == deliveries',
+    replace: 'pending[4] == deliveries',
+  },
+  {
+    ...ack,
+    name: 'a success is not fenced by its delivery',
+    find: 'pending[2] == consumer and pending[4] == deliveries',
+    replace: 'pending[2] == consumer',
+  },
+  {
+    ...ack,
+    name: 'a success opens nothing',
+    find: '  passOn(gateKey(ARGV[i + 3]), ARGV[i + 2])\n',
+    replace: '',
+  },
+  {
+    ...ack,
+    ...together,
+    name: 'a member of a join does not count',
+    find: "  settleMember(members[i], 'completed')\n",
+    replace: '',
+  },
+  {
+    ...ack,
+    ...together,
+    name: 'whoever waits for the result is not told',
+    find: "if ARGV[i + 5] ~= '' then answer(",
+    replace: 'if false then answer(',
+  },
+  {
+    ...ack,
+    name: 'a key of another type is no reason to refuse',
+    find: "if not gatesFine() then return redis.error_reply('WRONGTYPE ' .. gates .. ' or ' .. line .. ' is something else') end\n",
+    replace: '',
+  },
+  {
+    ...take,
+    name: 'tasks are taken before the instant of the order',
+    find: 'if not since or now < tonumber(since) then',
+    replace: 'if not since then',
+  },
+  {
+    ...take,
+    name: 'tasks are taken though nobody knows of the order',
+    find: 'if not since or now < tonumber(since) then',
+    replace: 'if since and now < tonumber(since) then',
+  },
+  {
+    ...take,
+    name: 'parked tasks are counted for the fleet',
+    find: "elseif info[2] ~= '${PARKED}' then busy",
+    replace: 'else busy',
+  },
+  {
+    ...take,
+    name: 'a call reads only once',
+    find: 'isLast = not isOrdered or #entries < most',
+    replace: 'isLast = true',
+  },
+  {
+    ...take,
+    name: 'more than a thousand that wait are all there is',
+    find: '(left <= 0 or looked >= ${LOOKS_MOST})',
+    replace: '(left <= 0)',
+  },
+  {
+    ...take,
+    name: 'nobody need take what was opened here',
+    find: 'if next(freed) then waits = 1 end\n',
+    replace: '',
+  },
+  {
+    ...over,
+    name: 'what waits for its key belongs to a dead process',
+    find: "  if name == '${PARKED}' then return false end\n",
+    replace: '',
+  },
+  {
+    ...over,
+    name: 'what was pending before the order may run at once',
+    find: 'and admits and not admits(id, entry[2]) then',
+    replace: 'and admits and false then',
+  },
+  {
+    ...over,
+    name: 'a cancelled task of a dead process keeps its key',
+    find: '  if passesOn then passesOn(entry and entry[2] or {}, task, false) end\n',
+    replace: '',
+  },
+  {
+    ...over,
+    name: 'a task that killed its processes keeps its key',
+    find: '          if passesOn then passesOn(entry[2], deadLetters[#deadLetters], true) end\n',
+    replace: '',
+  },
+  {
+    ...settle,
+    name: 'a dead letter keeps its key',
+    find: "  settled(true)\n  closeJoins()\n  return 'dead'",
+    replace: "  closeJoins()\n  return 'dead'",
+  },
+  {
+    ...settle,
+    name: 'a cancelled task keeps its key',
+    find: "  settled(false)\n  closeJoins()\n  answerFailure(meta, handle, 'cancelled'",
+    replace: "  closeJoins()\n  answerFailure(meta, handle, 'cancelled'",
+  },
+  {
+    ...settle,
+    name: 'a deleted task keeps its key',
+    find: "  settled(false)\n  closeJoins()\n  return 'stale'",
+    replace: "  closeJoins()\n  return 'stale'",
+  },
+  {
+    ...settle,
+    name: 'no key stops',
+    find: "if isDeadLetter and closes == '1' then",
+    replace: 'if false then',
+  },
+  {
+    ...acks,
+    file: `${scripts}/further-fields.fragment.ts`,
+    name: 'a task with many fields loses its key',
+    find: "if others[i] == 'ordering_key' then",
+    replace: 'if false then',
+  },
+  {
+    ...heal,
+    name: 'a delayed task is nowhere',
+    find: "redis.call('ZSCORE', delayed, task) or redis.call('ZSCORE', otherDelayed, task)",
+    replace: 'false',
+  },
+  {
+    ...heal,
+    name: "the group's own retries are nowhere",
+    find: 'or isIn(other, otherIndex, task)\n',
+    replace: '\n',
+  },
+  {
+    ...heal,
+    name: 'a retry of which no group knows yet is nowhere',
+    find: "    ends[key] = '0-0'\n",
+    replace: '',
+  },
+  {
+    ...heal,
+    name: 'a retry that was not read yet is nowhere',
+    find: '        if isBefore(ends[key], row[1]) then return true end\n',
+    replace: '',
+  },
+  {
+    ...heal,
+    name: 'a stopped key goes on by itself',
+    find: 'if task ~= holder and isLetter(task) then return true end\n',
+    replace: '',
+  },
+  {
+    ...heal,
+    name: 'without an index, tasks are nowhere',
+    find: "isOf(index, 'zset') and isOf(otherIndex, 'zset') and isOf(deadIndex, 'zset')",
+    replace: 'true',
+  },
+  {
+    ...heal,
+    name: 'a line without a gate waits for ever',
+    find: '    if not holderOf(key) then open(key) end\n',
+    replace: '',
+  },
+  {
+    ...heal,
+    name: 'what is parked and in no line waits for ever',
+    find: "else lined = lined + redis.call('ZADD', line, '0', placeOf(key, row[1])) end",
+    replace: 'end',
+  },
+  {
+    ...heal,
+    name: 'every process looks',
+    find: 'if last and last <= now and now - last < everyMs then',
+    replace: 'if false then',
+  },
+  {
+    ...uses,
+    name: 'the order may begin while old leases run',
+    find: 'math.max(now, math.ceil(tonumber(last or 0)))',
+    replace: 'now',
+  },
+  {
+    ...uses,
+    name: 'the instant moves with each process',
+    find: 'if not since then\n  local last',
+    replace: 'if true then\n  local last',
+  },
+  {
+    ...uses,
+    name: 'the order ends while a task waits for its key',
+    find: '> 0 then return 0 end\n  end',
+    replace: '> 99 then return 0 end\n  end',
+  },
+  {
+    ...uses,
+    name: 'the order ends while a process works',
+    find: "if redis.call('ZCOUNT', alive,",
+    replace: "if false and redis.call('ZCOUNT', alive,",
+  },
+  {
+    ...agreement,
+    name: 'a handler without the order may boot',
+    find: '  if (first === undefined) return;\n',
+    replace: '  if (first !== undefined) return;\n  if (first === undefined) return;\n',
+  },
+  {
+    ...agreement,
+    name: 'an order never ends',
+    find: 'namesOrder(lease.unknown) &&\n',
+    replace: 'false &&\n',
+  },
+  {
+    ...options,
+    name: 'a key may be empty',
+    find: "    value !== '' &&\n",
+    replace: '',
+  },
+  {
+    ...options,
+    file: 'libs/queue/ordering/with-key.ts',
+    name: 'a priority goes with an order',
+    find: 'if (options.priority !== undefined && (order',
+    replace: 'if (false && (order',
+  },
+  {
+    ...options,
+    file: 'libs/queue/ordering/with-key.ts',
+    name: 'a queue without an order takes keys',
+    find: "if (options.orderingKey === undefined || typeof ref === 'string') return options;",
+    replace: 'if (Math.random() < 2) return options;',
+  },
+  {
+    ...together,
+    file: 'libs/queue/worker/ordered/kept-room.ts',
+    name: 'the fleet has room for whatever is opened',
+    find: 'mayStart && limits?.isExact === false ?',
+    replace: 'mayStart ?',
+  },
+  {
+    ...service,
+    file: 'libs/queue/worker/ordered/key-healers.ts',
+    name: 'nobody looks for keys that wait for nothing',
+    find: "if (worker.state !== 'open' || worker.lease.halted) return everyMs;",
+    replace: 'if (everyMs > 0) return everyMs;',
+  },
+  {
+    specs: ['libs/testing/in-process/testing-order'],
+    file: 'libs/testing/in-process/outcomes/testing-order.ts',
+    name: 'in a test, a task that is put off gives its key away',
+    find: '        each.began === true ||\n',
+    replace: '',
+  },
+];
