@@ -10,6 +10,7 @@ import { reconcileScript } from '../../libs/queue/store/scripts/reconcile.script
 import { redriveScript } from '../../libs/queue/store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/store/scripts/remove.script.js';
 import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failure.script.js';
+import { KEY_STEPS } from './key.steps.js';
 import { publishToLevel } from './level.steps.js';
 import { takeStep } from './limited.steps.js';
 import type { Handed, World } from './queue.world.js';
@@ -120,12 +121,23 @@ async function promote(world: World, pick: Pick): Promise<Rule> {
   const group = one(world.groups, pick) ?? '';
   const keys = streamFor(world, group, pick);
   const all = await world.link.send<string[]>('zrange', [keys.delayed, 0, -1]);
-  for (const handle of all.filter(() => pick(2) === 0)) await world.link.send('zadd', [keys.delayed, 'XX', 0, handle]);
-  const dueNow = await world.link.send<number>('zcount', [keys.delayed, 0, 0]);
+  // What is left where it is comes last, or it would be all that a step looks at.
+  for (const handle of all.filter(() => pick(2) === 0))
+    await world.link.send('zadd', [keys.delayed, 'XX', world.isHeld(handle) ? 1 : 0, handle]);
   const limit = 1 + pick(4);
+  const due = await world.link.send<string[]>('zrangebyscore', [keys.delayed, 0, 1, 'LIMIT', 0, limit]);
+  const held = new Set(due.filter((handle) => world.isHeld(handle)));
+  const heldTasks = new Set(world.last.rows.filter(({ handle }) => held.has(handle)).map(({ task }) => task));
   const { count } = await promoteScript.run(world.link, { keys, args: { limit, unworked: 0, side: keys.side } });
-  if (count !== Math.min(limit, dueNow)) throw new Error(`${count} of ${dueNow} were promoted, at most ${limit}`);
-  return (_, from, to) => from?.startsWith('delayed:') === true && to === `waiting:${from.slice(8)}`;
+  if (count !== due.length - held.size) throw new Error(`${count} of ${due.length - held.size} were promoted`);
+  for (const handle of due) {
+    if (held.has(handle)) await world.link.send('zadd', [keys.delayed, 'XX', FOR_EVER, handle]);
+    else world.follows.delete(handle);
+  }
+  return (of, from, to) =>
+    from?.startsWith('delayed:') === true &&
+    to === `waiting:${from.slice(8)}` &&
+    !heldTasks.has(of.slice(of.indexOf(' ') + 1));
 }
 
 async function reap(world: World, pick: Pick): Promise<Rule> {
@@ -324,6 +336,7 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   },
   returnTasks: { weight: 1, run: (world, pick) => returnTasks(world, pick, false) },
   leave: { weight: 1, run: (world, pick) => returnTasks(world, pick, true) },
+  ...KEY_STEPS,
   reconcile: { weight: 1, run: reconcile },
   clean: { weight: 1, run: clean },
 };

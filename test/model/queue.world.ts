@@ -18,6 +18,25 @@ export interface Handed {
   readonly attempts: number;
 }
 
+/** What is known of a key: see key.steps.ts. */
+export interface KnownKey {
+  /** The task that was last published under it. */
+  readonly id: string;
+  /** Its payload, as text. */
+  readonly payload: string;
+  readonly items: number;
+  /** The id of the task that it followed when it was published. */
+  readonly after: string | undefined;
+}
+
+/** A publish under a key, and what it was answered. */
+export interface AnsweredPublish {
+  readonly key: string;
+  readonly mode: string;
+  readonly nonce: string;
+  readonly answer: { readonly id: string; readonly outcome: string };
+}
+
 /**
  * Where a task is, for one group: `waiting:<attempts>`, `pending:<consumer>:<deliveries>:<attempts>`, `delayed:<attempts>`,
  * `dead:<reason>`, `done`.
@@ -158,6 +177,14 @@ export class World {
   /** `<group> <task>` of what was acknowledged. */
   readonly done = new Set<string>();
   readonly alive = new Set<string>();
+  /** By the key of a publish. */
+  readonly known = new Map<string, KnownKey>();
+  /** The latest answers to publishes under keys. */
+  readonly answered: AnsweredPublish[] = [];
+  /** By the id of a task that waits for the end of another one: the id of that one. */
+  readonly follows = new Map<string, string>();
+  /** Keys beside the queue that steps have made, to be deleted. */
+  readonly sideKeys = new Set<string>();
   published = 0;
   steps = 0;
   last: Snapshot = { rows: [], places: new Map(), pending: [], left: 0 };
@@ -216,6 +243,23 @@ export class World {
     return task;
   }
 
+  /** Whether some group has the task still to do. */
+  isActive(handle: string): boolean {
+    return this.last.rows.some((row) => row.handle === handle && !row.place.startsWith('dead:'));
+  }
+
+  /** Whether a delayed task stays where it is because the one that it follows is active. */
+  isHeld(handle: string): boolean {
+    const after = this.follows.get(handle);
+    const isDelayed = this.last.rows.some((row) => row.handle === handle && row.key === this.keys.delayed);
+    return isDelayed && after !== undefined && this.isActive(after);
+  }
+
+  /** The payload is nowhere any more, and nobody has to do anything for it. */
+  supersede(task: string): void {
+    for (const group of this.groups) this.done.add(`${group} ${task}`);
+  }
+
   /** Where a group's retries go, and so what it reads besides the queue. */
   retryKeysOf(group: string): QueueKeys {
     return this.retries.get(group) ?? this.keys;
@@ -228,7 +272,8 @@ export class World {
 
   async end(): Promise<void> {
     const all = this.#levels.flatMap(({ keys, retries }) => [keys, ...retries.values()]);
-    await this.link.send('del', [...new Set(all.flatMap((keys) => Object.values(keys) as string[]))]);
+    const names = all.flatMap((keys) => Object.values(keys) as string[]);
+    await this.link.send('del', [...new Set([...names, ...this.sideKeys])]);
   }
 
   async look(): Promise<Snapshot> {
@@ -250,7 +295,9 @@ export class World {
     const found: Row[] = [];
     const pending: Handed[] = [];
     let left = 0;
-    for (const [group, key, id, task, attempts, place, handle] of rows) {
+    for (const [group, key, id, payload, attempts, place, handle] of rows) {
+      // Of a list that was collected, the last item tells the task.
+      const task = /(\d+)\]$/.exec(payload)?.[1] ?? payload;
       if (place === 'left') {
         left++;
         continue;
