@@ -14,6 +14,7 @@ import {
   perProcess,
   rateLimit,
   type ConcurrencyOptions,
+  type ResolvedPerKey,
   type ResolvedRateLimit,
   type TaskRateLimit,
 } from './limits/fleet.options.js';
@@ -121,6 +122,8 @@ export interface ResolvedHandlerOptions {
   readonly fleet: number | undefined;
   /** How often tasks start in all processes; undefined: any number. */
   readonly rateLimit: ResolvedRateLimit | undefined;
+  /** How many tasks of a key run at the same time; undefined: any number. */
+  readonly perKey?: ResolvedPerKey | undefined;
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
   readonly backoff: ResolvedBackoff;
@@ -153,6 +156,15 @@ export function mergeHandlerOptions(
   isWhole = false,
 ): ResolvedHandlerOptions {
   const { name, task } = definition;
+  const limits = fleetLimitsOf(name, task, { ...options, declared, isWhole });
+  const ordering = orderingOf(definition);
+  if (ordering && limits.perKey) {
+    throw badOption(
+      `concurrency.perKey of queue '${name}'`,
+      'left out: it is ordered, so one task of a key runs at a time',
+      limits.perKey.places,
+    );
+  }
   const given = { ...options.defaults, ...declared, ...configured(options, name, task) };
   const { concurrency: places, ofAllNames } = concurrencyOf(name, task, declared, isWhole, options);
   return {
@@ -168,8 +180,8 @@ export function mergeHandlerOptions(
     deadLetterTo: given.deadLetterTo === name ? undefined : (given.deadLetterTo as string | undefined),
     concurrency: places,
     ...(ofAllNames && { ofAllNames }),
-    ...fleetLimitsOf(name, task, { ...options, declared, isWhole }),
-    ordering: orderingOf(definition),
+    ...limits,
+    ordering,
     backoff: resolveBackoff(given.backoff),
     batch: batchOf(declared, optionNames(name, task), options.handlers),
   };

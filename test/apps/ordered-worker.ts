@@ -24,6 +24,8 @@ const {
   LEASE_MS = '500',
   CONCURRENCY = '10',
   BACKOFF_MS = '20',
+  /** So many tasks of a key at a time, instead of an order. */
+  PER_KEY,
 } = process.env;
 const ledger = new Ledger(LEDGER);
 const history = new History(HISTORY);
@@ -40,13 +42,14 @@ const run = async (task: Task<OrderedWork>): Promise<void> => {
   history.close(mark);
 };
 
+const limits = PER_KEY === undefined ? {} : { perKey: Number(PER_KEY), by: 'key' };
 const { app } = await startQueueApp({
   url: REDIS_URL,
   handlers: {
     tasks: {
       run,
-      options: { concurrency: Number(CONCURRENCY), backoff: Number(BACKOFF_MS) },
-      definition: Ordered as unknown as QueueDefinition<never, unknown>,
+      options: { concurrency: { process: Number(CONCURRENCY), ...limits }, backoff: Number(BACKOFF_MS) },
+      ...(PER_KEY === undefined && { definition: Ordered as unknown as QueueDefinition<never, unknown> }),
     },
   },
   queue: { leaseMs: Number(LEASE_MS) },

@@ -3,6 +3,7 @@ import { due } from './queue/due.js';
 import { fire } from './queue/fire.js';
 import { keys } from './queue/keys.js';
 import { model } from './queue/model.js';
+import { ordered } from './queue/ordered.js';
 import { outage } from './queue/outage.js';
 import { recovery } from './queue/recovery.js';
 import { schedules } from './queue/schedules.js';
@@ -27,6 +28,7 @@ export default defineChaos({
         'publishers and workers are killed, and connections cut, while four processes publish under one key of each mode',
       run: keys,
     },
+    ordered: { about: 'a thousand keys in order, while processes are killed, stopped and added', run: ordered },
     soak: { about: 'a million tasks through one process', run: soak },
     model: { about: 'random steps against the real scripts, as a model of the queue', run: model },
   },

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
-import { OrderedFleet, brokenOrders, orderedWork } from '../support/ordered-fleet.js';
+import { OrderedFleet, brokenOrders, mostOfOneKey, orderedWork } from '../support/ordered-fleet.js';
 import { until } from '../support/until.js';
 
 let redis: RedisServer;
@@ -43,6 +43,22 @@ it('each key is in order and one at a time, through failures, kills, stops and a
     run!.to > run!.from ? 1 : 0,
   );
   expect(brokenOrders([run!, { ...run!, from: run!.to, token: -2 }])).toHaveLength(1);
+});
+
+it('no more than perKey tasks of a key run at a time, while processes are killed', async () => {
+  const CONCURRENCY = 8;
+  fleet = await OrderedFleet.open(redis.url, { CONCURRENCY: String(CONCURRENCY), PER_KEY: '2' });
+  await fleet.fill(4);
+  for (let round = 0; round < 4; round++) {
+    const before = fleet.succeeded;
+    await fleet.publish(orderedWork(6, 25, Math.random, 20));
+    await until(() => fleet!.succeeded > before + 30, { what: 'it goes on' });
+    await fleet.killOne(round);
+    await fleet.fill(4);
+  }
+  await until(() => fleet!.isDone(), { what: 'all are done' });
+  expect(fleet.lost(10 * CONCURRENCY)).toEqual([]);
+  expect(mostOfOneKey(fleet.history())).toBe(2);
 });
 
 it('a killed process keeps only the keys of its tasks, until its lease has ended', async () => {

@@ -36,15 +36,27 @@ export class KeyedScriptBed extends QueueScriptBed {
     return link as Link;
   }
 
+  /** How many tasks of a key may run. */
+  places = 1;
+  /** The member of payloads that is the key; '': entries have a key. */
+  keyPath = '';
+
   constructor() {
     super(keys.stream);
+  }
+
+  #keyOf(fields: readonly string[]): string {
+    if (this.keyPath === '') return fieldOf(fields, 'ordering_key');
+    const payload = JSON.parse(fieldOf(fields, 'payload')) as Record<string, string>;
+    return payload[this.keyPath] ?? '';
   }
 
   /** Adds entries with these keys; '' has none. Resolves to their ids. */
   readonly publish = async (of: readonly string[], { own = false } = {}): Promise<string[]> => {
     const ids: string[] = [];
     for (const key of of) {
-      const fields = key === '' ? task() : [...task(), 'ordering_key', key];
+      const payload = this.keyPath === '' ? undefined : JSON.stringify({ [this.keyPath]: key });
+      const fields = key === '' ? task() : [...task(payload), 'ordering_key', key];
       ids.push((await this.admin.xadd(own ? retries.stream : keys.stream, '*', ...fields))!);
     }
     return ids;
@@ -78,7 +90,7 @@ export class KeyedScriptBed extends QueueScriptBed {
         ...{ limit: 0, perMs: 0, graceMs: 0, usualMs: 0, fleet: 0, readMost: 100, ...args },
       },
       restKeys: [gates.gates, gates.line],
-      rest: [stops ? 1 : 0],
+      rest: [stops ? 1 : 0, this.places, this.keyPath],
     });
   };
 
@@ -90,9 +102,9 @@ export class KeyedScriptBed extends QueueScriptBed {
     const [here, other] = own ? [retries, keys] : [keys, retries];
     return ackKeyedScript.run(this.#runs, {
       keys: { ...here, ...gates, other: other.stream },
-      args: { group: GROUP, consumer, opensMost: room, side: keys.side, inboxes: ':~inbox:0:' },
+      args: { group: GROUP, consumer, opensMost: room, perKey: this.places, side: keys.side, inboxes: ':~inbox:0:' },
       rest: entries.flatMap(({ id, deliveries, fields }) => [
-        ...[id, deliveries, taskOf(id, fields), fieldOf(fields, 'ordering_key'), '', '', '', ''],
+        ...[id, deliveries, taskOf(id, fields), this.#keyOf(fields), '', '', '', ''],
       ]),
     });
   };
@@ -129,7 +141,7 @@ export class KeyedScriptBed extends QueueScriptBed {
         ...{ publishes: '', isJson: 1, side: keys.side },
       },
       restKeys: [other.stream, gates.gates, gates.line],
-      rest: [fieldOf(fields, 'ordering_key'), stops ? 1 : 0],
+      rest: [this.#keyOf(fields), stops ? 1 : 0, this.keyPath === '' ? 1 : 0, this.places],
     });
   };
 
@@ -138,7 +150,16 @@ export class KeyedScriptBed extends QueueScriptBed {
     do {
       const healed = await healKeysScript.run(this.#runs, {
         keys: { ...keys, ...gates, other: retries.stream, otherDelayed: retries.delayed, otherIndex: retries.index },
-        args: { group: GROUP, consumer: ME, side: keys.side, inboxes: ':~inbox:0:', everyMs, cursor },
+        args: {
+          group: GROUP,
+          consumer: ME,
+          side: keys.side,
+          inboxes: ':~inbox:0:',
+          everyMs,
+          cursor,
+          perKey: this.places,
+          keyPath: this.keyPath,
+        },
       });
       opened += healed.opened;
       lined += healed.lined;

@@ -44,12 +44,12 @@ export function orderCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
   const told = { side: keys.side, inboxes: ':~inbox:0:' };
   const ack = (ids: readonly string[]): (() => Promise<unknown>) => {
     const rest = ids.flatMap((id, i) => [id, 1, id, `key ${String(i).padStart(6, '0')}`, '', '', '', '']);
-    const args = { group: GROUP, consumer: ME, opensMost: ids.length, ...told };
+    const args = { group: GROUP, consumer: ME, opensMost: ids.length, perKey: 1, ...told };
     return () => ackKeyedScript.run(runs.link, { keys: { ...keys, ...gates, other: own.stream }, args, rest });
   };
   const heal = (): Promise<unknown> => {
     const others = { other: own.stream, otherDelayed: own.delayed, otherIndex: own.index };
-    const args = { group: GROUP, consumer: ME, ...told, everyMs: 0, cursor: '' };
+    const args = { group: GROUP, consumer: ME, ...told, everyMs: 0, cursor: '', perKey: 1, keyPath: '' };
     return healKeysScript.run(runs.link, { keys: { ...keys, ...gates, ...others }, args });
   };
   const groups = async (n: number): Promise<void> => {
@@ -73,7 +73,7 @@ export function orderCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
       'bounded',
       async (n) => {
         for (const i of count(n)) await bed.admin.zadd(keys.alive, i, `consumer ${i}`);
-        return () => useOrderScript.run(runs.link, { keys, args: { release: '1' } });
+        return () => useOrderScript.run(runs.link, { keys, args: { feature: 'order', release: '1' } });
       },
     ],
     [

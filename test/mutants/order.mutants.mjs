@@ -1,4 +1,4 @@
-/** Faults in what keeps the tasks of an ordering key in order, and one at a time. */
+/** Faults in what keeps the tasks of an ordering key in order, and one at a time, or so many of a key at a time. */
 const scripts = 'libs/queue/store/scripts';
 const acks = { specs: [`${scripts}/ack-keyed`] };
 const heals = { specs: [`${scripts}/heal-keys`] };
@@ -9,6 +9,7 @@ const over = { ...acks, file: `${scripts}/take-over.fragment.ts` };
 const settle = { ...acks, file: `${scripts}/settle-failure.script.ts` };
 const heal = { ...heals, file: `${scripts}/heal-keys.script.ts` };
 const uses = { ...acks, file: `${scripts}/use-order.script.ts` };
+const perKey = { specs: [`${scripts}/per-key`] };
 const service = { specs: ['libs/queue/ordering'] };
 const options = {
   specs: ['libs/queue/ordering/ordering.options.spec'],
@@ -24,26 +25,26 @@ export default [
   {
     ...gates,
     name: 'a gate that is held is free for anybody',
-    find: "return not holder or holder == task or holder == '!' .. task",
+    find: "return holds(key, task) or holderOf(key) == '!' .. task or countOf(key) < perKey",
     replace: 'return true',
   },
   {
     ...gates,
     name: 'a retry is another task',
-    find: "return not holder or holder == task or holder == '!' .. task",
-    replace: "return not holder or holder == '!' .. task",
+    find: "return holds(key, task) or holderOf(key) == '!' .. task or countOf(key) < perKey",
+    replace: "return holderOf(key) == '!' .. task or countOf(key) < perKey",
   },
   {
     ...gates,
     name: 'a key that stopped waits for its own dead letter',
-    find: "return not holder or holder == task or holder == '!' .. task",
-    replace: 'return not holder or holder == task',
+    find: "return holds(key, task) or holderOf(key) == '!' .. task or countOf(key) < perKey",
+    replace: 'return holds(key, task) or countOf(key) < perKey',
   },
   {
     ...gates,
     name: 'the second task of a key in one read finds the gate free',
-    find: '        holders[key] = task\n        taken[#taken + 1] = key',
-    replace: '        taken[#taken + 1] = key',
+    find: '        holders[key] = with(key, task)\n        changed[key] = true\n',
+    replace: "        redis.call('HSET', gates, key, task)\n",
   },
   {
     ...gates,
@@ -66,14 +67,14 @@ export default [
   {
     ...gates,
     name: 'a gate stays when nobody waits',
-    find: "      redis.call('HDEL', gates, key)\n",
-    replace: '',
+    find: "else redis.call('HDEL', gates, key) end",
+    replace: 'end',
   },
   {
     ...gates,
     name: 'a task that does not hold the gate passes it on',
-    find: 'if key and holderOf(key) == task then openNext(key) end',
-    replace: 'if key then openNext(key) end',
+    find: 'if key and holds(key, task) then openNext',
+    replace: 'if key then openNext',
   },
   {
     ...gates,
@@ -84,7 +85,7 @@ export default [
   {
     ...gates,
     name: 'what is opened is nobody else who holds the gate',
-    find: '      setHolder(key, task)\n      if isMine then',
+    find: '      holders[key] = with(key, task)\n      if isMine then',
     replace: '      if isMine then',
   },
   {
@@ -102,8 +103,8 @@ export default [
   {
     ...gates,
     name: 'a step looks at gone entries for ever, or gives the key up',
-    find: "  setHolder(key, '')\n",
-    replace: '',
+    find: "setHolders(key, holders[key] or '')",
+    replace: 'setHolders(key, holders[key])',
   },
   {
     ...gates,
@@ -254,6 +255,12 @@ export default [
   },
   {
     ...heal,
+    name: 'a task that no index knows is nowhere',
+    find: '\n    or isPending(task)',
+    replace: '',
+  },
+  {
+    ...heal,
     name: 'a retry of which no group knows yet is nowhere',
     find: "    ends[key] = '0-0'\n",
     replace: '',
@@ -279,7 +286,7 @@ export default [
   {
     ...heal,
     name: 'a line without a gate waits for ever',
-    find: '    if not holderOf(key) then open(key) end\n',
+    find: '    if countOf(key) < perKey then open(key, holderOf(key)) end\n',
     replace: '',
   },
   {
@@ -370,5 +377,61 @@ export default [
     name: 'in a test, a task that is put off gives its key away',
     find: '        each.began === true ||\n',
     replace: '',
+  },
+  {
+    ...gates,
+    ...perKey,
+    name: 'a key has one place more',
+    find: 'or countOf(key) < perKey\nend',
+    replace: 'or countOf(key) <= perKey\nend',
+  },
+  {
+    ...gates,
+    ...perKey,
+    name: 'one place is opened for each that ends, however many are free',
+    find: 'local head = countOf(key) < perKey',
+    replace: 'local head = (not list or #list < 1 or holders[key] == list) and countOf(key) < perKey',
+  },
+  {
+    ...gates,
+    ...perKey,
+    name: 'all who hold a key lose it with the first that ends',
+    find: 'if each ~= task then left[#left + 1] = each end end',
+    replace: 'end',
+  },
+  {
+    ...gates,
+    ...perKey,
+    name: 'a part of a number is a key',
+    find: 'and value % 1 == 0 and',
+    replace: 'and',
+  },
+  {
+    ...settle,
+    ...perKey,
+    name: 'a task that is put off keeps its place',
+    find: "  if keeps == '0' then settled(false) end\n  return 'delayed'",
+    replace: "  return 'delayed'",
+  },
+  {
+    ...settle,
+    ...perKey,
+    name: 'a task that is tried again keeps its place',
+    find: "if keeps == '0' then settled(false) end\nreturn 'retried'",
+    replace: "return 'retried'",
+  },
+  {
+    ...heal,
+    ...perKey,
+    name: 'a key loses all its places with one that is gone',
+    find: 'if isSomewhere(each) then left[#left + 1] = each end end',
+    replace: 'if isSomewhere(each) then left[#left + 1] = each else left = {} end end',
+  },
+  {
+    specs: ['libs/queue/limits/per-key'],
+    file: 'libs/queue/worker/ordered/key-of.ts',
+    name: 'a worker looks for the key elsewhere',
+    find: "for (const name of keyPath.split('.'))",
+    replace: 'for (const name of [keyPath])',
   },
 ];

@@ -48,7 +48,15 @@ export class OrderedFleet {
   }
 
   async publish(work: readonly OrderedWork[]): Promise<void> {
-    this.#ids.push(...(await this.#operator.queue.publishMany(Ordered, work)));
+    const { queue } = this.#operator;
+    const isOrdered = this.#env['PER_KEY'] === undefined;
+    this.#ids.push(...(await (isOrdered ? queue.publishMany(Ordered, work) : queue.publishMany('tasks', work))));
+  }
+
+  /** Tasks that were lost, or ran more often than the kills explain. */
+  lost(perKill: number): string[] {
+    const breaches = checkLedger(this.#ids, readLedger(this.ledger), this.kills * perKill);
+    return breaches.map((each) => JSON.stringify(each));
   }
 
   async killOne(at: number): Promise<void> {
@@ -114,6 +122,23 @@ export function brokenOrders(history: readonly Interval[], stopped: ReadonlySet<
     }
   }
   return broken;
+}
+
+/** The most runs of one key at one instant. */
+export function mostOfOneKey(history: readonly Interval[]): number {
+  const steps = history.flatMap(({ name, from, to }) => [
+    { name, at: from, by: 1 },
+    { name, at: to, by: -1 },
+  ]);
+  steps.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.by - b.by));
+  const now = new Map<string, number>();
+  let most = 0;
+  for (const { name, by } of steps) {
+    const count = (now.get(name) ?? 0) + by;
+    now.set(name, count);
+    most = Math.max(most, count);
+  }
+  return most;
 }
 
 /** `tasks` tasks of each of `keys` keys, the keys in turn. Some fail once or twice. */

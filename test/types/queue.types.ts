@@ -88,14 +88,14 @@ export abstract class AcceptedToo {
 }
 
 export abstract class Refused {
-  // @ts-expect-error -- there is no limit by key
+  // @ts-expect-error -- there is no rate by key
   @TaskHandler(Orders, { rateLimit: { limit: 10, perMs: 1_000, by: ({ productId }: Order) => productId } })
   async rateByKey(task: Task<Order>): Promise<void> {
     await this.use(task);
   }
 
-  // @ts-expect-error -- there is no limit by key
-  @TaskHandler(Orders, { concurrency: { process: 10, perKey: 1 } })
+  // @ts-expect-error -- a key is found by a path, for a function cannot run in Redis
+  @TaskHandler(Orders, { concurrency: { perKey: 1, by: ({ productId }: Order) => productId } })
   async perKey(task: Task<Order>): Promise<void> {
     await this.use(task);
   }

@@ -55,12 +55,13 @@ describe('limits of the fleet', () => {
   it.each<[SluiceQueueModuleOptions, string]>([
     [{ concurrency: { process: 0 } }, 'queue.concurrency.process must be a whole number ≥ 1, got 0'],
     [{ concurrency: { fleet: 1.5 } }, 'queue.concurrency.fleet must be a whole number ≥ 1, got 1.5'],
-    [{ concurrency: { perKey: 1 } as object }, 'queue.concurrency.perKey is not an option'],
+    [{ concurrency: { perKey: 101 } }, 'queue.concurrency.perKey must be a whole number from 1 to 100'],
+    [{ concurrency: { by: '' } }, 'queue.concurrency.by must be the name of a member'],
     [{ concurrency: [] as object }, 'queue.concurrency must be'],
     [{ rateLimit: { limit: 0 } }, 'queue.rateLimit.limit must be a whole number ≥ 1, got 0'],
     [{ rateLimit: { limit: 2 ** 32 } }, 'queue.rateLimit.limit must be a whole number from 1 to 4294967295'],
     [{ rateLimit: { perMs: 0 } }, 'queue.rateLimit.perMs must be a number of milliseconds from 1'],
-    [{ rateLimit: { by: String } as object }, 'queue.rateLimit.by is not an option'],
+    [{ rateLimit: { by: String } as object }, 'queue.rateLimit.by must be left out: a rate is for all tasks'],
     [{ rateLimit: 5 as never }, 'queue.rateLimit must be'],
   ])('refuses %j', (options, message) => {
     expect(() => resolveQueueOptions(options)).toThrow(

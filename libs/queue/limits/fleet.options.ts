@@ -12,6 +12,16 @@ export interface ConcurrencyOptions {
    * Default: any number.
    */
   fleet?: number | false;
+  /**
+   * Of the tasks that have the same value at `by`, in all processes of the group together: 1 to 100; `false`: any number. A task that
+   * waits for its key takes no place and uses no attempt, and others go on. Default: any number.
+   */
+  perKey?: number | false;
+  /**
+   * Where a payload has the key for `perKey`: the name of a member, or names with dots between, as `'customer.id'`. What is there counts as
+   * a key if it is a text or a whole number. Other tasks are not limited.
+   */
+  by?: string;
 }
 
 /** How often tasks of one handler start, in all processes of the group together. Both members must be given somewhere. */
@@ -31,7 +41,17 @@ export interface ResolvedRateLimit {
 export interface ResolvedFleetLimits {
   readonly fleet: number | undefined;
   readonly rateLimit: ResolvedRateLimit | undefined;
+  readonly perKey?: ResolvedPerKey | undefined;
 }
+
+/** How many tasks of a key run at the same time. */
+export interface ResolvedPerKey {
+  readonly places: number;
+  readonly by: string;
+}
+
+/** The most places of a key: they stand in one field. */
+const PER_KEY_MAX = 100;
 
 /** The part of a handler's options that limits it. */
 export interface LimitedOptions {
@@ -46,12 +66,19 @@ export function concurrency(value: unknown, path: string): ConcurrencyOptions | 
   return resolveOptions<ConcurrencyOptions>(path, value, {
     process: optional(count(1)),
     fleet: (given, at) => (given === false ? given : optional(atMost(LIMIT_MAX))(given, at)),
+    perKey: (given, at) => (given === false ? given : optional(atMost(PER_KEY_MAX))(given, at)),
+    by: memberPath,
   });
 }
 
 /** Checks a `rateLimit`. */
 export function rateLimit(value: unknown, path: string): TaskRateLimit | false | undefined {
   if (value === undefined || value === false) return value;
+  if (typeof value === 'object' && value !== null && 'by' in value) {
+    const wanted =
+      'left out: a rate is for all tasks of a handler. For a rate per key, take it from a RateLimitService in the handler';
+    throw badOption(`${path}.by`, wanted, value.by);
+  }
   return resolveOptions<TaskRateLimit>(path, value, {
     limit: optional(atMost(LIMIT_MAX)),
     perMs: optional(durationMs(1)),
@@ -85,7 +112,7 @@ export function fleetLimitsOf(
   const fleet = given.map(fleetOf).findLast((each) => each !== undefined);
   const off = given.findLastIndex((each) => each.rateLimit === false);
   const rate = Object.assign({}, ...given.slice(off + 1).map((each) => each.rateLimit)) as TaskRateLimit;
-  return { fleet: fleet === false ? undefined : fleet, rateLimit: completed(rate, own) };
+  return { fleet: fleet === false ? undefined : fleet, rateLimit: completed(rate, own), perKey: perKeyOf(given, own) };
 }
 
 export interface FleetSources {
@@ -98,6 +125,31 @@ export interface FleetSources {
 
 function fleetOf({ concurrency: given }: LimitedOptions): number | false | undefined {
   return typeof given === 'object' ? given.fleet : undefined;
+}
+
+function placesOf({ concurrency: given }: LimitedOptions): number | false | undefined {
+  return typeof given === 'object' ? given.perKey : undefined;
+}
+
+function perKeyOf(given: readonly LimitedOptions[], name: string): ResolvedPerKey | undefined {
+  const places = given.map(placesOf).findLast((each) => each !== undefined);
+  const by = given
+    .map(({ concurrency: each }) => (typeof each === 'object' ? each.by : undefined))
+    .findLast((each) => each !== undefined);
+  if (places === false || (places === undefined && by === undefined)) return undefined;
+  if (places !== undefined && by !== undefined) return { places, by };
+  const missing = places === undefined ? 'perKey' : 'by';
+  throw new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `concurrency of queue '${name}' has no ${missing}: give it in @TaskHandler or in queue.handlers['${name}']`,
+  );
+}
+
+/** Checks the path of a member of payloads. */
+function memberPath(value: unknown, path: string): string | undefined {
+  const isPath = typeof value === 'string' && /^[^.\0]+(\.[^.\0]+)*$/.test(value) && value.length <= 256;
+  if (value === undefined || isPath) return value;
+  throw badOption(path, "the name of a member of payloads, or names with dots between, as 'customer.id'", value);
 }
 
 function completed({ limit, perMs }: TaskRateLimit, name: string): ResolvedRateLimit | undefined {
@@ -113,7 +165,13 @@ function completed({ limit, perMs }: TaskRateLimit, name: string): ResolvedRateL
 /** Each named task has limits of its own: one script cannot know the names that other processes work on. */
 function refuseTogether(given: LimitedOptions | undefined, site: string, name: string): void {
   if (given === undefined) return;
-  const member = fleetOf(given) ? 'concurrency.fleet' : given.rateLimit ? 'rateLimit' : undefined;
+  const member = fleetOf(given)
+    ? 'concurrency.fleet'
+    : placesOf(given)
+      ? 'concurrency.perKey'
+      : given.rateLimit
+        ? 'rateLimit'
+        : undefined;
   if (member === undefined) return;
   throw new SluiceError(
     'SLUICE_BAD_OPTION',

@@ -63,11 +63,11 @@ export class QueueConsumers {
     const places = [...new Set(handlers.map(({ place }) => place))];
     const rights = workRights(places.map((place) => queueKeys(this.#connections.keyspace, place)));
     for (const { queue, options } of handlers) {
-      const { group, fleet, rateLimit, ordering } = options;
+      const { group, fleet, rateLimit, ordering, perKey } = options;
       const keys = queueKeys(this.#connections.keyspace, queue);
-      if (fleet !== undefined || rateLimit || ordering)
+      if (fleet !== undefined || rateLimit || ordering || perKey)
         rights.push(...limitedRights(keys, rateKeys(this.#connections.keyspace, keys, group)));
-      if (ordering) rights.push(...orderedRights(keys, gateKeys(this.#connections.keyspace, keys, group)));
+      if (ordering || perKey) rights.push(...orderedRights(keys, gateKeys(this.#connections.keyspace, keys, group)));
     }
     for (const stream of new Set(handlers.flatMap(({ failedTo }) => failedTo ?? []))) rights.push(['xadd', stream]);
     await this.#connections.get(this.#settings.connection).checkRights(rights);

@@ -1,6 +1,6 @@
 import type { Clock, Link } from '../../redis/index.js';
 import { lookScript } from '../store/scripts/look.script.js';
-import { withoutOrder } from './ordered/known-uses.js';
+import { withoutKnown } from './ordered/known-uses.js';
 import { renewScript, type Renewal } from '../store/scripts/renew.script.js';
 
 export interface WorkerLeaseOptions {
@@ -104,7 +104,7 @@ export class WorkerLease {
 
   /** The features that make this process leave the queue alone. */
   #left(unknown: string | undefined): string | undefined {
-    return this.#options.ordered === true ? withoutOrder(unknown) : unknown;
+    return withoutKnown(unknown, this.#options.ordered === true);
   }
 
   /** Takes or extends the lease. Resolves to false if it may have ended in between: other processes may have the tasks now. */

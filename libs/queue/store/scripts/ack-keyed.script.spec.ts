@@ -318,7 +318,8 @@ describe("the group's own retries, beside other groups", () => {
 describe('the name of the feature', () => {
   it('is written once, with the instant at which the last lease ends', async () => {
     await bed.lease('sluice:old', 30_000);
-    const run = (): Promise<number> => useOrderScript.run(bed.link, { keys, args: { release: '0.1.0' } });
+    const run = (): Promise<number> =>
+      useOrderScript.run(bed.link, { keys, args: { feature: 'order', release: '0.1.0' } });
     const waitMs = await run();
     expect(waitMs).toBeGreaterThan(20_000);
     expect(waitMs).toBeLessThanOrEqual(30_000);

@@ -22,7 +22,8 @@ const EACH = 8;
  * Acknowledges and deletes finished tasks of an ordered queue, and opens the next task of each key, in the same step.
  *
  * KEYS  stream, other (the group's own retries for the queue, and the queue for the retries), index, gates, line, alive
- * ARGV  group, consumer, opensMost (how many further tasks the caller takes at most), side (what the names of the queue's side keys begin
+ * ARGV  group, consumer, opensMost (how many further tasks the caller takes at most), perKey (how many
+ *       tasks of a key may run), side (what the names of the queue's side keys begin
  *       with), inboxes, then for each task: the id of its entry, its deliveries, its task's id, its key ('': none), the text that names its
  *       join and its number there ('': none), and for a task whose publisher waits its meta, and kind and text of the result (else '')
  * Reply {@link KeyedAck}
@@ -40,13 +41,15 @@ const EACH = 8;
 export const ackKeyedScript = defineScript({
   name: 'queue:ack-keyed',
   keys: ['stream', 'other', 'index', 'gates', 'line', 'alive'],
-  args: { group: 'text', consumer: 'text', opensMost: 'number', side: 'text', inboxes: 'text' },
+  args: { group: 'text', consumer: 'text', opensMost: 'number', perKey: 'number', side: 'text', inboxes: 'text' },
   lua: lua`
 ${FORGET}
 ${INDEX}
 ${JOIN}
 ${ANSWER}
 ${TELL}
+-- The keys are given.
+local keyPath = ''
 ${GATES}
 if not gatesFine() then return redis.error_reply('WRONGTYPE ' .. gates .. ' or ' .. line .. ' is something else') end
 local members = {}

@@ -89,6 +89,16 @@ describe('a key stays as it is while its task', () => {
     await isHealthy();
   });
 
+  it('runs under an id that other software gave it, and that no index knows', async () => {
+    await bed.declare();
+    for (const id of ['x', 'y']) {
+      await bed.admin.xadd(keys.stream, '*', 'payload', '1', 'meta', JSON.stringify({ id }), 'ordering_key', 'a');
+    }
+    await bed.take();
+    expect(await bed.holders()).toEqual({ a: 'x' });
+    await isHealthy();
+  });
+
   it('is where the index cannot say it', async () => {
     const { first } = await running();
     await bed.fail(first);

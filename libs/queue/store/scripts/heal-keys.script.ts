@@ -12,6 +12,9 @@ import { QUEUE_USES } from './uses.fragment.js';
 /** Gates, keys in line and parked entries that one call looks at, each. */
 const LOOKS = 100;
 
+/** What one worker has, at most, for what has no key to find it by. With more, nothing is healed. */
+const PENDING_LOOKS = 1_000;
+
 export interface HealedKeys {
   /** Keys whose next task was opened, because the one that held the key is nowhere. */
   readonly opened: number;
@@ -26,13 +29,13 @@ export interface HealedKeys {
  * what no script of Sluice has done (XACK, XDEL, XTRIM, DEL by others, a restored copy).
  *
  * KEYS  stream, other, delayed, otherDelayed, index, otherIndex, dead, deadIndex, gates, line, swept, alive, uses
- * ARGV  group, consumer, side, inboxes, everyMs (at most so often in the fleet; 0: now), cursor ('' or where the last call ended)
+ * ARGV  group, consumer, side, inboxes, everyMs (at most so often in the fleet; 0: now), cursor ('' or where the last call ended), perKey and keyPath (see {@link GATES})
  * Reply {@link HealedKeys}
  *
  * A task that holds a key is somewhere at any time, for every step that moves it is one script: it is pending with a worker or returned,
  * waits in the stream as a retry that was not read yet, is delayed, or (a closed gate) is a dead letter. One that is in none of these
  * places will never pass its key on. So the next one is opened at once; there is no state in between that would need a time of grace.
- * The index leads to entries with other ids than their tasks. If its key is something else, the gates are left as they are.
+ * The index leads to entries with other ids than their tasks, but for those of other software, for which all is looked at that is pending. If its key is something else, the gates are left as they are.
  *
  * Each call looks at some gates, some keys in line without a gate, and, if more is parked than in line, some parked entries. A row of calls
  * sees all of them. Crash: it is one script, and the next row begins anew. Repeat, two callers: what was opened holds its key. What is
@@ -45,7 +48,16 @@ export const healKeysScript = defineScript({
     ...['stream', 'other', 'delayed', 'otherDelayed', 'index', 'otherIndex', 'dead', 'deadIndex', 'gates', 'line'],
     ...['swept', 'alive', 'uses'],
   ] as const,
-  args: { group: 'text', consumer: 'text', side: 'text', inboxes: 'text', everyMs: 'number', cursor: 'text' },
+  args: {
+    group: 'text',
+    consumer: 'text',
+    side: 'text',
+    inboxes: 'text',
+    everyMs: 'number',
+    cursor: 'text',
+    perKey: 'number',
+    keyPath: 'text',
+  },
   lua: lua`
 ${QUEUE_USES}
 local refused = newerData(uses)
@@ -114,24 +126,53 @@ local function isLetter(task)
   return false
 end
 
+-- Other software may give tasks ids that no index knows. So before a holder counts as gone, all is looked at that workers have.
+local pendingTasks, areMany
+local function isPending(task)
+  if not pendingTasks then
+    pendingTasks = {}
+    for _, key in ipairs({ stream, other }) do
+      for _, flat in ipairs(ends[key] and redis.pcall('XINFO', 'CONSUMERS', key, group) or {}) do
+        if flat[4] > 0 and flat[2] ~= '${PARKED}' then
+          areMany = areMany or flat[4] > ${PENDING_LOOKS}
+          for _, row in ipairs(redis.call('XPENDING', key, group, '-', '+', ${PENDING_LOOKS}, flat[2])) do
+            local entry = redis.call('XRANGE', key, row[1], row[1])[1]
+            if entry then pendingTasks[select(2, keyAndTask(entry[1], entry[2]))] = true end
+          end
+        end
+      end
+    end
+  end
+  return areMany or pendingTasks[task]
+end
+
 local function isSomewhere(holder)
   local task = string.match(holder, '^!(.*)$') or holder
   if task ~= holder and isLetter(task) then return true end
   return isIn(stream, index, task) or isIn(other, otherIndex, task)
     or redis.call('ZSCORE', delayed, task) or redis.call('ZSCORE', otherDelayed, task)
+    or isPending(task)
 end
 
 local count = 0
-local function open(key)
-  openNext(key)
+local function open(key, list)
+  openNext(key, list)
   count = count + 1
+end
+
+-- Those of a list that are somewhere; false: nobody.
+local function present(list)
+  local left = {}
+  for each in string.gmatch(list, '[^%z]+') do if isSomewhere(each) then left[#left + 1] = each end end
+  return #left > 0 and table.concat(left, '\0')
 end
 
 if gatesFrom ~= '' and isOf(index, 'zset') and isOf(otherIndex, 'zset') and isOf(deadIndex, 'zset')
   and isOf(delayed, 'zset') and isOf(otherDelayed, 'zset') and isOf(dead, 'stream') then
   local page = redis.call('HSCAN', gates, gatesFrom, 'COUNT', ${LOOKS})
   for i = 1, #page[2], 2 do
-    if not isSomewhere(page[2][i + 1]) then open(page[2][i]) end
+    local left = present(page[2][i + 1])
+    if left ~= page[2][i + 1] then open(page[2][i], left) end
   end
   gatesFrom = page[1] == '0' and '' or page[1]
 else gatesFrom = '' end
@@ -145,7 +186,7 @@ if keysFrom ~= '' then
       keysFrom = ''
       break
     end
-    if not holderOf(key) then open(key) end
+    if countOf(key) < perKey then open(key, holderOf(key)) end
     keysFrom = '(' .. key .. '\1'
   end
 end

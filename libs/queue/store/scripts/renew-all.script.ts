@@ -3,7 +3,7 @@ import { CONSUMER_PREFIX, PARKED } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
 import type { Renewal } from './renew.script.js';
-import { LEASE_USES, ORDER } from './uses.fragment.js';
+import { LEASE_USES, ORDER, PLACES } from './uses.fragment.js';
 
 /** How many queues one call names at most: about half a millisecond of the server's time. All other clients wait for it. */
 export const RENEW_MOST = 100;
@@ -140,6 +140,14 @@ local function msUntil(head)
   return head[2] and math.max(0, math.ceil(tonumber(head[2]) - now)) or -1
 end
 
+-- Whether one of these features is not known to this release.
+local function isNew(named)
+  for each in string.gmatch(named, '[^,]+') do
+    if not string.find(each, '^${ORDER}@') and not string.find(each, '^${PLACES}@') then return true end
+  end
+  return false
+end
+
 local function visit(k, a)
   local paused, delayed, uses, scheduleDue = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
   local cancelled, observed = KEYS[k + 5], KEYS[k + 6]
@@ -153,7 +161,7 @@ local function visit(k, a)
       + redis.call('EXISTS', observed) * ${OBSERVED}
     -- A process of the newer release looks, and promotes.
     named = unknownUses(uses)
-    if named and not string.find(named, '^${ORDER}@[^,]*$') then return told, -1, named, -1 end
+    if named and isNew(named) then return told, -1, named, -1 end
     dueMs = msUntil(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES'))
     -- If the key is something else, tasks go on. The process that publishes for schedules reports it.
     scheduleMs = msUntil(redis.pcall('ZRANGE', scheduleDue, 0, 0, 'WITHSCORES'))

@@ -25,7 +25,8 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  * ARGV  group, consumer, id, deliveries, attempts (failed so far), meta (of the entry that follows), isDead (1: it
  *       becomes a dead letter; 0: it runs again), reason (of a dead letter), delayMs (0 = now), handle (the task's id),
  *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0), side (see `join.fragment.ts`),
- *       and for a task with an ordering key: the key, closes (1: a dead letter stops its key)
+ *       and for a task with an ordering key: the key, closes (1: a dead letter stops its key),
+ *       keeps (1: the task keeps its key while it is tried again, 0: it takes a place again then), perKey (how many of a key may run)
  * Reply a {@link Settlement}
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may fail long
@@ -90,7 +91,8 @@ ${INDEX}
 ${JOIN}
 ${MARKED}
 local other, gates, line, opensMost = KEYS[14], KEYS[15], KEYS[16], 0
-local key, closes = ARGV[rest + 1] or '', ARGV[rest + 2]
+local key, closes, keeps, keyPath = ARGV[rest + 1] or '', ARGV[rest + 2], ARGV[rest + 3], ''
+local perKey = tonumber(ARGV[rest + 4] or 1)
 ${GATES}
 local function settled(isDeadLetter)
   local gate = gateKey(key)
@@ -162,10 +164,12 @@ if forget(id) then unindex(index, handle, id) end
 if delayMs > 0 then
   delayTask(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
   keepJoin(member, delayMs)
+  if keeps == '0' then settled(false) end
   return 'delayed'
 end
 indexEntry(homeIndex, handle, redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
   'retry_count', attempts, 'meta', meta, unpack(carried(others))))
+if keeps == '0' then settled(false) end
 return 'retried'`,
   decode: (reply) => reply as Settlement,
 });

@@ -40,7 +40,8 @@ const LOOKS_MOST = 1_000;
  * ARGV  those of `queue:reap`; limit and perMs (at most so many starts in so many ms; limit 0: any number), graceMs (how late the
  *       caller may start what it is given), usualMs (what every caller's graceMs is at least), fleet (at most so many tasks at a time;
  *       0: any number), readMost (at most so many new entries in the reply); for an ordered queue closes (1: after
- *       a dead letter, its key stops)
+ *       a dead letter, its key stops), perKey (how many tasks of a key may run), keyPath (where the payload has the key; '': the entry has
+ *       it), feature (the name in uses)
  * Reply {@link Taken}
  *
  * **fleet**: the tasks that run are those that are pending with consumers, in the queue and in the group's own retries. They are counted
@@ -93,11 +94,12 @@ ${JOIN}
 ${MARKED}
 local gates, line = KEYS[12], KEYS[13]
 local isOrdered, closes = gates ~= nil, ARGV[rest + 1] == '1'
+local perKey, keyPath = tonumber(ARGV[rest + 2] or 1), ARGV[rest + 3] or ''
 -- What is opened here is returned, and not given to the caller: the limits may have no room for it.
 local opensMost, admits, passesOn = 0, nil, nil
 ${GATES}
 if isOrdered then
-  local since = string.match(redis.call('HGET', uses, '${ORDER}') or '', '(%d+)$')
+  local since = string.match(redis.call('HGET', uses, ARGV[rest + 4] or '${ORDER}') or '', '(%d+)$')
   if not since or now < tonumber(since) then return redis.error_reply('NOORDER ' .. uses .. ' does not say that the queue is ordered') end
   if not gatesFine() then return redis.error_reply('WRONGTYPE ' .. gates .. ' or ' .. line .. ' is something else') end
   admits = admit

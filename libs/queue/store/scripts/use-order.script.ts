@@ -3,10 +3,10 @@ import { NOW } from './now.fragment.js';
 import { ORDER } from './uses.fragment.js';
 
 /**
- * Notes that the tasks of a queue run in the order of their keys, and tells from when on they may.
+ * Notes that the tasks of a queue wait for their keys, and tells from when on they may.
  *
  * KEYS  uses, alive
- * ARGV  release (that brought the feature)
+ * ARGV  feature (the order, or the places of keys), release (that brought it)
  * Reply milliseconds until workers may take tasks by their keys; 0: at once
  *
  * The first call writes the name and, in the same step, the instant at which the last lease ends that any process has now. Workers of
@@ -18,14 +18,14 @@ import { ORDER } from './uses.fragment.js';
 export const useOrderScript = defineScript({
   name: 'queue:use-order',
   keys: ['uses', 'alive'],
-  args: { release: 'text' },
+  args: { feature: 'text', release: 'text' },
   lua: lua`
 ${NOW}
-local since = redis.call('HGET', uses, '${ORDER}')
+local since = redis.call('HGET', uses, feature)
 if not since then
   local last = redis.call('ZREVRANGE', alive, 0, 0, 'WITHSCORES')[2]
   since = release .. ' ' .. string.format('%.0f', math.max(now, math.ceil(tonumber(last or 0))))
-  redis.call('HSET', uses, '${ORDER}', since)
+  redis.call('HSET', uses, feature, since)
 end
 return math.max(0, (tonumber(string.match(since, '(%d+)$')) or 0) - now)`,
   decode: (reply) => reply as number,

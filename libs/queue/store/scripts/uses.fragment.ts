@@ -3,12 +3,15 @@ import { usesFragment } from '../../../redis/index.js';
 /** The feature of queues whose tasks run in the order of their keys. */
 export const ORDER = 'order';
 
+/** The feature of queues of which some handlers run so many tasks of a key at a time. */
+export const PLACES = 'places';
+
 /**
  * The features whose data this release knows, and may therefore move, settle and delete.
  *
  * @see docs/internals/versions.md
  */
-export const QUEUE_USES = usesFragment([ORDER]);
+export const QUEUE_USES = usesFragment([ORDER, PLACES]);
 
 /**
  * For the scripts that tell a process of features before it joins a queue, and with each lease: they name all of them. A process

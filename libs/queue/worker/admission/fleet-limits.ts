@@ -14,6 +14,12 @@ export interface LimitArgs {
 
 /** What the scripts are told of an ordered queue. */
 export interface OrderKeys extends GateKeys {
+  /** How many tasks of a key may run. */
+  readonly places: number;
+  /** Where a payload has the key; '': the entry has it. */
+  readonly keyPath: string;
+  /** 1: a task keeps its key while it is tried again. */
+  readonly keeps: number;
   /** 1: after a dead letter, its key stops. */
   readonly closes: number;
 }
@@ -21,7 +27,7 @@ export interface OrderKeys extends GateKeys {
 /** The limits of one handler that hold for all processes of its group, the order of its queue among them. The workers on its queue and on its own retries share them. */
 export class FleetLimits {
   readonly keys: RateKeys;
-  /** The order of the queue; undefined: it has none. */
+  /** The order of the queue, or how many tasks of a key may run; undefined: neither. */
   readonly order: OrderKeys | undefined;
   /** Whether a task may start only when the fleet or the rate has room for it, and not only when its key has. */
   readonly isExact: boolean;
@@ -30,7 +36,7 @@ export class FleetLimits {
   readonly #numbers: Omit<LimitArgs, 'graceMs'>;
 
   constructor({ queue, options }: Handler, keyspace: Keyspace, clock: Clock) {
-    const { group, rateLimit, fleet = 0, ordering } = options;
+    const { group, rateLimit, fleet = 0, ordering, perKey } = options;
     const own = queueKeys(keyspace, queue);
     this.keys = rateKeys(keyspace, own, group);
     this.isExact = fleet > 0 || rateLimit !== undefined;
@@ -38,10 +44,10 @@ export class FleetLimits {
     this.grace = rateLimit && new StartGrace(rateLimit.perMs, clock);
     const { limit, perMs } = rateLimit ?? { limit: 0, perMs: 0 };
     this.#numbers = { limit, perMs, usualMs: this.grace?.usualMs ?? 0, fleet };
-    this.order = ordering && {
-      ...gateKeys(keyspace, own, group),
-      closes: ordering.afterDeadLetter === 'stop' ? 1 : 0,
-    };
+    const kept = gateKeys(keyspace, own, group);
+    const closes = ordering?.afterDeadLetter === 'stop' ? 1 : 0;
+    if (ordering) this.order = { ...kept, closes, places: 1, keyPath: '', keeps: 1 };
+    else if (perKey) this.order = { ...kept, closes, places: perKey.places, keyPath: perKey.by, keeps: 0 };
   }
 
   /** The limits for a call that is sent now. */
@@ -57,6 +63,6 @@ export class FleetLimits {
 
 /** The limits of a handler that has some. */
 export function fleetLimits(handler: Handler, keyspace: Keyspace, clock: Clock): FleetLimits | undefined {
-  const { rateLimit, fleet, ordering } = handler.options;
-  return rateLimit || fleet !== undefined || ordering ? new FleetLimits(handler, keyspace, clock) : undefined;
+  const { rateLimit, fleet, ordering, perKey } = handler.options;
+  return rateLimit || fleet !== undefined || ordering || perKey ? new FleetLimits(handler, keyspace, clock) : undefined;
 }

@@ -10,6 +10,7 @@ import { isSluiceError } from '../../../weave/index.js';
 import type { TaskCancelledMessage } from '../../observe/queue.channels.js';
 import { debug } from '../../observe/queue.debug.js';
 import { batches } from '../../store/stream-reply.js';
+import { ORDER, PLACES } from '../../store/scripts/uses.fragment.js';
 import { takeScript, type Taken } from '../../store/scripts/take.script.js';
 import { reportTakeOver, takeOverArgs } from '../control/take-over.js';
 import type { Findings } from '../loops/lease-renewer.js';
@@ -17,7 +18,7 @@ import type { Maintenance } from '../loops/maintenance.js';
 import type { QueueReader } from '../loops/queue-reader.js';
 import type { ReadSeat, ReadSeats, SeatHolder } from '../loops/read-seats.js';
 import type { Worker } from '../worker.js';
-import type { FleetLimits } from './fleet-limits.js';
+import type { FleetLimits, OrderKeys } from './fleet-limits.js';
 
 export interface LimitedReaderOptions {
   connection: RedisConnection;
@@ -39,6 +40,10 @@ export interface LimitedReaderOptions {
 const FULL_MS = 500;
 /** How long until the next look at a stream that has nothing, although nothing was told. */
 const QUIET_MS = 15_000;
+
+function orderArgs({ closes, places, keyPath }: OrderKeys): (string | number)[] {
+  return [closes, places, keyPath, keyPath === '' ? ORDER : PLACES];
+}
 
 /** Why a worker takes nothing now. */
 interface Rest {
@@ -236,7 +241,7 @@ export class LimitedReader implements QueueReader, SeatHolder {
           ...args,
           readMost: Math.min(readMost, worker.window.readMost),
         },
-        ...(limits.order && { restKeys: [limits.order.gates, limits.order.line], rest: [limits.order.closes] }),
+        ...(limits.order && { restKeys: [limits.order.gates, limits.order.line], rest: orderArgs(limits.order) }),
       });
       this.#failures.delete(worker);
       if (this.#told.get(worker) === told) this.#rest(worker, taken);

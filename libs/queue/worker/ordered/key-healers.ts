@@ -31,7 +31,7 @@ export class KeyHealers {
   constructor(options: KeyHealersOptions) {
     this.#options = options;
     const { workers, clock, log } = options;
-    const ordered = workers.filter(({ handler, retries }) => retries !== undefined && handler.options.ordering);
+    const ordered = workers.filter(({ limits, retries }) => retries !== undefined && limits?.order);
     this.#loops = ordered.map(
       (worker) =>
         new Loop({
@@ -60,7 +60,9 @@ export class KeyHealers {
     const { queue, options } = worker.handler;
     const everyMs = LEASES * worker.lease.leaseMs;
     if (worker.state !== 'open' || worker.lease.halted) return everyMs;
-    const opened = await healKeys({ link, keyspace, consumer, inboxes, queue, group: options.group, everyMs }, signal);
+    const { places = 1, keyPath = '' } = worker.limits?.order ?? {};
+    const keys = { places, keyPath, group: options.group };
+    const opened = await healKeys({ link, keyspace, consumer, inboxes, queue, everyMs, ...keys }, signal);
     if (opened > 0) {
       log.warn(
         `${opened} ordering keys of queue '${queue}' waited for tasks that are not there any more, and go on with the next ones`,
@@ -73,13 +75,16 @@ export class KeyHealers {
 export interface HealRequest extends Pick<KeyHealersOptions, 'link' | 'keyspace' | 'consumer' | 'inboxes'> {
   readonly queue: string;
   readonly group: string;
+  /** As in `OrderKeys`. */
+  readonly places: number;
+  readonly keyPath: string;
   /** At most so often in the fleet; 0: now. */
   readonly everyMs: number;
 }
 
 /** Opens the keys of one group that wait for nothing. Resolves to how many there were. */
 export async function healKeys(
-  { link, keyspace, consumer, inboxes, queue, group, everyMs }: HealRequest,
+  { link, keyspace, consumer, inboxes, queue, group, everyMs, places, keyPath }: HealRequest,
   signal?: AbortSignal,
 ): Promise<number> {
   const keys = queueKeys(keyspace, queue);
@@ -92,7 +97,7 @@ export async function healKeys(
         ...{ ...keys, ...gateKeys(keyspace, keys, group), other: own.stream },
         ...{ otherDelayed: own.delayed, otherIndex: own.index },
       },
-      args: { group, consumer, side: keys.side, inboxes, everyMs, cursor },
+      args: { group, consumer, side: keys.side, inboxes, everyMs, cursor, perKey: places, keyPath },
     });
     total += healed.opened;
     ({ cursor } = healed);

@@ -1,8 +1,10 @@
 import type { Link } from '../../../redis/index.js';
-import type { GateKeys, QueueKeys } from '../../store/queue.keys.js';
+import type { OrderKeys } from '../admission/fleet-limits.js';
+import type { QueueKeys } from '../../store/queue.keys.js';
 import { ackKeyedScript } from '../../store/scripts/ack-keyed.script.js';
 import type { Entry } from '../../store/stream-reply.js';
 import type { Delivery } from '../../task/delivery.js';
+import { keyOf } from './key-of.js';
 import type { KeptRoom } from './kept-room.js';
 
 export interface OrderedAcksOptions {
@@ -10,7 +12,7 @@ export interface OrderedAcksOptions {
   keys: Pick<QueueKeys, 'stream' | 'index' | 'side' | 'alive'>;
   /** The group's own retries for the queue, and the queue for the retries. */
   other: string;
-  order: GateKeys;
+  order: OrderKeys;
   group: string;
   consumer: string;
   /** The prefix of the names of inboxes. */
@@ -37,15 +39,16 @@ export class OrderedAcks {
     const { link, keys, other, order, group, consumer, inboxes, room } = this.#options;
     const { stream, index, side, alive } = keys;
     const { meta = '', kind = '', text = '' } = result ?? {};
-    const rest = batch.flatMap(({ id, deliveries, taskId, orderingKey, join = '' }) => {
-      return [id, deliveries, taskId, orderingKey, join, meta, kind, text];
+    const rest = batch.flatMap((delivery) => {
+      const { id, deliveries, taskId, join = '' } = delivery;
+      return [id, deliveries, taskId, keyOf(order, delivery), join, meta, kind, text];
     });
     const reserved = room.reserve(batch.length);
     let next: readonly Entry[] = [];
     try {
       const acked = await ackKeyedScript.run(link, {
         keys: { stream, other, index, alive, gates: order.gates, line: order.line },
-        args: { group, consumer, opensMost: reserved, side, inboxes },
+        args: { group, consumer, opensMost: reserved, perKey: order.places, side, inboxes },
         rest,
       });
       next = acked.opened;

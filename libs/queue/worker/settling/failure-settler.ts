@@ -10,6 +10,7 @@ import type { OrderKeys } from '../admission/fleet-limits.js';
 import type { QueueKeys } from '../../store/queue.keys.js';
 import type { ResolvedHandlerOptions } from '../../handler.options.js';
 import { settleFailureScript } from '../../store/scripts/settle-failure.script.js';
+import { keyOf } from '../ordered/key-of.js';
 import { decide, type Disposition } from './retry-policy.js';
 
 export interface FailureSettlerOptions {
@@ -112,7 +113,7 @@ export class FailureSettler {
       const { deliveries } = delivery;
       const settlement = await settleFailureScript.run(link, {
         keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex, failedTo: failedTo ?? keys.dead },
-        ...(order && delivery.orderingKey !== '' && keyed(order, delivery.orderingKey)),
+        ...(order && keyed(order, keyOf(order, delivery))),
         args: {
           publishes: failedTo === undefined ? '' : queue,
           isJson: delivery.task ? 1 : 0,
@@ -153,10 +154,10 @@ export interface OrderOf extends OrderKeys {
 }
 
 function keyed(
-  { other, gates, line, closes }: OrderOf,
+  { other, gates, line, closes, keeps, places }: OrderOf,
   key: string,
 ): { restKeys: string[]; rest: (string | number)[] } {
-  return { restKeys: [other, gates, line], rest: [key, closes] };
+  return { restKeys: [other, gates, line], rest: [key, closes, keeps, places] };
 }
 
 interface Outcome {
