@@ -45,8 +45,9 @@ it('no window holds more than the limit, whatever happens to processes, sockets,
 });
 
 it('a decision too many would be seen', () => {
-  const at = (ms: number, units: number): Recorded => ({
+  const at = (ms: number, units: number, subject = 'one'): Recorded => ({
     name: 'x',
+    subject,
     atUs: ms * 1_000,
     units,
     isRepeat: false,
@@ -55,4 +56,5 @@ it('a decision too many would be seen', () => {
   });
   expect(worstWindow([at(0, 3), at(999, 2), at(1_000, 3)], 1_000)).toBe(5);
   expect(worstWindow([at(0, 3), at(999, 3)], 1_000)).toBe(6);
+  expect(worstWindow([at(0, 3), at(999, 4, 'another')], 1_000)).toBe(4);
 });

@@ -34,8 +34,17 @@ export function onDecided(
     const replies = await consume(request, waitsMs ?? deadlineMs);
     for (const [i, { runs = [], nowUs, isRepeat }] of replies.entries()) {
       const units = request.runs.reduce((sum, { cost }, run) => sum + cost * (runs[run]?.granted ?? 0), 0);
-      const name = request.subjects[i]?.[0]?.split(':').at(-1) ?? '';
-      tell({ name, atUs: nowUs, units, isRepeat, limit: request.rules[0]?.limit ?? 0, dueUs: runs[0]?.dueUs ?? 0 });
+      const key = request.subjects[i]?.[0] ?? '';
+      const [name = '', subject = ''] = key.split(':').toReversed();
+      tell({
+        name,
+        subject,
+        atUs: nowUs,
+        units,
+        isRepeat,
+        limit: request.rules[0]?.limit ?? 0,
+        dueUs: runs[0]?.dueUs ?? 0,
+      });
     }
     return replies;
   };

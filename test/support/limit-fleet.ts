@@ -49,8 +49,9 @@ export class LimitFleet {
     },
     'set the clock back': async (random) => {
       const keys = await this.#admin.keys('{rl:*');
-      if (keys.length > 0)
-        await this.#admin.eval(SET_BACK, keys.length, ...keys, String(Math.round(random * 5_000_000)));
+      const by = String(Math.round(random * 5_000_000));
+      // One key each: in cluster mode, they are in several slots.
+      await Promise.all(keys.map((key) => this.#admin.eval(SET_BACK, 1, key, by)));
     },
   };
 

@@ -1,6 +1,8 @@
 /** What one process was answered by Redis for the calls of one script. */
 export interface Recorded {
   readonly name: string;
+  /** Whose limit it is, as the key in Redis names it. */
+  readonly subject: string;
   /** The server's time of the decision. */
   readonly atUs: number;
   readonly units: number;
@@ -26,8 +28,18 @@ export const LIMITS = [
   { name: 'slots', limit: 10_000, perMs: 1_000, most: 400, calls: 20 },
 ] as const;
 
-/** The most units in any window of `perMs`, half open. Repeats are left out. */
+/** The most units of one subject in any window of `perMs`, half open. Repeats are left out. */
 export function worstWindow(records: readonly Recorded[], perMs: number): number {
+  const subjects = new Map<string, Recorded[]>();
+  for (const record of records) {
+    const own = subjects.get(record.subject);
+    if (own === undefined) subjects.set(record.subject, [record]);
+    else own.push(record);
+  }
+  return Math.max(0, ...[...subjects.values()].map((own) => worstOf(own, perMs)));
+}
+
+function worstOf(records: readonly Recorded[], perMs: number): number {
   const known = records.filter(({ isRepeat }) => !isRepeat).sort((a, b) => a.atUs - b.atUs);
   let [most, inside, first] = [0, 0, 0];
   for (const { atUs, units } of known) {

@@ -63,12 +63,14 @@ return decideUsually(key, 's', 5, 60000000, nil, 1, 'nonce   ') and 1 or 0
   decode: (reply) => reply,
 });
 
+/** In one slot. */
+const [SHORT, LONG] = ['{k}short', '{k}long'];
 const bed = new LimitBed();
 let nonces = 0;
 
 async function step(now: number, { kind, limit, spanMs, x = 0, y = 0 }: Rule, units: number, nonce = String(nonces++)) {
   const args = { now, kind, limit, span: spanMs * 1_000, x, y, units, nonce: nonce.padEnd(8) };
-  return both.run(bed.link, { keys: { short: 'short', long: 'long' }, args });
+  return both.run(bed.link, { keys: { short: SHORT, long: LONG }, args });
 }
 
 /** A calendar of windows of a minute, as the caller computes them. */
@@ -155,9 +157,9 @@ it.each(Object.entries(RULES))('%s: the short way answers and writes what the ru
       for (const { passUs, backUs, units, again, change, other } of steps) {
         now += passUs - backUs;
         if (change !== undefined) {
-          const text = (await bed.admin.getBuffer('long')) ?? Buffer.alloc(0);
+          const text = (await bed.admin.getBuffer(LONG)) ?? Buffer.alloc(0);
           const changed = change(text);
-          for (const key of ['short', 'long']) await bed.admin.set(key, changed);
+          for (const key of [SHORT, LONG]) await bed.admin.set(key, changed);
         }
         if (!again) nonce = String(nonces++);
         const { way, short, long } = await step(now, (other ?? ruleAt)(now), units, nonce);
@@ -214,10 +216,10 @@ it('a call of more units than there are is left to the rules', async () => {
 
 it('a call that does not fit is left to the rules', async () => {
   await step(BEGIN_US, sliding(5), 5);
-  expect(await shortWay.run(bed.link, { keys: { key: 'short' }, args: { now: BEGIN_US } })).toBe(0);
+  expect(await shortWay.run(bed.link, { keys: { key: SHORT }, args: { now: BEGIN_US } })).toBe(0);
 });
 
 it('a key of another type is left to the rules', async () => {
-  await bed.admin.hset('short', 'a', 'b');
-  expect(await shortWay.run(bed.link, { keys: { key: 'short' }, args: { now: BEGIN_US } })).toBe(0);
+  await bed.admin.hset(SHORT, 'a', 'b');
+  expect(await shortWay.run(bed.link, { keys: { key: SHORT }, args: { now: BEGIN_US } })).toBe(0);
 });
