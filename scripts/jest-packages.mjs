@@ -46,9 +46,9 @@ export async function ensureBundled() {
   return dir;
 }
 
-/** What is installed, where, and how it is bundled. A copy of `node_modules` brings a bundle along whose paths lead elsewhere. */
+/** What is installed, and how it is bundled. */
 function fingerprint() {
-  const hash = createHash('sha256').update(modules);
+  const hash = createHash('sha256');
   const scripts = ['./bundle.mjs', './jest-packages.mjs'].map((name) => fileURLToPath(new URL(name, import.meta.url)));
   for (const file of [join(modules, '.package-lock.json'), ...scripts]) hash.update(readFileSync(file));
   return hash.digest('hex').slice(0, 16);

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { commandDelta } from '../../test/support/command-delta.js';
 import { RedisConnections } from '../redis/index.js';
@@ -37,10 +37,6 @@ afterAll(async () => {
   await redis.stop();
 });
 beforeEach(() => admin.flushall());
-// After a test that failed while the server was paused, the next one would wait for it.
-afterEach(() => {
-  redis.resume();
-});
 
 describe('publish', () => {
   it('adds one entry with four fields in order, and resolves with its id', async () => {

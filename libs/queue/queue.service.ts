@@ -86,7 +86,14 @@ export class QueueService extends QueueAdministration {
     });
     const waits = new TaskWaits({ link, inbox, clock, drainMs, log: connections.logger });
     this.#awaitedPublisher = new AwaitedPublisher({
-      ...{ publisher: this.#publisher, waits, keyspace, processId: connections.processId, maxPayloadBytes },
+      ...{
+        publisher: this.#publisher,
+        uniquePublisher: this.#uniquePublisher,
+        waits,
+        keyspace,
+        processId: connections.processId,
+        maxPayloadBytes,
+      },
       groupOf: (queue) => registry.groupOf(queue),
       levels: this.#levels,
     });
@@ -128,7 +135,8 @@ export class QueueService extends QueueAdministration {
    * Publishes one task and waits for its end. Resolves to what its handler returned, in whichever process it ran.
    *
    * The call waits `timeoutMs` (default 30 s, at most an hour), through retries and the deaths of processes. What happens to the task does
-   * not depend on the wait: a call that ends early leaves the task as it is. The result is JSON of at most `maxPayloadBytes`.
+   * not depend on the wait: a call that ends early leaves the task as it is. With a `key`, the call waits for the task that is there under
+   * it, and publishes only if there is none: many calls at once have one run and one result. The result is JSON of at most `maxPayloadBytes`.
    *
    * @throws TaskFailedError `SLUICE_TASK_FAILED`: the task is a dead letter, was dropped by its handler, or cancelled
    * @throws TaskWaitTimeoutError `SLUICE_TASK_WAIT_TIMEOUT`: the task goes on

@@ -11,8 +11,8 @@ const { app, queue } = await startQueueApp({ url: REDIS_URL });
 serve({
   ops: {
     /** Tells each outcome when it comes. */
-    call: (work: Work, timeoutMs: number): void => {
-      queue.publishAndWait(Tasks, work, { timeoutMs }).then(
+    call: (work: Work, timeoutMs: number, key?: string): void => {
+      queue.publishAndWait(Tasks, work, { timeoutMs, ...(key !== undefined && { key }) }).then(
         (worked) => {
           emit('ended', worked);
         },
@@ -20,6 +20,17 @@ serve({
           emit('ended', { code: (error as { code?: string }).code });
         },
       );
+    },
+    /** Asks for the task of a key so often, one call after the other, `atOnce` at a time. Tells how many calls had no result. */
+    join: async (key: string, calls: number, atOnce: number, timeoutMs: number): Promise<number> => {
+      let failed = 0;
+      const one = async (): Promise<void> => {
+        for (let i = 0; i < calls; i++) {
+          await queue.publishAndWait(Tasks, { ms: 1 }, { key, timeoutMs }).catch(() => failed++);
+        }
+      };
+      await Promise.all(Array.from({ length: atOnce }, one));
+      return failed;
     },
   },
   stop: () => app.close(),

@@ -34,7 +34,7 @@ export function eventCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
       (n) => {
         const args = { group: 'sluice', side: keys.side, inboxes };
         const restKeys = count(n).map((i) => progressKey(keys, 'sluice', String(i)));
-        const rest = count(n).flatMap(() => ['1', '']);
+        const rest = count(n).flatMap((i) => ['1', '', String(i)]);
         return Promise.resolve(() =>
           reportProgressScript.run(bed.link, { keys: { stream: keys.stream }, restKeys, args, rest }),
         );

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { Keyspace, type Link } from '../../libs/redis/index.js';
 import { placeOf } from '../../libs/queue/store/levels.js';
-import { keyDigest, queueKeys, recordKey, resultKey } from '../../libs/queue/store/queue.keys.js';
+import { keyDigest, queueKeys, recordKey, resultKey, waitersKey } from '../../libs/queue/store/queue.keys.js';
 import { completeScript } from '../../libs/queue/store/scripts/complete.script.js';
 import { joinNamesScript, namesScript } from '../../libs/queue/store/scripts/names.script.js';
 import { publishLevelScript } from '../../libs/queue/store/scripts/publish-level.script.js';
@@ -20,13 +20,14 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
   const record = recordKey(keys, keyDigest('key'));
   const all = { names: `${keys.side}names`, pausedNames: `${keys.side}paused-names`, paused: keys.paused };
   const known = (n: number): Promise<number> => bed.admin.sadd(all.names, ...count(n).map((i) => `name-${i}`));
-  const publish = (handle: string): Promise<{ id: string }> => {
+  const waiters = waitersKey(keys, keyDigest('key'));
+  const publish = (handle: string, waiter = ''): Promise<{ id: string }> => {
     const { stream, delayed, bodies, alive, index, side } = keys;
     return publishUniqueScript.run(bed.link, {
-      keys: { record, nonceKey: `${side}nonce:${handle}`, stream, delayed, bodies, alive, index },
+      keys: { record, nonceKey: `${side}nonce:${handle}`, stream, delayed, bodies, alive, index, waiters },
       args: {
         ...{ mode: 'skip', key: 'key', payload: '1', windowMs: 0, maxWaitMs: 0, max: 0, maxBytes: 1_000, side },
-        ...{ inboxes: ':~inbox:0:', handle, meta: '{}', delayMs: 0, runAtMs: -1, timestamp: '1700000000' },
+        ...{ inboxes: ':~inbox:0:', handle, meta: '{}', delayMs: 0, runAtMs: -1, timestamp: '1700000000', waiter },
       },
     });
   };
@@ -142,7 +143,10 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
         };
         const meta = JSON.stringify({ reply: `process ${token} 60000 group` });
         return () =>
-          completeScript.run(bed.link, { keys: { ...keys, result: resultKey(keys, token) }, args: { ...args, meta } });
+          completeScript.run(bed.link, {
+            keys: { ...keys, waiters, result: resultKey(keys, token) },
+            args: { ...args, meta },
+          });
       },
     ],
     [

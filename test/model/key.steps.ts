@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { RELEASED, recordKey } from '../../libs/queue/store/queue.keys.js';
+import { RELEASED, recordKey, waitersKey } from '../../libs/queue/store/queue.keys.js';
 import { endKeyScript, type EndedKey } from '../../libs/queue/store/scripts/end-key.script.js';
 import { publishUniqueScript, type PublishedUnique } from '../../libs/queue/store/scripts/publish-unique.script.js';
 import type { KnownKey, Row, World } from './queue.world.js';
@@ -138,11 +138,11 @@ async function send(world: World, { key, mode, nonce }: Publish, task: string): 
   const nonceKey = `${side}nonce:${nonce}`;
   world.sideKeys.add(record).add(nonceKey);
   return publishUniqueScript.run(world.link, {
-    keys: { record, nonceKey, stream, delayed, bodies, alive, index },
+    keys: { record, nonceKey, stream, delayed, bodies, alive, index, waiters: waitersKey(world.keys, key) },
     args: {
       ...{ mode, key, payload: task, windowMs: mode === 'debounce' || mode === 'collect' ? LATER_MS : 0 },
       ...{ maxWaitMs: LATER_MS, max: MAX_ITEMS, maxBytes: 1_000, side, inboxes: INBOXES },
-      ...{ handle: `task ${task}`, meta: '{}', delayMs: 0, runAtMs: -1, timestamp: '1' },
+      ...{ handle: `task ${task}`, meta: '{}', delayMs: 0, runAtMs: -1, timestamp: '1', waiter: '' },
     },
   });
 }

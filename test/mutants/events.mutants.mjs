@@ -37,8 +37,8 @@ export default [
   {
     ...report,
     name: 'each publisher that waits is told the progress of the first task',
-    find: 'ARGV[rest + 2 * i - 3]',
-    replace: 'ARGV[rest + 1]',
+    find: 'unpack(ARGV, rest + 3 * i - 5, rest + 3 * i - 3)',
+    replace: 'unpack(ARGV, rest + 1, rest + 3)',
   },
   {
     name: 'a renewal does not tell that somebody listens',
@@ -110,7 +110,7 @@ export default [
   {
     ...reporter,
     name: 'a publisher that waits does not get the last progress',
-    find: 'if (delivery.reply !== undefined) void',
+    find: 'if (delivery.mayBeAwaited) void',
     replace: 'if (delivery.id === "") void',
   },
   {

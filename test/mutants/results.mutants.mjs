@@ -1,6 +1,7 @@
 /** Faults in the waiting for results: calls that hang, get another's result or none, and tasks that suffer from a wait. */
 const script = 'libs/queue/store/scripts/answer.script.spec';
 const whole = 'libs/queue/results/results.spec';
+const joins = 'libs/queue/results/results.join.spec';
 const waits = 'libs/queue/results/task-waits.spec';
 const answer = { file: 'libs/queue/store/scripts/answer.fragment.ts', specs: [script] };
 const complete = { file: 'libs/queue/store/scripts/complete.script.ts', specs: [script] };
@@ -40,26 +41,26 @@ export default [
   {
     ...answer,
     name: 'the result of another group counts',
-    find: 'if group ~= wanted and',
-    replace: 'if false and',
+    find: 'return group == wanted or',
+    replace: 'return true or',
   },
   {
     ...answer,
     name: 'one group has to have the name that the publisher expects',
-    find: "(stream == side .. 'retry:' .. group or #redis.call('XINFO', 'GROUPS', stream) > 1) then",
-    replace: "stream ~= '' then",
+    find: "#redis.call('XINFO', 'GROUPS', stream) <= 1",
+    replace: "#redis.call('XINFO', 'GROUPS', stream) < 1",
   },
   {
     ...answer,
     name: 'the retries of another group count',
-    find: "stream == side .. 'retry:' .. group or ",
+    find: "stream ~= side .. 'retry:' .. group and ",
     replace: '',
   },
   {
     ...answer,
     name: 'a token of any length becomes a part of a key',
-    find: 'or #token ~= 22 then',
-    replace: 'then',
+    find: 'and #token == 22 and',
+    replace: 'and',
   },
   {
     ...answer,
@@ -194,5 +195,75 @@ export default [
     find: '      waits.forget(wait);\n',
     replace: '',
     specs: [whole],
+  },
+  {
+    name: 'a call looks for the task of its key, and does not join it',
+    file: 'libs/queue/store/scripts/publish-unique.script.ts',
+    find: '    join(was)\n',
+    replace: '',
+    specs: [joins],
+  },
+  {
+    name: 'the call that publishes the task of a key does not wait for it',
+    file: 'libs/queue/store/scripts/publish-unique.script.ts',
+    find: '  join(id)\n',
+    replace: '',
+    specs: [joins],
+  },
+  {
+    name: 'a window of publishUnique holds a call that waits',
+    file: 'libs/queue/store/scripts/publish-unique.script.ts',
+    find: "local untilMs = waiter == '' and tonumber(had[2] or '')",
+    replace: "local untilMs = tonumber(had[2] or '')",
+    specs: [joins],
+  },
+  {
+    name: 'who waits for the task of a key is kept for ever',
+    file: 'libs/queue/store/scripts/publish-unique.script.ts',
+    find: "redis.call('PEXPIRE', waiters, ${WAIT_MOST_MS})",
+    replace: '',
+    specs: [joins],
+  },
+  {
+    name: 'a call may join a task that another group has still to do',
+    file: 'libs/queue/store/scripts/publish-unique.script.ts',
+    find: "or mode == 'follow-up' or waiter ~= '' then",
+    replace: "or mode == 'follow-up' then",
+    specs: [joins],
+  },
+  {
+    ...answer,
+    name: 'who waits for the next task of a key gets the result of the one before',
+    find: 'if id == task and isMeant(meant)',
+    replace: 'if isMeant(meant)',
+    specs: [joins],
+  },
+  {
+    ...answer,
+    name: 'who was answered is answered again',
+    find: "if waiters then redis.pcall('HDEL', waiters, token) end",
+    replace: '',
+    specs: [joins],
+  },
+  {
+    ...answer,
+    name: 'a key of any length becomes a part of a key in Redis',
+    find: 'key and #key == 22 and side',
+    replace: 'key and side',
+    specs: [joins],
+  },
+  {
+    ...complete,
+    name: 'a large result is withheld from those who have joined',
+    find: 'if isAwaited then return -1 end',
+    replace: '',
+    specs: [joins],
+  },
+  {
+    name: 'the task of a key is acknowledged without its result',
+    file: 'libs/queue/task/delivery.ts',
+    find: '(this.reply !== undefined || this.key !== undefined)',
+    replace: 'this.reply !== undefined',
+    specs: [joins],
   },
 ];

@@ -85,10 +85,11 @@ export async function results(queue: QueueService): Promise<number> {
   const untyped: number = await queue.publishAndWait(Orders, { productId: 'a' });
   // @ts-expect-error -- another payload than the queue's
   await queue.publishAndWait(Payments, { n: 1 });
-  // @ts-expect-error -- a wait has no key
-  await queue.publishAndWait(Payments, { productId: 'a' }, { key: 'a' });
+  const joined: Receipt = await queue.publishAndWait(Payments, { productId: 'a' }, { key: 'a' });
+  // @ts-expect-error -- a key is a text
+  await queue.publishAndWait(Payments, { productId: 'a' }, { key: 1 });
   await queue.publish(Payments, { productId: 'a' });
   await queue.schedules(Payments).upsert('a', { everyMs: 1_000 }, { productId: 'a' });
   await queue.dead(Payments).redrive({ filter: ({ payload: { productId } }) => productId === 'a' });
-  return cents + at + both.cents + named + Number(unknownResult) + untyped;
+  return cents + joined.cents + at + both.cents + named + Number(unknownResult) + untyped;
 }

@@ -81,10 +81,14 @@ describe('EventSender', () => {
       ['completed', 'a', false],
       ['progress', 'a', 3],
     ]);
-    sender.add({ type: 'cancelled', id: 'c' });
+    for (const id of ['c', 'd']) sender.add({ type: 'cancelled', id });
     sender.progress('b', '4');
     await clock.pass(50);
-    expect(told().slice(4)).toMatchObject([{ type: 'cancelled' }, { type: 'progress', value: 4 }]);
+    expect(told().slice(4)).toMatchObject([
+      { type: 'cancelled' },
+      { type: 'cancelled' },
+      { type: 'progress', value: 4 },
+    ]);
   });
 
   it('keeps at most 1,000 events, and tells how many more there were', async () => {

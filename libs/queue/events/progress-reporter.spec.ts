@@ -43,7 +43,7 @@ describe('ProgressReporter', () => {
     expect(scripts.length).toBeGreaterThanOrEqual(9);
     expect(scripts.length).toBeLessThanOrEqual(11);
     await clock.pass(100);
-    expect(sent('evalsha').at(-1)?.slice(-4)).toEqual(['999', '', '999', '']);
+    expect(sent('evalsha').at(-1)?.slice(-6)).toEqual(['999', '', '1-1', '999', '', '2-1']);
     expect(clock.timers).toBe(0);
   });
 
@@ -54,7 +54,7 @@ describe('ProgressReporter', () => {
       reporter.ended(each, false);
     }
     expect(sent('evalsha')).toHaveLength(1);
-    expect(sent('evalsha')[0]?.slice(-2)).toEqual(['"last"', JSON.stringify({ reply: REPLY })]);
+    expect(sent('evalsha')[0]?.slice(-3)).toEqual(['"last"', JSON.stringify({ reply: REPLY }), '2-1']);
     await clock.pass(1_000);
     expect(sent('evalsha')).toHaveLength(1);
   });

@@ -4,7 +4,6 @@ import { reportProgressScript } from '../store/scripts/report-progress.script.js
 import type { Delivery, ProgressSink } from '../task/delivery.js';
 import { describeError } from '../task/describe-error.js';
 import { encodePayload } from '../task/payload.js';
-import { replyText } from '../task/reply.js';
 import type { EventSender } from './event-sender.js';
 
 export interface ProgressReporterOptions {
@@ -72,7 +71,7 @@ export class ProgressReporter implements ProgressSink {
     const text = this.#pending.get(delivery);
     if (text === undefined || failed) return;
     this.#pending.delete(delivery);
-    if (delivery.reply !== undefined) void this.#send([[delivery, text]]);
+    if (delivery.mayBeAwaited) void this.#send([[delivery, text]]);
   }
 
   /** Redis has confirmed that the tasks are settled. Of those that are done, no progress is kept. */
@@ -104,10 +103,7 @@ export class ProgressReporter implements ProgressSink {
     const { stream, side } = keys;
     this.#sentMs = clock.monoMs();
     for (const [delivery] of reports) this.#kept.add(delivery);
-    const rest = reports.flatMap(([{ reply }, text]) => [
-      text,
-      reply === undefined ? '' : JSON.stringify({ reply: replyText(reply) }),
-    ]);
+    const rest = reports.flatMap(([{ waitersMeta, taskId }, text]) => [text, waitersMeta, taskId]);
     const restKeys = reports.map(([delivery]) => this.#keyOf(delivery));
     try {
       await reportProgressScript.run(link, { keys: { stream }, restKeys, args: { group, side, inboxes }, rest });

@@ -110,18 +110,28 @@ describe('task.progress', () => {
   });
 
   it('after the run has ended, it does nothing', async () => {
+    const { opened, open: finish } = gate();
     let late: Task<string> | undefined;
-    const { queue } = await worker((task: Task<string>) => {
-      late = task;
+    const { queue } = await worker(async (task: Task<string>) => {
+      if (task.payload === 'late') {
+        late = task;
+        return;
+      }
+      // What was reported before goes with it.
+      late?.progress(1);
+      task.progress(2);
+      await opened;
     });
-    await queue.publish('tasks', 'x');
+    const id = await queue.publish('tasks', 'late');
     await until(() => late, { what: 'it has run' });
     await bed.untilSettled();
-    const { calls } = await commandDelta(bed.admin, async () => {
-      late?.progress(1);
-      await queue.counts('tasks');
+    const next = await queue.publish('tasks', 'next');
+    await until(async () => (await queue.inspect('tasks', next))?.progress === 2, {
+      what: 'the next one has reported',
     });
-    expect(calls['set']).toBeUndefined();
+    expect(await bed.admin.keys('*~progress:*')).toHaveLength(1);
     expect(late?.reported).toBe(1);
+    expect(id).not.toBe(next);
+    finish();
   });
 });

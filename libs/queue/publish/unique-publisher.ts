@@ -7,7 +7,7 @@ import { PublishUnconfirmedError } from '../queue.errors.js';
 import { refuseUnique } from '../ordering/with-key.js';
 import { oneQueue } from '../named-tasks.js';
 import { queueSchema, type QueueRef } from '../queue-definition.js';
-import { keyDigest, queueKeys, recordKey, type QueueKeys } from '../store/queue.keys.js';
+import { keyDigest, queueKeys, recordKey, waitersKey, type QueueKeys } from '../store/queue.keys.js';
 import { publishUniqueScript } from '../store/scripts/publish-unique.script.js';
 import { encodePayload } from '../task/payload.js';
 import { checked } from '../task/standard-schema.js';
@@ -37,24 +37,34 @@ export class UniquePublisher {
     this.#options = options;
   }
 
-  /** Publishes one task. To collect, `payload` is the item; `whole` is what the queue's schema is for. */
+  /**
+   * Publishes one task. To collect, `payload` is the item; `whole` is what the queue's schema is for. `waiter` waits for the task's end, as
+   * `replyText` says it.
+   */
   async publish(
     ref: QueueRef<unknown>,
     payload: unknown,
     whole: unknown,
     request: UniqueRequest,
+    waiter = '',
   ): Promise<UniquePublish> {
-    const call = request.mode === 'collect' ? 'collect' : 'publishUnique';
+    const call = waiter !== '' ? 'publishAndWait with a key' : request.mode === 'collect' ? 'collect' : 'publishUnique';
     const queue = oneQueue(ref, call);
     refuseLengthLimit(ref, queue, this.#options.queues, call);
     refuseUnique(ref, request.options, call);
     const text = encodePayload(payload, 'payload', this.#options.maxPayloadBytes);
     const schema = queueSchema(ref);
     if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });
-    return this.#send(queue, queueKeys(this.#options.keyspace, queue), text, request);
+    return this.#send(queue, queueKeys(this.#options.keyspace, queue), text, request, waiter);
   }
 
-  async #send(queue: string, keys: QueueKeys, payload: string, request: UniqueRequest): Promise<UniquePublish> {
+  async #send(
+    queue: string,
+    keys: QueueKeys,
+    payload: string,
+    request: UniqueRequest,
+    waiter: string,
+  ): Promise<UniquePublish> {
     const { link, clock, inboxes, publisher, maxPayloadBytes, onDelayed } = this.#options;
     const { mode, key, windowMs, maxWaitMs, max, options } = request;
     const { delayMs = 0, runAt } = options;
@@ -73,14 +83,16 @@ export class UniquePublisher {
           bodies,
           alive,
           index,
+          waiters: waitersKey(keys, digest),
         },
         args: {
           ...{ mode, key, payload, windowMs, maxWaitMs, max, maxBytes: maxPayloadBytes, side, inboxes },
           ...{ handle, meta: publisher.meta(options, { key: digest }) },
           ...{ delayMs, runAtMs: runAt?.getTime() ?? -1, timestamp: String(Math.floor(clock.wallMs() / 1_000)) },
+          waiter,
         },
       });
-      if (groups) throw severalGroups(queue, mode, groups);
+      if (groups) throw waiter === '' ? severalGroups(queue, mode, groups) : joinedBySeveralGroups(queue, groups);
       if (dueInMs > 0 || mode === 'debounce' || mode === 'collect') onDelayed(queue, keys, dueInMs);
       const isNew = outcome === 'published' || (outcome === 'follows' && id === handle);
       if (isNew && channels.published.hasSubscribers) {
@@ -102,5 +114,15 @@ export function severalGroups(queue: string, mode: string, groups: readonly stri
     'SLUICE_BAD_OPTION',
     `publishUnique: mode '${mode}' is for queues that one group reads. Queue '${queue}' is read by ` +
       `${groups.map((group) => `'${group}'`).join(', ')}, and one of them may have the task while it waits for another. Use mode 'skip'`,
+  );
+}
+
+/** The error of a wait for a task that several groups have to do. */
+export function joinedBySeveralGroups(queue: string, groups: readonly string[]): SluiceError {
+  return new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `publishAndWait: a key is for queues that one group reads. Queue '${queue}' is read by ` +
+      `${groups.map((group) => `'${group}'`).join(', ')}, and one of them may have ended the task that another has still to do. ` +
+      'Leave the key out',
   );
 }

@@ -1,8 +1,11 @@
 import type { Keyspace } from '../../redis/index.js';
 import { refuseUnlevelled, type Levels } from '../limits/queue-shares.js';
 import { oneQueue } from '../named-tasks.js';
+import type { PublishOptions, SentOptions } from '../publish/publish.options.js';
 import type { Publisher } from '../publish/publisher.js';
 import { withKey } from '../ordering/with-key.js';
+import type { UniquePublisher } from '../publish/unique-publisher.js';
+import type { UniqueRequest } from '../publish/unique.options.js';
 import { queueSchema, resultSchema, type QueueRef } from '../queue-definition.js';
 import { TaskWaitTimeoutError } from '../queue.errors.js';
 import { placeOf } from '../store/levels.js';
@@ -16,6 +19,7 @@ import type { WaitRequest } from './wait.options.js';
 
 export interface AwaitedPublisherOptions {
   publisher: Publisher;
+  uniquePublisher: UniquePublisher;
   waits: TaskWaits;
   keyspace: Keyspace;
   processId: string;
@@ -36,11 +40,11 @@ export class AwaitedPublisher {
 
   /** Publishes one task. Resolves to its result. */
   async publish(ref: QueueRef<unknown>, payload: unknown, request: WaitRequest): Promise<unknown> {
-    const { publisher, waits, keyspace, processId, maxPayloadBytes, groupOf, levels } = this.#options;
+    const { uniquePublisher, waits, keyspace, processId, maxPayloadBytes, groupOf, levels } = this.#options;
     const queue = oneQueue(ref, 'publishAndWait');
     const text = encodePayload(payload, 'payload', maxPayloadBytes);
-    const { waitMs, group = groupOf(queue), options: given, onProgress } = request;
-    const options = withKey(ref, payload, given, 'publishAndWait');
+    const { waitMs, group = groupOf(queue), options: given, onProgress, key } = request;
+    const options = key === undefined ? withKey(ref, payload, given, 'publishAndWait') : given;
     refuseUnlevelled(ref, queue, [options], levels);
     // The wait begins before the task is published: its outcome may come before the answer to the publish.
     // The result is kept beside the stream of the task's level.
@@ -49,9 +53,10 @@ export class AwaitedPublisher {
     const reply = replyText({ processId, token: wait.token, waitMs, group });
     let taskId: string;
     try {
-      const schema = queueSchema(ref);
-      if (schema) await checked(schema, payload, { queue, root: 'payload', at: 'publish' });
-      taskId = await publisher.one(queue, queueKeys(keyspace, queue), text, { ...options, reply }, ref);
+      taskId =
+        key === undefined
+          ? await this.#publish(ref, queue, payload, text, { ...options, reply })
+          : (await uniquePublisher.publish(ref, payload, payload, joining(key, options), reply)).id;
     } catch (error) {
       waits.forget(wait);
       throw error;
@@ -61,4 +66,22 @@ export class AwaitedPublisher {
     if (end.outcome === undefined) throw new TaskWaitTimeoutError(queue, taskId, waitMs);
     return resultOf(end.outcome, { queue, taskId }, resultSchema(ref));
   }
+
+  async #publish(
+    ref: QueueRef<unknown>,
+    queue: string,
+    payload: unknown,
+    text: string,
+    options: SentOptions,
+  ): Promise<string> {
+    const { publisher, keyspace } = this.#options;
+    const schema = queueSchema(ref);
+    if (schema) await checked(schema, payload, { queue, root: 'payload', at: 'publish' });
+    return publisher.one(queue, queueKeys(keyspace, queue), text, options, ref);
+  }
+}
+
+/** The publish under a key whose task is joined if it is there. */
+export function joining(key: string, options: PublishOptions): UniqueRequest {
+  return { mode: 'skip', key, nonce: undefined, windowMs: 0, maxWaitMs: 0, max: 0, options };
 }

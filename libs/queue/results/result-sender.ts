@@ -1,8 +1,7 @@
 import type { Link } from '../../redis/index.js';
-import { resultKey, type QueueKeys } from '../store/queue.keys.js';
-import { completeScript } from '../store/scripts/complete.script.js';
+import { resultKey, waitersKey, type QueueKeys } from '../store/queue.keys.js';
+import { WITHHELD, completeScript, type Completed } from '../store/scripts/complete.script.js';
 import type { Delivery } from '../task/delivery.js';
-import { replyText, type Reply } from '../task/reply.js';
 import type { OrderedAcks } from '../worker/ordered/ordered-acks.js';
 import type { RetryUntilConfirmed } from '../worker/settling/retry-until-confirmed.js';
 import { batchedOutcome, droppedOutcome, returnedOutcome, type Outcome } from './outcome.js';
@@ -22,7 +21,10 @@ export interface ResultSenderOptions {
 /** What settles the tasks of an ordered queue; undefined for other queues. */
 type Ordered = Pick<OrderedAcks, 'send'> | undefined;
 
-/** Settles the tasks that have ended and whose publisher waits: each with its result, in one step. */
+/** A result up to this length, in characters, is sent whether it is known that somebody waits or not. */
+const UNASKED_CHARS = 4_096;
+
+/** Settles the tasks that have ended and for which somebody waits, or may have joined by a key: each with its result, in one step. */
 export class ResultSender {
   readonly #options: ResultSenderOptions;
 
@@ -31,39 +33,45 @@ export class ResultSender {
   }
 
   /** Settles a task whose handler returned. Resolves to false if the app stopped first. */
-  returned(delivery: Delivery, reply: Reply, value: unknown, ordered?: Ordered): Promise<boolean> {
+  returned(delivery: Delivery, value: unknown, ordered?: Ordered): Promise<boolean> {
     const { queue, maxPayloadBytes, log } = this.#options;
     const outcome = returnedOutcome(value, maxPayloadBytes);
-    if (outcome.kind === 'unsendable') {
+    if (outcome.kind === 'unsendable' && delivery.reply !== undefined) {
       log.error(`task ${delivery.taskId} of queue '${queue}' is done, but its result cannot be sent: ${outcome.text}`);
     }
-    return this.#complete(delivery, reply, outcome, ordered);
+    return this.#complete(delivery, outcome, ordered);
   }
 
   /** Settles a task of a batch. Its handler returns nothing for one task alone. */
-  batched(delivery: Delivery, reply: Reply, ordered?: Ordered): Promise<boolean> {
-    return this.#complete(delivery, reply, batchedOutcome(), ordered);
+  batched(delivery: Delivery, ordered?: Ordered): Promise<boolean> {
+    return this.#complete(delivery, batchedOutcome(), ordered);
   }
 
   /** Settles a task that its handler dropped. Resolves to false if the app stopped first. */
-  dropped(delivery: Delivery, reply: Reply, thrown: unknown, ordered?: Ordered): Promise<boolean> {
-    return this.#complete(delivery, reply, droppedOutcome(thrown, delivery.retryCount), ordered);
+  dropped(delivery: Delivery, thrown: unknown, ordered?: Ordered): Promise<boolean> {
+    return this.#complete(delivery, droppedOutcome(thrown, delivery.retryCount), ordered);
   }
 
-  #complete(delivery: Delivery, reply: Reply, { kind, text }: Outcome, ordered?: Ordered): Promise<boolean> {
-    const { id, taskId } = delivery;
-    const { link, keys, queue, group, inboxes, retryUntilConfirmed } = this.#options;
-    const { stream, index, side } = keys;
-    const meta = JSON.stringify({ reply: replyText(reply) });
+  #complete(delivery: Delivery, outcome: Outcome, ordered: Ordered): Promise<boolean> {
+    const { queue, retryUntilConfirmed } = this.#options;
+    const mayBeUnasked = delivery.reply === undefined && outcome.text.length > UNASKED_CHARS;
     return retryUntilConfirmed.run(
       `acknowledging a task with its result in queue '${queue}'`,
-      async (): Promise<unknown> =>
-        ordered
-          ? ordered.send([delivery], { meta, kind, text })
-          : completeScript.run(link, {
-              keys: { stream, index, result: resultKey(keys, reply.token) },
-              args: { group, id, task: taskId, meta, side, inboxes, kind, text },
-            }),
+      async (): Promise<unknown> => {
+        if (ordered) return ordered.send([delivery], { meta: delivery.waitersMeta, ...outcome });
+        if (mayBeUnasked && (await this.#send(delivery, { kind: WITHHELD, text: '' })) !== 'awaited') return undefined;
+        return this.#send(delivery, outcome);
+      },
     );
+  }
+
+  #send(delivery: Delivery, { kind, text }: { readonly kind: string; readonly text: string }): Promise<Completed> {
+    const { link, keys, group, inboxes } = this.#options;
+    const { stream, index, side } = keys;
+    const { id, taskId: task, reply, key = '' } = delivery;
+    return completeScript.run(link, {
+      keys: { stream, index, result: resultKey(keys, reply?.token ?? ''), waiters: waitersKey(keys, key) },
+      args: { group, id, task, meta: delivery.waitersMeta, side, inboxes, kind, text },
+    });
   }
 }

@@ -245,7 +245,8 @@ describe('publishAndWait', () => {
     [{ timeoutMs: 3_600_001 }, 'publishAndWait.timeoutMs'],
     [{ delayMs: 30_000 }, 'publishAndWait: delayMs must be less than timeoutMs (30000)'],
     [{ group: '' }, 'publishAndWait.group must be a non-empty string'],
-    [{ key: 'a' }, 'publishAndWait'],
+    [{ key: '' }, 'publishAndWait: key'],
+    [{ key: 'a', priority: 'high' }, 'priority'],
     [{ reply: 'a' }, 'publishAndWait'],
     [7, 'publishAndWait'],
   ])('refuses %j', async (options, message) => {

@@ -1,9 +1,15 @@
-import { badOption, durationMs, resolveOptions, text } from '../../weave/index.js';
-import { checkPublishOptions, type PublishOptions } from '../publish/publish.options.js';
+import { badOption, checkText, durationMs, resolveOptions, text } from '../../weave/index.js';
+import { checkPublishOptions, refusePriority, type PublishOptions } from '../publish/publish.options.js';
 import { WAIT_MOST_MS } from '../store/scripts/answer.fragment.js';
 
 /** The options of `publishAndWait`: those of `publish`, and how long to wait. */
 export interface PublishAndWaitOptions extends PublishOptions {
+  /**
+   * The key under which the task is published, as by `publishUnique`, of at most 1,024 bytes. If the task that was published last under it
+   * is still there, nothing is published, and the call waits for that one. For queues that one group reads; not with `priority` and
+   * on queues with `maxLength`. Default: none.
+   */
+  key?: string;
   /**
    * How long the call waits for the task's end, in milliseconds from the call on. Then it rejects with a `TaskWaitTimeoutError`, and the
    * task goes on. At most 3 600 000 (an hour), and longer than `delayMs`. Default 30 000.
@@ -28,6 +34,7 @@ export interface WaitRequest {
   readonly waitMs: number;
   readonly group: string | undefined;
   readonly options: PublishOptions;
+  readonly key: string | undefined;
   readonly onProgress: ((value: unknown) => void) | undefined;
 }
 
@@ -36,7 +43,7 @@ const SITE = 'publishAndWait';
 
 /** @throws SluiceError `SLUICE_BAD_OPTION`; the reason of a `signal` that is aborted already */
 export function checkWaitOptions(given: PublishAndWaitOptions | undefined): WaitRequest {
-  const { timeoutMs, group, onProgress, ...publishing } = given ?? {};
+  const { key, timeoutMs, group, onProgress, ...publishing } = given ?? {};
   // What is no object is named in the error as it was given.
   const options = checkPublishOptions(typeof given === 'object' ? publishing : given, SITE);
   const checked = resolveOptions<{ timeoutMs: number; group?: string }>(
@@ -51,5 +58,11 @@ export function checkWaitOptions(given: PublishAndWaitOptions | undefined): Wait
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw badOption(`${SITE}: onProgress`, 'a function', onProgress);
   }
-  return { waitMs: Math.ceil(checked.timeoutMs), group: checked.group, options, onProgress };
+  return { waitMs: Math.ceil(checked.timeoutMs), group: checked.group, options, onProgress, key: keyOf(key, options) };
+}
+
+function keyOf(key: unknown, options: PublishOptions): string | undefined {
+  if (key === undefined) return undefined;
+  refusePriority(options, `${SITE} with a key`);
+  return checkText(key, `${SITE}: key`);
 }

@@ -104,6 +104,11 @@ export function resultKey({ side }: Pick<QueueKeys, 'side'>, token: string): str
   return `${side}result:${token}`;
 }
 
+/** The key of those who wait for the end of a task that was published under a key, beside the one in its `meta`. It expires. */
+export function waitersKey({ side }: Pick<QueueKeys, 'side'>, digest: string): string {
+  return `${side}waiters:${digest}`;
+}
+
 /** The key under which the last progress of a running task is kept. It expires. */
 export function progressKey({ side }: Pick<QueueKeys, 'side'>, group: string, taskId: string): string {
   return `${side}progress:${keyDigest(`${group} ${taskId}`)}`;

@@ -8,7 +8,7 @@ import {
   isWellFormed,
 } from '../../weave/index.js';
 import { backoff, resolveBackoff, type ResolvedBackoff } from './backoff.js';
-import { parseReply, type Reply } from './reply.js';
+import { parseReply, replyText, type Reply } from './reply.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
 import { Task } from './task.js';
 import { KEY_FIELD } from '../store/scripts/gates.fragment.js';
@@ -155,6 +155,18 @@ export class Delivery {
   /** Who waits for the result; undefined, as for most tasks: nobody does. */
   get reply(): Reply | undefined {
     return this.#meta === NO_META ? undefined : parseReply(this.#meta['reply']);
+  }
+
+  /** Whether publishers wait for the end of the task, or may have joined it by its key. */
+  get mayBeAwaited(): boolean {
+    return this.#meta !== NO_META && (this.reply !== undefined || this.key !== undefined);
+  }
+
+  /** What the scripts have to know of who waits: the reply and the key; '': nobody does. */
+  get waitersMeta(): string {
+    const { reply, key } = this;
+    if (reply === undefined && key === undefined) return '';
+    return JSON.stringify({ reply: reply && replyText(reply), key });
   }
 
   /** Whether the run has ended so that the task is done. */

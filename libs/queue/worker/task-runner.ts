@@ -91,10 +91,9 @@ export class TaskRunner {
     if (this.#aborted) return;
     const { acks, results, handler, ordered, events } = this.#options;
     events.ended(delivery, 'completed');
-    const { reply } = delivery;
-    if (reply === undefined) acks.add(delivery);
-    else if (handler.runBatch) void this.#settle(delivery, results.batched(delivery, reply, ordered));
-    else void this.#settle(delivery, results.returned(delivery, reply, returned, ordered));
+    if (!delivery.mayBeAwaited) acks.add(delivery);
+    else if (handler.runBatch) void this.#settle(delivery, results.batched(delivery, ordered));
+    else void this.#settle(delivery, results.returned(delivery, returned, ordered));
   }
 
   /** The run of the task has failed. */
@@ -103,11 +102,10 @@ export class TaskRunner {
     const { acks, failures, results, handler, ordered, events } = this.#options;
     const disposition = failures.decide(delivery, thrown);
     events.ended(delivery, disposition.kind === 'done' ? 'dropped' : 'failed');
-    const { reply } = delivery;
     if (disposition.kind !== 'done') {
       void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
-    } else if (reply === undefined) acks.add(delivery);
-    else void this.#settle(delivery, results.dropped(delivery, reply, thrown, ordered));
+    } else if (!delivery.mayBeAwaited) acks.add(delivery);
+    else void this.#settle(delivery, results.dropped(delivery, thrown, ordered));
   }
 
   /** Makes an entry that is no readable task a dead letter. */

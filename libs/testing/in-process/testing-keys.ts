@@ -4,7 +4,7 @@ import { oneQueue } from '../../queue/named-tasks.js';
 import { queueSchema } from '../../queue/queue-definition.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checked } from '../../queue/task/standard-schema.js';
-import { severalGroups } from '../../queue/publish/unique-publisher.js';
+import { joinedBySeveralGroups, severalGroups } from '../../queue/publish/unique-publisher.js';
 import { refuseUnique } from '../../queue/ordering/with-key.js';
 import { refuseLengthLimit } from '../../queue/limits/length-limits.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
@@ -41,15 +41,18 @@ export class TestingKeys {
     return typeof task === 'string' ? task : this.#known.get(JSON.stringify([queue, task.key]))?.id;
   }
 
-  /** Publishes a task. To collect, `payload` is the item; `whole` is what the queue's schema is for. */
+  /** Publishes a task. To collect, `payload` is the item; `whole` is what the queue's schema is for. `joined` waits for its end. */
   async publish(
     ref: QueueRef<unknown>,
     payload: unknown,
     whole: unknown,
     request: UniqueRequest,
+    joined?: (id: string) => void,
   ): Promise<UniquePublish> {
-    const call = request.mode === 'collect' ? 'collect' : 'publishUnique';
+    const call = joined ? 'publishAndWait with a key' : request.mode === 'collect' ? 'collect' : 'publishUnique';
     const queue = oneQueue(ref, call);
+    const groups = this.#groupsOf(queue);
+    if (joined && groups.length > 1) throw joinedBySeveralGroups(queue, groups);
     refuseLengthLimit(ref, queue, this.#settings.queues, call);
     refuseUnique(ref, request.options, call);
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
@@ -58,9 +61,17 @@ export class TestingKeys {
     const nonce = JSON.stringify([queue, request.nonce]);
     const answered = request.nonce === undefined ? undefined : this.#answers.get(nonce);
     if (answered) return answered;
-    const answer = this.#answer(queue, text, request);
+    const answer = joined ? this.#join(queue, text, request) : this.#answer(queue, text, request);
+    joined?.(answer.id);
     if (request.nonce !== undefined && answer.outcome !== 'skipped') this.#answers.set(nonce, answer);
     return answer;
+  }
+
+  /** The task that is there, or a new one. A window holds nobody who waits. */
+  #join(queue: string, text: string, request: UniqueRequest): UniquePublish {
+    const known = this.#known.get(JSON.stringify([queue, request.key]));
+    const isThere = known && this.#tasks.isActive(queue, known.id);
+    return isThere ? { id: known.id, outcome: 'skipped' } : this.#publish(queue, text, request);
   }
 
   #answer(queue: string, text: string, request: UniqueRequest): UniquePublish {

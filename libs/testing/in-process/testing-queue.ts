@@ -42,6 +42,7 @@ import { refuseUnlevelled } from '../../queue/limits/queue-shares.js';
 import { severalGroups } from '../../queue/publish/members-publisher.js';
 import { takeFollowUp, type FollowUp } from '../../queue/publish/when-settled.options.js';
 import { batchedOutcome, returnedOutcome, type Outcome } from '../../queue/results/outcome.js';
+import { joining } from '../../queue/results/awaited-publisher.js';
 import { checkWaitOptions } from '../../queue/results/wait.options.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
 import { checked, type StandardSchema } from '../../queue/task/standard-schema.js';
@@ -148,7 +149,10 @@ export class TestingQueue
     const isShared = this.registry.groupsOf(name).length > 1;
     return this.#results.publish(
       { ref: queue, queue: name, group: isShared ? group : undefined, request },
-      (published) => this.#publish(queue, [payload], () => 'payload', request.options, published),
+      (published) =>
+        request.key === undefined
+          ? this.#publish(queue, [payload], () => 'payload', request.options, published)
+          : this.#keys.publish(queue, payload, payload, joining(request.key, request.options), published),
       (isWanted) => this.#counts && this.#run(this.#counts, isWanted),
     );
   }

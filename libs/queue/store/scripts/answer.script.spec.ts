@@ -3,9 +3,9 @@ import type { Redis } from 'ioredis';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { until } from '../../../../test/support/until.js';
 import { INBOX_MAX_BYTES, Keyspace, unframe } from '../../../redis/index.js';
-import { CONSUMER_PREFIX, RELEASED, queueKeys, resultKey, retryKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, RELEASED, queueKeys, resultKey, retryKeys, waitersKey } from '../queue.keys.js';
 import { cancelScript } from './cancel.script.js';
-import { completeScript } from './complete.script.js';
+import { completeScript, type Completed } from './complete.script.js';
 import { reapScript } from './reap.script.js';
 import { settleFailureScript } from './settle-failure.script.js';
 
@@ -17,6 +17,7 @@ const TOKEN = 'a-token-of-22-charact_';
 const WAIT_MS = 600_000;
 const keys = queueKeys(new Keyspace(), 'tasks');
 const own = retryKeys(new Keyspace(), 'tasks', GROUP);
+const DIGEST = 'the-digest-of-some-key';
 const KEPT = resultKey(keys, TOKEN);
 const bed = new QueueScriptBed(keys.stream);
 
@@ -47,10 +48,10 @@ async function hearAll(): Promise<(string[] | undefined)[]> {
 const complete = (
   id: string,
   over: { meta?: string; text?: string; task?: string; stream?: string; group?: string } = {},
-): Promise<boolean> => {
+): Promise<Completed> => {
   const { stream = keys.stream, ...args } = over;
   return completeScript.run(bed.link, {
-    keys: { stream, index: keys.index, result: KEPT },
+    keys: { stream, index: keys.index, result: KEPT, waiters: waitersKey(keys, DIGEST) },
     args: {
       ...{ group: GROUP, id, task: id, meta: metaOf(), side: keys.side, inboxes: INBOXES, kind: 'returned', text: '7' },
       ...args,
@@ -104,7 +105,7 @@ const toldFailure = async (): Promise<unknown[]> => {
 describe('a task whose publisher waits', () => {
   it('is acknowledged and deleted, and its result is told and kept until the wait is over, in one step', async () => {
     const id = await bed.pendingTask(ME);
-    expect(await complete(id)).toBe(true);
+    expect(await complete(id)).toBe('done');
     expect(await bed.pending()).toEqual({});
     expect(await bed.admin.xlen(keys.stream)).toBe(0);
     expect(await hearAll()).toEqual([['queue:result', TOKEN, 'returned', '7']]);
@@ -116,12 +117,12 @@ describe('a task whose publisher waits', () => {
 
   it('has one result: that of the run that settles it', async () => {
     const id = await bed.pendingTask(ME);
-    expect([await complete(id), await complete(id, { text: '8' })]).toEqual([true, false]);
+    expect([await complete(id), await complete(id, { text: '8' })]).toEqual(['done', 'stale']);
     expect(await hearAll()).toHaveLength(1);
     expect(await bed.admin.get(KEPT)).toBe('returned 7');
     // A process that was presumed dead may come first.
     const second = await bed.pendingTask(OTHER);
-    expect(await complete(second, { text: '9' })).toBe(true);
+    expect(await complete(second, { text: '9' })).toBe('done');
     expect(await bed.admin.get(KEPT)).toBe('returned 9');
   });
 
@@ -160,7 +161,7 @@ describe('a task whose publisher waits', () => {
     ['{"reply', 'no JSON'],
     ['"reply"', 'a text'],
   ])('is only acknowledged if it says %j, %s', async (meta) => {
-    expect(await complete(await bed.pendingTask(ME), { meta })).toBe(true);
+    expect(await complete(await bed.pendingTask(ME), { meta })).toBe('done');
     expect([await hearAll(), await bed.admin.keys('*result*')]).toEqual([[], []]);
   });
 
@@ -187,7 +188,7 @@ describe('a task whose publisher waits', () => {
     if (stream !== keys.stream) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
     const id = (await bed.admin.xadd(stream, '*', ...task()))!;
     await bed.admin.xreadgroup('GROUP', GROUP, ME, 'STREAMS', stream, '>');
-    expect(await complete(id, { stream, meta: metaOf({ group: 'wanted' }) })).toBe(true);
+    expect(await complete(id, { stream, meta: metaOf({ group: 'wanted' }) })).toBe('done');
     expect(await hearAll()).toHaveLength(times);
   });
 

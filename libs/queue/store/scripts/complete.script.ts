@@ -3,13 +3,23 @@ import { ANSWER } from './answer.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
 
+/** The kind of an outcome that is not sent yet. */
+export const WITHHELD = 'withheld';
+
+/** What became of the task. `stale`: it was not pending any more. `awaited`: it is pending, and the outcome is wanted. */
+export type Completed = 'done' | 'stale' | 'awaited';
+
 /**
- * Acknowledges and deletes a finished task whose publisher waits, and sends the result in the same step.
+ * Acknowledges and deletes a finished task for which publishers wait, or may wait, and sends the result in the same step.
  *
- * KEYS  stream, index, result (where the result is kept)
+ * KEYS  stream, index, result (where the result is kept), waiters (of the task's key)
  * ARGV  group, id (of the entry), task (its id), meta (of the entry, or what it says of the waiter), side (what the names of the queue's
- *       side keys begin with), inboxes, kind (`returned`, `failed` or `unsendable`), text (the result as JSON, or why there is none)
- * Reply 1 if the task was still pending, else 0
+ *       side keys begin with), inboxes, kind (`returned`, `failed`, `unsendable` or `withheld`), text (the
+ *       result as JSON, or why there is none)
+ * Reply {@link Completed}
+ *
+ * A large result is withheld at first if it is not known that somebody waits: whoever joined the task by its key is looked for here.
+ * If there is one, nothing is done, and the caller sends the result.
  *
  * As in `queue:ack`, a success is not fenced. Only the run whose acknowledgement finds the entry pending sends its result: so there is one
  * result per task, also if a process that was presumed dead ends its run late.
@@ -21,7 +31,7 @@ import { INDEX } from './index.fragment.js';
  */
 export const completeScript = defineScript({
   name: 'queue:complete',
-  keys: ['stream', 'index', 'result'],
+  keys: ['stream', 'index', 'result', 'waiters'],
   args: {
     group: 'text',
     id: 'text',
@@ -36,9 +46,14 @@ export const completeScript = defineScript({
 ${FORGET}
 ${INDEX}
 ${ANSWER}
+if kind == '${WITHHELD}' then
+  local isAwaited = false
+  eachWaiter(meta, task, function() isAwaited = true end)
+  if isAwaited then return -1 end
+end
 if redis.call('XACK', stream, group, id) == 0 then return 0 end
 if forget(id) then unindex(index, task, id) end
 answer(meta, task, kind, text)
 return 1`,
-  decode: (reply) => reply === 1,
+  decode: (reply): Completed => (reply === -1 ? 'awaited' : reply === 1 ? 'done' : 'stale'),
 });

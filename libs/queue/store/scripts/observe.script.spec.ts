@@ -55,13 +55,13 @@ describe('queue:observe', () => {
 describe('queue:report-progress', () => {
   const meta = (group = GROUP): string => JSON.stringify({ reply: `${PROCESS} ${TOKEN} 600000 ${group}` });
   const report = (rest: string[], on: QueueKeys = keys): Promise<number> => {
-    const restKeys = rest.filter((_, i) => i % 2 === 0).map((_, i) => progressKey(keys, GROUP, `${i}`));
+    const restKeys = rest.filter((_, i) => i % 3 === 0).map((_, i) => progressKey(keys, GROUP, `${i}`));
     const args = { group: GROUP, side: keys.side, inboxes: INBOXES };
     return reportProgressScript.run(bed.link, { keys: { stream: on.stream }, restKeys, args, rest });
   };
 
   it('keeps the values for a day, and tells each publisher that waits its own', async () => {
-    const all = (): Promise<unknown> => report(['{"n":1}', '', '"b"', meta(), '3', '']);
+    const all = (): Promise<unknown> => report(['{"n":1}', '', '0', '"b"', meta(), '1', '3', '', '2']);
     expect(await heardBy(INBOXES + PROCESS, all)).toEqual([['queue:progress', TOKEN, '"b"']]);
     const names = ['0', '1', '2'].map((id) => progressKey(keys, GROUP, id));
     expect(await bed.admin.mget(names)).toEqual(['{"n":1}', '"b"', '3']);
@@ -73,12 +73,12 @@ describe('queue:report-progress', () => {
   });
 
   it('tells nobody who waits for another of several groups', async () => {
-    const other = (): Promise<unknown> => report(['1', meta('other')]);
+    const other = (): Promise<unknown> => report(['1', meta('other'), '0']);
     expect(await heardBy(INBOXES + PROCESS, other)).toHaveLength(1);
     await bed.admin.xgroup('CREATE', keys.stream, 'other', '0');
     expect(await heardBy(INBOXES + PROCESS, other)).toEqual([]);
-    expect(await heardBy(INBOXES + PROCESS, () => report(['1', meta()]))).toHaveLength(1);
-    expect(await heardBy(INBOXES + PROCESS, () => report(['1', meta('other')], own))).toEqual([]);
+    expect(await heardBy(INBOXES + PROCESS, () => report(['1', meta(), '0']))).toHaveLength(1);
+    expect(await heardBy(INBOXES + PROCESS, () => report(['1', meta('other'), '0'], own))).toEqual([]);
   });
 
   it('has one key per group and task', () => {

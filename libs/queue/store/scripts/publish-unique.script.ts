@@ -1,5 +1,6 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { RELEASED } from '../queue.keys.js';
+import { WAIT_MOST_MS } from './answer.fragment.js';
 import { ACTIVE, AFTER, LOOK_MS } from './active.fragment.js';
 import { DELAY } from './delay.fragment.js';
 import { INDEX } from './index.fragment.js';
@@ -28,11 +29,11 @@ export interface PublishedUnique {
  * Publishes a task under a key, unless the key's task is still there: then nothing is published, or that task is replaced, put off or
  * added to.
  *
- * KEYS  record (of the key), nonceKey, stream, delayed, bodies, alive, index
+ * KEYS  record (of the key), nonceKey, stream, delayed, bodies, alive, index, waiters (of the key)
  * ARGV  mode (skip, replace, follow-up, debounce or collect), key, handle (the id of a task without an entry), payload (to collect: the item), meta (without
  *       id), delayMs, runAtMs (-1: after delayMs), windowMs (skip: how long the key is taken, 0: until
  *       the task is settled; else: how long the task waits for more), maxWaitMs, max (items), maxBytes (of the payload), side (what
- *       the names of the queue's side keys begin with), inboxes, timestamp
+ *       the names of the queue's side keys begin with), inboxes, timestamp, waiter (skip: who waits for the end of the task, as `meta.reply` says it; '': nobody)
  * Reply {@link PublishedUnique}
  *
  * The record tells which task the key had last. Whether that task is still there is found out from the places of tasks, as an operator
@@ -49,13 +50,16 @@ export interface PublishedUnique {
  * while that one is active. So it is stored before the answer, at most one waits, and no end of the other one can lose it. `queue:end-key`,
  * after a settlement, makes it due at once.
  *
+ * A waiter joins the task that is there, or the new one, in the same step. So the task cannot end between: it is active, and its settlement
+ * tells who waits (`answer`), or it is not, and a new one is published, whatever window the key has. Only one group may read the queue.
+ *
  * Crash: it is one script. Resend, repeat: a nonce whose publish changed something is known for ten minutes, and answers the same again.
  * Two publishers at once: the scripts run one after the other, and the second finds the task of the first. Full server: the first write
  * is XADD, ZADD or HSET, so the script is refused as a whole, or XACK or XDEL, which are allowed. Nothing after it can fail: every key was read, or its type checked, before.
  */
 export const publishUniqueScript = defineScript({
   name: 'queue:publish-unique',
-  keys: ['record', 'nonceKey', 'stream', 'delayed', 'bodies', 'alive', 'index'],
+  keys: ['record', 'nonceKey', 'stream', 'delayed', 'bodies', 'alive', 'index', 'waiters'],
   args: {
     mode: 'text',
     key: 'text',
@@ -71,6 +75,7 @@ export const publishUniqueScript = defineScript({
     side: 'text',
     inboxes: 'text',
     timestamp: 'text',
+    waiter: 'text',
   },
   lua: lua`
 ${NOW}
@@ -138,19 +143,27 @@ local due = was and redis.call('ZSCORE', delayed, was)
 local body = due and redis.call('HGET', bodies, was) or ''
 local after = afterIn(body)
 
-if mode == 'replace' or mode == 'follow-up' then
+-- The waiter waits for this task.
+local function join(id)
+  local process, token, ms, wanted = string.match(waiter, '^(%S+) (%S+) (%d+) (.+)$')
+  if not process then return end
+  redis.call('HSET', waiters, token, string.format('%s %.0f %s %s', id, now + tonumber(ms), process, wanted))
+  redis.call('PEXPIRE', waiters, ${WAIT_MOST_MS})
+end
+
+if mode == 'replace' or mode == 'follow-up' or waiter ~= '' then
   local groups = redis.call('EXISTS', stream) == 1 and redis.call('XINFO', 'GROUPS', stream) or {}
   if #groups > 1 then
     local names = {}
     for i, flat in ipairs(groups) do names[i] = flat[2] end
     return { '', 'published', 0, names }
   end
-  if due then
+  if due and waiter == '' then
     redis.call('HSET', bodies, was, framed(was, after))
     redis.call('PEXPIRE', record, ${KNOWN_MS})
     return answer(was, after and 'follows' or 'replaced', math.max(0, math.ceil(tonumber(due) - now)))
   end
-  local entry = was and redis.call('EXISTS', stream) == 1 and entryIn(stream, index, was)
+  local entry = waiter == '' and was and redis.call('EXISTS', stream) == 1 and entryIn(stream, index, was)
   local group = groups[1] and groups[1][2]
   local pending = entry and group and redis.call('XPENDING', stream, group, entry, entry, 1)[1]
   if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}') then
@@ -175,8 +188,11 @@ if mode == 'follow-up' then
 end
 
 if mode == 'skip' then
-  local untilMs = tonumber(had[2] or '')
-  if untilMs and untilMs > now or was and not untilMs and isActive(was) then return { was, 'skipped' } end
+  local untilMs = waiter == '' and tonumber(had[2] or '')
+  if untilMs and untilMs > now or was and not untilMs and isActive(was) then
+    join(was)
+    return { was, 'skipped' }
+  end
 end
 if mode == 'skip' or mode == 'replace' or mode == 'follow-up' then
   if runAtMs >= 0 then delayMs = math.max(0, runAtMs - now) end
@@ -185,6 +201,7 @@ if mode == 'skip' or mode == 'replace' or mode == 'follow-up' then
   else id = redis.call('XADD', stream, '*', 'payload', payload, 'timestamp', timestamp, 'retry_count', '0', 'meta', meta) end
   if windowMs > 0 then note(id, string.format('%.0f', now + windowMs), windowMs, '0')
   else note(id, '', ${KNOWN_MS}, '0') end
+  join(id)
   return answer(id, 'published', delayMs)
 end
 

@@ -8,8 +8,8 @@ export const PROGRESS_KEPT_MS = 24 * 3_600_000;
  * Keeps the last progress of running tasks, and sends it to the publishers that wait for them.
  *
  * KEYS  stream, then the progress key of each task
- * ARGV  group, side (what the names of the queue's side keys begin with), inboxes, then for each task: the value as JSON, and what its
- *       meta says of who waits (`{"reply":…}`; '': nobody)
+ * ARGV  group, side (what the names of the queue's side keys begin with), inboxes, then for each task: the value as JSON, what its
+ *       meta says of who waits (`{"reply":…,"key":…}`; '': nobody), and its id
  * Reply how many publishers were told
  *
  * It decides nothing about the tasks, and so is not fenced: a process that was presumed dead may report over its successor, until that
@@ -25,13 +25,12 @@ ${FRAME}
 ${ANSWER}
 local told = 0
 for i = 2, #KEYS do
-  local value, meta = ARGV[rest + 2 * i - 3], ARGV[rest + 2 * i - 2]
+  local value, meta, task = unpack(ARGV, rest + 3 * i - 5, rest + 3 * i - 3)
   redis.call('SET', KEYS[i], value, 'PX', ${PROGRESS_KEPT_MS})
-  local process, token = waiterIn(meta)
-  if process then
+  eachWaiter(meta, task, function(process, token)
     redis.pcall('PUBLISH', inboxes .. process, frame('queue:progress', token, value))
     told = told + 1
-  end
+  end)
 end
 return told`,
   decode: (reply) => reply as number,
