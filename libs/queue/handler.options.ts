@@ -18,9 +18,9 @@ import {
   type ResolvedRateLimit,
   type TaskRateLimit,
 } from './limits/fleet.options.js';
-import { oneQueue, optionNames } from './named-tasks.js';
+import { oneQueue, namedIn, optionNames } from './named-tasks.js';
 import { orderingOf, refuseOrdered, type ResolvedOrdering } from './ordering/ordering.options.js';
-import type { NamedTask, QueueDefinition } from './queue-definition.js';
+import type { QueueDefinition } from './queue-definition.js';
 import { backoff, resolveBackoff, type Backoff, type ResolvedBackoff } from './task/backoff.js';
 import {
   batchOf,
@@ -155,7 +155,9 @@ export function mergeHandlerOptions(
   defaultGroup: string,
   isWhole = false,
 ): ResolvedHandlerOptions {
-  const { name, task } = definition;
+  const { name } = definition;
+  const task = namedIn(definition);
+  const names = optionNames(name, task);
   const limits = fleetLimitsOf(name, task, { ...options, declared, isWhole });
   const ordering = orderingOf(definition);
   if (ordering && limits.perKey) {
@@ -165,8 +167,8 @@ export function mergeHandlerOptions(
       limits.perKey.places,
     );
   }
-  const given = { ...options.defaults, ...declared, ...configured(options, name, task) };
-  const { concurrency: places, ofAllNames } = concurrencyOf(name, task, declared, isWhole, options);
+  const given = { ...options.defaults, ...declared, ...configured(options, names) };
+  const { concurrency: places, ofAllNames } = concurrencyOf(names, declared, isWhole, options);
   return {
     group: defaultGroup,
     maxAttempts: 3,
@@ -183,7 +185,7 @@ export function mergeHandlerOptions(
     ...limits,
     ordering,
     backoff: resolveBackoff(given.backoff),
-    batch: batchOf(declared, optionNames(name, task), options.handlers),
+    batch: batchOf(declared, names, options.handlers),
   };
 }
 
@@ -192,13 +194,11 @@ export function mergeHandlerOptions(
  * for the whole queue, or what the decorator gives on the whole queue.
  */
 function concurrencyOf(
-  stream: string,
-  task: NamedTask | undefined,
+  names: readonly string[],
   declared: HandlerOptions,
   isWhole: boolean,
   { defaults, handlers }: GivenHandlerOptions,
 ): Pick<ResolvedHandlerOptions, 'concurrency' | 'ofAllNames'> {
-  const names = optionNames(stream, task);
   const [queue] = names.length > 1 ? names : [];
   const own = names.filter((name) => name !== queue);
   const fallback = perProcess(defaults) ?? CONCURRENCY;
@@ -214,9 +214,9 @@ function concurrencyOf(
   };
 }
 
-/** The options of `queue.handlers` for one stream. */
-export function configured({ handlers }: GivenHandlerOptions, stream: string, task?: NamedTask): HandlerOptions {
-  return Object.assign({}, ...optionNames(stream, task).map((name) => handlers.get(name))) as HandlerOptions;
+/** The options of `queue.handlers` for one stream, which options mean by these names. */
+export function configured({ handlers }: GivenHandlerOptions, names: readonly string[]): HandlerOptions {
+  return Object.assign({}, ...names.map((name) => handlers.get(name))) as HandlerOptions;
 }
 
 const CONCURRENCY = 10;

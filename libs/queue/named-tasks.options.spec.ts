@@ -12,7 +12,7 @@ import {
   wholeHandler,
 } from '../../test/support/named-tasks-bed.js';
 import { until } from '../../test/support/until.js';
-import { TaskHandler, type SluiceQueueModuleOptions } from './index.js';
+import { TaskHandler, defineQueue, type SluiceQueueModuleOptions } from './index.js';
 
 const bed = new NamedTasksBed();
 const start = bed.with.bind(bed);
@@ -52,6 +52,35 @@ describe('the options of named tasks', () => {
   it('are reported if nothing has the name', async () => {
     const lines = (await logOf({ handlers: { 'files.clean': {}, files: {} } }, [handlersApart()])).join('\n');
     expect(lines).toContain("options for 'files.clean', but");
+  });
+
+  it('are not those of a queue that is beside another one because of its slot', async () => {
+    const Failures = defineQueue<unknown>('{orders}.failures');
+    class Handlers {
+      @TaskHandler('orders')
+      run(): string {
+        return 'done';
+      }
+
+      @TaskHandler(Failures)
+      failed(): string {
+        return 'done';
+      }
+    }
+    const queue: SluiceQueueModuleOptions = {
+      handlers: {
+        orders: { maxAttempts: 7, concurrency: { process: 2, fleet: 5 }, rateLimit: { limit: 9, perMs: 9 } },
+      },
+      queues: { orders: { maxLength: { limit: 1 } } },
+    };
+    const lines = (await logOf(queue, [Handlers])).join('\n');
+    expect(lines).toContain("queue 'orders' is handled by Handlers.run (group 'sluice', concurrency 2, 5 in the fleet");
+    expect(lines).toContain(
+      "queue '{orders}.failures' is handled by Handlers.failed (group 'sluice', concurrency 10, maxAttempts 3)",
+    );
+    const { queue: service } = await start([], queue);
+    await service.publishMany(Failures, [1, 2, 3]);
+    expect((await logOf({ ...queue, consumers: ['orders'] }, [Handlers])).join('\n')).not.toContain('failures');
   });
 
   it('must not mean two queues by one name, and one name has one handler', async () => {

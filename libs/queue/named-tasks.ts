@@ -7,6 +7,7 @@ import {
   type NamedTask,
   type OutputOf,
   type QueueDefinition,
+  type QueueRef,
 } from './queue-definition.js';
 import { checkSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
 import type { Task } from './task/task.js';
@@ -101,11 +102,19 @@ export function taggedName(queue: string): string {
   return queue.includes('{') ? queue : `{${queue}}`;
 }
 
+/** What a reference says of its named task. False: it is the definition of a queue of its own. Undefined: it is only a name. */
+export function namedIn(queue: QueueRef<unknown>): NamedTask | false | undefined {
+  if (typeof queue === 'string') return undefined;
+  return queue.task ?? ('returning' in queue ? false : undefined);
+}
+
 /**
  * The names by which options mean a stream, the one with precedence last: of the stream `{files}.import` these are `files` (all names),
- * `files.import`, and the stream's own. `task` is known where the stream was given by its definition.
+ * `files.import`, and the stream's own. Of a queue whose definition says that it is no named task (`{orders}.failures`, which is beside
+ * `orders` because of its slot), it is the stream's own name alone. A bare name of this form counts as that of a named task.
  */
-export function optionNames(stream: string, task?: NamedTask): readonly string[] {
+export function optionNames(stream: string, task?: NamedTask | false): readonly string[] {
+  if (task === false) return [stream];
   const [, queue, name] = /^\{([^{}]+)\}\.(.+)$/s.exec(stream) ?? [];
   if (task) return [...new Set([task.queue, `${task.queue}.${task.name}`, stream])];
   return queue === undefined || name === undefined ? [stream] : [queue, `${queue}.${name}`, stream];

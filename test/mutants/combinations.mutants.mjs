@@ -1,12 +1,12 @@
 /** Faults in what two options of a queue do together, and in the table that tells of it. */
 const specs = ['test/e2e/combinations'];
 const keys = { file: 'libs/testing/in-process/testing-keys.ts', specs };
+const unique = { file: 'libs/queue/store/scripts/publish-unique.script.ts', specs };
 const table = { file: 'test/e2e/combinations/combination-table.ts', specs };
 
 export default [
   {
-    file: 'libs/queue/store/scripts/publish-unique.script.ts',
-    specs,
+    ...unique,
     name: 'an item that is added to an empty list makes no JSON',
     find: "(old == '[]' and '[' or string.sub(old, 1, -2) .. ',')",
     replace: "string.sub(old, 1, -2) .. ','",
@@ -22,6 +22,58 @@ export default [
     name: 'a test adds an item to what is no list',
     find: 'Array.isArray(payload) && items < max',
     replace: 'items < max',
+  },
+  {
+    file: 'libs/queue/named-tasks.ts',
+    specs: ['libs/queue/named-tasks.options'],
+    name: 'options for a queue are also those of a queue beside it in its slot',
+    find: "return queue.task ?? ('returning' in queue ? false : undefined);",
+    replace: 'return queue.task;',
+  },
+  {
+    file: 'libs/queue/limits/queue-shares.ts',
+    specs,
+    name: 'a look at a queue beside one with levels is refused',
+    find: "if (typeof queue === 'string' && names.length > 1 && at === names[0]) return undefined;",
+    replace: '',
+  },
+  {
+    ...unique,
+    name: 'a new payload replaces collected items that are not due',
+    find: `if due then
+    if isList then return { was, 'list' } end`,
+    replace: 'if due then',
+  },
+  {
+    ...unique,
+    name: 'a new payload replaces collected items that wait in the stream',
+    find: `RELEASED}') then
+    if isList then return { was, 'list' } end`,
+    replace: `RELEASED}') then`,
+  },
+  {
+    ...unique,
+    name: 'a new payload puts collected items off',
+    find: "if old and isList then return { was, 'list' } end",
+    replace: '',
+  },
+  {
+    ...unique,
+    name: 'items that were added to a list are dropped',
+    find: "'list', mode == 'collect' and was or '')",
+    replace: "'list', '')",
+  },
+  {
+    ...keys,
+    name: 'a test drops collected items by a new payload',
+    find: 'if (known.isList) throw dropsItems',
+    replace: 'if (known.isList && request.key === "") throw dropsItems',
+  },
+  {
+    ...keys,
+    name: 'a test drops collected items by one that it puts off',
+    find: 'if (known.isList && !isCollect) throw dropsItems',
+    replace: 'if (known.isList && isCollect) throw dropsItems',
   },
   {
     ...table,

@@ -11,7 +11,7 @@ import {
   type HandlerSchedule,
 } from './handler-schedules.js';
 import { sharesOf } from '../limits/queue-shares.js';
-import { optionNames } from '../named-tasks.js';
+import { namedIn, optionNames } from '../named-tasks.js';
 import type { ResolvedShares } from '../priority/shares.js';
 import { queueSchema, type NamedTask, type QueueDefinition, type QueueRef } from '../queue-definition.js';
 import {
@@ -107,7 +107,7 @@ export class HandlerRegistry {
     callOf: (enhancers: boolean) => HandlerCall<Handled>,
   ): void {
     const { name: queue, task } = definition;
-    const names = optionNames(queue, task);
+    const names = optionNames(queue, namedIn(definition));
     const options = mergeHandlerOptions(definition, declared, this.#settings, this.#defaultGroup, isWhole);
     const { deadLetterTo } = options;
     const failedTo = deadLetterTo === undefined ? undefined : queueKeys(this.#keyspace, deadLetterTo).stream;
@@ -219,8 +219,7 @@ export class HandlerRegistry {
     const [handler] = this.#of(queue);
     const { group = this.#settings.defaults.group ?? this.#defaultGroup } = configured(
       this.#settings,
-      queue,
-      handler?.task,
+      handler?.names ?? optionNames(queue),
     );
     const groups = this.groupsOf(queue);
     return groups.includes(group) ? group : (groups[0] ?? group);

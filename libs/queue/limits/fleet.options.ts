@@ -99,7 +99,7 @@ export function perProcess(given: LimitedOptions | undefined): number | undefine
  */
 export function fleetLimitsOf(
   stream: string,
-  task: NamedTask | undefined,
+  task: NamedTask | false | undefined,
   { declared, defaults, handlers, isWhole }: FleetSources,
 ): ResolvedFleetLimits {
   const names = optionNames(stream, task);

@@ -1,5 +1,5 @@
 import { SluiceError, badOption, optional, resolveOptions } from '../../weave/index.js';
-import { optionNames } from '../named-tasks.js';
+import { namedIn, optionNames } from '../named-tasks.js';
 import { sharesChange, type Shares } from '../priority/shares.js';
 import type { QueueRef } from '../queue-definition.js';
 import {
@@ -59,7 +59,7 @@ export function lengthLimitOf(
 ): ResolvedLengthLimit | undefined {
   const declared = typeof queue === 'string' ? undefined : queue.maxLength;
   if (queues.size === 0) return declared;
-  const names = optionNames(name, typeof queue === 'string' ? undefined : queue.task);
+  const names = optionNames(name, namedIn(queue));
   const [whole = '', own = name] = names;
   if (names.length > 1 && queues.get(whole)?.maxLength !== undefined) {
     throw new SluiceError(

@@ -1,5 +1,5 @@
 import { SluiceError } from '../../weave/index.js';
-import { optionNames } from '../named-tasks.js';
+import { namedIn, optionNames } from '../named-tasks.js';
 import { changedShares, type ResolvedShares } from '../priority/shares.js';
 import { orderingOf } from '../ordering/ordering.options.js';
 import type { PublishOptions } from '../publish/publish.options.js';
@@ -14,9 +14,11 @@ import { lengthLimitOf, type QueuesByName } from './length-limits.js';
 export function sharesOf(queue: QueueRef<unknown>, name: string, queues: QueuesByName): ResolvedShares | undefined {
   const declared = typeof queue === 'string' ? undefined : queue.shares;
   if (queues.size === 0) return declared;
-  const names = optionNames(name, typeof queue === 'string' ? undefined : queue.task);
+  const names = optionNames(name, namedIn(queue));
   const at = names.find((each) => queues.get(each)?.shares !== undefined);
   if (at === undefined && declared === undefined) return undefined;
+  // A bare name beside the queue that has shares: whoever looks at it need not know that it is no named task.
+  if (typeof queue === 'string' && names.length > 1 && at === names[0]) return undefined;
   if (names.length > 1) {
     throw refused(`queue.queues['${at}'].shares`, `'${name}' is a named task, and those have no levels of priority`);
   }

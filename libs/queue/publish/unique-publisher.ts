@@ -74,7 +74,7 @@ export class UniquePublisher {
     if (!this.#window.enter()) await this.#window.turn();
     try {
       const { stream, delayed, bodies, alive, index, side } = keys;
-      const { id, outcome, dueInMs, groups } = await publishUniqueScript.run(link, {
+      const { id, outcome, dueInMs, groups, isList } = await publishUniqueScript.run(link, {
         keys: {
           record: recordKey(keys, digest),
           nonceKey: `${side}nonce:${keyDigest(nonce)}`,
@@ -93,6 +93,7 @@ export class UniquePublisher {
         },
       });
       if (groups) throw waiter === '' ? severalGroups(queue, mode, groups) : joinedBySeveralGroups(queue, groups);
+      if (isList) throw dropsItems(queue, mode);
       if (dueInMs > 0 || mode === 'debounce' || mode === 'collect') onDelayed(queue, keys, dueInMs);
       const isNew = outcome === 'published' || (outcome === 'follows' && id === handle);
       if (isNew && channels.published.hasSubscribers) {
@@ -124,5 +125,14 @@ export function joinedBySeveralGroups(queue: string, groups: readonly string[]):
     `publishAndWait: a key is for queues that one group reads. Queue '${queue}' is read by ` +
       `${groups.map((group) => `'${group}'`).join(', ')}, and one of them may have ended the task that another has still to do. ` +
       'Leave the key out',
+  );
+}
+
+/** The error of a mode that would give another payload to a task with collected items. */
+export function dropsItems(queue: string, mode: string): SluiceError {
+  return new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `publishUnique: key: a task of '${queue}' waits under it with the items of collect, which mode '${mode}' would drop. ` +
+      'Use other keys for collect',
   );
 }

@@ -4,7 +4,7 @@ import { oneQueue } from '../../queue/named-tasks.js';
 import { queueSchema } from '../../queue/queue-definition.js';
 import { encodePayload } from '../../queue/task/payload.js';
 import { checked } from '../../queue/task/standard-schema.js';
-import { joinedBySeveralGroups, severalGroups } from '../../queue/publish/unique-publisher.js';
+import { dropsItems, joinedBySeveralGroups, severalGroups } from '../../queue/publish/unique-publisher.js';
 import { refuseUnique } from '../../queue/ordering/with-key.js';
 import { refuseLengthLimit } from '../../queue/limits/length-limits.js';
 import type { ResolvedQueueOptions } from '../../queue/queue.options.js';
@@ -20,6 +20,8 @@ interface Known {
   readonly items: number;
   /** The task that this one follows. */
   readonly after?: string;
+  /** It has items that were collected. */
+  readonly isList?: boolean;
 }
 
 /** Publishes under keys, by the rules of the real queue. */
@@ -110,6 +112,7 @@ export class TestingKeys {
     const known = this.#known.get(JSON.stringify([queue, request.key]));
     const waiting = known && this.#waiting(queue, known.id);
     if (!known || !waiting) return undefined;
+    if (known.isList) throw dropsItems(queue, request.mode);
     const payload: unknown = JSON.parse(text);
     const { maxAttempts } = request.options;
     const fresh = { ...waiting, payload, maxAttempts, attempt: 1, deferral: undefined };
@@ -150,18 +153,19 @@ export class TestingKeys {
       waiting.dueMs > nowMs &&
       (!isCollect || this.#hasRoom(known, waiting, text, max))
     ) {
+      if (known.isList && !isCollect) throw dropsItems(queue, mode);
       const item: unknown = JSON.parse(text);
       const payload = isCollect ? [...(waiting.payload as unknown[]), item] : item;
       const items = known.items + 1;
       const isFull = isCollect && items >= max;
       const dueMs = isFull ? nowMs : Math.min(nowMs + windowMs, known.firstMs + maxWaitMs);
       this.#tasks.replace(queue, { ...waiting, payload, dueMs, maxAttempts: options.maxAttempts });
-      this.#known.set(name, { ...known, items });
+      this.#known.set(name, { ...known, items, isList: isCollect });
       return { id: known.id, outcome: isCollect ? 'collected' : 'postponed' };
     }
     const delayMs = isCollect && max <= 1 ? 0 : Math.min(windowMs, maxWaitMs);
     const id = this.#tasks.add(queue, isCollect ? `[${text}]` : text, { ...options, delayMs });
-    this.#known.set(name, { id, untilMs: undefined, firstMs: nowMs, items: 1 });
+    this.#known.set(name, { id, untilMs: undefined, firstMs: nowMs, items: 1, isList: isCollect });
     return { id, outcome: 'published' };
   }
 

@@ -7,8 +7,10 @@ import { titleOf, type Combination } from './combination.js';
 import { awaitedRow, deadLetterRow, settledRow } from './ends.rows.js';
 import { cancelRow } from './cancel.rows.js';
 import { clusterRow } from './cluster.rows.js';
+import { followUpRow } from './follow-up.rows.js';
 import { groupsRow } from './groups.rows.js';
 import { pauseRow } from './pause.rows.js';
+import { priorityRow } from './priority.rows.js';
 import { redriveRow } from './redrive.rows.js';
 import { testingRow } from './testing.rows.js';
 import { collectRow, debounceRow, replaceRow, skipRow } from './keys.rows.js';
@@ -21,6 +23,7 @@ const ROWS = [
   ...[skipRow, replaceRow, debounceRow, collectRow, delaysRow, schedulesRow],
   ...[fleetRow, rateRow, lengthRow, deadLetterRow, settledRow, awaitedRow, batchRow],
   ...[cancelRow, groupsRow, pauseRow, redriveRow, testingRow, clusterRow],
+  ...[followUpRow, priorityRow],
 ];
 const PAGE = 'docs/guide/queue-combinations.md';
 

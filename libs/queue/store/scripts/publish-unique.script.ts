@@ -23,6 +23,8 @@ export interface PublishedUnique {
   readonly dueInMs: number;
   /** The groups that read the queue, if there are several and the mode is for one. Nothing was published. */
   readonly groups?: readonly string[];
+  /** The task that waits under the key has items that were collected, which the call would drop. Nothing was published. */
+  readonly isList?: true;
 }
 
 /**
@@ -52,6 +54,8 @@ export interface PublishedUnique {
  *
  * A waiter joins the task that is there, or the new one, in the same step. So the task cannot end between: it is active, and its settlement
  * tells who waits (`answer`), or it is not, and a new one is published, whatever window the key has. Only one group may read the queue.
+ *
+ * What was collected is never dropped: a call that would give another payload to a task with collected items changes nothing, and says so.
  *
  * Crash: it is one script. Resend, repeat: a nonce whose publish changed something is known for ten minutes, and answers the same again.
  * Two publishers at once: the scripts run one after the other, and the second finds the task of the first. Full server: the first write
@@ -96,9 +100,9 @@ local function answer(id, outcome, dueInMs)
   return { id, outcome, dueInMs }
 end
 
-local function note(id, untilMs, keepMs, items, after)
+local function note(id, untilMs, keepMs, items, after, list)
   redis.call('HSET', record, 'key', key, 'id', id, 'until', untilMs, 'first', string.format('%.0f', now), 'items', items,
-    'after', after or '')
+    'after', after or '', 'list', list or '')
   redis.call('PEXPIRE', record, string.format('%.0f', keepMs))
 end
 
@@ -137,8 +141,10 @@ local function afterIn(body)
   return id and isActive(id) and id or nil
 end
 
-local had = redis.call('HMGET', record, 'id', 'until', 'first', 'items', 'after')
+local had = redis.call('HMGET', record, 'id', 'until', 'first', 'items', 'after', 'list')
 local was = had[1]
+-- The task has items that were collected. A release without the member writes another id, and leaves this one.
+local isList = was and had[6] == was and mode ~= 'collect'
 local due = was and redis.call('ZSCORE', delayed, was)
 local body = due and redis.call('HGET', bodies, was) or ''
 local after = afterIn(body)
@@ -159,6 +165,7 @@ if mode == 'replace' or mode == 'follow-up' or waiter ~= '' then
     return { '', 'published', 0, names }
   end
   if due and waiter == '' then
+    if isList then return { was, 'list' } end
     redis.call('HSET', bodies, was, framed(was, after))
     redis.call('PEXPIRE', record, ${KNOWN_MS})
     return answer(was, after and 'follows' or 'replaced', math.max(0, math.ceil(tonumber(due) - now)))
@@ -167,6 +174,7 @@ if mode == 'replace' or mode == 'follow-up' or waiter ~= '' then
   local group = groups[1] and groups[1][2]
   local pending = entry and group and redis.call('XPENDING', stream, group, entry, entry, 1)[1]
   if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}') then
+    if isList then return { was, 'list' } end
     if pending then redis.call('XACK', stream, group, entry) end
     redis.call('XDEL', stream, entry)
     unindex(index, was, entry)
@@ -221,13 +229,14 @@ if old and mode == 'collect' then
   local more = (old == '[]' and '[' or string.sub(old, 1, -2) .. ',') .. payload .. ']'
   if items < max and #more <= maxBytes and string.sub(old, -1) == ']' then payload = more else old = nil end
 end
+if old and isList then return { was, 'list' } end
 if old then
   local first = tonumber(had[3])
   local at = math.min(now + windowMs, first + maxWaitMs)
   if mode == 'collect' and items + 1 >= max then at = now end
   redis.call('ZADD', delayed, string.format('%.0f', math.max(now, at)), was)
   redis.call('HSET', bodies, was, framed(was, after))
-  redis.call('HSET', record, 'items', items + 1, 'after', '')
+  redis.call('HSET', record, 'items', items + 1, 'after', '', 'list', mode == 'collect' and was or '')
   redis.call('PEXPIRE', record, ${KNOWN_MS})
   if redis.call('ZRANGE', delayed, 0, 0)[1] == was then tell('queue:due', stream, string.format('%.0f', math.max(0, at - now))) end
   return answer(was, mode == 'collect' and 'collected' or 'postponed', math.max(0, at - now))
@@ -236,10 +245,11 @@ if mode == 'collect' then payload = '[' .. payload .. ']' end
 local wait = mode == 'collect' and max <= 1 and 0 or windowMs
 wait = math.min(wait, maxWaitMs)
 delayTask(stream, handle, nil, wait, { payload, timestamp, '0', withId(handle) })
-note(handle, '', ${KNOWN_MS}, '1')
+note(handle, '', ${KNOWN_MS}, '1', nil, mode == 'collect' and handle)
 return answer(handle, 'published', wait)`,
   decode: (reply): PublishedUnique => {
-    const [id, outcome, dueInMs = 0, groups] = reply as [string, UniqueOutcome, number?, string[]?];
+    const [id, outcome, dueInMs = 0, groups] = reply as [string, UniqueOutcome | 'list', number?, string[]?];
+    if (outcome === 'list') return { id, outcome: 'skipped', dueInMs, isList: true };
     return { id, outcome, dueInMs, ...(groups && { groups }) };
   },
 });
