@@ -40,9 +40,9 @@ export default [
   {
     ...unique,
     name: 'a new payload replaces collected items that are not due',
-    find: `if due then
+    find: `if due and waiter == '' then
     if isList then return { was, 'list' } end`,
-    replace: 'if due then',
+    replace: "if due and waiter == '' then",
   },
   {
     ...unique,

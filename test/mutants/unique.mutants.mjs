@@ -186,8 +186,8 @@ export default [
   {
     ...script,
     name: 'a task that was put off begins when the active one ends',
-    find: "'items', items + 1, 'after', '')",
-    replace: "'items', items + 1)",
+    find: "'items', items + 1, 'after', '', 'list'",
+    replace: "'items', items + 1, 'list'",
     specs: ended,
   },
   {

@@ -9,6 +9,7 @@ import { cancelRow } from './cancel.rows.js';
 import { clusterRow } from './cluster.rows.js';
 import { followUpRow } from './follow-up.rows.js';
 import { groupsRow } from './groups.rows.js';
+import { orderRow } from './order.rows.js';
 import { pauseRow } from './pause.rows.js';
 import { priorityRow } from './priority.rows.js';
 import { redriveRow } from './redrive.rows.js';
@@ -23,7 +24,7 @@ const ROWS = [
   ...[skipRow, replaceRow, debounceRow, collectRow, delaysRow, schedulesRow],
   ...[fleetRow, rateRow, lengthRow, deadLetterRow, settledRow, awaitedRow, batchRow],
   ...[cancelRow, groupsRow, pauseRow, redriveRow, testingRow, clusterRow],
-  ...[followUpRow, priorityRow],
+  ...[followUpRow, priorityRow, orderRow],
 ];
 const PAGE = 'docs/guide/queue-combinations.md';
 

@@ -94,9 +94,7 @@ export const followUpRow: Row = {
     whenAllSettled: refused('SLUICE_BAD_OPTION', async (start) =>
       (await start()).publishUnique('tasks', 1, { ...FOLLOW, ...THEN }),
     ),
-    publishAndWait: refused('SLUICE_BAD_OPTION', async (start) =>
-      (await start()).publishAndWait('tasks', 1, FOLLOW),
-    ),
+    publishAndWait: refused('SLUICE_BAD_OPTION', async (start) => (await start()).publishAndWait('tasks', 1, FOLLOW)),
     batch: works(async (kit) => {
       const queue = await kit.on('tasks', { batch: { max: 2 }, run: kit.hold }).start();
       await follow(queue, 1)();
