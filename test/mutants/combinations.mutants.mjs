@@ -47,9 +47,9 @@ export default [
   {
     ...unique,
     name: 'a new payload replaces collected items that wait in the stream',
-    find: `RELEASED}') then
+    find: `PARKED}') then
     if isList then return { was, 'list' } end`,
-    replace: `RELEASED}') then`,
+    replace: `PARKED}') then`,
   },
   {
     ...unique,
@@ -74,6 +74,19 @@ export default [
     name: 'a test drops collected items by one that it puts off',
     find: 'if (known.isList && !isCollect) throw dropsItems',
     replace: 'if (known.isList && isCollect) throw dropsItems',
+  },
+  {
+    ...unique,
+    name: 'what waits for a place of its key is not replaced',
+    find: " or pending[2] == '${PARKED}') then",
+    replace: ') then',
+  },
+  {
+    file: 'libs/queue/handlers/handler.registry.ts',
+    specs,
+    name: 'tasks of two levels wait for a key together',
+    find: ", 'a concurrency perKey': perKey",
+    replace: '',
   },
   {
     ...table,

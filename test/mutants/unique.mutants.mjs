@@ -103,14 +103,14 @@ export default [
   {
     ...script,
     name: 'a task that a worker has is replaced',
-    find: "toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}') then",
+    find: "toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or pending[2] == '${PARKED}') then",
     replace: 'toDo(stream, entry) then',
   },
   {
     ...script,
     name: 'a task that was returned is not replaced',
-    find: "(not pending or pending[2] == '${RELEASED}')",
-    replace: 'not pending',
+    find: "(not pending or pending[2] == '${RELEASED}' or",
+    replace: '(not pending or',
   },
   {
     ...script,

@@ -262,8 +262,12 @@ function levelled(handler: Handler, shares: ResolvedShares): Handler[] {
 }
 
 /** A limit of the fleet is counted on one stream, and a batch is made of one; a queue with levels has three. */
-function refuseWithLevels(site: string, queue: string, { fleet, rateLimit, batch }: ResolvedHandlerOptions): void {
-  const given = { 'a concurrency of the fleet': fleet, 'a rateLimit': rateLimit, 'a batch': batch };
+function refuseWithLevels(site: string, queue: string, options: ResolvedHandlerOptions): void {
+  const { fleet, rateLimit, batch, perKey } = options;
+  const given = {
+    ...{ 'a concurrency of the fleet': fleet, 'a concurrency perKey': perKey },
+    ...{ 'a rateLimit': rateLimit, 'a batch': batch },
+  };
   const [what] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
   if (what === undefined) return;
   throw new SluiceError(

@@ -141,6 +141,11 @@ export class CombinationKit {
     expect(sorted(this.ran)).toEqual(sorted(payloads));
   }
 
+  /** The text in a key of the server that all share. */
+  async value(key: string): Promise<string | null> {
+    return (await this.#server(false)).admin.get(key);
+  }
+
   /** The payloads that a queue's handlers got, once there are so many. */
   async ranOn(queue: string, count: number): Promise<unknown[]> {
     const payloads = (): unknown[] => this.tasks.filter(({ stream }) => stream === queue).map((task) => task.payload);

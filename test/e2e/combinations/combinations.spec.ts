@@ -11,6 +11,7 @@ import { followUpRow } from './follow-up.rows.js';
 import { groupsRow } from './groups.rows.js';
 import { orderRow } from './order.rows.js';
 import { pauseRow } from './pause.rows.js';
+import { perKeyRow } from './per-key.rows.js';
 import { priorityRow } from './priority.rows.js';
 import { redriveRow } from './redrive.rows.js';
 import { testingRow } from './testing.rows.js';
@@ -24,7 +25,7 @@ const ROWS = [
   ...[skipRow, replaceRow, debounceRow, collectRow, delaysRow, schedulesRow],
   ...[fleetRow, rateRow, lengthRow, deadLetterRow, settledRow, awaitedRow, batchRow],
   ...[cancelRow, groupsRow, pauseRow, redriveRow, testingRow, clusterRow],
-  ...[followUpRow, priorityRow, orderRow],
+  ...[followUpRow, priorityRow, orderRow, perKeyRow],
 ];
 const PAGE = 'docs/guide/queue-combinations.md';
 

@@ -9,7 +9,7 @@ import { FLEET, RATE, most } from './limits.rows.js';
 
 /** The key is the first letter of the payload. */
 const orderingKey = (text: string): string => text.slice(0, 1);
-const Ordered = defineQueue<string>('tasks', { orderingKey });
+export const Ordered = defineQueue<string>('tasks', { orderingKey });
 const Failures = defineQueue<unknown>(AFTER);
 
 /** A queue with an order takes no publish under a key. */

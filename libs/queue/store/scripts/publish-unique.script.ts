@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { RELEASED } from '../queue.keys.js';
+import { PARKED, RELEASED } from '../queue.keys.js';
 import { WAIT_MOST_MS } from './answer.fragment.js';
 import { ACTIVE, AFTER, LOOK_MS } from './active.fragment.js';
 import { DELAY } from './delay.fragment.js';
@@ -173,7 +173,7 @@ if mode == 'replace' or mode == 'follow-up' or waiter ~= '' then
   local entry = waiter == '' and was and redis.call('EXISTS', stream) == 1 and entryIn(stream, index, was)
   local group = groups[1] and groups[1][2]
   local pending = entry and group and redis.call('XPENDING', stream, group, entry, entry, 1)[1]
-  if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}') then
+  if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or pending[2] == '${PARKED}') then
     if isList then return { was, 'list' } end
     if pending then redis.call('XACK', stream, group, entry) end
     redis.call('XDEL', stream, entry)
