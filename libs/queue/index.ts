@@ -8,6 +8,7 @@
  * - `publish/` publishing
  * - `results/` waiting for the end of a task
  * - `events/` the progress of tasks, and what is told to whoever listens
+ * - `notes/` what goes with the acknowledgement of a task
  * - `limits/` how long a queue may be
  * - `ordering/` ordering keys
  * - `priority/` shares of the levels of priority, and whose turn it is
@@ -24,7 +25,8 @@
 export type { Backoff, ExponentialBackoff } from './task/backoff.js';
 export { DeadLetterTask, DropTask, RetryTask, SnoozeTask, type DelayOptions } from './control-flow.js';
 export { defineQueue, type DefineQueueOptions } from './define-queue.js';
-export { payload, type QueueOfTasks, type TaskOf, type TaskPayload, type TaskSpecs } from './named-tasks.js';
+export { payload, type QueueOfTasks, type TaskPayload, type TaskSpecs } from './named-tasks.js';
+export type { TaskOf } from './task/task-of.js';
 export type { DefinedQueue, NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
 export type { AfterDeadLetter, OrderingOptions } from './ordering/ordering.options.js';
 export type { LengthLimit } from './limits/length-limit.js';
@@ -40,6 +42,7 @@ export {
   PayloadTooLargeError,
   PublishUnconfirmedError,
   QueueFullError,
+  TaskAckRefusedError,
   TaskCancelledError,
   TaskFailedError,
   TaskResultError,
@@ -118,3 +121,5 @@ export type { SettledCounts, SettledTasks } from './task/settled-tasks.js';
 export { BatchTask, type TaskFailure } from './task/batch-task.js';
 export type { BatchOptions } from './task/batch.options.js';
 export { Task, type TaskParts } from './task/task.js';
+export type { AckValue, AckWrite } from './notes/ack-write.js';
+export type { NextOptions, Noted, NotedTask } from './notes/task-notes.js';

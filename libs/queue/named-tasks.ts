@@ -5,12 +5,10 @@ import {
   queueName,
   type DefinedQueue,
   type NamedTask,
-  type OutputOf,
   type QueueDefinition,
   type QueueRef,
 } from './queue-definition.js';
 import { checkSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
-import type { Task } from './task/task.js';
 
 declare const PAYLOAD: unique symbol;
 
@@ -36,19 +34,6 @@ export interface QueueOfTasks<Specs extends TaskSpecs = TaskSpecs> {
   readonly name: string;
   readonly tasks: { readonly [Name in keyof Specs]: DefinitionOf<Specs[Name]> };
 }
-
-/**
- * What the handler of a whole queue gets: a task of any of its names. `task.name` tells which one, and narrows `task.payload`.
- *
- * @example
- * @TaskHandler(Files)
- * async handle(task: TaskOf<typeof Files>): Promise<void> {
- *   if (task.name === 'import') await this.import(task.payload.url);
- * }
- */
-export type TaskOf<Queue extends { readonly tasks: object }> = {
-  [Name in keyof Queue['tasks'] & string]: Task<OutputOf<Queue['tasks'][Name]>> & { readonly name: Name };
-}[keyof Queue['tasks'] & string];
 
 /**
  * Names the type of a named task's payload, in `defineQueue`. Nothing is checked at run time: that is what `{ schema }` is for.

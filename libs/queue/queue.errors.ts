@@ -132,6 +132,25 @@ export class QueueFullError extends SluiceError {
   }
 }
 
+/**
+ * Redis refused what a handler noted by `task.onAck` or `task.next`. Nothing was written or published, and the attempt has failed.
+ */
+export class TaskAckRefusedError extends SluiceError {
+  constructor(
+    readonly queue: string,
+    readonly taskId: string,
+    /** Why, with the key. */
+    readonly what: string,
+    options?: { cause: unknown },
+  ) {
+    super(
+      'SLUICE_TASK_ACK_REFUSED',
+      `task ${taskId} of queue '${queue}' was not acknowledged, because of what its handler noted: ${what}; nothing was written or published`,
+      options,
+    );
+  }
+}
+
 /** How a task has ended that has no result: it is a dead letter, its handler threw `DropTask`, or it was cancelled. */
 export type FailedHow = 'dead' | 'dropped' | 'cancelled';
 

@@ -13,6 +13,7 @@ import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failu
 import { KEY_STEPS } from './key.steps.js';
 import { publishToLevel } from './level.steps.js';
 import { takeStep } from './limited.steps.js';
+import { commitNoted } from './noted.steps.js';
 import type { Handed, World } from './queue.world.js';
 import type { Pick, Rule, Step } from './step.js';
 
@@ -308,6 +309,8 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   foreignRead: { weight: 1, run: (world, pick) => read(world, FOREIGN, pick) },
   ack: { weight: 3, run: (world, pick) => acknowledge(world, one(world.last.pending, pick), ackOf(world)) },
   zombieAck: { weight: 1, run: (world, pick) => acknowledge(world, one(world.history, pick), ackOf(world)) },
+  commit: { weight: 2, run: (world, pick) => commitNoted(world, one(world.last.pending, pick)) },
+  zombieCommit: { weight: 2, run: (world, pick) => commitNoted(world, one(world.history, pick)) },
   foreignAck: {
     weight: 1,
     run: (world, pick) =>

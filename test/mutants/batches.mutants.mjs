@@ -49,8 +49,8 @@ export default [
   {
     ...runner,
     name: 'of a batch that took too long, all tasks fail with the error of the first',
-    find: 'const thrown = ofThis(delivery, failure.error);',
-    replace: 'const thrown = failure.error;',
+    find: 'ofThis(delivery, failure.error), ended[i]',
+    replace: 'failure.error, ended[i]',
   },
   {
     ...runner,

@@ -1,7 +1,8 @@
 import type { Observable } from 'rxjs';
 import { checkName } from '../../redis/index.js';
 import { SluiceError, noteServedMethod, servedMethods, type ServedMethod } from '../../weave/index.js';
-import { asQueueOfTasks, definitionsOf, type QueueOfTasks, type TaskOf, type TaskSpecs } from '../named-tasks.js';
+import { asQueueOfTasks, definitionsOf, type QueueOfTasks, type TaskSpecs } from '../named-tasks.js';
+import type { TaskOf } from '../task/task-of.js';
 import { queueName, type QueueDefinition } from '../queue-definition.js';
 import type { BatchHandlerOptions, HandlerOptions } from '../handler.options.js';
 import { QUEUE_SERVICE } from '../queue.tokens.js';

@@ -12,6 +12,7 @@ import {
 } from './handler-schedules.js';
 import { sharesOf } from '../limits/queue-shares.js';
 import { namedIn, optionNames } from '../named-tasks.js';
+import type { NotingContext } from '../notes/task-notes.js';
 import type { ResolvedShares } from '../priority/shares.js';
 import { queueSchema, type NamedTask, type QueueDefinition, type QueueRef } from '../queue-definition.js';
 import {
@@ -26,6 +27,8 @@ import type { DeclaredHandler } from '../decorators/task-handler.decorator.js';
 import type { DeclaredSchedule } from '../decorators/task-schedule.decorator.js';
 import { LEVELS, partsOfPlace, placeOf, type Priority } from '../store/levels.js';
 import { queueKeys } from '../store/queue.keys.js';
+import { injected } from '../task/propagation.js';
+import type { TraceContext } from '../task/trace-context.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 
 /** One handler of this process, ready to be called. */
@@ -49,6 +52,8 @@ export interface Handler {
   readonly runBatch?: BatchRun | undefined;
   /** The schedules that publish tasks for it. */
   readonly schedules: readonly HandlerSchedule[];
+  /** For the checks of what it notes for an acknowledgement. */
+  readonly noting: NotingContext & { readonly keyspace: Keyspace };
   /** The stream to which a task is published for each dead letter; undefined: there is none. */
   readonly failedTo?: string | undefined;
 }
@@ -116,7 +121,10 @@ export class HandlerRegistry {
     this.#refuseOneNameForTwo(site, queue, names);
     refuseWithBatch(site, queue, options);
     const call = callOf(options.enhancers);
-    const { propagation } = this.#settings;
+    const { propagation, maxPayloadBytes } = this.#settings;
+    const trace = propagation && ((): TraceContext => injected(propagation));
+    const hasKeys = options.ordering !== undefined || options.perKey !== undefined;
+    const noting = { queue, keyspace: this.#keyspace, maxPayloadBytes, hasKeys, trace };
     const parts = { site, queue, call, schema: queueSchema(definition), task };
     const run = handlerRun({ ...parts, propagation });
     const runBatch = options.batch && batchRun(parts);
@@ -131,6 +139,7 @@ export class HandlerRegistry {
       runBatch,
       schedules,
       failedTo,
+      noting,
     };
     const shares = sharesOf(definition, queue, this.#settings.queues);
     if (shares !== undefined) refuseWithLevels(site, queue, options);

@@ -1,6 +1,5 @@
 import type { Clock } from '../../redis/index.js';
-import { traceOption } from '../task/propagation.js';
-import type { TraceContext } from '../task/trace-context.js';
+import { traceOption, type TraceContext } from '../task/trace-context.js';
 import { checkKey } from '../ordering/ordering.options.js';
 import { backoff, type Backoff } from '../task/backoff.js';
 import { delay, dueDate } from '../task/delay.js';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { isUnavailable, type Clock, type Keyspace, type Link } from '../../redis/index.js';
 import { injected, type Propagation } from '../task/propagation.js';
+import type { TraceContext } from '../task/trace-context.js';
 import type { ResolvedLengthLimit } from '../limits/length-limit.js';
 import { lengthLimitOf, refuseLimitOfMembers, type QueuesByName } from '../limits/length-limits.js';
 import type { QueueRef } from '../queue-definition.js';
@@ -18,6 +19,7 @@ import {
 } from './publish.options.js';
 import type { FollowUp } from './when-settled.options.js';
 import { SendWindow } from './send-window.js';
+import { sentMeta, type OwnMeta } from './sent-meta.js';
 import { channels } from '../observe/queue.channels.js';
 import { PublishUnconfirmedError, type PublishOutcome } from '../queue.errors.js';
 import type { QueueKeys } from '../store/queue.keys.js';
@@ -57,7 +59,7 @@ export class Publisher {
     this.#options = options;
     const making = {
       newId: () => this.newId(),
-      meta: (given: PublishOptions, own?: Own) => this.meta(given, own),
+      meta: (given: PublishOptions, own?: OwnMeta) => this.meta(given, own),
     };
     this.#limited = new LimitedPublisher({ ...options, ...making });
     this.#members = new MembersPublisher({ ...options, ...making });
@@ -247,24 +249,14 @@ export class Publisher {
   }
 
   /** What is sent along with the payload: usually nothing. */
-  meta({ maxAttempts, backoff, trace, reply }: SentOptions, { id, key, join }: Own = {}): string {
+  meta(options: SentOptions, own?: OwnMeta): string {
     const { propagation } = this.#options;
-    const context = trace ?? (propagation && injected(propagation));
-    const own = id ?? maxAttempts ?? backoff ?? key ?? join ?? reply;
-    if (own === undefined && context === undefined) return '';
-    return JSON.stringify({ id, maxAttempts, backoff, key, join, reply, ...context });
+    return sentMeta(options, own, propagation && ((): TraceContext => injected(propagation)));
   }
 
   #seconds(): number {
     return Math.floor(this.#options.clock.wallMs() / 1_000);
   }
-}
-
-/** What `meta` says of one task, beside its options. */
-interface Own {
-  id?: string | undefined;
-  key?: string;
-  join?: string;
 }
 
 function tell(queue: string, id: string, { delayMs = 0, runAt }: PublishOptions): void {

@@ -34,12 +34,17 @@ export class ResultSender {
 
   /** Settles a task whose handler returned. Resolves to false if the app stopped first. */
   returned(delivery: Delivery, value: unknown, ordered?: Ordered): Promise<boolean> {
+    return this.#complete(delivery, this.outcomeOf(delivery, value), ordered);
+  }
+
+  /** What is sent of a value that a handler returned. */
+  outcomeOf({ taskId, reply }: Delivery, value: unknown): Outcome {
     const { queue, maxPayloadBytes, log } = this.#options;
     const outcome = returnedOutcome(value, maxPayloadBytes);
-    if (outcome.kind === 'unsendable' && delivery.reply !== undefined) {
-      log.error(`task ${delivery.taskId} of queue '${queue}' is done, but its result cannot be sent: ${outcome.text}`);
+    if (outcome.kind === 'unsendable' && reply !== undefined) {
+      log.error(`task ${taskId} of queue '${queue}' is done, but its result cannot be sent: ${outcome.text}`);
     }
-    return this.#complete(delivery, outcome, ordered);
+    return outcome;
   }
 
   /** Settles a task of a batch. Its handler returns nothing for one task alone. */

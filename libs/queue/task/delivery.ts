@@ -10,6 +10,7 @@ import {
 import { backoff, resolveBackoff, type ResolvedBackoff } from './backoff.js';
 import { parseReply, replyText, type Reply } from './reply.js';
 import { NO_TRACE, traceOf } from './trace-context.js';
+import { TaskNotes, type NotingContext } from '../notes/task-notes.js';
 import { Task } from './task.js';
 import { KEY_FIELD } from '../store/scripts/gates.fragment.js';
 import type { Entry } from '../store/stream-reply.js';
@@ -69,14 +70,22 @@ export class Delivery {
   /** The length of the payload, in characters. */
   readonly chars: number;
   readonly #meta: Record<string, unknown>;
+  readonly #noting: NotingContext | undefined;
   #controller: AbortController | undefined;
+  #notes: TaskNotes | undefined;
+  #hasRun = false;
 
-  /** @param takenMs when this process received the entry, on its monotonic clock */
+  /**
+   * @param takenMs when this process received the entry, on its monotonic clock
+   * @param noting for the checks of what its handler notes
+   */
   constructor(
     stream: string,
     { id, fields, deliveries }: Entry,
     readonly takenMs: number,
+    noting?: NotingContext,
   ) {
+    this.#noting = noting;
     this.id = id;
     this.deliveries = deliveries;
     let payload: string | undefined;
@@ -206,6 +215,23 @@ export class Delivery {
 
   abort(reason: unknown): void {
     (this.#controller ??= new AbortController()).abort(reason);
+  }
+
+  /** What the handler notes for the acknowledgement. Created with the first note. */
+  get notes(): TaskNotes {
+    const { stream = '' } = this.task ?? {};
+    return (this.#notes ??= new TaskNotes(this.#noting ?? { queue: stream, maxPayloadBytes: Infinity }, this.#hasRun));
+  }
+
+  /** What the handler has noted; undefined, as for most tasks: nothing. */
+  get noted(): TaskNotes | undefined {
+    return this.#notes === undefined || this.#notes.isEmpty ? undefined : this.#notes;
+  }
+
+  /** The run has ended: nothing more is noted. */
+  endRun(): void {
+    this.#hasRun = true;
+    this.#notes?.close();
   }
 
   /** Created when it is first read: few handlers read the signal, and creating one is not cheap. */

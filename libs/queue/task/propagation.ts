@@ -1,6 +1,6 @@
-import { badOption, fn, resolveOptions, type Check } from '../../weave/index.js';
+import { fn, resolveOptions, type Check } from '../../weave/index.js';
 import type { Task } from './task.js';
-import { tooLongIn, traceOf, type TraceContext } from './trace-context.js';
+import { traceOf, type TraceContext } from './trace-context.js';
 
 /**
  * How trace context is sent along with tasks: two functions, so that this package needs no tracing library. With OpenTelemetry:
@@ -23,19 +23,6 @@ export interface Propagation {
 
 export const propagationOption: Check<Propagation | undefined> = (value, path) =>
   value === undefined ? undefined : resolveOptions<Propagation>(path, value, { inject: fn(), run: fn() });
-
-/** Checks the trace context that a publish sends along. */
-export const traceOption: Check<TraceContext | undefined> = (value, path) => {
-  if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null) throw badOption(path, 'an object such as { traceparent }', value);
-  const carrier = value as Record<string, unknown>;
-  const tooLong = tooLongIn(carrier);
-  if (tooLong) {
-    const { name, maxBytes } = tooLong;
-    throw badOption(`${path}.${name}`, `at most ${maxBytes} bytes long`, carrier[name]);
-  }
-  return traceOf(carrier);
-};
 
 /** The trace context that `inject` adds now. */
 export function injected({ inject }: Propagation): TraceContext {

@@ -66,8 +66,27 @@ export async function validated(
   root: string,
 ): Promise<{ value?: unknown; issues?: readonly PayloadIssue[] }> {
   const result = await schema['~standard'].validate(value);
-  if (result.issues === undefined) return { value: result.value };
-  return { issues: result.issues.slice(0, ISSUES_MAX).map((issue) => readable(issue, root)) };
+  return result.issues === undefined ? { value: result.value } : { issues: issuesOf(result.issues, root) };
+}
+
+/**
+ * Validates a payload that is to be published, at once if the schema can.
+ *
+ * @returns a promise if the schema needs one
+ * @throws InvalidPayloadError `SLUICE_QUEUE_INVALID_PAYLOAD`; the promise rejects with it
+ */
+export function checkSoon(schema: StandardSchema, payload: unknown, queue: string): Promise<void> | undefined {
+  const decide = ({ issues }: SchemaResult<unknown>): void => {
+    if (issues !== undefined) throw new InvalidPayloadError(queue, issuesOf(issues, 'payload'), 'publish');
+  };
+  const result = schema['~standard'].validate(payload);
+  if (result instanceof Promise) return result.then(decide);
+  decide(result);
+  return undefined;
+}
+
+function issuesOf(issues: readonly SchemaIssue[], root: string): PayloadIssue[] {
+  return issues.slice(0, ISSUES_MAX).map((issue) => readable(issue, root));
 }
 
 function readable({ message, path = [] }: SchemaIssue, root: string): PayloadIssue {

@@ -1,5 +1,8 @@
 import { SluiceError } from '../../weave/index.js';
 import { DeadLetterTask } from '../control-flow.js';
+import type { AckWrite } from '../notes/ack-write.js';
+import { TaskNotes, type NextOptions, type Noted, type TaskRun } from '../notes/task-notes.js';
+import type { QueueDefinition } from '../queue-definition.js';
 import { NO_TRACE, type TraceContext } from './trace-context.js';
 
 /** What a task belongs to while it runs. */
@@ -51,7 +54,7 @@ export class Task<T = unknown> {
   /** The W3C trace context that came with the task: `task.trace.traceparent`. Empty if there was none. */
   readonly trace: TraceContext;
   readonly #publishedAt: Date | number;
-  readonly #signal: AbortSignal | { readonly signal: AbortSignal } | TaskHost;
+  readonly #run: TaskRun | Task;
 
   constructor(parts: TaskParts<T>) {
     this.id = parts.id ?? '0-1';
@@ -63,7 +66,8 @@ export class Task<T = unknown> {
     this.deliveries = parts.deliveries ?? 1;
     this.trace = parts.trace ?? NO_TRACE;
     this.#publishedAt = parts.publishedAt ?? Date.now();
-    this.#signal = parts.signal ?? new NeverAborted();
+    const { signal } = parts;
+    this.#run = signal instanceof Task || isRun(signal) ? signal : new RunByHand(this.stream, signal);
   }
 
   /** When the task was first published, to the second, on the publisher's clock. */
@@ -77,7 +81,54 @@ export class Task<T = unknown> {
    * process.
    */
   get signal(): AbortSignal {
-    return 'signal' in this.#signal ? this.#signal.signal : this.#signal;
+    return this.#run.signal;
+  }
+
+  /**
+   * Notes a task that is published if, and only if, this delivery is acknowledged, in the same step. If the run fails, the note is
+   * dropped. Call it as often as there are tasks to publish, at most 100 times.
+   *
+   * `delayMs` counts from the acknowledgement. The task is published also if its queue has a `maxLength` that is reached. With several
+   * groups on this queue, each group publishes what its own handler notes.
+   *
+   * @throws SluiceError `SLUICE_CROSS_SLOT` if the queue is in another Cluster slot, on a single server too; `SLUICE_TASK_ENDED` if the
+   * run has ended; otherwise as `publish`
+   * @example
+   * task.next(Invoices, { order: task.payload.id }); // defineQueue('{orders}.invoices'), for tasks of 'orders'
+   */
+  next<P>(queue: QueueDefinition<P, unknown>, payload: NoInfer<P>, options?: NextOptions): void;
+  next(stream: string, payload: unknown, options?: NextOptions): void;
+  next(queue: unknown, payload: unknown, options?: NextOptions): void {
+    this.#notes.next(queue, payload, options);
+  }
+
+  /**
+   * Notes writes that are done if, and only if, this delivery is acknowledged, in the same step. If the run fails, the notes are dropped.
+   *
+   * A key that has another type than a write needs, a number that is none or becomes too large, or a missing right, fails the attempt
+   * with a {@link TaskAckRefusedError}: nothing was written, and the task is tried again. At most 100 writes for one task.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION` for what is none of the writes; `SLUICE_BAD_NAME`; `SLUICE_CROSS_SLOT` if a key is in another
+   * Cluster slot than the queue, on a single server too; `SLUICE_TASK_ENDED` if the run has ended
+   * @example
+   * task.onAck([
+   *   ['incrby', '{shop:orders}:paid', 1], // a key in the slot of the queue 'orders' of the namespace 'shop'
+   *   ['hset', '{shop:orders}:last', 'id', task.id],
+   * ]);
+   */
+  onAck(writes: readonly AckWrite[]): void {
+    this.#notes.write(writes);
+  }
+
+  /** What `next` and `onAck` have noted so far. A unit test of a handler looks here: nothing acknowledges a task that was made by hand. */
+  get noted(): Noted {
+    return this.#notes.noted;
+  }
+
+  /** Copies of a task note where the task itself does. */
+  get #notes(): TaskNotes {
+    const run = this.#run;
+    return run instanceof Task ? run.#notes : run.notes;
   }
 
   /**
@@ -93,9 +144,9 @@ export class Task<T = unknown> {
    */
   progress(value: unknown): void {
     REPORTED.set(this, value);
-    const host = this.#signal;
-    if (host instanceof Task) host.progress(value);
-    else if ('report' in host) host.report(value);
+    const run = this.#run;
+    if (run instanceof Task) run.progress(value);
+    else run.report?.(value);
   }
 
   /** The value of the last `progress` call on this object, for unit tests of handlers; undefined: there was none. */
@@ -158,8 +209,31 @@ export function partsOf(task: Task): TaskParts<unknown> {
   };
 }
 
-class NeverAborted {
+function isRun(signal: object | undefined): signal is TaskRun {
+  return signal !== undefined && 'notes' in signal;
+}
+
+/** The run of a task that was made by hand. There are no slots. */
+class RunByHand implements TaskRun {
+  readonly #queue: string;
+  readonly #given: TaskParts<unknown>['signal'];
+  #notes: TaskNotes | undefined;
+
+  constructor(queue: string, given: TaskParts<unknown>['signal']) {
+    this.#queue = queue;
+    this.#given = given;
+  }
+
   get signal(): AbortSignal {
-    return new AbortController().signal;
+    if (this.#given === undefined) return new AbortController().signal;
+    return 'signal' in this.#given ? this.#given.signal : this.#given;
+  }
+
+  report(value: unknown): void {
+    if (this.#given !== undefined && 'report' in this.#given) this.#given.report(value);
+  }
+
+  get notes(): TaskNotes {
+    return (this.#notes ??= new TaskNotes({ queue: this.#queue, maxPayloadBytes: Infinity }));
   }
 }

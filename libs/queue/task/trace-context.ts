@@ -1,4 +1,4 @@
-import { isLongerThan } from '../../weave/index.js';
+import { badOption, isLongerThan, type Check } from '../../weave/index.js';
 
 /**
  * The fields of W3C trace context in an entry's `meta`, and how long each may be, in bytes. Fields with other names are not sent.
@@ -31,10 +31,23 @@ export function traceOf(carrier: Readonly<Record<string, unknown>>): TraceContex
 }
 
 /** The first part that is too long, and its limit. */
-export function tooLongIn(carrier: Readonly<Record<string, unknown>>): { name: Name; maxBytes: number } | undefined {
+function tooLongIn(carrier: Readonly<Record<string, unknown>>): { name: Name; maxBytes: number } | undefined {
   const name = NAMES.find((each) => {
     const value = carrier[each];
     return typeof value === 'string' && isLongerThan(value, CARRIED[each]);
   });
   return name && { name, maxBytes: CARRIED[name] };
 }
+
+/** Checks the trace context that a publish sends along. */
+export const traceOption: Check<TraceContext | undefined> = (value, path) => {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null) throw badOption(path, 'an object such as { traceparent }', value);
+  const carrier = value as Record<string, unknown>;
+  const tooLong = tooLongIn(carrier);
+  if (tooLong) {
+    const { name, maxBytes } = tooLong;
+    throw badOption(`${path}.${name}`, `at most ${maxBytes} bytes long`, carrier[name]);
+  }
+  return traceOf(carrier);
+};

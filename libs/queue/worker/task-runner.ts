@@ -2,7 +2,9 @@ import type { Clock } from '../../redis/index.js';
 import type { WorkerEvents } from '../events/worker-events.js';
 import { toEnd } from '../handlers/handler-run.js';
 import type { Handler } from '../handlers/handler.registry.js';
-import { runStarted } from '../observe/run-messages.js';
+import type { CommitSender } from '../notes/commit-sender.js';
+import { runStarted, type RunEnded } from '../observe/run-messages.js';
+import { batchedOutcome, type Outcome } from '../results/outcome.js';
 import type { Delivery } from '../task/delivery.js';
 import type { Task } from '../task/task.js';
 import type { AckBatcher } from './settling/ack-batcher.js';
@@ -17,6 +19,7 @@ export interface TaskRunnerOptions {
   window: ConcurrencyWindow;
   clock: Clock;
   acks: AckBatcher;
+  commits: CommitSender;
   failures: FailureSettler;
   /** Undefined: the queue is not ordered. */
   ordered?: OrderedAcks | undefined;
@@ -75,19 +78,23 @@ export class TaskRunner {
       if (returned !== undefined) returned = await toEnd(returned, handler.site, task);
     } catch (thrown) {
       this.end(1);
-      ended?.('failed', { error: thrown });
-      this.failed(delivery, thrown);
+      this.failed(delivery, thrown, ended);
       onEnded();
       return;
     }
     this.end(1);
-    ended?.('completed', {});
-    this.completed(delivery, returned);
+    this.completed(delivery, ended, returned);
     onEnded();
   }
 
-  /** The handler is done with the task. After the app has aborted the runs, none is settled. */
-  completed(delivery: Delivery, returned?: unknown): void {
+  /** The handler is done with the task. After the app has aborted the runs, none is settled. `ended` publishes the end of the run. */
+  completed(delivery: Delivery, ended: RunEnded | undefined, returned?: unknown): void {
+    delivery.endRun();
+    if (delivery.noted !== undefined && !this.#aborted) {
+      void this.#commit(delivery, ended, returned);
+      return;
+    }
+    ended?.('completed', {});
     if (this.#aborted) return;
     const { acks, results, handler, ordered, events } = this.#options;
     events.ended(delivery, 'completed');
@@ -96,8 +103,10 @@ export class TaskRunner {
     else void this.#settle(delivery, results.returned(delivery, returned, ordered));
   }
 
-  /** The run of the task has failed. */
-  failed(delivery: Delivery, thrown: unknown): void {
+  /** The run of the task has failed: what its handler noted is dropped. */
+  failed(delivery: Delivery, thrown: unknown, ended?: RunEnded): void {
+    delivery.endRun();
+    ended?.('failed', { error: thrown });
     if (this.#aborted) return;
     const { acks, failures, results, handler, ordered, events } = this.#options;
     const disposition = failures.decide(delivery, thrown);
@@ -131,6 +140,25 @@ export class TaskRunner {
     const { run, options, site } = handler;
     if (options.timeoutMs === undefined) return run(task);
     return withinTime(clock, options.timeoutMs, delivery, async () => toEnd(await run(task), site, task));
+  }
+
+  /** Acknowledges a task with what its handler has noted. If that is refused, the run has failed. */
+  async #commit(delivery: Delivery, ended: RunEnded | undefined, returned: unknown): Promise<void> {
+    const { commits, results, handler, events, onSettled } = this.#options;
+    const { noted, mayBeAwaited } = delivery;
+    if (noted === undefined) return;
+    const ofRun = (): Outcome => (handler.runBatch ? batchedOutcome() : results.outcomeOf(delivery, returned));
+    const outcome = mayBeAwaited ? ofRun() : undefined;
+    const { isSettled, isOurs, refused } = await commits.commit(delivery, noted, outcome);
+    if (refused !== undefined) {
+      this.failed(delivery, refused, ended);
+      return;
+    }
+    ended?.('completed', {});
+    if (!isSettled) return;
+    // Whoever has the task now tells that it is done.
+    events.ended(delivery, isOurs ? 'completed' : 'failed');
+    onSettled([delivery]);
   }
 
   /** Once the task is settled, it is no longer held. If the app stops first, the task stays held. */

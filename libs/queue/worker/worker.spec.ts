@@ -66,9 +66,19 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
     cancelled: () => {},
     isolatedSettled: () => {},
   };
+  const noting = { queue: 'tasks', keyspace: new Keyspace(), maxPayloadBytes: 1_000 };
   const worker = new Worker({
     ...{
-      handler: { site: 'Spec.run', queue: 'tasks', place: 'tasks', names: ['tasks'], options, run, schedules: [] },
+      handler: {
+        site: 'Spec.run',
+        queue: 'tasks',
+        place: 'tasks',
+        names: ['tasks'],
+        options,
+        run,
+        schedules: [],
+        noting,
+      },
       window: new ConcurrencyWindow(options.concurrency, clock),
     },
     ...{
@@ -81,6 +91,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
       link: bed.link,
       inboxes: ':~inbox:0:',
       clock,
+      onDelayed: () => {},
     },
     ...{
       retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}),

@@ -6,8 +6,7 @@ import type { Entry } from '../store/stream-reply.js';
 import { Delivery } from '../task/delivery.js';
 import type { FleetLimits } from './admission/fleet-limits.js';
 import type { WorkerEvents } from '../events/worker-events.js';
-import type { FailureSettlerOptions } from './settling/failure-settler.js';
-import { settlersOf } from './settling/settlers-of.js';
+import { settlersOf, type SettlersOptions } from './settling/settlers-of.js';
 import { KeptRoom } from './ordered/kept-room.js';
 import type { Handler } from '../handlers/handler.registry.js';
 import { Isolation } from './isolation.js';
@@ -21,7 +20,7 @@ import type { WorkerListener } from './worker-listener.js';
 
 export interface WorkerOptions
   extends
-    Pick<FailureSettlerOptions, 'keys' | 'consumer' | 'link' | 'inboxes' | 'clock' | 'retryUntilConfirmed' | 'log'>,
+    Omit<SettlersOptions, 'retryKeys' | 'onAcked' | 'room' | 'listener'>,
     Pick<TaskRunnerOptions, 'results' | 'events'> {
   handler: Handler;
   window: ConcurrencyWindow;
@@ -222,7 +221,7 @@ export class Worker {
         known.deliveries = entry.deliveries;
         continue;
       }
-      const delivery = new Delivery(this.handler.queue, entry, nowMs);
+      const delivery = new Delivery(this.handler.queue, entry, nowMs, this.handler.noting);
       delivery.startByMs = startByMs;
       chars += delivery.chars;
       this.#held.set(delivery.id, delivery);

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import type { Clock } from '../../redis/index.js';
 import type {
+  AckWrite,
   CancelOutcome,
   CountsOfTasks,
   DeadLetters,
@@ -30,6 +31,7 @@ import { checkTaskRef } from '../../queue/admin/task-info.js';
 import { WholeQueue } from '../../queue/admin/whole-queue.js';
 import type { HandlerRegistry } from '../../queue/handlers/handler.registry.js';
 import { asQueueOfTasks, oneQueue } from '../../queue/named-tasks.js';
+import { TestingNotes } from './outcomes/testing-notes.js';
 import { testingGroups } from './testing-groups.js';
 import type { TestingKeys } from './testing-keys.js';
 import { streamsOf, type TestingTasks, type Waiting } from './testing-tasks.js';
@@ -46,6 +48,7 @@ export abstract class TestingAdministration {
   protected readonly tasks: TestingTasks;
   protected readonly registry: HandlerRegistry;
   protected readonly clock: Clock;
+  protected readonly notes: TestingNotes;
   protected readonly whole = new WholeQueue(this, () => Promise.resolve([]));
   readonly #keys: TestingKeys;
   readonly #paused = new Set<string>();
@@ -56,6 +59,12 @@ export abstract class TestingAdministration {
     this.#keys = keys;
     this.registry = registry;
     this.clock = clock;
+    this.notes = new TestingNotes(tasks);
+  }
+
+  /** The writes that `task.onAck` noted and that went with the acknowledgement of their task, in order. Nothing checks what their keys hold. */
+  get written(): readonly AckWrite[] {
+    return this.notes.written;
   }
 
   abstract dead(queue: QueueOfTasks): DeadLettersOfTasks;

@@ -1,5 +1,6 @@
 import type { Handler } from '../../queue/handlers/handler.registry.js';
 import type { Task, TaskFailure } from '../../queue/index.js';
+import type { TestingNotes } from './outcomes/testing-notes.js';
 import type { Taken, TestingTasks, Waiting } from './testing-tasks.js';
 
 /** How a task of a batch has ended; undefined: it is done. */
@@ -19,22 +20,25 @@ export function batchOf(handler: Handler, first: Waiting, take: (only: Handler) 
 /** Runs a batch of a test, each task with a signal of its own, so that one of them can be cancelled. Resolves to their outcomes, in order. */
 export async function runTestBatch(
   tasks: TestingTasks,
-  { runBatch }: Handler,
+  handler: Handler,
   batch: readonly Waiting[],
-  taskOf: (waiting: Waiting, signal: AbortSignal) => Task,
+  notes: Pick<TestingNotes, 'task' | 'acknowledged'>,
 ): Promise<BatchOutcome[]> {
   const members: Task[] = [];
   let begin = (): void => {};
   const begun = new Promise<void>((resolve) => {
     begin = resolve;
   });
-  const failures = begun.then(() => runBatch?.(members));
+  const failures = begun.then(() => handler.runBatch?.(members));
   const ends = batch.map(async (waiting, i): Promise<BatchOutcome> => {
     try {
       const done = await tasks.run(waiting, async (signal) => {
-        members[i] = taskOf(waiting, signal);
+        members[i] = notes.task(handler, waiting, signal);
         const failure = (await failures)?.[i];
         if (failure) throw new Failed(failure);
+        await notes.acknowledged(waiting).catch((error: unknown) => {
+          throw new Failed({ error });
+        });
       });
       return done ? undefined : 'cancelled';
     } catch (error) {

@@ -246,8 +246,9 @@ export class TestingQueue
       try {
         let returned: unknown;
         const done = await this.tasks.run(waiting, async (signal) => {
-          const task = this.tasks.events.taskOf(waiting, signal);
+          const task = this.notes.task(handler, waiting, signal);
           returned = await toEnd(await handler.run(task), handler.site, task);
+          await this.notes.acknowledged(waiting);
         });
         if (done) this.#ended('done', waiting, counts, returnedOutcome(returned, this.#settings.maxPayloadBytes));
         else this.#results.cancelled(waiting);
@@ -263,9 +264,7 @@ export class TestingQueue
   }
 
   async #drainBatch(handler: Handler, batch: readonly Waiting[], counts: Counts): Promise<void> {
-    const failures = await runTestBatch(this.tasks, handler, batch, (waiting, signal) =>
-      this.tasks.events.taskOf(waiting, signal),
-    );
+    const failures = await runTestBatch(this.tasks, handler, batch, this.notes);
     for (const [i, waiting] of batch.entries()) {
       const failure = failures[i];
       if (failure === undefined) this.#ended('done', waiting, counts, batchedOutcome());
@@ -276,6 +275,7 @@ export class TestingQueue
 
   /** Counts a task, unless it will run again. */
   #ended(kind: Disposition['kind'], waiting: Waiting, counts: Counts, outcome?: Outcome): void {
+    this.notes.end(waiting);
     if (kind === 'again') return;
     if (outcome) this.tasks.events.done(waiting);
     if (outcome) this.#results.ended(waiting, outcome);

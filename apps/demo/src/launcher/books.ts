@@ -37,15 +37,18 @@ export interface Stock {
   /** By the orders that are written down. */
   sold: number;
   left: number;
+  /** How many orders are written down. */
+  orders: number;
 }
 
 /** The stock of all products together, and what the orders say was sold of it. */
 export async function stockOf(postgres: Client): Promise<Stock> {
   const { rows } = await postgres.query<Stock>(
     `select sum(initial_stock)::int as initial, sum(stock)::int as left,
-            (select coalesce(sum(quantity), 0)::int from orders) as sold from products`,
+            (select coalesce(sum(quantity), 0)::int from orders) as sold,
+            (select count(*)::int from orders) as orders from products`,
   );
-  return rows[0] ?? { initial: 0, sold: 0, left: 0 };
+  return rows[0] ?? { initial: 0, sold: 0, left: 0, orders: 0 };
 }
 
 export interface Revenue {

@@ -1,4 +1,5 @@
 import { defineQueue, type TaskState } from 'nestjs-sluice';
+import { settings } from '../settings.js';
 
 /** What a customer sends, once it is validated. */
 export interface Order {
@@ -17,3 +18,15 @@ export interface OrderStatus {
 
 /** The queue of accepted orders. Publisher and handler share its name and its type. */
 export const Orders = defineQueue<Order>('tasks');
+
+/** What has this hash tag lies in the Cluster slot of the orders, so one step can change both. */
+const BESIDE_ORDERS = `{${settings.namespace}:${Orders.name}}`;
+
+/** The queue of orders to pack. */
+export const Packing = defineQueue<{ orderId: string; quantity: number }>(`${BESIDE_ORDERS}.packing`);
+
+/** A hash in Redis for the shop's start page: product → how many were sold. */
+export const SOLD = `${BESIDE_ORDERS}:sold`;
+
+/** A set in Redis: the orders that are packed. */
+export const PACKED = `${BESIDE_ORDERS}:packed`;

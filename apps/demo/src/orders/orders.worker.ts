@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DeadLetterTask, Task, TaskHandler } from 'nestjs-sluice';
 import { PaymentsService } from '../payments/payments.service.js';
-import { Orders, type Order } from './order.js';
+import { Orders, PACKED, Packing, SOLD, type Order } from './order.js';
 import { StockService } from './stock.service.js';
 
 @Injectable()
@@ -23,8 +23,19 @@ export class OrdersWorker {
     const amountCents = await this.stock.price(order);
     await this.payments.charge({ id, amountCents, card: order.card }, signal);
     const taken = await this.stock.take(order, id, amountCents);
-    if (taken) return;
+    if (taken) {
+      // Both are done with the acknowledgement of this task, or not at all: a second run counts nothing twice.
+      task.onAck([['hincrby', SOLD, String(order.productId), order.quantity]]);
+      task.next(Packing, { orderId: id, quantity: order.quantity });
+      return;
+    }
     await this.payments.refund(id, signal);
     throw new DeadLetterTask(`product ${order.productId} is sold out`);
+  }
+
+  /** Follows each order that was fulfilled. */
+  @TaskHandler(Packing)
+  pack(task: Task<{ orderId: string; quantity: number }>): void {
+    task.onAck([['sadd', PACKED, task.payload.orderId]]);
   }
 }

@@ -104,10 +104,15 @@ judging(
 judging(
   'the books',
   closingTheBooks,
-  { initial: 1_000, sold: 10, left: 990, orderedCents: 5_000, settledCents: 5_000, unsettled: 0 },
+  {
+    ...{ initial: 1_000, sold: 10, left: 990, orders: 7, orderedCents: 5_000, settledCents: 5_000, unsettled: 0 },
+    ...{ counted: 10, packed: 7 },
+  },
   [
     [{ left: 989 }, ['stock = initial - sold']],
     [{ settledCents: 6_000 }, ['revenue is settled once']],
+    [{ counted: 9 }, ['the counter in Redis has what was sold']],
+    [{ packed: 6 }, ['every order is packed']],
     [{ unsettled: 1 }, ['every order is settled: unsettled']],
   ],
 );

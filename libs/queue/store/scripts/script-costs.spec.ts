@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { QueueState, count } from '../../../../test/support/queue-state.js';
+import { commitCosts } from '../../../../test/model/commit-costs.js';
 import { joinCosts } from '../../../../test/model/join-costs.js';
 import { orderCosts } from '../../../../test/model/order-costs.js';
 import { limitCosts } from '../../../../test/model/limit-costs.js';
@@ -52,7 +53,6 @@ const all = {
   ...gateKeys(new Keyspace(), keys, GROUP),
 };
 const bed = new QueueScriptBed(keys.stream);
-
 const state = new QueueState(bed, keys);
 const { waiting, deadLetters } = state;
 
@@ -310,7 +310,7 @@ grows('queue:workers', 'consumers', 'linear', async (n) => {
   return () => workersScript.run(bed.link, { keys, args: {} });
 });
 
-for (const costs of [scheduleCosts, keyCosts, joinCosts, operationCosts, eventCosts])
+for (const costs of [scheduleCosts, keyCosts, joinCosts, operationCosts, eventCosts, commitCosts])
   for (const row of costs(bed)) grows(...row);
 for (const costs of [limitCosts, orderCosts]) for (const row of costs(bed, bed)) grows(...row);
 

@@ -36,14 +36,8 @@ export class BatchRunner {
     runner.end(deliveries.length);
     deliveries.forEach((delivery, i) => {
       const failure = failures[i];
-      if (failure === undefined) {
-        ended[i]?.('completed', {});
-        runner.completed(delivery);
-        return;
-      }
-      const thrown = ofThis(delivery, failure.error);
-      ended[i]?.('failed', { error: thrown });
-      runner.failed(delivery, thrown);
+      if (failure === undefined) runner.completed(delivery, ended[i]);
+      else runner.failed(delivery, ofThis(delivery, failure.error), ended[i]);
     });
     onEnded();
   }

@@ -3,6 +3,7 @@ import { EventSender } from '../../events/event-sender.js';
 import { ProgressReporter } from '../../events/progress-reporter.js';
 import { WorkerEvents } from '../../events/worker-events.js';
 import type { Handler } from '../../handlers/handler.registry.js';
+import { DelayedWatch } from '../../publish/delayed-watch.js';
 import { ResultSender } from '../../results/result-sender.js';
 import { eventsChannel, queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../../store/queue.keys.js';
 import { fleetLimits } from '../admission/fleet-limits.js';
@@ -33,11 +34,18 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
   const link = connection.commands;
   const inboxes = connection.inbox.prefix;
   const windowOf = handlerWindows(clock);
+  const watch = new DelayedWatch({ link, clock, log });
+  connections.shutdown.onClose(() => watch.stop());
+  const streams = new Set(handlers.map(({ queue }) => queueKeys(keyspace, queue).stream));
+  const onDelayed = (queue: string, keys: QueueKeys, delayMs: number): void => {
+    if (streams.has(keys.stream)) listener.delayed(keys.stream, delayMs);
+    else watch.expect(queue, keys, delayMs);
+  };
   const workers = handlers.flatMap((handler) => {
     const own = queueKeys(keyspace, handler.place);
     const shared = {
       ...{ handler, window: windowOf(handler), limits: fleetLimits(handler, keyspace, clock) },
-      ...{ consumer, link, inboxes, clock, retryUntilConfirmed, listener, log },
+      ...{ consumer, link, inboxes, clock, retryUntilConfirmed, listener, log, onDelayed },
       scheduleDueKey: scheduleKeys(keyspace, own).due,
       endedKeys: new EndedKeys({ link, keys: own, inboxes }),
     };

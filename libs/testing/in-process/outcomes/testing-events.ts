@@ -4,6 +4,7 @@ import { PROGRESS_MAX_BYTES } from '../../../queue/events/progress-reporter.js';
 import { encodePayload } from '../../../queue/task/payload.js';
 import { Task } from '../../../queue/task/task.js';
 import type { Clock } from '../../../redis/index.js';
+import type { TaskNotes } from '../../../queue/notes/task-notes.js';
 
 interface About {
   readonly queue: string;
@@ -41,11 +42,11 @@ export class TestingEvents {
   }
 
   /** The task as its handler gets it. Each run gets a payload of its own, as it would from Redis. */
-  taskOf(waiting: RunningTask, signal: AbortSignal): Task {
+  taskOf(waiting: RunningTask, signal: AbortSignal, notes: TaskNotes): Task {
     const { id, payload, queue, attempt } = waiting;
     this.tell(waiting, { type: 'started', attempt, deliveries: 1 });
     const host = {
-      signal,
+      ...{ signal, notes },
       report: (value: unknown): void => {
         this.#report(waiting, value);
       },
