@@ -8,8 +8,11 @@ import {
   Param,
   Post,
   ServiceUnavailableException,
+  Sse,
+  type MessageEvent,
 } from '@nestjs/common';
 import { IsInt, IsString } from 'class-validator';
+import { filter, map, type Observable } from 'rxjs';
 import { QueueFullError, QueueService } from 'nestjs-sluice';
 import { Invoices, YearlyExports, type Invoice } from './invoices.js';
 
@@ -45,8 +48,18 @@ export class InvoicesController {
   }
 
   @Get('exports/:id')
-  async state(@Param('id') id: string): Promise<{ state: string }> {
-    return { state: (await this.queue.inspect(YearlyExports, id))?.state ?? 'gone' };
+  async state(@Param('id') id: string): Promise<{ state: string; progress?: unknown }> {
+    const { state = 'gone', progress } = (await this.queue.inspect(YearlyExports, id)) ?? {};
+    return { state, progress };
+  }
+
+  /** How far it is, live: `new EventSource('/exports/…/live')` in a browser. */
+  @Sse('exports/:id/live')
+  live(@Param('id') id: string): Observable<MessageEvent> {
+    return this.queue.events(YearlyExports).pipe(
+      filter((event) => event.type !== 'gap' && event.id === id),
+      map((event) => ({ type: event.type, data: event })),
+    );
   }
 
   /** Ends it wherever it is: it is removed if it waits, and its signal aborts if it runs. */

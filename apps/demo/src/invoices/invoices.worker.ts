@@ -16,9 +16,12 @@ export class InvoicesWorker {
     return { number: `R-${payload.orderId}` };
   }
 
-  /** The signal aborts when the export is cancelled, in whichever process it runs. */
+  /** The signal aborts when the export is cancelled, in whichever process it runs. Every instance can tell how far it is. */
   @TaskHandler(YearlyExports, { concurrency: 1 })
-  async exportYear({ signal }: Task<{ year: number }>): Promise<void> {
-    for (let page = 0; page < PAGES_OF_A_YEAR; page++) await pause(PAGE_MS, undefined, { signal });
+  async exportYear(task: Task<{ year: number }>): Promise<void> {
+    for (let page = 1; page <= PAGES_OF_A_YEAR; page++) {
+      await pause(PAGE_MS, undefined, { signal: task.signal });
+      task.progress({ page, pages: PAGES_OF_A_YEAR });
+    }
   }
 }

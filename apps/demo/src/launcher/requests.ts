@@ -30,6 +30,21 @@ export async function remove(url: string): Promise<Reply> {
   return request(url, 'DELETE');
 }
 
+/** The lines of an answer, while they come. */
+export async function* lines(url: string): AsyncGenerator<string> {
+  const sent = open(url, { agent: false, timeout: ANSWERED_WITHIN_MS });
+  sent.end();
+  const [reply] = (await once(sent, 'response')) as [IncomingMessage];
+  // Whoever has read enough ends the answer in the middle.
+  sent.on('error', () => {});
+  let rest = '';
+  for await (const text of reply.setEncoding('utf8')) {
+    const all = (rest + String(text)).split('\n');
+    rest = all.pop() ?? '';
+    yield* all;
+  }
+}
+
 /** Not `fetch`, which gives up a connection after 10 s: an instance of a busy machine may take longer. */
 async function request(url: string, method: string, body = ''): Promise<Reply> {
   const started = performance.now();

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { get, patch, post, remove } from '../launcher/requests.js';
+import { get, lines, patch, post, remove } from '../launcher/requests.js';
 import type { Fleet } from '../launcher/fleet.js';
 import { atLeast, atMost, equal, type Step } from './step.js';
 
@@ -21,6 +21,8 @@ export interface BackOfficeFigures {
   /** What the cancel of an export that runs answered, and where the export was afterwards. */
   cancel: string;
   exportState: string;
+  /** The page that the export had reached, as an instance told live that did not run it, or did. */
+  page: number;
   /** Instants of the schedule from the first to the last report, and those without one. */
   instants: number;
   missed: number;
@@ -59,21 +61,34 @@ export const backOffice: Step<BackOfficeFigures> = {
     };
   },
 
-  judge: ({ changes, indexed, statements, invoices, answered, refused, cancel, exportState, instants, missed }) => [
+  judge: ({
+    changes,
+    indexed,
+    statements,
+    invoices,
+    answered,
+    refused,
+    cancel,
+    exportState,
+    page,
+    instants,
+    missed,
+  }) => [
     equal('products that are indexed with their last price', PRODUCTS, indexed),
     atMost('statements for all changes', changes / 2, statements),
     equal('each invoice has its number, or is refused at once', invoices, answered + refused),
     atLeast('invoices with their numbers', 1, answered),
     equal('the running export is aborted', 1, cancel === 'aborting' ? 1 : 0),
     equal('and gone', 1, exportState === 'gone' ? 1 : 0),
+    atLeast('pages of it that were told live', 1, page),
     atLeast('reports since the start', 2, instants),
     equal('seconds without a report', 0, missed),
   ],
 
-  rows: ({ changes, statements, answered, refused, cancel, instants, missed, writers, tookMs }) => [
+  rows: ({ changes, statements, answered, refused, cancel, page, instants, missed, writers, tookMs }) => [
     ['changes of prices', `${changes} in ${statements} bulk statements`],
     ['invoices', `${answered} and ${refused} refused`],
-    ['cancel of the export', cancel],
+    ['export', `told page ${page} live; its cancel: ${cancel}`],
     ['reports', `${instants - missed} of ${instants}, by ${writers} processes`],
     ['all done after', `${tookMs} ms`],
   ],
@@ -95,15 +110,25 @@ const invoices = (fleet: Fleet) =>
 async function cancelAnExport(
   fleet: Fleet,
   until: (condition: () => Promise<boolean>) => Promise<boolean>,
-): Promise<{ cancel: string; exportState: string }> {
+): Promise<{ cancel: string; exportState: string; page: number }> {
   const { body } = await post(`${fleet.url(0)}/exports`, { year: 2026 });
   const { id } = body as { id: string };
   const state = async (turn: number): Promise<string> =>
     ((await get(`${fleet.url(turn)}/exports/${id}`)).body as { state: string }).state;
   await until(async () => (await state(1)) === 'running');
+  const page = await livePage(`${fleet.url(1)}/exports/${id}/live`);
   const reply = await remove(`${fleet.url(2)}/exports/${id}`);
   await until(async () => (await state(1)) === 'gone');
-  return { cancel: (reply.body as { outcome: string }).outcome, exportState: await state(1) };
+  return { cancel: (reply.body as { outcome: string }).outcome, exportState: await state(1), page };
+}
+
+/** Listens until the first page is told. */
+async function livePage(url: string): Promise<number> {
+  for await (const text of lines(url)) {
+    const data = text.startsWith('data: ') ? (JSON.parse(text.slice(6)) as { value?: { page: number } }) : {};
+    if (data.value) return data.value.page;
+  }
+  return 0;
 }
 
 async function statements(fleet: Fleet): Promise<number> {

@@ -160,7 +160,7 @@ judging(
   backOffice,
   {
     ...{ changes: 100, indexed: 10, statements: 3, invoices: 30, answered: 20, refused: 10, cancel: 'aborting' },
-    ...{ exportState: 'gone', instants: 20, missed: 0, writers: 3, tookMs: 900 },
+    ...{ exportState: 'gone', page: 3, instants: 20, missed: 0, writers: 3, tookMs: 900 },
   },
   [
     [{ indexed: 9 }, ['products that are indexed with their last price']],
@@ -169,6 +169,7 @@ judging(
     [{ answered: 0, refused: 30 }, ['invoices with their numbers']],
     [{ cancel: 'removed' }, ['the running export is aborted']],
     [{ exportState: 'running' }, ['and gone']],
+    [{ page: 0 }, ['pages of it that were told live']],
     [{ instants: 1 }, ['reports since the start']],
     [{ missed: 1 }, ['seconds without a report']],
   ],
