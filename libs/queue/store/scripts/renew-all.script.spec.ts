@@ -144,13 +144,28 @@ describe('the renewal of all leases', () => {
     expect(calls).toEqual({ evalsha: 1, time: 1, zrange: 2, zrem: 1, zadd: 2, exists: 2 });
   });
 
-  it('executes four more to look at a queue where this process is alone', async () => {
-    await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, ME);
+  it('executes two more to look at a queue without entries', async () => {
     await renewAll();
     await bed.admin.hset(keys.swept, GROUP, (await bed.serverMs()) - LEASE_MS);
     const { calls } = await commandDelta(bed.admin, () => renewAll());
-    const looked = { hget: 1, 'xinfo|groups': 1, xlen: 1, hset: 1 };
+    const looked = { hget: 1, xlen: 1 };
     expect(calls).toMatchObject({ zrange: 1, zadd: 1, exists: 1, ...looked });
+    expect(calls).not.toHaveProperty('xinfo|groups');
+  });
+
+  it.each<[string, () => Promise<unknown>, Turn]>([
+    ['the fourth look', () => bed.admin.hset(keys.swept, GROUP, 1), {}],
+    ['an entry', () => bed.admin.xadd(keys.stream, '*', 'payload', 'x'), {}],
+    ['a retry', () => bed.admin.zadd(own.delayed, 1, 'retry'), {}],
+    ['a number of dead letters to keep', () => Promise.resolve(), { keep: 5 }],
+    ['a time for which they are kept', () => Promise.resolve(), { keepMs: 5 }],
+  ])('executes four more to look because of %s', async (_what, there, look) => {
+    await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, ME);
+    await renewAll();
+    await bed.admin.hset(keys.swept, GROUP, (await bed.serverMs()) - LEASE_MS);
+    await there();
+    const { calls } = await commandDelta(bed.admin, () => renewAll([keys], look));
+    expect(calls).toMatchObject({ hget: 1, 'xinfo|groups': 1, hset: 1 });
     expect(calls).not.toHaveProperty('xinfo|consumers');
   });
 
@@ -174,6 +189,7 @@ describe('a look of a renewal', () => {
     await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, ME);
     await told();
     await bed.admin.xgroup('CREATECONSUMER', keys.stream, GROUP, RELEASED);
+    await bed.admin.xadd(keys.stream, '*', 'payload', 'x');
     expect(await told()).toMatchObject({ orphaned: false });
     await again();
     expect(await told({ credit: 0 })).toMatchObject({ orphaned: false });

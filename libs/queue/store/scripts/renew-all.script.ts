@@ -8,6 +8,9 @@ import { LEASE_USES, ORDER, PLACES } from './uses.fragment.js';
 /** How many queues one call names at most: about half a millisecond of the server's time. All other clients wait for it. */
 export const RENEW_MOST = 100;
 
+/** Where no entry is, only each so many looks is a whole one. */
+const IDLE_LOOKS = 4;
+
 /** What a renewal tells about one queue. */
 export interface QueueRenewal extends Renewal {
   /** Milliseconds until the first delayed task is due; undefined: there is none. */
@@ -55,7 +58,8 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED, OBS
  * its read), entries that were returned, entries of other software, and entries to delete. **One process of the fleet does so per
  * stream, group and sweepMs:** the first one that renews after the interval, if it has room for tasks. `swept` has the server's
  * time of the last look, by group. There is no election, so a process that dies needs no successor. A time in the future is that
- * of a clock that was set back, and counts as past.
+ * of a clock that was set back, and counts as past. Where the stream has no entry, the group no retry, and no dead letter is ever deleted,
+ * nobody has a task: then what is left over (consumers without tasks, pending ids whose entries were deleted) waits for each fourth look.
  *
  * The script only tells. What is to be done is done by scripts of their own, which check it again: two callers, a crash, a resend
  * or a late execution cost one of these calls at most. An error of one queue is told in its place and does not concern the others.
@@ -106,8 +110,12 @@ end
 local function look(k, a, hasRetries)
   local alive, stream, swept, dead = KEYS[k], KEYS[k + 9], KEYS[k + 10], KEYS[k + 11]
   local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
+  local keep, keepMs = tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
   local last = tonumber(redis.call('HGET', swept, group))
-  if credit ~= '1' or (last and last <= now and now - last < sweepMs) then
+  local sinceMs = last and last <= now and now - last or sweepMs * ${IDLE_LOOKS}
+  local mayRest = sinceMs < sweepMs * ${IDLE_LOOKS} and not hasRetries and keep < 0 and keepMs < 0
+  if mayRest and redis.call('XLEN', stream) == 0 then return 0 end
+  if credit ~= '1' or sinceMs < sweepMs then
     return #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 and ${PENDING} or 0
   end
   local told, info, hasOthers = 0, groupOf(stream, group)
@@ -121,14 +129,14 @@ local function look(k, a, hasRetries)
   end
   redis.call('HSET', swept, group, nowText)
   -- Each fourth time at least. It lasts for ten.
-  if not last or math.floor(now / sweepMs / 4) ~= math.floor(last / sweepMs / 4) then
+  if not last or math.floor(now / sweepMs / ${IDLE_LOOKS}) ~= math.floor(last / sweepMs / ${IDLE_LOOKS}) then
     redis.call('PEXPIRE', swept, string.format('%.0f', sweepMs * 10))
   end
   -- Entries that are neither pending nor waiting were settled, and not deleted. Without a lag, Redis does not know.
   if
     hasOthers or hasRetries
     or redis.call('XLEN', stream) > info.pending + (tonumber(info.lag) or -1)
-    or hasTooManyDead(dead, tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]))
+    or hasTooManyDead(dead, keep, keepMs)
   then
     told = told + ${UNCLEAN}
   end
