@@ -72,12 +72,6 @@ export default [
   },
   {
     ...gates,
-    name: 'a task that does not hold the gate passes it on',
-    find: 'if key and holds(key, task) then openNext',
-    replace: 'if key then openNext',
-  },
-  {
-    ...gates,
     name: 'what is opened comes here, whatever room there is',
     find: 'local isMine = home == stream and #opened < opensMost and openedBytes',
     replace: 'local isMine = home == stream and opensMost >= 0 and openedBytes',
