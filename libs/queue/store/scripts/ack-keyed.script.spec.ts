@@ -134,6 +134,15 @@ describe('taking from an ordered queue', () => {
     expect(await bed.ack(opened)).toEqual({ acked: odd.length, opened: [] });
     expect(await bed.holders()).toEqual({});
   });
+
+  it('leaves the line of a key to that key, though another one, which nobody waits for, begins alike', async () => {
+    await bed.declare();
+    const [a, , next] = await bed.publish(['a', 'ab', 'ab']);
+    const [first, second] = (await bed.take()).claimed;
+    expect(first?.id).toBe(a);
+    expect(await bed.ack([first!], { room: 10 })).toEqual({ acked: 1, opened: [] });
+    expect((await bed.ack([second!], { room: 10 })).opened).toMatchObject([{ id: next }]);
+  });
 });
 
 describe('acknowledging in an ordered queue', () => {
