@@ -16,11 +16,14 @@ const LINE_OF = {
   limit: 'Rate limits alone',
 };
 
+/** What handlers of the specs note with `task.onAck`. */
+const NOTED = '+decrby +expire +hdel +hincrby +hset +incrby +rpush +sadd +set +srem +unlink +zadd +zrem';
+
 /**
- * Keys of the specs beyond those of the line: each queue of theirs has another name, and fenced and raw keys are the user's own.
- * libs/sluice/acl.spec.ts runs each feature with the keys of its line.
+ * What the specs need beyond the line: each queue of theirs has another name, and fenced and raw keys, and what is noted for an
+ * acknowledgement, are the user's own. libs/sluice/acl.spec.ts runs each feature with the keys of its line.
  */
-const FURTHER_KEYS = { lock: '~*', cache: '~*', queue: '~*', limit: '' };
+const OF_THE_USER = { lock: '~*', cache: '~*', queue: `~* ${NOTED}`, limit: '' };
 
 /** What some specs use beyond the line, by the beginning of its item in SECURITY.md. */
 const CLUSTER_MODE = 'a server in cluster mode';
@@ -82,5 +85,5 @@ function ruleFor(feature) {
   const anyNamespace = (word) => word.replace('shop:', '*:');
   const none = (word) => word.replace(/shop:(?!:)/, '').replace('shop::', ':');
   const words = line.split(' ').flatMap((word) => (word.includes('shop:') ? [anyNamespace(word), none(word)] : [word]));
-  return [...words, ...more, FURTHER_KEYS[feature]].join(' ').trim();
+  return [...words, ...more, OF_THE_USER[feature]].join(' ').trim();
 }

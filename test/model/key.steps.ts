@@ -77,17 +77,22 @@ type Wanted = { outcome: PublishedUnique['outcome']; same: boolean; after?: stri
 function expected(world: World, mode: Mode, known: KnownKey | undefined, rows: readonly Row[]): Wanted {
   const fresh: Wanted = { outcome: 'published', same: false };
   const delayed = rows.find(({ key }) => key === world.keys.delayed);
+  // What was collected is not dropped: such a call changes nothing, and tells so.
+  const unlessCollected = (wanted: Wanted): Wanted =>
+    known?.payload.endsWith(']') === true ? { outcome: 'skipped', same: true } : wanted;
   if (mode === 'skip') return rows.length > 0 ? { outcome: 'skipped', same: true } : fresh;
-  if (mode === 'debounce') return delayed?.place === 'delayed:0' ? { outcome: 'postponed', same: true } : fresh;
+  if (mode === 'debounce') {
+    return delayed?.place === 'delayed:0' ? unlessCollected({ outcome: 'postponed', same: true }) : fresh;
+  }
   if (mode === 'collect') {
     const hasRoom = known !== undefined && known.items < MAX_ITEMS && known.payload.endsWith(']');
     return delayed?.place === 'delayed:0' && hasRoom ? { outcome: 'collected', same: true } : fresh;
   }
   if (world.groups.length > 1) return 'refused';
-  if (delayed) return { outcome: world.isHeld(delayed.handle) ? 'follows' : 'replaced', same: true };
+  if (delayed) return unlessCollected({ outcome: world.isHeld(delayed.handle) ? 'follows' : 'replaced', same: true });
   const waits = ({ key, place }: Row): boolean =>
     key === world.keys.stream && (place.startsWith('waiting:') || place.startsWith(`pending:${RELEASED}:`));
-  if (rows.some(waits)) return { outcome: 'replaced', same: true };
+  if (rows.some(waits)) return unlessCollected({ outcome: 'replaced', same: true });
   if (mode === 'replace') return fresh;
   const after = [known?.id, known?.after].find((id) => id !== undefined && world.isActive(id));
   return after === undefined ? fresh : { outcome: 'follows', same: false, after };

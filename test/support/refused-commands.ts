@@ -20,3 +20,6 @@ export const itWith = (
   commands: readonly string[],
   test: typeof it | typeof it.skip = it,
 ): typeof it | typeof it.skip => (commands.some(isRefused) ? it.skip : test);
+
+/** For a test that takes rights from the default user. It is skipped where Sluice logs in as another one. */
+export const itAsDefaultUser = process.env['SLUICE_TEST_TOPOLOGY'] === 'acl' ? it.skip : it;

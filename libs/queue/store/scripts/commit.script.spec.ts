@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { CommitBed, DONE, ME, key, refused } from '../../../../test/model/commit-bed.js';
+import { itAsUsersSendIt } from '../../../../test/support/cluster-mode.js';
+import { itAsDefaultUser } from '../../../../test/support/refused-commands.js';
 import { CONSUMER_PREFIX, joinKey } from '../queue.keys.js';
 
 const OTHER = `${CONSUMER_PREFIX}other`;
@@ -125,7 +127,7 @@ describe('what the user has no right to', () => {
   const asUser = async (...rules: string[]): Promise<void> => {
     await bed.admin.call('ACL', 'SETUSER', 'default', 'reset', 'on', 'nopass', '~*', '&*', '+@all', ...rules);
   };
-  it.each([
+  itAsDefaultUser.each([
     ['incrby', ['incrby', key('k'), 1]],
     ['rpush', ['rpush', key('k'), 'v']],
   ])('%s is refused before anything is written', async (name, write) => {
@@ -140,7 +142,7 @@ describe('what the user has no right to', () => {
     expect(Object.keys(await bed.pending())).toEqual([id]);
   });
 
-  it.each([
+  itAsDefaultUser.each([
     ['XADD', '-xadd', { payload: '1' }],
     ['ZADD', '-zadd', { payload: '1', delayMs: 1, handle: 'h' }],
     ['ZRANGE', '-zrange', { payload: '1', delayMs: 1, handle: 'h' }],
@@ -196,7 +198,7 @@ describe('a task that cannot be published', () => {
 });
 
 describe('a full server', () => {
-  it('takes all of it: the first write frees memory', async () => {
+  itAsUsersSendIt('takes all of it: the first write frees memory', async () => {
     const id = await bed.pendingTask(ME);
     await bed.admin.config('SET', 'maxmemory', '1');
     try {
