@@ -1,6 +1,6 @@
 /** Faults in what keeps the tasks of an ordering key in order, and one at a time, or so many of a key at a time. */
 const scripts = 'libs/queue/store/scripts';
-const acks = { specs: [`${scripts}/ack-keyed`] };
+const acks = { specs: [`${scripts}/take-ordered`, `${scripts}/ack-keyed`] };
 const heals = { specs: [`${scripts}/heal-keys`] };
 const gates = { ...acks, file: `${scripts}/gates.fragment.ts` };
 const ack = { ...acks, file: `${scripts}/ack-keyed.script.ts` };
