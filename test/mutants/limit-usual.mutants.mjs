@@ -191,4 +191,11 @@ export default [
     find: 'alone(keys, replies[i])',
     replace: 'alone(keys, undefined)',
   },
+  {
+    file: 'libs/redis/limits/sliding.fragment.ts',
+    specs: ['libs/redis/limits/usual'],
+    name: 'a part of a unit in a slot becomes a part of an instant',
+    find: 'math.ceil(newest)',
+    replace: 'newest',
+  },
 ];

@@ -51,7 +51,7 @@ local function readPast(s, text)
     s.born, s.traces = born, string.sub(text, ends + 1)
     for i = 1, ${SLOTS + 1} do
       instants[i] = (last - ${SLOTS} + i) * width - 1
-      units[i] = i > ${SLOTS} and newest or struct.unpack('<I' .. size, text, ${SLOTS_HEAD + 1} + (i - 1) * size)
+      units[i] = i > ${SLOTS} and math.ceil(newest) or struct.unpack('<I' .. size, text, ${SLOTS_HEAD + 1} + (i - 1) * size)
     end
     oldest = last * width
   end

@@ -200,6 +200,20 @@ it('a unit of a ring stays for the whole window', async () => {
   }
 });
 
+it('a part of a unit that somebody else wrote counts as one, where slots become a ring', async () => {
+  await step(BEGIN_US, sliding(100), 1);
+  const state = (await bed.admin.getBuffer(LONG)) ?? Buffer.alloc(0);
+  // The units of the newest slot.
+  state.writeDoubleLE(0.5, 33);
+  for (const key of [SHORT, LONG]) await bed.admin.set(key, state);
+  for (const left of [3, 2, 1, 0]) {
+    const { short, long } = await step(BEGIN_US, sliding(5), 1);
+    expect(short).toEqual(long);
+    expect(short[0]).toMatch(new RegExp(`^${left} left`));
+  }
+  expect(await step(BEGIN_US, sliding(5), 1)).toMatchObject({ short: ['refused', expect.anything()] });
+});
+
 it('instants that four bytes do not hold are left to the rules', async () => {
   const day = 86_400_000;
   for (const days of [0, 40, 60, 110]) {
