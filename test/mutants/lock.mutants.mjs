@@ -1047,4 +1047,11 @@ export default [
     find: 'if (this.#over || !this.#renew) return;',
     replace: 'if (this.#over) return;',
   },
+  {
+    file: 'libs/lock/decorators/with-lock.decorator.ts',
+    specs: ['libs/lock/cron/with-lock.cron'],
+    name: 'a call before its job is registered is taken for one by hand',
+    find: "return tick === 'by hand' ? this.#service.acquire(name, acquire) : this.#forTick(name, acquire, tick);",
+    replace: 'return this.#service.acquire(name, acquire);',
+  },
 ];

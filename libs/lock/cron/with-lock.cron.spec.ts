@@ -132,6 +132,36 @@ describe('@Cron', () => {
     expect(await late.run()).toBe(2);
   });
 
+  it('runs one tick once though the schedulers were late at the start, and called before they had registered the job', async () => {
+    @Injectable()
+    class Late {
+      runs = 0;
+
+      @Cron('0 0 0 * * *')
+      @WithLock('late at the start')
+      async run(): Promise<void> {
+        this.runs++;
+      }
+    }
+    const { getTimeout } = CronTime.prototype;
+    const fleet: Late[] = [];
+    for (let i = 0; i < 2; i++) {
+      // The instant has passed while the job was made. Later timers are set as usual.
+      CronTime.prototype.getTimeout = function (this: CronTime): number {
+        CronTime.prototype.getTimeout = getTimeout;
+        return -5;
+      };
+      try {
+        fleet.push(await bed.boot(Late, schedule));
+      } finally {
+        CronTime.prototype.getTimeout = getTimeout;
+      }
+    }
+    await until(() => bed.admin.exists('{lock:late at the start}:~tick:Late.run'), { what: 'the tick was taken' });
+    await until(async () => (await bed.admin.exists('lock:late at the start')) === 0, { what: 'all calls are over' });
+    expect(fleet.map(({ runs }) => runs)).toEqual([1, 0]);
+  });
+
   it('is a tick once for each time its job fired: any other call is an ordinary one', async () => {
     @Injectable()
     class Reports {

@@ -130,16 +130,33 @@ class LockedCall {
     const { acquire, oncePerTick = true } = this.#options;
     if (oncePerTick && this.#call.metadata(CRON_METADATA) !== undefined) {
       const tick = this.#service.tickOf(this.#call);
-      if (tick === 'by hand') return this.#service.acquire(name, acquire);
-      if (tick !== 'missed') return this.#scheduled(name, acquire, tick);
-      this.#service.skipMissed({ name, method: this.#site, tick: undefined });
-      return undefined;
+      return tick === 'by hand' ? this.#byHand(name, acquire) : this.#forTick(name, acquire, tick);
     }
     if (this.#call.metadata(SCHEDULER_TYPE) === undefined) return this.#service.acquire(name, acquire);
     return this.#scheduled(name, { ...this.#pace(), ...acquire }, undefined);
   }
 
-  #scheduled(name: string, acquire: AcquireOptions, tick: CronTick | undefined): Promise<Lock | undefined> {
+  /**
+   * Looks once more, after this turn: a scheduler whose first instant passed while it made the job calls at once, and registers the job
+   * only then.
+   */
+  async #byHand(name: string, acquire: AcquireOptions | undefined): Promise<Lock | undefined> {
+    await Promise.resolve();
+    const tick = this.#service.tickOf(this.#call);
+    return tick === 'by hand' ? this.#service.acquire(name, acquire) : this.#forTick(name, acquire, tick);
+  }
+
+  #forTick(
+    name: string,
+    acquire: AcquireOptions | undefined,
+    tick: CronTick | 'missed',
+  ): Promise<Lock | undefined> | undefined {
+    if (tick !== 'missed') return this.#scheduled(name, acquire, tick);
+    this.#service.skipMissed({ name, method: this.#site, tick: undefined });
+    return undefined;
+  }
+
+  #scheduled(name: string, acquire: AcquireOptions | undefined, tick: CronTick | undefined): Promise<Lock | undefined> {
     const { onBusy = 'skip' } = this.#options;
     return this.#service.acquireScheduled({ name, method: this.#site, tick }, acquire, onBusy === 'skip');
   }
