@@ -16,6 +16,13 @@ export interface Charge {
   endedAt: number;
 }
 
+/** A label, and the process that asked for it. */
+export interface Label {
+  orderId: number;
+  by: string;
+  at: number;
+}
+
 /** A payment gateway that is slow and declines as asked, a credit agency, and a carrier. Its ledger is the truth about what the handlers did. */
 export class Gateway {
   static readonly usualSlownessMs = 20;
@@ -29,7 +36,7 @@ export class Gateway {
   /** When the credit agency was asked, in milliseconds. */
   readonly ratings: number[] = [];
   /** The labels that the carrier has made, by their ids, in the order in which it made them. */
-  readonly labels = new Map<string, { orderId: number; at: number }>();
+  readonly labels = new Map<string, Label>();
   readonly #byOrder = new Map<string, Charge[]>();
   #server: JsonServer | undefined;
 
@@ -56,15 +63,16 @@ export class Gateway {
       this.ratings.push(performance.now());
       return { status: 200, body: { score: 700 } };
     }
-    if (request.path === '/labels') return this.#label(id, request.body as { orderId: number });
+    if (request.path === '/labels') return this.#label(request, id);
     if (request.path === '/charges') return this.#charge(request, id, card);
     this.refunds.add(id);
     return { status: 200, body: { order: id } };
   }
 
-  async #label(id: string, { orderId }: { orderId: number }): Promise<JsonReply> {
+  async #label({ by, body }: JsonRequest, id: string): Promise<JsonReply> {
+    const { orderId } = body as { orderId: number };
     await pause(Gateway.usualSlownessMs);
-    if (!this.labels.has(id)) this.labels.set(id, { orderId, at: performance.now() });
+    if (!this.labels.has(id)) this.labels.set(id, { orderId, by, at: performance.now() });
     return { status: 200, body: { id } };
   }
 

@@ -1,3 +1,4 @@
+import type { Label } from '../launcher/gateway.js';
 import { post } from '../launcher/requests.js';
 import { atMost, equal, type Step } from './step.js';
 
@@ -8,7 +9,7 @@ export interface ParcelsFigures {
   /** Labels that the carrier has made. */
   backlog: number;
   express: number;
-  /** Parcels of the backlog that got theirs while an express parcel waited. */
+  /** Parcels of the backlog that got theirs while an express parcel waited in the same process. */
   ahead: number;
   /** From the request for the express parcels to their last label. */
   expressMs: number;
@@ -31,14 +32,12 @@ export const parcels: Step<ParcelsFigures> = {
     const accepted = labels.size;
     await until(() => labels.size >= orders.length);
     const made = [...labels.values()];
-    const isExpress = ({ orderId }: { orderId: number }): boolean => orderId < EXPRESS;
-    const last = made.findLastIndex(isExpress);
     const express = made.filter(isExpress).length;
     return {
       backlog: made.length - express,
       express,
-      ahead: made.slice(accepted, last + 1).filter((label) => !isExpress(label)).length,
-      expressMs: Math.round((made[last]?.at ?? 0) - started),
+      ahead: aheadOfExpress(made.slice(accepted)),
+      expressMs: Math.round((made.findLast(isExpress)?.at ?? 0) - started),
       allMs: Math.round((made.at(-1)?.at ?? 0) - started),
     };
   },
@@ -56,3 +55,12 @@ export const parcels: Step<ParcelsFigures> = {
     ['of it meanwhile', ahead],
   ],
 };
+
+const isExpress = ({ orderId }: Label): boolean => orderId < EXPRESS;
+
+/** Levels are of each process. A process that the machine keeps waiting holds its express parcels up, and the others go on with the backlog. */
+function aheadOfExpress(made: readonly Label[]): number {
+  const last = new Map<string, number>();
+  for (const [at, label] of made.entries()) if (isExpress(label)) last.set(label.by, at);
+  return made.filter((label, at) => !isExpress(label) && at < (last.get(label.by) ?? 0)).length;
+}
