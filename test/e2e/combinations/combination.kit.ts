@@ -141,9 +141,9 @@ export class CombinationKit {
     expect(sorted(this.ran)).toEqual(sorted(payloads));
   }
 
-  /** The text in a key of the server that all share. */
-  async value(key: string): Promise<string | null> {
-    return (await this.#server(false)).admin.get(key);
+  /** The text in a key of the server that all share, or of the one in cluster mode. */
+  async value(key: string, { onSlots = false } = {}): Promise<string | null> {
+    return (await this.#server(onSlots)).admin.get(key);
   }
 
   /** The payloads that a queue's handlers got, once there are so many. */

@@ -7,8 +7,10 @@ import { titleOf, type Combination } from './combination.js';
 import { awaitedRow, deadLetterRow, settledRow } from './ends.rows.js';
 import { cancelRow } from './cancel.rows.js';
 import { clusterRow } from './cluster.rows.js';
+import { eventsRow } from './events.rows.js';
 import { followUpRow } from './follow-up.rows.js';
 import { groupsRow } from './groups.rows.js';
+import { notesRow } from './notes.rows.js';
 import { orderRow } from './order.rows.js';
 import { pauseRow } from './pause.rows.js';
 import { perKeyRow } from './per-key.rows.js';
@@ -26,6 +28,7 @@ const ROWS = [
   ...[fleetRow, rateRow, lengthRow, deadLetterRow, settledRow, awaitedRow, batchRow],
   ...[cancelRow, groupsRow, pauseRow, redriveRow, testingRow, clusterRow],
   ...[followUpRow, priorityRow, orderRow, perKeyRow],
+  ...[eventsRow, notesRow],
 ];
 const PAGE = 'docs/guide/queue-combinations.md';
 

@@ -11,7 +11,7 @@ import { SHARES } from './priority.rows.js';
 import { runSchedule } from './times.rows.js';
 
 /** One task of a customer at a time. */
-const PER_KEY: Handled = { concurrency: { perKey: 1, by: 'c' } };
+export const PER_KEY: Handled = { concurrency: { perKey: 1, by: 'c' } };
 const of = (c: string, n = 1): { c: string; n: number } => ({ c, n });
 
 /** A task of customer a runs; those that `publish` publishes, of a and b, wait and run. */
