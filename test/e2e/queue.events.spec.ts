@@ -1,38 +1,12 @@
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { Redis } from 'ioredis';
+import { expect, it } from '@jest/globals';
 import type { QueueEvent } from 'nestjs-sluice/queue';
-import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Work } from '../apps/queue-worker.js';
-import { forkApp, type ForkedApp } from '../support/fork-app.js';
+import type { ForkedApp } from '../support/fork-app.js';
+import { ForkedBed } from '../support/forked-bed.js';
 import { until } from '../support/until.js';
 
-let redis: RedisServer;
-let admin: Redis;
-let dir: string;
-const apps: ForkedApp[] = [];
-beforeEach(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
-  dir = mkdtempSync(join(tmpdir(), 'sluice-events-'));
-  writeFileSync(join(dir, 'ledger'), '');
-});
-afterEach(async () => {
-  for (const app of apps) app.resume();
-  await Promise.all(apps.splice(0).map((app) => app.kill()));
-  admin.disconnect();
-  await redis.stop();
-  rmSync(dir, { recursive: true });
-});
-
-async function start(name: string): Promise<ForkedApp> {
-  const env = { REDIS_URL: redis.url, LEDGER: join(dir, 'ledger'), LEASE_MS: '500', CONCURRENCY: '20' };
-  const app = await forkApp(name, { env });
-  apps.push(app);
-  return app;
-}
+const bed = new ForkedBed();
+const start = (app: string): Promise<ForkedApp> => bed.fork({ LEASE_MS: '500', CONCURRENCY: '20' }, app);
 type Heard = QueueEvent & { readonly id?: string };
 async function listener(): Promise<{ app: ForkedApp; events: Heard[] }> {
   const app = await start('event-listener');
@@ -42,7 +16,9 @@ async function listener(): Promise<{ app: ForkedApp; events: Heard[] }> {
   return { app, events };
 }
 const publish = async (work: Work): Promise<string> =>
-  String(await admin.xadd('tasks', '*', 'payload', JSON.stringify(work), 'timestamp', 1, 'retry_count', 0, 'meta', ''));
+  String(
+    await bed.admin.xadd('tasks', '*', 'payload', JSON.stringify(work), 'timestamp', 1, 'retry_count', 0, 'meta', ''),
+  );
 const toldOf = (events: readonly Heard[], id: string): string =>
   events
     .filter((event) => event.id === id)
@@ -78,10 +54,10 @@ it('a listener that is killed: after its time nothing is sent any more, and the 
   await start('queue-worker');
   await untilTold(heard.events);
   await heard.app.kill();
-  expect(await admin.pttl('{tasks}:~observed')).toBeGreaterThan(0);
-  await until(async () => (await admin.exists('{tasks}:~observed')) === 0, { what: 'nobody listens any more' });
+  expect(await bed.admin.pttl('{tasks}:~observed')).toBeGreaterThan(0);
+  await until(async () => (await bed.admin.exists('{tasks}:~observed')) === 0, { what: 'nobody listens any more' });
   // The worker learns it with its next renewals.
-  const sent = admin.duplicate();
+  const sent = bed.admin.duplicate();
   const channels: string[] = [];
   sent.on('pmessage', (_pattern, channel: string) => void channels.push(channel));
   await sent.psubscribe('*~events:*');
@@ -89,7 +65,7 @@ it('a listener that is killed: after its time nothing is sent any more, and the 
     async () => {
       const from = channels.length;
       for (let i = 0; i < 10; i++) await publish({});
-      await until(async () => (await admin.xlen('tasks')) === 0, { what: 'all have run' });
+      await until(async () => (await bed.admin.xlen('tasks')) === 0, { what: 'all have run' });
       return channels.length === from;
     },
     { what: 'nothing is told' },
@@ -103,14 +79,14 @@ it('a listener that is frozen and cut off learns of the gap, and hears the next 
   await untilTold(heard.events);
   heard.app.pause();
   await publish({});
-  await until(async () => (await admin.xlen('tasks')) === 0, { what: 'it has run' });
-  await admin.call('CLIENT', 'KILL', 'TYPE', 'PUBSUB');
+  await until(async () => (await bed.admin.xlen('tasks')) === 0, { what: 'it has run' });
+  await bed.admin.call('CLIENT', 'KILL', 'TYPE', 'PUBSUB');
   heard.app.resume();
   await until(() => heard.events.some(({ type }) => type === 'gap'), { what: 'the gap is told' });
   const id = await until(
     async () => {
       const next = await publish({});
-      await until(async () => (await admin.xlen('tasks')) === 0, { what: 'it has run' });
+      await until(async () => (await bed.admin.xlen('tasks')) === 0, { what: 'it has run' });
       return toldOf(heard.events, next) !== '' && next;
     },
     { what: 'events are told again' },

@@ -1,41 +1,16 @@
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { Redis } from 'ioredis';
-import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { expect, it } from '@jest/globals';
 import type { Worked } from '../apps/queue-worker.js';
-import { forkApp, type ForkedApp } from '../support/fork-app.js';
+import type { ForkedApp } from '../support/fork-app.js';
+import { ForkedBed } from '../support/forked-bed.js';
 import { until } from '../support/until.js';
 
 const LONG_MS = 3_600_000;
 
-let redis: RedisServer;
-let admin: Redis;
-let dir: string;
-const apps: ForkedApp[] = [];
-beforeEach(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
-  dir = mkdtempSync(join(tmpdir(), 'sluice-join-'));
-  writeFileSync(join(dir, 'ledger'), '');
-});
-afterEach(async () => {
-  await Promise.all(apps.splice(0).map((app) => app.kill()));
-  admin.disconnect();
-  await redis.stop();
-  rmSync(dir, { recursive: true });
-});
-
-async function start(name: string): Promise<ForkedApp> {
-  const env = { REDIS_URL: redis.url, LEDGER: join(dir, 'ledger'), LEASE_MS: '500', CONCURRENCY: '20' };
-  const app = await forkApp(name, { env });
-  apps.push(app);
-  return app;
-}
+const bed = new ForkedBed();
+const start = (app: string): Promise<ForkedApp> => bed.fork({ LEASE_MS: '500', CONCURRENCY: '20' }, app);
 const joined = async (): Promise<number> => {
-  const [key] = await admin.keys('*~waiters:*');
-  return key === undefined ? 0 : admin.hlen(key);
+  const [key] = await bed.admin.keys('*~waiters:*');
+  return key === undefined ? 0 : bed.admin.hlen(key);
 };
 
 it('the caller that published is killed, then the worker: the others have the result of the second delivery', async () => {
@@ -46,10 +21,10 @@ it('the caller that published is killed, then the worker: the others have the re
     await caller.call('call', { hangs: true }, LONG_MS, 'k');
     await until(async () => (await joined()) === i + 1, { what: `${i + 1} wait` });
   }
-  expect(await admin.xlen('tasks')).toBe(1);
+  expect(await bed.admin.xlen('tasks')).toBe(1);
   await callers[0]!.kill();
   const first = await start('queue-worker');
-  await until(async () => Number((await admin.xpending('tasks', 'sluice'))[0]) === 1, { what: 'it runs' });
+  await until(async () => Number((await bed.admin.xpending('tasks', 'sluice'))[0]) === 1, { what: 'it runs' });
   await first.kill();
   const second = await start('queue-worker');
   await until(() => ended.length === 2, { what: 'the others have it' });
@@ -70,7 +45,7 @@ it('calls with one key from three processes, while workers are killed: none is f
     worker = await start('queue-worker');
   }
   expect(await failed).toEqual([0, 0, 0]);
-  const info = (await admin.xinfo('STREAM', 'tasks')) as unknown[];
+  const info = (await bed.admin.xinfo('STREAM', 'tasks')) as unknown[];
   const added = Number(info[info.indexOf('entries-added') + 1]);
   // 600 calls.
   expect(added).toBeLessThan(600);

@@ -1,5 +1,4 @@
 import { expect, it } from '@jest/globals';
-import { Redis } from 'ioredis';
 import { readdirSync } from 'node:fs';
 import { ForkedBed } from '../support/forked-bed.js';
 import { DEATHS, type NotedWork } from '../support/noted-work.js';
@@ -12,20 +11,15 @@ const bed = new ForkedBed();
 
 /** What was done with acknowledgements: how often was counted, for which tasks, and what follows. */
 async function done(): Promise<{ count: number; ids: string[]; next: string[] }> {
-  const admin = new Redis(bed.redis.url);
-  try {
-    const found = await admin
-      .multi()
-      .get('{tasks}:count')
-      .smembers('{tasks}:ids')
-      .xrange('{tasks}.next', '-', '+')
-      .exec();
-    const [count, ids, next] = (found ?? []).map(([, value]) => value) as [string, string[], [string, string[]][]];
-    const payloads = next.map(([, fields]) => JSON.parse(fields[1] ?? '') as string);
-    return { count: Number(count), ids: ids.sort(), next: payloads.map((text) => text.replace('next of ', '')).sort() };
-  } finally {
-    admin.disconnect();
-  }
+  const found = await bed.admin
+    .multi()
+    .get('{tasks}:count')
+    .smembers('{tasks}:ids')
+    .xrange('{tasks}.next', '-', '+')
+    .exec();
+  const [count, ids, next] = (found ?? []).map(([, value]) => value) as [string, string[], [string, string[]][]];
+  const payloads = next.map(([, fields]) => JSON.parse(fields[1] ?? '') as string);
+  return { count: Number(count), ids: ids.sort(), next: payloads.map((text) => text.replace('next of ', '')).sort() };
 }
 const left = async (): Promise<number> => {
   const { waiting, running } = await bed.operator.queue.counts('tasks');

@@ -1,39 +1,13 @@
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { Redis } from 'ioredis';
-import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { expect, it } from '@jest/globals';
 import type { Work, Worked } from '../apps/queue-worker.js';
-import { forkApp, type ForkedApp } from '../support/fork-app.js';
+import type { ForkedApp } from '../support/fork-app.js';
+import { ForkedBed } from '../support/forked-bed.js';
 import { until } from '../support/until.js';
 
 const LONG_MS = 3_600_000;
 
-let redis: RedisServer;
-let admin: Redis;
-let dir: string;
-const apps: ForkedApp[] = [];
-beforeEach(async () => {
-  redis = await startRedis();
-  admin = new Redis(redis.url);
-  dir = mkdtempSync(join(tmpdir(), 'sluice-results-'));
-  writeFileSync(join(dir, 'ledger'), '');
-});
-afterEach(async () => {
-  for (const app of apps) app.resume();
-  await Promise.all(apps.splice(0).map((app) => app.kill()));
-  admin.disconnect();
-  await redis.stop();
-  rmSync(dir, { recursive: true });
-});
-
-async function start(name: string, env: Record<string, string> = {}): Promise<ForkedApp> {
-  const app = await forkApp(name, { env: { REDIS_URL: redis.url, LEDGER: join(dir, 'ledger'), ...env } });
-  apps.push(app);
-  return app;
-}
-const worker = (): Promise<ForkedApp> => start('queue-worker', { LEASE_MS: '500', CONCURRENCY: '20' });
+const bed = new ForkedBed();
+const worker = (): Promise<ForkedApp> => bed.fork({ LEASE_MS: '500', CONCURRENCY: '20' });
 interface Caller {
   readonly app: ForkedApp;
   readonly ended: (Worked | { code?: string })[];
@@ -41,7 +15,7 @@ interface Caller {
   untilEnded(count: number): Promise<unknown>;
 }
 async function caller(): Promise<Caller> {
-  const app = await start('result-caller');
+  const app = await bed.fork({}, 'result-caller');
   const ended: Caller['ended'] = [];
   app.on('ended', (end: Worked) => void ended.push(end));
   return {
@@ -52,12 +26,12 @@ async function caller(): Promise<Caller> {
   };
 }
 const running = async (): Promise<number> => {
-  const groups = (await admin.xinfo('GROUPS', 'tasks').catch(() => [])) as unknown[][];
+  const groups = (await bed.admin.xinfo('GROUPS', 'tasks').catch(() => [])) as unknown[][];
   return Number(groups[0]?.[5] ?? 0);
 };
 const untilRunning = (count: number): Promise<unknown> =>
   until(async () => (await running()) === count, { what: `${count} tasks run` });
-const kept = (): Promise<string[]> => admin.keys('*~result:*');
+const kept = (): Promise<string[]> => bed.admin.keys('*~result:*');
 
 it('a handler whose process is killed in the middle: the wait has the result of the second delivery', async () => {
   const [first, waiting] = await Promise.all([worker(), caller()]);
@@ -78,23 +52,23 @@ it('a handler whose process is killed in the middle: the wait has the result of 
 it('a publisher that is killed: its tasks run, and their results expire', async () => {
   const waiting = await caller();
   for (let i = 0; i < 10; i++) await waiting.call({}, 5_000);
-  await until(async () => (await admin.xlen('tasks')) === 10, { what: 'they are published' });
+  await until(async () => (await bed.admin.xlen('tasks')) === 10, { what: 'they are published' });
   await waiting.app.kill();
   await worker();
-  await until(async () => (await admin.xlen('tasks')) === 0, { what: 'all have run' });
-  for (const key of await kept()) expect(await admin.pttl(key)).toBeLessThanOrEqual(5_000);
+  await until(async () => (await bed.admin.xlen('tasks')) === 0, { what: 'all have run' });
+  for (const key of await kept()) expect(await bed.admin.pttl(key)).toBeLessThanOrEqual(5_000);
   await until(async () => (await kept()).length === 0, { what: 'nothing is kept' });
 });
 
 it('a publisher that is frozen while its task ends has the result when it goes on', async () => {
   const waiting = await caller();
   await waiting.call({});
-  await until(async () => (await admin.xlen('tasks')) === 1, { what: 'it is published' });
+  await until(async () => (await bed.admin.xlen('tasks')) === 1, { what: 'it is published' });
   waiting.app.pause();
   const { pid } = await worker();
-  await until(async () => (await admin.xlen('tasks')) === 0, { what: 'it has run' });
+  await until(async () => (await bed.admin.xlen('tasks')) === 0, { what: 'it has run' });
   // What it was sent meanwhile is lost.
-  await admin.call('CLIENT', 'KILL', 'TYPE', 'PUBSUB');
+  await bed.admin.call('CLIENT', 'KILL', 'TYPE', 'PUBSUB');
   waiting.app.resume();
   await waiting.untilEnded(1);
   expect(waiting.ended).toMatchObject([{ pid }]);

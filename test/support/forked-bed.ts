@@ -1,5 +1,6 @@
 import { afterEach, beforeEach } from '@jest/globals';
 import { startRedis, type RedisServer } from 'nestjs-sluice/testing';
+import { Redis } from 'ioredis';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ export class ForkedBed {
   ledger!: string;
   /** The processes that {@link fork} has started. Those that a test has killed may stay in it. */
   workers: ForkedApp[] = [];
+  #admin: Redis | undefined;
 
   /** To be made at the top of a spec file: brings its hooks along. */
   constructor() {
@@ -28,9 +30,16 @@ export class ForkedBed {
     afterEach(async () => {
       await Promise.all(this.workers.splice(0).map((worker) => worker.kill()));
       await this.operator.app.close();
+      this.#admin?.disconnect();
+      this.#admin = undefined;
       await this.redis.stop();
       rmSync(this.dir, { recursive: true });
     });
+  }
+
+  /** A connection of the test itself. */
+  get admin(): Redis {
+    return (this.#admin ??= new Redis(this.redis.url));
   }
 
   /** Starts a process with this environment, the server and the ledger. */
