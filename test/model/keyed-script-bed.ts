@@ -110,7 +110,7 @@ export class KeyedScriptBed extends QueueScriptBed {
   };
 
   /** Settles a run that failed. */
-  readonly fail = (
+  readonly fail = async (
     { id, deliveries, fields }: Entry,
     {
       dead = false,
@@ -122,7 +122,7 @@ export class KeyedScriptBed extends QueueScriptBed {
   ): Promise<Settlement> => {
     const [here, other] = own ? [retries, keys] : [keys, retries];
     const handle = taskOf(id, fields);
-    return settleFailureScript.run(this.#runs, {
+    const { as } = await settleFailureScript.run(this.#runs, {
       keys: {
         ...{ ...here, retry: retries.stream, retryDelayed: retries.delayed, retryBodies: retries.bodies },
         ...{ retryIndex: retries.index, failedTo: keys.dead },
@@ -143,6 +143,7 @@ export class KeyedScriptBed extends QueueScriptBed {
       restKeys: [other.stream, gates.gates, gates.line],
       rest: [this.#keyOf(fields), stops ? 1 : 0, this.keyPath === '' ? 1 : 0, this.places],
     });
+    return as;
   };
 
   readonly heal = async (everyMs = 0): Promise<HealedKeys & { calls: number }> => {

@@ -99,7 +99,7 @@ async function fail(world: OrderWorld): Promise<string> {
   const fate = (['dead', 'delayed', 'retried'] as const)[world.pick(3)] ?? 'dead';
   const { link, keys, retries, gates } = world;
   const isMine = await pendsWith(world, of);
-  const settlement = await settleFailureScript.run(link, {
+  const { as: settlement } = await settleFailureScript.run(link, {
     keys: {
       ...{ ...keys, retry: retries.stream, retryDelayed: retries.delayed, retryBodies: retries.bodies },
       ...{ retryIndex: retries.index, failedTo: keys.dead },

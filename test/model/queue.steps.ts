@@ -85,7 +85,7 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
   const mine = now?.consumer === consumer && now.deliveries === deliveries;
   const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
   const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = world.retryKeysOf(group);
-  const settlement = await settleFailureScript.run(world.link, {
+  const { as: settlement } = await settleFailureScript.run(world.link, {
     keys: { ...keys, failedTo: keys.dead, retry, retryDelayed, retryBodies, retryIndex },
     args: {
       ...{ group, consumer, id, deliveries, attempts: String(attempts + 1) },

@@ -4,7 +4,7 @@ import { gate } from '../../../test/support/gate.js';
 import type { QueueApp } from '../../../test/support/queue-app.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
-import { TaskHandler, type Task } from '../index.js';
+import { RetryTask, TaskHandler, type Task } from '../index.js';
 import { RELEASED } from '../store/queue.keys.js';
 
 const LEASE_MS = 300;
@@ -118,6 +118,71 @@ describe('two groups on one queue', () => {
     await until(() => runs.length === 6, { what: 'all ran' });
     await until(async () => (await bed.admin.xlen(retry)) === 0, { what: 'the retries are settled' });
     expect(runs.sort()).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  describe('of which the first was alone when its processes began', () => {
+    // What is found once per lease, or by a renewal, comes minutes later.
+    const queue = { leaseMs: 600_000 };
+    const startAlone = async (run: (task: Task<string>) => unknown): Promise<QueueApp> => {
+      const seen: string[] = [];
+      const app = await bed.start({
+        handlers: {
+          tasks: {
+            run: (task: Task<string>) => {
+              seen.push(task.payload);
+              return run(task);
+            },
+            options: { group: 'first' },
+          },
+        },
+        queue,
+      });
+      const reads = async (): Promise<boolean> => {
+        await app.queue.publish('tasks', 'any');
+        return seen.length > 0;
+      };
+      // By then it has looked for other groups.
+      await until(reads, { what: 'it reads' });
+      await bed.untilSettled();
+      return app;
+    };
+    const startSecond = (): Promise<QueueApp> =>
+      bed.start({ handlers: { tasks: { run: () => {}, options: { group: 'second' } } }, queue });
+
+    it.each([0, 50])('try a task again that failed, %i ms later', async (delayMs) => {
+      const attempts: number[] = [];
+      const app = await startAlone(({ payload, attempt }) => {
+        if (payload !== 'fails') return;
+        attempts.push(attempt);
+        if (attempt === 1) throw new RetryTask({ delayMs });
+      });
+      await startSecond();
+      await app.queue.publish('tasks', 'fails');
+      await until(() => attempts.length === 2, { what: 'it is tried again' });
+    });
+
+    it('try it again in another process of the group, if the one that failed has stopped', async () => {
+      const runs: { by: string; attempt: number }[] = [];
+      const run =
+        (by: string) =>
+        ({ payload, attempt }: Task<string>): void => {
+          if (payload !== 'fails') return;
+          runs.push({ by, attempt });
+          if (attempt === 1) throw new RetryTask({ delayMs: 600_000 });
+        };
+      const apps = { one: await startAlone(run('one')), two: await startAlone(run('two')) };
+      await startSecond();
+      const id = await apps.one.queue.publish('tasks', 'fails');
+      await until(async () => (await bed.admin.zcard('{tasks}:~delayed:first')) === 1, {
+        what: 'the retry is delayed',
+      });
+      const [stopped, other] = runs[0]?.by === 'one' ? [apps.one, apps.two] : [apps.two, apps.one];
+      await stopped.app.close();
+      await other.queue.runNow('tasks', id);
+      await until(() => runs.length === 2, { what: 'the other one tries it again' });
+      expect(runs.map(({ attempt }) => attempt)).toEqual([1, 2]);
+      expect(runs[1]?.by).not.toBe(runs[0]?.by);
+    });
   });
 
   it('each get what an app publishes as soon as it is up, also at the first start of its group', async () => {

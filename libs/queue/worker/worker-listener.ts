@@ -10,6 +10,8 @@ export interface WorkerListener<Worker> {
   tooLate(worker: Worker, ids: readonly string[]): void;
   /** A task for `stream` was delayed: it must be promoted in `delayMs`. */
   delayed(stream: string, delayMs: number): void;
+  /** A task was put into `stream`, a group's own retries, or will be: the stream must be read. */
+  retriesUsed(stream: string): void;
   /** A cancelled task was dropped. */
   cancelled(about: TaskCancelledMessage): void;
   /** An isolated task is settled: the next one may come. */

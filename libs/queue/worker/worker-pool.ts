@@ -1,4 +1,5 @@
 import { frame, isUnavailable, type RedisConnection, type RedisConnections } from '../../redis/index.js';
+import { allWithin } from './control/all-within.js';
 import { Cancellations } from './control/cancellations.js';
 import type { LocalPauses } from './control/local-pauses.js';
 import { workersOf } from './control/worker-factory.js';
@@ -98,6 +99,8 @@ export class WorkerPool implements WorkerListener<Worker> {
       for (const reader of this.#readers.all) reader.look(stream);
     });
     inbox.on('queue:due', ([stream = '', delayMs]) => {
+      // Another process of the group has found a second group, and may stop before its retry is due.
+      this.retriesUsed(stream);
       this.delayed(stream, Number(delayMs));
     });
     inbox.on('queue:schedule-due', ([stream = '', delayMs]) => {
@@ -186,6 +189,10 @@ export class WorkerPool implements WorkerListener<Worker> {
 
   delayed(stream: string, delayMs: number): void {
     this.#promoters.get(stream)?.expect(delayMs);
+  }
+
+  retriesUsed(stream: string): void {
+    this.#readers.retriesUsed(stream);
   }
 
   cancelled(about: TaskCancelledMessage): void {
@@ -306,15 +313,8 @@ export class WorkerPool implements WorkerListener<Worker> {
       say(`aborts ${runningTasks(this.#workers)} after ${drainMs} ms`);
   }
 
-  /** Waits for all workers, but not longer than `ms`. */
-  async #within(ms: number, wait: (worker: Worker) => Promise<void>): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = this.#connections.clock.timer(ms, resolve);
-      void Promise.all(this.#workers.map(wait)).then(() => {
-        cancel();
-        resolve();
-      });
-    });
+  #within(ms: number, wait: (worker: Worker) => Promise<void>): Promise<void> {
+    return allWithin(this.#connections.clock, ms, this.#workers.map(wait));
   }
 
   async #returnPrefetched(worker: Worker): Promise<void> {

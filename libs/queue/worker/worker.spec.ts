@@ -63,6 +63,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
     },
     tooLate: () => {},
     delayed: () => {},
+    retriesUsed: () => {},
     cancelled: () => {},
     isolatedSettled: () => {},
   };

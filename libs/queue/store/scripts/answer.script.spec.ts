@@ -58,8 +58,8 @@ const complete = (
     },
   });
 };
-const settle = (id: string, meta: string, isDead: number): Promise<unknown> =>
-  settleFailureScript.run(bed.link, {
+const settle = async (id: string, meta: string, isDead: number): Promise<unknown> => {
+  const { as } = await settleFailureScript.run(bed.link, {
     keys: {
       ...{ ...keys, failedTo: keys.dead, retry: own.stream, retryDelayed: own.delayed },
       ...{ retryBodies: own.bodies, retryIndex: own.index },
@@ -79,6 +79,8 @@ const settle = (id: string, meta: string, isDead: number): Promise<unknown> =>
       ...{ handle: id, failure: 'Error: "no"', stack: '', inboxes: INBOXES, publishes: '', isJson: 1, side: keys.side },
     },
   });
+  return as;
+};
 const reap = async (): Promise<unknown> => {
   const now = await bed.serverMs();
   await bed.admin.zadd(keys.alive, now + 120_000, ME);

@@ -28,8 +28,11 @@ const publishDelayed = (handles: string[], delayMs: number): Promise<number> =>
     rest: handles.flatMap((handle) => [handle, `"${handle}"`, `{"id":"${handle}"}`]),
   });
 
-const settle = (id: string, over: { delayMs?: number; handle?: string; attempts?: string } = {}): Promise<Settlement> =>
-  settleFailureScript.run(bed.link, {
+async function settle(
+  id: string,
+  over: { delayMs?: number; handle?: string; attempts?: string } = {},
+): Promise<Settlement> {
+  const { as } = await settleFailureScript.run(bed.link, {
     keys: {
       ...keys,
       failedTo: keys.dead,
@@ -53,6 +56,8 @@ const settle = (id: string, over: { delayMs?: number; handle?: string; attempts?
       },
     },
   });
+  return as;
+}
 
 /** What is delayed: handle → fields of the entry that it will be. */
 async function delayed(): Promise<Record<string, string[]>> {

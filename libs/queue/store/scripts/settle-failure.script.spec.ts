@@ -3,7 +3,7 @@ import { itAsUsersSendIt } from '../../../../test/support/cluster-mode.js';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, queueKeys, retryKeys } from '../queue.keys.js';
-import { settleFailureScript, type Settlement } from './settle-failure.script.js';
+import { settleFailureScript, type Settled, type Settlement } from './settle-failure.script.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
@@ -19,10 +19,10 @@ const KEYS = {
 };
 
 describe('settle-failure', () => {
-  const settle = (
+  const settled = (
     id: string,
     over: { deliveries?: number; reason?: string; meta?: string; delayMs?: number } = {},
-  ): Promise<Settlement> =>
+  ): Promise<Settled> =>
     settleFailureScript.run(bed.link, {
       keys: { ...KEYS, failedTo: KEYS.dead },
       args: {
@@ -45,6 +45,7 @@ describe('settle-failure', () => {
         ...over,
       },
     });
+  const settle = async (...given: Parameters<typeof settled>): Promise<Settlement> => (await settled(...given)).as;
 
   it('queues a task again in one step, with all its fields, one attempt later', async () => {
     const id = await pendingTask(ME, { fields: ['x', '1', ...task('{"n":1}', '0', 'm').slice(0, 6), 'y', '2'] });
@@ -148,11 +149,19 @@ describe('settle-failure', () => {
   it('keeps a retry in its group while others read the queue', async () => {
     await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
     const id = await pendingTask(ME);
-    expect(await settle(id)).toBe('retried');
+    expect(await settled(id)).toEqual({ as: 'retried', apart: true });
     expect(await entries(RETRY.stream)).toMatchObject([
       { payload: '{"n":1}', retry_count: '1', meta: `{"id":"${id}"}` },
     ]);
     expect(await entries(keys.stream)).toMatchObject([{ id }]);
+  });
+
+  it('tells where a retry went, also one that comes later', async () => {
+    const [alone, together] = [await pendingTask(ME), await pendingTask(ME)];
+    expect(await settled(alone, { delayMs: 60_000 })).toEqual({ as: 'delayed', apart: false });
+    await bed.admin.xgroup('CREATE', keys.stream, 'second', '0');
+    expect(await settled(together, { delayMs: 60_000 })).toEqual({ as: 'delayed', apart: true });
+    expect([await bed.admin.zcard(keys.delayed), await bed.admin.zcard(RETRY.delayed)]).toEqual([1, 1]);
   });
 
   it('leaves the task where it is when the key of the retries is of another type', async () => {

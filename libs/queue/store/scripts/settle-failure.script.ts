@@ -14,6 +14,12 @@ import { TELL } from './tell.fragment.js';
 /** Where a failed task went. `cancelled`: it was marked as cancelled, and is dropped. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
 export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced' | 'stale';
 
+export interface Settled {
+  readonly as: Settlement;
+  /** The task went to the group's own retries, because other groups read the queue as well. The caller may not read them yet. */
+  readonly apart: boolean;
+}
+
 /**
  * Settles a run that failed. The task goes to the end of the queue for its next attempt, now or later, or to the dead letters.
  * While several groups read the queue, each has a stream of its own for retries, because the other groups must not run the task
@@ -27,7 +33,7 @@ export type Settlement = 'retried' | 'delayed' | 'dead' | 'cancelled' | 'fenced'
  *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0), side (see `join.fragment.ts`),
  *       and for a task with an ordering key: the key, closes (1: a dead letter stops its key),
  *       keeps (1: the task keeps its key while it is tried again, 0: it takes a place again then), perKey (how many of a key may run)
- * Reply a {@link Settlement}
+ * Reply {@link Settled}
  *
  * Fence: the entry must still be pending, with this consumer, for this delivery. A worker that was presumed dead may fail long
  * after another worker took over its task. XACK alone would not notice this, because it does not check the owner of an entry, and
@@ -165,11 +171,14 @@ if delayMs > 0 then
   delayTask(home, handle, id, delayMs, { kept.payload, kept.timestamp, attempts, meta, unpack(carried(others)) })
   keepJoin(member, delayMs)
   if keeps == '0' then settled(false) end
-  return 'delayed'
+  return home == stream and 'delayed' or { 'delayed' }
 end
 indexEntry(homeIndex, handle, redis.call('XADD', home, '*', 'payload', kept.payload, 'timestamp', kept.timestamp,
   'retry_count', attempts, 'meta', meta, unpack(carried(others))))
 if keeps == '0' then settled(false) end
-return 'retried'`,
-  decode: (reply) => reply as Settlement,
+return home == stream and 'retried' or { 'retried' }`,
+  decode: (reply): Settled => {
+    const [as, apart] = Array.isArray(reply) ? [(reply as Settlement[])[0], true] : [reply as Settlement, false];
+    return { as: as as Settlement, apart };
+  },
 });

@@ -24,12 +24,17 @@ export class StreamReaders {
   readonly #seats: ReadSeats;
   /** Filled when it is known whether the server knows slots. Until then nothing can be read. */
   readonly #ofWorker = new Map<Worker, QueueReader>();
+  /** The workers on groups' own retries, by stream. */
+  readonly #retries: ReadonlyMap<string, Worker>;
   #watch: SlotWatch | undefined;
   #stopped = false;
 
   constructor(options: StreamReadersOptions) {
     this.#options = options;
     this.#seats = new ReadSeats(options);
+    this.#retries = new Map(
+      options.workers.flatMap(({ retries }) => (retries ? [[retries.keys.stream, retries]] : [])),
+    );
   }
 
   get all(): readonly QueueReader[] {
@@ -38,6 +43,14 @@ export class StreamReaders {
 
   of(worker: Worker): QueueReader | undefined {
     return this.#ofWorker.get(worker);
+  }
+
+  /** If `stream` is that of a group's own retries, it has a task, or will have one. If it is not open, it is opened now. */
+  retriesUsed(stream: string): void {
+    const worker = this.#retries.get(stream);
+    if (worker === undefined || worker.needed) return;
+    worker.markNeeded();
+    this.of(worker)?.interrupt();
   }
 
   async start(): Promise<void> {

@@ -32,6 +32,8 @@ export interface FailureSettlerOptions {
   listener: {
     /** A task for `stream` was delayed: it must be promoted in `delayMs`. */
     delayed(stream: string, delayMs: number): void;
+    /** A task was put into `stream`, the group's own retries, or will be: the stream must be read. */
+    retriesUsed(stream: string): void;
     /** A cancelled task was dropped. */
     cancelled(about: TaskCancelledMessage): void;
   };
@@ -111,7 +113,7 @@ export class FailureSettler {
     return retryUntilConfirmed.run(`settling a failed task of queue '${queue}'`, async () => {
       // This number is read at each try: the task may have been delivered again meanwhile.
       const { deliveries } = delivery;
-      const settlement = await settleFailureScript.run(link, {
+      const { as: settlement, apart } = await settleFailureScript.run(link, {
         keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex, failedTo: failedTo ?? keys.dead },
         ...(order && keyed(order, keyOf(order, delivery))),
         args: {
@@ -142,7 +144,8 @@ export class FailureSettler {
       else if (settlement !== 'fenced' && settlement !== 'stale') {
         events.failed(handle, { attempt: delivery.retryCount + 1, delayMs, reason, error });
       }
-      if (settlement === 'delayed') for (const each of new Set([keys.stream, retry])) listener.delayed(each, delayMs);
+      if (apart) listener.retriesUsed(retry);
+      if (settlement === 'delayed') listener.delayed(apart ? retry : keys.stream, delayMs);
     });
   }
 }
