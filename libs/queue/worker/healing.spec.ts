@@ -114,6 +114,38 @@ describe('a queue that is busy, and so does not read', () => {
   });
 });
 
+describe('a queue that is busy while its lease lapses', () => {
+  it('heals at once if its group is gone as well, although it does not read', async () => {
+    const { opened, open } = gate();
+    const runs: number[] = [];
+    const { queue } = await bed.start({
+      handlers: {
+        tasks: {
+          run: async ({ payload }: Task<number>) => {
+            runs.push(payload);
+            if (payload === 1) await opened;
+          },
+          options: { concurrency: 1 },
+        },
+      },
+      // A look would find it as well, minutes later.
+      queue: { leaseMs: 600_000 },
+    });
+    await queue.publish('tasks', 1);
+    await until(() => runs.length === 1, { what: 'it runs' });
+    await bed.admin.multi().xgroup('DESTROY', 'tasks', 'sluice').del('{tasks}:~alive').exec();
+    // Whoever subscribes again asks Redis whether messages were lost, and so renews its lease.
+    await bed.admin.client('KILL', 'TYPE', 'PUBSUB');
+    await until(async () => ((await bed.admin.xinfo('GROUPS', 'tasks')) as unknown[]).length === 1, {
+      what: 'the group is there again',
+    });
+    open();
+    await queue.publish('tasks', 2);
+    await until(() => runs.includes(2), { what: 'the next one ran' });
+    await bed.untilSettled();
+  });
+});
+
 describe('a Redis that is full', () => {
   itAsUsersSendIt(
     'refuses what is published, and nothing that makes room: success, retries, delays, dead letters',
