@@ -3,6 +3,9 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { nowMs } from './history.js';
 import { until } from './until.js';
 
+/** What ioredis needs to come back at all after a failover of a Sentinel group. */
+const BEHIND_SENTINELS = { failoverDetector: true, sentinelCommandTimeout: 1_000, connectTimeout: 2_000 };
+
 /** A client of ioredis without Sluice, which writes all the time: what the same outage costs any program. */
 export class BareClient {
   readonly #client: Redis;
@@ -12,6 +15,7 @@ export class BareClient {
 
   constructor(options: RedisOptions) {
     const plain = {
+      ...(options.sentinels && BEHIND_SENTINELS),
       replyMapping: 'legacy' as const,
       retryStrategy: () => 100,
       enableOfflineQueue: false,

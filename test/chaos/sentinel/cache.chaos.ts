@@ -3,7 +3,7 @@ import { BOUND_MS } from '../../support/fleet-records.js';
 import { failovers } from './failovers.js';
 
 async function run(ctx: ChaosContext): Promise<Verdict[]> {
-  const { history, windows, summary } = await failovers(ctx, ['cache']);
+  const { history, windows, summary, verdicts } = await failovers(ctx, ['cache']);
   ctx.log(summary);
   const { inside, outside } = history.stale(windows);
   const earliestMs = Math.min(...windows.map(([fromMs]) => fromMs));
@@ -20,6 +20,7 @@ async function run(ctx: ChaosContext): Promise<Verdict[]> {
         (outside.length > 0 ? `; wrong: ${outside.length}, at most ${Math.round(Math.max(...outside))} ms` : ''),
     ),
     rejectsPlanted('a stale read before the first failover', history.and({ reads: [planted] }).stale(windows).outside),
+    ...verdicts,
   ];
 }
 

@@ -3,7 +3,7 @@ import { unexplained } from '../../support/data-loss.js';
 import { failovers } from './failovers.js';
 
 async function run(ctx: ChaosContext): Promise<Verdict[]> {
-  const { history, losses, summary } = await failovers(ctx, ['lock']);
+  const { history, losses, summary, verdicts } = await failovers(ctx, ['lock']);
   ctx.log(summary);
   const { violations } = history;
   const wrong = unexplained(violations, losses);
@@ -24,6 +24,7 @@ async function run(ctx: ChaosContext): Promise<Verdict[]> {
       'a token that falls before the first failover',
       unexplained(history.and({ holds: [{ ...planted, from: first.to, token: first.token - 1 }] }).violations, losses),
     ),
+    ...verdicts,
   ];
 }
 

@@ -2,7 +2,7 @@ import { defineChaos, holds, rejectsPlanted, type ChaosContext, type Verdict } f
 import { failovers } from './failovers.js';
 
 async function run(ctx: ChaosContext): Promise<Verdict[]> {
-  const { history, windows, summary } = await failovers(ctx, ['queue']);
+  const { history, windows, summary, verdicts } = await failovers(ctx, ['queue']);
   ctx.log(summary);
   const { inside, outside } = history.lost(windows);
   const earliestMs = Math.min(...windows.map(([fromMs]) => fromMs));
@@ -15,6 +15,7 @@ async function run(ctx: ChaosContext): Promise<Verdict[]> {
         `lost otherwise: ${outside.length}`,
     ),
     rejectsPlanted('a task lost before the first failover', history.and(planted).lost(windows).outside),
+    ...verdicts,
   ];
 }
 

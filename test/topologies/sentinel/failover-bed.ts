@@ -5,18 +5,16 @@ import { FleetLoad } from '../../support/fleet-load.js';
 import type { FleetHistory, LossWindow } from '../../support/fleet-records.js';
 import { nowMs } from '../../support/history.js';
 
-/** What a bare client of ioredis needs to come back at all. */
-const WAKEFUL = { failoverDetector: true, sentinelCommandTimeout: 1_000, connectTimeout: 2_000 };
-
-/** A read that blocks on a primary that hangs is given up by then, if the socket has not heard of the switch. */
-const READ_GIVEN_UP_MS = 10_000;
+/**
+ * How much longer than twice a bare client's time the fleet may take, whatever the machine: this only shows that all features come
+ * back by themselves. How soon they do is judged by `npm run chaos -- --topology sentinel`.
+ */
+const PATIENCE_MS = 30_000;
 
 export interface Fault {
   old: RedisServer;
   begin: () => unknown;
   end?: () => unknown;
-  /** How much longer than a bare client the fleet may take, in milliseconds. Default: 2000. */
-  patienceMs?: number;
 }
 
 export interface Survived {
@@ -48,12 +46,12 @@ export class FailoverBed {
   }
 
   /**
-   * The load runs in three processes, the fault begins, the fleet works at the new primary, the fault ends, the load runs on. The
-   * fleet must be there about as soon as a bare client is.
+   * The load runs in three processes, the fault begins, the fleet works at the new primary, the fault ends, the load runs on. A
+   * feature that comes back a minute after a bare client, or never, fails the test.
    */
-  async survive({ old, begin, end, patienceMs = 2_000 }: Fault): Promise<Survived> {
+  async survive({ old, begin, end }: Fault): Promise<Survived> {
     const fleet = (this.#fleet = await FleetLoad.start(this.group.redis));
-    const bare = (this.#bare = new BareClient({ ...this.group.redis, ...WAKEFUL }));
+    const bare = (this.#bare = new BareClient(this.group.redis));
     await bare.writesSince(nowMs());
     // How long the slowest feature takes in all apps while nothing is wrong: on a busy machine, more than a moment.
     const calm = async (): Promise<number> => {
@@ -68,7 +66,7 @@ export class FailoverBed {
     const [bareAtMs, works] = await Promise.all([bare.writesSince(promotedAtMs), fleet.worksSince(promotedAtMs)]);
     // The machine may have become busier meanwhile, and a failover takes more steps than a task does.
     const calmMs = Math.max(beforeMs, await calm());
-    const allowedMs = 1.5 * (bareAtMs - faultAtMs) + 3 * calmMs + patienceMs;
+    const allowedMs = 2 * (bareAtMs - faultAtMs) + 3 * calmMs + PATIENCE_MS;
     for (const [feature, atMs] of Object.entries(works)) {
       const tookMs = atMs - faultAtMs;
       expect({ feature, late: tookMs > allowedMs ? [tookMs, allowedMs] : 0 }).toEqual({ feature, late: 0 });
@@ -85,7 +83,6 @@ export class FailoverBed {
     const frozen = [old, ...sentinels.map((i) => this.group.sentinels[i]!)];
     return this.survive({
       old,
-      patienceMs: READ_GIVEN_UP_MS,
       begin: () => {
         for (const server of frozen) server.pause();
       },
