@@ -32,7 +32,8 @@ export class MutantTree {
     // Real, as Jest sees it.
     const path = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-mutants-')));
     this.#path = path;
-    process.once('exit', () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }));
+    // What writes there is killed before this (`run` with `group`), but may take a moment to be gone.
+    process.once('exit', () => rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
     const copied = (file) =>
       !relative(root, file)
         .split(sep)
@@ -79,7 +80,7 @@ export class MutantTree {
   async #runBuilt(specs, flags, withinMs) {
     const result = await this.#runSpecs(specs, flags, withinMs);
     if (!/dist is older than the sources|is not built: npm run build/.test(result.output)) return result;
-    await run(process.execPath, ['scripts/build.mjs', '--quick'], { cwd: this.#path });
+    await run(process.execPath, ['scripts/build.mjs', '--quick'], { cwd: this.#path, group: true });
     return this.#runSpecs(specs, flags, withinMs);
   }
 

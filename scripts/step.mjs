@@ -58,7 +58,8 @@ function killGroupWith(child) {
       if (error.code !== 'ESRCH') throw error;
     }
   };
-  process.once('exit', kill);
+  // Before what was there already: that may remove what the group writes to.
+  process.prependOnceListener('exit', kill);
   child.once('exit', () => {
     process.off('exit', kill);
     kill();
