@@ -8,7 +8,7 @@ import {
   rateKeys,
   retryKeys,
 } from '../../libs/queue/store/queue.keys.js';
-import { ackKeyedScript, type KeyedAck } from '../../libs/queue/store/scripts/ack-keyed.script.js';
+import { ackKeyedScript, endedTasks, type KeyedAck } from '../../libs/queue/store/scripts/ack-keyed.script.js';
 import { healKeysScript, type HealedKeys } from '../../libs/queue/store/scripts/heal-keys.script.js';
 import { settleFailureScript, type Settlement } from '../../libs/queue/store/scripts/settle-failure.script.js';
 import { takeScript, type Taken } from '../../libs/queue/store/scripts/take.script.js';
@@ -100,12 +100,17 @@ export class KeyedScriptBed extends QueueScriptBed {
     { own = false, consumer = ME, room = 0 }: Where & { room?: number } = {},
   ): Promise<KeyedAck> => {
     const [here, other] = own ? [retries, keys] : [keys, retries];
+    const ended = entries.map(({ id, deliveries, fields }) => ({
+      ...{ id, deliveries, taskId: taskOf(id, fields), key: this.#keyOf(fields) },
+    }));
+    const { rest, ...tasks } = endedTasks(ended);
     return ackKeyedScript.run(this.#runs, {
       keys: { ...here, ...gates, other: other.stream },
-      args: { group: GROUP, consumer, opensMost: room, perKey: this.places, side: keys.side, inboxes: ':~inbox:0:' },
-      rest: entries.flatMap(({ id, deliveries, fields }) => [
-        ...[id, deliveries, taskOf(id, fields), this.#keyOf(fields), '', '', '', ''],
-      ]),
+      args: {
+        ...{ group: GROUP, consumer, opensMost: room, perKey: this.places, side: keys.side, inboxes: ':~inbox:0:' },
+        ...{ meta: '', kind: '', text: '', ...tasks },
+      },
+      rest,
     });
   };
 

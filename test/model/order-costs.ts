@@ -1,5 +1,5 @@
 import { consumerName, gateKeys, queueKeys, retryKeys } from '../../libs/queue/store/queue.keys.js';
-import { ackKeyedScript } from '../../libs/queue/store/scripts/ack-keyed.script.js';
+import { ackKeyedScript, endedTasks } from '../../libs/queue/store/scripts/ack-keyed.script.js';
 import { healKeysScript } from '../../libs/queue/store/scripts/heal-keys.script.js';
 import { endOrderScript, useOrderScript } from '../../libs/queue/store/scripts/use-order.script.js';
 import { Keyspace, type Link } from '../../libs/redis/index.js';
@@ -43,8 +43,17 @@ export function orderCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
   };
   const told = { side: keys.side, inboxes: ':~inbox:0:' };
   const ack = (ids: readonly string[]): (() => Promise<unknown>) => {
-    const rest = ids.flatMap((id, i) => [id, 1, id, `key ${String(i).padStart(6, '0')}`, '', '', '', '']);
-    const args = { group: GROUP, consumer: ME, opensMost: ids.length, perKey: 1, ...told };
+    const ended = ids.map((id, i) => ({ id, deliveries: 1, taskId: id, key: `key ${String(i).padStart(6, '0')}` }));
+    const { rest, ...tasks } = endedTasks(ended.toReversed());
+    const args = {
+      group: GROUP,
+      consumer: ME,
+      opensMost: ids.length,
+      perKey: 1,
+      ...told,
+      ...{ meta: '', kind: '', text: '' },
+      ...tasks,
+    };
     return () => ackKeyedScript.run(runs.link, { keys: { ...keys, ...gates, other: own.stream }, args, rest });
   };
   const heal = (): Promise<unknown> => {
@@ -57,6 +66,7 @@ export function orderCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
   };
   return [
     ['queue:ack-keyed', 'tasks that it settles', 'linear', async (n) => ack(await keyed(n, 1))],
+    ['queue:ack-keyed', 'tasks that it settles, if none waits', 'bounded', async (n) => ack(await keyed(n, 0))],
     ['queue:ack-keyed', 'tasks that wait for the key', 'bounded', async (n) => ack(await keyed(1, n))],
     [
       'queue:heal-keys',

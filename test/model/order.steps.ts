@@ -1,5 +1,5 @@
 import { PARKED, RELEASED } from '../../libs/queue/store/queue.keys.js';
-import { ackKeyedScript } from '../../libs/queue/store/scripts/ack-keyed.script.js';
+import { ackKeyedScript, endedTasks } from '../../libs/queue/store/scripts/ack-keyed.script.js';
 import { healKeysScript } from '../../libs/queue/store/scripts/heal-keys.script.js';
 import { promoteScript } from '../../libs/queue/store/scripts/promote.script.js';
 import { publishLimitedScript } from '../../libs/queue/store/scripts/publish-limited.script.js';
@@ -70,27 +70,27 @@ async function take(world: OrderWorld): Promise<string> {
   return `${consumer} ${claimed.map(({ id }) => id).join()}; dead ${deadLetters.join()}`;
 }
 
-/** Any process settles what it was once handed, at whatever time later. */
+/** Any process settles what it was once handed, at whatever time later: one task, or several in one step. */
 async function ack(world: OrderWorld, of = world.one(world.handed)): Promise<string> {
   if (of === undefined) return 'nothing';
+  const others = world.rests ? [] : world.handed.filter(({ consumer }) => consumer === of.consumer);
+  const batch = new Map([...others.filter(() => world.pick(3) === 0), of].map((each) => [each.id, each]));
+  const mine: HandedTask[] = [];
+  for (const each of batch.values()) if (await pendsWith(world, each)) mine.push(each);
   const { link, keys, gates, retries } = world;
-  const isMine = await pendsWith(world, of);
+  const { rest, ...tasks } = endedTasks([...batch.values()].map((each) => ({ ...each, taskId: identity(each.task) })));
   const { acked, opened } = await ackKeyedScript.run(link, {
     keys: { ...keys, ...gates, other: retries.stream },
     args: {
-      group: GROUP,
-      consumer: of.consumer,
-      opensMost: world.pick(3),
-      perKey: 1,
-      side: keys.side,
-      inboxes: INBOXES,
+      ...{ group: GROUP, consumer: of.consumer, opensMost: world.pick(3), perKey: 1, side: keys.side },
+      ...{ inboxes: INBOXES, meta: '', kind: '', text: '', ...tasks },
     },
-    rest: [of.id, of.deliveries, identity(of.task), of.key, '', '', '', ''],
+    rest,
   });
-  if (acked !== (isMine ? 1 : 0)) throw new Error(`the acknowledgement of ${of.id} answered ${acked}`);
-  if (isMine) world.done.add(of.task);
+  if (acked !== mine.length) throw new Error(`the acknowledgement of ${[...batch.keys()].join()} answered ${acked}`);
+  for (const { task } of mine) world.done.add(task);
   for (const { id, deliveries, fields } of opened) world.hand(of.consumer, id, deliveries, fields);
-  return `${of.task} by ${of.consumer}: ${acked}, opened ${opened.map(({ id }) => id).join()}`;
+  return `${[...batch.values()].map(({ task }) => task).join()} by ${of.consumer}: ${acked}, opened ${opened.map(({ id }) => id).join()}`;
 }
 
 async function fail(world: OrderWorld): Promise<string> {

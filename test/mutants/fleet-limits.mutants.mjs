@@ -59,20 +59,20 @@ export default [
   {
     ...script,
     name: 'what was taken over takes no room from new tasks',
-    find: 'math.min(room - #claimed, readMost)',
-    replace: 'math.min(room, readMost)',
+    find: 'room - #claimed, 0, false, {}',
+    replace: 'room, 0, false, {}',
   },
   {
     ...script,
-    name: 'one reply brings any number of new tasks',
-    find: 'math.min(room - #claimed, readMost)',
-    replace: 'room - #claimed',
+    name: 'any number of new tasks is read at once',
+    find: 'math.min(most - #entries, readMost)',
+    replace: 'most - #entries',
   },
   {
     ...script,
     name: 'a second delivery is no start',
-    find: 'chargeLimit(state, #claimed)',
-    replace: 'chargeLimit(state, read)',
+    find: 'local given = takenOver + #fresh',
+    replace: 'local given = #fresh',
   },
   {
     ...script,

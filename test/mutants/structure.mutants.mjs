@@ -12,7 +12,7 @@ export default [
   {
     file: 'libs/queue/worker/settling/ack-batcher.ts',
     name: 'an acknowledgement per task',
-    find: 'this.#waiting.splice(0, BATCH)',
+    find: 'this.#waiting.splice(0, most)',
     replace: 'this.#waiting.splice(0, 1)',
     specs,
   },

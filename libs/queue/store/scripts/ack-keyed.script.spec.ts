@@ -9,6 +9,7 @@ import {
   keys,
   retries,
 } from '../../../../test/model/keyed-script-bed.js';
+import { task } from '../../../../test/support/queue-script-bed.js';
 import { useOrderScript, endOrderScript } from './use-order.script.js';
 
 const bed = new KeyedScriptBed();
@@ -87,6 +88,34 @@ describe('acknowledging in an ordered queue', () => {
     expect(await bed.holders()).toEqual({ a: '' });
     expect(await bed.heal()).toMatchObject({ opened: 1 });
     expect(await bed.owned()).toEqual({ [RELEASED]: [all.at(-1)] });
+  });
+
+  it('finds the tasks of a batch wherever they lie among those that the caller has', async () => {
+    await bed.declare();
+    await bed.publish(numbers(200).map((i) => `k${i}`));
+    const { claimed } = await bed.take({ capacity: 200 });
+    expect(Object.keys(await bed.holders())).toHaveLength(200);
+    expect(await bed.admin.object('ENCODING', gates.gates)).toBe('hashtable');
+    const batch = [claimed[199]!, claimed[0]!, claimed[120]!];
+    expect((await bed.ack(batch)).acked).toBe(3);
+    expect((await bed.owned())[ME]).toEqual(ids(claimed.filter((each) => !batch.includes(each))));
+    expect(await bed.ack(batch)).toEqual({ acked: 0, opened: [] });
+  });
+
+  it('opens here no more than some megabytes, and no more than there is room for', async () => {
+    await bed.declare();
+    const large = '"'.padEnd(2 ** 21, 'x');
+    for (const payload of ['1', large]) {
+      for (const key of numbers(6)) await bed.admin.xadd(keys.stream, '*', ...task(payload), 'ordering_key', `k${key}`);
+    }
+    const { claimed } = await bed.take();
+    const { opened } = await bed.ack(claimed, { room: 6 });
+    expect(opened).toHaveLength(3);
+    expect((await bed.owned())[RELEASED]).toHaveLength(3);
+    const again = (await bed.take({ consumer: OTHER })).claimed;
+    await bed.publish(['k3', 'k4', 'k5']);
+    await bed.take({ consumer: OTHER });
+    expect((await bed.ack(again, { consumer: OTHER, room: 2 })).opened).toHaveLength(2);
   });
 
   it('leaves the gate of a task alone that another one holds', async () => {

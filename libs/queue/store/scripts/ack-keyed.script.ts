@@ -15,8 +15,37 @@ export interface KeyedAck {
   readonly opened: Entry[];
 }
 
-/** How many arguments each task has. */
-const EACH = 8;
+/** A task that has ended, for {@link endedTasks}. */
+export interface EndedTask {
+  /** Of its entry. */
+  readonly id: string;
+  readonly deliveries: number;
+  readonly taskId: string;
+  /** Its ordering key; '': it has none. */
+  readonly key: string;
+  /** Names its join and its number there. */
+  readonly join?: string | undefined;
+}
+
+/** What the script is told of the tasks. Two texts are sent and read faster than an argument for each id and each key. */
+export function endedTasks(tasks: readonly EndedTask[]) {
+  let entries = '';
+  let ordering = '';
+  const rest: (string | number)[] = [];
+  for (const [i, { id, deliveries, taskId, key, join = '' }] of tasks.entries()) {
+    const hasNul = key.includes('\0');
+    entries += `${id} ${deliveries} `;
+    ordering += hasNul ? '\0' : `${key}\0`;
+    if (taskId !== id || hasNul || join !== '') rest.push(i + 1, taskId, hasNul ? key : '', join);
+  }
+  return { entries, ordering, rest };
+}
+
+/** How many arguments a task has of which more is to be said than usual. */
+const EACH = 4;
+
+/** Tasks of the caller that run or wait between those that have ended: so many are read with them. The others are looked for one by one. */
+const BETWEEN = 64;
 
 /**
  * Acknowledges and deletes finished tasks of an ordered queue, and opens the next task of each key, in the same step.
@@ -24,8 +53,10 @@ const EACH = 8;
  * KEYS  stream, other (the group's own retries for the queue, and the queue for the retries), index, gates, line, alive
  * ARGV  group, consumer, opensMost (how many further tasks the caller takes at most), perKey (how many
  *       tasks of a key may run), side (what the names of the queue's side keys begin
- *       with), inboxes, then for each task: the id of its entry, its deliveries, its task's id, its key ('': none), the text that names its
- *       join and its number there ('': none), and for a task whose publisher waits its meta, and kind and text of the result (else '')
+ *       with), inboxes, for one task whose publisher waits its meta, and kind and text of the result (else ''), entries (the id of each
+ *       entry and its deliveries, with a space behind each), ordering (the key of each task, with NUL behind it; without a key, that
+ *       alone), then for each task of which more is to be said: which one of them it is, its task's id, its key ('': as in
+ *       ordering), the text that names its join and its number there ('': none)
  * Reply {@link KeyedAck}
  *
  * Fence: unlike `queue:ack`, the entry must be pending with the caller, for this delivery. A process that was presumed dead may finish
@@ -41,7 +72,19 @@ const EACH = 8;
 export const ackKeyedScript = defineScript({
   name: 'queue:ack-keyed',
   keys: ['stream', 'other', 'index', 'gates', 'line', 'alive'],
-  args: { group: 'text', consumer: 'text', opensMost: 'number', perKey: 'number', side: 'text', inboxes: 'text' },
+  args: {
+    group: 'text',
+    consumer: 'text',
+    opensMost: 'number',
+    perKey: 'number',
+    side: 'text',
+    inboxes: 'text',
+    meta: 'text',
+    kind: 'text',
+    text: 'text',
+    entries: 'text',
+    ordering: 'text',
+  },
   lua: lua`
 ${FORGET}
 ${INDEX}
@@ -52,36 +95,50 @@ ${TELL}
 local keyPath = ''
 ${GATES}
 if not gatesFine() then return redis.error_reply('WRONGTYPE ' .. gates .. ' or ' .. line .. ' is something else') end
-local members = {}
+local keys, members, others, count = {}, {}, {}, 0
+for key in string.gmatch(ordering, '([^%z]*)%z') do keys[#keys + 1] = gateKey(key) or false end
 for i = rest + 1, #ARGV, ${EACH} do
-  local member, refused = joined(ARGV[i + 4])
+  local n = tonumber(ARGV[i])
+  others[n] = ARGV[i + 1]
+  if ARGV[i + 2] ~= '' then keys[n] = gateKey(ARGV[i + 2]) end
+  local member, refused = joined(ARGV[i + 3])
   if refused then return refused end
-  members[i] = member
+  members[n] = member
 end
-local function isMine(id, deliveries)
-  local rows = redis.pcall('XPENDING', stream, group, id, id, 1)
-  local pending = rows[1]
-  return pending and pending[2] == consumer and pending[4] == deliveries
+local sent, deliveries, lowest = {}, {}, nil
+for id, times in string.gmatch(entries, '(%S+) (%d+) ') do
+  count = count + 1
+  sent[count], deliveries[count] = id, tonumber(times)
+  if not lowest or #id < #lowest or #id == #lowest and id < lowest then lowest = id end
 end
-local acked, ids = {}, {}
-for i = rest + 1, #ARGV, ${EACH} do
-  if isMine(ARGV[i], tonumber(ARGV[i + 1])) and redis.call('XACK', stream, group, ARGV[i]) == 1 then
-    acked[#acked + 1] = i
-    ids[#ids + 1] = ARGV[i]
+-- Entry → its deliveries, of those that are pending with the caller.
+local pending = {}
+local function readPending(from, to, most)
+  for _, row in ipairs(redis.pcall('XPENDING', stream, group, from, to, most, consumer)) do pending[row[1]] = row[4] end
+end
+if count > 1 then readPending(lowest, '+', count + ${BETWEEN}) end
+local ids, tasks, gatesOf, acked = {}, {}, {}, {}
+for n = 1, count do
+  local id = sent[n]
+  if pending[id] == nil then readPending(id, id, 1) end
+  if pending[id] == deliveries[n] then
+    pending[id] = false
+    local at = #ids + 1
+    ids[at], tasks[at], gatesOf[at] = id, others[n] or id, keys[n]
+    acked[#acked + 1] = members[n]
   end
 end
-if #acked == 0 then return { 0, {} } end
+if #ids == 0 then return { 0, {} } end
+redis.call('XACK', stream, group, unpack(ids))
 if forget(unpack(ids)) then
-  for _, i in ipairs(acked) do unindex(index, ARGV[i + 2], ARGV[i]) end
+  for n, id in ipairs(ids) do unindex(index, tasks[n], id) end
 end
-for _, i in ipairs(acked) do
-  settleMember(members[i], 'completed')
-  passOn(gateKey(ARGV[i + 3]), ARGV[i + 2])
-  if ARGV[i + 5] ~= '' then answer(ARGV[i + 5], ARGV[i + 2], ARGV[i + 6], ARGV[i + 7]) end
-end
+for _, member in ipairs(acked) do settleMember(member, 'completed') end
+passOnAll(gatesOf, tasks)
+if meta ~= '' then answer(meta, tasks[1], kind, text) end
 closeJoins()
 for home in pairs(freed) do tell('queue:released', home) end
-return { #acked, opened }`,
+return { #ids, opened }`,
   decode: (reply): KeyedAck => {
     const [acked, opened] = reply as [number, [string, number, string[]][]];
     return { acked, opened: opened.map(([id, deliveries, fields]) => ({ id, deliveries, fields })) };

@@ -10,14 +10,24 @@ export const KEY_FIELD = 'ordering_key';
 /** The longest ordering key that stands in the names of gates as it is, in bytes. Of a longer one, its hash does. */
 export const KEY_MAX_BYTES = 256;
 
-/** How many parked entries one step looks at that are not there any more. */
+/** A step that stores more gates than this makes the hash a table. */
+const MANY = 64;
+
+/** How many parked entries of a key one step looks at that are not there any more. */
 const GONE_MOST = 1_000;
+
+/** How many entries of a line are opened at once. With the keys of one acknowledgement they fit into one command. */
+const HEADS_MOST = 8;
+
+/** How many entries are claimed at once: all of them are in memory. */
+const CLAIMS_MOST = 64;
 
 /**
  * The gates of one group of an ordered queue: which task of a key may run, and which ones wait for it.
  *
- * `gates` is a hash: key → the tasks that hold the gate, by their ids, with NUL between: at most `perKey`, which is 1 in an ordered queue. It holds it from the moment a worker gets it until its last
- * settlement: through retries, delays and deaths of processes. `!<id>` is a gate that is closed, because that task is a dead letter.
+ * `gates` is a hash: key → the tasks that hold the gate, by their ids, with NUL between: at most `perKey`, which is 1 in an ordered queue.
+ * A task holds it from the moment a worker gets it until its last settlement: through retries, delays and deaths of processes. `!<id>` is
+ * a gate that is closed, because that task is a dead letter.
  * `line` is a sorted set of the entries that wait, all with the score 0: `<key>\0<the entry's id, in digits of equal length>`, and `r`
  * at the end if the entry is in the group's own retries. So the line of a key is in the order of the stream, whoever adds to it.
  * What is in the line is pending with the consumer `~parked`, which is no process: nobody takes it over, and it counts as waiting.
@@ -27,18 +37,20 @@ const GONE_MOST = 1_000;
  * - `keyOf(fields)`: the key of an entry, as the gates have it; nil if it has none. `gateKey(text)`: the same of a text.
  * - `gatesFine()`: whether `gates` and `line` are what they should be. It is asked before the first write.
  * - `admit(id, fields)`: whether an entry that is pending with the caller, or that the caller is about to claim, may run. It then holds
- *   the gate. Otherwise it is parked. `admitAll(entries)`: those of the entries that may run, and parks the others.
+ *   the gate. Otherwise it is parked. `admitAll(entries, keys, tasks)`: those of the entries that may run, and parks the others.
  * - `passOn(key, task)`: the task is settled for good. If it holds the gate of its key, the next one of the line gets it: that entry
  *   goes to the caller, in `opened`, while there are fewer than `opensMost`, else to `~released`; `freed` then has the stream to tell of.
+ *   `passOnAll(keys, tasks)`: the same of several tasks, with few commands. A task without a key has `false` there.
  * - `closeGate(key, task)`: as `passOn`, but nothing of this key runs until the task comes back, or `queue:heal-keys` finds it gone.
  *
- * At most `perKey` entries of a key (for simplicity: one) are pending outside `~parked`: an entry gets there by `admit` or `passOn`, which give it the gate in the same
- * step, and the gate is free, or passes to it from a task that has just been acknowledged. A retry has the same task id, so it finds the
+ * At most `perKey` entries of a key (for simplicity: one) are pending outside `~parked`: an entry gets there by `admit` or `passOn`, which
+ * give it the gate in the same step, and the gate is free, or passes to it from a task that has just been acknowledged. A retry has the same task id, so it finds the
  * gate its own. While the line of a key has entries, its gate is held, for `admit` adds to the line only then, and `passOn` takes the gate
  * away only when the line is empty. An entry that was deleted or acknowledged by others is left out when its turn comes, since XCLAIM does
  * not return it.
  *
- * After `gatesFine`, nothing here can fail but for a lack of memory. So the script makes another write first.
+ * Each of these functions stores what it has changed before it returns. After `gatesFine`, nothing here can fail but for a lack of memory.
+ * So the script makes another write first: after it, a full server refuses nothing more.
  */
 export const GATES = defineFragment({
   name: 'gates',
@@ -46,7 +58,9 @@ export const GATES = defineFragment({
   locals: ['stream', 'other', 'gates', 'line', 'side', 'group', 'consumer', 'opensMost', 'perKey', 'keyPath'],
   lua: lua`
 local isOwn = stream == side .. 'retry:' .. group
-local holders, opened, openedBytes, freed = {}, {}, 0, {}
+local holders, changed, opened, openedBytes, freed = {}, {}, {}, 0, {}
+-- Whether anything may wait in line; nil: it is not known yet.
+local hasLine
 
 local function gateKey(text)
   if text == '' then return nil end
@@ -66,14 +80,19 @@ local function keyAtPath(payload)
   return isJson and type(value) == 'string' and value or ''
 end
 
+local keyField = keyPath == '' and '${KEY_FIELD}' or 'payload'
+
+-- The key of an entry, its task, and how many bytes its values have.
 local function keyAndTask(id, fields)
-  local key, meta
+  local text, meta, bytes = nil, '', 0
   for i = 1, #fields, 2 do
-    if keyPath == '' and fields[i] == '${KEY_FIELD}' then key = fields[i + 1]
-    elseif keyPath ~= '' and fields[i] == 'payload' then key = keyAtPath(fields[i + 1])
-    elseif fields[i] == 'meta' then meta = fields[i + 1] end
+    local name, value = fields[i], fields[i + 1]
+    bytes = bytes + #value
+    if name == keyField then text = value
+    elseif name == 'meta' then meta = value end
   end
-  return key and gateKey(key), meta and meta ~= '' and idIn(meta) or id
+  if text and keyPath ~= '' then text = keyAtPath(text) end
+  return text and gateKey(text), meta ~= '' and idIn(meta) or id, bytes
 end
 
 local function keyOf(fields)
@@ -89,10 +108,43 @@ local function holderOf(key)
   return holders[key]
 end
 
--- Stores who holds the gate, a list with NUL between; false: nobody.
+-- Reads who holds these gates, with one command; false among the keys: none.
+local function readHolders(keys)
+  local unknown = {}
+  for _, key in ipairs(keys) do
+    if key and holders[key] == nil then
+      unknown[#unknown + 1] = key
+      holders[key] = false
+    end
+  end
+  if #unknown == 0 then return end
+  for i, list in ipairs(redis.call('HMGET', gates, unpack(unknown))) do holders[unknown[i]] = list end
+end
+
+-- Notes who holds the gate, a list with NUL between; false: nobody. storeHolders stores it.
 local function setHolders(key, list)
   holders[key] = list
-  if list then redis.call('HSET', gates, key, list) else redis.call('HDEL', gates, key) end
+  changed[key] = true
+end
+
+local function storeHolders()
+  local held, free = {}, {}
+  for key in pairs(changed) do
+    if holders[key] then
+      held[#held + 1] = key
+      held[#held + 1] = holders[key]
+    else free[#free + 1] = key end
+  end
+  changed = {}
+  -- Redis searches a small hash from its beginning, and makes it a table as soon as it has a long value.
+  local isLarge = #held > 2 * ${MANY}
+  if isLarge then
+    held[#held + 1] = ''
+    held[#held + 1] = string.rep(' ', 65)
+  end
+  if #held > 0 then redis.call('HSET', gates, unpack(held)) end
+  if isLarge then free[#free + 1] = '' end
+  if #free > 0 then redis.call('HDEL', gates, unpack(free)) end
 end
 
 local function holds(key, task)
@@ -112,8 +164,9 @@ local function with(key, task)
 end
 
 local function without(key, task)
-  local left = {}
-  for each in string.gmatch(holderOf(key) or '', '[^%z]+') do if each ~= task then left[#left + 1] = each end end
+  local list, left = holderOf(key), {}
+  if list == task then return false end
+  for each in string.gmatch(list or '', '[^%z]+') do if each ~= task then left[#left + 1] = each end end
   return #left > 0 and table.concat(left, '\0')
 end
 
@@ -130,101 +183,132 @@ local function entryAt(place, key)
 end
 
 local function mayHold(key, task)
-  return holds(key, task) or holderOf(key) == '!' .. task or countOf(key) < perKey
+  return not holderOf(key) or holds(key, task) or holderOf(key) == '!' .. task or countOf(key) < perKey
 end
 
-local function admit(id, fields)
-  local key, task = keyAndTask(id, fields)
-  if not key then return true end
-  if not mayHold(key, task) then
-    redis.call('XCLAIM', stream, group, '${PARKED}', '0', id, 'RETRYCOUNT', '0', 'JUSTID')
-    redis.call('ZADD', line, '0', placeOf(key, id))
-    return false
-  end
-  if not holds(key, task) then setHolders(key, with(key, task)) end
-  return true
-end
-
-local function admitAll(entries)
-  local keys, tasks, unknown = {}, {}, {}
-  for i, entry in ipairs(entries) do
-    keys[i], tasks[i] = keyAndTask(entry[1], entry[2])
-    if keys[i] and holders[keys[i]] == nil then
-      unknown[#unknown + 1] = keys[i]
-      holders[keys[i]] = false
-    end
-  end
-  if #unknown > 0 then
-    for i, holder in ipairs(redis.call('HMGET', gates, unpack(unknown))) do holders[unknown[i]] = holder end
-  end
-  local may, parked, inLine, taken, changed = {}, {}, {}, {}, {}
+local function admitAll(entries, keys, tasks)
+  readHolders(keys)
+  local may, parked, inLine = {}, {}, {}
   for i, entry in ipairs(entries) do
     local key, task = keys[i], tasks[i]
     if not key then may[#may + 1] = entry
     elseif mayHold(key, task) then
       may[#may + 1] = entry
-      if not holds(key, task) then
-        holders[key] = with(key, task)
-        changed[key] = true
-      end
+      if not holds(key, task) then setHolders(key, with(key, task)) end
     else
       parked[#parked + 1] = entry[1]
       inLine[#inLine + 1] = '0'
       inLine[#inLine + 1] = placeOf(key, entry[1])
     end
   end
-  for key in pairs(changed) do
-    taken[#taken + 1] = key
-    taken[#taken + 1] = holders[key]
-  end
-  if #taken > 0 then redis.call('HSET', gates, unpack(taken)) end
+  storeHolders()
   if #parked > 0 then
     parked[#parked + 1] = 'RETRYCOUNT'
     parked[#parked + 1] = '0'
     parked[#parked + 1] = 'JUSTID'
     redis.call('XCLAIM', stream, group, '${PARKED}', '0', unpack(parked))
     redis.call('ZADD', line, unpack(inLine))
+    hasLine = true
   end
   return may
 end
 
+local function admit(id, fields)
+  local key, task = keyAndTask(id, fields)
+  return #admitAll({ { id, fields } }, { key or false }, { task }) == 1
+end
+
+-- Gives heads of lines, which have left them, to the caller or to nobody in particular. Some may be gone.
+local function claimHeads(heads)
+  local at, most = 1, 1
+  while at <= #heads do
+    local home, ids = heads[at].home, {}
+    local isMine = home == stream and #opened < opensMost and openedBytes < ${CLAIM_BYTES}
+    local last = math.min(#heads, at - 1 + (isMine and math.min(most, opensMost - #opened) or most))
+    for n = at, last do
+      if heads[n].home ~= home then break end
+      ids[#ids + 1] = heads[n].id
+    end
+    last = at - 1 + #ids
+    if not isMine then
+      ids[#ids + 1] = 'RETRYCOUNT'
+      ids[#ids + 1] = '0'
+    end
+    -- The stream may be gone, or something else by now.
+    local claimed, taken = redis.pcall('XCLAIM', home, group, isMine and consumer or '${RELEASED}', '0', unpack(ids)), 0
+    for n = at, last do
+      local key, entry = heads[n].key, claimed[taken + 1]
+      if entry and entry[1] == heads[n].id then
+        taken = taken + 1
+        local _, task, bytes = keyAndTask(entry[1], entry[2])
+        setHolders(key, with(key, task))
+        if isMine then
+          opened[#opened + 1] = { entry[1], 1, entry[2] }
+          openedBytes = openedBytes + bytes
+        else freed[home] = true end
+      end
+    end
+    -- Few at first: their sizes are not known.
+    at, most = last + 1, math.min(most * 2, ${CLAIMS_MOST})
+  end
+end
+
+-- Gives the free places of gates to the first of their lines.
+local function openAll(keys)
+  if hasLine == nil then hasLine = redis.call('EXISTS', line) == 1 end
+  if not hasLine then return end
+  for _ = 1, ${GONE_MOST} do
+    local heads, places, seen, left = {}, {}, {}, {}
+    for _, key in ipairs(keys) do
+      local free = seen[key] and 0 or math.min(perKey - countOf(key), ${HEADS_MOST})
+      seen[key] = true
+      local found = free > 0
+        and redis.call('ZRANGE', line, '[' .. key .. '\0', '(' .. key .. '\1', 'BYLEX', 'LIMIT', '0', free) or {}
+      for _, place in ipairs(found) do
+        local id, own = entryAt(place, key)
+        places[#places + 1] = place
+        heads[#heads + 1] = { key = key, id = id, home = own == isOwn and stream or other }
+      end
+      if free > 0 and #found == free then left[#left + 1] = key end
+    end
+    if #places == 0 then return end
+    redis.call('ZREM', line, unpack(places))
+    claimHeads(heads)
+    keys = left
+  end
+  -- Those that hold them, or a holder that is nowhere: queue:heal-keys goes on.
+  for _, key in ipairs(keys) do setHolders(key, holders[key] or '') end
+end
+
 -- Gives the free places of a gate to the first of its line. The list says who holds it still.
 local function openNext(key, list)
-  holders[key] = list
-  for _ = 1, ${GONE_MOST} do
-    local head = countOf(key) < perKey
-      and redis.call('ZRANGE', line, '[' .. key .. '\0', '(' .. key .. '\1', 'BYLEX', 'LIMIT', '0', '1')[1]
-    if not head then
-      setHolders(key, holders[key])
-      return
-    end
-    redis.call('ZREM', line, head)
-    local id, own = entryAt(head, key)
-    local home = own == isOwn and stream or other
-    local isMine = home == stream and #opened < opensMost and openedBytes < ${CLAIM_BYTES}
-    -- The stream may be gone, or something else by now.
-    local claimed = isMine and redis.pcall('XCLAIM', home, group, consumer, '0', id)
-      or redis.pcall('XCLAIM', home, group, '${RELEASED}', '0', id, 'RETRYCOUNT', '0')
-    local entry = claimed[1]
-    if entry then
-      local _, task = keyAndTask(entry[1], entry[2])
-      holders[key] = with(key, task)
-      if isMine then
-        opened[#opened + 1] = { entry[1], 1, entry[2] }
-        for _, field in ipairs(entry[2]) do openedBytes = openedBytes + #field end
-      else freed[home] = true end
+  setHolders(key, list)
+  openAll({ key })
+  storeHolders()
+end
+
+local function passOnAll(keys, tasks)
+  readHolders(keys)
+  local open = {}
+  for i, key in ipairs(keys) do
+    if key and holds(key, tasks[i]) then
+      setHolders(key, without(key, tasks[i]))
+      open[#open + 1] = key
     end
   end
-  -- Those that hold it, or a holder that is nowhere: queue:heal-keys goes on.
-  setHolders(key, holders[key] or '')
+  if #open == 0 then return end
+  openAll(open)
+  storeHolders()
 end
 
 local function passOn(key, task)
-  if key and holds(key, task) then openNext(key, without(key, task)) end
+  if key then passOnAll({ key }, { task }) end
 end
 
 local function closeGate(key, task)
-  if key and holderOf(key) == task then setHolders(key, '!' .. task) end
+  if not key or holderOf(key) ~= task then return end
+  setHolders(key, '!' .. task)
+  storeHolders()
 end
 `,
 });

@@ -103,6 +103,22 @@ describe('taking from an ordered queue', () => {
     expect(await bed.holders()).toEqual({ a: a1 });
   });
 
+  it('opens what it has just parked, when the holder of the key is buried behind it', async () => {
+    await bed.declare();
+    const [b0, a0, a1] = await bed.publish(['b', 'a', 'a']);
+    await bed.take();
+    const claim = (of: string, id: string, deliveries: number): Promise<unknown> =>
+      bed.admin.call('XCLAIM', keys.stream, GROUP, of, 0, id, 'RETRYCOUNT', deliveries, 'JUSTID');
+    await claim(`${OTHER}-1`, b0!, 5);
+    await claim(`${OTHER}-1`, a1!, 1);
+    await claim(`${OTHER}-2`, a0!, 5);
+    await bed.admin.del(gates.line);
+    const taken = await bed.take();
+    expect(taken).toMatchObject({ deadLetters: [b0, a0], claimed: [], waits: true });
+    expect(await bed.holders()).toEqual({ a: a1 });
+    expect(await bed.owned()).toEqual({ [RELEASED]: [a1] });
+  });
+
   it('reads nothing before the queue is declared as ordered, or before that instant', async () => {
     await bed.publish(['a']);
     await expect(bed.take()).rejects.toThrow('NOORDER');

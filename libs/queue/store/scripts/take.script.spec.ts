@@ -73,9 +73,18 @@ describe('what may start', () => {
     expect(taken).toMatchObject({ takenOver: 0, lastId: ids[2], waits: true, afterMs: 0, isFull: false });
     expect(taken.claimed).toEqual(ids.slice(0, 3).map((id) => ({ id, deliveries: 1, fields: task() })));
     expect(Object.keys(await pending())).toEqual(ids.slice(0, 3));
-    expect(await take({ readMost: 1 })).toMatchObject({ lastId: ids[3], waits: true });
+    expect(await take({ capacity: 1 })).toMatchObject({ lastId: ids[3], waits: true });
     expect(await take()).toMatchObject({ lastId: ids[4], waits: false });
     expect(await take()).toMatchObject({ claimed: [], lastId: ids[4], waits: false });
+  });
+
+  it('is read in parts, and no more of it than some megabytes', async () => {
+    await publish(5);
+    expect((await take({ readMost: 2 })).claimed).toHaveLength(5);
+    const large = '"'.padEnd(2 ** 21, 'x');
+    for (let i = 0; i < 4; i++) await bed.admin.xadd(keys.stream, '*', ...task(large));
+    expect(await take({ readMost: 1 })).toMatchObject({ claimed: [{}, {}], waits: true });
+    expect(await take({ readMost: 1 })).toMatchObject({ claimed: [{}, {}], waits: false });
   });
 
   it('leaves no key behind if there is no rate, or a rate with the usual grace and no start', async () => {

@@ -10,7 +10,7 @@ import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
 import { reapedFrom, type Reaped } from './reap.script.js';
-import { TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
+import { CLAIM_BYTES, TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { ORDER, QUEUE_USES } from './uses.fragment.js';
 
@@ -39,7 +39,7 @@ const LOOKS_MOST = 1_000;
  *       an ordered queue gates, line
  * ARGV  those of `queue:reap`; limit and perMs (at most so many starts in so many ms; limit 0: any number), graceMs (how late the
  *       caller may start what it is given), usualMs (what every caller's graceMs is at least), fleet (at most so many tasks at a time;
- *       0: any number), readMost (at most so many new entries in the reply); for an ordered queue closes (1: after
+ *       0: any number), readMost (at most so many new entries are read at once); for an ordered queue closes (1: after
  *       a dead letter, its key stops), perKey (how many tasks of a key may run), keyPath (where the payload has the key; '': the entry has
  *       it), feature (the name in uses)
  * Reply {@link Taken}
@@ -137,23 +137,37 @@ end
 
 takeOver(room)
 if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end
-local takenOver, left, looked, isLast = #claimed, math.min(room - #claimed, readMost), 0, false
-while left > 0 and looked < ${LOOKS_MOST} and not isLast do
-  local most = isOrdered and math.min(left, ${LOOKS_MOST}) or left
-  local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', stream, '>')
-  local entries = reply and reply[1][2] or {}
-  looked = looked + #entries
-  isLast = not isOrdered or #entries < most
-  for _, entry in ipairs(isOrdered and admitAll(entries) or entries) do
-    claimed[#claimed + 1] = { entry[1], 1, entry[2] }
-    left = left - 1
+local takenOver, left, looked, isLast, fresh = #claimed, room - #claimed, 0, false, {}
+local function mayLook() return looked < ${LOOKS_MOST} and bytes < ${CLAIM_BYTES} and not isLast end
+-- Reads up to so many new entries, in parts that fit into memory. Returns them with their keys and tasks.
+local function readNew(most)
+  local entries, keys, tasks = {}, {}, {}
+  while #entries < most and mayLook() do
+    local count = math.min(most - #entries, readMost)
+    local reply = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', stream, '>')
+    local part = reply and reply[1][2] or {}
+    looked, isLast = looked + #part, #part < count
+    for _, entry in ipairs(part) do
+      local key, task, size = keyAndTask(entry[1], entry[2])
+      bytes = bytes + size
+      entries[#entries + 1] = entry
+      keys[#entries], tasks[#entries] = key or false, task
+    end
   end
+  return entries, keys, tasks
+end
+while left > 0 and mayLook() do
+  local entries, keys, tasks = readNew(left)
+  if isOrdered then entries = admitAll(entries, keys, tasks) end
+  for _, entry in ipairs(entries) do fresh[#fresh + 1] = entry end
+  left = left - #entries
 end
 
 local after = 0
 if state then
-  if #claimed > 0 then
-    chargeLimit(state, #claimed)
+  local given = takenOver + #fresh
+  if given > 0 then
+    chargeLimit(state, given)
     saveLimit(state)
     if keepsGrace then redis.call('SET', grace, string.format('%.0f', graceMs), 'PX', string.format('%.0f', window)) end
   elseif state.stepped then
@@ -172,16 +186,19 @@ end
 local waits = more
 if room == 0 and orphaned > #deadLetters + #dropped then waits = 1
 elseif room > 0 and takenOver == room and orphaned > takenOver + #deadLetters + #dropped then waits = 1
-elseif (left <= 0 or looked >= ${LOOKS_MOST}) and #redis.call('XRANGE', stream, '(' .. lastId, '+', 'COUNT', 1) > 0 then waits = 1 end
+elseif not isLast and #redis.call('XRANGE', stream, '(' .. lastId, '+', 'COUNT', 1) > 0 then waits = 1 end
 -- Those who have ended here may have opened others, which were returned.
 if next(freed) then waits = 1 end
-local isFull = fleet > 0 and fleet - busy <= #claimed and 1 or 0
-return { claimed, deadLetters, more, dropped, takenOver, lastId, waits, math.ceil(after / 1000), isFull }`,
+local isFull = fleet > 0 and fleet - busy <= takenOver + #fresh and 1 or 0
+return { claimed, deadLetters, more, dropped, fresh, lastId, waits, math.ceil(after / 1000), isFull }`,
   decode: (reply): Taken => {
-    const [, , , , takenOver, lastId, waits, afterMs, isFull] = reply as [
+    const [, , , , fresh, lastId, waits, afterMs, isFull] = reply as [
       ...[unknown, unknown, unknown, unknown],
-      ...[number, string, number, number, number],
+      ...[[string, string[]][], string, number, number, number],
     ];
-    return { ...reapedFrom(reply), takenOver, lastId, waits: waits === 1, afterMs, isFull: isFull === 1 };
+    const reaped = reapedFrom(reply);
+    const takenOver = reaped.claimed.length;
+    for (const [id, fields] of fresh) reaped.claimed.push({ id, deliveries: 1, fields });
+    return { ...reaped, takenOver, lastId, waits: waits === 1, afterMs, isFull: isFull === 1 };
   },
 });

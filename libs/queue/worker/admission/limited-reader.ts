@@ -28,7 +28,7 @@ export interface LimitedReaderOptions {
   /** Workers with limits of the fleet. */
   workers: readonly Worker[];
   maintenance: Maintenance;
-  /** The most new tasks that one reply may bring, so that it fits into memory. */
+  /** The most new tasks that a script reads at once, so that they fit into memory. */
   readMost: number;
   /** A cancelled task was dropped instead of taken over. */
   onCancelled: (about: TaskCancelledMessage) => void;

@@ -1,7 +1,7 @@
 import type { Link } from '../../../redis/index.js';
 import type { OrderKeys } from '../admission/fleet-limits.js';
 import type { QueueKeys } from '../../store/queue.keys.js';
-import { ackKeyedScript } from '../../store/scripts/ack-keyed.script.js';
+import { ackKeyedScript, endedTasks, type EndedTask } from '../../store/scripts/ack-keyed.script.js';
 import type { Entry } from '../../store/stream-reply.js';
 import type { Delivery } from '../../task/delivery.js';
 import { keyOf } from './key-of.js';
@@ -35,20 +35,19 @@ export class OrderedAcks {
     this.#options = options;
   }
 
+  /** @param result of the only task of the batch */
   async send(batch: readonly Delivery[], result?: SentResult): Promise<void> {
     const { link, keys, other, order, group, consumer, inboxes, room } = this.#options;
     const { stream, index, side, alive } = keys;
     const { meta = '', kind = '', text = '' } = result ?? {};
-    const rest = batch.flatMap((delivery) => {
-      const { id, deliveries, taskId, join = '' } = delivery;
-      return [id, deliveries, taskId, keyOf(order, delivery), join, meta, kind, text];
-    });
+    const told = { side, inboxes, meta, kind, text };
+    const { rest, ...tasks } = endedTasks(batch.map((delivery) => endedTask(order, delivery)));
     const reserved = room.reserve(batch.length);
     let next: readonly Entry[] = [];
     try {
       const acked = await ackKeyedScript.run(link, {
         keys: { stream, other, index, alive, gates: order.gates, line: order.line },
-        args: { group, consumer, opensMost: reserved, perKey: order.places, side, inboxes },
+        args: { group, consumer, opensMost: reserved, perKey: order.places, ...told, ...tasks },
         rest,
       });
       next = acked.opened;
@@ -56,4 +55,9 @@ export class OrderedAcks {
       room.opened(next, reserved);
     }
   }
+}
+
+function endedTask(order: OrderKeys, delivery: Delivery): EndedTask {
+  const { id, deliveries, taskId, join } = delivery;
+  return { id, deliveries, taskId, key: keyOf(order, delivery), join };
 }
