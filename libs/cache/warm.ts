@@ -12,7 +12,7 @@ export interface WarmEntry<T = unknown> {
 export interface WarmOptions {
   /** How many entries are read at once. Default 10. */
   concurrency?: number;
-  /** Called after each entry, in the order in which they end. */
+  /** Called after each entry, in the order in which they end. What it throws, or rejects with, is the error of `warm`. */
   onProgress?: (progress: WarmProgress) => void;
 }
 
@@ -41,7 +41,7 @@ export async function warm(
 ): Promise<WarmProgress> {
   const { concurrency, onProgress } = resolveOptions('warm options', options, {
     concurrency: count(10),
-    onProgress: fn<(progress: WarmProgress) => void>(),
+    onProgress: fn<(progress: WarmProgress) => unknown>(),
   });
   const failed: WarmFailure[] = [];
   let done = 0;
@@ -59,7 +59,7 @@ export async function warm(
       failed.push({ key, error });
     }
     done++;
-    onProgress?.(progress());
+    await onProgress?.(progress());
   };
   // Each worker that is free takes the next entry. A generator answers its callers one after the other, however many they are.
   const queue = oneByOne(entries);

@@ -77,7 +77,7 @@ export interface HandlerOptions {
   /**
    * A queue to which a task is published for each task that becomes a dead letter, in the same step: both are there, or
    * neither. Its payload is a `FailedTask`. The dead letter stays as well. The queue must be in the same Cluster slot, on a single
-   * server too, or the boot fails with `SLUICE_CROSS_SLOT`: `'{orders}.failures'` is in the slot of `orders`. A task that is itself
+   * server too, or the boot fails with `SLUICE_CROSS_SLOT`: `'{shop:orders}.failures'` is in the slot of `orders` of the namespace `shop`. A task that is itself
    * such a failure publishes no further one. Default: none.
    */
   deadLetterTo?: QueueDefinition<FailedTask, unknown> | string;

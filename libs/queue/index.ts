@@ -77,12 +77,13 @@ export { SluiceQueueModule } from './queue.module.js';
 export type { ConcurrencyOptions, TaskRateLimit } from './limits/fleet.options.js';
 export type { BatchHandlerOptions, ConfiguredHandlerOptions, HandlerOptions } from './handler.options.js';
 export type { SluiceQueueModuleOptions } from './queue.options.js';
-export {
-  DeadLetters,
-  type DeadLetterFilter,
-  type DeadLetterListOptions,
-  type RedriveOptions,
-} from './admin/dead-letters.js';
+export { DeadLetters } from './admin/dead-letters.js';
+export type {
+  DeadLetterFilter,
+  DeadLetterListOptions,
+  DeadLetterPurgeOptions,
+  RedriveOptions,
+} from './admin/dead-letters.options.js';
 export type { PauseResult } from './admin/pause-switch.js';
 export type { PauseOptions, ResumeOptions } from './admin/pause.options.js';
 export type { CancelOutcome } from './admin/task-search.js';

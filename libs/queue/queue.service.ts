@@ -169,7 +169,7 @@ export class QueueService extends QueueAdministration {
    * @throws SluiceError as `publish`; `SLUICE_CROSS_SLOT` if the queue of `whenAllSettled` is in another Cluster slot
    * @example
    * await queue.publishMany(Mails, mails, ({ trialEnds }) => ({ runAt: trialEnds, maxAttempts: 5 }));
-   * await queue.publishMany(Mails, mails, { whenAllSettled: { queue: Sent, payload: { campaign } } }); // Sent: '{mails}.sent'
+   * await queue.publishMany(Mails, mails, { whenAllSettled: { queue: Sent, payload: { campaign } } }); // Sent: '{shop:mails}.sent'
    */
   publishMany<T, F = unknown>(
     queue: QueueDefinition<T, unknown>,

@@ -11,10 +11,11 @@ import { queueKeys } from './store/queue.keys.js';
 export function checkSameSlot(keyspace: Keyspace, queue: string, target: string, what: string, otherwise = ''): void {
   const { stream } = queueKeys(keyspace, queue);
   if (slotOf(stream) === slotOf(queueKeys(keyspace, target).stream)) return;
-  const tag = /\{([^{}]+)\}/.exec(stream)?.[1] ?? stream;
+  const tag = `{${/\{([^{}]+)\}/.exec(stream)?.[1] ?? stream}}`;
+  const named = target.includes('{') ? target.replace(/\{[^{}]*\}/, tag) : `${tag}.${target}`;
   throw new SluiceError(
     'SLUICE_CROSS_SLOT',
     `${what}: the queues '${queue}' and '${target}' are in different Cluster slots, so one step cannot change both. Give the target a ` +
-      `name with the hash tag of '${queue}': '{${tag}}.${target.replace(/[{}]/g, '')}'${otherwise}`,
+      `name with the hash tag of '${queue}': '${named}'${otherwise}`,
   );
 }

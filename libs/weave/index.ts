@@ -32,6 +32,7 @@ export {
   fn,
   oneOf,
   optional,
+  refusePromise,
   required,
   resolveOptions,
   text,

@@ -118,6 +118,8 @@ describe('resolveOptions', () => {
     ['a number', 5, 'lock must be an options object, such as { ttlMs: 5000 }, got 5'],
     ['text', 'ttlMs', "lock must be an options object, got 'ttlMs'"],
     ['a list', [], 'lock must be an options object, got []'],
+    ['a promise', Promise.resolve({ ttlMs: 5 }), 'lock must be an options object, not a promise: await it'],
+    ['a promise that fails', Promise.reject(new Error('x')), 'lock must be an options object, not a promise'],
   ])('refuses %s', (_title, given, message) => {
     expect(refusal(() => resolveOptions('lock', given, checks))).toContain(message);
   });

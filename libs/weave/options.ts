@@ -17,12 +17,25 @@ export function badOption(path: string, wanted: string, got: unknown): SluiceErr
 }
 
 /**
+ * Refuses a promise where a value is needed at once. It is taken care of here: without a handler, its rejection would end the process.
+ *
+ * @param wanted completes "must be …"
+ */
+export function refusePromise(value: unknown, path: string, wanted: string): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (typeof (value as { then?: unknown }).then !== 'function') return;
+  (value as PromiseLike<unknown>).then(undefined, () => {});
+  throw badOption(path, wanted, value);
+}
+
+/**
  * Validates an options object once, at boot: unknown names are refused (a typo must not be silent), every
  * value passes its check. The result is frozen.
  */
 export function resolveOptions<T extends object>(path: string, given: unknown, checks: OptionChecks<T>): Readonly<T> {
   const options = (given ?? {}) as Record<string, unknown>;
   if (typeof options !== 'object' || Array.isArray(options)) throw badOption(path, anObjectOf(checks, given), given);
+  refusePromise(given, path, 'an options object, not a promise: await it');
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(checks, name)) {
       const known = Object.keys(checks);

@@ -104,4 +104,11 @@ export default [
     find: 'deadLetterTo: given.deadLetterTo === name ? undefined : (given',
     replace: 'deadLetterTo: (given',
   },
+  {
+    file: 'libs/queue/same-slot.ts',
+    specs,
+    name: 'the name that fits keeps the hash tag of another slot',
+    find: "target.includes('{') ? target.replace(/\\{[^{}]*\\}/, tag) : ",
+    replace: '',
+  },
 ];

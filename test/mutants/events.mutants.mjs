@@ -166,4 +166,11 @@ export default [
     replace: 'const channels = [this.channel, ...this.#joined];',
     specs: ['libs/redis/inbox/inbox.spec'],
   },
+  {
+    file: 'libs/queue/results/wait.options.ts',
+    specs: ['libs/queue/events/progress.spec'],
+    name: 'an onProgress that rejects ends the process',
+    find: 'await call?.(value);',
+    replace: 'call?.(value);',
+  },
 ];

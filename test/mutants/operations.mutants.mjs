@@ -2,6 +2,7 @@
 const purge = { file: 'libs/queue/store/scripts/purge.script.ts', specs: ['libs/queue/admin/purge'] };
 const running = { file: 'libs/queue/store/scripts/running.script.ts', specs: ['libs/queue/admin/pause.wait'] };
 const pauses = { file: 'libs/queue/admin/pause-switch.ts', specs: ['libs/queue/admin/pause.wait'] };
+const letters = { file: 'libs/queue/admin/dead-letters.options.ts', specs: ['libs/queue/admin/dead-letters'] };
 
 export default [
   {
@@ -111,5 +112,24 @@ export default [
     name: 'a pause of this process does not wait for what runs',
     find: 'await Promise.all(this.#workersOn(queue).map((worker) => worker.finished().then(() => worker.settled())));',
     replace: 'await Promise.resolve(this.#workersOn(queue));',
+  },
+  {
+    ...letters,
+    name: 'a filter without a value deletes all dead letters',
+    find: "if (given && options.filter === undefined && Object.hasOwn(given, 'filter')) {",
+    replace: 'if (given === undefined && options.filter !== undefined) {',
+  },
+  {
+    ...letters,
+    name: 'a filter that answers later chooses all dead letters',
+    find: "refusePromise(chosen, `what ${path} returns`, 'true or false, not a promise');",
+    replace: '',
+  },
+  {
+    ...letters,
+    name: 'named tasks delete all dead letters for an option that is none',
+    file: 'libs/queue/admin/whole-queue.ts',
+    find: 'const { filter } = checkLetterPurge(options);',
+    replace: 'const filter = options?.filter;',
   },
 ];

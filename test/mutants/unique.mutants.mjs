@@ -300,4 +300,11 @@ export default [
     replace: '[known?.id].find(isActive)',
     specs: ['libs/testing/in-process/testing-keys'],
   },
+  {
+    file: 'libs/queue/store/queue.keys.ts',
+    specs: ['libs/queue/publish/unique.spec'],
+    name: 'the same nonce with another key is a repeat',
+    find: 'keyDigest(`${digest} ${nonce}`)',
+    replace: 'keyDigest(nonce)',
+  },
 ];

@@ -339,4 +339,11 @@ export default [
     replace: "typeof given === 'string' && time",
     specs: ['libs/weave/options'],
   },
+  {
+    file: 'libs/weave/options.ts',
+    specs: ['libs/weave/options.spec'],
+    name: 'a promise of options is taken for options',
+    find: "refusePromise(given, path, 'an options object, not a promise: await it');",
+    replace: '',
+  },
 ];

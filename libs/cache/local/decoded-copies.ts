@@ -1,4 +1,4 @@
-import { badOption } from '../../weave/index.js';
+import { refusePromise } from '../../weave/index.js';
 import { decode } from '../codec/codec.js';
 import { unpack } from '../store/compression.js';
 import { CloneableValue } from './cloneable-value.js';
@@ -49,15 +49,6 @@ export class DecodedCopies implements Copies {
 function revived(data: unknown, revive: Revive | undefined): unknown {
   if (revive === undefined) return data;
   const made = revive(data);
-  if (isThenable(made)) {
-    // Without a handler, a rejection of the promise would end the process.
-    made.then(undefined, () => {});
-    throw badOption('revive', 'a function that returns at once, not a promise', made);
-  }
+  refusePromise(made, 'revive', 'a function that returns at once, not a promise');
   return made;
-}
-
-/** True for a promise of any library. */
-function isThenable(made: unknown): made is { then(resolved: undefined, rejected: () => void): unknown } {
-  return typeof made === 'object' && made !== null && typeof (made as { then?: unknown }).then === 'function';
 }

@@ -8,7 +8,15 @@ import { startRedis, type RedisServer } from '../../testing/index.js';
 import { HandlerRegistry } from '../handlers/handler.registry.js';
 import { LocalPauses } from '../worker/control/local-pauses.js';
 import { QueueTally } from '../observe/queue.stats.js';
-import { QueueService, type DeadLetters, type SluiceQueueModuleOptions } from '../index.js';
+import {
+  QueueService,
+  defineQueue,
+  payload,
+  type DeadLetters,
+  type QueueDefinition,
+  type QueueOfTasks,
+  type SluiceQueueModuleOptions,
+} from '../index.js';
 import { resolveQueueOptions } from '../queue.options.js';
 import { fieldsOf } from '../store/stream-reply.js';
 
@@ -241,4 +249,42 @@ describe('purge', () => {
     expect(await admin.exists('{tasks}:~dead')).toBe(0);
     expect(await dead.purge()).toBe(0);
   });
+
+  it.each<[string, never, string]>([
+    ['another option', { reason: 'bad-payload' } as never, 'dead().purge.reason is not an option'],
+    ['a filter without a value', { filter: undefined } as never, 'or left out to delete all'],
+    ['a filter that is none', { filter: 'bad-payload' } as never, 'must be a function'],
+    ['a filter that answers later', { filter: async () => false } as never, 'true or false, not a promise'],
+    ['a filter that fails later', { filter: () => Promise.reject(new Error('x')) } as never, 'not a promise'],
+    ['a filter in place of the options', (() => false) as never, 'must be an options object'],
+    ['a promise of options', Promise.resolve({}) as never, 'not a promise: await it'],
+  ])('deletes none with %s', async (_title, options, message) => {
+    await bury(3);
+    const refused = { code: 'SLUICE_BAD_OPTION', message: expect.stringContaining(message) as unknown };
+    await expect(dead.purge(options)).rejects.toMatchObject(refused);
+    expect(await admin.xlen('{tasks}:~dead')).toBe(3);
+  });
+
+  it.each<[string, QueueDefinition<unknown> | QueueOfTasks]>([
+    ['named tasks', defineQueue('files', { tasks: { import: payload() } })],
+    ['levels', defineQueue('alerts', { shares: true })],
+  ])('and none of a queue with %s', async (_title, ref) => {
+    const letters = queue.dead(ref as QueueOfTasks);
+    const refused = { code: 'SLUICE_BAD_OPTION' };
+    await expect(letters.purge({ filter: undefined } as never)).rejects.toMatchObject(refused);
+    await expect(letters.purge({ reason: 'bad-payload' } as never)).rejects.toMatchObject(refused);
+    await expect(letters.redrive({ reason: 'bad-payload' } as never)).rejects.toMatchObject(refused);
+    await expect(letters.list({ limit: 0 })).rejects.toMatchObject(refused);
+  });
+});
+
+it.each<[string, never]>([
+  ['another option', { reason: 'bad-payload' } as never],
+  ['a filter that answers later', { filter: async () => false } as never],
+  ['a rate of none', { perSecond: 0 } as never],
+  ['a signal that is none', { signal: 'stop' } as never],
+])('redrive moves none with %s', async (_title, options) => {
+  await bury(3);
+  await expect(dead.redrive(options)).rejects.toMatchObject({ code: 'SLUICE_BAD_OPTION' });
+  expect(await admin.xlen('{tasks}:~dead')).toBe(3);
 });

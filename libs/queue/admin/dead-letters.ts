@@ -1,31 +1,21 @@
 import type { Clock, Keyspace, Link } from '../../redis/index.js';
-import { badOption, SluiceError, text } from '../../weave/index.js';
+import { SluiceError } from '../../weave/index.js';
 import { queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
-import type { ListOptions, TaskPage } from './queue.operations.js';
+import {
+  checkLetterList,
+  checkLetterPurge,
+  checkRedrive,
+  type DeadLetterFilter,
+  type DeadLetterListOptions,
+  type DeadLetterPurgeOptions,
+  type RedriveOptions,
+} from './dead-letters.options.js';
+import type { TaskPage } from './queue.operations.js';
 import { parseMeta } from '../task/delivery.js';
 import { bytesOf, PAGE_BYTES, PageSize } from './page-size.js';
 import { deleteLettersScript, purgeScript, redriveScript, type Redriven } from '../store/scripts/redrive.script.js';
 import { fieldsOf } from '../store/stream-reply.js';
 import { letterInfo, type DeadLetter } from './task-info.js';
-
-/** Chooses dead letters. */
-export type DeadLetterFilter<T = unknown> = (letter: DeadLetter<T>) => boolean;
-
-export interface DeadLetterListOptions<T = unknown> extends Pick<ListOptions, 'limit' | 'after'> {
-  /** Lists only the dead letters for which this returns true. Default: all. */
-  filter?: DeadLetterFilter<T>;
-}
-
-export interface RedriveOptions<T = unknown> {
-  /** Brings back only the dead letters for which this returns true. Default: all. */
-  filter?: DeadLetterFilter<T>;
-  /** How many per second at most. Default: as fast as Redis takes them. */
-  perSecond?: number;
-  /** The consumer group that runs the tasks. Default: the group to which each dead letter belongs. */
-  toGroup?: string;
-  /** Stops between two chunks. */
-  signal?: AbortSignal;
-}
 
 /** A dead letter with the `meta` of the entry that it becomes again. */
 interface Readied<T> {
@@ -61,10 +51,7 @@ export class DeadLetters<T = unknown> {
 
   /** A page of dead letters, oldest first. With a `filter`, dead letters are read until the page is full. */
   async list(options: DeadLetterListOptions<T> = {}): Promise<TaskPage<DeadLetter<T>>> {
-    const { limit = 100, after, filter = () => true } = options;
-    if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1_000) {
-      throw badOption('dead().list: limit', 'a whole number from 1 to 1000', limit);
-    }
+    const { limit = 100, after, filter = () => true } = checkLetterList(options);
     const tasks: DeadLetter<T>[] = [];
     for await (const { letter } of this.#read(after)) {
       if (!filter(letter)) continue;
@@ -87,11 +74,7 @@ export class DeadLetters<T = unknown> {
    * `SLUICE_REDIS_UNAVAILABLE` (then some may be back; call it again)
    */
   async redrive(options: RedriveOptions<T> = {}): Promise<number> {
-    const { filter = () => true, perSecond = Infinity, signal } = options;
-    const toGroup = text()(options.toGroup, 'redrive: toGroup');
-    if (typeof perSecond !== 'number' || !(perSecond > 0)) {
-      throw badOption('redrive: perSecond', 'a number of tasks above 0', perSecond);
-    }
+    const { filter = () => true, perSecond = Infinity, toGroup, signal } = checkRedrive(options);
     const [newest] = await this.#link.send<[id: string][]>('xrevrange', [this.#keys.dead, '+', '-', 'COUNT', 1]);
     if (newest === undefined) return 0;
     // Ten chunks a second at most, so that a low rate is spread evenly and a high rate takes few round trips.
@@ -114,8 +97,13 @@ export class DeadLetters<T = unknown> {
     return moved;
   }
 
-  /** Deletes dead letters. Resolves with how many. Without a `filter`, all of them are deleted at once. */
-  async purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
+  /**
+   * Deletes dead letters. Resolves with how many. Without a `filter`, all of them are deleted at once.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`, also for a `filter` that is there without a value
+   */
+  async purge(options?: DeadLetterPurgeOptions<T>): Promise<number> {
+    const { filter } = checkLetterPurge(options);
     const keys = this.#keys;
     if (filter === undefined) return purgeScript.run(this.#link, { keys, args: {} });
     let purged = 0;

@@ -1,6 +1,14 @@
 import { LEVELS, placeOf, placesOf, type Priority } from '../store/levels.js';
 import type { Counts } from '../store/scripts/counts.script.js';
-import type { DeadLetterFilter, DeadLetterListOptions, DeadLetters, RedriveOptions } from './dead-letters.js';
+import type { DeadLetters } from './dead-letters.js';
+import {
+  checkLetterList,
+  checkRedrive,
+  type DeadLetterFilter,
+  type DeadLetterListOptions,
+  type DeadLetterPurgeOptions,
+  type RedriveOptions,
+} from './dead-letters.options.js';
 import type { PurgeState } from './queue-purge.js';
 import type { GroupChoice, ListOptions, TaskPage } from './queue.operations.js';
 import type { DeadLetter, TaskInfo } from './task-info.js';
@@ -89,15 +97,16 @@ export class LevelsOfQueue {
     const all = each(queue).map((one) => ({ ...one, letters: withPriority(one.name, this.#on.dead(one.stream)) }));
     const letters: DeadLettersOfTasks = {
       list: async (options?: DeadLetterListOptions): Promise<TaskPage<DeadLetter>> => {
-        const { after, limit = 100, filter } = options ?? {};
+        const { after, limit = 100, filter } = checkLetterList(options);
         return labelled(
           await paged(all, 'dead().list', limit, after, (one, page) =>
             one.letters.list({ ...(filter && { filter }), ...page }),
           ),
         );
       },
-      redrive: (options?: RedriveOptions): Promise<number> => redriveAll(all, options ?? {}, (_, filter) => filter),
-      purge: async (options?: { filter?: DeadLetterFilter }): Promise<number> => {
+      redrive: async (options?: RedriveOptions): Promise<number> =>
+        redriveAll(all, checkRedrive(options), (_, filter) => filter),
+      purge: async (options?: DeadLetterPurgeOptions): Promise<number> => {
         const purged = await Promise.all(all.map((one) => one.letters.purge(options)));
         return purged.reduce((total, count) => total + count, 0);
       },

@@ -1,5 +1,5 @@
 import type { Link, RedisConnections } from '../../redis/index.js';
-import { text } from '../../weave/index.js';
+import { resolveOptions, text } from '../../weave/index.js';
 import {
   asQueueOfTasks,
   definitionsOf,
@@ -329,8 +329,8 @@ export abstract class QueueAdministration {
     return { changed, unconfirmed: [] };
   }
 
-  #groupOf(queue: string, { group }: GroupChoice, operation: string): string {
-    return text()(group, `${operation}: group`) ?? this.#registry.groupOf(queue);
+  #groupOf(queue: string, choice: GroupChoice, operation: string): string {
+    return resolveOptions<GroupChoice>(operation, choice, { group: text() }).group ?? this.#registry.groupOf(queue);
   }
 }
 

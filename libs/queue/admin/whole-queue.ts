@@ -1,7 +1,16 @@
 import { badOption, isSluiceError } from '../../weave/index.js';
 import { streamOfTask, type QueueOfTasks } from '../named-tasks.js';
 import type { Counts } from '../store/scripts/counts.script.js';
-import type { DeadLetterFilter, DeadLetterListOptions, DeadLetters, RedriveOptions } from './dead-letters.js';
+import type { DeadLetters } from './dead-letters.js';
+import {
+  checkLetterList,
+  checkLetterPurge,
+  checkRedrive,
+  type DeadLetterFilter,
+  type DeadLetterListOptions,
+  type DeadLetterPurgeOptions,
+  type RedriveOptions,
+} from './dead-letters.options.js';
 import type { PauseResult } from './pause-switch.js';
 import type { PauseOptions } from './pause.options.js';
 import type { PurgeState } from './queue-purge.js';
@@ -105,17 +114,19 @@ export class WholeQueue {
       (await this.#all(queue)).map((one) => ({ ...one, letters: this.#parts.dead(one.stream) }));
     return {
       list: async (options?: DeadLetterListOptions): Promise<TaskPage<DeadLetter>> => {
-        const { after, limit = 100, filter } = options ?? {};
+        const { after, limit = 100, filter } = checkLetterList(options);
         return paged(await each(), 'dead().list', limit, after, ({ letters, name }, page) =>
           letters.list({ ...filtered(name, filter), ...page }),
         );
       },
-      redrive: async (options?: RedriveOptions): Promise<number> => redriveAll(await each(), options ?? {}),
-      purge: async (options?: { filter?: DeadLetterFilter }): Promise<number> => {
+      redrive: async (options?: RedriveOptions): Promise<number> => {
+        const checked = checkRedrive(options);
+        return redriveAll(await each(), checked);
+      },
+      purge: async (options?: DeadLetterPurgeOptions): Promise<number> => {
+        const { filter } = checkLetterPurge(options);
         const all = await each();
-        const purged = await Promise.all(
-          all.map(({ name, letters }) => letters.purge(filtered(name, options?.filter))),
-        );
+        const purged = await Promise.all(all.map(({ name, letters }) => letters.purge(filtered(name, filter))));
         return purged.reduce((total, count) => total + count, 0);
       },
     };

@@ -154,6 +154,11 @@ describe('@TaskHandler is refused', () => {
     await failing([Base, Sub], 'SLUICE_DUPLICATE_HANDLER', "'inherited'", 'Base.inherited', 'Sub.inherited');
   });
 
+  it('for a class that is provided twice, as by two modules', async () => {
+    const providers = [Base, { provide: 'again', useClass: Base }];
+    await failing(providers, 'SLUICE_DUPLICATE_HANDLER', 'Base.inherited', 'twice', 'two modules', 'export it');
+  });
+
   it('on a transient provider', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Scoped {

@@ -59,8 +59,13 @@ describe('task.progress', () => {
       throw new Error('as asked');
     };
     expect(await queue.publishAndWait('tasks', 'x', { timeoutMs: 600_000, onProgress })).toBe('done');
+    // A rejection that nobody handles would end the process.
+    const later = (() => Promise.reject(new Error('as asked, later'))) as never;
+    expect(await queue.publishAndWait('tasks', 'x', { timeoutMs: 600_000, onProgress: later })).toBe('done');
+    await until(() => logged.filter((line) => line.startsWith('warn')).length === 2, { what: 'both are logged' });
     expect(logged.filter((line) => line.startsWith('warn'))).toEqual([
       expect.stringMatching(/publishAndWait: onProgress of queue 'tasks' threw.*as asked/),
+      expect.stringMatching(/publishAndWait: onProgress of queue 'tasks' threw.*as asked, later/),
     ]);
     await expect(queue.publishAndWait('tasks', 'x', { onProgress: 1 as never })).rejects.toMatchObject({
       code: 'SLUICE_BAD_OPTION',

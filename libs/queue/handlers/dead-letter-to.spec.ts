@@ -186,7 +186,28 @@ describe('deadLetterTo', () => {
     const error = await start('failures').catch((thrown: unknown) => thrown as Error);
     const [, name = ''] = /'(\{.*\}\.failures)'/.exec((error as Error).message) ?? [];
     expect(name).toBe('{shop:orders}.failures');
+    // A hash tag of its own is replaced.
+    await expect(start('{orders}.failures')).rejects.toThrow("'{shop:orders}.failures'");
     refused = await start(name);
+  });
+
+  // The table of docs/guide/queue-follow-up.md.
+  it.each([
+    ['orders', 'shop', '{shop:orders}.failures'],
+    ['orders', undefined, '{orders}.failures'],
+    ['{files}.import', 'shop', '{files}.failures'],
+    ['{files}.import', undefined, '{files}.failures'],
+    ['{billing}', 'shop', '{billing}.failures'],
+    ['{billing}', undefined, '{billing}.failures'],
+  ])("after '%s' with the namespace %s, it may be '%s'", async (name, namespace, deadLetterTo) => {
+    refused = await startQueueApp({
+      url: bed.redis.url,
+      ...(namespace !== undefined && { namespace }),
+      handlers: { [name]: failing({ deadLetterTo, maxAttempts: 1 }) },
+    });
+    const stream = `${namespace === undefined ? '' : `${namespace}:`}${deadLetterTo}`;
+    await refused.queue.publish(name, 1);
+    await until(async () => (await bed.admin.xlen(stream)) === 1, { what: 'it is told' });
   });
 
   it('makes neither of the two while the target is no stream, and both when it is', async () => {

@@ -287,6 +287,13 @@ function refuseWithLevels(site: string, queue: string, options: ResolvedHandlerO
 }
 
 function duplicate(queue: string, group: string, first: string, second: string): SluiceError {
+  if (first === second) {
+    return new SluiceError(
+      'SLUICE_DUPLICATE_HANDLER',
+      `queue '${queue}' has ${first} as its handler twice in group '${group}': there are two objects of the class. If two modules have it among ` +
+        'their providers, keep it in one, export it there, and import that module in the other',
+    );
+  }
   return new SluiceError(
     'SLUICE_DUPLICATE_HANDLER',
     `queue '${queue}' has two handlers in group '${group}': ${first} and ${second}. ` +

@@ -59,6 +59,15 @@ describe('a publish', () => {
     expect(await bed.admin.exists('tasks')).toBe(0);
   });
 
+  it('refuses a function that makes keys later, and handles its rejection', async () => {
+    const { queue } = await bed.start({});
+    const later = (() => Promise.reject(new Error('x'))) as never;
+    const Later = defineQueue<string>('tasks', { orderingKey: later });
+    expect(await caught(() => queue.publish(Later, 'a'))).toEqual(
+      refused("publish: what the orderingKey of 'tasks' returned must be a text, not a promise"),
+    );
+  });
+
   it('takes the key of the call before that of the queue, also of single payloads', async () => {
     const { queue } = await bed.start({});
     await queue.publish(Ordered, { key: 'a', n: 0 }, { orderingKey: 'b' });

@@ -1,4 +1,12 @@
-import { SluiceError, badOption, isLongerThan, isWellFormed, oneOf, type Check } from '../../weave/index.js';
+import {
+  SluiceError,
+  badOption,
+  isLongerThan,
+  isWellFormed,
+  oneOf,
+  refusePromise,
+  type Check,
+} from '../../weave/index.js';
 import { KEY_MAX_BYTES } from '../store/scripts/gates.fragment.js';
 
 /** What becomes of the other tasks of a key when one of them is a dead letter. */
@@ -58,6 +66,7 @@ export function checkKey(value: unknown, path: string): string {
     isWellFormed(value) &&
     !isLongerThan(value, KEY_MAX_BYTES);
   if (isKey) return value;
+  refusePromise(value, path, 'a text, not a promise');
   throw badOption(path, `a text of 1 to ${KEY_MAX_BYTES} bytes without NUL`, value);
 }
 

@@ -7,7 +7,7 @@ import { PublishUnconfirmedError } from '../queue.errors.js';
 import { refuseUnique } from '../ordering/with-key.js';
 import { oneQueue } from '../named-tasks.js';
 import { queueSchema, type QueueRef } from '../queue-definition.js';
-import { keyDigest, queueKeys, recordKey, waitersKey, type QueueKeys } from '../store/queue.keys.js';
+import { keyDigest, nonceKey, queueKeys, recordKey, waitersKey, type QueueKeys } from '../store/queue.keys.js';
 import { publishUniqueScript } from '../store/scripts/publish-unique.script.js';
 import { encodePayload } from '../task/payload.js';
 import { checked } from '../task/standard-schema.js';
@@ -77,7 +77,7 @@ export class UniquePublisher {
       const { id, outcome, dueInMs, groups, isList } = await publishUniqueScript.run(link, {
         keys: {
           record: recordKey(keys, digest),
-          nonceKey: `${side}nonce:${keyDigest(nonce)}`,
+          nonceKey: nonceKey(keys, digest, nonce),
           stream,
           delayed,
           bodies,

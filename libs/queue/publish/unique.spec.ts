@@ -175,6 +175,15 @@ describe('a key', () => {
     expect(ran).toEqual([1]);
   });
 
+  it('is no repeat with another key: both are published', async () => {
+    const { queue } = await bed.start({});
+    const first = await skip(queue, 1, { key: 'a', nonce: 'request-7' });
+    const second = await skip(queue, 2, { key: 'b', nonce: 'request-7' });
+    expect([first.outcome, second.outcome]).toEqual(['published', 'published']);
+    expect(await queue.inspect('tasks', { key: 'b' })).toMatchObject({ id: second.id, payload: 2 });
+    expect(await bed.admin.xlen('tasks')).toBe(2);
+  });
+
   it('of another type is refused, and nothing is published', async () => {
     const { queue } = await bed.start({});
     const refused = { code: 'SLUICE_REDIS_REFUSED' };

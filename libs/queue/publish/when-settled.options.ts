@@ -12,7 +12,7 @@ import { checked } from '../task/standard-schema.js';
 export interface WhenAllSettled<T = unknown> {
   /**
    * The queue to which it is published. Its payloads are {@link SettledTasks}. It must be in the same Cluster slot, on a single server too:
-   * `'{mails}.sent'` is in the slot of `mails`.
+   * `'{shop:mails}.sent'` is in the slot of `mails` of the namespace `shop`.
    */
   queue: QueueDefinition<SettledTasks<T>, unknown> | string;
   /** What its handler finds in `task.payload.payload`: JSON, as every payload. */

@@ -4,6 +4,7 @@ import { SluiceError } from '../../weave/index.js';
 import { debug } from '../observe/queue.debug.js';
 import { resultKey, type QueueKeys } from '../store/queue.keys.js';
 import { outcomeOf, type Outcome } from './outcome.js';
+import { tellProgress, type WaitRequest } from './wait.options.js';
 
 export interface TaskWaitsOptions {
   link: Link;
@@ -24,7 +25,7 @@ export interface WaitEnd {
 export interface WaitParts {
   readonly waitMs: number;
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((value: unknown) => void) | undefined;
+  readonly onProgress?: WaitRequest['onProgress'];
 }
 
 /** One wait for the end of a task. */
@@ -44,7 +45,7 @@ export class TaskWait {
   constructor(
     readonly queue: string,
     keys: QueueKeys,
-    readonly onProgress?: WaitParts['onProgress'],
+    readonly onProgress?: WaitRequest['onProgress'],
   ) {
     this.key = resultKey(keys, this.token);
     this.ended = new Promise((resolve) => {
@@ -174,12 +175,9 @@ export class TaskWaits {
   #progress(token: string, text: string): void {
     const wait = this.#waits.get(token);
     if (wait?.onProgress === undefined) return;
-    const value: unknown = JSON.parse(text);
-    try {
-      wait.onProgress(value);
-    } catch (error) {
+    void tellProgress(wait, JSON.parse(text), (error) => {
       this.#options.log.warn(`publishAndWait: onProgress of queue '${wait.queue}' threw: ${String(error)}`);
-    }
+    });
   }
 
   #receive(token: string, kind: string, text: string): void {

@@ -22,7 +22,7 @@ export interface PublishAndWaitOptions extends PublishOptions {
   group?: string;
   /**
    * Is called with what the handler reports by `task.progress`: the newest value, ten times a second at most, and none after the end. A
-   * message that is lost is not sent again. What the function throws is logged. Default: nobody is told.
+   * message that is lost is not sent again. What the function throws, or rejects with, is logged. Default: nobody is told.
    */
   onProgress?: (value: unknown) => void;
   /** Ends the wait: the call rejects with the signal's reason. A task that was published goes on: `queue.cancel` ends it. */
@@ -35,7 +35,22 @@ export interface WaitRequest {
   readonly group: string | undefined;
   readonly options: PublishOptions;
   readonly key: string | undefined;
-  readonly onProgress: ((value: unknown) => void) | undefined;
+  readonly onProgress: PublishAndWaitOptions['onProgress'];
+}
+
+/** Tells a caller how far its task is. What goes wrong there is passed to `failed`, and changes nothing else. */
+export async function tellProgress(
+  { onProgress }: { readonly onProgress?: WaitRequest['onProgress'] },
+  value: unknown,
+  failed: (error: unknown) => void,
+): Promise<void> {
+  // It may be an async function.
+  const call: ((value: unknown) => unknown) | undefined = onProgress;
+  try {
+    await call?.(value);
+  } catch (error) {
+    failed(error);
+  }
 }
 
 const DEFAULT_MS = 30_000;

@@ -83,6 +83,18 @@ it('an instant depends on the arguments alone: it is later than they say, and th
   }
 });
 
+it.each([
+  ['@daily', '0 0 * * *'],
+  ['@hourly', '0 * * * *'],
+  ['@weekly', '0 0 * * 0'],
+  ['@monthly', '0 0 1 * *'],
+  ['@yearly', '0 0 1 1 *'],
+])('the nickname %s is %s, also where the clocks are changed', (nickname, cron) => {
+  for (const after of ['2027-03-27T12:00:00Z', '2027-10-30T12:00:00Z']) {
+    expect(instants(nickname, BERLIN, after)).toEqual(instants(cron, BERLIN, after));
+  }
+});
+
 it('periods are counted from 1970', () => {
   const every = { everyMs: 1_500, timeZone: 'UTC' };
   expect([0, 1, 1_499, 1_500, 1_501].map((at) => nextInstant(every, at))).toEqual([1_500, 1_500, 1_500, 3_000, 3_000]);

@@ -99,6 +99,14 @@ export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): st
   return `${side}key:${digest}`;
 }
 
+/**
+ * The key of the answer to a publish with that nonce, under the key with that digest. The same nonce with another key is another publish: a
+ * caller that makes nonces of its requests may publish under several keys in one of them.
+ */
+export function nonceKey({ side }: Pick<QueueKeys, 'side'>, digest: string, nonce: string): string {
+  return `${side}nonce:${keyDigest(`${digest} ${nonce}`)}`;
+}
+
 /** The key under which the result of a task is kept for the publisher that waits for it. */
 export function resultKey({ side }: Pick<QueueKeys, 'side'>, token: string): string {
   return `${side}result:${token}`;

@@ -1,4 +1,4 @@
-import { AGE_MAX_MS, badOption, type Check } from '../../weave/index.js';
+import { AGE_MAX_MS, badOption, refusePromise, type Check } from '../../weave/index.js';
 import { delay } from './delay.js';
 
 /**
@@ -80,7 +80,13 @@ function exponential({ baseMs = BASE_MS, maxMs = MAX_TIMES_BASE * baseMs }: Part
 export function resolveBackoff(given: Backoff | undefined): ResolvedBackoff {
   if (given === undefined) return defaultBackoff;
   if (typeof given === 'number') return () => given;
-  if (typeof given === 'function') return (attempt, error) => delay(given(attempt, error), 'the result of backoff');
+  if (typeof given === 'function') {
+    return (attempt, error) => {
+      const ms = given(attempt, error);
+      refusePromise(ms, 'the result of backoff', 'a number of milliseconds, not a promise');
+      return delay(ms, 'the result of backoff');
+    };
+  }
   if ('type' in given) {
     const { baseMs, maxMs } = exponential(given);
     return (attempt, _error, random) => exponentially(attempt, baseMs, maxMs, random);

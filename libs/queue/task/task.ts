@@ -94,7 +94,7 @@ export class Task<T = unknown> {
    * @throws SluiceError `SLUICE_CROSS_SLOT` if the queue is in another Cluster slot, on a single server too; `SLUICE_TASK_ENDED` if the
    * run has ended; otherwise as `publish`
    * @example
-   * task.next(Invoices, { order: task.payload.id }); // defineQueue('{orders}.invoices'), for tasks of 'orders'
+   * task.next(Invoices, { order: task.payload.id }); // '{shop:orders}.invoices', for tasks of 'orders' of the namespace 'shop'
    */
   next<P>(queue: QueueDefinition<P, unknown>, payload: NoInfer<P>, options?: NextOptions): void;
   next(stream: string, payload: unknown, options?: NextOptions): void;

@@ -1,8 +1,10 @@
+import { checkLetterList, checkLetterPurge, checkRedrive } from '../../queue/admin/dead-letters.options.js';
 import type {
   DeadLetter,
   DeadLetters,
   DeadLetterFilter,
   DeadLetterListOptions,
+  DeadLetterPurgeOptions,
   RedriveOptions,
 } from '../../queue/index.js';
 
@@ -22,21 +24,27 @@ export class TestingDeadLetters<T> implements Pick<DeadLetters<T>, keyof DeadLet
     this.#redrive = redrive;
   }
 
-  list({ limit = 100, after, filter = () => true }: DeadLetterListOptions<T> = {}): ReturnType<DeadLetters<T>['list']> {
-    const from = this.#letters.findIndex(({ letter }) => letter.entryId === after) + 1;
-    const found = this.#letters.slice(from).flatMap(({ letter }) => (filter(letter) ? [letter] : []));
-    const tasks = found.slice(0, limit);
-    return Promise.resolve({ tasks, next: found.length > limit ? tasks.at(-1)?.entryId : undefined });
+  list(options?: DeadLetterListOptions<T>): ReturnType<DeadLetters<T>['list']> {
+    return settled(() => {
+      const { limit = 100, after, filter = () => true } = checkLetterList(options);
+      const from = this.#letters.findIndex(({ letter }) => letter.entryId === after) + 1;
+      const found = this.#letters.slice(from).flatMap(({ letter }) => (filter(letter) ? [letter] : []));
+      const tasks = found.slice(0, limit);
+      return { tasks, next: found.length > limit ? tasks.at(-1)?.entryId : undefined };
+    });
   }
 
-  redrive({ filter, toGroup }: RedriveOptions<T> = {}): Promise<number> {
-    const taken = this.#take(filter);
-    for (const letter of taken) this.#redrive({ ...letter, group: toGroup ?? letter.group });
-    return Promise.resolve(taken.length);
+  redrive(options?: RedriveOptions<T>): Promise<number> {
+    return settled(() => {
+      const { filter, toGroup } = checkRedrive(options);
+      const taken = this.#take(filter);
+      for (const letter of taken) this.#redrive({ ...letter, group: toGroup ?? letter.group });
+      return taken.length;
+    });
   }
 
-  purge({ filter }: { filter?: DeadLetterFilter<T> } = {}): Promise<number> {
-    return Promise.resolve(this.#take(filter).length);
+  purge(options?: DeadLetterPurgeOptions<T>): Promise<number> {
+    return settled(() => this.#take(checkLetterPurge(options).filter).length);
   }
 
   #take(filter: DeadLetterFilter<T> = () => true): DeadLetter<T>[] {
@@ -44,4 +52,11 @@ export class TestingDeadLetters<T> implements Pick<DeadLetters<T>, keyof DeadLet
     for (const each of taken) this.#letters.splice(this.#letters.indexOf(each), 1);
     return taken.map(({ letter }) => letter);
   }
+}
+
+/** What is refused rejects, as in production. */
+function settled<R>(work: () => R): Promise<R> {
+  return new Promise((resolve) => {
+    resolve(work());
+  });
 }

@@ -60,7 +60,7 @@ export class TestingKeys {
     const text = encodePayload(payload, 'payload', this.#settings.maxPayloadBytes);
     const schema = queueSchema(ref);
     if (schema) await checked(schema, whole, { queue, root: 'payload', at: 'publish' });
-    const nonce = JSON.stringify([queue, request.nonce]);
+    const nonce = JSON.stringify([queue, request.key, request.nonce]);
     const answered = request.nonce === undefined ? undefined : this.#answers.get(nonce);
     if (answered) return answered;
     const answer = joined ? this.#join(queue, text, request) : this.#answer(queue, text, request);

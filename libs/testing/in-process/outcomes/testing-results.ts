@@ -1,7 +1,8 @@
+import { Logger } from '@nestjs/common';
 import type { Clock } from '../../../redis/index.js';
 import { TaskWaitTimeoutError } from '../../../queue/queue.errors.js';
 import { failedOutcome, resultOf, type Outcome } from '../../../queue/results/outcome.js';
-import type { WaitRequest } from '../../../queue/results/wait.options.js';
+import { tellProgress, type WaitRequest } from '../../../queue/results/wait.options.js';
 import { resultSchema, type QueueRef } from '../../../queue/queue-definition.js';
 import { SluiceError } from '../../../weave/index.js';
 import type { TestingEvents } from './testing-events.js';
@@ -41,7 +42,11 @@ export class TestingResults {
   constructor(clock: Clock, events: TestingEvents) {
     this.#clock = clock;
     events.onProgress = ({ queue, id, group }, value) => {
-      for (const wait of this.#waitsOf({ queue, id, group })) wait.onProgress?.(value);
+      for (const wait of this.#waitsOf({ queue, id, group })) {
+        void tellProgress(wait, value, (error) => {
+          Logger.warn(`publishAndWait: onProgress of queue '${queue}' threw: ${String(error)}`, 'Sluice');
+        });
+      }
     };
   }
 
