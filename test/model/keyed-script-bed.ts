@@ -151,7 +151,8 @@ export class KeyedScriptBed extends QueueScriptBed {
     return as;
   };
 
-  readonly heal = async (everyMs = 0): Promise<HealedKeys & { calls: number }> => {
+  /** `key`: looks at this one alone, as an operator who knows no number of places. */
+  readonly heal = async (everyMs = 0, key?: string): Promise<HealedKeys & { calls: number }> => {
     let [cursor, opened, lined, calls] = ['', 0, 0, 0];
     do {
       const healed = await healKeysScript.run(this.#runs, {
@@ -163,8 +164,9 @@ export class KeyedScriptBed extends QueueScriptBed {
           inboxes: ':~inbox:0:',
           everyMs,
           cursor,
-          perKey: this.places,
+          perKey: key === undefined ? this.places : 0,
           keyPath: this.keyPath,
+          key: key ?? '',
         },
       });
       opened += healed.opened;

@@ -58,7 +58,7 @@ export function orderCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
   };
   const heal = (): Promise<unknown> => {
     const others = { other: own.stream, otherDelayed: own.delayed, otherIndex: own.index };
-    const args = { group: GROUP, consumer: ME, ...told, everyMs: 0, cursor: '', perKey: 1, keyPath: '' };
+    const args = { group: GROUP, consumer: ME, ...told, everyMs: 0, cursor: '', perKey: 1, keyPath: '', key: '' };
     return healKeysScript.run(runs.link, { keys: { ...keys, ...gates, ...others }, args });
   };
   const groups = async (n: number): Promise<void> => {

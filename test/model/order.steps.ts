@@ -236,7 +236,7 @@ async function heal(world: OrderWorld): Promise<string> {
       keys: { ...keys, ...gates, other: retries.stream, otherDelayed: retries.delayed, otherIndex: retries.index },
       args: {
         ...{ group: GROUP, consumer: CONSUMERS[0] ?? '', side: keys.side, inboxes: INBOXES },
-        ...{ everyMs: 0, cursor, perKey: 1, keyPath: '' },
+        ...{ everyMs: 0, cursor, perKey: 1, keyPath: '', key: '' },
       },
     });
     opened += healed.opened;

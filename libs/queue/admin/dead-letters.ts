@@ -1,5 +1,6 @@
 import type { Clock, Keyspace, Link } from '../../redis/index.js';
 import { SluiceError } from '../../weave/index.js';
+import type { FreedKeys } from '../ordering/freed-keys.js';
 import { queueKeys, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import {
   checkLetterList,
@@ -40,8 +41,10 @@ export class DeadLetters<T = unknown> {
   readonly #keyspace: Keyspace;
   readonly #queue: string;
   readonly #keys: QueueKeys;
+  readonly #freedKeys: Pick<FreedKeys, 'passOn'>;
 
-  constructor(link: Link, clock: Clock, keyspace: Keyspace, queue: string) {
+  constructor(link: Link, clock: Clock, keyspace: Keyspace, queue: string, freedKeys: Pick<FreedKeys, 'passOn'>) {
+    this.#freedKeys = freedKeys;
     this.#link = link;
     this.#clock = clock;
     this.#keyspace = keyspace;
@@ -104,6 +107,12 @@ export class DeadLetters<T = unknown> {
    */
   async purge(options?: DeadLetterPurgeOptions<T>): Promise<number> {
     const { filter } = checkLetterPurge(options);
+    const purged = await this.#purge(filter);
+    if (purged > 0) await this.#freedKeys.passOn(this.#queue, '');
+    return purged;
+  }
+
+  async #purge(filter: DeadLetterFilter<T> | undefined): Promise<number> {
     const keys = this.#keys;
     if (filter === undefined) return purgeScript.run(this.#link, { keys, args: {} });
     let purged = 0;

@@ -8,6 +8,7 @@ import {
   type QueueOfTasks,
   type TaskSpecs,
 } from '../named-tasks.js';
+import { FreedKeys } from '../ordering/freed-keys.js';
 import { refuseSchedules } from '../ordering/ordering.options.js';
 import { queueSchema, type QueueDefinition, type QueueRef } from '../queue-definition.js';
 import type { HandlerRegistry } from '../handlers/handler.registry.js';
@@ -69,8 +70,10 @@ export abstract class QueueAdministration {
     this.#operations = new QueueOperations(connection, keyspace, (queue) => registry.groupOf(queue));
     const streamsBeside = (queue: string): Promise<string[]> => this.#operations.streamsBeside(queue);
     this.#pauseSwitch = new PauseSwitch({ connection, keyspace, clock, leaseMs, streamsBeside });
-    this.#search = new TaskSearch({ link: this.#link, keyspace, inboxes: connection.inbox.prefix, onDelayed });
-    this.#purge = new QueuePurge(this.#link, keyspace);
+    const inboxes = connection.inbox.prefix;
+    const freedKeys = new FreedKeys({ link: this.#link, keyspace, inboxes });
+    this.#search = new TaskSearch({ link: this.#link, keyspace, inboxes, onDelayed, freedKeys });
+    this.#purge = new QueuePurge(this.#link, keyspace, freedKeys);
     const { search, operations, purge } = { search: this.#search, operations: this.#operations, purge: this.#purge };
     this.#onPlaces = {
       counts: (place, choice) => operations.counts(place, choice),
@@ -80,7 +83,7 @@ export abstract class QueueAdministration {
       runNow: (place, id, group) => search.runNow(place, id, group),
       cancel: (place, id, group) => search.cancel(place, id, group),
       purge: (place, state, group) => purge.purge(place, state, group),
-      dead: (place) => new DeadLetters(this.#link, clock, keyspace, place),
+      dead: (place) => new DeadLetters(this.#link, clock, keyspace, place, freedKeys),
     };
     this.#whole = new WholeQueue(this, (queue, later) => this.#names(queue, later));
   }

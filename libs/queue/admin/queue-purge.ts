@@ -1,5 +1,6 @@
 import type { Keyspace, Link } from '../../redis/index.js';
 import { oneOf, required, SluiceError } from '../../weave/index.js';
+import type { FreedKeys } from '../ordering/freed-keys.js';
 import { PageSize } from './page-size.js';
 import type { TaskState } from './task-info.js';
 import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
@@ -23,14 +24,22 @@ export function checkPurgeState(state: unknown): PurgeState {
 export class QueuePurge {
   readonly #link: Link;
   readonly #keyspace: Keyspace;
+  readonly #freedKeys: Pick<FreedKeys, 'passOn'>;
 
-  constructor(link: Link, keyspace: Keyspace) {
+  constructor(link: Link, keyspace: Keyspace, freedKeys: Pick<FreedKeys, 'passOn'>) {
     this.#link = link;
     this.#keyspace = keyspace;
+    this.#freedKeys = freedKeys;
   }
 
   /** Resolves to how many tasks were removed. */
   async purge(queue: string, state: PurgeState, group: string): Promise<number> {
+    const removed = await this.#remove(queue, state, group);
+    if (removed > 0) await this.#freedKeys.passOn(queue, '');
+    return removed;
+  }
+
+  async #remove(queue: string, state: PurgeState, group: string): Promise<number> {
     const keys = queueKeys(this.#keyspace, queue);
     const retries = retryKeys(this.#keyspace, queue, group);
     switch (state) {

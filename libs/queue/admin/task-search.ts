@@ -1,5 +1,6 @@
-import type { Keyspace, Link } from '../../redis/index.js';
+import { unframe, type Keyspace, type Link } from '../../redis/index.js';
 import { NAME_MAX_BYTES, isLongerThan } from '../../weave/index.js';
+import type { FreedKeys } from '../ordering/freed-keys.js';
 import {
   keyDigest,
   progressKey,
@@ -9,6 +10,7 @@ import {
   retryKeys,
   type QueueKeys,
 } from '../store/queue.keys.js';
+import { KEY_FIELD } from '../store/scripts/gates.fragment.js';
 import { locateScript, type Located } from '../store/scripts/locate.script.js';
 import { deleteLettersScript } from '../store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../store/scripts/remove.script.js';
@@ -26,6 +28,7 @@ export interface TaskSearchOptions {
   inboxes: string;
   /** A task of the queue is due in `delayMs`. */
   onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
+  freedKeys: Pick<FreedKeys, 'passOn'>;
 }
 
 /** Finds one task by the id that `publish` returned, with one script. The cost is the same wherever the task is. */
@@ -67,18 +70,31 @@ export class TaskSearch {
     if (found.place === 'dead') {
       const keys = queueKeys(this.#keyspace, queue);
       const call = { keys, args: {}, rest: [found.row.id, id] };
-      return (await deleteLettersScript.run(this.#link, call)) === 1;
+      return this.#passOn(queue, found, (await deleteLettersScript.run(this.#link, call)) === 1);
     }
     return this.#removeFound(queue, id, group, found);
   }
 
-  #removeFound(queue: string, id: string, group: string, found: Exclude<Located, { place: 'dead' }>): Promise<boolean> {
+  /** If the task was removed and had an ordering key, lets that key go on. */
+  async #passOn(queue: string, found: Located, removed: boolean): Promise<boolean> {
+    const key = removed ? orderingKeyOf(found) : undefined;
+    if (key !== undefined) await this.#options.freedKeys.passOn(queue, key);
+    return removed;
+  }
+
+  async #removeFound(
+    queue: string,
+    id: string,
+    group: string,
+    found: Exclude<Located, { place: 'dead' }>,
+  ): Promise<boolean> {
     const keys = this.#keysOf(queue, group)[found.own ? 'retries' : 'keys'];
     if (found.place === 'delayed') {
-      return removeDelayedScript.run(this.#link, { keys, args: { handle: id, side: keys.side } });
+      const args = { handle: id, side: keys.side };
+      return this.#passOn(queue, found, await removeDelayedScript.run(this.#link, { keys, args }));
     }
     const args = { released: RELEASED, id: found.row.id, task: id, side: keys.side };
-    return removeWaitingScript.run(this.#link, { keys, args });
+    return this.#passOn(queue, found, await removeWaitingScript.run(this.#link, { keys, args }));
   }
 
   /** Ends a task wherever it is. A task that moves meanwhile is looked for again. */
@@ -120,6 +136,13 @@ export class TaskSearch {
   #keysOf(queue: string, group: string): { keys: QueueKeys; retries: QueueKeys } {
     return { keys: queueKeys(this.#keyspace, queue), retries: retryKeys(this.#keyspace, queue, group) };
   }
+}
+
+/** The field of a located task that has its ordering key; undefined: there is none. */
+function orderingKeyOf(found: Located): string | undefined {
+  const fields = found.place === 'delayed' ? (unframe(found.row.body) ?? []).slice(4) : found.row.fields;
+  const at = fields.findIndex((name, i) => i % 2 === 0 && name === KEY_FIELD);
+  return at < 0 ? undefined : fields[at + 1];
 }
 
 function infoOf(queue: string, found: Located): TaskInfo {

@@ -101,6 +101,44 @@ describe('the tasks of a key', () => {
   });
 });
 
+describe('a key whose task is removed', () => {
+  const gates = (): Promise<Record<string, string>> => bed.admin.hgetall('{tasks}:~gates:sluice');
+
+  it.each(['remove', 'cancel', 'purge'] as const)('goes on at once: %s', async (how) => {
+    const runs = new OrderedRuns();
+    runs.body = ({ payload: { n } }) => {
+      if (n === 0) throw new RetryTask({ delayMs: 3_600_000 });
+    };
+    const { queue } = await bed.startOrdered(runs);
+    const [first] = await queue.publishMany(Ordered, inTurn(['a'], 2));
+    await until(async () => (await queue.counts(Ordered)).delayed === 1, { what: 'the first one waits for its retry' });
+    await until(async () => (await bed.parked())[0] === 1, { what: 'the second one waits for its key' });
+    expect(await gates()).toEqual({ a: first });
+    if (how === 'purge') await queue.purge(Ordered, 'delayed');
+    else await queue[how](Ordered, first!);
+    expect(Object.values(await gates())).not.toContain(first);
+    await bed.untilSettled();
+    expect(runs.of('a')).toEqual([0, 1]);
+  });
+
+  it.each(['remove', 'purge', 'dead().purge'] as const)('and that had stopped goes on at once: %s', async (how) => {
+    const runs = new OrderedRuns();
+    runs.body = ({ payload: { n } }) => {
+      if (n === 0) throw new DeadLetterTask('no');
+    };
+    const { queue } = await bed.startOrdered(runs, {}, { definition: Stopping });
+    const [first] = await queue.publishMany(Stopping, inTurn(['a'], 2));
+    await until(async () => (await gates())['a'] === `!${first}`, { what: 'the key has stopped' });
+    await until(async () => (await bed.parked())[0] === 1, { what: 'the second one waits for its key' });
+    if (how === 'remove') await queue.remove(Stopping, first!);
+    else if (how === 'purge') await queue.purge(Stopping, 'dead');
+    else await queue.dead(Stopping).purge({ filter: () => true });
+    expect(Object.values(await gates())).not.toContain(`!${first}`);
+    await bed.untilSettled();
+    expect(runs.of('a')).toEqual([0, 1]);
+  });
+});
+
 describe("afterDeadLetter: 'stop'", () => {
   const failFirst = (runs: OrderedRuns): void => {
     runs.body = ({ payload: { key, n } }) => {

@@ -198,3 +198,34 @@ it('leaves a queue with data of a newer release alone', async () => {
   await expect(bed.heal()).rejects.toMatchObject({ code: 'SLUICE_NEWER_DATA' });
   expect(await bed.holders()).toEqual({ a: first.id });
 });
+
+describe('what an operator has removed', () => {
+  const gone = async (id: string): Promise<void> => {
+    await bed.admin.xack(keys.stream, GROUP, id);
+    await bed.admin.xdel(keys.stream, id);
+  };
+
+  it('opens its key alone, with as many tasks as held it', async () => {
+    await bed.declare();
+    bed.places = 2;
+    const all = await bed.publish(['a', 'a', 'a', 'a', 'b', 'b', 'b']);
+    await bed.take();
+    for (const i of [0, 4]) await gone(all[i]!);
+    expect(await bed.heal(0, 'a')).toMatchObject({ opened: 1, calls: 1 });
+    expect(await bed.holders()).toEqual({ a: `${all[1]}\0${all[2]}`, b: `${all[4]}\0${all[5]}` });
+    expect(await bed.heal(0, 'a')).toMatchObject({ opened: 0 });
+    bed.places = 1;
+  });
+
+  it('opens all keys that are held, and looks at nothing else', async () => {
+    await bed.declare();
+    const all = await bed.publish(['a', 'a', 'b', 'b']);
+    await bed.take();
+    await gone(all[0]!);
+    await bed.admin.hdel(gates.gates, 'b');
+    expect(await bed.heal(0, '')).toMatchObject({ opened: 1 });
+    expect(await bed.holders()).toEqual({ a: all[1] });
+    await bed.admin.del(gates.line);
+    expect(await bed.heal(0, '')).toMatchObject({ opened: 0, lined: 0 });
+  });
+});

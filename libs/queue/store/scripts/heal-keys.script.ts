@@ -29,7 +29,9 @@ export interface HealedKeys {
  * what no script of Sluice has done (XACK, XDEL, XTRIM, DEL by others, a restored copy).
  *
  * KEYS  stream, other, delayed, otherDelayed, index, otherIndex, dead, deadIndex, gates, line, swept, alive, uses
- * ARGV  group, consumer, side, inboxes, everyMs (at most so often in the fleet; 0: now), cursor ('' or where the last call ended), perKey and keyPath (see {@link GATES})
+ * ARGV  group, consumer, side, inboxes, everyMs (at most so often in the fleet; 0: now), cursor ('' or where the last call ended), perKey and
+ *       keyPath (see {@link GATES}; perKey 0: not known, and only gates are looked at, which get no more holders than they had), key (the
+ *       only one that is looked at; '': all)
  * Reply {@link HealedKeys}
  *
  * A task that holds a key is somewhere at any time, for every step that moves it is one script: it is pending with a worker or returned,
@@ -57,6 +59,7 @@ export const healKeysScript = defineScript({
     cursor: 'text',
     perKey: 'number',
     keyPath: 'text',
+    key: 'text',
   },
   lua: lua`
 ${QUEUE_USES}
@@ -71,6 +74,7 @@ ${TELL}
 local opensMost = 0
 ${GATES}
 if redis.call('EXISTS', gates, line) == 0 or not gatesFine() then return { 0, 0, '' } end
+local isKnown, wanted = perKey > 0, perKey
 -- Where each part goes on; '': it is over. That of the keys is the least place, in the form of ZRANGE.
 local gatesFrom, parkedFrom, keysFrom = string.match(cursor, '^(%d*) ([%d%-]*) (.*)$')
 if cursor == '' then
@@ -167,17 +171,28 @@ local function present(list)
   return #left > 0 and table.concat(left, '\0')
 end
 
-if gatesFrom ~= '' and isOf(index, 'zset') and isOf(otherIndex, 'zset') and isOf(deadIndex, 'zset')
-  and isOf(delayed, 'zset') and isOf(otherDelayed, 'zset') and isOf(dead, 'stream') then
+local mayLook = isOf(index, 'zset') and isOf(otherIndex, 'zset') and isOf(deadIndex, 'zset')
+  and isOf(delayed, 'zset') and isOf(otherDelayed, 'zset') and isOf(dead, 'stream')
+local function look(gate, list)
+  local left = present(list)
+  if left == list then return end
+  perKey = isKnown and wanted or countOf(gate)
+  open(gate, left)
+end
+
+if key ~= '' then
+  local gate = gateKey(key)
+  local list = mayLook and holderOf(gate)
+  if list then look(gate, list) end
+  gatesFrom, parkedFrom, keysFrom = '', '', ''
+elseif gatesFrom ~= '' and mayLook then
   local page = redis.call('HSCAN', gates, gatesFrom, 'COUNT', ${LOOKS})
-  for i = 1, #page[2], 2 do
-    local left = present(page[2][i + 1])
-    if left ~= page[2][i + 1] then open(page[2][i], left) end
-  end
+  for i = 1, #page[2], 2 do look(page[2][i], page[2][i + 1]) end
   gatesFrom = page[1] == '0' and '' or page[1]
 else gatesFrom = '' end
 
 -- Keys in line without a gate.
+if not isKnown then keysFrom = '' end
 if keysFrom ~= '' then
   for _ = 1, ${LOOKS} do
     local place = redis.call('ZRANGE', line, keysFrom, '+', 'BYLEX', 'LIMIT', '0', '1')[1]
@@ -200,7 +215,7 @@ local function parkedIn(key)
   end
   return found
 end
-if parkedFrom ~= '' or parkedIn(stream) > 0 and parkedIn(stream) + parkedIn(other) > redis.call('ZCARD', line) then
+if isKnown and (parkedFrom ~= '' or parkedIn(stream) > 0 and parkedIn(stream) + parkedIn(other) > redis.call('ZCARD', line)) then
   local rows = redis.call('XPENDING', stream, group, parkedFrom == '' and '-' or '(' .. parkedFrom, '+', ${LOOKS}, '${PARKED}')
   for _, row in ipairs(rows) do
     local entry = redis.call('XRANGE', stream, row[1], row[1])[1]

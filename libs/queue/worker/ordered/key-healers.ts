@@ -1,7 +1,6 @@
 import { Loop, isUnavailable, type Clock, type Keyspace, type Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
-import { gateKeys, queueKeys, retryKeys } from '../../store/queue.keys.js';
-import { healKeysScript } from '../../store/scripts/heal-keys.script.js';
+import { healKeys } from '../../ordering/heal-keys.js';
 import type { Worker } from '../worker.js';
 
 export interface KeyHealersOptions {
@@ -17,8 +16,6 @@ export interface KeyHealersOptions {
 
 /** So many leases after a look at the keys of a queue, a process looks again. */
 const LEASES = 3;
-/** Calls in a row, each of which looks at a hundred keys. */
-const CALLS_MOST = 10_000;
 
 /**
  * Looks from time to time for keys of ordered queues that wait for a task that is not there any more, in one process of the fleet. Usually
@@ -62,7 +59,7 @@ export class KeyHealers {
     if (worker.state !== 'open' || worker.lease.halted) return everyMs;
     const { places = 1, keyPath = '' } = worker.limits?.order ?? {};
     const keys = { places, keyPath, group: options.group };
-    const opened = await healKeys({ link, keyspace, consumer, inboxes, queue, everyMs, ...keys }, signal);
+    const opened = await healKeys({ link, keyspace, consumer, inboxes, queue, everyMs, key: '', ...keys }, signal);
     if (opened > 0) {
       log.warn(
         `${opened} ordering keys of queue '${queue}' waited for tasks that are not there any more, and go on with the next ones`,
@@ -70,38 +67,4 @@ export class KeyHealers {
     }
     return everyMs;
   }
-}
-
-export interface HealRequest extends Pick<KeyHealersOptions, 'link' | 'keyspace' | 'consumer' | 'inboxes'> {
-  readonly queue: string;
-  readonly group: string;
-  /** As in `OrderKeys`. */
-  readonly places: number;
-  readonly keyPath: string;
-  /** At most so often in the fleet; 0: now. */
-  readonly everyMs: number;
-}
-
-/** Opens the keys of one group that wait for nothing. Resolves to how many there were. */
-export async function healKeys(
-  { link, keyspace, consumer, inboxes, queue, group, everyMs, places, keyPath }: HealRequest,
-  signal?: AbortSignal,
-): Promise<number> {
-  const keys = queueKeys(keyspace, queue);
-  const own = retryKeys(keyspace, queue, group);
-  let cursor = '';
-  let total = 0;
-  for (let calls = 0; calls < CALLS_MOST && signal?.aborted !== true; calls++) {
-    const healed = await healKeysScript.run(link, {
-      keys: {
-        ...{ ...keys, ...gateKeys(keyspace, keys, group), other: own.stream },
-        ...{ otherDelayed: own.delayed, otherIndex: own.index },
-      },
-      args: { group, consumer, side: keys.side, inboxes, everyMs, cursor, perKey: places, keyPath },
-    });
-    total += healed.opened;
-    ({ cursor } = healed);
-    if (cursor === '') break;
-  }
-  return total;
 }
