@@ -3,20 +3,24 @@ import { RELEASED, recordKey, waitersKey } from '../../libs/queue/store/queue.ke
 import { endKeyScript, type EndedKey } from '../../libs/queue/store/scripts/end-key.script.js';
 import { publishUniqueScript, type PublishedUnique } from '../../libs/queue/store/scripts/publish-unique.script.js';
 import type { KnownKey, Row, World } from './queue.world.js';
+import { waitBeside } from './settled.steps.js';
 import type { Pick, Rule, Step } from './step.js';
 
 /** What can follow comes more often: it needs a task that a worker has. */
-const MODES = ['skip', 'replace', 'follow-up', 'follow-up', 'debounce', 'collect'] as const;
+const MODES = ['skip', 'replace', 'follow-up', 'follow-up', 'debounce', 'collect', 'join', 'join'] as const;
+/** `join`: a publisher waits for the task that is there, or for a new one. */
 type Mode = (typeof MODES)[number];
 
 interface Publish {
   readonly key: string;
   readonly mode: string;
   readonly nonce: string;
+  /** Who waits; '': nobody. */
+  readonly waiter?: string;
 }
 
 /** One key meets more of its own tasks. */
-const KEY = 'key';
+const KEY = 'k'.repeat(22);
 const MAX_ITEMS = 3;
 /** Nothing comes due by itself. */
 const LATER_MS = 1_000_000_000;
@@ -34,7 +38,10 @@ async function publishUnder(world: World, pick: Pick): Promise<Rule> {
   const rows = rowsOf(world, known?.id);
   const wanted = expected(world, mode, known, rows);
   const task = world.newTask();
-  const { id, outcome, groups } = await send(world, { key, mode, nonce }, task);
+  const waiters = waitersKey(world.keys, key);
+  const { wait, reply } = waitBeside(world, world.keys, { group: world.groups[0] ?? '' });
+  const waiter = mode === 'join' ? reply : '';
+  const { id, outcome, groups } = await send(world, { key, mode, nonce, waiter }, task);
   if ((groups !== undefined) !== (wanted === 'refused')) throw new Error(`${mode} was refused for ${String(groups)}`);
   if (wanted === 'refused') return unused(world, task);
   const isSame = known !== undefined && id === known.id;
@@ -43,7 +50,9 @@ async function publishUnder(world: World, pick: Pick): Promise<Rule> {
       `${mode} under ${key} answered ${outcome} ${id}, after ${known?.id ?? 'none'}, not ${wanted.outcome}`,
     );
   }
+  if (mode === 'join') world.ends.waits.push({ ...wait, joined: { id, waiters } });
   if (outcome === 'skipped') return unused(world, task);
+  world.ends.note(task, { key });
   world.answered.push({ key, mode, nonce, answer: { id, outcome } });
   world.answered.splice(0, Math.max(0, world.answered.length - 5));
   // Whatever is due by the clock is due only when the model says so.
@@ -80,7 +89,8 @@ function expected(world: World, mode: Mode, known: KnownKey | undefined, rows: r
   // What was collected is not dropped: such a call changes nothing, and tells so.
   const unlessCollected = (wanted: Wanted): Wanted =>
     known?.payload.endsWith(']') === true ? { outcome: 'skipped', same: true } : wanted;
-  if (mode === 'skip') return rows.length > 0 ? { outcome: 'skipped', same: true } : fresh;
+  if (mode === 'join' && world.groups.length > 1) return 'refused';
+  if (mode === 'skip' || mode === 'join') return rows.length > 0 ? { outcome: 'skipped', same: true } : fresh;
   if (mode === 'debounce') {
     return delayed?.place === 'delayed:0' ? unlessCollected({ outcome: 'postponed', same: true }) : fresh;
   }
@@ -137,17 +147,23 @@ function endOf(world: World, known: KnownKey, id: string): EndedKey {
   return isDelayed && world.follows.get(known.id) === id ? 'followed' : 'kept';
 }
 
-async function send(world: World, { key, mode, nonce }: Publish, task: string): Promise<PublishedUnique> {
+async function send(world: World, { key, mode, nonce, waiter = '' }: Publish, task: string): Promise<PublishedUnique> {
   const { stream, delayed, bodies, alive, index, side } = world.keys;
   const record = recordKey(world.keys, key);
   const nonceKey = `${side}nonce:${nonce}`;
-  world.sideKeys.add(record).add(nonceKey);
+  const waiters = waitersKey(world.keys, key);
+  world.sideKeys.add(record).add(nonceKey).add(waiters);
   return publishUniqueScript.run(world.link, {
-    keys: { record, nonceKey, stream, delayed, bodies, alive, index, waiters: waitersKey(world.keys, key) },
+    keys: { record, nonceKey, stream, delayed, bodies, alive, index, waiters },
     args: {
-      ...{ mode, key, payload: task, windowMs: mode === 'debounce' || mode === 'collect' ? LATER_MS : 0 },
+      ...{
+        mode: mode === 'join' ? 'skip' : mode,
+        key,
+        payload: task,
+        windowMs: mode === 'debounce' || mode === 'collect' ? LATER_MS : 0,
+      },
       ...{ maxWaitMs: LATER_MS, max: MAX_ITEMS, maxBytes: 1_000, side, inboxes: INBOXES },
-      ...{ handle: `task ${task}`, meta: '{}', delayMs: 0, runAtMs: -1, timestamp: '1', waiter: '' },
+      ...{ handle: `task-${task}`, meta: JSON.stringify({ key }), delayMs: 0, runAtMs: -1, timestamp: '1', waiter },
     },
   });
 }

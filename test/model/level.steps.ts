@@ -5,7 +5,7 @@ import type { Rule } from './step.js';
 /** Publishes a task to the level at hand, which may lack the groups of the queue. `delayMs` -1: it is not delayed. */
 export async function publishToLevel(world: World, delayMs: number): Promise<Rule> {
   const payload = world.newTask();
-  const handle = `task ${payload}`;
+  const handle = `task-${payload}`;
   const fresh = await publishLevelScript.run(world.link, {
     keys: { ...world.keys, main: world.main },
     args: { inboxes: 'model:inbox:', timestamp: '1' },

@@ -28,7 +28,8 @@ export function takeStep({ maxDeliveries, isolatedFrom, stream: streamOf }: Take
     const alone = mine.some(({ deliveries }) => deliveries >= isolatedFrom);
     const capacity = 1 + pick(4);
     const fleet = pick(7);
-    const { claimed } = await takeScript.run(world.link, {
+    const rule = ruleOf(world, group, consumer, maxDeliveries);
+    const { claimed, deadLetters, cancelled } = await takeScript.run(world.link, {
       keys: { ...keys, ...rateKeys(new Keyspace(), keys, group), other, failedTo: keys.dead },
       args: {
         ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries },
@@ -46,7 +47,9 @@ export function takeStep({ maxDeliveries, isolatedFrom, stream: streamOf }: Take
     });
     const room = fleet === 0 ? capacity : Math.min(capacity, Math.max(0, fleet - busy.length));
     if (claimed.length > room) throw new Error(`${claimed.length} were taken, with room for ${room}`);
-    return ruleOf(world, group, consumer, maxDeliveries);
+    world.settleAll(group, deadLetters, { how: 'failed', reason: 'max-deliveries' });
+    world.settleAll(group, cancelled, { how: 'cancelled' });
+    return rule;
   };
 }
 
@@ -54,6 +57,7 @@ export function takeStep({ maxDeliveries, isolatedFrom, stream: streamOf }: Take
 const FOR_EVER = 9_000_000_000_000;
 
 function ruleOf(world: World, group: string, consumer: string, maxDeliveries: number): Rule {
+  const marked = world.markedTasks();
   return (of, from = '', to) => {
     if (!of.startsWith(`${group} `)) return false;
     if (from.startsWith('waiting:')) return to === `pending:${consumer}:1:${from.slice(8)}`;
@@ -62,6 +66,7 @@ function ruleOf(world: World, group: string, consumer: string, maxDeliveries: nu
     const owner = name.reverse().join(':');
     const isDead = owner.startsWith(CONSUMER_PREFIX) && !world.alive.has(owner);
     if (kind !== 'pending' || !isDead) return false;
+    if (marked.has(of)) return to === 'done';
     if (Number(count) >= maxDeliveries) return to === 'dead:max-deliveries';
     return to === `pending:${consumer}:${Number(count) + 1}:${attempts}`;
   };

@@ -1,5 +1,6 @@
 import { PARKED, RELEASED } from '../../libs/queue/store/queue.keys.js';
 import { ackKeyedScript, endedTasks } from '../../libs/queue/store/scripts/ack-keyed.script.js';
+import { cancelScript } from '../../libs/queue/store/scripts/cancel.script.js';
 import { healKeysScript } from '../../libs/queue/store/scripts/heal-keys.script.js';
 import { promoteScript } from '../../libs/queue/store/scripts/promote.script.js';
 import { publishLimitedScript } from '../../libs/queue/store/scripts/publish-limited.script.js';
@@ -7,8 +8,9 @@ import { purgeWaitingScript } from '../../libs/queue/store/scripts/purge.script.
 import { redriveScript } from '../../libs/queue/store/scripts/redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/store/scripts/remove.script.js';
 import { returnTasksScript } from '../../libs/queue/store/scripts/return-tasks.script.js';
+import { runNowScript } from '../../libs/queue/store/scripts/run-now.script.js';
 import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failure.script.js';
-import { CONSUMERS, GROUP, INBOXES, recordOf, type HandedTask, type OrderWorld } from './order.world.js';
+import { CONSUMERS, GROUP, INBOXES, type HandedTask, type OrderWorld } from './order.world.js';
 
 /** What a step did, in a few words. */
 type OrderStep = (world: OrderWorld) => Promise<string>;
@@ -24,8 +26,9 @@ async function publish(world: OrderWorld): Promise<string> {
   const task = String(world.published.length);
   world.published.push(task);
   const meta = JSON.stringify({ id: identity(task) });
-  const own = ['payload', task, 'timestamp', '1', 'retry_count', '0', 'meta', meta];
-  await world.link.send('xadd', [world.keys.stream, '*', ...own, ...(key === '' ? [] : ['ordering_key', key])]);
+  const own = ['payload', world.payloadOf(task, key), 'timestamp', '1', 'retry_count', '0', 'meta', meta];
+  const hasField = world.isOrdered && key !== '';
+  await world.link.send('xadd', [world.keys.stream, '*', ...own, ...(hasField ? ['ordering_key', key] : [])]);
   world.enter(key, task);
   return `${task} of '${key}'`;
 }
@@ -39,7 +42,10 @@ async function publishLater(world: OrderWorld): Promise<string> {
   await publishLimitedScript.run(world.link, {
     keys: { stream, delayed, bodies, alive },
     args: { limit: 1_000_000, side, inboxes: INBOXES, timestamp: '1' },
-    rest: [handle, task, JSON.stringify({ id: handle }), LATER_MS, -1, key],
+    rest: [
+      ...[handle, world.payloadOf(task, key), JSON.stringify({ id: handle }), LATER_MS, -1],
+      world.isOrdered ? key : '',
+    ],
   });
   return `${task} of '${key}'`;
 }
@@ -57,8 +63,8 @@ async function promote(world: OrderWorld): Promise<string> {
   });
   const from = before[0] ? `(${before[0][0]}` : '-';
   for (const [, fields] of await link.send<[string, string[]][]>('xrange', [keys.stream, from, '+'])) {
-    const { payload = '', ordering_key: key = '' } = recordOf(fields);
-    world.enter(key, payload);
+    const { task, key } = world.readEntry(fields);
+    world.enter(key, task);
   }
   return String(count);
 }
@@ -66,8 +72,9 @@ async function promote(world: OrderWorld): Promise<string> {
 async function take(world: OrderWorld): Promise<string> {
   const consumer = world.one([...world.alive]) ?? '';
   if (consumer === '') return 'nobody';
-  const { claimed, deadLetters } = await world.take(consumer, 1 + world.pick(5));
-  return `${consumer} ${claimed.map(({ id }) => id).join()}; dead ${deadLetters.join()}`;
+  const { claimed, deadLetters, cancelled } = await world.take(consumer, 1 + world.pick(5));
+  for (const id of cancelled) world.done.add(taskOf(id));
+  return `${consumer} ${claimed.map(({ id }) => id).join()}; dead ${deadLetters.join()}; cancelled ${cancelled.join()}`;
 }
 
 /** Any process settles what it was once handed, at whatever time later: one task, or several in one step. */
@@ -82,7 +89,7 @@ async function ack(world: OrderWorld, of = world.one(world.handed)): Promise<str
   const { acked, opened } = await ackKeyedScript.run(link, {
     keys: { ...keys, ...gates, other: retries.stream },
     args: {
-      ...{ group: GROUP, consumer: of.consumer, opensMost: world.pick(3), perKey: 1, side: keys.side },
+      ...{ group: GROUP, consumer: of.consumer, opensMost: world.pick(3), perKey: world.places, side: keys.side },
       ...{ inboxes: INBOXES, meta: '', kind: '', text: '', ...tasks },
     },
     rest,
@@ -112,9 +119,11 @@ async function fail(world: OrderWorld): Promise<string> {
       ...{ inboxes: INBOXES, publishes: '', side: keys.side, isJson: 1 },
     },
     restKeys: [retries.stream, gates.gates, gates.line],
-    rest: [of.key, 0, 1, 1],
+    rest: [of.key, 0, world.isOrdered ? 1 : 0, world.places],
   });
-  if (isMine && settlement !== fate) throw new Error(`the settlement of ${of.id} is ${settlement}, not ${fate}`);
+  const wanted = world.marked.has(of.id) ? 'cancelled' : fate;
+  if (isMine && settlement !== wanted) throw new Error(`the settlement of ${of.id} is ${settlement}, not ${wanted}`);
+  if (settlement === 'cancelled') world.done.add(of.task);
   return `${of.task} by ${of.consumer}: ${settlement}`;
 }
 
@@ -156,7 +165,7 @@ async function remove(world: OrderWorld): Promise<string> {
   const rows = await link.send<[string, string[]][]>('xrange', [keys.stream, '-', '+']);
   const row = world.one(rows);
   if (row === undefined) return 'nothing';
-  const { payload: task = '' } = recordOf(row[1]);
+  const { task } = world.readEntry(row[1]);
   const args = { released: RELEASED, id: row[0], task: identity(task), side };
   if (!(await removeWaitingScript.run(link, { keys, args }))) return `${task} is with a worker`;
   world.done.add(task);
@@ -189,7 +198,7 @@ async function redrive(world: OrderWorld): Promise<string> {
   const rows = await link.send<[string, string[]][]>('xrange', [keys.dead, '-', '+']);
   const row = world.one(rows);
   if (row === undefined) return 'nothing';
-  const { payload: task = '', ordering_key: key = '' } = recordOf(row[1]);
+  const { task, key } = world.readEntry(row[1]);
   const { moved } = await redriveScript.run(link, {
     keys: { ...keys, retryStream: retries.stream, retryIndex: retries.index },
     args: { group: GROUP },
@@ -202,6 +211,25 @@ async function redrive(world: OrderWorld): Promise<string> {
   return `${task}: ${moved}`;
 }
 
+/** A task that a worker has is cancelled: the end of its run drops it, unless it is a success. */
+async function cancel(world: OrderWorld): Promise<string> {
+  const of = world.one(world.handed);
+  if (of === undefined || !(await pendsWith(world, of))) return 'nothing';
+  const args = { group: GROUP, id: of.id, inboxes: INBOXES };
+  if (!(await cancelScript.run(world.link, { keys: world.keys, args }))) throw new Error(`${of.id} was not marked`);
+  world.marked.add(of.id);
+  return of.task;
+}
+
+async function runNow(world: OrderWorld): Promise<string> {
+  const { link, keys } = world;
+  const handle = world.one(await link.send<string[]>('zrange', [keys.delayed, 0, -1]));
+  if (handle === undefined) return 'nothing';
+  const args = { handle, target: keys.stream, inboxes: INBOXES };
+  if (!(await runNowScript.run(link, { keys, args }))) throw new Error(`${handle} was not due`);
+  return handle;
+}
+
 /** Somebody else deletes an entry, whoever has it, and acknowledges it. */
 async function foreign(world: OrderWorld): Promise<string> {
   const { link, keys } = world;
@@ -209,7 +237,7 @@ async function foreign(world: OrderWorld): Promise<string> {
   if (row === undefined) return 'nothing';
   await link.send('xack', [keys.stream, GROUP, row[0]]);
   await link.send('xdel', [keys.stream, row[0]]);
-  const { payload: task = '' } = recordOf(row[1]);
+  const { task } = world.readEntry(row[1]);
   world.done.add(task);
   await mend(world);
   return task;
@@ -236,7 +264,7 @@ async function heal(world: OrderWorld): Promise<string> {
       keys: { ...keys, ...gates, other: retries.stream, otherDelayed: retries.delayed, otherIndex: retries.index },
       args: {
         ...{ group: GROUP, consumer: CONSUMERS[0] ?? '', side: keys.side, inboxes: INBOXES },
-        ...{ everyMs: 0, cursor, perKey: 1, keyPath: '', key: '' },
+        ...{ everyMs: 0, cursor, perKey: world.places, keyPath: world.keyPath, key: '' },
       },
     });
     opened += healed.opened;
@@ -273,6 +301,8 @@ export const ORDER_STEPS: Readonly<Record<string, { weight: number; run: OrderSt
   removeLater: { weight: 1, run: removeLater },
   purge: { weight: 1, run: purge },
   redrive: { weight: 2, run: redrive },
+  cancel: { weight: 2, run: cancel },
+  runNow: { weight: 1, run: runNow },
   foreign: { weight: 1, run: foreign },
   loseLine: { weight: 1, run: loseLine },
   healNothing: { weight: 2, run: healNothing },

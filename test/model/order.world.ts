@@ -8,6 +8,7 @@ import {
   retryKeys,
 } from '../../libs/queue/store/queue.keys.js';
 import { takeScript, type Taken } from '../../libs/queue/store/scripts/take.script.js';
+import { ORDER, PLACES } from '../../libs/queue/store/scripts/uses.fragment.js';
 import { Keyspace, unframe, type Link } from '../../libs/redis/index.js';
 
 /** A task that was handed to a consumer, as it was then: what its settlement names, at whatever time later. */
@@ -24,7 +25,10 @@ export interface HandedTask {
 export interface Look {
   /** Task → where it is. More than one place, or none, is a violation. */
   readonly places: ReadonlyMap<string, readonly string[]>;
-  /** Key → its tasks that were handed out at least once and have not ended: they run, wait for a retry, or are put off. */
+  /**
+   * Key → its tasks that hold it. In an ordered queue those that were handed out at least once and have not ended: they run, wait for a
+   * retry, or are put off. With a limit by key, those that workers have.
+   */
   readonly begun: ReadonlyMap<string, readonly string[]>;
   /** Key → entries that are pending with the parking consumer, by id, and those that stand in line. */
   readonly parked: readonly (readonly [string, string[]])[];
@@ -39,10 +43,14 @@ export const INBOXES = 'model:inbox:';
 const FOR_EVER = 9_000_000_000_000;
 const space = new Keyspace();
 
-/** One ordered queue, and what the steps know of it. */
+/** One queue that is ordered by key, or runs so many tasks of a key at a time, and what the steps know of it. */
 export class OrderWorld {
   readonly link: Link;
   readonly seed: number;
+  /** How many tasks of a key may run. */
+  readonly places: number;
+  /** Whether the queue is ordered; otherwise the key is in the payload, and a task that is tried again takes a place again. */
+  readonly isOrdered: boolean;
   readonly keys;
   readonly retries;
   readonly gates;
@@ -51,10 +59,10 @@ export class OrderWorld {
   readonly alive = new Set<string>();
   /** Tasks that have ended. */
   readonly done = new Set<string>();
+  /** Entries that are marked as cancelled. */
+  readonly marked = new Set<string>();
   /** Key → its tasks in the order in which they began for the first time. */
   readonly started = new Map<string, string[]>();
-  /** Tasks that left the order of their key for good: they were dead letters, and came back at the end. */
-  readonly redriven = new Set<string>();
   /** What came into the stream, in order, by key. */
   readonly entered = new Map<string, string[]>();
   /** Every failure is final from now on, and everything that is put off is due. */
@@ -63,9 +71,12 @@ export class OrderWorld {
   readonly #name: string;
   #state: number;
 
-  constructor(link: Link, name: string, seed: number) {
+  /** @param perKey how many tasks of a key may run; 0: the queue is ordered */
+  constructor(link: Link, name: string, seed: number, perKey: number) {
     this.link = link;
     this.seed = seed;
+    this.isOrdered = perKey === 0;
+    this.places = Math.max(1, perKey);
     this.#state = seed;
     this.#name = name;
     this.keys = queueKeys(space, name);
@@ -81,6 +92,28 @@ export class OrderWorld {
     return ((t ^ (t >>> 14)) >>> 0) % Math.max(1, below);
   }
 
+  /** Where payloads have the key. */
+  get keyPath(): string {
+    return this.isOrdered ? '' : 'k';
+  }
+
+  payloadOf(task: string, key: string): string {
+    return this.isOrdered ? task : JSON.stringify({ n: task, k: key });
+  }
+
+  /** The task of a payload, and its key. */
+  read(payload: string, orderingKey = ''): { task: string; key: string } {
+    if (this.isOrdered) return { task: payload, key: orderingKey };
+    const { n, k } = JSON.parse(payload) as { n: string; k: string };
+    return { task: n, key: k };
+  }
+
+  /** The same of the fields of an entry. */
+  readEntry(fields: readonly string[]): { task: string; key: string } {
+    const { payload = '', ordering_key: key } = recordOf(fields);
+    return this.read(payload, key);
+  }
+
   one<T>(of: readonly T[]): T | undefined {
     return of[this.pick(of.length)];
   }
@@ -88,7 +121,7 @@ export class OrderWorld {
   async begin(): Promise<void> {
     await this.#clear();
     await this.link.send('xgroup', ['CREATE', this.keys.stream, GROUP, '0', 'MKSTREAM']);
-    await this.link.send('hset', [this.keys.uses, 'order', '0.1.0 1']);
+    await this.link.send('hset', [this.keys.uses, this.isOrdered ? ORDER : PLACES, '0.1.0 1']);
     for (const consumer of CONSUMERS) await this.start(consumer);
   }
 
@@ -96,7 +129,7 @@ export class OrderWorld {
     const left = await this.link.send<number>('exists', [this.gates.gates, this.gates.line, this.keys.stream]);
     const entries = await this.link.send<number>('xlen', [this.keys.stream]);
     if (left > 1 || entries > 0) throw new Error(`${left - 1} keys and ${entries} entries are left`);
-    for (const [key, started] of this.started) {
+    for (const [key, started] of this.isOrdered ? this.started : []) {
       const ordered = (this.entered.get(key) ?? []).filter((task) => started.includes(task));
       if (started.join() !== ordered.join())
         throw new Error(`key ${key} began as ${started.join()}, and came as ${ordered.join()}`);
@@ -122,7 +155,7 @@ export class OrderWorld {
         ...{ limit: 0, perMs: 0, graceMs: 0, usualMs: 0, fleet: 0, readMost: 1 + this.pick(4) },
       },
       restKeys: [this.gates.gates, this.gates.line],
-      rest: [0],
+      rest: [0, this.places, this.keyPath, this.isOrdered ? ORDER : PLACES],
     });
     for (const { id, deliveries, fields } of taken.claimed) this.hand(consumer, id, deliveries, fields);
     return taken;
@@ -130,7 +163,8 @@ export class OrderWorld {
 
   /** A consumer has got an entry. */
   hand(consumer: string, id: string, deliveries: number, fields: readonly string[]): void {
-    const { payload: task = '', ordering_key: key = '', retry_count: attempts = '0' } = recordOf(fields);
+    const { task, key } = this.readEntry(fields);
+    const { retry_count: attempts = '0' } = recordOf(fields);
     this.handed.push({ consumer, id, deliveries, task, key, attempts: Number(attempts) });
     if (key === '') return;
     const started = this.started.get(key) ?? [];
@@ -177,24 +211,26 @@ export class OrderWorld {
     const owners = new Map(rows.map(([id, consumer]) => [id, consumer]));
     const parked = new Map<string, string[]>();
     for (const [id, fields] of await link.send<[string, string[]][]>('xrange', [keys.stream, '-', '+'])) {
-      const { payload: task = '', ordering_key: key = '', retry_count: attempts } = recordOf(fields);
+      const { task, key } = this.readEntry(fields);
+      const { retry_count: attempts } = recordOf(fields);
       const owner = owners.get(id);
       place(task, owner ?? 'unread');
       if (owner === PARKED) parked.set(key, [...(parked.get(key) ?? []), id]);
       // A task that was never handed out may be pending with nobody in particular, when its key was just opened.
-      else if (owner !== undefined || Number(attempts) > 0) begins(key, task);
+      else if (owner !== undefined || (this.isOrdered && Number(attempts) > 0)) begins(key, task);
       owners.delete(id);
     }
     for (const [id, owner] of owners) problems.push(`${id} is pending with ${owner} and not there`);
     const handles = await link.send<string[]>('zrange', [keys.delayed, 0, -1]);
     for (const handle of handles) {
       const body = (await link.send<string | null>('hget', [keys.bodies, handle])) ?? '';
-      const [task = '', , attempts = '0', , , key = ''] = unframe(Buffer.from(body)) ?? [];
+      const [payload = '', , attempts = '0', , , orderingKey = ''] = unframe(Buffer.from(body)) ?? [];
+      const { task, key } = this.read(payload, orderingKey);
       place(task, 'delayed');
-      if (Number(attempts) > 0) begins(key, task);
+      if (this.isOrdered && Number(attempts) > 0) begins(key, task);
     }
     for (const [, fields] of await link.send<[string, string[]][]>('xrange', [keys.dead, '-', '+'])) {
-      place(recordOf(fields)['payload'] ?? '', 'dead');
+      place(this.readEntry(fields).task, 'dead');
     }
     const line = new Map<string, string[]>();
     for (const each of await link.send<string[]>('zrange', [gates.line, 0, -1])) {

@@ -96,8 +96,7 @@ async function take(world: World, step: string, draws: readonly number[], table:
   world.steps++;
   const before = world.last.places;
   const rule = await table[step]!.run(world, (below) => (draws[drawn++ % draws.length] ?? 0) % below);
-  const { places } = await world.look();
-  const violations: string[] = [];
+  const [{ places }, violations] = await Promise.all([world.look(), world.ends.violations(world.link)]);
   for (const group of world.groups) {
     for (let n = 0; n < world.published; n++) {
       const of = `${group} ${n}`;
@@ -135,6 +134,7 @@ async function rest(world: World): Promise<void> {
       await step(
         'ack',
         world.last.pending.findIndex(({ consumer }) => consumer === survivor),
+        1,
       );
     }
   }
@@ -142,5 +142,6 @@ async function rest(world: World): Promise<void> {
     world.goTo(level);
     await step('clean', 3);
   }
+  if (!world.ends.isAtRest) throw new Error('members of a join have not ended');
   if (world.last.left > 0) throw new Error(`${world.last.left} entries are left that nobody needs`);
 }

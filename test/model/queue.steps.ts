@@ -1,5 +1,4 @@
 import { CONSUMER_PREFIX, RELEASED, type QueueKeys } from '../../libs/queue/store/queue.keys.js';
-import { ackScript } from '../../libs/queue/store/scripts/ack.script.js';
 import { delayScript } from '../../libs/queue/store/scripts/delay.script.js';
 import { returnTasksScript } from '../../libs/queue/store/scripts/return-tasks.script.js';
 import { janitorScript } from '../../libs/queue/store/scripts/janitor.script.js';
@@ -7,14 +6,14 @@ import { leaveScript } from '../../libs/queue/store/scripts/leave.script.js';
 import { promoteScript } from '../../libs/queue/store/scripts/promote.script.js';
 import { reapScript } from '../../libs/queue/store/scripts/reap.script.js';
 import { reconcileScript } from '../../libs/queue/store/scripts/reconcile.script.js';
-import { redriveScript } from '../../libs/queue/store/scripts/redrive.script.js';
-import { removeDelayedScript, removeWaitingScript } from '../../libs/queue/store/scripts/remove.script.js';
 import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failure.script.js';
 import { KEY_STEPS } from './key.steps.js';
 import { publishToLevel } from './level.steps.js';
 import { takeStep } from './limited.steps.js';
 import { commitNoted } from './noted.steps.js';
+import { OPERATOR_STEPS } from './operator.steps.js';
 import type { Handed, World } from './queue.world.js';
+import { acknowledgeAsWorker, publishAwaited, publishMembers, resultOf } from './settled.steps.js';
 import type { Pick, Rule, Step } from './step.js';
 
 export const MAX_DELIVERIES = 4;
@@ -66,14 +65,16 @@ async function acknowledge(
   world: World,
   handed: Handed | undefined,
   send: (handed: Handed) => Promise<number>,
+  isSeen = true,
 ): Promise<Rule> {
   if (handed === undefined) return nothing;
   const pends = world.last.pending.some(
     (each) => each.keys === handed.keys && each.group === handed.group && each.id === handed.id,
   );
   const acked = await send(handed);
+  if (acked < 0) return nothing;
   if (acked !== (pends ? 1 : 0)) throw new Error(`the acknowledgement of ${handed.id} answered ${acked}`);
-  if (acked === 1) world.done.add(key(handed));
+  if (acked === 1) world.settle(handed, isSeen ? { how: 'completed', text: resultOf(handed) } : { how: 'unseen' });
   return (of, _, to) => pends && of === key(handed) && to === 'done';
 }
 
@@ -81,6 +82,7 @@ async function acknowledge(
 async function fail(world: World, handed: Handed | undefined, pick: Pick): Promise<Rule> {
   if (handed === undefined) return nothing;
   const { group, keys, id, handle, consumer, deliveries, attempts } = handed;
+  const isCancelled = world.isMarked(handed);
   const now = world.last.pending.find((each) => each.keys === keys && each.group === group && each.id === id);
   const mine = now?.consumer === consumer && now.deliveries === deliveries;
   const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
@@ -89,7 +91,7 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
     keys: { ...keys, failedTo: keys.dead, retry, retryDelayed, retryBodies, retryIndex },
     args: {
       ...{ group, consumer, id, deliveries, attempts: String(attempts + 1) },
-      ...{ handle, meta: metaOf(handle) },
+      ...{ handle, meta: world.ends.textOf(handed) },
       ...{
         isDead: fate === 'dead' ? 1 : 0,
         reason: fate === 'dead' ? 'max-attempts' : '',
@@ -98,8 +100,11 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
       ...{ failure: 'Error: no', stack: '', inboxes: INBOXES, publishes: '', side: keys.side, isJson: 1 },
     },
   });
-  const wanted = mine ? fate : now ? 'fenced' : 'stale';
+  const wanted = mine ? (isCancelled ? 'cancelled' : fate) : now ? 'fenced' : 'stale';
   if (settlement !== wanted) throw new Error(`the settlement of ${id} is ${settlement}, not ${wanted}`);
+  if (settlement === 'cancelled') world.settle(handed, { how: 'cancelled' });
+  if (settlement === 'dead') world.settle(handed, { how: 'failed', reason: 'max-attempts' });
+  if (isCancelled) return (of, _, place) => mine && of === key(handed) && place === 'done';
   const to = { dead: 'dead:max-attempts', delayed: `delayed:${attempts + 1}`, retried: `waiting:${attempts + 1}` }[
     fate
   ];
@@ -112,7 +117,7 @@ async function publishLater(world: World): Promise<Rule> {
   await delayScript.run(world.link, {
     keys: world.keys,
     args: { delayMs: LATER_MS, runAtMs: -1, inboxes: INBOXES, timestamp: '1' },
-    rest: [`task ${payload}`, payload, metaOf(`task ${payload}`)],
+    rest: [`task-${payload}`, payload, metaOf(`task-${payload}`)],
   });
   return (of, from, to) => of.endsWith(` ${payload}`) && from === undefined && to === 'delayed:0';
 }
@@ -153,7 +158,8 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
   const alone = mine.some(({ deliveries }) => deliveries >= ISOLATED_FROM);
   const capacity = pick(5);
   const foreignIdleMs = pick(2);
-  const { claimed } = await reapScript.run(world.link, {
+  const marked = world.markedTasks();
+  const { claimed, deadLetters, cancelled } = await reapScript.run(world.link, {
     keys: { ...keys, failedTo: keys.dead },
     args: {
       ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: MAX_DELIVERIES },
@@ -164,12 +170,15 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
   const isolated = claimed.filter(({ deliveries }) => deliveries >= ISOLATED_FROM).length + (alone ? 1 : 0);
   if (claimed.length > capacity) throw new Error(`${claimed.length} were taken over, with room for ${capacity}`);
   if (isolated > 1) throw new Error(`${isolated} are to run alone`);
+  world.settleAll(group, deadLetters, { how: 'failed', reason: 'max-deliveries' });
+  world.settleAll(group, cancelled, { how: 'cancelled' });
   return (of, from, to) => {
     const [kind, ...rest] = (from ?? '').split(':');
     const [attempts, count, ...name] = rest.reverse();
     const owner = name.reverse().join(':');
     const ofDead = owner === FOREIGN ? foreignIdleMs > 0 : !world.alive.has(owner);
     if (!of.startsWith(`${group} `) || kind !== 'pending' || !ofDead) return false;
+    if (marked.has(of)) return to === 'done';
     if (Number(count) >= MAX_DELIVERIES) return to === 'dead:max-deliveries';
     return to === `pending:${consumer}:${Number(count) + 1}:${attempts}`;
   };
@@ -220,47 +229,6 @@ async function reconcile(world: World, pick: Pick): Promise<Rule> {
   return nothing;
 }
 
-/** A dead letter goes back to work, in its own group. */
-async function redrive(world: World, pick: Pick): Promise<Rule> {
-  const letter = one(
-    world.last.rows.filter(({ place }) => place.startsWith('dead:')),
-    pick,
-  );
-  if (letter === undefined) return nothing;
-  const { stream: retryStream, index: retryIndex } = world.retryKeysOf(letter.group);
-  const { moved } = await redriveScript.run(world.link, {
-    keys: { ...world.keys, retryStream, retryIndex },
-    args: { group: letter.group },
-    rest: [letter.id, letter.handle, metaOf(letter.handle)],
-  });
-  if (moved !== 1) throw new Error(`the redrive of ${letter.id} moved ${moved}`);
-  return (of, _, to) => of === `${letter.group} ${letter.task}` && to === 'waiting:0';
-}
-
-/** An operator takes a task away, unless a worker has it. It counts as done for those groups that waited for it. */
-async function remove(world: World, pick: Pick): Promise<Rule> {
-  const row = one(
-    world.last.rows.filter(({ place }) => !place.startsWith('dead:')),
-    pick,
-  );
-  if (row === undefined) return nothing;
-  const same = world.last.rows.filter(({ key: at, id }) => at === row.key && id === row.id);
-  const worked = same.some(({ place }) => place.startsWith('pending:') && !place.startsWith(`pending:${RELEASED}:`));
-  const all = [world.keys, ...world.retries.values()];
-  const keys = all.find(({ stream, delayed }) => stream === row.key || delayed === row.key) ?? world.keys;
-  const removed =
-    keys.delayed === row.key
-      ? await removeDelayedScript.run(world.link, { keys, args: { handle: row.id, side: keys.side } })
-      : await removeWaitingScript.run(world.link, {
-          keys,
-          args: { released: RELEASED, id: row.id, task: row.handle, side: keys.side },
-        });
-  if (removed === worked) throw new Error(`the removal of ${row.id}, ${row.place}, answered ${removed}`);
-  const gone = new Set(removed ? same.map(({ group, task }) => `${group} ${task}`) : []);
-  for (const of of gone) world.done.add(of);
-  return (of, _, to) => gone.has(of) && to === 'done';
-}
-
 /** Walks over all there is. */
 async function clean(world: World, pick: Pick): Promise<Rule> {
   const slice = 1 + pick(4);
@@ -283,10 +251,8 @@ async function live(world: World, consumer: string, lives: boolean): Promise<Rul
   return nothing;
 }
 
-const ackOf =
-  (world: World) =>
-  ({ group, keys, id, handle }: Handed): Promise<number> =>
-    ackScript.run(world.link, { keys, args: { group, count: 1 }, rest: [id, id, handle] });
+const ack = (world: World, handed: Handed | undefined, pick: Pick): Promise<Rule> =>
+  acknowledge(world, handed, (each) => acknowledgeAsWorker(world, each, pick));
 
 /** By name, each with how often it comes among the others. */
 export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
@@ -307,23 +273,24 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   },
   read: { weight: 5, run: (world, pick) => read(world, one(CONSUMERS, pick) ?? '', pick) },
   foreignRead: { weight: 1, run: (world, pick) => read(world, FOREIGN, pick) },
-  ack: { weight: 3, run: (world, pick) => acknowledge(world, one(world.last.pending, pick), ackOf(world)) },
-  zombieAck: { weight: 1, run: (world, pick) => acknowledge(world, one(world.history, pick), ackOf(world)) },
-  commit: { weight: 2, run: (world, pick) => commitNoted(world, one(world.last.pending, pick)) },
-  zombieCommit: { weight: 2, run: (world, pick) => commitNoted(world, one(world.history, pick)) },
+  ack: { weight: 3, run: (world, pick) => ack(world, one(world.last.pending, pick), pick) },
+  zombieAck: { weight: 1, run: (world, pick) => ack(world, one(world.history, pick), pick) },
+  commit: { weight: 2, run: (world, pick) => commitNoted(world, one(world.last.pending, pick), pick) },
+  zombieCommit: { weight: 2, run: (world, pick) => commitNoted(world, one(world.history, pick), pick) },
   foreignAck: {
     weight: 1,
     run: (world, pick) =>
-      acknowledge(world, one(world.last.pending, pick), ({ group, keys, id }) =>
-        world.link.send<number>('xack', [keys.stream, group, id]),
+      acknowledge(
+        world,
+        one(world.last.pending, pick),
+        ({ group, keys, id }) => world.link.send<number>('xack', [keys.stream, group, id]),
+        false,
       ),
   },
   fail: { weight: 3, run: (world, pick) => fail(world, one(world.last.pending, pick), pick) },
   zombieFail: { weight: 2, run: (world, pick) => fail(world, one(world.history, pick), pick) },
   publishLater: { weight: 2, run: publishLater },
   promote: { weight: 2, run: promote },
-  redrive: { weight: 1, run: redrive },
-  remove: { weight: 1, run: remove },
   crash: { weight: 2, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', false) },
   start: { weight: 3, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', true) },
   reap: { weight: 4, run: reap },
@@ -340,6 +307,9 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   returnTasks: { weight: 1, run: (world, pick) => returnTasks(world, pick, false) },
   leave: { weight: 1, run: (world, pick) => returnTasks(world, pick, true) },
   ...KEY_STEPS,
+  ...OPERATOR_STEPS,
+  publishAwaited: { weight: 2, run: publishAwaited },
+  publishMembers: { weight: 3, run: publishMembers },
   reconcile: { weight: 1, run: reconcile },
   clean: { weight: 1, run: clean },
 };

@@ -1,8 +1,8 @@
-import { defineScript, Keyspace, lua, type Link } from '../../libs/redis/index.js';
+import { Keyspace, type Link } from '../../libs/redis/index.js';
 import { placeOf, type Priority } from '../../libs/queue/store/levels.js';
 import { queueKeys, retryKeys, type QueueKeys } from '../../libs/queue/store/queue.keys.js';
-import { ID_IN } from '../../libs/queue/store/scripts/task-id.fragment.js';
-import { INDEX } from '../../libs/queue/store/scripts/index.fragment.js';
+import { lookScript } from './look.script.js';
+import { Ends, type End, type OfTask } from './ends.js';
 
 /** An entry that was, or is, pending: what a settlement of it has to name. */
 export interface Handed {
@@ -65,93 +65,6 @@ export interface Snapshot {
   readonly left: number;
 }
 
-/**
- * KEYS the queue's · ARGV for each group: its name, and of its retries stream, delayed, bodies, index · returns rows of group,
- * stream, id, task, attempts, place, handle. A row also tells of each index that does not lead to the entries that are there.
- */
-const lookScript = defineScript({
-  name: 'model.look',
-  keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex'],
-  args: {},
-  lua: lua`
-${ID_IN}
-${INDEX}
-local rows = {}
-local function field(fields, name)
-  for i = 1, #fields, 2 do if fields[i] == name then return fields[i + 1] end end
-  return ''
-end
-local function look(key, group)
-  if redis.call('EXISTS', key) == 0 then return end
-  local entries = redis.call('XRANGE', key, '-', '+')
-  local known = false
-  for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do if info[2] == group then known = info[8] end end
-  local waits, pends = {}, {}
-  if known then
-    for _, row in ipairs(redis.call('XPENDING', key, group, '-', '+', 100000)) do pends[row[1]] = row end
-    for _, entry in ipairs(redis.call('XRANGE', key, '(' .. known, '+')) do waits[entry[1]] = true end
-  end
-  for _, entry in ipairs(entries) do
-    local id, fields = entry[1], entry[2]
-    local attempts, place = field(fields, 'retry_count'), 'left'
-    if pends[id] then place = 'pending:' .. pends[id][2] .. ':' .. pends[id][4] .. ':' .. attempts
-    elseif waits[id] or not known then place = 'waiting:' .. attempts end
-    rows[#rows + 1] = { group, key, id, field(fields, 'payload'), attempts, place, idIn(field(fields, 'meta')) or id }
-  end
-end
-local function lookDelayed(zset, hash, group)
-  for _, handle in ipairs(redis.call('ZRANGE', zset, 0, -1)) do
-    local body = redis.call('HGET', hash, handle) or ''
-    local parts, at = {}, 1
-    while at <= #body do
-      local colon = string.find(body, ':', at, true)
-      local length = tonumber(string.sub(body, at, colon - 1))
-      parts[#parts + 1] = string.sub(body, colon + 1, colon + length)
-      at = colon + length + 1
-    end
-    rows[#rows + 1] = { group, zset, handle, parts[1] or '', parts[3] or '', 'delayed:' .. (parts[3] or 'none'), handle }
-  end
-  if redis.call('HLEN', hash) ~= redis.call('ZCARD', zset) then
-    rows[#rows + 1] = { group, hash, '', '', '', 'bodies without a due time', '' }
-  end
-end
-local function checkIndex(key, places)
-  local carrying = 0
-  for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
-    local original = field(entry[2], 'original_id')
-    local task = original ~= '' and original or idIn(field(entry[2], 'meta'))
-    if task and task ~= entry[1] then
-      carrying = carrying + 1
-      local leads = false
-      for _, range in ipairs(indexed(places, task)) do leads = leads or range[1] == entry[1] end
-      if not leads then rows[#rows + 1] = { '', places, entry[1], task, '', 'not in the index', '' } end
-    end
-  end
-  if redis.call('ZCARD', places) ~= carrying then
-    rows[#rows + 1] = { '', places, '', '', '', 'an index of ' .. redis.call('ZCARD', places) .. ' for ' .. carrying, '' }
-  end
-end
-checkIndex(stream, index)
-checkIndex(dead, deadIndex)
-for i = 1, #ARGV, 5 do
-  local group = ARGV[i]
-  checkIndex(ARGV[i + 1], ARGV[i + 4])
-  look(stream, group)
-  lookDelayed(delayed, bodies, group)
-  look(ARGV[i + 1], group)
-  lookDelayed(ARGV[i + 2], ARGV[i + 3], group)
-end
-if redis.call('EXISTS', dead) == 1 then
-  for _, letter in ipairs(redis.call('XRANGE', dead, '-', '+')) do
-    local fields = letter[2]
-    rows[#rows + 1] = { field(fields, 'group'), dead, letter[1], field(fields, 'payload'), '', 'dead:' .. field(fields, 'reason'), field(fields, 'original_id') }
-  end
-end
-return rows`,
-  decode: (reply) =>
-    reply as [group: string, key: string, id: string, task: string, attempts: string, place: Place, handle: string][],
-});
-
 /** One level of the queue's priority. A queue without priorities has one, `normal`. */
 interface Level {
   readonly priority: Priority;
@@ -176,6 +89,10 @@ export class World {
   readonly #levelOf = new Map<string, Level>();
   /** `<group> <task>` of what was acknowledged. */
   readonly done = new Set<string>();
+  /** Who is told how tasks end. */
+  readonly ends: Ends;
+  /** `<stream> <entry> <group>` of what is marked as cancelled. */
+  readonly marked = new Set<string>();
   readonly alive = new Set<string>();
   /** By the key of a publish. */
   readonly known = new Map<string, KnownKey>();
@@ -193,6 +110,7 @@ export class World {
     const keyspace = new Keyspace(namespace);
     this.link = link;
     this.groups = groups;
+    this.ends = new Ends(groups);
     const level = (priority: Priority): Level => {
       const place = placeOf('tasks', priority);
       const retries = new Map(groups.map((group) => [group, retryKeys(keyspace, place, group)]));
@@ -253,6 +171,30 @@ export class World {
     const after = this.follows.get(handle);
     const isDelayed = this.last.rows.some((row) => row.handle === handle && row.key === this.keys.delayed);
     return isDelayed && after !== undefined && this.isActive(after);
+  }
+
+  /** A task has ended for its group. A dead letter is found where it is. */
+  settle(of: OfTask, end: End): void {
+    if (end.how !== 'failed') this.done.add(`${of.group} ${of.task}`);
+    this.ends.ended(of, end);
+  }
+
+  /** Tasks of which a script said that they are dead letters, or dropped. */
+  settleAll(group: string, handles: readonly string[], end: End): void {
+    for (const row of this.last.rows) {
+      if (row.group === group && handles.includes(row.handle) && !row.place.startsWith('dead:')) this.settle(row, end);
+    }
+  }
+
+  /** Whether the entry that a worker has is marked as cancelled. */
+  isMarked({ group, keys, id }: Pick<Handed, 'group' | 'keys' | 'id'>): boolean {
+    return this.marked.has(`${keys.stream} ${id} ${group}`);
+  }
+
+  /** `<group> <task>` of what pends and is marked. */
+  markedTasks(): ReadonlySet<string> {
+    const marked = this.last.pending.filter((handed) => this.isMarked(handed));
+    return new Set(marked.map(({ group, task }) => `${group} ${task}`));
   }
 
   /** The payload is nowhere any more, and nobody has to do anything for it. */
