@@ -52,6 +52,17 @@ describe('acknowledging in an ordered queue', () => {
     expect((await bed.ack(taken.claimed)).acked).toBe(1);
   });
 
+  it('is fenced by the owner if the delivery is the same: the task was returned, and another process has it', async () => {
+    await bed.declare();
+    const [a0] = await bed.publish(['a', 'a']);
+    const { claimed } = await bed.take({ consumer: OTHER });
+    await bed.admin.call('XCLAIM', keys.stream, GROUP, RELEASED, 0, a0!, 'RETRYCOUNT', 0, 'JUSTID');
+    const taken = await bed.take();
+    expect(taken.claimed).toMatchObject([{ id: a0, deliveries: 1 }]);
+    expect(await bed.ack(claimed, { consumer: OTHER, room: 5 })).toEqual({ acked: 0, opened: [] });
+    expect(await bed.holders()).toEqual({ a: a0 });
+  });
+
   it('does nothing when it is repeated, and nothing without the stream', async () => {
     await bed.declare();
     const [, a1] = await bed.publish(['a', 'a', 'a']);
@@ -112,10 +123,11 @@ describe('acknowledging in an ordered queue', () => {
     const { opened } = await bed.ack(claimed, { room: 6 });
     expect(opened).toHaveLength(3);
     expect((await bed.owned())[RELEASED]).toHaveLength(3);
-    const again = (await bed.take({ consumer: OTHER })).claimed;
-    await bed.publish(['k3', 'k4', 'k5']);
-    await bed.take({ consumer: OTHER });
-    expect((await bed.ack(again, { consumer: OTHER, room: 2 })).opened).toHaveLength(2);
+    await bed.admin.flushall();
+    await bed.admin.xgroup('CREATE', keys.stream, GROUP, '0', 'MKSTREAM');
+    await bed.declare();
+    await bed.publish(['a', 'b', 'c', 'd', 'a', 'b', 'c', 'd']);
+    expect((await bed.ack((await bed.take()).claimed, { room: 2 })).opened).toHaveLength(2);
   });
 
   it('leaves the gate of a task alone that another one holds', async () => {
