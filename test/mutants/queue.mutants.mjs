@@ -39,22 +39,76 @@ const renewAll = {
   specs: ['libs/queue/store/scripts/renew-all'],
 };
 const renewal = { file: 'libs/queue/store/scripts/renew.fragment.ts', specs: ['libs/queue/store/scripts/renew-all'] };
-/** What one command of a renewal looks for. */
-const TOLD_AT_ONCE = ['paused', 'delayed', 'uses', 'scheduleDue', 'cancelled', 'observed'];
 const seats = { file: 'libs/queue/worker/loops/read-seats.ts', specs: ['libs/queue/worker/loops/read-seats'] };
 
 export default [
-  ...TOLD_AT_ONCE.map((key) => ({
-    ...renewAll,
-    name: `a renewal overlooks that there is '${key}' alone`,
-    find: 'unpack(KEYS, k + 1, k + (looks == 1 and 8 or 6))',
-    replace: TOLD_AT_ONCE.filter((other) => other !== key).join(', '),
-  })),
   {
     ...renewAll,
-    name: 'the retries of a group are overlooked if nothing else is there',
-    find: '(looks == 1 and 8 or 6)',
-    replace: '6',
+    name: 'a renewal overlooks what the last one of some queues has',
+    find: '+ 1, at + last * count)',
+    replace: '+ 1, at + last * count - count)',
+  },
+  {
+    ...renewAll,
+    name: 'a renewal overlooks the last key of a queue',
+    find: '+ 1, at + i * count)) > 0',
+    replace: '+ 1, at + i * count - 1)) > 0',
+  },
+  {
+    ...renewAll,
+    name: 'a renewal overlooks the first key of a queue',
+    find: 'unpack(KEYS, at + (i - 1) * count + 1,',
+    replace: 'unpack(KEYS, at + (i - 1) * count + 2,',
+  },
+  {
+    ...renewAll,
+    name: 'what one queue has is told of its neighbours',
+    find: "found[i] = redis.call('EXISTS'",
+    replace: "found[i] = first ~= last or redis.call('EXISTS'",
+  },
+  {
+    ...renewAll,
+    name: 'a renewal overlooks data of a newer release',
+    find: 'local using = having(1, queues)',
+    replace: 'local using = notes == 1 and having(1, queues) or {}',
+  },
+  {
+    ...renewAll,
+    name: 'the retries of a group are overlooked',
+    find: 'local retried = notes == 1 and looks > 0 and',
+    replace: 'local retried = false and',
+  },
+  {
+    file: 'libs/queue/worker/loops/lease-renewer.ts',
+    specs: ['libs/queue/worker/loops/lease-renewer'],
+    name: 'of very many queues, nothing is told',
+    find: '!asksFirst ||',
+    replace: '!asksFirst &&',
+  },
+  {
+    file: 'libs/queue/worker/loops/lease-renewer.ts',
+    specs: ['libs/queue/worker/loops/lease-renewer'],
+    name: 'what is left over on a queue without entries stays for ever',
+    find: '% IDLE_LOOKS === 0 ?',
+    replace: '< 0 ?',
+  },
+  {
+    ...renewal,
+    name: 'a lease that is not there counts as unbroken',
+    find: "'XX', 'GT', 'CH', endsText, consumer) == 1",
+    replace: "'GT', 'CH', endsText, consumer) == 1",
+  },
+  {
+    ...renewal,
+    name: 'only the first queue of a renewal tells that a lease ends soon',
+    find: "    and redis.call('ZCOUNT', alive, '-inf', soonText) == 0\n",
+    replace: '',
+  },
+  {
+    ...renewal,
+    name: 'only the first queue of a renewal notices a clock that was set back',
+    find: "'XX', 'GT', 'CH', endsText",
+    replace: "'XX', 'CH', endsText",
   },
   {
     ...renewAll,
@@ -128,8 +182,8 @@ export default [
     file: 'libs/queue/store/scripts/renew-all.script.ts',
     specs: ['libs/queue/store/scripts/renew-all'],
     name: 'an error of one queue ends the renewal of all',
-    find: 'local fine, told, dueMs, unknown, scheduleMs = pcall(visit, k, a)',
-    replace: 'local fine, told, dueMs, unknown, scheduleMs = true, visit(k, a)',
+    find: 'local fine, told, dueMs, unknown, scheduleMs = pcall(visit, i, a)',
+    replace: 'local fine, told, dueMs, unknown, scheduleMs = true, visit(i, a)',
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',
@@ -155,38 +209,44 @@ export default [
   {
     ...renewAll,
     name: 'a queue that is empty is looked at as any other',
-    find: "if mayRest and redis.call('XLEN', stream) == 0 then return 0 end",
+    find: 'if isEmpty and looks == ${LOOK_AT_ENTRIES} then return 0 end',
     replace: '',
   },
   {
     ...renewAll,
     name: 'a queue that is empty is never looked at',
-    find: 'local mayRest = sinceMs < sweepMs * ${IDLE_LOOKS} and',
-    replace: 'local mayRest = last and',
+    find: 'if isEmpty and looks == ${LOOK_AT_ENTRIES} then',
+    replace: 'if isEmpty then',
+  },
+  {
+    ...renewAll,
+    name: 'each process looks everywhere, whatever the others have done',
+    find: 'if isEmpty and sinceMs < sweepMs * ${IDLE_LOOKS - 1} then return 0 end',
+    replace: '',
   },
   {
     ...renewAll,
     name: 'a queue with entries is looked at as if it had none',
-    find: "if mayRest and redis.call('XLEN', stream) == 0 then",
-    replace: 'if mayRest then',
+    find: "keepMs < 0 and redis.call('XLEN', stream) == 0",
+    replace: 'keepMs < 0',
   },
   {
     ...renewAll,
     name: 'retries are overlooked where no entry is',
-    find: ' and not hasRetries and keep < 0',
-    replace: ' and keep < 0',
+    find: 'local isEmpty = not hasRetries and keep',
+    replace: 'local isEmpty = keep',
   },
   {
     ...renewAll,
     name: 'dead letters are kept for too long where no entry is',
-    find: ' and keep < 0 and keepMs < 0',
-    replace: ' and keep < 0',
+    find: ' and keep < 0 and keepMs < 0 and',
+    replace: ' and keep < 0 and',
   },
   {
     ...renewAll,
     name: 'too many dead letters are kept where no entry is',
-    find: ' and keep < 0 and keepMs < 0',
-    replace: ' and keepMs < 0',
+    find: ' and keep < 0 and keepMs < 0 and',
+    replace: ' and keepMs < 0 and',
   },
   {
     file: 'libs/queue/store/scripts/renew-all.script.ts',

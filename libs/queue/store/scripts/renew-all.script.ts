@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CONSUMER_PREFIX, PARKED } from '../queue.keys.js';
+import { CONSUMER_PREFIX, PARKED, type QueueKeys } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
 import type { Renewal } from './renew.script.js';
@@ -9,7 +9,13 @@ import { LEASE_USES, ORDER, PLACES } from './uses.fragment.js';
 export const RENEW_MOST = 100;
 
 /** Where no entry is, only each so many looks is a whole one. */
-const IDLE_LOOKS = 4;
+export const IDLE_LOOKS = 4;
+
+/** How a call looks: not at all, where entries are, or everywhere. */
+export const [LOOK_NOWHERE, LOOK_AT_ENTRIES, LOOK_EVERYWHERE] = [0, 1, 2];
+
+/** How many keys one command tests. Redis keeps the objects of so many arguments from one command of a script to the next. */
+const KEYS_AT_ONCE = 30;
 
 /** What a renewal tells about one queue. */
 export interface QueueRenewal extends Renewal {
@@ -21,7 +27,7 @@ export interface QueueRenewal extends Renewal {
   readonly cancelled: boolean;
   /** Somebody listens to the events of the queue. */
   readonly observed: boolean;
-  /** The lease of a process on this queue has ended. */
+  /** The lease of a process on this queue has ended. Only told when the call watches. */
   readonly leaseEnded: boolean;
   /** Entries belong to a consumer without a lease, or were returned, or are idle for too long with other software. */
   readonly orphaned: boolean;
@@ -34,8 +40,43 @@ export interface QueueRenewal extends Renewal {
 export interface RenewedAll {
   /** In the order of the queues; an error if a key of that queue is of another type, or its group is gone. */
   readonly queues: readonly (QueueRenewal | Error)[];
-  /** Milliseconds until the first lease of any process on these queues ends; undefined: none will. */
+  /** Milliseconds until the first lease of any process on these queues ends; undefined: none will, or the call does not watch. */
   readonly nextEndMs: number | undefined;
+}
+
+/** How many keys of a queue {@link notedKeys} names, without the retries, and of the retries, and those that a look is about. */
+const [NOTES, RETRIES, LOOKED_AT] = [5, 2, 3];
+
+/** The keys of a queue that a renewal tests. */
+export interface RenewedKeys {
+  readonly keys: QueueKeys;
+  readonly scheduleDueKey: string;
+  /** The group's own retries. */
+  readonly retries: Pick<QueueKeys, 'stream' | 'delayed'>;
+}
+
+/** What a call is for. */
+export interface RenewalKind {
+  readonly looks: number;
+  /** False: none of the keys of {@link notedKeys} was there a moment ago. */
+  readonly noted: boolean;
+}
+
+/** The keys of these queues that are only there if there is something to tell: first those of all queues, then of their retries. */
+export function notedKeys(queues: readonly RenewedKeys[], looks: number): string[] {
+  const notes = queues.flatMap(({ keys: { paused, delayed, cancelled, observed }, scheduleDueKey }) => [
+    ...[paused, delayed, scheduleDueKey, cancelled, observed],
+  ]);
+  if (looks === LOOK_NOWHERE) return notes;
+  return [...notes, ...queues.flatMap(({ retries: { stream, delayed } }) => [stream, delayed])];
+}
+
+/** The keys of a renewal of these queues: first all leases, all `uses`, then {@link notedKeys}, then what looks are about. */
+export function renewalKeys(queues: readonly RenewedKeys[], { looks, noted }: RenewalKind): string[] {
+  const leases = [...queues.map(({ keys }) => keys.alive), ...queues.map(({ keys }) => keys.uses)];
+  const notes = noted ? notedKeys(queues, looks) : [];
+  if (looks === LOOK_NOWHERE) return [...leases, ...notes];
+  return [...leases, ...notes, ...queues.flatMap(({ keys: { stream, swept, dead } }) => [stream, swept, dead])];
 }
 
 const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED, OBSERVED] = [1, 2, 4, 8, 16, 32, 64, 128];
@@ -44,22 +85,26 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED, OBS
  * Renews the leases of a process on many queues, and tells what there is to do on each of them. An idle process sends nothing else
  * about its queues but its blocking read.
  *
- * KEYS  per queue: alive, paused, delayed, uses, scheduleDue, cancelled, observed; with looks 1 also: retry, retryDelayed, stream, swept, dead
- * ARGV  consumer, leaseMs, looks (1 or 0), sweepMs; with looks 1, per queue: group, credit (1: the caller has room for tasks),
- *       foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
- * Reply {@link RenewedAll}
+ * KEYS  see {@link renewalKeys}
+ * ARGV  consumer, leaseMs, looks (0: not at all, 1: where entries are, 2: everywhere), sweepMs, notes (1; 0: the caller has asked for
+ *       the keys of {@link notedKeys} just before, and none was there: they are no KEYS); if it looks, per queue: group, credit (1:
+ *       the caller has room for tasks), foreignIdleMs (0: never), keep and keepMs (of dead letters; -1: all)
+ * Reply {@link RenewedAll}. Of a queue whose lease is unbroken, and of which there is nothing to tell, nothing is sent
  *
  * A renewal is that of `queue:renew`, and as safe. The first lease of another process that has ended is seen at once: it is the
  * lowest one of `alive`. So the tasks of a dead process are taken over when its lease ends, whatever the interval of looking.
- * On a queue without delayed tasks, schedules, a pause and the like, a renewal is three commands: the first leases, its own, and
- * one that tells that none of these keys is there. A process with a thousand queues executes them a thousand times.
+ * On a queue without delayed tasks, schedules, a pause and the like, a renewal is two commands (see {@link RENEW}), and one for each
+ * six queues that tells that none of these keys is there. A process with a thousand queues executes them a thousand times: there, half of
+ * the server's time was to hand these keys to Lua. So it asks for them with a plain EXISTS first, a hundred queues at a time. `uses` is
+ * always a KEY: a renewal that is executed after a newer release has named its data tells of it (docs/internals/versions.md).
  *
- * With looks 1, the script also looks for what no lease shows: entries of a consumer without a lease (a process that was frozen in
+ * If it looks, the script also looks for what no lease shows: entries of a consumer without a lease (a process that was frozen in
  * its read), entries that were returned, entries of other software, and entries to delete. **One process of the fleet does so per
  * stream, group and sweepMs:** the first one that renews after the interval, if it has room for tasks. `swept` has the server's
  * time of the last look, by group. There is no election, so a process that dies needs no successor. A time in the future is that
  * of a clock that was set back, and counts as past. Where the stream has no entry, the group no retry, and no dead letter is ever deleted,
- * nobody has a task: then what is left over (consumers without tasks, pending ids whose entries were deleted) waits for each fourth look.
+ * nobody has a task: then what is left over (consumers without tasks, pending ids whose entries were deleted) waits for a call that looks
+ * everywhere, as each process makes once in four looks, and for three sweeps without one by another process.
  *
  * The script only tells. What is to be done is done by scripts of their own, which check it again: two callers, a crash, a resend
  * or a late execution cost one of these calls at most. An error of one queue is told in its place and does not concern the others.
@@ -69,11 +114,13 @@ const [UNBROKEN, PAUSED, LEASE_ENDED, ORPHANED, PENDING, UNCLEAN, CANCELLED, OBS
 export const renewAllScript = defineScript({
   name: 'queue:renew-all',
   keys: [],
-  args: { consumer: 'text', leaseMs: 'number', looks: 'number', sweepMs: 'number' },
+  args: { consumer: 'text', leaseMs: 'number', looks: 'number', sweepMs: 'number', notes: 'number' },
   lua: lua`
 ${NOW}
 ${RENEW}
 ${LEASE_USES}
+local before = 2 + notes * (looks > 0 and ${NOTES + RETRIES} or ${NOTES})
+local queues = #KEYS / (before + (looks > 0 and ${LOOKED_AT} or 0))
 local nextEndMs, nowText = -1, string.format('%.0f', now)
 
 local function isOrphaned(consumers, stream, alive, group, foreignIdleMs)
@@ -107,14 +154,17 @@ local function hasTooManyDead(dead, keep, keepMs)
   return oldest and tonumber(string.match(oldest[1], '^%d+')) < now - keepMs
 end
 
-local function look(k, a, hasRetries)
-  local alive, stream, swept, dead = KEYS[k], KEYS[k + 9], KEYS[k + 10], KEYS[k + 11]
+local function look(i, a, hasRetries)
+  local at = queues * before + (i - 1) * ${LOOKED_AT}
+  local alive, stream, swept, dead = KEYS[i], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
   local group, credit, foreignIdleMs = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
   local keep, keepMs = tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
+  local isEmpty = not hasRetries and keep < 0 and keepMs < 0 and redis.call('XLEN', stream) == 0
+  if isEmpty and looks == ${LOOK_AT_ENTRIES} then return 0 end
   local last = tonumber(redis.call('HGET', swept, group))
-  local sinceMs = last and last <= now and now - last or sweepMs * ${IDLE_LOOKS}
-  local mayRest = sinceMs < sweepMs * ${IDLE_LOOKS} and not hasRetries and keep < 0 and keepMs < 0
-  if mayRest and redis.call('XLEN', stream) == 0 then return 0 end
+  local sinceMs = last and last <= now and now - last or math.huge
+  -- Another process has.
+  if isEmpty and sinceMs < sweepMs * ${IDLE_LOOKS - 1} then return 0 end
   if credit ~= '1' or sinceMs < sweepMs then
     return #redis.call('XPENDING', stream, group, '-', '+', 1, consumer) > 0 and ${PENDING} or 0
   end
@@ -156,24 +206,40 @@ local function isNew(named)
   return false
 end
 
-local function visit(k, a)
-  local paused, delayed, uses, scheduleDue = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
-  local cancelled, observed = KEYS[k + 5], KEYS[k + 6]
-  local unbroken, others = renew(KEYS[k])
+-- The queues of which one of these keys is there. Each has count keys, behind at other keys. Usually none is there.
+local function having(count, at)
+  local most, found = math.floor(${KEYS_AT_ONCE} / count), {}
+  for first = 1, queues, most do
+    local last = math.min(queues, first + most - 1)
+    if redis.call('EXISTS', unpack(KEYS, at + (first - 1) * count + 1, at + last * count)) > 0 then
+      for i = first, last do
+        found[i] = redis.call('EXISTS', unpack(KEYS, at + (i - 1) * count + 1, at + i * count)) > 0
+      end
+    end
+  end
+  return found
+end
+
+local using = having(1, queues)
+local noted = notes == 1 and having(${NOTES}, queues * 2) or {}
+local retried = notes == 1 and looks > 0 and having(${RETRIES}, queues * ${2 + NOTES}) or {}
+
+local function visit(i, a)
+  local unbroken, others = renew(KEYS[i])
   local told, dueMs, scheduleMs = unbroken * ${UNBROKEN}, -1, -1
-  local hasRetries, named = false, nil
-  -- Usually none of these keys is there, and one command tells so: paused to observed, and with looks the retries.
-  if redis.call('EXISTS', unpack(KEYS, k + 1, k + (looks == 1 and 8 or 6))) > 0 then
-    hasRetries = looks == 1 and redis.call('EXISTS', KEYS[k + 7], KEYS[k + 8]) > 0
+  local named = using[i] and unknownUses(KEYS[queues + i])
+  local isLeft = named and isNew(named)
+  if noted[i] then
+    local at = queues * 2 + (i - 1) * ${NOTES}
+    local paused, delayed, scheduleDue, cancelled, observed = unpack(KEYS, at + 1, at + ${NOTES})
     told = told + redis.call('EXISTS', paused) * ${PAUSED} + redis.call('EXISTS', cancelled) * ${CANCELLED}
       + redis.call('EXISTS', observed) * ${OBSERVED}
-    -- A process of the newer release looks, and promotes.
-    named = unknownUses(uses)
-    if named and isNew(named) then return told, -1, named, -1 end
     dueMs = msUntil(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES'))
     -- If the key is something else, tasks go on. The process that publishes for schedules reports it.
     scheduleMs = msUntil(redis.pcall('ZRANGE', scheduleDue, 0, 0, 'WITHSCORES'))
   end
+  -- A process of the newer release looks, and promotes.
+  if isLeft then return told, -1, named, -1 end
   if others then
     local endMs = math.ceil(others - now)
     if endMs <= 0 then
@@ -181,36 +247,37 @@ local function visit(k, a)
       -- Until it has been dealt with, the next ones are told by the next renewals.
     elseif nextEndMs < 0 or endMs < nextEndMs then nextEndMs = endMs end
   end
-  if looks == 1 then told = told + look(k, a, hasRetries) end
+  if looks > 0 then told = told + look(i, a, retried[i]) end
   return told, dueMs, named or '', scheduleMs
 end
 
 local answers = {}
-local step = looks == 1 and 12 or 7
 local a = rest + 1
-for k = 1, #KEYS, step do
-  local fine, told, dueMs, unknown, scheduleMs = pcall(visit, k, a)
+for i = 1, queues do
+  local fine, told, dueMs, unknown, scheduleMs = pcall(visit, i, a)
   if not fine then
     told = type(told) == 'table' and told.err or tostring(told)
     dueMs, unknown, scheduleMs = -1, '', -1
   end
-  answers[#answers + 1] = told
-  answers[#answers + 1] = dueMs
-  answers[#answers + 1] = unknown
-  answers[#answers + 1] = scheduleMs
+  if told ~= ${UNBROKEN} or dueMs >= 0 or unknown ~= '' or scheduleMs >= 0 then
+    for _, each in ipairs({ i, told, dueMs, unknown, scheduleMs }) do answers[#answers + 1] = each end
+  end
   a = a + 5
 end
-return { now, nextEndMs, answers }`,
+return { now, nextEndMs, queues, answers }`,
   decode: (reply): RenewedAll => {
-    const [nowMs, nextEndMs, answers] = reply as [number, number, (number | string)[]];
-    const queues: (QueueRenewal | Error)[] = [];
-    for (let i = 0; i < answers.length; i += 4) {
-      const [told, dueMs, unknown, scheduleMs] = answers.slice(i, i + 4) as [number | string, number, string, number];
-      queues.push(typeof told === 'number' ? renewal(told, { dueMs, scheduleMs }, nowMs, unknown) : new Error(told));
+    const [nowMs, nextEndMs, count, answers] = reply as [number, number, number, (number | string)[]];
+    const quiet = renewal(UNBROKEN, { dueMs: -1, scheduleMs: -1 }, nowMs, '');
+    const queues = new Array<QueueRenewal | Error>(count).fill(quiet);
+    for (let at = 0; at < answers.length; at += 5) {
+      const [i, told, dueMs, unknown, scheduleMs] = answers.slice(at, at + 5) as Answer;
+      queues[i - 1] = typeof told === 'number' ? renewal(told, { dueMs, scheduleMs }, nowMs, unknown) : new Error(told);
     }
     return { queues, nextEndMs: nextEndMs < 0 ? undefined : nextEndMs };
   },
 });
+
+type Answer = [queue: number, told: number | string, dueMs: number, unknown: string, scheduleMs: number];
 
 function renewal(
   told: number,

@@ -2,8 +2,12 @@ import { defineFragment, lua } from '../../../redis/index.js';
 import { NOW } from './now.fragment.js';
 
 /**
- * `renew(alive)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, and when the
- * first lease of another consumer ends; nil: there is none. A script may call it for several queues.
+ * `renew(alive)`: takes or extends the consumer's lease in `alive`. Returns 1 if the lease had not ended, else 0, and when
+ * the first lease of another consumer ends; nil: there is none. A script may call it for several queues.
+ *
+ * Usually the caller's lease is there, and becomes later by the step of one renewal, and no lease ends within half of one: two commands
+ * without a text of a number tell so. The result 1 then only says that there was a lease, and no end is told: the caller knows when
+ * its own lease ends, and renews again before any other does. In all other cases the leases are read.
  *
  * Who renews was usually renewed longest ago, so the first two leases are read, and contain both. Only if they do not, the caller's
  * own one is looked for. Numbers are given as text, once: for each command that gets a number, Redis makes a text of it.
@@ -20,7 +24,7 @@ export const RENEW = defineFragment({
   needs: [NOW],
   locals: ['consumer', 'leaseMs'],
   lua: lua`
-local hasWritten, endsText = false, string.format('%.0f', now + leaseMs)
+local hasWritten, endsText, soonText = false, string.format('%.0f', now + leaseMs), string.format('%.0f', now + leaseMs / 2)
 
 -- When the lease of the consumer ends, and the first one of the others; nil or false: there is none.
 local function ends(alive)
@@ -31,6 +35,11 @@ local function ends(alive)
 end
 
 local function renew(alive)
+  if
+    hasWritten
+    and redis.call('ZADD', alive, 'XX', 'GT', 'CH', endsText, consumer) == 1
+    and redis.call('ZCOUNT', alive, '-inf', soonText) == 0
+  then return 1 end
   local own, others = ends(alive)
   if not hasWritten then
     redis.call('ZREM', alive, consumer)

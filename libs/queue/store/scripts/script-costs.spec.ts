@@ -32,7 +32,7 @@ import { reapScript } from './reap.script.js';
 import { reconcileScript } from './reconcile.script.js';
 import { deleteLettersScript, purgeScript, redriveScript } from './redrive.script.js';
 import { removeDelayedScript, removeWaitingScript } from './remove.script.js';
-import { renewAllScript } from './renew-all.script.js';
+import { renewAllScript, renewalKeys } from './renew-all.script.js';
 import { renewScript } from './renew.script.js';
 import { returnTasksScript } from './return-tasks.script.js';
 import { settleFailureScript } from './settle-failure.script.js';
@@ -264,18 +264,16 @@ const renewAll = async (queues: number, looks: number): Promise<() => Promise<un
   // One call names queues of one slot only: `{queue}-0`, `{queue}-1`, …
   const of = count(queues).map((i) => queueKeys(new Keyspace(), `{queue}-${i}`));
   for (const { stream } of of) await bed.admin.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
-  const few = of.flatMap((k) => [k.alive, k.paused, k.delayed, k.uses, `${k.swept}:s`, k.cancelled, k.observed]);
-  const many = of.flatMap((k, i) => [
-    ...few.slice(7 * i, 7 * i + 7),
-    ...[`${k.swept}:r`, `${k.swept}:d`, k.stream, k.swept, k.dead],
-  ]);
+  // These keys are not there.
+  const renewed = of.map((k) => ({ keys: k, scheduleDueKey: k.dead, retries: { stream: k.bodies, delayed: k.index } }));
+  const restKeys = renewalKeys(renewed, { looks, noted: true });
   // Each call looks anew.
-  const args = { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: 0 };
-  const rest = looks === 1 ? of.flatMap(() => [GROUP, 1, 0, -1, -1]) : [];
-  return () => renewAllScript.run(bed.link, { keys: {}, restKeys: looks === 1 ? many : few, args, rest });
+  const args = { consumer: ME, leaseMs: LEASE_MS, looks, sweepMs: 0, notes: 1 };
+  const rest = looks > 0 ? of.flatMap(() => [GROUP, 1, 0, -1, -1]) : [];
+  return () => renewAllScript.run(bed.link, { keys: {}, restKeys, args, rest });
 };
 grows('queue:renew-all', 'queues', 'linear', (n) => renewAll(n, 0));
-grows('queue:renew-all', 'queues that it looks at', 'linear', (n) => renewAll(n, 1));
+grows('queue:renew-all', 'queues that it looks at', 'linear', (n) => renewAll(n, 2));
 
 grows('queue:return-tasks', 'tasks that it returns', 'linear', async (n) => {
   await pending(n);

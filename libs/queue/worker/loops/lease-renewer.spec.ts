@@ -4,7 +4,7 @@ import { QueueBed } from '../../../../test/support/queue-bed.js';
 import { until } from '../../../../test/support/until.js';
 import { Link, frame } from '../../../redis/index.js';
 import { leaveScript } from '../../store/scripts/leave.script.js';
-import { renewAllScript } from '../../store/scripts/renew-all.script.js';
+import { RENEW_MOST, renewAllScript } from '../../store/scripts/renew-all.script.js';
 import { LeaseRenewer } from './lease-renewer.js';
 
 const bed = new QueueBed();
@@ -66,4 +66,34 @@ it('renews when the lease of another process ends, whatever the rhythm', async (
   await bed.admin.publish(channel, frame('queue:paused', 'another', '0', '', ''));
   await until(async () => (await ends()) > before, { what: 'it renews, and sees the lease of the other' });
   await until(async () => (await ends()) >= nowMs + 2_000 + 600_000, { what: 'it renews when that lease has ended' });
+});
+
+it('sees what is there on one of very many queues, and that it is gone', async () => {
+  const logged: string[] = [];
+  const queues = Array.from({ length: 2 * RENEW_MOST }, (_, i) => `{q}queue${i}`);
+  await bed.start({
+    handlers: Object.fromEntries(queues.map((queue) => [queue, () => {}])),
+    queue: { leaseMs: 900 },
+    logged: (_level, message) => logged.push(message),
+  });
+  const last = queues.at(-1)!;
+  const says = (what: string): Promise<unknown> =>
+    until(() => logged.includes(`queue '${last}' ${what}`), { what: `a renewal says that it ${what}` });
+  await until(() => bed.admin.exists(`${last}:~alive`), { what: 'the last one has its lease' });
+  // By hand, so that no message tells of it.
+  await bed.admin.set(`${last}:~paused`, '1');
+  await says('is paused');
+  await bed.admin.del(`${last}:~paused`);
+  await says('goes on');
+});
+
+it('finds what is left over on a queue without entries', async () => {
+  const { queue } = await bed.start({ handlers: { tasks: () => {} }, queue: { leaseMs: 300 } });
+  // From its first task on, the process is one of the consumers.
+  await queue.publish('tasks', 1);
+  await bed.untilSettled();
+  const name = 'sluice:host:7:abc-0123456789ab';
+  const consumers = async (): Promise<string> => JSON.stringify(await bed.admin.xinfo('CONSUMERS', 'tasks', 'sluice'));
+  await bed.admin.xgroup('CREATECONSUMER', 'tasks', 'sluice', name);
+  await until(async () => !(await consumers()).includes(name), { what: 'the consumer that is nobody is gone' });
 });

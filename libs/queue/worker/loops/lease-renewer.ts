@@ -1,7 +1,18 @@
 import { Loop, isUnavailable, type Clock, type Link } from '../../../redis/index.js';
 import { debug } from '../../observe/queue.debug.js';
 import type { DeadRetention } from '../../admin/dead-retention.js';
-import { RENEW_MOST, renewAllScript, type QueueRenewal } from '../../store/scripts/renew-all.script.js';
+import {
+  IDLE_LOOKS,
+  LOOK_AT_ENTRIES,
+  LOOK_EVERYWHERE,
+  LOOK_NOWHERE,
+  RENEW_MOST,
+  notedKeys,
+  renewAllScript,
+  renewalKeys,
+  type QueueRenewal,
+  type RenewedKeys,
+} from '../../store/scripts/renew-all.script.js';
 import type { Worker } from '../worker.js';
 
 /** What a renewal has found on a queue, for the maintenance of its group. */
@@ -53,12 +64,15 @@ export interface LeaseRenewerOptions {
  * is back, each process has the time of one lease to renew its own. If the lease of another process ends before the next renewal,
  * the renewal comes then: the tasks of a dead process do not wait for the rhythm.
  *
+ * If there are so many queues that one call cannot name them all, a plain EXISTS comes before each call: see {@link renewAllScript}.
+ *
  * @see docs/internals/queue.md#renewals
  */
 export class LeaseRenewer {
   readonly #options: LeaseRenewerOptions;
   readonly #loop: Loop;
   #lookDueMs = 0;
+  #looks = 0;
 
   constructor(options: LeaseRenewerOptions) {
     this.#options = options;
@@ -88,28 +102,42 @@ export class LeaseRenewer {
   async #turn(): Promise<number> {
     const { workers, link, leaseMs, clock } = this.#options;
     const startedMs = clock.monoMs();
-    const looks = startedMs >= this.#lookDueMs;
-    if (looks) this.#lookDueMs = startedMs + leaseMs;
+    const everyMs = leaseMs / 3;
+    const look = this.#lookAt(startedMs);
     const taken = workers.filter(({ lease }) => lease.taken);
     const calls = link.slots.split(taken, ({ keys }) => keys.alive).flatMap((list) => [...portions(list)]);
-    const ends = await Promise.all(calls.map((call) => this.#renew(call, looks)));
-    const restMs = leaseMs / 3 - (clock.monoMs() - startedMs);
+    const ends = await Promise.all(
+      calls.map((call) => this.#renew(call, look, calls.length > 1 && call.length > RENEW_MOST / 2)),
+    );
+    const restMs = everyMs - (clock.monoMs() - startedMs);
     // Redis keeps a lease through its last millisecond.
     return Math.max(1, Math.min(restMs, ...ends.map((endMs) => endMs + 1)));
   }
 
+  /** Each third renewal looks, as far as timers are exact. */
+  #lookAt(startedMs: number): number {
+    const { leaseMs } = this.#options;
+    if (startedMs + leaseMs / 6 < this.#lookDueMs) return LOOK_NOWHERE;
+    this.#lookDueMs = startedMs + leaseMs;
+    return this.#looks++ % IDLE_LOOKS === 0 ? LOOK_EVERYWHERE : LOOK_AT_ENTRIES;
+  }
+
   /** Resolves to the milliseconds until the first lease of another process ends. */
-  async #renew(workers: readonly Worker[], looks: boolean): Promise<number> {
+  async #renew(workers: readonly Worker[], looks: number, asksFirst: boolean): Promise<number> {
     const { link, consumer, leaseMs, report } = this.#options;
+    // Before the question: a lease counts from there, and a message about a pause may come while the answer is under way.
     const renewed = workers.map(({ lease }) => lease.renewing());
     const before = workers.map(({ lease: { paused, unknown } }) => ({ paused, unknown }));
-    const call = {
-      keys: {},
-      restKeys: workers.flatMap((worker) => keysOf(worker, looks)),
-      args: { consumer, leaseMs, looks: looks ? 1 : 0, sweepMs: leaseMs },
-      rest: looks ? workers.flatMap((worker) => this.#lookArgs(worker)) : [],
-    };
+    const keys = workers.map(keysOf);
     try {
+      const noted =
+        !asksFirst || (await link.send<number>('exists', notedKeys(keys, looks), { deadlineMs: leaseMs })) > 0;
+      const call = {
+        keys: {},
+        restKeys: renewalKeys(keys, { looks, noted }),
+        args: { consumer, leaseMs, looks, sweepMs: (leaseMs * 5) / 6, notes: noted ? 1 : 0 },
+        rest: looks > LOOK_NOWHERE ? workers.flatMap((worker) => this.#lookArgs(worker)) : [],
+      };
       const { queues, nextEndMs = Infinity } = await renewAllScript.run(link, call, { deadlineMs: leaseMs });
       workers.forEach((worker, i) => {
         const answer = queues[i];
@@ -164,11 +192,8 @@ export class LeaseRenewer {
   }
 }
 
-function keysOf({ keys, retries, scheduleDueKey }: Worker, looks: boolean): string[] {
-  const { alive, paused, delayed, uses, cancelled, observed, stream, swept, dead } = keys;
-  const own = retries?.keys ?? keys;
-  const told = [alive, paused, delayed, uses, scheduleDueKey, cancelled, observed];
-  return looks ? [...told, own.stream, own.delayed, stream, swept, dead] : told;
+function keysOf({ keys, retries, scheduleDueKey }: Worker): RenewedKeys {
+  return { keys, scheduleDueKey, retries: retries?.keys ?? keys };
 }
 
 function* portions(workers: readonly Worker[]): Generator<readonly Worker[]> {
