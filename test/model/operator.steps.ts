@@ -128,6 +128,8 @@ async function purgeWaiting(world: World, pick: Pick): Promise<Rule> {
   const there = new Set(left.map(([id]) => id));
   const away = waits.filter(({ id }) => !there.has(id));
   const stays = waits.filter((row) => there.has(row.id) && samePlace(world, row).every(isIdle));
+  const worked = away.find((row) => !samePlace(world, row).every(isIdle));
+  if (worked) throw new Error(`${worked.id} was purged, though a worker has it`);
   if (away.length !== said) throw new Error(`${said} were purged, and ${away.length} are gone`);
   if (looked < count && stays.length > 0) throw new Error(`${stays.length} of ${group} were left, with room for more`);
   return removed(

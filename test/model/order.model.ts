@@ -83,7 +83,9 @@ function check(world: OrderWorld, { places, begun, parked, line, gates, problems
   }
   for (const [key] of line) {
     const holders = gates.get(key)?.split('\0').length ?? 0;
-    if (holders !== world.places) violations.push(`key ${key} has a line, and ${holders} hold it`);
+    const running = begun.get(key)?.length ?? 0;
+    if (holders !== world.places || running !== world.places)
+      violations.push(`key ${key} has a line, and ${holders} hold it, of which ${running} have begun`);
   }
   if (violations.length > 0) throw new Error(violations.join('; '));
 }

@@ -213,12 +213,14 @@ async function redrive(world: OrderWorld): Promise<string> {
 
 /** A task that a worker has is cancelled: the end of its run drops it, unless it is a success. */
 async function cancel(world: OrderWorld): Promise<string> {
-  const of = world.one(world.handed);
-  if (of === undefined || !(await pendsWith(world, of))) return 'nothing';
-  const args = { group: GROUP, id: of.id, inboxes: INBOXES };
-  if (!(await cancelScript.run(world.link, { keys: world.keys, args }))) throw new Error(`${of.id} was not marked`);
-  world.marked.add(of.id);
-  return of.task;
+  const { link, keys } = world;
+  const rows = await link.send<[string, string][]>('xpending', [keys.stream, GROUP, '-', '+', 1_000]);
+  const [id] = world.one(rows.filter(([, owner]) => CONSUMERS.includes(owner))) ?? [];
+  if (id === undefined) return 'nothing';
+  const args = { group: GROUP, id, inboxes: INBOXES };
+  if (!(await cancelScript.run(link, { keys, args }))) throw new Error(`${id} was not marked`);
+  world.marked.add(id);
+  return id;
 }
 
 async function runNow(world: OrderWorld): Promise<string> {

@@ -251,6 +251,18 @@ async function live(world: World, consumer: string, lives: boolean): Promise<Rul
   return nothing;
 }
 
+/** The processes that had a task have died with it, one after the other: it may not be delivered again. */
+async function deliverOften(world: World, pick: Pick): Promise<Rule> {
+  const ours = world.last.pending.filter(({ consumer }) => CONSUMERS.includes(consumer));
+  const members = ours.filter((each) => world.ends.metaOf(each).join !== undefined);
+  const handed = one(members.length > 0 ? members : ours, pick);
+  if (handed === undefined) return nothing;
+  const { group, keys, id, consumer, attempts } = handed;
+  const claim = [keys.stream, group, consumer, 0, id, 'RETRYCOUNT', MAX_DELIVERIES, 'JUSTID'];
+  await world.link.send('xclaim', claim);
+  return (of, _, to) => of === key(handed) && to === `pending:${consumer}:${MAX_DELIVERIES}:${attempts}`;
+}
+
 const ack = (world: World, handed: Handed | undefined, pick: Pick): Promise<Rule> =>
   acknowledge(world, handed, (each) => acknowledgeAsWorker(world, each, pick));
 
@@ -293,6 +305,7 @@ export const STEPS: Readonly<Record<string, { weight: number; run: Step }>> = {
   promote: { weight: 2, run: promote },
   crash: { weight: 2, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', false) },
   start: { weight: 3, run: (world, pick) => live(world, one(CONSUMERS, pick) ?? '', true) },
+  deliverOften: { weight: 1, run: deliverOften },
   reap: { weight: 4, run: reap },
   take: {
     weight: 3,
