@@ -82,8 +82,12 @@ export class OrderedFleet {
 
   /** What is wrong with the order of the runs, and with their number. `perKill`: how many runs a kill may repeat. */
   violations(perKill: number): string[] {
-    const breaches = checkLedger(this.#ids, readLedger(this.ledger), (this.kills + this.#stopped.size) * perKill);
-    return [...breaches.map((each) => JSON.stringify(each)), ...brokenOrders(this.history(), this.#stopped)];
+    const history = this.history();
+    const { LEASE_MS = '5000' } = this.#env;
+    const still = stoodStill(history, Number(LEASE_MS));
+    const processes = new Set([...this.#stopped, ...[...still].map(({ by }) => by)]);
+    const breaches = checkLedger(this.#ids, readLedger(this.ledger), (this.kills + processes.size) * perKill);
+    return [...breaches.map((each) => JSON.stringify(each)), ...brokenOrders(history, this.#stopped, still)];
   }
 
   history(): Interval[] {
@@ -98,10 +102,32 @@ export class OrderedFleet {
 }
 
 /**
+ * The runs in which their process wrote nothing into its history for so long: it stood still, because the machine was busy with others.
+ * Runs are much shorter, and there are several at a time.
+ */
+export function stoodStill(history: readonly Interval[], ms: number): Set<Interval> {
+  const still = new Set<Interval>();
+  for (const by of new Set(history.map((run) => run.by))) {
+    const own = history.filter((run) => run.by === by);
+    const written = own.flatMap(({ from, to }) => [from, to]).sort((a, b) => (a < b ? -1 : 1));
+    written.forEach((at, i) => {
+      const next = written[i + 1];
+      if (next === undefined || Number(next - at) < ms * 1e6) return;
+      for (const run of own) if (run.from <= at && run.to >= next) still.add(run);
+    });
+  }
+  return still;
+}
+
+/**
  * Runs of one key that overlap, or that began after a run of a later task of the key. A run of a process that stood still for longer than
  * its lease may overlap with those that came after it.
  */
-export function brokenOrders(history: readonly Interval[], stopped: ReadonlySet<string> = new Set()): string[] {
+export function brokenOrders(
+  history: readonly Interval[],
+  stopped: ReadonlySet<string> = new Set(),
+  still: ReadonlySet<Interval> = new Set(),
+): string[] {
   const byKey = new Map<string, Interval[]>();
   for (const each of history) {
     const list = byKey.get(each.name);
@@ -118,7 +144,7 @@ export function brokenOrders(history: readonly Interval[], stopped: ReadonlySet<
       if (before !== undefined && run.from < before.to) broken.push(`${key}: ${n} began while ${before.token} ran`);
       if (n < latest) broken.push(`${key}: ${n} began after ${latest}`);
       latest = Math.max(latest, n);
-      if (!stopped.has(run.by) && (before === undefined || run.to > before.to)) before = run;
+      if (!stopped.has(run.by) && !still.has(run) && (before === undefined || run.to > before.to)) before = run;
     }
   }
   return broken;
