@@ -1,8 +1,9 @@
 import { checkName } from '../redis/index.js';
 import { badOption, optional, resolveOptions, type Check } from '../weave/index.js';
+import { historyOption, type HistoryOptions } from './history/history.options.js';
 import { lengthLimit, type LengthLimit, type ResolvedLengthLimit } from './limits/length-limit.js';
 import { afterDeadLetter, keyFunction, ordering, type OrderingOptions } from './ordering/ordering.options.js';
-import { defineTasks, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
+import { defineTasks, withHistory, type QueueOfTasks, type TaskSpecs } from './named-tasks.js';
 import { shares as sharesOption, type ResolvedShares, type Shares } from './priority/shares.js';
 import { defined, type DefinedQueue, type QueueDefinition } from './queue-definition.js';
 import { checkSchema, type SchemaInput, type SchemaOutput, type StandardSchema } from './task/standard-schema.js';
@@ -29,6 +30,12 @@ export interface DefineQueueOptions extends OrderingOptions<never> {
    * options changes single members of it.
    */
   shares?: Shares | true;
+  /**
+   * How many of the newest completed tasks, and of those that failed for good, `queue.history` shows: `{ completed?, failed? }`, each at
+   * most 100 000. Of a queue of named tasks, each name keeps as many. `queue.queues.<name>` in the module's options changes single
+   * members of it. Default: none, and nothing is written.
+   */
+  history?: HistoryOptions;
 }
 
 /**
@@ -52,6 +59,7 @@ export interface DefineQueueOptions extends OrderingOptions<never> {
  * With `shares`, tasks can be published with a `priority`. Every process that publishes with one, or handles the queue, has to declare
  * them. `shares` goes with neither `tasks` nor `maxLength`.
  * With `orderingKey`, one task of a key runs at a time, in the order in which they were published.
+ * With `history`, the newest tasks that have ended can be read with `queue.history`.
  *
  * @throws SluiceError `SLUICE_BAD_NAME`, `SLUICE_BAD_OPTION`
  * @example
@@ -60,6 +68,7 @@ export interface DefineQueueOptions extends OrderingOptions<never> {
  * export const Imports = defineQueue<Row>('imports', { maxLength: { limit: 10_000, onFull: 'wait', waitMs: 30_000 } });
  * export const Alerts = defineQueue<Alert>('alerts', { shares: true });
  * export const Ledger = defineQueue<Booking>('ledger', { orderingKey: ({ account }) => account });
+ * export const Exports = defineQueue<Export>('exports', { history: { completed: 1_000, failed: 1_000 } });
  * export const Mails = defineQueue('mails', { schema: z.object({ to: z.email(), at: z.iso.datetime() }) });
  * export const Files = defineQueue('files', { tasks: { import: payload<Import>(), export: { schema } } });
  * await queue.publish(Orders, order);
@@ -67,32 +76,41 @@ export interface DefineQueueOptions extends OrderingOptions<never> {
  */
 export function defineQueue<const Specs extends TaskSpecs>(
   name: string,
-  options: { tasks: Specs },
+  options: { tasks: Specs; history?: HistoryOptions },
 ): QueueOfTasks<Specs>;
 export function defineQueue<S extends StandardSchema, R extends StandardSchema>(
   name: string,
-  options: { schema: S; result: R; maxLength?: LengthLimit } & OrderingOptions<SchemaInput<S>>,
+  options: { schema: S; result: R; maxLength?: LengthLimit; history?: HistoryOptions } & OrderingOptions<
+    SchemaInput<S>
+  >,
 ): QueueDefinition<SchemaInput<S>, SchemaOutput<S>, SchemaInput<R>, SchemaOutput<R>>;
 export function defineQueue<S extends StandardSchema>(
   name: string,
-  options: { schema: S; maxLength?: LengthLimit; shares?: Shares | true } & OrderingOptions<SchemaInput<S>>,
+  options: { schema: S; maxLength?: LengthLimit; shares?: Shares | true; history?: HistoryOptions } & OrderingOptions<
+    SchemaInput<S>
+  >,
 ): DefinedQueue<SchemaInput<S>, SchemaOutput<S>>;
 export function defineQueue<T>(
   name: string,
-  options?: { maxLength?: LengthLimit; shares?: Shares | true } & OrderingOptions<T>,
+  options?: { maxLength?: LengthLimit; shares?: Shares | true; history?: HistoryOptions } & OrderingOptions<T>,
 ): DefinedQueue<T>;
 export function defineQueue(name: string, options?: DefineQueueOptions): QueueDefinition<unknown> | QueueOfTasks {
   const checkedName = checkName('queue', name);
   const site = `defineQueue('${checkedName}')`;
-  const { schema, result, tasks, maxLength, shares, ...order } = resolveOptions<ResolvedDefinition>(site, options, {
-    schema: given(options, 'schema', checkSchema),
-    result: given(options, 'result', checkSchema),
-    tasks: given(options, 'tasks', (value, path) => defineTasks(checkedName, value, path)),
-    maxLength: optional(lengthLimit),
-    shares: optional(sharesOption),
-    orderingKey: keyFunction,
-    afterDeadLetter,
-  });
+  const { schema, result, tasks, maxLength, shares, history, ...order } = resolveOptions<ResolvedDefinition>(
+    site,
+    options,
+    {
+      schema: given(options, 'schema', checkSchema),
+      result: given(options, 'result', checkSchema),
+      tasks: given(options, 'tasks', (value, path) => defineTasks(checkedName, value, path)),
+      maxLength: optional(lengthLimit),
+      shares: optional(sharesOption),
+      history: optional(historyOption),
+      orderingKey: keyFunction,
+      afterDeadLetter,
+    },
+  );
   const ordered = ordering(site, order);
   if (tasks === undefined) {
     if (shares && maxLength) {
@@ -105,7 +123,7 @@ export function defineQueue(name: string, options?: DefineQueueOptions): QueueDe
         shares,
       );
     }
-    const limits = { ...(maxLength && { maxLength }), ...(shares && { shares }) };
+    const limits = { ...(maxLength && { maxLength }), ...(shares && { shares }), ...(history && { history }) };
     const parts = { ...limits, ...(ordered && { ordering: Object.freeze(ordered) }) };
     return defined({ name: checkedName, ...(schema && { schema }), ...(result && { result }), ...parts });
   }
@@ -133,7 +151,7 @@ export function defineQueue(name: string, options?: DefineQueueOptions): QueueDe
     const wanted = 'left out beside tasks: define a queue of its own for the tasks that need an order';
     throw badOption(`${site}.orderingKey`, wanted, ordered.orderingKey);
   }
-  return Object.freeze({ name: checkedName, tasks });
+  return Object.freeze({ name: checkedName, tasks: history ? withHistory(tasks, history) : tasks });
 }
 
 interface ResolvedDefinition extends OrderingOptions<never> {
@@ -141,6 +159,7 @@ interface ResolvedDefinition extends OrderingOptions<never> {
   result?: StandardSchema;
   maxLength?: ResolvedLengthLimit;
   shares?: ResolvedShares;
+  history?: HistoryOptions;
   tasks?: Record<string, DefinedQueue<unknown>>;
 }
 

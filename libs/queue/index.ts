@@ -9,6 +9,7 @@
  * - `results/` waiting for the end of a task
  * - `events/` the progress of tasks, and what is told to whoever listens
  * - `notes/` what goes with the acknowledgement of a task
+ * - `history/` records of tasks that have ended
  * - `limits/` how long a queue may be
  * - `ordering/` ordering keys
  * - `priority/` shares of the levels of priority, and whose turn it is
@@ -29,6 +30,9 @@ export { payload, type QueueOfTasks, type TaskPayload, type TaskSpecs } from './
 export type { TaskOf } from './task/task-of.js';
 export type { DefinedQueue, NamedTask, QueueDefinition, QueueRef } from './queue-definition.js';
 export type { AfterDeadLetter, OrderingOptions } from './ordering/ordering.options.js';
+export type { HistoryOptions } from './history/history.options.js';
+export type { HistoryPage, HistoryPageOptions } from './history/history-pages.js';
+export type { FinishedState, FinishedTask } from './history/finished-task.js';
 export type { LengthLimit } from './limits/length-limit.js';
 export type { QueueOptions } from './limits/length-limits.js';
 export type { PublishManyOptions, PublishOptions } from './publish/publish.options.js';

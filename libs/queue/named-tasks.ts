@@ -1,5 +1,6 @@
 import { checkName } from '../redis/index.js';
 import { badOption, resolveOptions } from '../weave/index.js';
+import type { HistoryOptions } from './history/history.options.js';
 import {
   defined,
   queueName,
@@ -115,6 +116,15 @@ export function defineTasks(queue: string, value: unknown, path: string): Record
       Object.entries(value).map(([name, spec]) => [name, defineTask({ queue, name }, spec, `${path}.${name}`)]),
     ),
   );
+}
+
+/** The same named tasks, each with a history of its own. */
+export function withHistory(
+  tasks: Record<string, DefinedQueue<unknown>>,
+  history: HistoryOptions,
+): Record<string, DefinedQueue<unknown>> {
+  const all = Object.entries(tasks).map(([name, task]) => [name, defined({ ...task, history })]);
+  return Object.freeze(Object.fromEntries(all) as Record<string, DefinedQueue<unknown>>);
 }
 
 function defineTask(task: NamedTask, spec: unknown, path: string): DefinedQueue<unknown> {

@@ -1,3 +1,4 @@
+import type { HistoryOptions } from './history/history.options.js';
 import type { ResolvedLengthLimit } from './limits/length-limit.js';
 import type { ResolvedShares } from './priority/shares.js';
 import type { ResolvedOrdering } from './ordering/ordering.options.js';
@@ -30,6 +31,8 @@ export interface QueueDefinition<Input, Output = Input, Returned = unknown, Resu
   readonly maxLength?: ResolvedLengthLimit;
   /** How its levels of priority share the workers. Absent: it has no levels. */
   readonly shares?: ResolvedShares;
+  /** How many records of ended tasks are kept. Absent: none. */
+  readonly history?: HistoryOptions;
   /** The order of its tasks by their keys. Absent: they run in any order. */
   readonly ordering?: ResolvedOrdering;
   /** Of a named task: the queue that has it, and its name there. Absent for other queues. */

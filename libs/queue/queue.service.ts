@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { REDIS_CONNECTIONS, type RedisConnections } from '../redis/index.js';
 import type { Observable } from 'rxjs';
+import { checkPageOptions, historyPage, type HistoryPage, type HistoryPageOptions } from './history/history-pages.js';
 import { EventListeners } from './events/event-listeners.js';
 import type { QueueEvent } from './events/queue-event.js';
 import { asQueueOfTasks, definitionsOf, oneQueue, type QueueOfTasks } from './named-tasks.js';
@@ -273,6 +274,33 @@ export class QueueService extends QueueAdministration {
     const whole = asQueueOfTasks(queue);
     const names = whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, 'events')];
     return this.#events.of(names.map((name) => ({ queue: name, keys: this.#keysOf(name) })));
+  }
+
+  /**
+   * A page of the newest tasks that have ended, newest first: those that were completed (default), or those that failed for good. Empty,
+   * unless the processes that handle the queue keep a history: `defineQueue(name, { history: { completed: 1_000, failed: 1_000 } })`.
+   *
+   * A record is written in the step that settles the task, so a task has one exactly if it was settled, until newer ones take its place.
+   * With several groups, each group's end of a task has its own. Of a queue of named tasks: one name after the other.
+   *
+   * @throws SluiceError `SLUICE_BAD_OPTION`
+   * @example
+   * const { tasks, next } = await queue.history(Exports, { state: 'failed', limit: 50 });
+   * for (const { id, finishedAt, reason, error } of tasks) console.log(id, finishedAt, reason, error);
+   */
+  history(queue: QueueOfTasks, options?: HistoryPageOptions): Promise<HistoryPage>;
+  history<T = unknown>(queue: QueueRef<T>, options?: HistoryPageOptions): Promise<HistoryPage<T>>;
+  async history(queue: QueueRef<unknown> | QueueOfTasks, options?: HistoryPageOptions): Promise<HistoryPage> {
+    const checkedOptions = checkPageOptions(options);
+    const whole = asQueueOfTasks(queue);
+    const link = this.#connections.get(this.#settings.connection).commands;
+    const { keyspace } = this.#connections;
+    if (whole) {
+      return this.whole.history(whole, checkedOptions, (stream, page) =>
+        historyPage({ link, keyspace, queue: stream }, page),
+      );
+    }
+    return historyPage({ link, keyspace, queue: oneQueue(queue, 'history') }, checkedOptions);
   }
 
   #keysOf(queue: string): QueueKeys {

@@ -49,9 +49,10 @@ export class CommitBed extends QueueScriptBed {
     // In the build of apps, the types of a bed are those of the package.
     const link: unknown = this.link;
     return commitScript.run(link as Link, {
-      keys,
+      keys: { ...keys, history: keys.dead },
       restKeys: [...writes.map(([, name]) => String(name)), mails.stream, mails.delayed, mails.bodies, mails.alive],
       args: {
+        run: '',
         ...{ group: GROUP, consumer, id, task, deliveries, side: keys.side, join, inboxes: ':~inbox:0:' },
         ...{ timestamp: '1700000000', meta: '', outcome: '', text: '', writes: writes.length },
       },

@@ -22,8 +22,9 @@ export function commitCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
     const { stream, delayed, bodies, alive } = next;
     return () =>
       commitScript.run(bed.link, {
-        keys,
+        keys: { ...keys, history: keys.dead },
         args: {
+          run: '',
           ...{ group: GROUP, consumer: 'me', id, task: id, deliveries: 1, side: keys.side, join: '', meta: '' },
           ...{ inboxes: ':~inbox:0:', timestamp: '1700000000', outcome: '', text: '', writes },
         },

@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis';
 import { Keyspace, type Link } from '../../libs/redis/index.js';
-import { joinKey, queueKeys } from '../../libs/queue/store/queue.keys.js';
+import { historyKeys, joinKey, queueKeys } from '../../libs/queue/store/queue.keys.js';
 import { ackMembersScript } from '../../libs/queue/store/scripts/ack-members.script.js';
+import { ackRecordedScript } from '../../libs/queue/store/scripts/ack-recorded.script.js';
 import { publishMembersScript } from '../../libs/queue/store/scripts/publish-members.script.js';
 import { GROUP } from '../support/queue-script-bed.js';
 import type { Growth, Prepare } from '../support/script-costs.js';
@@ -30,6 +31,12 @@ export function joinCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
       keys,
       args: { group: GROUP, side: keys.side },
       rest: members.flatMap(([id, join]) => [id, `${id}!`, join]),
+    });
+  const ackRecorded = (ids: readonly string[], join: (i: number) => string, keep: number): Promise<unknown> =>
+    ackRecordedScript.run(bed.link, {
+      keys: { ...keys, history: historyKeys(new Keyspace(), 'tasks').completed },
+      args: { group: GROUP, side: keys.side },
+      rest: ids.flatMap((id, i) => [id, `${id}!`, join(i), `${keep} - 1 1 2 1 completed me\n7`]),
     });
 
   return [
@@ -70,6 +77,28 @@ export function joinCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
         const ids = await Promise.all(count(n).map((i) => publish(`join-${i}`, 1)));
         await read();
         return () => ack(ids.flatMap(([id = ''], i) => [[id, `join-${i}/0`] as const]));
+      },
+    ],
+    [
+      'queue:ack-recorded',
+      'tasks that it settles, of which each is in a join of its own',
+      'linear',
+      async (n) => {
+        const ids = await Promise.all(count(n).map((i) => publish(`join-${i}`, 1)));
+        await read();
+        return () => ackRecorded(ids.flat(), (i) => `join-${i}/0`, 10_000);
+      },
+    ],
+    [
+      'queue:ack-recorded',
+      'records that there are, and that it deletes',
+      'bounded',
+      async (n) => {
+        const ids = await publish('join', 2 * n + 2);
+        await read();
+        const now = ids.filter((id) => id.includes('-'));
+        await ackRecorded(now.slice(1), () => '', 10_000);
+        return () => ackRecorded(now.slice(0, 1), () => '', 1);
       },
     ],
   ];

@@ -144,8 +144,8 @@ export function keyCosts(bed: { admin: Redis; link: Link }): readonly Row[] {
         const meta = JSON.stringify({ reply: `process ${token} 60000 group` });
         return () =>
           completeScript.run(bed.link, {
-            keys: { ...keys, waiters, result: resultKey(keys, token) },
-            args: { ...args, meta },
+            keys: { history: keys.dead, ...keys, waiters, result: resultKey(keys, token) },
+            args: { run: '', ...args, meta },
           });
       },
     ],

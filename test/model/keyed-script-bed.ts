@@ -82,8 +82,9 @@ export class KeyedScriptBed extends QueueScriptBed {
     const now = await this.serverMs();
     const [here, other] = own ? [retries, keys] : [keys, retries];
     return takeScript.run(this.#runs, {
-      keys: { ...here, ...rateKeys(space, keys, GROUP), other: other.stream, failedTo: keys.dead },
+      keys: { ...here, ...rateKeys(space, keys, GROUP), other: other.stream, failedTo: keys.dead, history: keys.dead },
       args: {
+        ...{ keep: 0, level: '-' },
         ...{ group: GROUP, consumer, leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS / 2 },
         ...{ capacity: 100, maxDeliveries: 5, alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX },
         ...{ publishes: '', side: keys.side, inboxes: ':~inbox:0:' },
@@ -105,7 +106,7 @@ export class KeyedScriptBed extends QueueScriptBed {
     }));
     const { rest, ...tasks } = endedTasks(ended);
     return ackKeyedScript.run(this.#runs, {
-      keys: { ...here, ...gates, other: other.stream },
+      keys: { ...here, ...gates, other: other.stream, history: here.dead },
       args: {
         ...{ group: GROUP, consumer, opensMost: room, perKey: this.places, side: keys.side, inboxes: ':~inbox:0:' },
         ...{ meta: '', kind: '', text: '', ...tasks },
@@ -130,9 +131,10 @@ export class KeyedScriptBed extends QueueScriptBed {
     const { as } = await settleFailureScript.run(this.#runs, {
       keys: {
         ...{ ...here, retry: retries.stream, retryDelayed: retries.delayed, retryBodies: retries.bodies },
-        ...{ retryIndex: retries.index, failedTo: keys.dead },
+        ...{ retryIndex: retries.index, failedTo: keys.dead, history: keys.dead },
       },
       args: {
+        run: '',
         ...{
           group: GROUP,
           consumer,

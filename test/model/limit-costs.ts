@@ -43,7 +43,8 @@ export function limitCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
     const told = { publishes: '', side: keys.side, inboxes: ':~inbox:0:' };
     const args = { group: GROUP, consumer: ME, ...lease, ...own, ...told, ...limits };
     const all = { ...keys, ...rateKeys(new Keyspace(), keys, GROUP), other, failedTo: keys.dead };
-    return () => takeScript.run(runs.link, { keys: all, args });
+    return () =>
+      takeScript.run(runs.link, { keys: { ...all, history: keys.dead }, args: { ...args, keep: 0, level: '-' } });
   };
   return [
     [

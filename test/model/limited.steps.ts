@@ -30,8 +30,10 @@ export function takeStep({ maxDeliveries, isolatedFrom, stream: streamOf }: Take
     const fleet = pick(7);
     const rule = ruleOf(world, group, consumer, maxDeliveries);
     const { claimed, deadLetters, cancelled } = await takeScript.run(world.link, {
-      keys: { ...keys, ...rateKeys(new Keyspace(), keys, group), other, failedTo: keys.dead },
+      keys: { history: keys.dead, ...keys, ...rateKeys(new Keyspace(), keys, group), other, failedTo: keys.dead },
       args: {
+        keep: 0,
+        level: '-',
         ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries },
         ...{
           alone: alone ? 1 : 0,

@@ -28,9 +28,10 @@ export async function commitNoted(world: World, handed: Handed | undefined, pick
   const own = isLater ? JSON.stringify({ id: nextId }) : '';
   const next = [stream, delayed, bodies, alive, nextId, payload ?? 'nobody', own, isLater ? LATER_MS : 0, -1];
   const { how } = await commitScript.run(world.link, {
-    keys,
+    keys: { ...keys, history: keys.dead },
     restKeys: [counter],
     args: {
+      run: '',
       ...{ group, consumer, id, task: handle, deliveries, side: keys.side, inboxes: 'model:inbox:' },
       ...{ join: world.ends.metaOf(handed).join ?? '', timestamp: '1', meta, writes: 1 },
       ...(meta === '' ? { outcome: '', text: '' } : { outcome: 'returned', text: resultOf(handed) }),

@@ -54,7 +54,8 @@ export function orderCosts(bed: QueueScriptBed, runs: { readonly link: Link }): 
       ...{ meta: '', kind: '', text: '' },
       ...tasks,
     };
-    return () => ackKeyedScript.run(runs.link, { keys: { ...keys, ...gates, other: own.stream }, args, rest });
+    return () =>
+      ackKeyedScript.run(runs.link, { keys: { ...keys, ...gates, other: own.stream, history: keys.dead }, args, rest });
   };
   const heal = (): Promise<unknown> => {
     const others = { other: own.stream, otherDelayed: own.delayed, otherIndex: own.index };

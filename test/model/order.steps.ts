@@ -87,7 +87,7 @@ async function ack(world: OrderWorld, of = world.one(world.handed)): Promise<str
   const { link, keys, gates, retries } = world;
   const { rest, ...tasks } = endedTasks([...batch.values()].map((each) => ({ ...each, taskId: identity(each.task) })));
   const { acked, opened } = await ackKeyedScript.run(link, {
-    keys: { ...keys, ...gates, other: retries.stream },
+    keys: { ...keys, ...gates, other: retries.stream, history: keys.dead },
     args: {
       ...{ group: GROUP, consumer: of.consumer, opensMost: world.pick(3), perKey: world.places, side: keys.side },
       ...{ inboxes: INBOXES, meta: '', kind: '', text: '', ...tasks },
@@ -109,9 +109,10 @@ async function fail(world: OrderWorld): Promise<string> {
   const { as: settlement } = await settleFailureScript.run(link, {
     keys: {
       ...{ ...keys, retry: retries.stream, retryDelayed: retries.delayed, retryBodies: retries.bodies },
-      ...{ retryIndex: retries.index, failedTo: keys.dead },
+      ...{ retryIndex: retries.index, failedTo: keys.dead, history: keys.dead },
     },
     args: {
+      run: '',
       ...{ group: GROUP, consumer: of.consumer, id: of.id, deliveries: of.deliveries },
       ...{ attempts: String(of.attempts + 1), meta: JSON.stringify({ id: identity(of.task) }) },
       ...{ isDead: fate === 'dead' ? 1 : 0, reason: fate === 'dead' ? 'max-attempts' : '' },

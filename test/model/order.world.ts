@@ -145,10 +145,13 @@ export class OrderWorld {
   async take(consumer: string, capacity: number): Promise<Taken> {
     const taken = await takeScript.run(this.link, {
       keys: {
+        history: this.keys.dead,
         ...{ ...this.keys, ...rateKeys(space, this.keys, GROUP), other: this.retries.stream },
         failedTo: this.keys.dead,
       },
       args: {
+        keep: 0,
+        level: '-',
         ...{ group: GROUP, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: 4 },
         ...{ alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
         ...{ side: this.keys.side, inboxes: INBOXES },

@@ -88,8 +88,9 @@ async function fail(world: World, handed: Handed | undefined, pick: Pick): Promi
   const fate = (['dead', 'delayed', 'retried', 'retried'] as const)[pick(4)] ?? 'dead';
   const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = world.retryKeysOf(group);
   const { as: settlement } = await settleFailureScript.run(world.link, {
-    keys: { ...keys, failedTo: keys.dead, retry, retryDelayed, retryBodies, retryIndex },
+    keys: { history: keys.dead, ...keys, failedTo: keys.dead, retry, retryDelayed, retryBodies, retryIndex },
     args: {
+      run: '',
       ...{ group, consumer, id, deliveries, attempts: String(attempts + 1) },
       ...{ handle, meta: world.ends.textOf(handed) },
       ...{
@@ -160,8 +161,10 @@ async function reap(world: World, pick: Pick): Promise<Rule> {
   const foreignIdleMs = pick(2);
   const marked = world.markedTasks();
   const { claimed, deadLetters, cancelled } = await reapScript.run(world.link, {
-    keys: { ...keys, failedTo: keys.dead },
+    keys: { history: keys.dead, ...keys, failedTo: keys.dead },
     args: {
+      keep: 0,
+      level: '-',
       ...{ group, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: MAX_DELIVERIES },
       ...{ alone: alone ? 1 : 0, foreignIdleMs, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
       ...{ side: keys.side, inboxes: INBOXES },

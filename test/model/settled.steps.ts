@@ -117,8 +117,14 @@ export async function acknowledgeAsWorker(world: World, handed: Handed, pick: Pi
   }
   const kind = reply === undefined && pick(2) === 0 ? WITHHELD : 'returned';
   const completed = await completeScript.run(link, {
-    keys: { ...keys, result: resultKey(keys, reply?.split(' ')[1] ?? ''), waiters: waitersKey(keys, key) },
+    keys: {
+      history: keys.dead,
+      ...keys,
+      result: resultKey(keys, reply?.split(' ')[1] ?? ''),
+      waiters: waitersKey(keys, key),
+    },
     args: {
+      run: '',
       ...{ group, id, task: handle, meta: world.ends.waitersMeta(handed), side: keys.side, inboxes: INBOXES },
       ...{ kind, text: kind === WITHHELD ? '' : resultOf(handed) },
     },

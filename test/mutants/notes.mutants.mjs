@@ -92,7 +92,7 @@ export default [
   {
     ...commit,
     name: 'a full server refuses what it has begun',
-    find: "redis.call('XACK', stream, group, id)\nif forget(id) then unindex(index, task, id) end\nat = rest + 1",
+    find: "redis.call('XACK', stream, group, id)\nrememberEntry(id, task, run)\nif forget(id) then unindex(index, task, id) end\nat = rest + 1",
     replace: 'at = rest + 1',
   },
   {

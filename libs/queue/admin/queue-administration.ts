@@ -51,7 +51,7 @@ export abstract class QueueAdministration {
   readonly #localPauses: LocalPauses;
   readonly #search: TaskSearch;
   readonly #purge: QueuePurge;
-  readonly #whole: WholeQueue;
+  protected readonly whole: WholeQueue;
   readonly #onPlaces: PlaceOperations;
   readonly #settings: ResolvedQueueOptions;
   readonly #registry: HandlerRegistry;
@@ -85,7 +85,7 @@ export abstract class QueueAdministration {
       purge: (place, state, group) => purge.purge(place, state, group),
       dead: (place) => new DeadLetters(this.#link, clock, keyspace, place, freedKeys),
     };
-    this.#whole = new WholeQueue(this, (queue, later) => this.#names(queue, later));
+    this.whole = new WholeQueue(this, (queue, later) => this.#names(queue, later));
   }
 
   /**
@@ -102,7 +102,7 @@ export abstract class QueueAdministration {
   counts(queue: QueueRef<unknown>, choice?: GroupChoice): Promise<Counts>;
   async counts(queue: QueueRef<unknown> | QueueOfTasks, choice: GroupChoice = {}): Promise<Counts> {
     const whole = asQueueOfTasks(queue);
-    return whole ? this.#whole.counts(whole, choice) : this.#levels(queue).counts(oneQueue(queue, 'counts'), choice);
+    return whole ? this.whole.counts(whole, choice) : this.#levels(queue).counts(oneQueue(queue, 'counts'), choice);
   }
 
   /**
@@ -120,7 +120,7 @@ export abstract class QueueAdministration {
    */
   async list(queue: QueueRef<unknown> | QueueOfTasks, options: ListOptions = {}): Promise<TaskPage> {
     const whole = asQueueOfTasks(queue);
-    return whole ? this.#whole.list(whole, options) : this.#levels(queue).list(oneQueue(queue, 'list'), options);
+    return whole ? this.whole.list(whole, options) : this.#levels(queue).list(oneQueue(queue, 'list'), options);
   }
 
   /**
@@ -154,8 +154,8 @@ export abstract class QueueAdministration {
   }
 
   /**
-   * Removes all tasks of one state: `'waiting'`, `'delayed'` or `'dead'`. Resolves to how many were removed. Running tasks are never
-   * touched: see `cancel`. Of a queue of named tasks: those of all names.
+   * Removes all tasks of one state: `'waiting'`, `'delayed'` or `'dead'`; with `'completed'` or `'failed'`, the records of the history.
+   * Resolves to how many were removed. Running tasks are never touched: see `cancel`. Of a queue of named tasks: those of all names.
    *
    * It works in short steps, so the server serves others meanwhile. Tasks that are published during the call may stay. If it is
    * interrupted, a part is removed: call it again. With several groups, `'waiting'` and `'delayed'` are those of one group, as `list`
@@ -169,7 +169,7 @@ export abstract class QueueAdministration {
   async purge(queue: QueueRef<unknown> | QueueOfTasks, state: PurgeState, choice: GroupChoice = {}): Promise<number> {
     const checkedState = checkPurgeState(state);
     const whole = asQueueOfTasks(queue);
-    if (whole) return this.#whole.purge(whole, checkedState, choice);
+    if (whole) return this.whole.purge(whole, checkedState, choice);
     const name = oneQueue(queue, 'purge');
     return this.#levels(queue).purge(name, checkedState, this.#groupOf(name, choice, 'purge'));
   }
@@ -242,7 +242,7 @@ export abstract class QueueAdministration {
         wait,
         limits,
       );
-    if (whole) return this.#whole.pause(whole, wait ? { wait, ...limits } : undefined);
+    if (whole) return this.whole.pause(whole, wait ? { wait, ...limits } : undefined);
     const name = oneQueue(queue, 'pause');
     if (!wait) return this.#pauseSwitch.pause(name);
     return this.#pauseSwitch.pauseAndWait(name, limits);
@@ -259,13 +259,13 @@ export abstract class QueueAdministration {
       const names = whole ? definitionsOf(whole).map(({ name }) => name) : [oneQueue(queue, 'resume')];
       return names.map((name) => this.#localPauses.set(name, false)).includes(true);
     }
-    return whole ? this.#whole.resume(whole) : this.#pauseSwitch.resume(oneQueue(queue, 'resume'));
+    return whole ? this.whole.resume(whole) : this.#pauseSwitch.resume(oneQueue(queue, 'resume'));
   }
 
   /** The processes that work on a queue now. A process that was killed is included until its lease has ended. */
   async workers(queue: QueueRef<unknown> | QueueOfTasks): Promise<QueueWorker[]> {
     const whole = asQueueOfTasks(queue);
-    if (whole) return this.#whole.workers(whole);
+    if (whole) return this.whole.workers(whole);
     const name = oneQueue(queue, 'workers');
     return this.#operations.workers(name);
   }
@@ -292,7 +292,7 @@ export abstract class QueueAdministration {
   dead<T = unknown>(queue: QueueRef<T>): DeadLetters<T>;
   dead(queue: QueueRef<unknown> | QueueOfTasks): DeadLettersOfTasks {
     const whole = asQueueOfTasks(queue);
-    return whole ? this.#whole.dead(whole) : this.#levels(queue).dead(oneQueue(queue, 'dead'));
+    return whole ? this.whole.dead(whole) : this.#levels(queue).dead(oneQueue(queue, 'dead'));
   }
 
   /** The operations on one queue: on its levels of priority, if it has some. */

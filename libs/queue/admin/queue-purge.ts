@@ -1,16 +1,20 @@
 import type { Keyspace, Link } from '../../redis/index.js';
 import { oneOf, required, SluiceError } from '../../weave/index.js';
+import type { FinishedState } from '../history/finished-task.js';
 import type { FreedKeys } from '../ordering/freed-keys.js';
 import { PageSize } from './page-size.js';
 import type { TaskState } from './task-info.js';
-import { queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
+import { historyKeys, queueKeys, RELEASED, retryKeys, type QueueKeys } from '../store/queue.keys.js';
 import { purgeDelayedScript, purgeWaitingScript } from '../store/scripts/purge.script.js';
 import { purgeScript } from '../store/scripts/redrive.script.js';
 
-/** The states of which all tasks can be removed. Running tasks are not removed: `cancel` ends one. */
-export type PurgeState = Exclude<TaskState, 'running'>;
+/**
+ * The states of which all tasks can be removed; of `'completed'` and `'failed'`, the records of the history. Running tasks are not
+ * removed: `cancel` ends one.
+ */
+export type PurgeState = Exclude<TaskState, 'running'> | FinishedState;
 
-const STATES = ['waiting', 'delayed', 'dead'] as const;
+const STATES = ['waiting', 'delayed', 'dead', 'completed', 'failed'] as const;
 /** Tasks in one script: about a millisecond of the server's time. All other clients wait for it. */
 const BATCH = 500;
 
@@ -45,6 +49,11 @@ export class QueuePurge {
     switch (state) {
       case 'dead':
         return purgeScript.run(this.#link, { keys, args: {} });
+      case 'completed':
+      case 'failed': {
+        const records = historyKeys(this.#keyspace, queue)[state];
+        return purgeScript.run(this.#link, { keys: { ...keys, dead: records, deadIndex: records }, args: {} });
+      }
       case 'delayed':
         return (await this.#delayed(keys)) + (await this.#delayed(retries));
       case 'waiting':

@@ -1,4 +1,5 @@
 import { badOption, isSluiceError } from '../../weave/index.js';
+import type { CheckedPageOptions, HistoryPage } from '../history/history-pages.js';
 import { streamOfTask, type QueueOfTasks } from '../named-tasks.js';
 import type { Counts } from '../store/scripts/counts.script.js';
 import type { DeadLetters } from './dead-letters.js';
@@ -15,7 +16,7 @@ import type { PauseResult } from './pause-switch.js';
 import type { PauseOptions } from './pause.options.js';
 import type { PurgeState } from './queue-purge.js';
 import type { GroupChoice, ListOptions, TaskPage } from './queue.operations.js';
-import type { DeadLetter, TaskInfo } from './task-info.js';
+import type { DeadLetter } from './task-info.js';
 import type { QueueWorker } from './worker-info.js';
 
 /** The counts of a queue of named tasks: of all names together, and of each. */
@@ -109,6 +110,17 @@ export class WholeQueue {
     return [...workers.values()];
   }
 
+  /** The records of one name after the other. `pageOf` reads those of a stream. */
+  async history(
+    queue: QueueOfTasks,
+    { state, limit, after }: CheckedPageOptions,
+    pageOf: (stream: string, options: CheckedPageOptions) => Promise<HistoryPage>,
+  ): Promise<HistoryPage> {
+    return paged(await this.#all(queue), 'history', limit, after, ({ stream }, page) =>
+      pageOf(stream, { state, limit: page.limit, after: page.after }),
+    );
+  }
+
   dead(queue: QueueOfTasks): DeadLettersOfTasks {
     const each = async (): Promise<LettersOfName[]> =>
       (await this.#all(queue)).map((one) => ({ ...one, letters: this.#parts.dead(one.stream) }));
@@ -167,14 +179,19 @@ function isUsed({ waiting, running, delayed, dead }: Counts): boolean {
   return waiting + running + delayed + dead > 0;
 }
 
+interface Page<T> {
+  readonly tasks: readonly T[];
+  readonly next: string | undefined;
+}
+
 /** A page of the tasks of all names, one name after the other. `after` and `next` say in which name a page begins, and where. */
-export async function paged<T extends TaskInfo, One extends Each>(
+export async function paged<T extends object, One extends Each>(
   all: readonly One[],
   operation: string,
   limit: number,
   after: string | undefined,
-  pageOf: (one: One, page: { limit: number; after?: string }) => Promise<TaskPage<T>>,
-): Promise<TaskPage<T>> {
+  pageOf: (one: One, page: { limit: number; after?: string }) => Promise<Page<T>>,
+): Promise<Page<T>> {
   const [name, within] = after === undefined ? [all[0]?.name, undefined] : placeOf(after, operation);
   const first = all.findIndex((one) => one.name === name);
   if (first < 0) throw badOption(`${operation}: after`, "the 'next' of a page of this queue", after);

@@ -10,6 +10,8 @@ import {
   refuseDuplicates,
   type HandlerSchedule,
 } from './handler-schedules.js';
+import { historyOf } from '../history/history-of.js';
+import type { ResolvedHistory } from '../history/history.options.js';
 import { sharesOf } from '../limits/queue-shares.js';
 import { namedIn, optionNames } from '../named-tasks.js';
 import type { NotingContext } from '../notes/task-notes.js';
@@ -56,6 +58,8 @@ export interface Handler {
   readonly noting: NotingContext & { readonly keyspace: Keyspace };
   /** The stream to which a task is published for each dead letter; undefined: there is none. */
   readonly failedTo?: string | undefined;
+  /** How many records of ended tasks are kept; undefined: none. */
+  readonly history?: ResolvedHistory | undefined;
 }
 
 /** One level of a queue, for its handler. */
@@ -140,6 +144,7 @@ export class HandlerRegistry {
       schedules,
       failedTo,
       noting,
+      history: historyOf(definition, queue, this.#settings.queues),
     };
     const shares = sharesOf(definition, queue, this.#settings.queues);
     if (shares !== undefined) refuseWithLevels(site, queue, options);

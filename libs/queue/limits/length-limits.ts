@@ -1,4 +1,5 @@
 import { SluiceError, badOption, optional, resolveOptions } from '../../weave/index.js';
+import { historyOption, type HistoryOptions } from '../history/history.options.js';
 import { namedIn, optionNames } from '../named-tasks.js';
 import { sharesChange, type Shares } from '../priority/shares.js';
 import type { QueueRef } from '../queue-definition.js';
@@ -19,11 +20,17 @@ export interface QueueOptions {
    * has the usual ones. Default: as `defineQueue` says.
    */
   shares?: Shares | true;
+  /**
+   * How many records of ended tasks are kept, where that differs from what `defineQueue` says: `{ completed: 500 }`; `false`: none. It
+   * counts in the processes that handle the queue. Default: as `defineQueue` says.
+   */
+  history?: HistoryOptions | false;
 }
 
 interface Limited {
   maxLength?: LengthChange | false | undefined;
   shares?: Shares | undefined;
+  history?: HistoryOptions | false | undefined;
 }
 
 /** The resolved `queue.queues`. */
@@ -40,6 +47,8 @@ export function queuesByName(value: unknown, path: string): QueuesByName {
       maxLength: (each: unknown, where: string) =>
         each === undefined || each === false ? each : lengthChange(each, where),
       shares: optional(sharesChange),
+      history: (each: unknown, where: string) =>
+        each === undefined || each === false ? each : historyOption(each, where),
     });
   return new Map(Object.entries(value).map(([name, given]) => [name, options(given, `${path}.${name}`)]));
 }

@@ -5,6 +5,7 @@ import { channels } from '../observe/queue.channels.js';
 import { dueInMs, isDelayed } from '../publish/publish.options.js';
 import { sentMeta } from '../publish/sent-meta.js';
 import { TaskAckRefusedError } from '../queue.errors.js';
+import type { RunRecords } from '../history/run-records.js';
 import type { Outcome } from '../results/outcome.js';
 import { queueKeys, resultKey, waitersKey, type QueueKeys } from '../store/queue.keys.js';
 import { commitScript, type Commit } from '../store/scripts/commit.script.js';
@@ -24,6 +25,7 @@ export interface CommitSenderOptions {
   inboxes: string;
   clock: Clock;
   retryUntilConfirmed: RetryUntilConfirmed;
+  records: Pick<RunRecords, 'keys' | 'completed'>;
   /** A task was published that is due in `delayMs`. */
   onDelayed: (queue: string, keys: QueueKeys, delayMs: number) => void;
 }
@@ -100,7 +102,7 @@ export class CommitSender {
   /** The call of the script: the same at each try, but for the number of deliveries. */
   #callOf(delivery: Delivery, notes: TaskNotes, outcome: Outcome | undefined): CallOf {
     const { id, taskId, join = '', reply, key, waitersMeta } = delivery;
-    const { keyspace, keys, group, consumer, inboxes, clock } = this.#options;
+    const { keyspace, keys, group, consumer, inboxes, clock, records } = this.#options;
     const { words, sent } = notes;
     const targets = sent.map(({ queue }) => queueKeys(keyspace, queue));
     const next = sent.flatMap(({ payload, options }, i) => {
@@ -112,7 +114,7 @@ export class CommitSender {
     });
     const { stream, index, delayed, bodies, alive, side } = keys;
     return (deliveries) => ({
-      keys: { stream, index, delayed, bodies, alive },
+      keys: { stream, index, delayed, bodies, alive, history: records.keys.completed },
       restKeys: [
         ...words.map(([, at = '']) => at),
         ...targets.flatMap((target) => [target.stream, target.delayed, target.bodies, target.alive]),
@@ -122,7 +124,8 @@ export class CommitSender {
       args: {
         ...{ group, consumer, id, task: taskId, deliveries, side, join, inboxes },
         timestamp: String(Math.floor(clock.wallMs() / 1_000)),
-        ...{ meta: waitersMeta, outcome: outcome?.kind ?? '', text: outcome?.text ?? '', writes: words.length },
+        ...{ meta: waitersMeta, outcome: outcome?.kind ?? '', text: outcome?.text ?? '' },
+        ...{ run: records.completed(delivery), writes: words.length },
       },
       rest: [...words.flatMap((each) => [each.length, ...each]), ...next],
     });

@@ -1,4 +1,5 @@
 import type { Link } from '../../redis/index.js';
+import type { RunRecords } from '../history/run-records.js';
 import { resultKey, waitersKey, type QueueKeys } from '../store/queue.keys.js';
 import { WITHHELD, completeScript, type Completed } from '../store/scripts/complete.script.js';
 import type { Delivery } from '../task/delivery.js';
@@ -14,6 +15,7 @@ export interface ResultSenderOptions {
   /** The prefix of the names of inboxes. */
   inboxes: string;
   maxPayloadBytes: number;
+  records: Pick<RunRecords, 'keys' | 'completed'>;
   retryUntilConfirmed: RetryUntilConfirmed;
   log: { error(message: string): void };
 }
@@ -71,12 +73,18 @@ export class ResultSender {
   }
 
   #send(delivery: Delivery, { kind, text }: { readonly kind: string; readonly text: string }): Promise<Completed> {
-    const { link, keys, group, inboxes } = this.#options;
+    const { link, keys, group, inboxes, records } = this.#options;
     const { stream, index, side } = keys;
     const { id, taskId: task, reply, key = '' } = delivery;
     return completeScript.run(link, {
-      keys: { stream, index, result: resultKey(keys, reply?.token ?? ''), waiters: waitersKey(keys, key) },
-      args: { group, id, task, meta: delivery.waitersMeta, side, inboxes, kind, text },
+      keys: {
+        ...{ stream, index, history: records.keys.completed },
+        ...{ result: resultKey(keys, reply?.token ?? ''), waiters: waitersKey(keys, key) },
+      },
+      args: {
+        ...{ group, id, task, meta: delivery.waitersMeta, side, inboxes, kind, text },
+        run: records.completed(delivery),
+      },
     });
   }
 }

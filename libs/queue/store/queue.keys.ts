@@ -94,6 +94,20 @@ export function gateKeys(keyspace: Keyspace, { stream }: Pick<QueueKeys, 'stream
   return { gates: keyspace.side(stream, `gates:${group}`), line: keyspace.side(stream, `line:${group}`) };
 }
 
+/** The keys of a queue's history. They lie in the slot of the queue, and are there only if a process keeps one. */
+export interface HistoryKeys {
+  /** Stream: the newest tasks that were completed. See `HISTORY`. */
+  readonly completed: string;
+  /** Stream: the newest tasks that failed for good. */
+  readonly failed: string;
+}
+
+/** The keys of the history of a queue. Its levels of priority have one history in common. */
+export function historyKeys(keyspace: Keyspace, place: string): HistoryKeys {
+  const main = keyspace.main('queue', '', partsOfPlace(place).queue);
+  return { completed: keyspace.side(main, 'history-completed'), failed: keyspace.side(main, 'history-failed') };
+}
+
 /** The key of what is known about the task that was published under a key. `digest`: see `keyDigest`. */
 export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): string {
   return `${side}key:${digest}`;

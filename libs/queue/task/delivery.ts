@@ -62,9 +62,11 @@ export class Delivery {
   sink: ProgressSink | undefined;
   /** How the run has ended. */
   endedAs: 'completed' | 'dropped' | 'failed' | undefined;
-  /** While somebody listens to events: when the run began, on the monotonic clock, and how long it took. */
+  /** While somebody listens to events, or the queue has a history: when the run began, on the monotonic clock, and how long it took. */
   begunMs: number | undefined;
   ranMs: number | undefined;
+  /** For the history of the queue: the result as JSON, or the error of a task that its handler dropped. */
+  said: string | undefined;
   /** The task's ordering key; '': it has none. */
   readonly orderingKey: string;
   /** The length of the payload, in characters. */

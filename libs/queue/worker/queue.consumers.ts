@@ -7,7 +7,7 @@ import type { ResolvedQueueOptions } from '../queue.options.js';
 import { checkSameSlot } from '../same-slot.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 import { QueueTally } from '../observe/queue.stats.js';
-import { gateKeys, queueKeys, rateKeys } from '../store/queue.keys.js';
+import { gateKeys, historyKeys, queueKeys, rateKeys } from '../store/queue.keys.js';
 import { limitedRights, orderedRights, workRights } from '../store/queue.rights.js';
 
 /** How long the boot waits for the groups. During an outage the app boots without them, and they are opened later. */
@@ -69,7 +69,11 @@ export class QueueConsumers {
         rights.push(...limitedRights(keys, rateKeys(this.#connections.keyspace, keys, group)));
       if (ordering || perKey) rights.push(...orderedRights(keys, gateKeys(this.#connections.keyspace, keys, group)));
     }
-    for (const stream of new Set(handlers.flatMap(({ failedTo }) => failedTo ?? []))) rights.push(['xadd', stream]);
+    const further = handlers.flatMap(({ failedTo, place, history }) => {
+      const { completed, failed } = historyKeys(this.#connections.keyspace, place);
+      return [failedTo ?? [], history?.completed ? completed : [], history?.failed ? failed : []].flat();
+    });
+    for (const stream of new Set(further)) rights.push(['xadd', stream]);
     await this.#connections.get(this.#settings.connection).checkRights(rights);
     const pool = new WorkerPool(this.#connections, this.#settings, handlers, this.#tally);
     shutdown.onDrain(() => pool.drain());

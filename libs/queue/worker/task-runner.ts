@@ -2,6 +2,7 @@ import type { Clock } from '../../redis/index.js';
 import type { WorkerEvents } from '../events/worker-events.js';
 import { toEnd } from '../handlers/handler-run.js';
 import type { Handler } from '../handlers/handler.registry.js';
+import type { RunRecords } from '../history/run-records.js';
 import type { CommitSender } from '../notes/commit-sender.js';
 import { runStarted, type RunEnded } from '../observe/run-messages.js';
 import { batchedOutcome, type Outcome } from '../results/outcome.js';
@@ -25,6 +26,7 @@ export interface TaskRunnerOptions {
   ordered?: OrderedAcks | undefined;
   results: ResultSender;
   events: WorkerEvents;
+  records: Pick<RunRecords, 'begun' | 'returned' | 'dropped'>;
   /** A run has ended: there is room for the next one. */
   onEnded: () => void;
   /** Redis has confirmed that the task is settled, after a failure. */
@@ -52,6 +54,7 @@ export class TaskRunner {
     this.#options.window.begin();
     for (const delivery of deliveries) {
       delivery.started = true;
+      this.#options.records.begun(delivery);
       this.#options.events.begun(delivery);
     }
   }
@@ -65,10 +68,11 @@ export class TaskRunner {
   async run(delivery: Delivery): Promise<void> {
     const { task } = delivery;
     if (task === undefined) return;
-    const { handler, window, clock, events, onEnded } = this.#options;
+    const { handler, window, clock, events, records, onEnded } = this.#options;
     this.#running++;
     window.begin();
     delivery.started = true;
+    records.begun(delivery);
     events.begun(delivery);
     // One async function and one await per task, because this path has to run 100,000 tasks a second.
     const ended = runStarted(clock, handler, task);
@@ -90,6 +94,7 @@ export class TaskRunner {
   /** The handler is done with the task. After the app has aborted the runs, none is settled. `ended` publishes the end of the run. */
   completed(delivery: Delivery, ended: RunEnded | undefined, returned?: unknown): void {
     delivery.endRun();
+    this.#options.records.returned(delivery, returned);
     if (delivery.noted !== undefined && !this.#aborted) {
       void this.#commit(delivery, ended, returned);
       return;
@@ -108,9 +113,10 @@ export class TaskRunner {
     delivery.endRun();
     ended?.('failed', { error: thrown });
     if (this.#aborted) return;
-    const { acks, failures, results, handler, ordered, events } = this.#options;
+    const { acks, failures, results, handler, ordered, events, records } = this.#options;
     const disposition = failures.decide(delivery, thrown);
     events.ended(delivery, disposition.kind === 'done' ? 'dropped' : 'failed');
+    if (disposition.kind === 'done') records.dropped(delivery, thrown);
     if (disposition.kind !== 'done') {
       void this.#settle(delivery, failures.settleFailure(handler.site, delivery, thrown, disposition));
     } else if (!delivery.mayBeAwaited) acks.add(delivery);

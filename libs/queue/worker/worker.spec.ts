@@ -10,6 +10,7 @@ import type { Task } from '../index.js';
 import { WorkerLease } from './worker-lease.js';
 import { RetryUntilConfirmed } from './settling/retry-until-confirmed.js';
 import { WorkerEvents } from '../events/worker-events.js';
+import { RunRecords } from '../history/run-records.js';
 import { CONSUMER_PREFIX, queueKeys, scheduleKeys } from '../store/queue.keys.js';
 import { mergeHandlerOptions, type HandlerOptions } from '../handler.options.js';
 import { resolveQueueOptions } from '../queue.options.js';
@@ -98,6 +99,7 @@ async function newWorker(run: (task: Task) => unknown, given: HandlerOptions = {
       retryUntilConfirmed: new RetryUntilConfirmed(clock, () => {}),
       log: { debug: () => {}, warn: () => {}, error: () => {} },
     },
+    records: new RunRecords({ handler: { place: 'tasks' }, keyspace: new Keyspace(), consumer: ME, clock }),
     events: new WorkerEvents({ ...silent, clock }), // nobody listens, and no handler reports
     results: undefined as never, // of tasks whose publishers wait: none here
     listener,

@@ -73,6 +73,7 @@ export class Worker {
   readonly retries: Worker | undefined;
   readonly limits: FleetLimits | undefined;
   readonly events: WorkerEvents;
+  readonly records: SettlersOptions['records'];
   readonly #clock: Clock;
   readonly #listener: WorkerListener<Worker>;
   readonly #held = new Map<string, Delivery>();
@@ -88,7 +89,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     const { handler, window, keys, scheduleDueKey, retries, limits, lease, listener } = options;
-    const { clock, events, endedKeys } = options;
+    const { clock, events, endedKeys, records } = options;
     this.#clock = clock;
     this.#listener = listener;
     this.handler = handler;
@@ -96,6 +97,7 @@ export class Worker {
     this.retries = retries;
     this.limits = limits;
     this.events = events;
+    this.records = records;
     this.#needed = retries !== undefined;
     window.add(this);
     this.keys = keys;
@@ -110,9 +112,7 @@ export class Worker {
       window.offerCredit();
     };
     const settlers = settlersOf({ ...options, retryKeys: retries?.keys ?? keys, onAcked, room: this.#room });
-    const onEnded = (): void => {
-      this.#next();
-    };
+    const onEnded = this.#next.bind(this);
     this.#runner = new TaskRunner({ ...options, ...settlers, onEnded, onSettled: onAcked });
     this.#batches = batchesOf(this, { clock, isolation: this.#isolation, runner: this.#runner, onEnded });
   }

@@ -7,6 +7,8 @@ import type {
   DeadLetters,
   DeadLettersOfTasks,
   GroupChoice,
+  HistoryPage,
+  HistoryPageOptions,
   ListOptions,
   PauseOptions,
   PauseResult,
@@ -27,6 +29,7 @@ import type {
 import { stillBusy, withinLimits } from '../../queue/admin/limited-wait.js';
 import { checkPauseOptions, checkResumeOptions } from '../../queue/admin/pause.options.js';
 import { checkPurgeState } from '../../queue/admin/queue-purge.js';
+import { checkPageOptions } from '../../queue/history/history-pages.js';
 import { checkTaskRef } from '../../queue/admin/task-info.js';
 import { WholeQueue } from '../../queue/admin/whole-queue.js';
 import type { HandlerRegistry } from '../../queue/handlers/handler.registry.js';
@@ -120,7 +123,18 @@ export abstract class TestingAdministration {
     if (whole) return this.whole.purge(whole, checkedState, choice);
     const name = oneQueue(queue, 'purge');
     if (checkedState === 'dead') return this.dead(name).purge();
+    if (checkedState === 'completed' || checkedState === 'failed') return this.tasks.history.purge(name, checkedState);
     return this.tasks.drop((each) => each.queue === name && this.tasks.isDue(each) === (checkedState === 'waiting'));
+  }
+
+  /** What the handlers that `drain` ran have recorded. */
+  history(queue: QueueOfTasks, options?: HistoryPageOptions): Promise<HistoryPage>;
+  history<T = unknown>(queue: QueueRef<T>, options?: HistoryPageOptions): Promise<HistoryPage<T>>;
+  async history(queue: QueueRef<unknown> | QueueOfTasks, options?: HistoryPageOptions): Promise<HistoryPage> {
+    const page = checkPageOptions(options);
+    const whole = asQueueOfTasks(queue);
+    if (!whole) return this.tasks.history.page(oneQueue(queue, 'history'), page);
+    return this.whole.history(whole, page, (name, each) => Promise.resolve(this.tasks.history.page(name, each)));
   }
 
   /** What happens in a queue while `drain` runs its tasks, at once. `TestingQueue` tells every event, and none is missed. */

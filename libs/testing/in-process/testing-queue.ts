@@ -250,7 +250,8 @@ export class TestingQueue
           returned = await toEnd(await handler.run(task), handler.site, task);
           await this.notes.acknowledged(waiting);
         });
-        if (done) this.#ended('done', waiting, counts, returnedOutcome(returned, this.#settings.maxPayloadBytes));
+        if (done)
+          this.#ended('done', waiting, counts, [handler, returnedOutcome(returned, this.#settings.maxPayloadBytes)]);
         else this.#results.cancelled(waiting);
       } catch (error) {
         this.#ended(settleRun(this.tasks, this.#results, handler, waiting, error), waiting, counts);
@@ -267,18 +268,18 @@ export class TestingQueue
     const failures = await runTestBatch(this.tasks, handler, batch, this.notes);
     for (const [i, waiting] of batch.entries()) {
       const failure = failures[i];
-      if (failure === undefined) this.#ended('done', waiting, counts, batchedOutcome());
+      if (failure === undefined) this.#ended('done', waiting, counts, [handler, batchedOutcome()]);
       else if (failure === 'cancelled') this.#results.cancelled(waiting);
       else this.#ended(settleRun(this.tasks, this.#results, handler, waiting, failure.error), waiting, counts);
     }
   }
 
   /** Counts a task, unless it will run again. */
-  #ended(kind: Disposition['kind'], waiting: Waiting, counts: Counts, outcome?: Outcome): void {
+  #ended(kind: Disposition['kind'], waiting: Waiting, counts: Counts, done?: [Handler, Outcome]): void {
     this.notes.end(waiting);
     if (kind === 'again') return;
-    if (outcome) this.tasks.events.done(waiting);
-    if (outcome) this.#results.ended(waiting, outcome);
+    if (done) this.tasks.done(done[0], waiting, done[1]);
+    if (done) this.#results.ended(waiting, done[1]);
     counts[kind === 'done' ? 'completed' : 'dead']++;
     waiting.join?.settle(kind === 'done' ? 'completed' : 'failed');
   }

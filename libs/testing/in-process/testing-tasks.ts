@@ -5,8 +5,10 @@ import type { DeadLetter, FailedTask, PublishOptions, QueueOfTasks, QueueRef, Ta
 import type { Handler } from '../../queue/handlers/handler.registry.js';
 import { asQueueOfTasks, definitionsOf, oneQueue } from '../../queue/named-tasks.js';
 import { LEVELS, type Priority } from '../../queue/store/levels.js';
+import type { Outcome } from '../../queue/results/outcome.js';
 import { describeError } from '../../queue/task/describe-error.js';
 import type { TestLetter } from './testing-dead-letters.js';
+import { TestingHistory } from './outcomes/testing-history.js';
 import { TestingEvents } from './outcomes/testing-events.js';
 import { TestingOrder } from './outcomes/testing-order.js';
 import type { TestingJoin } from './testing-join.js';
@@ -61,6 +63,10 @@ export class TestingTasks {
   readonly waiting: Waiting[] = [];
   readonly events: TestingEvents;
   readonly order = new TestingOrder();
+  readonly history = new TestingHistory(
+    () => this.nowMs(),
+    (task) => this.order.keyOf(task),
+  );
   readonly #running = new Map<Waiting, AbortController>();
   readonly #idle: (() => void)[] = [];
   readonly #clock: Clock;
@@ -133,6 +139,12 @@ export class TestingTasks {
       this.#running.delete(task);
       if (this.#running.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     }
+  }
+
+  /** The handler is done with the task. */
+  done(handler: Handler, task: Waiting, outcome: Outcome): void {
+    this.events.done(task);
+    this.history.completed(handler, task, outcome);
   }
 
   /** The tasks that run. */

@@ -51,8 +51,9 @@ const complete = (
 ): Promise<Completed> => {
   const { stream = keys.stream, ...args } = over;
   return completeScript.run(bed.link, {
-    keys: { stream, index: keys.index, result: KEPT, waiters: waitersKey(keys, DIGEST) },
+    keys: { history: keys.dead, stream, index: keys.index, result: KEPT, waiters: waitersKey(keys, DIGEST) },
     args: {
+      run: '',
       ...{ group: GROUP, id, task: id, meta: metaOf(), side: keys.side, inboxes: INBOXES, kind: 'returned', text: '7' },
       ...args,
     },
@@ -61,10 +62,12 @@ const complete = (
 const settle = async (id: string, meta: string, isDead: number): Promise<unknown> => {
   const { as } = await settleFailureScript.run(bed.link, {
     keys: {
+      history: keys.dead,
       ...{ ...keys, failedTo: keys.dead, retry: own.stream, retryDelayed: own.delayed },
       ...{ retryBodies: own.bodies, retryIndex: own.index },
     },
     args: {
+      run: '',
       ...{
         group: GROUP,
         consumer: ME,
@@ -85,8 +88,10 @@ const reap = async (): Promise<unknown> => {
   const now = await bed.serverMs();
   await bed.admin.zadd(keys.alive, now + 120_000, ME);
   return reapScript.run(bed.link, {
-    keys: { ...keys, failedTo: keys.dead },
+    keys: { history: keys.dead, ...keys, failedTo: keys.dead },
     args: {
+      keep: 0,
+      level: '-',
       ...{ group: GROUP, consumer: ME, leaseMs: 60_000, sinceMs: now - 60_000, endsMs: now + 60_000, capacity: 10 },
       ...{ maxDeliveries: 5, alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
       ...{ side: keys.side, inboxes: INBOXES },
@@ -173,7 +178,7 @@ describe('a task whose publisher waits', () => {
     await bed.admin.call('ACL', 'SETUSER', 'worker', 'on', 'nopass', '~*', '+@all', ...denied);
     const worker = bed.admin.duplicate();
     await worker.call('AUTH', 'worker', 'any');
-    const argv = [GROUP, id, id, metaOf(), keys.side, INBOXES, 'returned', '7'];
+    const argv = [GROUP, id, id, metaOf(), keys.side, INBOXES, 'returned', '7', ''];
     expect(await worker.eval(completeScript.lua, 3, keys.stream, keys.index, KEPT, ...argv)).toBe(1);
     worker.disconnect();
     await bed.admin.call('ACL', 'DELUSER', 'worker');

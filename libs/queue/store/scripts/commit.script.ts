@@ -2,6 +2,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { ANSWER } from './answer.fragment.js';
 import { DELAY } from './delay.fragment.js';
 import { FORGET } from './forget.fragment.js';
+import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { NOW } from './now.fragment.js';
@@ -30,11 +31,11 @@ const NEXT = 9;
  * Acknowledges and deletes a finished task, does the writes and publishes the tasks that its handler has noted, counts it in its join,
  * and sends its result: all in one step, or nothing.
  *
- * KEYS  stream, index, delayed, bodies, alive (of the queue), then the keys of all writes, and those of the tasks' queues
+ * KEYS  stream, index, delayed, bodies, alive, history (of the queue), then the keys of all writes, and those of the tasks' queues
  * ARGV  group, consumer, id (of the entry), task (its id), deliveries, side (what the names of the queue's side keys begin with), join
  *       (the text that names join and member, or ''), inboxes, timestamp, meta (what says who waits for the result), outcome
- *       (`returned`, `failed` or `unsendable`; '': nobody waits), text (the result), writes (how many), then for each write: the number of
- *       its words, and the words; then for each task: its queue's stream, delayed, bodies and alive, handle (its id, if it is delayed),
+ *       (`returned`, `failed` or `unsendable`; '': nobody waits), text (the result), run (what is
+ *       recorded, see `history.fragment.ts`; '': nothing), writes (how many), then for each write: the number of its words, and the words; then for each task: its queue's stream, delayed, bodies and alive, handle (its id, if it is delayed),
  *       payload, meta (a delayed one has its id in it), delayMs (0: at once), runAtMs (-1: after delayMs)
  * Reply {@link Commit}
  *
@@ -51,7 +52,7 @@ const NEXT = 9;
  */
 export const commitScript = defineScript({
   name: 'queue:commit',
-  keys: ['stream', 'index', 'delayed', 'bodies', 'alive'],
+  keys: ['stream', 'index', 'delayed', 'bodies', 'alive', 'history'],
   args: {
     group: 'text',
     consumer: 'text',
@@ -65,6 +66,7 @@ export const commitScript = defineScript({
     meta: 'text',
     outcome: 'text',
     text: 'text',
+    run: 'text',
     writes: 'number',
   },
   lua: lua`
@@ -74,6 +76,7 @@ ${INDEX}
 ${ANSWER}
 ${DELAY}
 ${JOIN}
+${HISTORY}
 ${WRITES}
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
 if not pending or pending[2] ~= consumer or pending[4] ~= deliveries then return { 'stale' } end
@@ -104,9 +107,12 @@ for i = tasks, #ARGV, ${NEXT} do
   end
   if not may then return { 'next', n, 'right', '' } end
 end
+refused = refusedRecord(run ~= '')
+if refused then return refused end
 if member and wrongKind(member.join.target, 'stream') then return { 'write', 0, 'replaced', '' } end
 
 redis.call('XACK', stream, group, id)
+rememberEntry(id, task, run)
 if forget(id) then unindex(index, task, id) end
 at = rest + 1
 for _ = 1, writes do

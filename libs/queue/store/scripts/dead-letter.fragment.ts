@@ -3,6 +3,7 @@ import { ANSWER } from './answer.fragment.js';
 import { FORGET } from './forget.fragment.js';
 import { FAILED_TASK } from './failed-task.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
+import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { NOW } from './now.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
@@ -17,14 +18,15 @@ import { ID_IN } from './task-id.fragment.js';
  *
  * If somebody waits for the task's result, its process is told in the same step (`answer`).
  *
- * If `publishes` is not empty (the name of the queue), a task about it is added to the stream `failedTo`, in the same step.
+ * If `publishes` is not empty (the name of the queue), a task about it is added to the stream `failedTo`, in the same step. `letter.run` is
+ * what is recorded of it in the history of the queue (`runIn`); nil: nothing.
  *
  * A dead letter has the four fields of the entry, then the entry's other fields, then the reason and the time. These fields of
  * Sluice come last. So they take precedence when a reader makes an object of all fields.
  */
 export const DEAD_LETTER = defineFragment({
   name: 'dead-letter',
-  needs: [NOW, FORGET, CARRIED, ID_IN, INDEX, FAILED_TASK, ANSWER],
+  needs: [NOW, FORGET, CARRIED, ID_IN, INDEX, FAILED_TASK, ANSWER, HISTORY],
   locals: ['stream', 'group', 'dead', 'index', 'deadIndex', 'failedTo', 'publishes'],
   lua: lua`
 local function deadLetter(id, fields, letter)
@@ -66,6 +68,10 @@ local function deadLetter(id, fields, letter)
       task = original, payload = kept.payload, isJson = letter.isJson, meta = meta, reason = letter.reason, failure = letter.failure,
       attempts = letter.attempts or kept.retry_count, group = group, seconds = seconds,
     })
+  end
+  if letter.run then
+    letter.run.how, letter.run.said = letter.reason, letter.failure
+    remember(id, original, fields, letter.run)
   end
   return original
 end

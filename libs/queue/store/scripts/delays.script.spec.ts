@@ -34,6 +34,7 @@ async function settle(
 ): Promise<Settlement> {
   const { as } = await settleFailureScript.run(bed.link, {
     keys: {
+      history: keys.dead,
       ...keys,
       failedTo: keys.dead,
       retry: own.stream,
@@ -42,6 +43,7 @@ async function settle(
       retryIndex: own.index,
     },
     args: {
+      run: '',
       ...{ group: GROUP, consumer: ME, id, deliveries: 1, attempts: '1', meta: '{"id":"t"}', isDead: 0, reason: '' },
       ...{
         delayMs: 60_000,

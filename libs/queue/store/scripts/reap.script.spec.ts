@@ -34,8 +34,10 @@ describe('reap', () => {
   ): Promise<{ claimed: [string, number][]; deadLetters: string[]; more: boolean }> => {
     const now = await serverMs();
     const { claimed, deadLetters, more } = await reapScript.run(bed.link, {
-      keys: { ...keys, failedTo: keys.dead },
+      keys: { history: keys.dead, ...keys, failedTo: keys.dead },
       args: {
+        keep: 0,
+        level: '-',
         group: GROUP,
         consumer: ME,
         leaseMs: LEASE_MS,
@@ -91,8 +93,10 @@ describe('reap', () => {
     await lease(ME, 2 * LEASE_MS);
     const now = await serverMs();
     const { claimed } = await reapScript.run(bed.link, {
-      keys: { ...keys, failedTo: keys.dead },
+      keys: { history: keys.dead, ...keys, failedTo: keys.dead },
       args: {
+        keep: 0,
+        level: '-',
         ...{ group: GROUP, consumer: ME, leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS },
         ...{
           capacity: 1,

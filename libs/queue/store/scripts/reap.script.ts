@@ -3,6 +3,7 @@ import type { Entry } from '../stream-reply.js';
 import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
+import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
@@ -29,10 +30,11 @@ export const REAP_MOST = 1_000;
 /**
  * Takes over the work of dead consumers, as much as the caller has room for.
  *
- * KEYS  stream, alive, dead, index, deadIndex, cancelled, uses, failedTo (see `queue:settle-failure`)
+ * KEYS  stream, alive, dead, index, deadIndex, cancelled, uses, failedTo and history (see `queue:settle-failure`)
  * ARGV  group, consumer, leaseMs, sinceMs and endsMs (from when until when the caller's lease is known to be unbroken,
  *       on the server's clock), capacity, maxDeliveries, alone (whether the caller runs an isolated entry already: 1 or
- *       0), foreignIdleMs (0: never), released, prefix, publishes, side (see `join.fragment.ts`), inboxes
+ *       0), foreignIdleMs (0: never), released, prefix, publishes, side (see `join.fragment.ts`), inboxes, keep (how many records of
+ *       dead letters there are at most, with the new ones; 0: none is written), level (of priority; -: none)
  * Reply {@link Reaped}
  *
  * A consumer of Sluice (by the prefix of its name) is dead if it has no running lease. The script reads the list of consumers,
@@ -66,7 +68,7 @@ export const REAP_MOST = 1_000;
  */
 export const reapScript = defineScript({
   name: 'queue:reap',
-  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo'],
+  keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo', 'history'],
   args: TAKE_OVER_ARGS,
   lua: lua`
 ${QUEUE_USES}
@@ -78,6 +80,7 @@ ${FORGET}
 ${ID_IN}
 ${INDEX}
 ${ANSWER}
+${HISTORY}
 ${DEAD_LETTER}
 ${JOIN}
 ${MARKED}

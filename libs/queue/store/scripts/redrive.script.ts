@@ -87,13 +87,13 @@ return { moved }`,
 });
 
 /**
- * Deletes all dead letters of a queue.
+ * Deletes all dead letters of a queue, or all records of one kind of its history.
  *
- * KEYS  dead, deadIndex, uses
+ * KEYS  dead and deadIndex (of records: twice their stream), uses
  * ARGV  none
  * Reply how many there were
  *
- * A dead letter that is added at the same time is either counted and deleted, or stays. Newer data: nothing is deleted.
+ * What is added at the same time is either counted and deleted, or stays. Newer data: nothing is deleted.
  */
 export const purgeScript = defineScript({
   name: 'queue:purge',

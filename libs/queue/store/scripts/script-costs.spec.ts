@@ -46,9 +46,9 @@ const LEASE_MS = 60_000;
 const INBOXES = ':~inbox:0:';
 const keys = queueKeys(new Keyspace(), 'tasks');
 const own = retryKeys(new Keyspace(), 'tasks', GROUP);
-const TOLD = { publishes: '', side: keys.side, inboxes: INBOXES };
+const TOLD = { publishes: '', side: keys.side, inboxes: INBOXES, run: '', keep: 0, level: '-' };
 const all = {
-  ...{ ...keys, retry: own.stream, retryStream: own.stream },
+  ...{ ...keys, retry: own.stream, retryStream: own.stream, history: keys.dead },
   ...{ retryDelayed: own.delayed, retryBodies: own.bodies, retryIndex: own.index },
   ...gateKeys(new Keyspace(), keys, GROUP),
 };
@@ -81,7 +81,7 @@ async function reap(): Promise<() => Promise<unknown>> {
   const lease = { leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS / 2 };
   const limits = { capacity: 10_000, maxDeliveries: 5, alone: 0, foreignIdleMs: 0 };
   const args = { ...member, ...lease, ...limits, ...TOLD, released: RELEASED, prefix: CONSUMER_PREFIX };
-  return () => reapScript.run(bed.link, { keys: { ...keys, failedTo: keys.dead }, args });
+  return () => reapScript.run(bed.link, { keys: { ...all, failedTo: keys.dead }, args });
 }
 
 const settle =

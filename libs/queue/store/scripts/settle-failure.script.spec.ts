@@ -24,8 +24,9 @@ describe('settle-failure', () => {
     over: { deliveries?: number; reason?: string; meta?: string; delayMs?: number } = {},
   ): Promise<Settled> =>
     settleFailureScript.run(bed.link, {
-      keys: { ...KEYS, failedTo: KEYS.dead },
+      keys: { history: KEYS.dead, ...KEYS, failedTo: KEYS.dead },
       args: {
+        run: '',
         group: GROUP,
         consumer: ME,
         id,
@@ -180,8 +181,9 @@ describe.each(['', 'max-attempts'])(
       const extra = Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 'x']).flat();
       const id = await pendingTask(ME, { fields: [...task('{"kept":1}'), ...extra] });
       await settleFailureScript.run(bed.link, {
-        keys: { ...KEYS, failedTo: KEYS.dead },
+        keys: { history: KEYS.dead, ...KEYS, failedTo: KEYS.dead },
         args: {
+          run: '',
           group: GROUP,
           consumer: ME,
           id,

@@ -6,6 +6,7 @@ import { FORGET } from './forget.fragment.js';
 import { GATES } from './gates.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { CARRIED } from './further-fields.fragment.js';
+import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { MARKED } from './marked.fragment.js';
@@ -26,11 +27,12 @@ export interface Settled {
  * again.
  *
  * KEYS  stream, retry, delayed, bodies, retryDelayed, retryBodies, dead, alive, index, retryIndex, deadIndex, cancelled,
- *       failedTo (where a task about a dead letter is published; any key of the queue if it is not), and for a task with an ordering key
+ *       failedTo (where a task about a dead letter is published; any key of the queue if it is not), history (where it is recorded),
+ *       and for a task with an ordering key
  *       other (the group's own retries for the queue, and the queue for the retries), gates, line
  * ARGV  group, consumer, id, deliveries, attempts (failed so far), meta (of the entry that follows), isDead (1: it
  *       becomes a dead letter; 0: it runs again), reason (of a dead letter), delayMs (0 = now), handle (the task's id),
- *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0), side (see `join.fragment.ts`),
+ *       failure, stack, inboxes, publishes (the name of the queue: a dead letter publishes a task to failedTo; '': it does not), isJson (whether the payload is: 1 or 0), side (see `join.fragment.ts`), run (what is recorded of a dead letter, see `history.fragment.ts`; '': nothing),
  *       and for a task with an ordering key: the key, closes (1: a dead letter stops its key),
  *       keeps (1: the task keeps its key while it is tried again, 0: it takes a place again then), perKey (how many of a key may run)
  * Reply {@link Settled}
@@ -39,7 +41,7 @@ export interface Settled {
  * after another worker took over its task. XACK alone would not notice this, because it does not check the owner of an entry, and
  * each such failure would add a copy of the task. After the fence, XACK always returns 1 in the same script.
  *
- * A dead letter and the task about it are one step: there is exactly one such task for each time that a task becomes a dead letter.
+ * A dead letter, the task about it and its record are one step: there is exactly one of each for each time that a task becomes a dead letter.
  * A task that is marked as cancelled is dropped: it is neither tried again nor a dead letter.
  * If the task is a member of a join, a dead letter counts there as failed. One that is dropped, or whose entry was deleted, counts as
  * removed. Whoever waits for the result of a task that is dropped or a dead letter is told in the same step.
@@ -66,6 +68,7 @@ export const settleFailureScript = defineScript({
     'deadIndex',
     'cancelled',
     'failedTo',
+    'history',
   ],
   args: {
     group: 'text',
@@ -84,19 +87,21 @@ export const settleFailureScript = defineScript({
     publishes: 'text',
     isJson: 'number',
     side: 'text',
+    run: 'text',
   },
   lua: lua`
 ${IS_OF}
 ${FORGET}
 ${CARRIED}
 ${ANSWER}
+${HISTORY}
 ${DEAD_LETTER}
 ${TELL}
 ${DELAY}
 ${INDEX}
 ${JOIN}
 ${MARKED}
-local other, gates, line, opensMost = KEYS[14], KEYS[15], KEYS[16], 0
+local other, gates, line, opensMost = KEYS[15], KEYS[16], KEYS[17], 0
 local key, closes, keeps, keyPath = ARGV[rest + 1] or '', ARGV[rest + 2], ARGV[rest + 3], ''
 local perKey = tonumber(ARGV[rest + 4] or 1)
 ${GATES}
@@ -137,9 +142,11 @@ if isDead == 1 then
   if publishes ~= '' and not isOf(failedTo, 'stream') then
     return redis.error_reply('WRONGTYPE ' .. failedTo .. ' is no stream')
   end
+  refused = refusedRecord(run ~= '')
+  if refused then return refused end
   deadLetter(id, entry[2], {
     task = handle, meta = meta, attempts = attempts, reason = reason, failure = failure, stack = stack,
-    deliveries = tostring(deliveries), isJson = isJson == 1,
+    deliveries = tostring(deliveries), isJson = isJson == 1, run = runIn(run),
   })
   settleMember(member, 'failed')
   settled(true)

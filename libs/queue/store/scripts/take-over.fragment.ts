@@ -3,6 +3,7 @@ import { PARKED } from '../queue.keys.js';
 import { ANSWER } from './answer.fragment.js';
 import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { FORGET } from './forget.fragment.js';
+import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
@@ -29,6 +30,8 @@ export const TAKE_OVER_ARGS = {
   publishes: 'text',
   side: 'text',
   inboxes: 'text',
+  keep: 'number',
+  level: 'text',
 } as const;
 
 /**
@@ -40,7 +43,7 @@ export const TAKE_OVER_ARGS = {
  */
 export const TAKE_OVER = defineFragment({
   name: 'take-over',
-  needs: [NOW, IS_OF, FORGET, ID_IN, INDEX, ANSWER, DEAD_LETTER, JOIN, MARKED],
+  needs: [NOW, IS_OF, FORGET, ID_IN, INDEX, ANSWER, HISTORY, DEAD_LETTER, JOIN, MARKED],
   locals: [
     ...[
       'stream',
@@ -55,7 +58,18 @@ export const TAKE_OVER = defineFragment({
       'sinceMs',
       'endsMs',
     ],
-    ...['maxDeliveries', 'alone', 'foreignIdleMs', 'released', 'prefix', 'publishes', 'admits', 'passesOn'],
+    ...[
+      'maxDeliveries',
+      'alone',
+      'foreignIdleMs',
+      'released',
+      'prefix',
+      'publishes',
+      'admits',
+      'passesOn',
+      'keep',
+      'level',
+    ],
   ],
   lua: lua`
 local function lives(name)
@@ -82,6 +96,13 @@ local function fieldOf(fields, name)
   return ''
 end
 local function metaOf(fields) return fieldOf(fields, 'meta') end
+
+-- What is recorded of a task that is buried here: nobody knows when its last run began.
+local function lastRun(fields, name, count)
+  if keep == 0 then return nil end
+  return { keep = keep, level = level, attempts = string.match(fieldOf(fields, 'retry_count'), '^%d+$') or '0',
+    deliveries = tostring(count), agoMs = '-1', ranMs = '-1', worker = name }
+end
 
 -- Returns whether the entry was one that is cancelled.
 local function dropCancelled(id)
@@ -119,11 +140,11 @@ local function takeFrom(name, rows, room)
         deliveries[id] = count + 1
         for _, field in ipairs(entry[2]) do bytes = bytes + #field end
         if isolated then alone = 1 end
-      elseif isOf(dead, 'stream') and (publishes == '' or isOf(failedTo, 'stream')) then
+      elseif isOf(dead, 'stream') and (publishes == '' or isOf(failedTo, 'stream')) and not refusedRecord(keep > 0) then
         local member, refused = joined(joinIn(metaOf(entry[2])))
         if not refused then
           deadLetters[#deadLetters + 1] = deadLetter(id, entry[2], {
-            reason = 'max-deliveries', stack = '', deliveries = tostring(count),
+            reason = 'max-deliveries', stack = '', deliveries = tostring(count), run = lastRun(entry[2], name, count),
             failure = 'delivered ' .. count .. ' times and never settled: the process died with it each time',
           })
           settleMember(member, 'failed')

@@ -44,8 +44,10 @@ async function takeAlone(
 ): Promise<Taken> {
   const now = await serverMs();
   return takeScript.run(bed.link, {
-    keys: { ...keys, ...rates, stream, other, failedTo: keys.dead },
+    keys: { history: keys.dead, ...keys, ...rates, stream, other, failedTo: keys.dead },
     args: {
+      keep: 0,
+      level: '-',
       ...{ group: GROUP, consumer: ME, leaseMs: LEASE_MS, sinceMs: now - LEASE_MS, endsMs: now + LEASE_MS / 2 },
       ...{ capacity: 100, maxDeliveries: 5, alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX },
       ...{ publishes: '', side: keys.side, inboxes: ':~inbox:0:' },

@@ -4,6 +4,7 @@ import { DEAD_LETTER } from './dead-letter.fragment.js';
 import { PARKED } from '../queue.keys.js';
 import { FORGET } from './forget.fragment.js';
 import { GATES } from './gates.fragment.js';
+import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
@@ -69,7 +70,20 @@ const LOOKS_MOST = 1_000;
  */
 export const takeScript = defineScript({
   name: 'queue:take',
-  keys: ['stream', 'other', 'rate', 'grace', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo'],
+  keys: [
+    'stream',
+    'other',
+    'rate',
+    'grace',
+    'alive',
+    'dead',
+    'index',
+    'deadIndex',
+    'cancelled',
+    'uses',
+    'failedTo',
+    'history',
+  ],
   args: {
     ...TAKE_OVER_ARGS,
     limit: 'number',
@@ -89,10 +103,11 @@ ${FORGET}
 ${ID_IN}
 ${INDEX}
 ${ANSWER}
+${HISTORY}
 ${DEAD_LETTER}
 ${JOIN}
 ${MARKED}
-local gates, line = KEYS[12], KEYS[13]
+local gates, line = KEYS[13], KEYS[14]
 local isOrdered, closes = gates ~= nil, ARGV[rest + 1] == '1'
 local perKey, keyPath = tonumber(ARGV[rest + 2] or 1), ARGV[rest + 3] or ''
 -- What is opened here is returned, and not given to the caller: the limits may have no room for it.

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { ManualClock } from '../../../../test/support/manual-clock.js';
 import { until } from '../../../../test/support/until.js';
 import { Keyspace, RedisRefusedError } from '../../../redis/index.js';
+import { RunRecords } from '../../history/run-records.js';
 import type { Handler } from '../../handlers/handler.registry.js';
 import { queueKeys } from '../../store/queue.keys.js';
 import type { Taken } from '../../store/scripts/take.script.js';
@@ -31,6 +32,7 @@ beforeEach(() => {
   worker = {
     ...{ handler, keys: queueKeys(keyspace, 'tasks'), limits: new FleetLimits(handler, keyspace, clock) },
     ...{ mayRead: true, credit: 5, holdsIsolated: false, window: { readMost: 10 } },
+    records: new RunRecords({ handler: { place: 'tasks' }, keyspace, consumer: 'me', clock }),
     lease: { leaseMs: 5_000, unbroken: { sinceMs: 0, endsMs: 0 } },
     accept: () => {},
     lostGroup: () => lost++,

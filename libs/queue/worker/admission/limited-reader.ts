@@ -235,7 +235,10 @@ export class LimitedReader implements QueueReader, SeatHolder {
     const told = this.#told.get(worker);
     try {
       const taken = await takeScript.run(connection.commands, {
-        keys: { ...keys, ...limits.keys, other: limits.other(keys.stream), failedTo: handler.failedTo ?? keys.dead },
+        keys: {
+          ...{ ...keys, ...limits.keys, other: limits.other(keys.stream) },
+          ...{ failedTo: handler.failedTo ?? keys.dead, history: worker.records.keys.failed },
+        },
         args: {
           ...takeOverArgs(worker, consumer, connection.inbox.prefix),
           ...args,

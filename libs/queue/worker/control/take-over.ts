@@ -6,7 +6,7 @@ import type { Worker } from '../worker.js';
 
 /** The arguments of the scripts that take over the tasks of dead processes. */
 export function takeOverArgs(
-  { handler, keys, lease, credit, holdsIsolated }: Worker,
+  { handler, keys, lease, credit, holdsIsolated, records }: Worker,
   consumer: string,
   inboxes: string,
 ) {
@@ -17,7 +17,7 @@ export function takeOverArgs(
     ...{ maxDeliveries: options.maxDeliveries, alone: holdsIsolated ? 1 : 0 },
     ...{ foreignIdleMs: options.foreignIdleMs || 0, released: RELEASED, prefix: CONSUMER_PREFIX },
     publishes: failedTo === undefined ? '' : queue,
-    ...{ side: keys.side, inboxes },
+    ...{ side: keys.side, inboxes, keep: records.keeps.failed, level: records.level },
   };
 }
 

@@ -3,6 +3,7 @@ import { EventSender } from '../../events/event-sender.js';
 import { ProgressReporter } from '../../events/progress-reporter.js';
 import { WorkerEvents } from '../../events/worker-events.js';
 import type { Handler } from '../../handlers/handler.registry.js';
+import { RunRecords } from '../../history/run-records.js';
 import { DelayedWatch } from '../../publish/delayed-watch.js';
 import { ResultSender } from '../../results/result-sender.js';
 import { eventsChannel, queueKeys, retryKeys, scheduleKeys, type QueueKeys } from '../../store/queue.keys.js';
@@ -43,9 +44,10 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
   };
   const workers = handlers.flatMap((handler) => {
     const own = queueKeys(keyspace, handler.place);
+    const records = new RunRecords({ handler, keyspace, consumer, clock });
     const shared = {
       ...{ handler, window: windowOf(handler), limits: fleetLimits(handler, keyspace, clock) },
-      ...{ consumer, link, inboxes, clock, retryUntilConfirmed, listener, log, onDelayed },
+      ...{ consumer, link, inboxes, clock, retryUntilConfirmed, listener, log, onDelayed, records },
       scheduleDueKey: scheduleKeys(keyspace, own).due,
       endedKeys: new EndedKeys({ link, keys: own, inboxes }),
     };
@@ -60,7 +62,7 @@ export function workersOf(handlers: readonly Handler[], options: WorkerFactoryOp
       const ordered = given.ordering !== undefined;
       const lease = new WorkerLease({ link, clock, alive, pausedKey, usesKey, consumer, leaseMs, ordered });
       const results = new ResultSender({
-        ...{ link, keys, queue, group: given.group, inboxes, maxPayloadBytes, retryUntilConfirmed, log },
+        ...{ link, keys, queue, group: given.group, inboxes, maxPayloadBytes, retryUntilConfirmed, log, records },
       });
       const reporter = new ProgressReporter({
         ...{ link, clock, keys, queue, group: given.group, inboxes, sender, log },

@@ -170,7 +170,7 @@ export class Maintenance {
     // If the script fails, the worker waits for the next sweep.
     this.#capped.delete(worker);
     const reaped = await reapScript.run(link, {
-      keys: { ...keys, failedTo: handler.failedTo ?? keys.dead },
+      keys: { ...keys, failedTo: handler.failedTo ?? keys.dead, history: worker.records.keys.failed },
       args: takeOverArgs(worker, consumer, inboxes),
     });
     const { claimed, more } = reaped;

@@ -1,5 +1,6 @@
 import type { Link } from '../../../redis/index.js';
 import type { OrderKeys } from '../admission/fleet-limits.js';
+import type { RunRecords } from '../../history/run-records.js';
 import type { QueueKeys } from '../../store/queue.keys.js';
 import { ackKeyedScript, endedTasks, type EndedTask } from '../../store/scripts/ack-keyed.script.js';
 import type { Entry } from '../../store/stream-reply.js';
@@ -17,6 +18,7 @@ export interface OrderedAcksOptions {
   consumer: string;
   /** The prefix of the names of inboxes. */
   inboxes: string;
+  records: Pick<RunRecords, 'keys' | 'completed'>;
   room: Pick<KeptRoom, 'reserve' | 'opened'>;
 }
 
@@ -37,16 +39,16 @@ export class OrderedAcks {
 
   /** @param result of the only task of the batch */
   async send(batch: readonly Delivery[], result?: SentResult): Promise<void> {
-    const { link, keys, other, order, group, consumer, inboxes, room } = this.#options;
+    const { link, keys, other, order, group, consumer, inboxes, records, room } = this.#options;
     const { stream, index, side, alive } = keys;
     const { meta = '', kind = '', text = '' } = result ?? {};
     const told = { side, inboxes, meta, kind, text };
-    const { rest, ...tasks } = endedTasks(batch.map((delivery) => endedTask(order, delivery)));
+    const { rest, ...tasks } = endedTasks(batch.map((each) => endedTask(order, each, records.completed(each))));
     const reserved = room.reserve(batch.length);
     let next: readonly Entry[] = [];
     try {
       const acked = await ackKeyedScript.run(link, {
-        keys: { stream, other, index, alive, gates: order.gates, line: order.line },
+        keys: { stream, other, index, alive, gates: order.gates, line: order.line, history: records.keys.completed },
         args: { group, consumer, opensMost: reserved, perKey: order.places, ...told, ...tasks },
         rest,
       });
@@ -57,7 +59,7 @@ export class OrderedAcks {
   }
 }
 
-function endedTask(order: OrderKeys, delivery: Delivery): EndedTask {
+function endedTask(order: OrderKeys, delivery: Delivery, run: string): EndedTask {
   const { id, deliveries, taskId, join } = delivery;
-  return { id, deliveries, taskId, key: keyOf(order, delivery), join };
+  return { id, deliveries, taskId, key: keyOf(order, delivery), join, run };
 }

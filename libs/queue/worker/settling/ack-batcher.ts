@@ -1,10 +1,12 @@
 import type { Link } from '../../../redis/index.js';
+import type { RunRecords } from '../../history/run-records.js';
 import type { Delivery } from '../../task/delivery.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
 import type { OrderedAcks } from '../ordered/ordered-acks.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
 import type { QueueKeys } from '../../store/queue.keys.js';
 import { ackMembersScript } from '../../store/scripts/ack-members.script.js';
+import { ackRecordedScript } from '../../store/scripts/ack-recorded.script.js';
 import { ackScript } from '../../store/scripts/ack.script.js';
 
 export interface AckBatcherOptions {
@@ -16,6 +18,7 @@ export interface AckBatcherOptions {
   window: Pick<ConcurrencyWindow, 'offerCredit'>;
   /** Acknowledges the tasks of an ordered queue; undefined for other queues. */
   ordered?: Pick<OrderedAcks, 'send'> | undefined;
+  records: Pick<RunRecords, 'keys' | 'keeps' | 'completed'>;
   /** Redis has confirmed that these tasks are settled. */
   onAcked: (deliveries: readonly Delivery[]) => void;
 }
@@ -24,6 +27,8 @@ export interface AckBatcherOptions {
 const BATCH = 512;
 /** Of an ordered queue, an acknowledgement takes the server longer. So the tasks that one makes room for run during the next one. */
 const ORDERED_BATCH = 256;
+/** The same for tasks that are recorded: with their payloads, so many are about a millisecond of the server's time. */
+const RECORDED = 128;
 
 /**
  * Acknowledges by group commit: one flush is in flight, and the next flush takes the tasks that finish meanwhile.
@@ -61,8 +66,8 @@ export class AckBatcher {
   }
 
   async #flush(): Promise<void> {
-    const { retryUntilConfirmed, keys, ordered, onAcked } = this.#options;
-    const most = ordered === undefined ? BATCH : ORDERED_BATCH;
+    const { retryUntilConfirmed, keys, ordered, records, onAcked } = this.#options;
+    const most = records.keeps.completed > 0 ? RECORDED : ordered === undefined ? BATCH : ORDERED_BATCH;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, most);
       if (!(await retryUntilConfirmed.run(`acknowledging in '${keys.stream}'`, () => this.#send(batch)))) return;
@@ -73,11 +78,20 @@ export class AckBatcher {
 
   #send(batch: readonly Delivery[]): Promise<unknown> {
     if (this.#options.ordered !== undefined) return this.#options.ordered.send(batch);
+    if (this.#options.records.keeps.completed > 0) return this.#ackRecorded(batch);
     if (!batch.some(isMember)) return this.#ack(batch);
     // Either script may be repeated, so both are if one of them fails.
     const members = batch.filter(isMember);
     const others = batch.filter((delivery) => !isMember(delivery));
     return Promise.all([this.#ackMembers(members), ...(others.length > 0 ? [this.#ack(others)] : [])]);
+  }
+
+  #ackRecorded(batch: readonly Delivery[]): Promise<unknown> {
+    const { link, keys, group, records } = this.#options;
+    const { stream, index, side } = keys;
+    const rest = batch.flatMap((each) => [each.id, each.taskId, each.join ?? '', records.completed(each)]);
+    const history = records.keys.completed;
+    return ackRecordedScript.run(link, { keys: { stream, index, history }, args: { group, side }, rest });
   }
 
   #ackMembers(members: readonly Delivery[]): Promise<unknown> {

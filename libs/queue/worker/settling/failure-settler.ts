@@ -1,6 +1,7 @@
 import type { Clock, Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
 import type { WorkerEvents } from '../../events/worker-events.js';
+import type { RunRecords } from '../../history/run-records.js';
 import type { Delivery } from '../../task/delivery.js';
 import { describeError } from '../../task/describe-error.js';
 import type { RetryUntilConfirmed } from './retry-until-confirmed.js';
@@ -38,6 +39,7 @@ export interface FailureSettlerOptions {
     cancelled(about: TaskCancelledMessage): void;
   };
   events: WorkerEvents;
+  records: Pick<RunRecords, 'keys' | 'failed'>;
   retryUntilConfirmed: RetryUntilConfirmed;
   log: { debug(message: string): void; warn(message: string): void; error(message: string, stack?: string): void };
 }
@@ -105,7 +107,7 @@ export class FailureSettler {
     { attempts, reason, delayMs = 0, deferral, error, stack }: Outcome,
   ): Promise<boolean> {
     const { link, keys, retryKeys, order, queue, group, consumer, inboxes, failedTo } = this.#options;
-    const { retryUntilConfirmed, listener, events } = this.#options;
+    const { retryUntilConfirmed, listener, events, records } = this.#options;
     const { stream: retry, delayed: retryDelayed, bodies: retryBodies, index: retryIndex } = retryKeys;
     const { id, taskId: handle } = delivery;
     const what = { attempts: String(attempts), meta: delivery.nextMeta(deferral), failure: error, stack };
@@ -114,12 +116,16 @@ export class FailureSettler {
       // This number is read at each try: the task may have been delivered again meanwhile.
       const { deliveries } = delivery;
       const { as: settlement, apart } = await settleFailureScript.run(link, {
-        keys: { ...keys, retry, retryDelayed, retryBodies, retryIndex, failedTo: failedTo ?? keys.dead },
+        keys: {
+          ...{ ...keys, retry, retryDelayed, retryBodies, retryIndex },
+          ...{ failedTo: failedTo ?? keys.dead, history: records.keys.failed },
+        },
         ...(order && keyed(order, keyOf(order, delivery))),
         args: {
           publishes: failedTo === undefined ? '' : queue,
           isJson: delivery.task ? 1 : 0,
           side: keys.side,
+          run: reason === undefined ? '' : records.failed(delivery, attempts),
           group,
           consumer,
           inboxes,

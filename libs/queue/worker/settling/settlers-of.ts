@@ -1,6 +1,7 @@
 import type { Handler } from '../../handlers/handler.registry.js';
 import type { FleetLimits } from '../admission/fleet-limits.js';
 import type { ConcurrencyWindow } from '../concurrency-window.js';
+import type { RunRecords } from '../../history/run-records.js';
 import { CommitSender, type CommitSenderOptions } from '../../notes/commit-sender.js';
 import type { KeptRoom } from '../ordered/kept-room.js';
 import { OrderedAcks } from '../ordered/ordered-acks.js';
@@ -16,6 +17,7 @@ export interface SettlersOptions
   window: ConcurrencyWindow;
   limits?: FleetLimits | undefined;
   room: KeptRoom;
+  records: RunRecords;
 }
 
 /** What settles the tasks of one worker. */

@@ -15,10 +15,11 @@ import type { TestingResults } from './testing-results.js';
 export function settleRun(
   tasks: TestingTasks,
   results: TestingResults,
-  { options, site }: Handler,
+  handler: Handler,
   waiting: Waiting,
   thrown: unknown,
 ): Disposition['kind'] {
+  const { options, site } = handler;
   const { maxAttempts, attempt, deferral } = waiting;
   const { defers = 0, deferredMs } = deferral ?? {};
   const context = { options, wallMs: tasks.nowMs(), random: () => 0.5 };
@@ -35,10 +36,12 @@ export function settleRun(
   } else if (disposition.kind === 'dead') {
     const letter = tasks.letter(waiting, thrown, disposition.reason);
     tasks.letters(waiting.queue).push({ letter, thrown });
+    tasks.history.failed(handler, waiting, letter, disposition.retryCount);
     tasks.events.tell(waiting, { type: 'dead', reason: letter.reason, error: letter.error });
     results.died(waiting, { ...letter, attempts: disposition.retryCount });
     if (options.deadLetterTo !== undefined) tasks.addFailure(options.deadLetterTo, waiting, letter);
   } else {
+    tasks.history.dropped(handler, waiting, words(thrown));
     tasks.events.tell(waiting, { type: 'dropped' });
     results.ended(waiting, droppedOutcome(thrown, attempt - 1));
   }
