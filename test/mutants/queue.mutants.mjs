@@ -846,7 +846,6 @@ export default [
     name: 'a process does not know that its retry waits among the own ones of its group',
     find: "return home == stream and 'delayed' or { 'delayed' }",
     replace: "return 'delayed'",
-    specs: groups,
   },
   {
     file: 'libs/queue/worker/settling/failure-settler.ts',
