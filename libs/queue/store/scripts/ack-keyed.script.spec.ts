@@ -121,7 +121,7 @@ describe('acknowledging in an ordered queue', () => {
     }
     const { claimed } = await bed.take();
     const { opened } = await bed.ack(claimed, { room: 6 });
-    expect(opened).toHaveLength(3);
+    expect(opened.length).toBe(3);
     expect((await bed.owned())[RELEASED]).toHaveLength(3);
     await bed.admin.flushall();
     await bed.admin.xgroup('CREATE', keys.stream, GROUP, '0', 'MKSTREAM');

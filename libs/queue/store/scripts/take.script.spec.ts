@@ -85,8 +85,11 @@ describe('what may start', () => {
     expect((await take({ readMost: 2 })).claimed).toHaveLength(5);
     const large = '"'.padEnd(2 ** 21, 'x');
     for (let i = 0; i < 4; i++) await bed.admin.xadd(keys.stream, '*', ...task(large));
-    expect(await take({ readMost: 1 })).toMatchObject({ claimed: [{}, {}], waits: true });
-    expect(await take({ readMost: 1 })).toMatchObject({ claimed: [{}, {}], waits: false });
+    // A failure must not print them.
+    for (const waits of [true, false]) {
+      const taken = await take({ readMost: 1 });
+      expect([taken.claimed.length, taken.waits]).toEqual([2, waits]);
+    }
   });
 
   it('leaves no key behind if there is no rate, or a rate with the usual grace and no start', async () => {
