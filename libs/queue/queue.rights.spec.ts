@@ -101,3 +101,40 @@ describe.each([
     expect(await waiting.catch(() => [])).toEqual([]);
   });
 });
+
+describe.each(['xadd', 'zadd', 'hset', 'xdel', 'xack', 'zrem', 'hdel'])(
+  'a user who loses %s while tasks fail',
+  (command) => {
+    it('loses none of them: each is tried again when the right is back', async () => {
+      await bed.admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all');
+      const ran: number[] = [];
+      let failed = 0;
+      const app = await startQueueApp({
+        url: bed.redis.url.replace('redis://', 'redis://app:secret@'),
+        handlers: {
+          tasks: {
+            run: ({ attempt, payload }) => {
+              if (attempt > 1) ran.push(payload);
+              else {
+                failed++;
+                throw new Error('as asked');
+              }
+            },
+            options: { backoff: 5, maxAttempts: 100 },
+          },
+        },
+        queue: { leaseMs: LEASE_MS },
+      });
+      apps.push(app);
+      const { queue } = await bed.start({});
+      await queue.publishMany('tasks', [0, 1, 2, 3, 4]);
+      await until(() => ran.length === 5, { what: 'they run' });
+      await bed.admin.call('ACL', 'SETUSER', 'app', `-${command}`);
+      await queue.publishMany('tasks', [5, 6, 7, 8, 9]);
+      await queue.publishMany('tasks', [10, 11, 12, 13, 14], { delayMs: 1 });
+      await until(() => failed >= 10, { what: 'some fail without the right' });
+      await bed.admin.call('ACL', 'SETUSER', 'app', `+${command}`);
+      await until(() => new Set(ran).size === 15, { what: 'all have run' });
+    });
+  },
+);

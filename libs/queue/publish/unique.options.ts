@@ -5,7 +5,7 @@ import { checkPublishOptions, refusePriority, type PublishOptions } from './publ
 
 interface Repeatable {
   /**
-   * Makes a repeat of this publish safe: a publish with the same nonce changes nothing for ten minutes, and resolves to the first
+   * Makes a repeat of this publish safe: a publish with the same nonce and key changes nothing for ten minutes, and resolves to the first
    * answer. Default: a new one for each call. `PublishUnconfirmedError.nonce` has the nonce of a call whose answer was lost.
    */
   nonce?: string;

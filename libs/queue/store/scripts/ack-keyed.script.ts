@@ -6,6 +6,7 @@ import { GATES } from './gates.fragment.js';
 import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
+import { MOVES } from './moves.js';
 import { TELL } from './tell.fragment.js';
 
 /** What became of finished tasks of an ordered queue. */
@@ -75,6 +76,7 @@ const BETWEEN = 64;
  */
 export const ackKeyedScript = defineScript({
   name: 'queue:ack-keyed',
+  rights: MOVES,
   keys: ['stream', 'other', 'index', 'gates', 'line', 'alive', 'history'],
   args: {
     group: 'text',

@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { ACTIVE, AFTER } from './active.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { MOVES } from './moves.js';
 import { NOW } from './now.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { TELL } from './tell.fragment.js';
@@ -27,6 +28,7 @@ export type EndedKey = 'kept' | 'forgotten' | 'followed';
  */
 export const endKeyScript = defineScript({
   name: 'queue:end-key',
+  rights: MOVES,
   keys: ['record', 'stream', 'delayed', 'bodies', 'index', 'deadIndex', 'alive'],
   args: { id: 'text', side: 'text', inboxes: 'text' },
   lua: lua`

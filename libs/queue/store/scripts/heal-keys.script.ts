@@ -4,6 +4,7 @@ import { GATES } from './gates.fragment.js';
 import { ID_ORDER } from './id-order.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
+import { MOVES } from './moves.js';
 import { NOW } from './now.fragment.js';
 import { TELL } from './tell.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
@@ -46,6 +47,7 @@ export interface HealedKeys {
  */
 export const healKeysScript = defineScript({
   name: 'queue:heal-keys',
+  rights: MOVES,
   keys: [
     ...['stream', 'other', 'delayed', 'otherDelayed', 'index', 'otherIndex', 'dead', 'deadIndex', 'gates', 'line'],
     ...['swept', 'alive', 'uses'],

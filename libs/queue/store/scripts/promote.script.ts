@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { ACTIVE, AFTER, LOOK_MS } from './active.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
+import { MOVES } from './moves.js';
 import { NOW } from './now.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
@@ -37,6 +38,7 @@ export interface Promoted {
  */
 export const promoteScript = defineScript({
   name: 'queue:promote',
+  rights: MOVES,
   keys: ['stream', 'delayed', 'bodies', 'dead', 'index', 'deadIndex', 'alive', 'uses'],
   args: { limit: 'number', unworked: 'number', side: 'text' },
   lua: lua`

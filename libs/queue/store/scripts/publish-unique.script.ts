@@ -175,6 +175,10 @@ if mode == 'replace' or mode == 'follow-up' or waiter ~= '' then
   local pending = entry and group and redis.call('XPENDING', stream, group, entry, entry, 1)[1]
   if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or pending[2] == '${PARKED}') then
     if isList then return { was, 'list' } end
+    -- A script is not rolled back: without the right to add, the task would be gone.
+    if redis.acl_check_cmd and not redis.acl_check_cmd('XADD', stream) then
+      return redis.error_reply('NOPERM this user has no permissions to run the XADD command')
+    end
     if pending then redis.call('XACK', stream, group, entry) end
     redis.call('XDEL', stream, entry)
     unindex(index, was, entry)

@@ -8,6 +8,7 @@ import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
+import { MOVES } from './moves.js';
 import { NOW } from './now.fragment.js';
 import { TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
@@ -68,6 +69,7 @@ export const REAP_MOST = 1_000;
  */
 export const reapScript = defineScript({
   name: 'queue:reap',
+  rights: MOVES,
   keys: ['stream', 'alive', 'dead', 'index', 'deadIndex', 'cancelled', 'uses', 'failedTo', 'history'],
   args: TAKE_OVER_ARGS,
   lua: lua`

@@ -1,6 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
+import { MOVES } from './moves.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
 export interface Redriven {
@@ -31,6 +32,7 @@ export interface Redriven {
  */
 export const redriveScript = defineScript({
   name: 'queue:redrive',
+  rights: MOVES,
   keys: ['dead', 'deadIndex', 'stream', 'index', 'uses', 'retryStream', 'retryIndex'],
   args: { group: 'text' },
   lua: lua`

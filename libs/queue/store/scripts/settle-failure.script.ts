@@ -10,6 +10,7 @@ import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { MARKED } from './marked.fragment.js';
+import { MOVES } from './moves.js';
 import { TELL } from './tell.fragment.js';
 
 /** Where a failed task went. `cancelled`: it was marked as cancelled, and is dropped. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
@@ -54,6 +55,7 @@ export interface Settled {
  */
 export const settleFailureScript = defineScript({
   name: 'queue:settle-failure',
+  rights: MOVES,
   keys: [
     'stream',
     'retry',

@@ -9,6 +9,7 @@ import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
+import { MOVES } from './moves.js';
 import { NOW } from './now.fragment.js';
 import { reapedFrom, type Reaped } from './reap.script.js';
 import { CLAIM_BYTES, TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
@@ -70,6 +71,7 @@ const LOOKS_MOST = 1_000;
  */
 export const takeScript = defineScript({
   name: 'queue:take',
+  rights: MOVES,
   keys: [
     'stream',
     'other',
