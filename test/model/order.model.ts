@@ -27,7 +27,8 @@ const TOLD = 25;
  * order is left.
  */
 export async function runOrderModel({ url, seed, steps, stop, planted }: OrderModelOptions): Promise<number> {
-  const connections = await new RedisConnections({ redis: { url } }).open();
+  // A busy machine may keep the server waiting. The model judges states, and no times.
+  const connections = await new RedisConnections({ redis: { url, commandTimeoutMs: 60_000 } }).open();
   let done = 0;
   try {
     for (let run = 0; done < steps && stop?.() !== true; run++) {

@@ -39,7 +39,8 @@ interface Move {
  * Rejects with the shortest sequence that fast-check found for a violation. Resolves to the number of steps.
  */
 export async function runQueueModel(options: ModelOptions): Promise<number> {
-  const connections = await new RedisConnections({ redis: { url: options.url } }).open();
+  // A busy machine may keep the server waiting. The model judges states, and no times.
+  const connections = await new RedisConnections({ redis: { url: options.url, commandTimeoutMs: 60_000 } }).open();
   try {
     return await runLanes(connections.get().commands, options);
   } finally {
