@@ -111,6 +111,8 @@ describe('each task is recorded once, if tasks are', () => {
       expect(orderingKey).toBe(definition === undefined ? undefined : (payload as Keyed).key);
     }
     expect(failed.every(({ reason }) => reason === 'four')).toBe(true);
+    // What follows all of them is published once, by the last one.
+    expect(await bed.admin.xlen('{tasks}.after')).toBe(way.what.startsWith('followed') ? 1 : 0);
   });
 
   it.each<[what: string, options: HandlerOptions, definition: unknown]>([

@@ -10,6 +10,7 @@ import { clusterRow } from './cluster.rows.js';
 import { eventsRow } from './events.rows.js';
 import { followUpRow } from './follow-up.rows.js';
 import { groupsRow } from './groups.rows.js';
+import { historyRow } from './history.rows.js';
 import { notesRow } from './notes.rows.js';
 import { orderRow } from './order.rows.js';
 import { pauseRow } from './pause.rows.js';
@@ -28,7 +29,7 @@ const ROWS = [
   ...[fleetRow, rateRow, lengthRow, deadLetterRow, settledRow, awaitedRow, batchRow],
   ...[cancelRow, groupsRow, pauseRow, redriveRow, testingRow, clusterRow],
   ...[followUpRow, priorityRow, orderRow, perKeyRow],
-  ...[eventsRow, notesRow],
+  ...[eventsRow, notesRow, historyRow],
 ];
 const PAGE = 'docs/guide/queue-combinations.md';
 
