@@ -5,7 +5,7 @@ import { ForkedBed } from '../support/forked-bed.js';
 import type { RecordedWork } from '../support/recorded-work.js';
 import { until } from '../support/until.js';
 
-/** How many processes die at a settlement. 200 were tried; that takes minutes. */
+/** How many processes die at a settlement. */
 const KILLS = Number(process.env['SLUICE_KILLS'] ?? 16);
 /** How many tasks kill every process that gets them. Each kills four. */
 const POISON = 2;
