@@ -46,8 +46,8 @@ export interface HandlerOptions {
    */
   concurrency?: number | ConcurrencyOptions;
   /**
-   * How often tasks start, in all processes of the group together: never more than `limit` in any `perMs` milliseconds. A task that
-   * waits for it stays in the queue, holds no place and uses no attempt. In `queue.handlers`, members that are left out keep their
+   * How often tasks start, in all processes of the group together: never more than `limit` in any `perMs` milliseconds, or with `by`
+   * never more than that of each key. A task that waits for it stays in the queue, holds no place and uses no attempt. In `queue.handlers`, members that are left out keep their
    * value, and `false` ends the limit. Default: any number.
    */
   rateLimit?: TaskRateLimit | false;

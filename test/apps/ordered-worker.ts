@@ -26,6 +26,8 @@ const {
   BACKOFF_MS = '20',
   /** So many tasks of a key at a time, instead of an order. */
   PER_KEY,
+  /** So many starts of a key in so many ms, as `10/1000`, instead of an order. */
+  KEY_RATE,
 } = process.env;
 const ledger = new Ledger(LEDGER);
 const history = new History(HISTORY);
@@ -43,13 +45,19 @@ const run = async (task: Task<OrderedWork>): Promise<void> => {
 };
 
 const limits = PER_KEY === undefined ? {} : { perKey: Number(PER_KEY), by: 'key' };
+const [limit = 0, perMs = 0] = (KEY_RATE ?? '').split('/').map(Number);
+const isOrdered = PER_KEY === undefined && KEY_RATE === undefined;
 const { app } = await startQueueApp({
   url: REDIS_URL,
   handlers: {
     tasks: {
       run,
-      options: { concurrency: { process: Number(CONCURRENCY), ...limits }, backoff: Number(BACKOFF_MS) },
-      ...(PER_KEY === undefined && { definition: Ordered as unknown as QueueDefinition<never, unknown> }),
+      options: {
+        concurrency: { process: Number(CONCURRENCY), ...limits },
+        backoff: Number(BACKOFF_MS),
+        ...(KEY_RATE !== undefined && { rateLimit: { limit, perMs, by: 'key' } }),
+      },
+      ...(isOrdered && { definition: Ordered as unknown as QueueDefinition<never, unknown> }),
     },
   },
   queue: { leaseMs: Number(LEASE_MS) },

@@ -47,9 +47,9 @@ export default [
   {
     ...unique,
     name: 'a new payload replaces collected items that wait in the stream',
-    find: `PARKED}') then
+    find: `isParked(pending[2])) then
     if isList then return { was, 'list' } end`,
-    replace: `PARKED}') then`,
+    replace: 'isParked(pending[2])) then',
   },
   {
     ...unique,
@@ -78,7 +78,7 @@ export default [
   {
     ...unique,
     name: 'what waits for a place of its key is not replaced',
-    find: " or pending[2] == '${PARKED}') then",
+    find: ' or isParked(pending[2])) then',
     replace: ') then',
   },
   {

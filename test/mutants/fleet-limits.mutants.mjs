@@ -1,5 +1,5 @@
 /** Faults in the limits of the fleet: too many tasks run or start, or places are lost. */
-const script = { file: 'libs/queue/store/scripts/take.script.ts', specs: ['libs/queue/store/scripts/take'] };
+const script = { file: 'libs/queue/store/scripts/take.fragment.ts', specs: ['libs/queue/store/scripts/take'] };
 const options = { file: 'libs/queue/limits/fleet.options.ts', specs: ['libs/queue/limits/fleet.options'] };
 const grace = {
   file: 'libs/queue/worker/admission/start-grace.ts',
@@ -210,8 +210,8 @@ export default [
   {
     ...reader,
     name: 'a reply that is out of date lets a worker rest',
-    find: 'if (this.#told.get(worker) === told) this.#rest(worker, taken);',
-    replace: 'if (told !== 0) this.#rest(worker, taken);',
+    find: 'if (this.#told.get(worker) === told) this.#rest(worker, taken, limits);',
+    replace: 'if (told !== 0) this.#rest(worker, taken, limits);',
     specs: ['libs/queue/worker/admission/limited-reader'],
   },
   {

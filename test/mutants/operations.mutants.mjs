@@ -8,7 +8,7 @@ export default [
   {
     ...purge,
     name: 'a purge removes what a worker has',
-    find: "if pending[2] ~= released and pending[2] ~= '${PARKED}' then return nil end",
+    find: 'if pending[2] ~= released and not isParked(pending[2]) then return nil end',
     replace: '',
   },
   {

@@ -4,7 +4,7 @@ const acks = { specs: [`${scripts}/take-ordered`, `${scripts}/ack-keyed`] };
 const heals = { specs: [`${scripts}/heal-keys`] };
 const gates = { ...acks, file: `${scripts}/gates.fragment.ts` };
 const ack = { ...acks, file: `${scripts}/ack-keyed.script.ts` };
-const take = { ...acks, file: `${scripts}/take.script.ts` };
+const take = { ...acks, file: `${scripts}/take.fragment.ts` };
 const over = { ...acks, file: `${scripts}/take-over.fragment.ts` };
 const settle = { ...acks, file: `${scripts}/settle-failure.script.ts` };
 const heal = { ...heals, file: `${scripts}/heal-keys.script.ts` };
@@ -204,8 +204,8 @@ export default [
   {
     ...take,
     name: 'parked tasks are counted for the fleet',
-    find: "elseif info[2] ~= '${PARKED}' then busy",
-    replace: 'else busy',
+    find: "elseif info[2] ~= '${PARKED}' and info[2] ~= paced then busy",
+    replace: 'elseif info[2] ~= paced then busy',
   },
   {
     ...take,
@@ -235,13 +235,13 @@ export default [
   {
     ...over,
     name: 'what waits for its key belongs to a dead process',
-    find: "  if name == '${PARKED}' then return false end\n",
-    replace: '',
+    find: "  if name == '${PARKED}' or name == paced then return false end\n",
+    replace: '  if name == paced then return false end\n',
   },
   {
     ...over,
     name: 'what was pending before the order may run at once',
-    find: 'and admits and not admits(id, entry[2]) then',
+    find: 'and admits and not admits(id, entry[2], count) then',
     replace: 'and admits and false then',
   },
   {

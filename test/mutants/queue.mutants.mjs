@@ -591,7 +591,7 @@ export default [
   {
     file: 'libs/queue/store/scripts/remove.script.ts',
     name: 'a task is removed from under its worker',
-    find: "if pending[2] ~= released and pending[2] ~= '${PARKED}' then return 0 end",
+    find: 'if pending[2] ~= released and not isParked(pending[2]) then return 0 end',
     replace: '',
     specs: scripts,
   },

@@ -103,7 +103,7 @@ export default [
   {
     ...script,
     name: 'a task that a worker has is replaced',
-    find: "toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or pending[2] == '${PARKED}') then",
+    find: "toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or isParked(pending[2])) then",
     replace: 'toDo(stream, entry) then',
   },
   {

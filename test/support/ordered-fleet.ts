@@ -49,7 +49,7 @@ export class OrderedFleet {
 
   async publish(work: readonly OrderedWork[]): Promise<void> {
     const { queue } = this.#operator;
-    const isOrdered = this.#env['PER_KEY'] === undefined;
+    const isOrdered = this.#env['PER_KEY'] === undefined && this.#env['KEY_RATE'] === undefined;
     this.#ids.push(...(await (isOrdered ? queue.publishMany(Ordered, work) : queue.publishMany('tasks', work))));
   }
 
@@ -165,6 +165,17 @@ export function mostOfOneKey(history: readonly Interval[]): number {
     most = Math.max(most, count);
   }
   return most;
+}
+
+/** The shortest time, in ms, in which one key had a start more than `limit`. */
+export function shortestWindow(history: readonly Interval[], limit: number): number {
+  const byKey = new Map<string, number[]>();
+  for (const { name, from } of history) byKey.set(name, [...(byKey.get(name) ?? []), Number(from) / 1e6]);
+  const spans = [...byKey.values()].flatMap((of) => {
+    const starts = of.sort((a, b) => a - b);
+    return starts.slice(limit).map((at, i) => at - (starts[i] ?? 0));
+  });
+  return Math.min(...spans);
 }
 
 /** `tasks` tasks of each of `keys` keys, the keys in turn. Some fail once or twice. */

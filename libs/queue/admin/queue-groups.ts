@@ -1,7 +1,7 @@
 import type { Keyspace, Link } from '../../redis/index.js';
 import { SluiceError, text } from '../../weave/index.js';
 import { placesOf } from '../store/levels.js';
-import { gateKeys, queueKeys, retryKeys } from '../store/queue.keys.js';
+import { gateKeys, keyRateKeys, queueKeys, retryKeys } from '../store/queue.keys.js';
 import { dropGroupScript, groupsScript } from '../store/scripts/groups.script.js';
 
 /** A consumer group that reads a queue, or once did. */
@@ -81,6 +81,10 @@ export class QueueGroups {
         ...gateKeys(this.#keyspace, keys, group),
       },
       args: { group },
+      restKeys: [false, true].flatMap((ofRetries) => {
+        const { rateLine, rateDue } = keyRateKeys(this.#keyspace, keys, group, ofRetries);
+        return [rateLine, rateDue];
+      }),
     });
     if (typeof dropped === 'boolean') return dropped;
     throw groupInUse(this.#queue, group, dropped);

@@ -61,7 +61,7 @@ describe('limits of the fleet', () => {
     [{ rateLimit: { limit: 0 } }, 'queue.rateLimit.limit must be a whole number ≥ 1, got 0'],
     [{ rateLimit: { limit: 2 ** 32 } }, 'queue.rateLimit.limit must be a whole number from 1 to 4294967295'],
     [{ rateLimit: { perMs: 0 } }, 'queue.rateLimit.perMs must be a number of milliseconds from 1'],
-    [{ rateLimit: { by: String } as object }, 'queue.rateLimit.by must be left out: a rate is for all tasks'],
+    [{ rateLimit: { by: String } as object }, 'queue.rateLimit.by must be the name of a member of payloads'],
     [{ rateLimit: 5 as never }, 'queue.rateLimit must be'],
   ])('refuses %j', (options, message) => {
     expect(() => resolveQueueOptions(options)).toThrow(

@@ -24,17 +24,26 @@ export interface ConcurrencyOptions {
   by?: string;
 }
 
-/** How often tasks of one handler start, in all processes of the group together. Both members must be given somewhere. */
+/** How often tasks of one handler start, in all processes of the group together. `limit` and `perMs` must be given somewhere. */
 export interface TaskRateLimit {
   /** At most so many starts in any `perMs`. Runs after a failure or a crash count as well. */
   limit?: number;
   /** In milliseconds. */
   perMs?: number;
+  /**
+   * Where a payload has the key of which there may be so many starts: the name of a member, or names with dots between, as
+   * `'account.id'`. Each key has a rate of its own, and tasks of other keys go on. What is there counts as a key if it is a text or a whole
+   * number; tasks without one are not limited. It must be `concurrency.by` if that is given. `false`: all tasks have one rate. Default: one
+   * rate.
+   */
+  by?: string | false;
 }
 
 export interface ResolvedRateLimit {
   readonly limit: number;
   readonly perMs: number;
+  /** Where a payload has the key whose rate it is; undefined: it is that of all tasks together. */
+  readonly by?: string | undefined;
 }
 
 /** The limits of a handler that hold for all processes. */
@@ -74,14 +83,10 @@ export function concurrency(value: unknown, path: string): ConcurrencyOptions | 
 /** Checks a `rateLimit`. */
 export function rateLimit(value: unknown, path: string): TaskRateLimit | false | undefined {
   if (value === undefined || value === false) return value;
-  if (typeof value === 'object' && value !== null && 'by' in value) {
-    const wanted =
-      'left out: a rate is for all tasks of a handler. For a rate per key, take it from a RateLimitService in the handler';
-    throw badOption(`${path}.by`, wanted, value.by);
-  }
   return resolveOptions<TaskRateLimit>(path, value, {
     limit: optional(atMost(LIMIT_MAX)),
     perMs: optional(durationMs(1)),
+    by: (given, at) => (given === false ? given : memberPath(given, at)),
   });
 }
 
@@ -112,7 +117,23 @@ export function fleetLimitsOf(
   const fleet = given.map(fleetOf).findLast((each) => each !== undefined);
   const off = given.findLastIndex((each) => each.rateLimit === false);
   const rate = Object.assign({}, ...given.slice(off + 1).map((each) => each.rateLimit)) as TaskRateLimit;
-  return { fleet: fleet === false ? undefined : fleet, rateLimit: completed(rate, own), perKey: perKeyOf(given, own) };
+  const limits = {
+    fleet: fleet === false ? undefined : fleet,
+    rateLimit: completed(rate, own),
+    perKey: perKeyOf(given, own),
+  };
+  refuseTwoKeys(limits, own);
+  return limits;
+}
+
+/** A task would hold a place of one key while it waits for the rate of another, and others of the first one could not go on. */
+function refuseTwoKeys({ rateLimit: rate, perKey }: ResolvedFleetLimits, name: string): void {
+  if (rate?.by === undefined || perKey === undefined || rate.by === perKey.by) return;
+  throw new SluiceError(
+    'SLUICE_BAD_OPTION',
+    `rateLimit.by of queue '${name}' is '${rate.by}', and concurrency.by is '${perKey.by}': a task would hold a place of one key while it ` +
+      'waits for the rate of another. Use one member for both, or leave one of the two limits out',
+  );
 }
 
 export interface FleetSources {
@@ -152,9 +173,9 @@ function memberPath(value: unknown, path: string): string | undefined {
   throw badOption(path, "the name of a member of payloads, or names with dots between, as 'customer.id'", value);
 }
 
-function completed({ limit, perMs }: TaskRateLimit, name: string): ResolvedRateLimit | undefined {
-  if (limit === undefined && perMs === undefined) return undefined;
-  if (limit !== undefined && perMs !== undefined) return { limit, perMs };
+function completed({ limit, perMs, by }: TaskRateLimit, name: string): ResolvedRateLimit | undefined {
+  if (limit === undefined && perMs === undefined && (by === undefined || by === false)) return undefined;
+  if (limit !== undefined && perMs !== undefined) return { limit, perMs, ...(by && { by }) };
   const missing = limit === undefined ? 'limit' : 'perMs';
   throw new SluiceError(
     'SLUICE_BAD_OPTION',

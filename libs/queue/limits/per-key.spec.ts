@@ -133,12 +133,9 @@ describe('perKey and by', () => {
     expect(await boot({ options: { concurrency } })).toEqual(refused(message));
   });
 
-  it('do not go with an order, which runs one of a key, and a rate has no key', async () => {
+  it('do not go with an order, which runs one of a key', async () => {
     const definition = defineQueue('tasks', { orderingKey: () => 'a' });
     expect(await boot({ definition, options: LIMIT })).toEqual(refused('it is ordered'));
-    expect(await boot({ options: { rateLimit: { limit: 1, perMs: 1, by: 'id' } } })).toEqual(
-      refused('rateLimit.by must be left out'),
-    );
   });
 
   it('can be given in two places, and be ended in the configuration', async () => {

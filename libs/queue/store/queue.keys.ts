@@ -108,6 +108,35 @@ export function historyKeys(keyspace: Keyspace, place: string): HistoryKeys {
   return { completed: keyspace.side(main, 'history-completed'), failed: keyspace.side(main, 'history-failed') };
 }
 
+/** The keys of the rate at which a group starts tasks of each key. They lie in the slot of the queue. See `KEY_RATES`. */
+export interface KeyRateKeys {
+  /** Hash: key → the sliding window of its starts. It expires. */
+  readonly rates: string;
+  /** Sorted set: key → when its window has lapsed, in milliseconds on the server's clock. It expires. */
+  readonly rateEnds: string;
+  /** Sorted set: the entries of one stream that wait for the rate of their key, by key and by their ids. */
+  readonly rateLine: string;
+  /** Sorted set: key of such entries → when the next one may start, in milliseconds on the server's clock. */
+  readonly rateDue: string;
+}
+
+/** The windows of a group, and the line of the queue's own stream, or with `retries` of that of the group's own retries. */
+export function keyRateKeys(
+  keyspace: Keyspace,
+  { stream }: Pick<QueueKeys, 'stream'>,
+  group: string,
+  retries = false,
+): KeyRateKeys {
+  const side = (suffix: string): string => keyspace.side(stream, `${suffix}:${group}`);
+  const of = retries ? 'retry-key-rate' : 'key-rate';
+  return {
+    rates: side('key-rates'),
+    rateEnds: side('key-rate-ends'),
+    rateLine: side(`${of}-line`),
+    rateDue: side(`${of}-due`),
+  };
+}
+
 /** The key of what is known about the task that was published under a key. `digest`: see `keyDigest`. */
 export function recordKey({ side }: Pick<QueueKeys, 'side'>, digest: string): string {
   return `${side}key:${digest}`;
@@ -194,6 +223,9 @@ export const RELEASED = `${CONSUMER_PREFIX}~released`;
 
 /** The consumer that owns the tasks that wait for their ordering key. It holds no lease, and nobody takes over what it has. */
 export const PARKED = `${CONSUMER_PREFIX}~parked`;
+
+/** The consumer that owns the tasks that wait for the rate of their key. It holds no lease either. */
+export const PACED = `${CONSUMER_PREFIX}~paced`;
 
 /** The name under which one start of one process reads. The part after the prefix is the name of its inbox, for messages. */
 export function consumerName(processId: string): string {

@@ -1,5 +1,5 @@
 import { rightsOn, type Right } from '../../redis/index.js';
-import type { GateKeys, QueueKeys, RateKeys } from './queue.keys.js';
+import type { GateKeys, KeyRateKeys, QueueKeys, RateKeys } from './queue.keys.js';
 
 /**
  * What a user needs to work on these queues: every command and every script that runs without being asked for by a call. Commands
@@ -44,6 +44,17 @@ export function orderedRights({ uses }: QueueKeys, { gates, line }: GateKeys): R
     ...rightsOn(uses, 'hdel hget hset'),
     ...rightsOn(gates, 'hdel hget hmget hscan hset'),
     ...rightsOn(line, 'zadd zcard zrange zrem'),
+  ];
+}
+
+/** What a worker with a rate of each key needs as well. */
+export function keyRateRights({ uses }: QueueKeys, { rates, rateEnds, rateLine, rateDue }: KeyRateKeys): Right[] {
+  return [
+    ...rightsOn(uses, 'hget hset'),
+    ...rightsOn(rates, 'hdel hmget hset pexpire type'),
+    ...rightsOn(rateEnds, 'pexpire zadd zrangebyscore zrem zrevrange'),
+    ...rightsOn(rateLine, 'zadd zrange zrem'),
+    ...rightsOn(rateDue, 'zadd zmscore zrangebyscore zrem zscore'),
   ];
 }
 

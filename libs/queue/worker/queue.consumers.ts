@@ -7,8 +7,8 @@ import type { ResolvedQueueOptions } from '../queue.options.js';
 import { checkSameSlot } from '../same-slot.js';
 import { QUEUE_OPTIONS } from '../queue.tokens.js';
 import { QueueTally } from '../observe/queue.stats.js';
-import { gateKeys, historyKeys, queueKeys, rateKeys } from '../store/queue.keys.js';
-import { limitedRights, orderedRights, workRights } from '../store/queue.rights.js';
+import { gateKeys, historyKeys, keyRateKeys, queueKeys, rateKeys } from '../store/queue.keys.js';
+import { keyRateRights, limitedRights, orderedRights, workRights } from '../store/queue.rights.js';
 
 /** How long the boot waits for the groups. During an outage the app boots without them, and they are opened later. */
 const OPEN_MS = 2_000;
@@ -50,7 +50,8 @@ export class QueueConsumers {
       const { group, concurrency, fleet, rateLimit, ordering, maxAttempts } = options;
       const inFleet = fleet === undefined ? '' : `, ${fleet} in the fleet`;
       const order = ordering ? ', in the order of keys' : '';
-      const rate = rateLimit ? `, at most ${rateLimit.limit} starts per ${rateLimit.perMs} ms` : '';
+      const ofKey = rateLimit?.by === undefined ? '' : ` of each ${rateLimit.by}`;
+      const rate = rateLimit ? `, at most ${rateLimit.limit} starts${ofKey} per ${rateLimit.perMs} ms` : '';
       logger.log(
         `queue '${queue}' is handled by ${site} (group '${group}', concurrency ${concurrency}${inFleet}${rate}${order}, maxAttempts ${maxAttempts})`,
       );
@@ -67,6 +68,8 @@ export class QueueConsumers {
       const keys = queueKeys(this.#connections.keyspace, queue);
       if (fleet !== undefined || rateLimit || ordering || perKey)
         rights.push(...limitedRights(keys, rateKeys(this.#connections.keyspace, keys, group)));
+      if (rateLimit?.by !== undefined)
+        rights.push(...keyRateRights(keys, keyRateKeys(this.#connections.keyspace, keys, group)));
       if (ordering || perKey) rights.push(...orderedRights(keys, gateKeys(this.#connections.keyspace, keys, group)));
     }
     const further = handlers.flatMap(({ failedTo, place, history }) => {

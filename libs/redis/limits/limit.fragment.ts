@@ -37,6 +37,8 @@ const FOR_EVER_US = 9_007_199_254_740_992;
  * - `unitsLeft(s)`, `resetAfter(s)`: whole units that fit now, and µs until all of them fit.
  * - `traceOf(s, nonce)`: the units that this call was given, if it was executed before. `trace(s, nonce, units, isAll)` remembers it.
  *   `isAll`: these are all units that it asked for.
+ * - `limitFrom(text, kind, …)` and `limitText(s)`: a state that the script keeps elsewhere, from its text and back; and the µs until all of
+ *   it has lapsed.
  * - `saveLimit(s)` writes the key, with the time until all of it has lapsed as its lifetime; a state that says nothing is deleted.
  *
  * A call that changes nothing writes nothing, but for one case: `s.stepped`, a state from the future of a clock that was set back. It
@@ -57,7 +59,7 @@ export const LIMIT = defineFragment({
   locals: ['now'],
   lua: lua`
 local kinds = {}
-local function openLimit(key, kind, n, span, x, y)
+local function limitFrom(text, kind, n, span, x, y)
   n = tonumber(n)
   local make = fixedKind
   if kind == 's' then make = n <= ${RING_MAX} and ringKind or slotsKind
@@ -67,8 +69,7 @@ local function openLimit(key, kind, n, span, x, y)
     of = make()
     kinds[make] = of
   end
-  local text = redis.call('GET', key) or ''
-  local s = { key = key, of = of, n = n, span = tonumber(span), born = now, used = 0, traces = '', blocked = nil, stepped = nil }
+  local s = { of = of, n = n, span = tonumber(span), born = now, used = 0, traces = '', blocked = nil, stepped = nil }
   if string.sub(text, 1, 1) == '!' and #text > ${BLOCK_BYTES - 1} then
     local since, length, at = struct.unpack('<dd', text, 2)
     text, s.blocked = string.sub(text, at), since + length - now
@@ -78,6 +79,12 @@ local function openLimit(key, kind, n, span, x, y)
   if make == bucketKind then s.each, s.burst, s.wait = tonumber(x), tonumber(y), kind == 'p' and 0 or nil
   elseif kind == 'c' then s.calendar = tonumber(y) end
   of.open(s, text)
+  return s
+end
+
+local function openLimit(key, kind, n, span, x, y)
+  local s = limitFrom(redis.call('GET', key) or '', kind, n, span, x, y)
+  s.key = key
   return s
 end
 
@@ -131,10 +138,15 @@ local function trace(s, nonce, units, isAll)
   s.traces = string.sub(nonce .. struct.pack('<I4', math.min(units, ${LIMIT_MAX})) .. s.traces, 1, ${TRACES * TRACE_BYTES})
 end
 
-local function saveLimit(s)
+local function limitText(s)
   local text, after = '', s.of.lapse(s)
   if after > 0 then text = s.of.close(s) .. s.traces end
   if s.blocked then text, after = struct.pack('<c1dd', '!', now, s.blocked) .. text, math.max(after, s.blocked) end
+  return text, after
+end
+
+local function saveLimit(s)
+  local text, after = limitText(s)
   if text == '' then redis.call('DEL', s.key)
   else redis.call('SET', s.key, text, 'PX', string.format('%.0f', math.max(1, math.ceil(after / 1000)))) end
 end

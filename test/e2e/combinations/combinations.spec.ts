@@ -16,6 +16,7 @@ import { orderRow } from './order.rows.js';
 import { pauseRow } from './pause.rows.js';
 import { perKeyRow } from './per-key.rows.js';
 import { priorityRow } from './priority.rows.js';
+import { rateByRow } from './rate-by.rows.js';
 import { redriveRow } from './redrive.rows.js';
 import { testingRow } from './testing.rows.js';
 import { collectRow, debounceRow, replaceRow, skipRow } from './keys.rows.js';
@@ -29,7 +30,7 @@ const ROWS = [
   ...[fleetRow, rateRow, lengthRow, deadLetterRow, settledRow, awaitedRow, batchRow],
   ...[cancelRow, groupsRow, pauseRow, redriveRow, testingRow, clusterRow],
   ...[followUpRow, priorityRow, orderRow, perKeyRow],
-  ...[eventsRow, notesRow, historyRow],
+  ...[eventsRow, notesRow, historyRow, rateByRow],
 ];
 const PAGE = 'docs/guide/queue-combinations.md';
 

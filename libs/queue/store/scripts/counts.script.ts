@@ -1,8 +1,8 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import type { Priority } from '../levels.js';
-import { PARKED } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { GROUP } from './group.fragment.js';
+import { IS_PARKED } from './parked.fragment.js';
 
 export interface Counts {
   readonly waiting: number;
@@ -36,6 +36,7 @@ export const countsScript = defineScript({
   args: { group: 'text', released: 'text' },
   lua: lua`
 ${NOW}
+${IS_PARKED}
 ${GROUP}
 local waiting, running, oldest = 0, 0, nil
 
@@ -53,7 +54,7 @@ local function add(info, groups)
   end
   local handedBack = 0
   for _, pending in ipairs(redis.call('XPENDING', stream, info.name)[4] or {}) do
-    if pending[1] == released or pending[1] == '${PARKED}' then
+    if pending[1] == released or isParked(pending[1]) then
       handedBack = handedBack + tonumber(pending[2])
       seen(redis.call('XPENDING', stream, info.name, '-', '+', 1, pending[1])[1][1])
     end

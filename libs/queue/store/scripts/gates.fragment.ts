@@ -69,9 +69,9 @@ local function gateKey(text)
 end
 
 -- What the payload has at the path: a text, or a whole number.
-local function keyAtPath(payload)
+local function keyAtPath(payload, path)
   local isJson, value = pcall(cjson.decode, payload)
-  for name in string.gmatch(isJson and keyPath or '', '[^.]+') do
+  for name in string.gmatch(isJson and path or '', '[^.]+') do
     value = type(value) == 'table' and value[name] or nil
   end
   if type(value) == 'number' and value % 1 == 0 and math.abs(value) <= 9007199254740991 then
@@ -91,7 +91,7 @@ local function keyAndTask(id, fields)
     if name == keyField then text = value
     elseif name == 'meta' then meta = value end
   end
-  if text and keyPath ~= '' then text = keyAtPath(text) end
+  if text and keyPath ~= '' then text = keyAtPath(text, keyPath) end
   return text and gateKey(text), meta ~= '' and idIn(meta) or id, bytes
 end
 

@@ -78,7 +78,7 @@ return out`,
  * beginning of the stream, and run all tasks in the stream once more.
  *
  * KEYS  stream, alive, uses, of the group's own retries: retryStream, retryDelayed, retryBodies, retryIndex, and of its order:
- *       gates, line
+ *       gates, line, and of what waits for rates rateLine and rateDue of both
  * ARGV  group
  * Reply whether it was there, or the consumers that live
  *
@@ -103,6 +103,7 @@ if there then
   if #living > 0 then return living end
   redis.call('XGROUP', 'DESTROY', stream, group)
 end
+if KEYS[10] then redis.call('UNLINK', unpack(KEYS, 10)) end
 local retries = redis.call('UNLINK', retryStream, retryDelayed, retryBodies, retryIndex, gates, line)
 return (there or retries > 0) and 1 or 0`,
   decode: (reply): boolean | readonly string[] => (Array.isArray(reply) ? (reply as string[]) : reply === 1),

@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { GROUP } from './group.fragment.js';
-import { PARKED } from '../queue.keys.js';
 import { ID_ORDER } from './id-order.fragment.js';
+import { IS_PARKED } from './parked.fragment.js';
 import { WAITING_ROWS } from './waiting-rows.fragment.js';
 
 /** An entry of a queue's stream, as an operator sees it. */
@@ -29,6 +29,7 @@ export const listStreamScript = defineScript({
   args: { group: 'text', released: 'text', state: 'text', after: 'text', count: 'number' },
   lua: lua`
 ${GROUP}
+${IS_PARKED}
 ${ID_ORDER}
 ${WAITING_ROWS}
 local info = theGroup(group)
@@ -38,7 +39,7 @@ local from = after == '' and '-' or '(' .. after
 local function addPending(row)
   local entry = redis.call('XRANGE', stream, row[1], row[1])[1]
   if not entry then return end
-  if row[2] == released or row[2] == '${PARKED}' then page[#page + 1] = entry
+  if row[2] == released or isParked(row[2]) then page[#page + 1] = entry
   else page[#page + 1] = { entry[1], entry[2], row[2], row[3], row[4] } end
 end
 
@@ -46,7 +47,7 @@ end
 local function runningRows()
   local rows = {}
   for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, info.name)) do
-    if flat[4] > 0 and flat[2] ~= released and flat[2] ~= '${PARKED}' then
+    if flat[4] > 0 and flat[2] ~= released and not isParked(flat[2]) then
       for _, row in ipairs(redis.call('XPENDING', stream, info.name, from, '+', count, flat[2])) do rows[#rows + 1] = row end
     end
   end

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { PARKED } from '../queue.keys.js';
+import { IS_PARKED } from './parked.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { GROUP } from './group.fragment.js';
 import { INDEX } from './index.fragment.js';
@@ -48,6 +48,7 @@ export const locateScript = defineScript({
   buffers: true,
   lua: lua`
 ${ID_IN}
+${IS_PARKED}
 ${GROUP}
 ${INDEX}
 local function dueOf(place, zset, hash)
@@ -88,7 +89,7 @@ local function pendingIn(place, key, places)
     local waits = redis.call('XRANGE', key, '(' .. info['last-delivered-id'], row[1], 'COUNT', 1)
     if #waits == 0 then return nil end
   end
-  if not pending or pending[2] == released or pending[2] == '${PARKED}' then return { place, row[1], row[2] } end
+  if not pending or pending[2] == released or isParked(pending[2]) then return { place, row[1], row[2] } end
   return { place, row[1], row[2], pending[2], pending[3], pending[4] }
 end
 

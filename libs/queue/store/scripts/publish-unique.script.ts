@@ -1,10 +1,11 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { PARKED, RELEASED } from '../queue.keys.js';
+import { RELEASED } from '../queue.keys.js';
 import { WAIT_MOST_MS } from './answer.fragment.js';
 import { ACTIVE, AFTER, LOOK_MS } from './active.fragment.js';
 import { DELAY } from './delay.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { NOW } from './now.fragment.js';
+import { IS_PARKED } from './parked.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { TELL } from './tell.fragment.js';
 
@@ -83,6 +84,7 @@ export const publishUniqueScript = defineScript({
   },
   lua: lua`
 ${NOW}
+${IS_PARKED}
 ${ID_IN}
 ${INDEX}
 ${ACTIVE}
@@ -173,7 +175,7 @@ if mode == 'replace' or mode == 'follow-up' or waiter ~= '' then
   local entry = waiter == '' and was and redis.call('EXISTS', stream) == 1 and entryIn(stream, index, was)
   local group = groups[1] and groups[1][2]
   local pending = entry and group and redis.call('XPENDING', stream, group, entry, entry, 1)[1]
-  if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or pending[2] == '${PARKED}') then
+  if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or isParked(pending[2])) then
     if isList then return { was, 'list' } end
     -- A script is not rolled back: without the right to add, the task would be gone.
     if redis.acl_check_cmd and not redis.acl_check_cmd('XADD', stream) then

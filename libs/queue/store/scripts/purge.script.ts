@@ -1,10 +1,10 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { PARKED } from '../queue.keys.js';
 import { BODY_META } from './body-meta.fragment.js';
 import { GROUP } from './group.fragment.js';
 import { ID_ORDER } from './id-order.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
+import { IS_PARKED } from './parked.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 import { WAITING_ROWS } from './waiting-rows.fragment.js';
@@ -50,6 +50,7 @@ export const purgeWaitingScript = defineScript({
   args: { group: 'text', released: 'text', after: 'text', to: 'text', count: 'number', side: 'text' },
   lua: lua`
 ${GROUP}
+${IS_PARKED}
 ${ID_ORDER}
 ${WAITING_ROWS}
 ${ID_IN}
@@ -89,7 +90,7 @@ local function returnedTo(id)
   for _, name in ipairs(names) do
     local pending = redis.call('XPENDING', stream, name, id, id, 1)[1]
     if pending then
-      if pending[2] ~= released and pending[2] ~= '${PARKED}' then return nil end
+      if pending[2] ~= released and not isParked(pending[2]) then return nil end
       groups[#groups + 1] = name
     end
   end

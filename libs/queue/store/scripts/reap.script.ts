@@ -87,7 +87,7 @@ ${DEAD_LETTER}
 ${JOIN}
 ${MARKED}
 -- Ordered queues are taken from by queue:take.
-local admits, passesOn
+local admits, passesOn, paced
 ${TAKE_OVER}
 takeOver(math.min(capacity, ${REAP_MOST}))
 if mayJudge then redis.call('ZREMRANGEBYSCORE', alive, '-inf', now) end

@@ -1,8 +1,8 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { PARKED } from '../queue.keys.js';
 import { BODY_META } from './body-meta.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
+import { IS_PARKED } from './parked.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
 /**
@@ -23,6 +23,7 @@ export const removeWaitingScript = defineScript({
   args: { released: 'text', id: 'text', task: 'text', side: 'text' },
   lua: lua`
 ${INDEX}
+${IS_PARKED}
 ${JOIN}
 ${QUEUE_USES}
 local refused = newerData(uses)
@@ -32,7 +33,7 @@ local groups = {}
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local pending = redis.call('XPENDING', stream, flat[2], id, id, 1)[1]
   if pending then
-    if pending[2] ~= released and pending[2] ~= '${PARKED}' then return 0 end
+    if pending[2] ~= released and not isParked(pending[2]) then return 0 end
     groups[#groups + 1] = flat[2]
   end
 end

@@ -3,7 +3,7 @@ import { CONSUMER_PREFIX, PARKED, type QueueKeys } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
 import type { Renewal } from './renew.script.js';
-import { LEASE_USES, ORDER, PLACES } from './uses.fragment.js';
+import { LEASE_USES, ORDER, PACES, PLACES } from './uses.fragment.js';
 
 /** How many queues one call names at most: about half a millisecond of the server's time. All other clients wait for it. */
 export const RENEW_MOST = 100;
@@ -201,7 +201,8 @@ end
 -- Whether one of these features is not known to this release.
 local function isNew(named)
   for each in string.gmatch(named, '[^,]+') do
-    if not string.find(each, '^${ORDER}@') and not string.find(each, '^${PLACES}@') then return true end
+    local name = string.match(each, '^[^@]*')
+    if name ~= '${ORDER}' and name ~= '${PLACES}' and name ~= '${PACES}' then return true end
   end
   return false
 end

@@ -9,6 +9,7 @@ import { orderCosts } from '../../../../test/model/order-costs.js';
 import { limitCosts } from '../../../../test/model/limit-costs.js';
 import { eventCosts } from '../../../../test/model/event-costs.js';
 import { keyCosts } from '../../../../test/model/key-costs.js';
+import { RATED_SCRIPTS } from '../../../../test/model/rate-costs.js';
 import { operationCosts } from '../../../../test/model/operation-costs.js';
 import { scheduleCosts } from '../../../../test/model/schedule-costs.js';
 import { growthOf, scriptNames, isLinear, type Growth, type Prepare } from '../../../../test/support/script-costs.js';
@@ -313,7 +314,7 @@ for (const costs of [scheduleCosts, keyCosts, joinCosts, operationCosts, eventCo
 for (const costs of [limitCosts, orderCosts]) for (const row of costs(bed, bed)) grows(...row);
 
 it('all scripts were looked at', () => {
-  expect([...looked].sort()).toEqual(scriptNames(dirname(fileURLToPath(import.meta.url))));
+  expect([...looked, ...RATED_SCRIPTS].sort()).toEqual(scriptNames(dirname(fileURLToPath(import.meta.url))));
 });
 
 describe('what a script does without commands is linear:', () => {

@@ -67,6 +67,7 @@ export const TAKE_OVER = defineFragment({
       'publishes',
       'admits',
       'passesOn',
+      'paced',
       'keep',
       'level',
     ],
@@ -84,7 +85,7 @@ local hasMarks = redis.call('EXISTS', cancelled) == 1
 
 local function isDead(name)
   if name == released then return true end
-  if name == '${PARKED}' then return false end
+  if name == '${PARKED}' or name == paced then return false end
   if not mayJudge or name == consumer or string.sub(name, 1, #prefix) ~= prefix then return false end
   return not lives(name)
 end
@@ -133,7 +134,7 @@ local function takeFrom(name, rows, room)
     if (count >= maxDeliveries or mayTake) and not dropCancelled(id) then
       local entry = redis.call('XRANGE', stream, id, id)[1]
       if not entry then redis.call('XACK', stream, group, id)
-      elseif count < maxDeliveries and admits and not admits(id, entry[2]) then
+      elseif count < maxDeliveries and admits and not admits(id, entry[2], count) then
         -- It waits for its key now.
       elseif count < maxDeliveries then
         ids[#ids + 1] = id

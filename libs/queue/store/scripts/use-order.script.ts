@@ -6,7 +6,7 @@ import { ORDER } from './uses.fragment.js';
  * Notes that the tasks of a queue wait for their keys, and tells from when on they may.
  *
  * KEYS  uses, alive
- * ARGV  feature (the order, or the places of keys), release (that brought it)
+ * ARGV  feature (the order, or the places or rates of keys), release (that brought it)
  * Reply milliseconds until workers may take tasks by their keys; 0: at once
  *
  * The first call writes the name and, in the same step, the instant at which the last lease ends that any process has now. Workers of

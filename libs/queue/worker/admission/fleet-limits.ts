@@ -1,6 +1,16 @@
 import type { Clock, Keyspace } from '../../../redis/index.js';
 import type { Handler } from '../../handlers/handler.registry.js';
-import { gateKeys, queueKeys, rateKeys, retryKeys, type GateKeys, type RateKeys } from '../../store/queue.keys.js';
+import {
+  gateKeys,
+  keyRateKeys,
+  queueKeys,
+  rateKeys,
+  retryKeys,
+  type GateKeys,
+  type KeyRateKeys,
+  type QueueKeys,
+  type RateKeys,
+} from '../../store/queue.keys.js';
 import { StartGrace } from './start-grace.js';
 
 /** What a call of `queue:take` is told of the limits. */
@@ -24,11 +34,21 @@ export interface OrderKeys extends GateKeys {
   readonly closes: number;
 }
 
+/** What the script is told of a rate of each key. */
+export interface KeyRate {
+  /** Where a payload has the key. */
+  readonly path: string;
+  /** The keys of what waits in the queue, or in the group's own retries for it. */
+  keysOf(stream: string): KeyRateKeys;
+}
+
 /** The limits of one handler that hold for all processes of its group, the order of its queue among them. The workers on its queue and on its own retries share them. */
 export class FleetLimits {
   readonly keys: RateKeys;
   /** The order of the queue, or how many tasks of a key may run; undefined: neither. */
   readonly order: OrderKeys | undefined;
+  /** The rate is one of each key; undefined: it is one of all tasks, or there is none. */
+  readonly keyRate: KeyRate | undefined;
   /** Whether a task may start only when the fleet or the rate has room for it, and not only when its key has. */
   readonly isExact: boolean;
   readonly grace: StartGrace | undefined;
@@ -41,6 +61,7 @@ export class FleetLimits {
     this.keys = rateKeys(keyspace, own, group);
     this.isExact = fleet > 0 || rateLimit !== undefined;
     this.#streams = [own.stream, retryKeys(keyspace, queue, group).stream];
+    this.keyRate = rateLimit?.by === undefined ? undefined : keyRateOf(keyspace, own, group, rateLimit.by);
     this.grace = rateLimit && new StartGrace(rateLimit.perMs, clock);
     const { limit, perMs } = rateLimit ?? { limit: 0, perMs: 0 };
     this.#numbers = { limit, perMs, usualMs: this.grace?.usualMs ?? 0, fleet };
@@ -59,6 +80,11 @@ export class FleetLimits {
   other(stream: string): string {
     return this.#streams.find((each) => each !== stream) ?? stream;
   }
+}
+
+function keyRateOf(keyspace: Keyspace, own: QueueKeys, group: string, path: string): KeyRate {
+  const [keys, ofRetries] = [keyRateKeys(keyspace, own, group), keyRateKeys(keyspace, own, group, true)];
+  return { path, keysOf: (stream) => (stream === own.stream ? keys : ofRetries) };
 }
 
 /** The limits of a handler that has some. */

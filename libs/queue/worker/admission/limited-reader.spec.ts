@@ -12,7 +12,7 @@ import { LimitedReader } from './limited-reader.js';
 
 const NOTHING: Taken = {
   ...{ claimed: [], deadLetters: [], cancelled: [], more: false },
-  ...{ takenOver: 0, lastId: '1-1', waits: false, afterMs: 0, isFull: false },
+  ...{ takenOver: 0, lastId: '1-1', waits: false, afterMs: 0, isFull: false, dueMs: undefined },
 };
 
 /** Calls of the script that have no reply yet. */

@@ -10,15 +10,15 @@ import { isSluiceError } from '../../../weave/index.js';
 import type { TaskCancelledMessage } from '../../observe/queue.channels.js';
 import { debug } from '../../observe/queue.debug.js';
 import { batches } from '../../store/stream-reply.js';
-import { ORDER, PLACES } from '../../store/scripts/uses.fragment.js';
-import { takeScript, type Taken } from '../../store/scripts/take.script.js';
-import { reportTakeOver, takeOverArgs } from '../control/take-over.js';
+import type { Taken } from '../../store/scripts/take.script.js';
+import { reportTakeOver } from '../control/take-over.js';
 import type { Findings } from '../loops/lease-renewer.js';
 import type { Maintenance } from '../loops/maintenance.js';
 import type { QueueReader } from '../loops/queue-reader.js';
 import type { ReadSeat, ReadSeats, SeatHolder } from '../loops/read-seats.js';
 import type { Worker } from '../worker.js';
-import type { FleetLimits, OrderKeys } from './fleet-limits.js';
+import type { FleetLimits } from './fleet-limits.js';
+import { sendTake } from './send-take.js';
 
 export interface LimitedReaderOptions {
   connection: RedisConnection;
@@ -41,10 +41,6 @@ const FULL_MS = 500;
 /** How long until the next look at a stream that has nothing, although nothing was told. */
 const QUIET_MS = 15_000;
 
-function orderArgs({ closes, places, keyPath }: OrderKeys): (string | number)[] {
-  return [closes, places, keyPath, keyPath === '' ? ORDER : PLACES];
-}
-
 /** Why a worker takes nothing now. */
 interface Rest {
   /** When it looks again, on the monotonic clock. */
@@ -59,7 +55,7 @@ interface Rest {
  * worker (`queue:take`), and leaves the others in the stream: so what waits belongs to no process.
  *
  * While a stream has nothing, one blocking XREAD watches it, which takes nothing. While the rate has no room, the worker rests until it
- * has. While the fleet is full, whoever ends a task takes the next one; the others look again twice a second, in case that process stops.
+ * has, or until a key is due that has tasks in line. While the fleet is full, whoever ends a task takes the next one; the others look again twice a second, in case that process stops.
  *
  * @see docs/internals/queue.md#limits-of-the-fleet
  */
@@ -229,25 +225,17 @@ export class LimitedReader implements QueueReader, SeatHolder {
 
   async #take(worker: Worker, limits: FleetLimits): Promise<void> {
     const { connection, consumer, readMost, clock, log } = this.#options;
-    const { keys, handler } = worker;
+    const { handler } = worker;
     const args = limits.args();
     const sentMs = clock.monoMs();
     const told = this.#told.get(worker);
     try {
-      const taken = await takeScript.run(connection.commands, {
-        keys: {
-          ...{ ...keys, ...limits.keys, other: limits.other(keys.stream) },
-          ...{ failedTo: handler.failedTo ?? keys.dead, history: worker.records.keys.failed },
-        },
-        args: {
-          ...takeOverArgs(worker, consumer, connection.inbox.prefix),
-          ...args,
-          readMost: Math.min(readMost, worker.window.readMost),
-        },
-        ...(limits.order && { restKeys: [limits.order.gates, limits.order.line], rest: orderArgs(limits.order) }),
+      const taken = await sendTake(worker, limits, {
+        ...{ link: connection.commands, inboxes: connection.inbox.prefix, consumer, args },
+        readMost: Math.min(readMost, worker.window.readMost),
       });
       this.#failures.delete(worker);
-      if (this.#told.get(worker) === told) this.#rest(worker, taken);
+      if (this.#told.get(worker) === told) this.#rest(worker, taken, limits);
       else this.#rests.delete(worker);
       reportTakeOver(worker, { ...taken, claimed: taken.claimed.slice(0, taken.takenOver) }, this.#options);
       worker.accept(taken.claimed, limits.grace?.startBy(sentMs, args.graceMs));
@@ -263,7 +251,7 @@ export class LimitedReader implements QueueReader, SeatHolder {
     }
   }
 
-  #rest(worker: Worker, { lastId, waits, afterMs, isFull, claimed }: Taken): void {
+  #rest(worker: Worker, { lastId, waits, afterMs, isFull, claimed, dueMs }: Taken, { grace }: FleetLimits): void {
     const nowMs = this.#options.clock.monoMs();
     const rest = (why: Rest['why'], ms: number): void => {
       this.#rests.set(worker, { untilMs: nowMs + ms, why, lastId });
@@ -276,7 +264,9 @@ export class LimitedReader implements QueueReader, SeatHolder {
       afterMs,
       isFull,
     );
-    if (!waits) rest('quiet', QUIET_MS);
+    // Keys that are due within the time that a start has anyway are looked at with one call.
+    const isDueMs = dueMs === undefined ? QUIET_MS : Math.max(dueMs, (grace?.usualMs ?? 0) / 2);
+    if (!waits) rest('quiet', Math.min(QUIET_MS, isDueMs));
     else if (afterMs > 0) rest('rate', afterMs);
     else if (isFull) rest('full', FULL_MS);
     else this.#rests.delete(worker);

@@ -1,6 +1,8 @@
 import { Loop, isUnavailable, type Clock, type Keyspace, type Link } from '../../../redis/index.js';
 import { isSluiceError } from '../../../weave/index.js';
 import { healKeys } from '../../ordering/heal-keys.js';
+import type { KeyRate, OrderKeys } from '../admission/fleet-limits.js';
+import { healRates } from './heal-rates.js';
 import type { Worker } from '../worker.js';
 
 export interface KeyHealersOptions {
@@ -18,8 +20,9 @@ export interface KeyHealersOptions {
 const LEASES = 3;
 
 /**
- * Looks from time to time for keys of ordered queues that wait for a task that is not there any more, in one process of the fleet. Usually
- * there are none: each settlement opens the next task of its key. Queues without an order are not looked at.
+ * Looks from time to time for keys of ordered queues that wait for a task that is not there any more, and for tasks that wait for the rate of
+ * their key and would wait for ever, in one process of the fleet. Usually there are none: each settlement opens the next task of its key,
+ * and each key with waiting tasks is due at some time. Queues without such limits are not looked at.
  */
 export class KeyHealers {
   readonly #options: KeyHealersOptions;
@@ -28,8 +31,8 @@ export class KeyHealers {
   constructor(options: KeyHealersOptions) {
     this.#options = options;
     const { workers, clock, log } = options;
-    const ordered = workers.filter(({ limits, retries }) => retries !== undefined && limits?.order);
-    this.#loops = ordered.map(
+    const looked = workers.filter(({ limits, retries }) => limits?.keyRate || (retries !== undefined && limits?.order));
+    this.#loops = looked.map(
       (worker) =>
         new Loop({
           name: 'queue keys',
@@ -53,18 +56,30 @@ export class KeyHealers {
   }
 
   async #look(worker: Worker, signal: AbortSignal): Promise<number> {
-    const { link, keyspace, consumer, inboxes, log } = this.#options;
-    const { queue, options } = worker.handler;
     const everyMs = LEASES * worker.lease.leaseMs;
     if (worker.state !== 'open' || worker.lease.halted) return everyMs;
-    const { places = 1, keyPath = '' } = worker.limits?.order ?? {};
-    const keys = { places, keyPath, group: options.group };
-    const opened = await healKeys({ link, keyspace, consumer, inboxes, queue, everyMs, key: '', ...keys }, signal);
-    if (opened > 0) {
-      log.warn(
-        `${opened} ordering keys of queue '${queue}' waited for tasks that are not there any more, and go on with the next ones`,
-      );
-    }
+    const { order, keyRate } = worker.limits ?? {};
+    if (order && worker.retries !== undefined) await this.#lookAtKeys(worker, order, everyMs, signal);
+    if (keyRate) await this.#lookAtRates(worker, keyRate, everyMs, signal);
     return everyMs;
+  }
+
+  async #lookAtKeys(worker: Worker, order: OrderKeys, everyMs: number, signal: AbortSignal): Promise<void> {
+    const { link, keyspace, consumer, inboxes, log } = this.#options;
+    const { queue, options } = worker.handler;
+    const keys = { places: order.places, keyPath: order.keyPath, group: options.group };
+    const opened = await healKeys({ link, keyspace, consumer, inboxes, queue, everyMs, key: '', ...keys }, signal);
+    if (opened === 0) return;
+    log.warn(
+      `${opened} ordering keys of queue '${queue}' waited for tasks that are not there any more, and go on with the next ones`,
+    );
+  }
+
+  async #lookAtRates(worker: Worker, rate: KeyRate, everyMs: number, signal: AbortSignal): Promise<void> {
+    const { link, inboxes, log } = this.#options;
+    const healed = await healRates({ worker, rate, link, inboxes, everyMs }, signal);
+    if (healed === 0) return;
+    const { queue } = worker.handler;
+    log.warn(`${healed} tasks or keys of queue '${queue}' waited for a rate, and nobody would have come for them`);
   }
 }

@@ -1,6 +1,6 @@
 import { unknownUses, type Link } from '../../../redis/index.js';
 import { SluiceError } from '../../../weave/index.js';
-import { ORDER, PLACES } from '../../store/scripts/uses.fragment.js';
+import { ORDER, PACES, PLACES } from '../../store/scripts/uses.fragment.js';
 import { endOrderScript, useOrderScript } from '../../store/scripts/use-order.script.js';
 import type { Worker } from '../worker.js';
 
@@ -23,15 +23,18 @@ function namesOrder(uses: string | undefined): boolean {
 export async function agreeOnOrder(worker: Worker, link: Link): Promise<number> {
   const { handler, lease, keys } = worker;
   const { uses, alive, stream, side } = keys;
-  const { ordering, perKey } = handler.options;
+  const { ordering, perKey, rateLimit } = handler.options;
   const isOver =
     ordering === undefined &&
     namesOrder(lease.unknown) &&
     (await endOrderScript.run(link, { keys: { uses, alive, stream }, args: { side } }));
   if (isOver) await lease.look();
-  const feature = ordering ? ORDER : perKey ? PLACES : undefined;
-  if (feature === undefined || lease.unknown !== undefined) return 0;
-  return useOrderScript.run(link, { keys: { uses, alive }, args: { feature, release: SINCE } });
+  if (lease.unknown !== undefined) return 0;
+  const features = [ordering ? ORDER : perKey && PLACES, rateLimit?.by && PACES].filter((each) => each !== undefined);
+  const waits = features.map((feature) =>
+    useOrderScript.run(link, { keys: { uses, alive }, args: { feature, release: SINCE } }),
+  );
+  return Math.max(0, ...(await Promise.all(waits)));
 }
 
 /** @throws SluiceError `SLUICE_BAD_OPTION` if a queue is ordered in Redis, and its handler here is not */

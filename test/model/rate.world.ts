@@ -1,0 +1,227 @@
+import {
+  CONSUMER_PREFIX,
+  PACED,
+  RELEASED,
+  gateKeys,
+  keyRateKeys,
+  queueKeys,
+  rateKeys,
+  retryKeys,
+} from '../../libs/queue/store/queue.keys.js';
+import { takeByRateScript } from '../../libs/queue/store/scripts/take-by-rate.script.js';
+import type { Taken } from '../../libs/queue/store/scripts/take.script.js';
+import { Keyspace, unframe, type Link } from '../../libs/redis/index.js';
+import { recordOf, type HandedTask } from './order.world.js';
+
+/** What a look at Redis found. */
+export interface RateLook {
+  /** Task → where it is. More than one place, or none, is a violation. */
+  readonly places: ReadonlyMap<string, readonly string[]>;
+  /** Key → entries that are pending with `~paced`, by id, and those that stand in line. */
+  readonly paced: readonly (readonly [string, string[]])[];
+  readonly line: readonly (readonly [string, string[]])[];
+  readonly due: readonly string[];
+  readonly problems: readonly string[];
+}
+
+/** A start of a key: it was given between these two instants, in µs on the server's clock. */
+interface Start {
+  readonly afterUs: number;
+  readonly beforeUs: number;
+}
+
+export const GROUP = 'one';
+export const CONSUMERS = ['a', 'b', 'c'].map((name) => CONSUMER_PREFIX + name);
+export const INBOXES = 'model:inbox:';
+export const MAX_DELIVERIES = 4;
+const FOR_EVER = 9_000_000_000_000;
+const space = new Keyspace();
+
+/** One queue whose keys have rates, in every second run also so many places of each key, and what the steps know of it. */
+export class RateWorld {
+  readonly link: Link;
+  readonly seed: number;
+  readonly keys;
+  readonly retries;
+  readonly gates;
+  readonly rates;
+  readonly limit: number;
+  readonly perMs: number;
+  /** How many tasks of a key run at a time; 0: any number. */
+  readonly perKey: number;
+  readonly published: string[] = [];
+  readonly handed: HandedTask[] = [];
+  readonly alive = new Set<string>();
+  /** Tasks that have ended. */
+  readonly done = new Set<string>();
+  /** Entry → how often it was delivered. */
+  readonly deliveries = new Map<string, number>();
+  readonly starts = new Map<string, Start[]>();
+  readonly problems: string[] = [];
+  /** Every failure is final from now on, and everything that is put off is due. */
+  rests = false;
+  steps = 0;
+  readonly #name: string;
+  #state: number;
+
+  constructor(link: Link, name: string, seed: number) {
+    this.link = link;
+    this.seed = seed;
+    this.#state = seed;
+    this.#name = name;
+    this.keys = queueKeys(space, name);
+    this.retries = retryKeys(space, name, GROUP);
+    this.gates = gateKeys(space, this.keys, GROUP);
+    this.rates = keyRateKeys(space, this.keys, GROUP);
+    this.limit = 1 + this.pick(3);
+    this.perMs = 5 + this.pick(40);
+    this.perKey = this.pick(2) * (1 + this.pick(2));
+  }
+
+  /** A number below `below`, by the seed. */
+  pick(below: number): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % Math.max(1, below);
+  }
+
+  one<T>(of: readonly T[]): T | undefined {
+    return of[this.pick(of.length)];
+  }
+
+  async begin(): Promise<void> {
+    await this.#clear();
+    await this.link.send('xgroup', ['CREATE', this.keys.stream, GROUP, '0', 'MKSTREAM']);
+    await this.link.send('hset', [this.keys.uses, 'paces', '0.1.0 1', 'places', '0.1.0 1']);
+    for (const consumer of CONSUMERS) await this.start(consumer);
+  }
+
+  async end(): Promise<void> {
+    const { gates, line } = this.gates;
+    const { rateLine, rateDue } = this.rates;
+    const left = await this.link.send<number>('exists', [gates, line, rateLine, rateDue]);
+    const entries = await this.link.send<number>('xlen', [this.keys.stream]);
+    if (left > 0 || entries > 0) throw new Error(`${left} keys and ${entries} entries are left`);
+    await this.#clear();
+  }
+
+  async start(consumer: string): Promise<void> {
+    this.alive.add(consumer);
+    await this.link.send('zadd', [this.keys.alive, FOR_EVER, consumer]);
+  }
+
+  async take(consumer: string, capacity: number): Promise<Taken> {
+    const afterUs = await this.#serverUs();
+    const taken = await takeByRateScript.run(this.link, {
+      keys: {
+        ...{ ...this.keys, ...this.rates, grace: rateKeys(space, this.keys, GROUP).grace, other: this.retries.stream },
+        ...{ failedTo: this.keys.dead, history: this.keys.dead },
+      },
+      args: {
+        ...{
+          group: GROUP,
+          consumer,
+          leaseMs: 1,
+          sinceMs: 0,
+          endsMs: FOR_EVER,
+          capacity,
+          maxDeliveries: MAX_DELIVERIES,
+        },
+        ...{ alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
+        ...{ side: this.keys.side, inboxes: INBOXES, ratePath: 'of', keep: 0, level: '-' },
+        ...{ limit: this.limit, perMs: this.perMs, graceMs: 2, usualMs: 2, fleet: 0, readMost: 100 },
+      },
+      ...(this.perKey > 0 && {
+        restKeys: [this.gates.gates, this.gates.line],
+        rest: [0, this.perKey, 'of', 'places'],
+      }),
+    });
+    const beforeUs = await this.#serverUs();
+    for (const { id, deliveries, fields } of taken.claimed) {
+      this.hand(consumer, id, deliveries, fields, { afterUs, beforeUs });
+    }
+    const hasRoom = taken.claimed.length < capacity;
+    if (hasRoom && taken.dueMs === 0) this.problems.push('a key is due, and the caller has room');
+    const unread = await this.link.send<unknown[]>('xrange', [this.keys.stream, `(${taken.lastId}`, '+']);
+    if (hasRoom && unread.length > 0) this.problems.push(`${unread.length} entries are unread, and there is room`);
+    return taken;
+  }
+
+  /** A consumer has got an entry. It is a start of its key. */
+  hand(consumer: string, id: string, deliveries: number, fields: readonly string[], start: Start): void {
+    const { payload = '', retry_count: attempts = '0' } = recordOf(fields);
+    const { task, of: key = '' } = JSON.parse(payload) as { task: string; of?: string };
+    this.handed.push({ consumer, id, deliveries, task, key, attempts: Number(attempts) });
+    const before = this.deliveries.get(id) ?? 0;
+    if (deliveries !== before + 1) this.problems.push(`${id} was delivered ${deliveries} times, after ${before}`);
+    this.deliveries.set(id, deliveries);
+    if (key === '') return;
+    const starts = this.starts.get(key) ?? [];
+    this.starts.set(key, starts);
+    starts.push(start);
+    const first = starts[starts.length - 1 - this.limit];
+    const spanUs = first === undefined ? Infinity : start.beforeUs - first.afterUs;
+    if (spanUs < this.perMs * 1_000) {
+      this.problems.push(`key ${key} had ${this.limit + 1} starts in ${spanUs} µs, and not in ${this.perMs} ms`);
+    }
+  }
+
+  isAtRest({ places }: RateLook): boolean {
+    return [...places.values()].every(([place = '']) => place === 'done' || place.startsWith('dead'));
+  }
+
+  /** Looks at everything. */
+  async look(): Promise<RateLook> {
+    const { link, keys, rates } = this;
+    const places = new Map<string, string[]>();
+    const problems = this.problems.splice(0);
+    const place = (payload: string, where: string): void => {
+      const { task } = JSON.parse(payload) as { task: string };
+      places.set(task, [...(places.get(task) ?? []), where]);
+    };
+    for (const task of this.done) place(JSON.stringify({ task }), 'done');
+    type Pending = [string, string, number, number];
+    const rows = await link.send<Pending[]>('xpending', [keys.stream, GROUP, '-', '+', 10_000]);
+    const owners = new Map(rows.map(([id, consumer]) => [id, consumer]));
+    const paced = new Map<string, string[]>();
+    for (const [id, fields] of await link.send<[string, string[]][]>('xrange', [keys.stream, '-', '+'])) {
+      const { payload = '' } = recordOf(fields);
+      const owner = owners.get(id);
+      place(payload, owner ?? 'unread');
+      const { of: key = '' } = JSON.parse(payload) as { of?: string };
+      if (owner === PACED) paced.set(key, [...(paced.get(key) ?? []), id]);
+      owners.delete(id);
+    }
+    for (const [id, owner] of owners) problems.push(`${id} is pending with ${owner} and not there`);
+    for (const handle of await link.send<string[]>('zrange', [keys.delayed, 0, -1])) {
+      const body = (await link.send<string | null>('hget', [keys.bodies, handle])) ?? '';
+      place((unframe(Buffer.from(body)) ?? [])[0] ?? '', 'delayed');
+    }
+    for (const [, fields] of await link.send<[string, string[]][]>('xrange', [keys.dead, '-', '+'])) {
+      place(recordOf(fields)['payload'] ?? '', 'dead');
+    }
+    const line = new Map<string, string[]>();
+    for (const each of await link.send<string[]>('zrange', [rates.rateLine, 0, -1])) {
+      const [key = '', digits = ''] = each.split('\0');
+      const id = [digits.slice(0, 20), digits.slice(20, 40)].map((part) => part.replace(/^0+(?=\d)/, '')).join('-');
+      line.set(key, [...(line.get(key) ?? []), id]);
+    }
+    const due = await link.send<string[]>('zrange', [rates.rateDue, 0, -1]);
+    return { places, paced: sorted(paced), line: sorted(line), due, problems };
+  }
+
+  async #serverUs(): Promise<number> {
+    const [seconds = 0, us = 0] = (await this.link.send<[string, string]>('time', [])).map(Number);
+    return seconds * 1_000_000 + us;
+  }
+
+  async #clear(): Promise<void> {
+    const found = await this.link.send<string[]>('keys', [`*${this.#name}*`]);
+    if (found.length > 0) await this.link.send('del', found);
+  }
+}
+
+function sorted(lines: ReadonlyMap<string, string[]>): [string, string[]][] {
+  return [...lines].sort(([a], [b]) => (a < b ? -1 : 1));
+}
