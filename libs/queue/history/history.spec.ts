@@ -151,6 +151,9 @@ describe('the history of a queue', () => {
       [large.slice(1), 8_192, large.slice(1)],
       [undefined, 8_193, undefined],
     ]);
+    const records = await bed.admin.xrange('{tasks}:~history-completed', '-', '+');
+    expect(records).toHaveLength(4);
+    expect(JSON.stringify(records)).not.toContain(large);
   });
 
   it('shows what other software published: without a time, and what cannot be read', async () => {
