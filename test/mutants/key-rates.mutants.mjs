@@ -192,8 +192,8 @@ export default [
   {
     ...over,
     name: 'what waits for its rate belongs to a dead process',
-    find: "  if name == '${PARKED}' or name == paced then return false end\n",
-    replace: "  if name == '${PARKED}' then return false end\n",
+    find: "if name == paced or name == '${PARKED}'",
+    replace: "if name == '${PARKED}'",
   },
   {
     ...over,

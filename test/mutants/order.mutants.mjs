@@ -234,9 +234,24 @@ export default [
   },
   {
     ...over,
-    name: 'what waits for its key belongs to a dead process',
-    find: "  if name == '${PARKED}' or name == paced then return false end\n",
-    replace: '  if name == paced then return false end\n',
+    name: 'what waited for a place of its key waits for ever once places have ended',
+    specs: [`${scripts}/reap`],
+    find: "(passesOn or redis.call('HGET', uses, '${ORDER}'))",
+    replace: 'uses',
+  },
+  {
+    ...over,
+    name: 'a process without an order takes what waits for its turn',
+    specs: [`${scripts}/reap`],
+    find: "redis.call('HGET', uses, '${ORDER}'))",
+    replace: 'not uses)',
+  },
+  {
+    name: 'nobody is told of what waited for places that have ended',
+    file: `${scripts}/renew-all.script.ts`,
+    specs: ['libs/queue/limits/per-key'],
+    find: 'elseif name ~= consumer then',
+    replace: "elseif name ~= consumer and name ~= 'sluice:~parked' then",
   },
   {
     ...over,

@@ -138,6 +138,23 @@ describe('perKey and by', () => {
     expect(await boot({ definition, options: LIMIT })).toEqual(refused('it is ordered'));
   });
 
+  it('ends with the option: processes without it take what waits', async () => {
+    const runs = new Runs();
+    const first = await start(runs);
+    await first.queue.publishMany('tasks', jobs(['a'], 5));
+    await until(async () => (await first.queue.counts('tasks')).waiting === 3 && runs.running === 2, {
+      what: 'three wait for a place',
+    });
+    const closing = first.app.close();
+    runs.endAll();
+    await closing;
+    const free = new Runs();
+    await bed.start({ handlers: { tasks: { run: free.handler } }, queue: { leaseMs: 500 } });
+    await until(() => free.running === 3, { what: 'all that waited runs at a time' });
+    free.endAll();
+    await bed.untilSettled();
+  });
+
   it('can be given in two places, and be ended in the configuration', async () => {
     const options = { concurrency: { by: 'id' } };
     expect(await boot({ options }, { handlers: { tasks: { concurrency: { perKey: 3 } } } })).toBeUndefined();

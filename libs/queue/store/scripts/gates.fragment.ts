@@ -30,7 +30,8 @@ const CLAIMS_MOST = 64;
  * a gate that is closed, because that task is a dead letter.
  * `line` is a sorted set of the entries that wait, all with the score 0: `<key>\0<the entry's id, in digits of equal length>`, and `r`
  * at the end if the entry is in the group's own retries. So the line of a key is in the order of the stream, whoever adds to it.
- * What is in the line is pending with the consumer `~parked`, which is no process: nobody takes it over, and it counts as waiting.
+ * What is in the line is pending with the consumer `~parked`, which is no process: it counts as waiting, and nobody takes it
+ * over while the queue has an order or the caller observes places.
  *
  * The key of an entry is its field `ordering_key`, or, with a `keyPath`, what its payload has at that path: names with dots between.
  *

@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
 import { Keyspace } from '../../../redis/index.js';
-import { CONSUMER_PREFIX, RELEASED, queueKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, PARKED, RELEASED, queueKeys } from '../queue.keys.js';
 import { reapScript } from './reap.script.js';
+import { ORDER, PLACES } from './uses.fragment.js';
 
 const ME = `${CONSUMER_PREFIX}me`;
 const OTHER = `${CONSUMER_PREFIX}other`;
@@ -66,6 +67,16 @@ describe('reap', () => {
     expect(await bed.admin.zscore(keys.alive, OTHER)).not.toBeNull();
     await reap();
     expect(await bed.admin.zscore(keys.alive, OTHER)).toBeNull();
+  });
+
+  it('takes over what waits for a place of its key, and nothing that waits for its turn in an ordered queue', async () => {
+    const waits = await pendingTask(PARKED);
+    await bed.admin.hset(keys.uses, ORDER, '0.1.0 1');
+    expect((await reap()).claimed).toEqual([]);
+    expect(await pending()).toEqual({ [waits]: [PARKED, 1] });
+    await bed.admin.hdel(keys.uses, ORDER);
+    await bed.admin.hset(keys.uses, PLACES, '0.1.0 1');
+    expect((await reap()).claimed).toEqual([[waits, 2]]);
   });
 
   it('takes over what a consumer without a running lease has, and deletes the consumer', async () => {

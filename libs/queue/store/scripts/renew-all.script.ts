@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { CONSUMER_PREFIX, PARKED, type QueueKeys } from '../queue.keys.js';
+import { CONSUMER_PREFIX, type QueueKeys } from '../queue.keys.js';
 import { NOW } from './now.fragment.js';
 import { RENEW } from './renew.fragment.js';
 import type { Renewal } from './renew.script.js';
@@ -129,7 +129,7 @@ local function isOrphaned(consumers, stream, alive, group, foreignIdleMs)
     if string.sub(name, 1, ${CONSUMER_PREFIX.length}) ~= '${CONSUMER_PREFIX}' then
       local mayBeIdle = foreignIdleMs > 0 and count > 0
       if mayBeIdle and #redis.call('XPENDING', stream, group, 'IDLE', foreignIdleMs, '-', '+', 1, name) > 0 then return true end
-    elseif name ~= consumer and name ~= '${PARKED}' then
+    elseif name ~= consumer then
       local endsMs = redis.call('ZSCORE', alive, name)
       if not endsMs or tonumber(endsMs) <= now then return true end
     end

@@ -10,6 +10,7 @@ import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
 import { NOW } from './now.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
+import { ORDER } from './uses.fragment.js';
 
 /** How many bytes the entries in one reply have at most, plus one entry. */
 export const CLAIM_BYTES = 4 * 2 ** 20;
@@ -36,7 +37,8 @@ export const TAKE_OVER_ARGS = {
 
 /**
  * `takeOver(room)`: claims the entries of dead consumers for the caller, at most `room`. `queue:reap` says who is dead, and why this
- * is safe; `isDead(name)` answers it for one consumer.
+ * is safe; `isDead(name)` answers it for one consumer. What waits for its key (`~parked`) belongs to nobody once neither the caller nor
+ * the queue knows an order or places of keys: whoever ended `concurrency.perKey` runs it.
  *
  * `claimed` has the entries with their deliveries; `deadLetters` and `dropped` have the ids of tasks that were delivered too often, and
  * of those that are cancelled. `more` is 1 if there are more entries, which would have made the reply too large.
@@ -48,6 +50,7 @@ export const TAKE_OVER = defineFragment({
     ...[
       'stream',
       'alive',
+      'uses',
       'dead',
       'index',
       'cancelled',
@@ -85,7 +88,7 @@ local hasMarks = redis.call('EXISTS', cancelled) == 1
 
 local function isDead(name)
   if name == released then return true end
-  if name == '${PARKED}' or name == paced then return false end
+  if name == paced or name == '${PARKED}' and (passesOn or redis.call('HGET', uses, '${ORDER}')) then return false end
   if not mayJudge or name == consumer or string.sub(name, 1, #prefix) ~= prefix then return false end
   return not lives(name)
 end
