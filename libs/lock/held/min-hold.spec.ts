@@ -43,7 +43,7 @@ describe('minHoldMs', () => {
     const app = await Test.createTestingModule({ imports: [SluiceTestingModule.forRoot({})] }).compile();
     await app.init();
     const locks = app.get(LockService);
-    const lock = await locks.acquire('x', { minHoldMs: 200 });
+    const lock = await locks.acquire('x', { minHoldMs: 2_000 });
     await lock.release();
     expect(await locks.tryAcquire('x')).toBeNull();
     expect((await locks.acquire('x')).held).toBe(true);

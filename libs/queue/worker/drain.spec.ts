@@ -2,7 +2,6 @@ import { describe, expect, it } from '@jest/globals';
 import { Global, Injectable, Module, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { setTimeout as pause } from 'node:timers/promises';
-import { commandDelta } from '../../../test/support/command-delta.js';
 import { gate } from '../../../test/support/gate.js';
 import {
   startQueueApp,
@@ -14,7 +13,7 @@ import { QueueBed } from '../../../test/support/queue-bed.js';
 import { itWith } from '../../../test/support/refused-commands.js';
 import { until } from '../../../test/support/until.js';
 import { startRedis } from '../../testing/index.js';
-import { SluiceRedisModule } from '../../redis/index.js';
+import { SluiceRedisModule, unframe } from '../../redis/index.js';
 import { QueueService, SluiceQueueModule, TaskHandler, type Task } from '../index.js';
 
 const bed = new QueueBed();
@@ -100,13 +99,17 @@ describe('a graceful stop', () => {
       what: 'the second has taken the others',
     });
 
-    let closed: Promise<void> | undefined;
-    const { calls } = await commandDelta(bed.admin, () => {
-      closed = first.app.close();
-      return until(() => runs.length === ids.length, { what: 'the second runs what was returned' });
+    const told: unknown[] = [];
+    const listener = bed.admin.duplicate();
+    listener.on('pmessageBuffer', (_pattern: unknown, _channel: unknown, message: Buffer) => {
+      told.push(unframe(message)?.[0]);
     });
+    await listener.psubscribe('*~inbox:*');
+    const closed = first.app.close();
+    await until(() => runs.length === ids.length, { what: 'the second runs what was returned' });
     // Told, not found by the next look.
-    expect(calls['publish']).toBeGreaterThan(0);
+    await until(() => told.includes('queue:released'), { what: 'the others are told' });
+    listener.disconnect();
     hold?.open();
     await closed;
     await bed.untilSettled();
