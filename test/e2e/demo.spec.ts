@@ -18,7 +18,8 @@ interface Outcome {
 }
 
 /** Claims that may not hold on a busy machine. Whether they are judged right is for the demo's own specs. */
-const OF_SPEED = /^(what it was doing is finished elsewhere|mean time to a free lock|tasks per second):/;
+const OF_SPEED =
+  /^(what it was doing is finished elsewhere|parcels of the backlog ahead of the last express parcel|mean time to a free lock|tasks per second):/;
 
 async function ask<T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis(url, { retryStrategy: () => null, maxRetriesPerRequest: 0 });
@@ -72,6 +73,7 @@ describe('the demo', () => {
         killedProcess: { accepted: 120, completed: 120, paid: 120, dead: 0, left: 0, answersAgain: 200 },
         mails: { delivered: 54, bounced: 6, reports: 1, sent: 54, failed: 6, digests: 1, reviews: 30 },
         parcels: { backlog: 300, express: 20 },
+        tracking: { noted: 72, wrong: 0, refused: 12, recorded: 72 },
         backOffice: { indexed: 10, cancel: 'aborting', exportState: 'gone', missed: 0 },
         decrement: { script: { taken: 150, left: 0 }, watch: { taken: 150, left: 0 }, lock: { taken: 150, left: 0 } },
       },

@@ -13,6 +13,7 @@ import { SearchModule } from './search/search.module.js';
 import { SettlementModule } from './settlement/settlement.module.js';
 import { settings } from './settings.js';
 import { StatsModule } from './stats/stats.module.js';
+import { TrackingModule } from './tracking/tracking.module.js';
 
 @Module({
   imports: [
@@ -28,6 +29,7 @@ import { StatsModule } from './stats/stats.module.js';
     SettlementModule,
     HealthModule,
     StatsModule,
+    TrackingModule,
     SluiceModule.forRoot({
       namespace: settings.namespace,
       // Redis, Postgres and three instances may share one busy machine. Where Redis has its own, keep the default of 5 s.

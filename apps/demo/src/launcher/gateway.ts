@@ -23,7 +23,13 @@ export interface Label {
   at: number;
 }
 
-/** A payment gateway that is slow and declines as asked, a credit agency, and a carrier. Its ledger is the truth about what the handlers did. */
+/** A parcel was at a station. */
+export interface SeenAt {
+  parcel: string;
+  station: number;
+}
+
+/** A payment gateway that is slow and declines as asked, a credit agency, a carrier, and its tracking page. The ledger is the truth about what the handlers did. */
 export class Gateway {
   static readonly usualSlownessMs = 20;
   /** How long a charge takes. */
@@ -37,6 +43,10 @@ export class Gateway {
   readonly ratings: number[] = [];
   /** The labels that the carrier has made, by their ids, in the order in which it made them. */
   readonly labels = new Map<string, Label>();
+  /** What the tracking page shows, in the order in which it was told. */
+  readonly scans: SeenAt[] = [];
+  /** Parcels whose third scan the tracking page has refused once. */
+  readonly refusedScans = new Set<string>();
   readonly #byOrder = new Map<string, Charge[]>();
   #server: JsonServer | undefined;
 
@@ -64,6 +74,7 @@ export class Gateway {
       return { status: 200, body: { score: 700 } };
     }
     if (request.path === '/labels') return this.#label(request, id);
+    if (request.path === '/scans') return this.#scan(request.body as SeenAt);
     if (request.path === '/charges') return this.#charge(request, id, card);
     this.refunds.add(id);
     return { status: 200, body: { order: id } };
@@ -74,6 +85,18 @@ export class Gateway {
     await pause(Gateway.usualSlownessMs);
     if (!this.labels.has(id)) this.labels.set(id, { orderId, by, at: performance.now() });
     return { status: 200, body: { id } };
+  }
+
+  async #scan(scan: SeenAt): Promise<JsonReply> {
+    await pause(Gateway.usualSlownessMs / 4);
+    if (scan.station === 3 && !this.refusedScans.has(scan.parcel)) {
+      this.refusedScans.add(scan.parcel);
+      return { status: 503, body: { error: 'try again' } };
+    }
+    // A task may run twice after a crash. The page knows a scan that it has.
+    if (!this.scans.some(({ parcel, station }) => parcel === scan.parcel && station === scan.station))
+      this.scans.push(scan);
+    return { status: 200, body: scan };
   }
 
   async #charge({ by, gone }: JsonRequest, order: string, card: Card): Promise<JsonReply> {

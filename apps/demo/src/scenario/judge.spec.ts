@@ -11,6 +11,7 @@ import { parcels } from './parcels.js';
 import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
 import type { Step } from './step.js';
+import { tracking } from './tracking.js';
 
 /** Good figures, and figures that are wrong together with the claims that must then not hold. */
 function judging<Figures extends object>(
@@ -179,6 +180,14 @@ judging('parcels', parcels, { backlog: 300, express: 20, ahead: 30, expressMs: 9
   [{ express: 19 }, ['express parcels with a label']],
   [{ backlog: 299 }, ['parcels of the backlog with a label']],
   [{ ahead: 280 }, ['parcels of the backlog ahead of the last express parcel']],
+]);
+
+judging('tracking', tracking, { noted: 72, wrong: 0, refused: 12, recorded: 72, retried: 12, tookMs: 600 }, [
+  [{ noted: 73 }, ['scans that are noted']],
+  [{ wrong: 1 }, ['scans out of their order']],
+  [{ refused: 0 }, ['scans that were refused once']],
+  [{ recorded: 71 }, ['scans in the history']],
+  [{ retried: 11 }, ['and tried again, as it says']],
 ]);
 
 const speeds = { lockMeanMs: 0.2, tasks: 5_000, handled: 5_000, tasksPerSecond: 20_000, representative: true };

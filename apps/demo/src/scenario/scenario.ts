@@ -12,6 +12,7 @@ import { playStep } from './play-step.js';
 import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
 import type { Stage } from './step.js';
+import { tracking } from './tracking.js';
 
 export type Outcome = Awaited<ReturnType<typeof playScenario>>;
 
@@ -28,6 +29,7 @@ export async function playScenario(stage: Stage, report: Report) {
     mails: await playStep(mails, stage, report),
     backOffice: await playStep(backOffice, stage, report),
     parcels: await playStep(parcels, stage, report),
+    tracking: await playStep(tracking, stage, report),
     speed: await playStep(speed, stage, report),
   };
   const holds = Object.values(played).every((step) => step.holds);
