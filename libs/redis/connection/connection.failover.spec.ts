@@ -52,7 +52,8 @@ describe('a master that a failover made a replica, and that keeps its sockets', 
     const named = async (): Promise<string[]> =>
       [...String(await admin.client('LIST')).matchAll(/ name=sluice:(\S*)/g)].map(([, name]) => name!).sort();
     await until(async () => (await named()).join() === 'commands,further,subscriber', { what: 'all are there' });
-    expect(await admin.publish(connection.inbox.channel, 'x')).toBe(1);
+    const isHeard = async (): Promise<boolean> => (await admin.publish(connection.inbox.channel, 'x')) === 1;
+    await until(isHeard, { what: 'its inbox is subscribed to' });
   });
 
   itOnPlainRedis('is left at most every 5 s, where nothing else is to be found', async () => {
