@@ -254,6 +254,27 @@ export default [
     replace: "elseif name ~= consumer and name ~= 'sluice:~parked' then",
   },
   {
+    ...gates,
+    name: 'a process that observes places takes what another one runs',
+    specs: ['libs/queue/limits/per-key'],
+    find: 'if not mayBeTaken then return heads end',
+    replace: 'if mayBeTaken or heads then return heads end',
+  },
+  {
+    ...ack,
+    name: 'an acknowledgement gives a place to what another process runs',
+    specs: ['libs/queue/limits/per-key'],
+    find: "not redis.call('HGET', uses, '${ORDER}')",
+    replace: 'uses == nil',
+  },
+  {
+    ...settle,
+    name: 'a failure gives a place to what another process runs',
+    specs: ['libs/queue/limits/per-key'],
+    find: "keeps ~= '1'",
+    replace: 'keeps == nil',
+  },
+  {
     ...over,
     name: 'what was pending before the order may run at once',
     find: 'and admits and not admits(id, entry[2], count) then',

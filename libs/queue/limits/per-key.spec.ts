@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import type { QueueApp } from '../../../test/support/queue-app.js';
 import { until } from '../../../test/support/until.js';
-import { defineQueue, type HandlerOptions, type Task } from '../index.js';
+import { DeadLetterTask, defineQueue, type HandlerOptions, type Task } from '../index.js';
 
 const bed = new QueueBed();
 
@@ -154,6 +154,30 @@ describe('perKey and by', () => {
     free.endAll();
     await bed.untilSettled();
   });
+
+  it.each(['done', 'dead letters'])(
+    'takes nothing from a process without it, which runs what waited, when its own tasks are %s',
+    async (ends) => {
+      const [runs, free] = [new Runs(), new Runs()];
+      const { body } = runs;
+      runs.body = async (task) => {
+        await body(task);
+        if (ends === 'dead letters') throw new DeadLetterTask('bad');
+      };
+      const { queue } = await start(runs);
+      await queue.publishMany('tasks', jobs(['a'], 5));
+      await until(async () => (await queue.counts('tasks')).waiting === 3 && runs.running === 2, {
+        what: 'three wait for a place',
+      });
+      await bed.start({ handlers: { tasks: { run: free.handler } }, queue: { leaseMs: 500 } });
+      await until(() => free.running === 3, { what: 'the other one runs them' });
+      runs.endAll();
+      await until(async () => (await queue.counts('tasks')).running === 3, { what: 'its own have ended' });
+      free.endAll();
+      await bed.untilSettled();
+      expect([runs.started.length, free.started.length]).toEqual([2, 3]);
+    },
+  );
 
   it('can be given in two places, and be ended in the configuration', async () => {
     const options = { concurrency: { by: 'id' } };

@@ -6,8 +6,9 @@ import { GATES } from './gates.fragment.js';
 import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { TELL } from './tell.fragment.js';
+import { ORDER } from './uses.fragment.js';
 
 /** What became of finished tasks of an ordered queue. */
 export interface KeyedAck {
@@ -54,7 +55,7 @@ const BETWEEN = 64;
 /**
  * Acknowledges and deletes finished tasks of an ordered queue, and opens the next task of each key, in the same step.
  *
- * KEYS  stream, other (the group's own retries for the queue, and the queue for the retries), index, gates, line, alive, history
+ * KEYS  stream, other (the group's own retries for the queue, and the queue for the retries), index, gates, line, alive, history, uses
  * ARGV  group, consumer, opensMost (how many further tasks the caller takes at most), perKey (how many
  *       tasks of a key may run), side (what the names of the queue's side keys begin
  *       with), inboxes, for one task whose publisher waits its meta, and kind and text of the result (else ''), entries (the id of each
@@ -77,7 +78,7 @@ const BETWEEN = 64;
 export const ackKeyedScript = defineScript({
   name: 'queue:ack-keyed',
   rights: MOVES,
-  keys: ['stream', 'other', 'index', 'gates', 'line', 'alive', 'history'],
+  keys: ['stream', 'other', 'index', 'gates', 'line', 'alive', 'history', 'uses'],
   args: {
     group: 'text',
     consumer: 'text',
@@ -99,7 +100,7 @@ ${ANSWER}
 ${HISTORY}
 ${TELL}
 -- The keys are given.
-local keyPath = ''
+local keyPath, mayBeTaken = '', not redis.call('HGET', uses, '${ORDER}')
 ${GATES}
 if not gatesFine() then return redis.error_reply('WRONGTYPE ' .. gates .. ' or ' .. line .. ' is something else') end
 local keys, members, others, runs, count = {}, {}, {}, {}, 0

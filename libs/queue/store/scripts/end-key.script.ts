@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { ACTIVE, AFTER } from './active.fragment.js';
 import { INDEX } from './index.fragment.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { NOW } from './now.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { TELL } from './tell.fragment.js';

@@ -48,7 +48,8 @@ const CLAIMS_MOST = 64;
  * give it the gate in the same step, and the gate is free, or passes to it from a task that has just been acknowledged. A retry has the same task id, so it finds the
  * gate its own. While the line of a key has entries, its gate is held, for `admit` adds to the line only then, and `passOn` takes the gate
  * away only when the line is empty. An entry that was deleted or acknowledged by others is left out when its turn comes, since XCLAIM does
- * not return it.
+ * not return it; so is one that a process which observes no places has taken over (see `TAKE_OVER`).
+ * `mayBeTaken`: whether there may be such processes. An ordered queue has none.
  *
  * Each of these functions stores what it has changed before it returns. After `gatesFine`, nothing here can fail but for a lack of memory.
  * So the script makes another write first: after it, a full server refuses nothing more.
@@ -56,7 +57,19 @@ const CLAIMS_MOST = 64;
 export const GATES = defineFragment({
   name: 'gates',
   needs: [IS_OF, ID_IN],
-  locals: ['stream', 'other', 'gates', 'line', 'side', 'group', 'consumer', 'opensMost', 'perKey', 'keyPath'],
+  locals: [
+    'stream',
+    'other',
+    'gates',
+    'line',
+    'side',
+    'group',
+    'consumer',
+    'opensMost',
+    'perKey',
+    'keyPath',
+    'mayBeTaken',
+  ],
   lua: lua`
 local isOwn = stream == side .. 'retry:' .. group
 local holders, changed, opened, openedBytes, freed = {}, {}, {}, 0, {}
@@ -219,8 +232,20 @@ local function admit(id, fields)
   return #admitAll({ { id, fields } }, { key or false }, { task }) == 1
 end
 
+-- Those that still wait. A process that observes no places may have one of them, and runs it.
+local function stillParked(heads)
+  if not mayBeTaken then return heads end
+  local left = {}
+  for _, head in ipairs(heads) do
+    -- The stream may be gone, or something else by now.
+    if redis.pcall('XPENDING', head.home, group, head.id, head.id, '1', '${PARKED}')[1] then left[#left + 1] = head end
+  end
+  return left
+end
+
 -- Gives heads of lines, which have left them, to the caller or to nobody in particular. Some may be gone.
 local function claimHeads(heads)
+  heads = stillParked(heads)
   local at, most = 1, 1
   while at <= #heads do
     local home, ids = heads[at].home, {}

@@ -4,11 +4,11 @@ import { GATES } from './gates.fragment.js';
 import { ID_ORDER } from './id-order.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { NOW } from './now.fragment.js';
 import { TELL } from './tell.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
-import { QUEUE_USES } from './uses.fragment.js';
+import { ORDER, QUEUE_USES } from './uses.fragment.js';
 
 /** Gates, keys in line and parked entries that one call looks at, each. */
 const LOOKS = 100;
@@ -73,7 +73,7 @@ ${ID_IN}
 ${ID_ORDER}
 ${INDEX}
 ${TELL}
-local opensMost = 0
+local opensMost, mayBeTaken = 0, not redis.call('HGET', uses, '${ORDER}')
 ${GATES}
 if redis.call('EXISTS', gates, line) == 0 or not gatesFine() then return { 0, 0, '' } end
 local isKnown, wanted = perKey > 0, perKey

@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { PACED, RELEASED } from '../queue.keys.js';
 import { GATES } from './gates.fragment.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { NOW } from './now.fragment.js';
 import { TELL } from './tell.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
@@ -58,7 +58,7 @@ if cursor == '' then
   end
   entriesFrom, keysFrom = '0-0', '-'
 end
-local other, gates, line, consumer, opensMost, perKey, keyPath = '', '', '', '', 0, 1, ratePath
+local other, gates, line, consumer, opensMost, perKey, keyPath, mayBeTaken = '', '', '', '', 0, 1, ratePath, false
 ${GATES}
 local healed, returned = 0, false
 local function makeDue(key)

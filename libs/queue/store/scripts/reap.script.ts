@@ -8,7 +8,7 @@ import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { IS_OF } from './key-type.fragment.js';
 import { MARKED } from './marked.fragment.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { NOW } from './now.fragment.js';
 import { TAKE_OVER, TAKE_OVER_ARGS } from './take-over.fragment.js';
 import { ID_IN } from './task-id.fragment.js';

@@ -1,7 +1,7 @@
 import { defineScript, lua } from '../../../redis/index.js';
 import { CARRIED } from './further-fields.fragment.js';
 import { INDEX } from './index.fragment.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
 export interface Redriven {

@@ -10,7 +10,7 @@ import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
 import { MARKED } from './marked.fragment.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { TELL } from './tell.fragment.js';
 
 /** Where a failed task went. `cancelled`: it was marked as cancelled, and is dropped. `fenced` and `stale`: the caller could not settle the task any more, and nothing was done. */
@@ -105,7 +105,7 @@ ${JOIN}
 ${MARKED}
 local other, gates, line, opensMost = KEYS[15], KEYS[16], KEYS[17], 0
 local key, closes, keeps, keyPath = ARGV[rest + 1] or '', ARGV[rest + 2], ARGV[rest + 3], ''
-local perKey = tonumber(ARGV[rest + 4] or 1)
+local perKey, mayBeTaken = tonumber(ARGV[rest + 4] or 1), keeps ~= '1'
 ${GATES}
 local function settled(isDeadLetter)
   local gate = gateKey(key)

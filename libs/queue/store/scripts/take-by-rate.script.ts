@@ -1,5 +1,5 @@
 import { defineScript } from '../../../redis/index.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { takeLua } from './take.fragment.js';
 import { TAKE_ARGS, takenFrom } from './take.script.js';
 

@@ -37,8 +37,9 @@ export const TAKE_OVER_ARGS = {
 
 /**
  * `takeOver(room)`: claims the entries of dead consumers for the caller, at most `room`. `queue:reap` says who is dead, and why this
- * is safe; `isDead(name)` answers it for one consumer. What waits for its key (`~parked`) belongs to nobody once neither the caller nor
- * the queue knows an order or places of keys: whoever ended `concurrency.perKey` runs it.
+ * is safe; `isDead(name)` answers it for one consumer. A caller that observes
+ * keys leaves alone what waits for its key (`~parked`), and so does every caller on an ordered queue. Any other caller takes it over:
+ * `concurrency.perKey` may have ended.
  *
  * `claimed` has the entries with their deliveries; `deadLetters` and `dropped` have the ids of tasks that were delivered too often, and
  * of those that are cancelled. `more` is 1 if there are more entries, which would have made the reply too large.

@@ -89,6 +89,7 @@ ${MARKED}
 local gates, line = KEYS[${keys + 1}], KEYS[${keys + 2}]
 local isOrdered, closes = gates ~= nil, ARGV[rest + 1] == '1'
 local perKey, keyPath = tonumber(ARGV[rest + 2] or 1), ARGV[rest + 3] or ''
+local mayBeTaken = keyPath ~= ''
 -- What is opened here is returned, and not given to the caller: the limits may have no room for it.
 local opensMost, admits, passesOn, paced = 0, nil, nil, ${byKey ? `'${PACED}'` : 'nil'}
 ${GATES}

@@ -1,5 +1,5 @@
 import { defineScript } from '../../../redis/index.js';
-import { MOVES } from './moves.js';
+import { MOVES } from './move-rights.js';
 import { reapedFrom, type Reaped } from './reap.script.js';
 import { TAKE_OVER_ARGS } from './take-over.fragment.js';
 import { takeLua } from './take.fragment.js';

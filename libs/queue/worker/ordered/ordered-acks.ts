@@ -10,7 +10,7 @@ import type { KeptRoom } from './kept-room.js';
 
 export interface OrderedAcksOptions {
   link: Link;
-  keys: Pick<QueueKeys, 'stream' | 'index' | 'side' | 'alive'>;
+  keys: Pick<QueueKeys, 'stream' | 'index' | 'side' | 'alive' | 'uses'>;
   /** The group's own retries for the queue, and the queue for the retries. */
   other: string;
   order: OrderKeys;
@@ -40,7 +40,7 @@ export class OrderedAcks {
   /** @param result of the only task of the batch */
   async send(batch: readonly Delivery[], result?: SentResult): Promise<void> {
     const { link, keys, other, order, group, consumer, inboxes, records, room } = this.#options;
-    const { stream, index, side, alive } = keys;
+    const { stream, index, side, alive, uses } = keys;
     const { meta = '', kind = '', text = '' } = result ?? {};
     const told = { side, inboxes, meta, kind, text };
     const { rest, ...tasks } = endedTasks(batch.map((each) => endedTask(order, each, records.completed(each))));
@@ -48,7 +48,16 @@ export class OrderedAcks {
     let next: readonly Entry[] = [];
     try {
       const acked = await ackKeyedScript.run(link, {
-        keys: { stream, other, index, alive, gates: order.gates, line: order.line, history: records.keys.completed },
+        keys: {
+          stream,
+          other,
+          index,
+          alive,
+          uses,
+          gates: order.gates,
+          line: order.line,
+          history: records.keys.completed,
+        },
         args: { group, consumer, opensMost: reserved, perKey: order.places, ...told, ...tasks },
         rest,
       });
