@@ -35,7 +35,6 @@ export async function runKeys({ redis, dir, each, random }: KeyFleetOptions): Pr
   const path = join(dir, 'records');
   writeFileSync(path, '');
   const admin = new Redis(redis.url, { protocol: 2 });
-  const looker = await startQueueApp({ url: redis.url });
   const apps = new Set<ForkedApp>();
   const faults = { workers: 0, publishers: 0, cut: 0 };
   let repeated = 0;
@@ -85,15 +84,24 @@ export async function runKeys({ redis, dir, each, random }: KeyFleetOptions): Pr
         await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
       }
     }
-    const rests = async (): Promise<boolean> => {
-      const counts = await Promise.all(KEY_MODES.map((mode) => looker.queue.counts(mode)));
-      return counts.every(({ waiting, running, delayed }) => waiting + running + delayed === 0);
-    };
-    await until(rests, { what: 'all is settled' });
+    await settled(redis.url);
     return { records: readKeyRecords(path), faults, repeated };
   } finally {
     await Promise.all([...apps].map((app) => app.kill()));
-    await looker.app.close();
     admin.disconnect();
+  }
+}
+
+/** Waits until no queue has a task left. It connects after the last cut: a read on a cut connection is refused at once. */
+async function settled(url: string): Promise<void> {
+  const { app, queue } = await startQueueApp({ url });
+  try {
+    const rests = async (): Promise<boolean> => {
+      const counts = await Promise.all(KEY_MODES.map((mode) => queue.counts(mode)));
+      return counts.every(({ waiting, running, delayed }) => waiting + running + delayed === 0);
+    };
+    await until(rests, { what: 'all is settled' });
+  } finally {
+    await app.close();
   }
 }
