@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { startQueueApp, type QueueApp } from '../../test/support/queue-app.js';
+import { itAsDefaultUser, withoutRight } from '../../test/support/refused-commands.js';
 import { until } from '../../test/support/until.js';
 
 const LEASE_MS = 500;
@@ -136,5 +137,19 @@ describe.each(['xadd', 'zadd', 'hset', 'xdel', 'xack', 'zrem', 'hdel'])(
       await bed.admin.call('ACL', 'SETUSER', 'app', `+${command}`);
       await until(() => new Set(ran).size === 15, { what: 'all have run' });
     });
+  },
+);
+
+itAsDefaultUser.each(['xadd', 'hset', 'pexpire', 'set'])(
+  'a user without %s publishes nothing under a key: what is refused is not done',
+  async (command) => {
+    const { queue } = await bed.start({});
+    await withoutRight(bed.admin, command, () =>
+      expect(queue.publishUnique('tasks', 1, { key: 'k' })).rejects.toMatchObject({
+        refusal: 'NOPERM',
+        outcome: 'not-sent',
+      }),
+    );
+    expect(await bed.admin.keys('*tasks*')).toEqual([]);
   },
 );

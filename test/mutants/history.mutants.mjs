@@ -150,4 +150,18 @@ export default [
     replace: '',
     specs: ['libs/testing/in-process/outcomes/testing-history.spec'],
   },
+  {
+    file: `${scripts}/ack-recorded.script.ts`,
+    specs: script,
+    name: 'a user without XADD settles tasks that have no record',
+    find: "'XADD', 'XRANGE', ",
+    replace: "'XRANGE', ",
+  },
+  {
+    file: `${scripts}/complete.script.ts`,
+    specs: script,
+    name: 'a user without XRANGE settles a task with a result that has no record',
+    find: "'XADD', 'XRANGE'",
+    replace: "'XADD'",
+  },
 ];

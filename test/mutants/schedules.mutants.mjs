@@ -189,4 +189,16 @@ export default [
     find: '    known?.cancel();\n    const { lastMs',
     replace: '    const { lastMs',
   },
+  {
+    ...fire,
+    name: 'a user without HSET publishes an instant again and again',
+    find: "rights: ['XADD', 'ZADD', 'ZREM', 'HSET']",
+    replace: "rights: ['XADD', 'ZADD', 'ZREM']",
+  },
+  {
+    ...fire,
+    name: 'a user without ZADD publishes an instant again and again',
+    find: "rights: ['XADD', 'ZADD', 'ZREM', 'HSET']",
+    replace: "rights: ['XADD', 'ZREM', 'HSET']",
+  },
 ];

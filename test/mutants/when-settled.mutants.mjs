@@ -170,4 +170,25 @@ export default [
     replace: 'removed === this.#total - 1',
     specs: ['libs/queue/queue.conformance'],
   },
+  {
+    ...ack,
+    specs: ['libs/queue/store/scripts/join.script'],
+    name: 'for a user without HSET a join never ends',
+    find: "'XADD', 'HSET', 'PEXPIRE', 'UNLINK'",
+    replace: "'XADD', 'PEXPIRE', 'UNLINK'",
+  },
+  {
+    ...ack,
+    specs: ['libs/queue/store/scripts/join.script'],
+    name: 'for a user without XADD nothing follows a join',
+    find: "'XADD', 'HSET', 'PEXPIRE', 'UNLINK'",
+    replace: "'HSET', 'PEXPIRE', 'UNLINK'",
+  },
+  {
+    ...publish,
+    specs: ['libs/queue/store/scripts/join.script'],
+    name: 'for a user without XADD a join stays that never ends',
+    find: "rights: ['XADD', 'ZADD'",
+    replace: "rights: ['ZADD'",
+  },
 ];

@@ -1,4 +1,5 @@
 import { it } from '@jest/globals';
+import type { Redis } from 'ioredis';
 
 /** What the managed service refuses with whose rights these specs run (`npm run test:topologies -- profiles`). */
 const refused = (process.env['SLUICE_TEST_RULE'] ?? '')
@@ -23,3 +24,13 @@ export const itWith = (
 
 /** For a test that takes rights from the default user. It is skipped where Sluice logs in as another one. */
 export const itAsDefaultUser = process.env['SLUICE_TEST_TOPOLOGY'] === 'acl' ? it.skip : it;
+
+/** What `work` gives while the default user lacks the right to a command. */
+export async function withoutRight<T>(admin: Redis, command: string, work: () => Promise<T>): Promise<T> {
+  await admin.call('ACL', 'SETUSER', 'default', `-${command}`);
+  try {
+    return await work();
+  } finally {
+    await admin.call('ACL', 'SETUSER', 'default', `+${command}`);
+  }
+}

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { gate } from '../../../test/support/gate.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
+import { itAsDefaultUser, withoutRight } from '../../../test/support/refused-commands.js';
 import { until } from '../../../test/support/until.js';
 import type { QueueService, Task, UniquePublish } from '../index.js';
 import { RELEASED } from '../store/queue.keys.js';
@@ -120,6 +121,22 @@ describe("mode: 'replace'", () => {
     expect(await replace(queue, 2, { nonce })).toEqual({ id, outcome: 'replaced' });
     expect(await queue.inspect('tasks', id)).toMatchObject({ payload: 3 });
   });
+
+  itAsDefaultUser.each(['xack', 'xdel', 'xadd'])(
+    'replaces nothing for a user without %s: the task keeps its place',
+    async (command) => {
+      await bed.admin.xgroup('CREATE', 'tasks', 'sluice', '0', 'MKSTREAM');
+      const { queue } = await bed.start({});
+      const { id } = await replace(queue, 1);
+      await bed.admin.xreadgroup('GROUP', 'sluice', RELEASED, 'STREAMS', 'tasks', '>');
+      await withoutRight(bed.admin, command, () =>
+        expect(replace(queue, 2)).rejects.toMatchObject({ refusal: 'NOPERM', outcome: 'not-sent' }),
+      );
+      expect(await bed.books.pending()).toBe(1);
+      expect((await bed.admin.xrange('tasks', '-', '+')).map(([entry]) => entry)).toEqual([id]);
+      expect(await replace(queue, 3)).toEqual({ id, outcome: 'replaced' });
+    },
+  );
 
   it('is for one group, and has no window', async () => {
     for (const group of ['one', 'two']) await bed.admin.xgroup('CREATE', 'tasks', group, '0', 'MKSTREAM');

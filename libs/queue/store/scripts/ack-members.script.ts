@@ -24,6 +24,7 @@ export const ackMembersScript = defineScript({
   name: 'queue:ack-members',
   keys: ['stream', 'index'],
   args: { group: 'text', side: 'text' },
+  rights: ['XACK', 'XDEL', 'XADD', 'HSET', 'PEXPIRE', 'UNLINK'],
   lua: lua`
 ${FORGET}
 ${INDEX}

@@ -25,6 +25,7 @@ export const ackRecordedScript = defineScript({
   name: 'queue:ack-recorded',
   keys: ['stream', 'index', 'history'],
   args: { group: 'text', side: 'text' },
+  rights: ['XACK', 'XDEL', 'XADD', 'XRANGE', 'HSET', 'PEXPIRE', 'UNLINK'],
   lua: lua`
 ${FORGET}
 ${INDEX}

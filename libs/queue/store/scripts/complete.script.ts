@@ -44,6 +44,7 @@ export const completeScript = defineScript({
     text: 'text',
     run: 'text',
   },
+  rights: ['XACK', 'XDEL', 'XADD', 'XRANGE'],
   lua: lua`
 ${FORGET}
 ${INDEX}

@@ -47,6 +47,7 @@ export const fireSchedulesScript = defineScript({
   name: 'queue:fire-schedules',
   keys: ['stream', 'index', 'uses', 'schedules', 'states', 'due'],
   args: { limit: 'number' },
+  rights: ['XADD', 'ZADD', 'ZREM', 'HSET'],
   lua: lua`
 ${NOW}
 ${IS_OF}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
+import { itAsDefaultUser, withoutRight } from '../../../../test/support/refused-commands.js';
 import { Keyspace } from '../../../redis/index.js';
 import { CONSUMER_PREFIX, RELEASED, historyKeys, queueKeys, retryKeys } from '../queue.keys.js';
 import { ackRecordedScript } from './ack-recorded.script.js';
@@ -206,3 +207,18 @@ describe('a record', () => {
     expect(await reap(5)).toEqual([id]);
   });
 });
+
+itAsDefaultUser.each(['xack', 'xdel', 'xadd', 'xrange'])(
+  'for a user without %s nothing is settled: the task keeps its place, and has a record when it has ended',
+  async (command) => {
+    for (const settled of [(id: string) => ack([id]), (id: string) => complete(id)]) {
+      const id = await pendingTask(ME);
+      await withoutRight(bed.admin, command, () => expect(settled(id)).rejects.toThrow(command.toUpperCase()));
+      expect(Object.keys(await pending())).toEqual([id]);
+      await settled(id);
+      expect(await pending()).toEqual({});
+      expect(await entries(keys.stream)).toEqual([]);
+    }
+    expect(await entries(history.completed)).toHaveLength(2);
+  },
+);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { GROUP, QueueScriptBed, task } from '../../../../test/support/queue-script-bed.js';
+import { itAsDefaultUser, withoutRight } from '../../../../test/support/refused-commands.js';
 import { Keyspace } from '../../../redis/index.js';
 import { joinKey, queueKeys } from '../queue.keys.js';
 import { ackMembersScript } from './ack-members.script.js';
@@ -126,5 +127,24 @@ describe('the scripts of joins', () => {
       expect(await removeDelayedScript.run(bed.link, { keys, args: { handle, side: keys.side } })).toBe(true);
     }
     expect(await counts()).toEqual(['0', '0', '1']);
+  });
+});
+
+describe('for a user who lacks a right', () => {
+  itAsDefaultUser.each(['xadd', 'hset', 'pexpire'])('nothing is published without %s', async (command) => {
+    await withoutRight(bed.admin, command, () => expect(publish(0, 3)).rejects.toThrow(command.toUpperCase()));
+    expect(await bed.admin.exists(record)).toBe(0);
+    expect(await bed.entries(keys.stream)).toEqual([]);
+  });
+
+  itAsDefaultUser.each(['xack', 'xdel', 'xadd', 'hset', 'unlink'])('nothing is settled without %s', async (command) => {
+    const { ids = [] } = await publish(0, 3);
+    await read();
+    const members = ids.map((id, at) => [id, `${JOIN}/${at}`] as const);
+    await withoutRight(bed.admin, command, () => expect(ack(...members)).rejects.toThrow(command.toUpperCase()));
+    expect(Object.keys(await bed.pending())).toEqual(ids);
+    expect(await counts()).toEqual([null, null, null]);
+    expect(await ack(...members)).toBe(3);
+    expect(await bed.entries(TARGET)).toHaveLength(1);
   });
 });

@@ -34,6 +34,7 @@ export const publishMembersScript = defineScript({
   name: 'queue:publish-members',
   keys: ['stream', 'delayed', 'bodies', 'alive', 'join', 'target'],
   args: { total: 'number', from: 'number', payload: 'text', meta: 'text', inboxes: 'text', timestamp: 'text' },
+  rights: ['XADD', 'ZADD', 'HSET', 'PEXPIRE'],
   lua: lua`
 ${IS_OF}
 ${NOW}

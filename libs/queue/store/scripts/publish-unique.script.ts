@@ -82,6 +82,7 @@ export const publishUniqueScript = defineScript({
     timestamp: 'text',
     waiter: 'text',
   },
+  rights: ['XADD', 'ZADD', 'HSET', 'PEXPIRE', 'SET'],
   lua: lua`
 ${NOW}
 ${IS_PARKED}
@@ -177,9 +178,11 @@ if mode == 'replace' or mode == 'follow-up' or waiter ~= '' then
   local pending = entry and group and redis.call('XPENDING', stream, group, entry, entry, 1)[1]
   if entry and toDo(stream, entry) and (not pending or pending[2] == '${RELEASED}' or isParked(pending[2])) then
     if isList then return { was, 'list' } end
-    -- A script is not rolled back: without the right to add, the task would be gone.
-    if redis.acl_check_cmd and not redis.acl_check_cmd('XADD', stream) then
-      return redis.error_reply('NOPERM this user has no permissions to run the XADD command')
+    -- A script is not rolled back. Only this branch needs these rights, which a user who only publishes may lack.
+    for _, command in ipairs(redis.acl_check_cmd and { 'XACK', 'XDEL' } or {}) do
+      if not redis.acl_check_cmd(command, stream) then
+        return redis.error_reply('NOPERM this user has no permissions to run the ' .. command .. ' command')
+      end
     end
     if pending then redis.call('XACK', stream, group, entry) end
     redis.call('XDEL', stream, entry)

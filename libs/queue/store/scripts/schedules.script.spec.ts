@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { QueueScriptBed } from '../../../../test/support/queue-script-bed.js';
+import { itAsDefaultUser, withoutRight } from '../../../../test/support/refused-commands.js';
 import { ScheduleBed, stored } from '../../../../test/model/schedule-bed.js';
 import { consumerName } from '../queue.keys.js';
 import { orphanSchedulesScript } from './orphan-schedules.script.js';
@@ -94,6 +95,15 @@ describe('fire', () => {
     expect(await state()).toMatchObject({ nextMs: nowMs - 2_000, lastMs: nowMs - 3_000 });
     expect((await fire([{ ...call, nextMs: nowMs - 2_000, instants: instants.slice(3) }])).counts).toEqual([2]);
     expect(await tasks()).toEqual(instants.map((ms) => `nightly@${ms}`));
+  });
+
+  itAsDefaultUser.each(['xadd', 'hset', 'zadd'])('is refused as a whole for a user without %s', async (command) => {
+    const { nowMs, nextMs } = await due();
+    const call = { fingerprint, nextMs, followingMs: nowMs + HOUR, instants: [nextMs] };
+    await withoutRight(bed.admin, command, () => expect(fire([call])).rejects.toThrow(command.toUpperCase()));
+    expect(await tasks()).toEqual([]);
+    expect((await fire([call])).counts).toEqual([1]);
+    expect(await tasks()).toEqual([`nightly@${nextMs}`]);
   });
 
   it('is refused as a whole by a full server: the instant stays', async () => {
