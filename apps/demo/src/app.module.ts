@@ -14,6 +14,7 @@ import { SettlementModule } from './settlement/settlement.module.js';
 import { settings } from './settings.js';
 import { StatsModule } from './stats/stats.module.js';
 import { TrackingModule } from './tracking/tracking.module.js';
+import { WebhooksModule } from './webhooks/webhooks.module.js';
 
 @Module({
   imports: [
@@ -30,6 +31,7 @@ import { TrackingModule } from './tracking/tracking.module.js';
     HealthModule,
     StatsModule,
     TrackingModule,
+    WebhooksModule,
     SluiceModule.forRoot({
       namespace: settings.namespace,
       // Redis, Postgres and three instances may share one busy machine. Where Redis has its own, keep the default of 5 s.

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { serveJson, type JsonReply, type JsonRequest, type JsonServer } from './json-server.js';
+import { Partners } from './partners.js';
 
 /** The cards of the test gateway. */
 export type Card = 'good' | 'fails-once' | 'fails-always';
@@ -29,7 +30,7 @@ export interface SeenAt {
   station: number;
 }
 
-/** A payment gateway that is slow and declines as asked, a credit agency, a carrier, and its tracking page. The ledger is the truth about what the handlers did. */
+/** A payment gateway that is slow and declines as asked, a credit agency, a carrier with its tracking page, and partners. The ledger is the truth about what the handlers did. */
 export class Gateway {
   static readonly usualSlownessMs = 20;
   /** How long a charge takes. */
@@ -47,6 +48,7 @@ export class Gateway {
   readonly scans: SeenAt[] = [];
   /** Parcels whose third scan the tracking page has refused once. */
   readonly refusedScans = new Set<string>();
+  readonly partners = new Partners();
   readonly #byOrder = new Map<string, Charge[]>();
   #server: JsonServer | undefined;
 
@@ -75,6 +77,7 @@ export class Gateway {
     }
     if (request.path === '/labels') return this.#label(request, id);
     if (request.path === '/scans') return this.#scan(request.body as SeenAt);
+    if (request.path === '/webhooks') return this.partners.answer(request);
     if (request.path === '/charges') return this.#charge(request, id, card);
     this.refunds.add(id);
     return { status: 200, body: { order: id } };

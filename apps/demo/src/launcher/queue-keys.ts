@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 
-/** What went with the acknowledgements of orders, and of of their packing: read from Redis itself. */
+/** What went with the acknowledgements of orders, and of their packing: read from Redis itself. */
 export async function notedOf(client: Redis, namespace: string): Promise<{ counted: number; packed: number }> {
   const beside = `{${namespace}:tasks}`;
   const sold = await client.hvals(`${beside}:sold`);

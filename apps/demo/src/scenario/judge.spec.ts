@@ -12,6 +12,7 @@ import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
 import type { Step } from './step.js';
 import { tracking } from './tracking.js';
+import { webhooks } from './webhooks.js';
 
 /** Good figures, and figures that are wrong together with the claims that must then not hold. */
 function judging<Figures extends object>(
@@ -188,6 +189,15 @@ judging('tracking', tracking, { noted: 72, wrong: 0, refused: 12, recorded: 72, 
   [{ refused: 0 }, ['scans that were refused once']],
   [{ recorded: 71 }, ['scans in the history']],
   [{ retried: 11 }, ['and tried again, as it says']],
+]);
+
+const told = { flood: 20, others: 9, most: 2, ahead: 5, floodMs: 1_520, othersMs: 40 };
+judging('webhooks', webhooks, told, [
+  [{ flood: 19 }, ['calls of the partner with many events']],
+  [{ others: 10 }, ['calls of the others']],
+  [{ most: 3 }, ['calls of one partner at a time, from all processes']],
+  [{ floodMs: 1_400 }, ['ms over which the many were spread']],
+  [{ ahead: 20 }, ['calls of the many ahead of the last other one']],
 ]);
 
 const speeds = { lockMeanMs: 0.2, tasks: 5_000, handled: 5_000, tasksPerSecond: 20_000, representative: true };

@@ -13,6 +13,7 @@ import { rateLimits } from './rate-limits.js';
 import { speed } from './speed.js';
 import type { Stage } from './step.js';
 import { tracking } from './tracking.js';
+import { webhooks } from './webhooks.js';
 
 export type Outcome = Awaited<ReturnType<typeof playScenario>>;
 
@@ -30,6 +31,7 @@ export async function playScenario(stage: Stage, report: Report) {
     backOffice: await playStep(backOffice, stage, report),
     parcels: await playStep(parcels, stage, report),
     tracking: await playStep(tracking, stage, report),
+    webhooks: await playStep(webhooks, stage, report),
     speed: await playStep(speed, stage, report),
   };
   const holds = Object.values(played).every((step) => step.holds);
