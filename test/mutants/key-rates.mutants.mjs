@@ -113,15 +113,9 @@ export default [
   },
   {
     ...rates,
-    name: 'a full server keeps a window from being written anew',
-    find: "      redis.call('HDEL', rates, key)\n",
-    replace: '',
-  },
-  {
-    ...rates,
     name: 'a window from the future stays',
-    find: '    if windows[key].stepped then',
-    replace: '    if false then',
+    find: '    if windows[key].stepped then charged[key] = true end\n',
+    replace: '',
   },
   {
     ...rates,
@@ -146,12 +140,6 @@ export default [
     name: 'a call looks at any number of places',
     find: 'local most = math.max(0, roomFor(windows[key], math.min(room - #claimed, looksLeft), 1))',
     replace: 'local most = math.max(0, roomFor(windows[key], room - #claimed, 1))',
-  },
-  {
-    ...rates,
-    name: 'a call gives more than the caller has room for',
-    find: 'local most = math.max(0, roomFor(windows[key], math.min(room - #claimed, looksLeft), 1))',
-    replace: 'local most = math.max(0, roomFor(windows[key], looksLeft, 1))',
   },
   {
     ...rates,

@@ -35,7 +35,7 @@ const LAPSED_MOST = 1_000;
  *
  * Whose place is in line, and is not pending with `~paced`, was removed: its place is dropped when its turn comes. The key of an entry
  * is looked at anew then, so another `ratePath` holds at once. An instant that is further ahead than two windows, because the clock was set
- * back or the window was longer, is now. ZREM comes before ZADD, and HDEL before HSET: a full server refuses the second as the first write.
+ * back or the window was longer, is now. ZREM comes before ZADD: a full server refuses the second as the first write.
  */
 export const KEY_RATES = defineFragment({
   name: 'key-rates',
@@ -75,10 +75,8 @@ local function readWindows(keys)
   for i, key in ipairs(unknown) do
     windows[key] = limitFrom(texts[i] or '', 's', limit, window * 1000)
     lined[key] = dues[i] and true
-    if windows[key].stepped then
-      redis.call('HDEL', rates, key)
-      charged[key] = true
-    end
+    -- It is written as it was opened: else its units would count until the clock is there again.
+    if windows[key].stepped then charged[key] = true end
   end
 end
 

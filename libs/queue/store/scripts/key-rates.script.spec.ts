@@ -35,7 +35,10 @@ async function setBack(ms: number): Promise<void> {
     await bed.admin.eval(SET_BACK, 1, '{tasks}:window', String(ms * 1_000));
     await bed.admin.hset(rates.rates, key, (await bed.admin.getBuffer('{tasks}:window'))!);
   }
-  for (const key of await bed.due()) await bed.admin.zincrby(rates.rateDue, ms, key);
+  for (const key of [rates.rates, rates.rateEnds]) await bed.admin.pexpire(key, (await bed.admin.pttl(key)) + ms);
+  for (const index of [rates.rateDue, rates.rateEnds]) {
+    for (const key of await bed.admin.zrange(index, '0', '-1')) await bed.admin.zincrby(index, ms, key);
+  }
 }
 
 beforeEach(() => bed.declare());
@@ -124,6 +127,21 @@ describe('what is kept', () => {
     }
   });
 
+  itAsUsersSendIt('comes again for a key without room, while Redis is full', async () => {
+    await bed.publish(a(3));
+    await bed.lease(ME);
+    await bed.take();
+    await bed.makeDue('a');
+    await bed.admin.config('SET', 'maxmemory', '1');
+    try {
+      const { claimed, dueMs } = await bed.takeAlone({ sinceMs: await bed.serverMs() });
+      expect(claimed).toEqual([]);
+      expect(dueMs).toBeGreaterThan(LONG_MS / 2);
+    } finally {
+      await bed.admin.config('SET', 'maxmemory', '0');
+    }
+  });
+
   it('is read by nobody before the feature is declared, and its instant is over', async () => {
     await bed.publish(['a']);
     await bed.admin.del(keys.uses);
@@ -164,6 +182,17 @@ describe('healing', () => {
     await bed.admin.del(rates.rateDue);
     expect(await bed.heal()).toBe(2);
     expect((await bed.due()).sort()).toEqual(['a', 'b']);
+  });
+
+  it('comes for a key of which only places of entries that are gone are in line', async () => {
+    const all = await bed.publish(a(4));
+    await bed.take();
+    await bed.admin.xack(keys.stream, GROUP, ...all);
+    await bed.admin.del(rates.rateDue);
+    expect(await bed.heal()).toBe(1);
+    await bed.lapse();
+    await bed.take();
+    expect(await bed.lines()).toEqual({});
   });
 
   it('returns what has no key any more, and forgets what was deleted', async () => {

@@ -119,7 +119,7 @@ describe('of each key, what may start', () => {
     expect(ids(await bed.take({ limit: 1 }))).toEqual(all.slice(0, odd.length));
     await bed.lapse();
     for (const key of await bed.due()) await bed.makeDue(key);
-    expect(new Set(ids(await bed.take({ limit: 1 })))).toEqual(new Set(all.slice(odd.length)));
+    expect(new Set(ids(await bed.take({ limit: 5 })))).toEqual(new Set(all.slice(odd.length)));
     expect(await bed.lines()).toEqual({});
   });
 
@@ -150,6 +150,14 @@ describe('what a worker had', () => {
       [all[2], 2],
     ]);
     expect(opened.takenOver).toBe(0);
+  });
+
+  it('needs a place of its key as well, where keys have places', async () => {
+    const all = await bed.publish(a(3));
+    await bed.take({ consumer: OTHER, limit: 5 });
+    await bed.lease(OTHER, -1_000);
+    expect(ids(await bed.take({ limit: 5, places: 1 }))).toEqual([all[0]]);
+    expect(await bed.lines(gates.line)).toEqual({ a: [all[1], all[2]] });
   });
 
   it('tells the other processes that somebody has to come, when it goes into a line that was empty', async () => {
