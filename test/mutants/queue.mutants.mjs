@@ -298,11 +298,11 @@ export default [
     replace: "redis.call('ZREMRANGEBYSCORE', alive, '-inf', now)",
   },
   {
-    file: 'libs/queue/worker/loops/lease-renewer.ts',
+    file: 'libs/queue/worker/renewal-portions.ts',
     specs: ['test/e2e/idle', 'test/e2e/slots'],
     name: 'a call names all queues of a process',
-    find: 'const calls = link.slots.split(taken, ({ keys }) => keys.alive).flatMap((list) => [...portions(list)]);',
-    replace: 'const calls = [taken];',
+    find: '.flatMap((list) => [...slices(list)].map((slice) => new RenewalPortion(slice)))',
+    replace: '.flatMap(() => [new RenewalPortion(workers)]).slice(0, 1)',
   },
   {
     name: 'one read gets the streams of several slots',
@@ -1707,5 +1707,19 @@ export default [
     name: 'readers with a socket are looked at as well',
     find: 'return this.#seat === undefined && !this.#mayBring;',
     replace: 'return true;',
+  },
+  {
+    file: 'libs/queue/worker/renewal-portions.ts',
+    specs: ['libs/queue/worker/loops/lease-renewer'],
+    name: 'a queue that is opened later is not renewed',
+    find: 'if (isKnown && slots.knowsSlots === this.#knewSlots) return',
+    replace: 'if (this.#portions.length > 0) return',
+  },
+  {
+    file: 'libs/queue/worker/renewal-portions.ts',
+    specs: ['libs/queue/worker/loops/lease-renewer'],
+    name: 'of very many queues, what is asked first names other queues than the renewal',
+    find: 'notedKeys(this.keys, looks)',
+    replace: 'notedKeys(this.keys.slice(0, -1), looks)',
   },
 ];

@@ -1,7 +1,8 @@
-import { Command, type Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { ServerSlots } from '../cluster/server-slots.js';
 import type { Clock } from '../time/clock.js';
 import type { BootHold } from './boot-hold.js';
+import { commandOf, type CommandArg, type EncodedCommand } from './encoded-command.js';
 import { ignoreFurtherErrors } from '../access/connect-hooks.js';
 import { HandshakeGuard } from './handshake-guard.js';
 import { InFlight } from './in-flight.js';
@@ -10,8 +11,6 @@ import { tellLate } from './late-reply.js';
 import { LookupRetry } from './lookup-retry.js';
 import { cleanError, hintOf, isDenied, isServerError, refusalOf, replyText } from './server-errors.js';
 import { StalledSocketGuard } from './stalled-socket-guard.js';
-
-export type CommandArg = string | number | Buffer;
 
 export interface SendOptions {
   /** Milliseconds until the command rejects if no reply came. Default: the connection's `commandTimeoutMs`. */
@@ -190,13 +189,13 @@ export class Link {
   }
 
   /**
-   * Sends one command.
+   * Sends one command. The replies to an {@link EncodedCommand}, which has its arguments, are strings.
    *
    * @throws RedisUnavailableError when no reply came or the server refused for the moment, with what is known about the outcome
    * @throws RedisRefusedError when the server refused for good
    */
-  send<T>(command: string, args: readonly CommandArg[] = [], options: SendOptions = {}): Promise<T> {
-    const deadlineMs = options.deadlineMs ?? this.#options.commandTimeoutMs;
+  send<T>(command: string | EncodedCommand, args: readonly CommandArg[] = [], options: SendOptions = {}): Promise<T> {
+    const { deadlineMs = this.#options.commandTimeoutMs, title = String(command) } = options;
     if (this.#closing) return Promise.reject(this.#unavailable('is closed', 'not-sent'));
     if (!this.up) {
       if (!this.#trying) return Promise.reject(this.#unavailable(this.#unusable ?? 'is not connected', 'not-sent'));
@@ -207,7 +206,7 @@ export class Link {
       });
     }
     if (this.#bootHold !== undefined && options.background !== true) this.#noteUse(this.#bootHold);
-    const sent = new Command(command, args as CommandArg[], { replyEncoding: options.buffers ? null : 'utf8' });
+    const sent = commandOf(command, args, options.buffers === true);
     // A client of the user's sends again what a dead socket left unanswered. Not what stands at an impossible place
     // of a pipeline: that it rejects when the socket closes.
     sent.pipelineIndex = -1;
@@ -222,7 +221,7 @@ export class Link {
         this.#guard?.missed();
       }
       const what = why === 'closed' ? 'lost its socket' : `gave no reply within ${Math.round(deadlineMs)} ms`;
-      sent.reject(this.#unavailable(`${what} during ${options.title ?? command}`, 'unknown'));
+      sent.reject(this.#unavailable(`${what} during ${title}`, 'unknown'));
       return undefined;
     });
     if (options.late !== undefined) tellLate(sent, settle, options.late);
@@ -238,7 +237,7 @@ export class Link {
         const error = reason as Error;
         if (options.unknownScript !== undefined && error.message.startsWith('NOSCRIPT'))
           return options.unknownScript({ link: this, args, options }) as T;
-        throw this.#translate(error, options.title ?? command, options.quiet);
+        throw this.#translate(error, title, options.quiet);
       },
     );
   }

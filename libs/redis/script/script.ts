@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { CommandArg, Link, SendOptions, Sent } from '../connection/link.js';
+import type { CommandArg } from '../connection/encoded-command.js';
+import type { Link, SendOptions, Sent } from '../connection/link.js';
 import { joinLua, type LuaText } from './fragment.js';
 
 /** How an argument is sent, and what Lua sees: text and bytes arrive as strings, numbers through `tonumber`. */

@@ -97,3 +97,17 @@ it('finds what is left over on a queue without entries', async () => {
   await bed.admin.xgroup('CREATECONSUMER', 'tasks', 'sluice', name);
   await until(async () => !(await consumers()).includes(name), { what: 'the consumer that is nobody is gone' });
 });
+
+it('renews the lease of a queue that is opened when others have theirs', async () => {
+  await bed.admin.set('late', 'no stream');
+  const { connections } = await bed.start({ handlers: { tasks: () => {}, late: () => {} }, queue: { leaseMs: 300 } });
+  const ends = async (queue: string): Promise<number> =>
+    Number(await bed.admin.zscore(`{${queue}}:~alive`, `sluice:${connections.processId}`));
+  const untilLater = async (queue: string): Promise<void> => {
+    const before = await ends(queue);
+    await until(async () => (await ends(queue)) > before, { what: `the lease on ${queue} is there, or is renewed` });
+  };
+  for (let times = 0; times < 3; times++) await untilLater('tasks');
+  await bed.admin.del('late');
+  for (let times = 0; times < 3; times++) await untilLater('late');
+});

@@ -7,13 +7,12 @@ import {
   LOOK_EVERYWHERE,
   LOOK_NOWHERE,
   RENEW_MOST,
-  notedKeys,
   renewAllScript,
   renewalKeys,
   type QueueRenewal,
-  type RenewedKeys,
 } from '../../store/scripts/renew-all.script.js';
 import type { Worker } from '../worker.js';
+import { RenewalPortions, type RenewalPortion } from '../renewal-portions.js';
 
 /** What a renewal has found on a queue, for the maintenance of its group. */
 export interface Findings {
@@ -71,11 +70,13 @@ export interface LeaseRenewerOptions {
 export class LeaseRenewer {
   readonly #options: LeaseRenewerOptions;
   readonly #loop: Loop;
+  readonly #portions: RenewalPortions;
   #lookDueMs = 0;
   #looks = 0;
 
   constructor(options: LeaseRenewerOptions) {
     this.#options = options;
+    this.#portions = new RenewalPortions(options.link);
     this.#loop = new Loop({
       name: 'queue leases',
       clock: options.clock,
@@ -100,14 +101,13 @@ export class LeaseRenewer {
   }
 
   async #turn(): Promise<number> {
-    const { workers, link, leaseMs, clock } = this.#options;
+    const { workers, leaseMs, clock } = this.#options;
     const startedMs = clock.monoMs();
     const everyMs = leaseMs / 3;
     const look = this.#lookAt(startedMs);
-    const taken = workers.filter(({ lease }) => lease.taken);
-    const calls = link.slots.split(taken, ({ keys }) => keys.alive).flatMap((list) => [...portions(list)]);
+    const calls = this.#portions.of(workers.filter(({ lease }) => lease.taken));
     const ends = await Promise.all(
-      calls.map((call) => this.#renew(call, look, calls.length > 1 && call.length > RENEW_MOST / 2)),
+      calls.map((call) => this.#renew(call, look, calls.length > 1 && call.workers.length > RENEW_MOST / 2)),
     );
     const restMs = everyMs - (clock.monoMs() - startedMs);
     // Redis keeps a lease through its last millisecond.
@@ -123,15 +123,14 @@ export class LeaseRenewer {
   }
 
   /** Resolves to the milliseconds until the first lease of another process ends. */
-  async #renew(workers: readonly Worker[], looks: number, asksFirst: boolean): Promise<number> {
+  async #renew(portion: RenewalPortion, looks: number, asksFirst: boolean): Promise<number> {
     const { link, consumer, leaseMs, report } = this.#options;
+    const { workers, keys } = portion;
     // Before the question: a lease counts from there, and a message about a pause may come while the answer is under way.
     const renewed = workers.map(({ lease }) => lease.renewing());
     const before = workers.map(({ lease: { paused, unknown } }) => ({ paused, unknown }));
-    const keys = workers.map(keysOf);
     try {
-      const noted =
-        !asksFirst || (await link.send<number>('exists', notedKeys(keys, looks), { deadlineMs: leaseMs })) > 0;
+      const noted = !asksFirst || (await link.send<number>(portion.question(looks), [], { deadlineMs: leaseMs })) > 0;
       const call = {
         keys: {},
         restKeys: renewalKeys(keys, { looks, noted }),
@@ -190,12 +189,4 @@ export class LeaseRenewer {
     const [kept, keptMs] = retries === undefined ? [-1, -1] : [keep ?? -1, keepMs ?? -1];
     return [group, mayTakeOver && lease.mayJudge ? 1 : 0, foreignIdleMs || 0, kept, keptMs];
   }
-}
-
-function keysOf({ keys, retries, scheduleDueKey }: Worker): RenewedKeys {
-  return { keys, scheduleDueKey, retries: retries?.keys ?? keys };
-}
-
-function* portions(workers: readonly Worker[]): Generator<readonly Worker[]> {
-  for (let i = 0; i < workers.length; i += RENEW_MOST) yield workers.slice(i, i + RENEW_MOST);
 }
