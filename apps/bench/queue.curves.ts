@@ -40,6 +40,10 @@ async function byProcesses(
   const count = (quick ? 2_000 : 10_000) * (ours ? 5 : 1);
   const app = await startApp(redis.url, { queue: { consumers: false } });
   const peer = await QUEUE_PEERS.bullmq(redis.url, name);
+  const depth = async (): Promise<number> => {
+    const { waiting, running } = await app.get(QueueService).counts(Tasks);
+    return waiting + running;
+  };
   const publish = ours ? () => app.get(QueueService).publish(Tasks, PAYLOAD) : () => peer.publish(PAYLOAD);
   const env = { REDIS_URL: redis.url };
   const members = await Promise.all(
@@ -52,7 +56,10 @@ async function byProcesses(
     const from = performance.now();
     await Promise.all(members.map((member) => member.call('open')));
     await handled(members, count);
-    return (count / (performance.now() - from)) * 1_000;
+    const perSecond = (count / (performance.now() - from)) * 1_000;
+    // A task that is killed before it is settled would come back in a later measurement.
+    if (ours) while ((await depth()) > 0) await pause(1);
+    return perSecond;
   } finally {
     await Promise.all(members.map((member) => member.kill()));
     await peer.close();

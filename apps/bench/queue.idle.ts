@@ -13,6 +13,10 @@ const MINUTE_MS = 60_000;
 const FEW_AND_MANY = [1, 100];
 /** How many handlers a process has whose processor time is taken. */
 const HANDLERS = 1_000;
+/** What follows a start is over by then, as far as commands are concerned. */
+const STARTED_MS = 15_000;
+/** V8 collects what the start of a thousand handlers has left, in some steps that take longer than the idle work of a minute. */
+const COLLECTED_MS = 60_000;
 
 /** Commands that one process sends in a minute, everything included: with one handler, and with a hundred. */
 export function idleCommands({ quick }: BenchContext): Promise<Contenders> {
@@ -23,7 +27,7 @@ export function idleCommands({ quick }: BenchContext): Promise<Contenders> {
       const counts: number[] = [];
       for (const handlers of FEW_AND_MANY) {
         counts.push(
-          await idle({ contender, handlers }, quick, async (redis) => {
+          await idle({ contender, handlers }, quick ? 2_000 : STARTED_MS, async (redis) => {
             const { sent } = await callsDuring(redis.port, '', () => pause(watchedMs));
             return (sent * MINUTE_MS) / watchedMs;
           }),
@@ -40,7 +44,7 @@ export function idleCpu({ quick }: BenchContext): Promise<Contenders> {
   const percent =
     (contender: IdleOrder['contender']): Measure =>
     () =>
-      idle({ contender, handlers: HANDLERS }, quick, async (redis, app) => {
+      idle({ contender, handlers: HANDLERS }, quick ? 2_000 : COLLECTED_MS, async (redis, app) => {
         const client = new Redis(redis.url);
         const taken = async (): Promise<readonly [number, number]> => [
           await app.call<number>('cpuSeconds'),
@@ -56,17 +60,17 @@ export function idleCpu({ quick }: BenchContext): Promise<Contenders> {
   return Promise.resolve({ sluice: percent('sluice'), slowPeers: { bullmq: percent('bullmq') } });
 }
 
-/** Measures once a process has started and what follows a start is over. */
+/** Measures from `afterMs` after the start of a process on. */
 async function idle<T>(
   order: IdleOrder,
-  quick: boolean,
+  afterMs: number,
   measure: (redis: RedisServer, app: ForkedApp) => Promise<T>,
 ): Promise<T> {
   const redis = await startRedis();
   const app = await forkApp(new URL('queue.idler.js', import.meta.url), { env: { REDIS_URL: redis.url } });
   try {
     await app.call('work', order);
-    await pause(quick ? 2_000 : 15_000);
+    await pause(afterMs);
     return await measure(redis, app);
   } finally {
     await app.kill();

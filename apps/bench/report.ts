@@ -17,7 +17,7 @@ const METHOD = `# Benchmarks
 Measured by one command, next to the libraries that are the usual alternatives, on one server in one run:
 
 \`\`\`bash
-npm run bench                     # every row and plot, a quarter of an hour
+npm run bench                     # every row and plot, half an hour
 npm run bench -- lock --quick     # a first look at one feature; a minute for all of them
 npm run bench -- --repeat 4       # every row four times, each on a fresh server; shows how often each target was met
 npm run bench -- --write          # also writes this page and its plots
@@ -41,6 +41,7 @@ starts and stops a private \`redis-server\`, and touches no server that already 
 - **Latencies across processes** are taken in real processes on the machine's monotonic clock. Fills and wake-ups arrive at a
   constant rate, whether or not the last one was answered. Wake-ups are warmed up by 5,000 of each kind at the measured rate,
   because V8 goes on compiling for that long, on the same processors.
+- **An idle process** is measured from a minute after its start on. V8 has then collected what the start has left.
 - **Sluice runs at its defaults.** The others run as their own documentation recommends for this kind of work, as listed.
 - Beside each figure the run prints how late the measuring event loop was (99th percentile) and how much of a core the server
   used.`;
