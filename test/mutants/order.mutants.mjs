@@ -487,7 +487,7 @@ export default [
   {
     ...together,
     file: 'libs/queue/worker/ordered/kept-room.ts',
-    name: 'the fleet has room for whatever is opened',
+    name: 'the next task of a key needs no start of the rate',
     find: 'mayStart && limits?.isExact === false ?',
     replace: 'mayStart ?',
   },

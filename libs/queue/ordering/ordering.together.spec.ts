@@ -27,6 +27,20 @@ describe('an ordered queue with', () => {
     expect(await bed.left()).toEqual([]);
   });
 
+  it('rateLimit: also the next task of a key waits for its start', async () => {
+    const runs = new OrderedRuns();
+    const starts: number[] = [];
+    runs.body = () => void starts.push(performance.now());
+    const { queue } = await bed.startOrdered(runs, { rateLimit: { limit: 2, perMs: 100 } });
+    await queue.publishMany(Ordered, inTurn(['a'], 8));
+    await bed.untilSettled();
+    // From each start to the second one after it.
+    const gaps = starts.slice(2).map((at, i) => at - starts[i]!);
+    expect(gaps).toHaveLength(6);
+    // But for the granularity of clocks.
+    expect(Math.min(...gaps)).toBeGreaterThan(98);
+  });
+
   it('a batch: it has at most one task of a key', async () => {
     const batches: Keyed[][] = [];
     const handler = {
@@ -150,6 +164,19 @@ describe('what waits for its key', () => {
     const [id] = await queue.publishMany(Ordered, inTurn(['a'], 3));
     await until(async () => (await queue.counts(Ordered)).delayed === 1, { what: 'it is put off' });
     expect(await queue.remove(Ordered, id!)).toBe(true);
+    await until(() => runs.started.length === 3, { what: 'the others run' });
+    expect(runs.of('a')).toEqual([0, 1, 2]);
+  });
+
+  it('goes on soon when other software deletes the task that holds the key', async () => {
+    const runs = new OrderedRuns();
+    runs.body = ({ payload: { n } }) => {
+      if (n === 0) throw new Error('as asked');
+    };
+    const { queue } = await bed.startOrdered(runs, { backoff: 3_600_000 }, { queue: { leaseMs: 200 } });
+    await queue.publishMany(Ordered, inTurn(['a'], 3));
+    await until(async () => (await queue.counts(Ordered)).delayed === 1, { what: 'it is put off' });
+    await bed.admin.del('{tasks}:~delayed', '{tasks}:~bodies');
     await until(() => runs.started.length === 3, { what: 'the others run' });
     expect(runs.of('a')).toEqual([0, 1, 2]);
   });

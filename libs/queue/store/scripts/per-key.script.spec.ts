@@ -93,13 +93,14 @@ describe('so many tasks of a key at a time', () => {
   it('are healed one by one', async () => {
     const all = await bed.publish(['a', 'a', 'a', 'a']);
     const { claimed } = await bed.take();
-    await bed.admin.xack(keys.stream, GROUP, claimed[0]!.id);
+    // The one that stays is noted before the one that is gone.
+    await bed.admin.xack(keys.stream, GROUP, claimed[1]!.id);
     expect(await bed.heal()).toMatchObject({ opened: 1 });
-    expect(await holdersOf('a')).toEqual(at(all, 1, 2));
+    expect(await holdersOf('a')).toEqual(at(all, 0, 2));
     await bed.admin.del(gates.line);
     expect(await bed.heal()).toMatchObject({ lined: 1, opened: 0 });
     await bed.admin.del(gates.gates);
     await bed.heal();
-    expect(await bed.owned()).toEqual({ [ME]: at(all, 1), [RELEASED]: at(all, 2, 3) });
+    expect(await bed.owned()).toEqual({ [ME]: at(all, 0), [RELEASED]: at(all, 2, 3) });
   });
 });
