@@ -145,11 +145,15 @@ describe('while Redis does not answer', () => {
 });
 
 describe('a socket that dies', () => {
-  it('after the decision, before its answer: the call is asked again, and charged once', async () => {
+  const minute = { limit: 8, perMs: 60_000 };
+  it.each([
+    ['one limit', minute],
+    ['two limits', { limits: { minute, hour: { limit: 100, perMs: 3_600_000 } } }],
+  ])('after the decision, before its answer: the call is asked again, and charged once (%s)', async (_, of) => {
     const proxy = await FaultProxy.to(redis.port);
     try {
       const limits = await boot(proxy.url);
-      const login = defineRateLimit('login', { limit: 8, perMs: 60_000, onUnavailable: 'deny' });
+      const login = defineRateLimit('login', { ...of, onUnavailable: 'deny' });
       const remaining: number[] = [];
       // The new socket may come after 250 ms, on a machine that is busy. Then the call is refused, and tried once more.
       await until(

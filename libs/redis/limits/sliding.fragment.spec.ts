@@ -136,6 +136,11 @@ describe('a sliding window', () => {
     const full = await run(second + 70_001_000, rule, { what: 'refund', cost: 2, at: second });
     expect(full.left).toBe(0);
     expect((await run(second + 70_002_000, rule, { what: 'refund', cost: 2 })).left).toBe(2);
+    // Also of before a reset in the same millisecond.
+    await bed.admin.del('k');
+    const third = second + 200_000_000;
+    await run(third + 100, rule, { calls: limit });
+    expect((await run(third + 200, rule, { what: 'refund', cost: 2, at: third })).left).toBe(0);
   });
 
   it.each([5, 100])('of %d gives back the younger units, not the older ones that lapse first', async (limit) => {
