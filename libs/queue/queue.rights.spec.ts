@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { QueueBed } from '../../test/support/queue-bed.js';
 import { startQueueApp, type QueueApp } from '../../test/support/queue-app.js';
+import { defineQueue } from './index.js';
 import { itAsDefaultUser, withoutRight } from '../../test/support/refused-commands.js';
 import { until } from '../../test/support/until.js';
 
@@ -153,3 +154,54 @@ itAsDefaultUser.each(['xadd', 'hset', 'pexpire', 'set'])(
     expect(await bed.admin.keys('*tasks*')).toEqual([]);
   },
 );
+
+describe('a user who lacks a right that a call needs half-way', () => {
+  const noperm = { refusal: 'NOPERM', outcome: 'not-sent' };
+  const members = { whenAllSettled: { queue: '{tasks}.settled', payload: 1 } };
+
+  itAsDefaultUser.each(['xdel', 'hset', 'xadd', 'unlink'])('removes no waiting task without %s', async (command) => {
+    const { queue } = await bed.start({});
+    const [id = ''] = await queue.publishMany('tasks', [1], members);
+    await withoutRight(bed.admin, command, async () => {
+      await expect(queue.remove('tasks', id)).rejects.toMatchObject(noperm);
+      await expect(queue.purge('tasks', 'waiting')).rejects.toMatchObject(noperm);
+    });
+    expect(await queue.remove('tasks', id)).toBe(true);
+    expect(await bed.admin.xlen('{tasks}.settled')).toBe(1);
+  });
+
+  itAsDefaultUser.each(['hdel', 'hset', 'xadd', 'unlink'])('removes no delayed task without %s', async (command) => {
+    const { queue } = await bed.start({});
+    const [id = ''] = await queue.publishMany('tasks', [1], { ...members, delayMs: 3_600_000 });
+    await withoutRight(bed.admin, command, async () => {
+      await expect(queue.remove('tasks', id)).rejects.toMatchObject(noperm);
+      await expect(queue.purge('tasks', 'delayed')).rejects.toMatchObject(noperm);
+    });
+    expect(await queue.remove('tasks', id)).toBe(true);
+    expect(await bed.admin.xlen('{tasks}.settled')).toBe(1);
+  });
+
+  itAsDefaultUser.each(['zadd', 'hset'])('publishes nothing with a delay without %s', async (command) => {
+    const { queue } = await bed.start({});
+    await withoutRight(bed.admin, command, async () => {
+      for (const to of [defineQueue('tasks'), defineQueue('tasks', { maxLength: { limit: 9 } })]) {
+        await expect(queue.publish(to, 1, { delayMs: 3_600_000 })).rejects.toMatchObject({ outcome: 'not-sent' });
+      }
+    });
+    expect(await bed.admin.keys('*tasks*')).toEqual([]);
+  });
+
+  itAsDefaultUser('retries no raw task without xadd: it stays pending', async () => {
+    const { queue } = await bed.start({});
+    await bed.admin.xgroup('CREATE', 'raw', 'g', '0', 'MKSTREAM');
+    await queue.raw.publish('raw', 'a');
+    const [first] = await queue.raw.consume('g', 'me', 'raw', 1, 0);
+    const { id = '' } = first ?? {};
+    await withoutRight(bed.admin, 'xadd', () =>
+      expect(
+        queue.raw.retry('raw', id, 'a', 0, '{raw}:retries', '{raw}:dead', 3, { group: 'g' }),
+      ).rejects.toMatchObject(noperm),
+    );
+    expect(await bed.admin.xpending('raw', 'g')).toMatchObject({ 0: 1 });
+  });
+});

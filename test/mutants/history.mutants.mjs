@@ -153,9 +153,9 @@ export default [
   {
     file: `${scripts}/ack-recorded.script.ts`,
     specs: script,
-    name: 'a user without XADD settles tasks that have no record',
-    find: "'XADD', 'XRANGE', ",
-    replace: "'XRANGE', ",
+    name: 'a user without XRANGE settles tasks that have no record',
+    find: "'XRANGE', ...JOIN_WRITES",
+    replace: '...JOIN_WRITES',
   },
   {
     file: `${scripts}/complete.script.ts`,

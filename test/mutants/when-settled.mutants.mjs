@@ -171,14 +171,14 @@ export default [
     specs: ['libs/queue/queue.conformance'],
   },
   {
-    ...ack,
+    file: 'libs/queue/store/scripts/move-rights.ts',
     specs: ['libs/queue/store/scripts/join.script'],
     name: 'for a user without HSET a join never ends',
     find: "'XADD', 'HSET', 'PEXPIRE', 'UNLINK'",
     replace: "'XADD', 'PEXPIRE', 'UNLINK'",
   },
   {
-    ...ack,
+    file: 'libs/queue/store/scripts/move-rights.ts',
     specs: ['libs/queue/store/scripts/join.script'],
     name: 'for a user without XADD nothing follows a join',
     find: "'XADD', 'HSET', 'PEXPIRE', 'UNLINK'",

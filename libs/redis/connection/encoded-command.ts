@@ -4,7 +4,7 @@ export type CommandArg = string | number | Buffer;
 
 /**
  * A command and its arguments as they go over the wire: made once, sent many times. For an idle process that asks the same of a
- * thousand queues each second, making the text anew was most of the work.
+ * thousand queues each second, making the text anew was a third of its processor time.
  */
 export class EncodedCommand {
   readonly #name: string;

@@ -2,6 +2,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { FORGET } from './forget.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
+import { JOIN_WRITES } from './move-rights.js';
 
 /**
  * Acknowledges and deletes finished tasks that are members of joins, and counts them there.
@@ -24,7 +25,7 @@ export const ackMembersScript = defineScript({
   name: 'queue:ack-members',
   keys: ['stream', 'index'],
   args: { group: 'text', side: 'text' },
-  rights: ['XACK', 'XDEL', 'XADD', 'HSET', 'PEXPIRE', 'UNLINK'],
+  rights: ['XACK', 'XDEL', ...JOIN_WRITES],
   lua: lua`
 ${FORGET}
 ${INDEX}

@@ -3,6 +3,7 @@ import { FORGET } from './forget.fragment.js';
 import { HISTORY } from './history.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
+import { JOIN_WRITES } from './move-rights.js';
 
 /**
  * Acknowledges and deletes finished tasks of a queue with a history, and writes a record of each. Those that are members of joins are
@@ -25,7 +26,7 @@ export const ackRecordedScript = defineScript({
   name: 'queue:ack-recorded',
   keys: ['stream', 'index', 'history'],
   args: { group: 'text', side: 'text' },
-  rights: ['XACK', 'XDEL', 'XADD', 'XRANGE', 'HSET', 'PEXPIRE', 'UNLINK'],
+  rights: ['XACK', 'XDEL', 'XRANGE', ...JOIN_WRITES],
   lua: lua`
 ${FORGET}
 ${INDEX}

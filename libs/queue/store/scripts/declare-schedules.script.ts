@@ -52,6 +52,7 @@ export const declareSchedulesScript = defineScript({
   name: 'queue:declare-schedules',
   keys: ['stream', 'index', 'alive', 'schedules', 'states', 'due'],
   args: { consumer: 'text', upMs: 'number', lateMs: 'number', inboxes: 'text' },
+  rights: ['HSET', 'ZADD', 'ZREM'],
   lua: lua`
 ${NOW}
 ${IS_OF}

@@ -18,6 +18,7 @@ export const delayScript = defineScript({
   name: 'queue:delay',
   keys: ['stream', 'delayed', 'bodies', 'alive'],
   args: { delayMs: 'number', runAtMs: 'number', inboxes: 'text', timestamp: 'text' },
+  rights: ['ZADD', 'HSET'],
   lua: lua`
 ${NOW}
 ${DELAY}

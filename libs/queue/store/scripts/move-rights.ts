@@ -4,5 +4,8 @@
  */
 export const MOVES: readonly string[] = [
   ...['XACK', 'XADD', 'XCLAIM', 'XDEL', 'XINFO GROUPS'],
-  ...['ZADD', 'ZREM', 'ZRANGE', 'ZSCORE', 'ZMSCORE', 'HSET', 'HDEL'],
+  ...['ZADD', 'ZREM', 'ZRANGE', 'ZSCORE', 'ZMSCORE', 'HSET', 'HDEL', 'PEXPIRE', 'UNLINK'],
 ];
+
+/** The commands that count the end of a task in its join, and publish what follows. */
+export const JOIN_WRITES: readonly string[] = ['XADD', 'HSET', 'PEXPIRE', 'UNLINK'];

@@ -31,6 +31,7 @@ export const publishLimitedScript = defineScript({
   name: 'queue:publish-limited',
   keys: ['stream', 'delayed', 'bodies', 'alive'],
   args: { limit: 'number', side: 'text', inboxes: 'text', timestamp: 'text' },
+  rights: ['XADD', 'ZADD', 'HSET'],
   lua: lua`
 ${IS_OF}
 ${NOW}

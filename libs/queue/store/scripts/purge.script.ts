@@ -4,6 +4,7 @@ import { GROUP } from './group.fragment.js';
 import { ID_ORDER } from './id-order.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
+import { JOIN_WRITES } from './move-rights.js';
 import { IS_PARKED } from './parked.fragment.js';
 import { ID_IN } from './task-id.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
@@ -48,6 +49,7 @@ export const purgeWaitingScript = defineScript({
   name: 'queue:purge-waiting',
   keys: ['stream', 'index', 'uses'],
   args: { group: 'text', released: 'text', after: 'text', to: 'text', count: 'number', side: 'text' },
+  rights: ['XACK', 'XDEL', ...JOIN_WRITES],
   lua: lua`
 ${GROUP}
 ${IS_PARKED}
@@ -155,6 +157,7 @@ export const purgeDelayedScript = defineScript({
   name: 'queue:purge-delayed',
   keys: ['delayed', 'bodies', 'uses'],
   args: { count: 'number', side: 'text' },
+  rights: ['ZREM', 'HDEL', ...JOIN_WRITES],
   lua: lua`
 ${BODY_META}
 ${JOIN}

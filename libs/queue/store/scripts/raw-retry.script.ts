@@ -18,6 +18,7 @@ export const rawRetryScript = defineScript({
   name: 'queue:raw-retry',
   keys: ['stream', 'retryStream', 'deadLetterStream'],
   args: { id: 'text', payload: 'bytes', retryCount: 'number', maxRetries: 'number', group: 'text' },
+  rights: ['XADD'],
   lua: lua`
 local count = retryCount + 1
 local target = count < maxRetries and retryStream or deadLetterStream

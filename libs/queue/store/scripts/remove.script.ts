@@ -2,6 +2,7 @@ import { defineScript, lua } from '../../../redis/index.js';
 import { BODY_META } from './body-meta.fragment.js';
 import { INDEX } from './index.fragment.js';
 import { JOIN } from './join.fragment.js';
+import { JOIN_WRITES } from './move-rights.js';
 import { IS_PARKED } from './parked.fragment.js';
 import { QUEUE_USES } from './uses.fragment.js';
 
@@ -21,6 +22,7 @@ export const removeWaitingScript = defineScript({
   name: 'queue:remove-waiting',
   keys: ['stream', 'index', 'uses'],
   args: { released: 'text', id: 'text', task: 'text', side: 'text' },
+  rights: ['XACK', 'XDEL', ...JOIN_WRITES],
   lua: lua`
 ${INDEX}
 ${IS_PARKED}
@@ -69,6 +71,7 @@ export const removeDelayedScript = defineScript({
   name: 'queue:remove-delayed',
   keys: ['delayed', 'bodies', 'uses'],
   args: { handle: 'text', side: 'text' },
+  rights: ['ZREM', 'HDEL', ...JOIN_WRITES],
   lua: lua`
 ${BODY_META}
 ${JOIN}

@@ -150,6 +150,12 @@ describe('fire', () => {
 });
 
 describe('declare', () => {
+  itAsDefaultUser('stores nothing for a user without zadd: it would never be due', async () => {
+    const firstMs = (await bed.serverMs()) + HOUR;
+    await withoutRight(bed.admin, 'zadd', () => expect(declare([nightly], { firstMs })).rejects.toThrow('ZADD'));
+    expect(await bed.admin.keys('*schedule*')).toEqual([]);
+  });
+
   it('asks for the first instant, stores it, and leaves an equal schedule as it is', async () => {
     const nowMs = await bed.serverMs();
     expect((await declare([nightly])).declared).toEqual([{ state: 'unset', lastMs: 0, nextMs: 0 }]);
@@ -256,6 +262,14 @@ async function turn(action: 'pause' | 'resume' | 'remove'): Promise<Switched> {
 }
 
 describe('pause, resume, remove', () => {
+  itAsDefaultUser('change nothing for a user without zadd: a schedule that is resumed is due', async () => {
+    await due();
+    await turn('pause');
+    await withoutRight(bed.admin, 'zadd', () => expect(turn('resume')).rejects.toThrow('ZADD'));
+    expect(await turn('resume')).toBe('done');
+    expect((await fire()).heads).toHaveLength(1);
+  });
+
   it('change a schedule once, and keep its next instant', async () => {
     const { nextMs } = await due();
     expect([await turn('resume'), await turn('pause'), await turn('pause')]).toEqual([

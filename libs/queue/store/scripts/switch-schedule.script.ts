@@ -27,6 +27,7 @@ export const switchScheduleScript = defineScript({
   name: 'queue:switch-schedule',
   keys: ['stream', 'alive', 'schedules', 'states', 'due', 'removed'],
   args: { action: 'text', id: 'text', inboxes: 'text' },
+  rights: ['HSET', 'HDEL', 'PEXPIRE', 'ZADD', 'ZREM'],
   lua: lua`
 ${NOW}
 ${READ_SCHEDULE}
