@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { QueueBed } from '../../test/support/queue-bed.js';
-import { startQueueApp, type QueueApp } from '../../test/support/queue-app.js';
+import type { QueueApp } from '../../test/support/queue-app.js';
 import { defineQueue } from './index.js';
 import { itAsDefaultUser, withoutRight } from '../../test/support/refused-commands.js';
 import { until } from '../../test/support/until.js';
@@ -8,19 +8,11 @@ import { until } from '../../test/support/until.js';
 const LEASE_MS = 500;
 
 const bed = new QueueBed();
-let apps: QueueApp[] = [];
-beforeEach(() => {
-  apps = [];
-});
-afterEach(() => Promise.all(apps.map(({ app }) => app.close())));
 
 /** The default of `ACL SETUSER` since Redis 7: all commands and keys, no channel. */
 async function withoutChannels(handler: () => void): Promise<QueueApp> {
   await bed.admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', 'resetchannels');
-  const url = bed.redis.url.replace('redis://', 'redis://app:secret@');
-  const app = await startQueueApp({ url, handlers: { tasks: handler }, queue: { leaseMs: 500 } });
-  apps.push(app);
-  return app;
+  return bed.start({ handlers: { tasks: handler }, queue: { leaseMs: LEASE_MS } }, 'app');
 }
 
 describe('a user of Redis without rights on channels', () => {
@@ -52,18 +44,19 @@ describe.each([
   async function boot(run: (payload: number) => Promise<void> | void): Promise<QueueApp & { told: string[] }> {
     await bed.admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', ...refused.split(' '));
     const told: string[] = [];
-    const app = await startQueueApp({
-      url: bed.redis.url.replace('redis://', 'redis://app:secret@'),
-      handlers: {
-        slow: { run: (task) => run(task.payload), options: { concurrency: 1 } },
-        idle: () => {},
+    const app = await bed.start(
+      {
+        handlers: {
+          slow: { run: (task) => run(task.payload), options: { concurrency: 1 } },
+          idle: () => {},
+        },
+        queue: { leaseMs: LEASE_MS },
+        logged: (level, message) => {
+          if (level !== 'log') told.push(message);
+        },
       },
-      queue: { leaseMs: LEASE_MS },
-      logged: (level, message) => {
-        if (level !== 'log') told.push(message);
-      },
-    });
-    apps.push(app);
+      'app',
+    );
     return { ...app, told };
   }
 
@@ -98,7 +91,6 @@ describe.each([
     await queue.raw.publish('raw', 'a');
     expect(await queue.raw.consume('g', 'me', 'raw', 1, 60_000)).toHaveLength(1);
     const waiting = queue.raw.consume('g', 'me', 'raw', 1, 500);
-    apps = apps.filter((each) => each.app !== app);
     await app.close();
     expect(await waiting.catch(() => [])).toEqual([]);
   });
@@ -111,23 +103,24 @@ describe.each(['xadd', 'zadd', 'hset', 'xdel', 'xack', 'zrem', 'hdel'])(
       await bed.admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all');
       const ran: number[] = [];
       let failed = 0;
-      const app = await startQueueApp({
-        url: bed.redis.url.replace('redis://', 'redis://app:secret@'),
-        handlers: {
-          tasks: {
-            run: ({ attempt, payload }) => {
-              if (attempt > 1) ran.push(payload);
-              else {
-                failed++;
-                throw new Error('as asked');
-              }
+      await bed.start(
+        {
+          handlers: {
+            tasks: {
+              run: ({ attempt, payload }) => {
+                if (attempt > 1) ran.push(payload);
+                else {
+                  failed++;
+                  throw new Error('as asked');
+                }
+              },
+              options: { backoff: 5, maxAttempts: 100 },
             },
-            options: { backoff: 5, maxAttempts: 100 },
           },
+          queue: { leaseMs: LEASE_MS },
         },
-        queue: { leaseMs: LEASE_MS },
-      });
-      apps.push(app);
+        'app',
+      );
       const { queue } = await bed.start({});
       await queue.publishMany('tasks', [0, 1, 2, 3, 4]);
       await until(() => ran.length === 5, { what: 'they run' });

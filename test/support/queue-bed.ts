@@ -30,9 +30,14 @@ export class QueueBed {
     });
   }
 
-  /** Another app. */
-  readonly start = async (options: Omit<QueueAppOptions, 'url'>): Promise<QueueApp> => {
-    const app = await startQueueApp({ url: this.redis.url, ...options });
+  /**
+   * Another app, which is closed before the server is emptied: what it renews until then is in no other test.
+   *
+   * @param user as whom it logs in, with the password `secret`; default: the default user
+   */
+  readonly start = async (options: Omit<QueueAppOptions, 'url'>, user?: string): Promise<QueueApp> => {
+    const url = user === undefined ? this.redis.url : this.redis.url.replace('redis://', `redis://${user}:secret@`);
+    const app = await startQueueApp({ url, ...options });
     this.#apps.push(app);
     return app;
   };

@@ -1,18 +1,13 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { gate } from '../../../test/support/gate.js';
-import { startQueueApp, type QueueApp, type TestHandler } from '../../../test/support/queue-app.js';
+import type { TestHandler } from '../../../test/support/queue-app.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import { QUEUE_CHANNELS, SnoozeTask, TaskCancelledError, type Task } from '../index.js';
 import { RELEASED } from '../store/queue.keys.js';
 
 const bed = new QueueBed();
-let others: QueueApp[] = [];
-afterEach(async () => {
-  await Promise.all(others.map(({ app }) => app.close()));
-  others = [];
-});
 
 /** Runs that last until their signal aborts, or `open` is called. */
 function aborted(then: (task: Task<never>) => unknown = () => {}): {
@@ -125,10 +120,8 @@ describe('cancel', () => {
 
   it('reaches a process that gets no message, with the next renewal', async () => {
     await bed.admin.call('ACL', 'SETUSER', 'silent', 'on', '>secret', '~*', '+@all', 'resetchannels');
-    const url = bed.redis.url.replace('redis://', 'redis://silent:secret@');
     const { run, begun } = aborted(rethrow);
-    const worker = await startQueueApp({ url, handlers: { tasks: run }, queue: { leaseMs: 300 } });
-    others.push(worker);
+    const worker = await bed.start({ handlers: { tasks: run }, queue: { leaseMs: 300 } }, 'silent');
     const id = await worker.queue.publish('tasks', 1);
     await until(() => begun.length === 1, { what: 'it runs' });
     expect(await worker.queue.cancel('tasks', id)).toBe('aborting');

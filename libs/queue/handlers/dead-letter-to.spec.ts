@@ -1,13 +1,11 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { startQueueApp, type QueueApp, type TestHandler } from '../../../test/support/queue-app.js';
+import { describe, expect, it } from '@jest/globals';
+import type { QueueApp, TestHandler } from '../../../test/support/queue-app.js';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import { defineQueue, payload, type FailedTask, type HandlerOptions, type Task } from '../index.js';
 
 const bed = new QueueBed();
 const FAILURES = '{tasks}.failures';
-let refused: QueueApp | undefined;
-afterEach(() => refused?.app.close());
 
 const failing = (options: HandlerOptions = {}): TestHandler => ({
   run: () => Promise.reject(new Error('no "quotes"\n, ü')),
@@ -171,24 +169,19 @@ describe('deadLetterTo', () => {
     ['no name', '', 'SLUICE_BAD_NAME'],
     ['a whole queue of named tasks', { name: 'files', tasks: { import: { name: 'x' } } }, 'SLUICE_BAD_OPTION'],
   ])('refuses %s at boot', async (_, deadLetterTo, code) => {
-    const start = async (): Promise<void> => {
-      refused = await startQueueApp({
-        url: bed.redis.url,
-        handlers: { tasks: failing({ deadLetterTo: deadLetterTo as string }) },
-      });
-    };
-    await expect(start()).rejects.toMatchObject({ code });
+    const start = bed.start({ handlers: { tasks: failing({ deadLetterTo: deadLetterTo as string }) } });
+    await expect(start).rejects.toMatchObject({ code });
   });
 
   it('says which name is in the slot, with a namespace as well', async () => {
     const start = (deadLetterTo: string): Promise<QueueApp> =>
-      startQueueApp({ url: bed.redis.url, namespace: 'shop', handlers: { orders: failing({ deadLetterTo }) } });
+      bed.start({ namespace: 'shop', handlers: { orders: failing({ deadLetterTo }) } });
     const error = await start('failures').catch((thrown: unknown) => thrown as Error);
     const [, name = ''] = /'(\{.*\}\.failures)'/.exec((error as Error).message) ?? [];
     expect(name).toBe('{shop:orders}.failures');
     // A hash tag of its own is replaced.
     await expect(start('{orders}.failures')).rejects.toThrow("'{shop:orders}.failures'");
-    refused = await start(name);
+    await start(name);
   });
 
   // The table of docs/guide/queue-follow-up.md.
@@ -200,13 +193,12 @@ describe('deadLetterTo', () => {
     ['{billing}', 'shop', '{billing}.failures'],
     ['{billing}', undefined, '{billing}.failures'],
   ])("after '%s' with the namespace %s, it may be '%s'", async (name, namespace, deadLetterTo) => {
-    refused = await startQueueApp({
-      url: bed.redis.url,
+    const { queue } = await bed.start({
       ...(namespace !== undefined && { namespace }),
       handlers: { [name]: failing({ deadLetterTo, maxAttempts: 1 }) },
     });
     const stream = `${namespace === undefined ? '' : `${namespace}:`}${deadLetterTo}`;
-    await refused.queue.publish(name, 1);
+    await queue.publish(name, 1);
     await until(async () => (await bed.admin.xlen(stream)) === 1, { what: 'it is told' });
   });
 

@@ -1,12 +1,9 @@
-import { afterEach, expect, it } from '@jest/globals';
-import { startQueueApp, type QueueApp } from '../../../test/support/queue-app.js';
+import { expect, it } from '@jest/globals';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import type { Task } from '../index.js';
 
 const bed = new QueueBed();
-let started: QueueApp | undefined;
-afterEach(() => started?.app.close());
 
 /** The error of a task whose handler notes this, by a user with all rights but these. */
 async function refusal(rules: readonly string[], note: (task: Task<never>) => void): Promise<string> {
@@ -23,9 +20,8 @@ async function refusal(rules: readonly string[], note: (task: Task<never>) => vo
     '+@all',
     ...rules,
   );
-  const url = bed.redis.url.replace('redis://', 'redis://app:secret@');
-  started = await startQueueApp({ url, handlers: { tasks: { run: note, options: { maxAttempts: 1 } } } });
-  await started.queue.publish('tasks', 1);
+  const { queue } = await bed.start({ handlers: { tasks: { run: note, options: { maxAttempts: 1 } } } }, 'app');
+  await queue.publish('tasks', 1);
   await until(async () => (await bed.books.letters()).length === 1, { what: 'it is given up' });
   const [letter] = await bed.books.letters();
   return letter?.['error'] ?? '';

@@ -1,17 +1,18 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import { setTimeout as pause } from 'node:timers/promises';
 import { QueueBed } from '../../../test/support/queue-bed.js';
 import { until } from '../../../test/support/until.js';
 import { SluiceRedisModule } from '../../redis/index.js';
 import { SluiceQueueModule, TaskHandler } from '../index.js';
 
-const bed = new QueueBed();
 const closing: (() => Promise<void>)[] = [];
+// Before that of the bed, which empties the server.
 afterEach(async () => {
   await Promise.all(closing.splice(0).map((close) => close()));
 });
+const bed = new QueueBed();
 
 /** An app with a backlog of one task, and a handler whose own bootstrap hook takes a while. */
 async function boot(
@@ -42,8 +43,9 @@ async function boot(
   return {
     seen,
     boot: async () => {
-      const app = await NestFactory.createApplicationContext(App, { logger: false, abortOnError: false });
+      const app = await Test.createTestingModule({ imports: [App] }).compile();
       closing.push(() => app.close());
+      await app.init();
     },
   };
 }
