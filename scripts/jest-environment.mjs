@@ -13,6 +13,8 @@ const builtin = createRequire(import.meta.url);
 let scripts;
 
 export default class PackagesEnvironment extends TestEnvironment {
+  #storages = [];
+
   async setup() {
     await super.setup();
     scripts ??= compileAll();
@@ -26,7 +28,28 @@ export default class PackagesEnvironment extends TestEnvironment {
     const { load } = link((path) => sources(path) ?? packages(path), host);
     const loaded = (path) => [{}, (module) => void (module.exports = load(path)), packages(path)[2]];
     const copy = () => link((path) => sources(path) ?? loaded(path), host).load;
-    this.global[GLOBAL] = { host, load, copy, builtins: {} };
+    this.global[GLOBAL] = { host, load, copy, builtins: { async_hooks: this.#asyncHooks() } };
+  }
+
+  async teardown() {
+    for (const storage of this.#storages) storage.disable();
+    await super.teardown();
+  }
+
+  /**
+   * Each storage that is on makes every promise of the process more expensive. Those of a spec would stay on for all later specs of
+   * its worker.
+   */
+  #asyncHooks() {
+    const { AsyncLocalStorage, ...others } = builtin('node:async_hooks');
+    const storages = this.#storages;
+    class Recorded extends AsyncLocalStorage {
+      constructor(...options) {
+        super(...options);
+        storages.push(this);
+      }
+    }
+    return { ...others, AsyncLocalStorage: Recorded };
   }
 
   /** As Jest: Node's own modules, except that a spec's `process` is a copy. */
