@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Work } from '../apps/queue-worker.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
+import { connectionsOf, untilNoneBut } from '../support/late-commands.js';
 import { checkLedger, readLedger } from '../support/ledger.js';
 import { mostHeld } from '../support/most-held.js';
 import { startQueueApp, type QueueApp } from '../support/queue-app.js';
@@ -84,6 +85,7 @@ it('publishers that die while they publish leave whole calls, which every group 
     const groups = ['sluice', 'others'];
     for (const group of groups) await admin.xgroup('CREATE', 'tasks', group, '0', 'MKSTREAM');
     const { queue } = producer;
+    const known = await connectionsOf(admin);
     for (let kills = 1; kills <= 5; kills++) {
       const env = { REDIS_URL: redis.url, LEDGER: ledger, AT_ONCE: String(AT_ONCE) };
       const publisher = await forkApp('priority-producer', { env });
@@ -91,6 +93,7 @@ it('publishers that die while they publish leave whole calls, which every group 
       const enough = async (): Promise<boolean> => readLedger(ledger).length > kills * 6 * AT_ONCE;
       await until(enough, { what: `it publishes, kill ${kills}` });
       await publisher.kill();
+      await untilNoneBut(known, admin);
       const { levels } = await queue.counts(Tasks);
       for (const level of ['high', 'low'] as const) {
         const { waiting = 0, delayed = 0 } = levels?.[level] ?? {};

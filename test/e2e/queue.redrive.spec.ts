@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { forkApp } from '../support/fork-app.js';
+import { connectionsOf, untilNoneBut } from '../support/late-commands.js';
 import { QueueBed } from '../support/queue-bed.js';
 import { until } from '../support/until.js';
 
@@ -21,6 +22,7 @@ describe('a redrive whose process is killed', () => {
     }
     await pipeline.exec();
 
+    const known = await connectionsOf(bed.admin);
     // Chunks of 50, ten a second.
     const victim = await forkApp('queue-redriver', { env: { REDIS_URL: bed.redis.url, PER_SECOND: '500' } });
     const lost = victim.call('redrive').catch(() => 'killed');
@@ -30,6 +32,7 @@ describe('a redrive whose process is killed', () => {
     expect(moved).toBeLessThan(LETTERS);
     await victim.kill();
     expect(await lost).toBe('killed');
+    await untilNoneBut(known, bed.admin);
     const inBoth = [...(await idsIn('tasks')), ...(await idsIn('{tasks}:~dead'))];
     expect(inBoth).toEqual(ids);
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Work } from '../apps/queue-worker.js';
 import { forkApp, type ForkedApp } from '../support/fork-app.js';
+import { connectionsOf, untilNoneBut } from '../support/late-commands.js';
 import { QueueBed } from '../support/queue-bed.js';
 import { until } from '../support/until.js';
 
@@ -63,11 +64,13 @@ describe('tasks of one publishMany whose processes are killed', () => {
 describe('a publishMany whose process is killed half-way', () => {
   it('is followed by nothing, however the tasks that it published end, and its record expires', async () => {
     const total = 400_000;
+    const known = await connectionsOf(bed.admin);
     const publisher = await fork('queue-members-publisher');
     const lost = publisher.call('publish', total).catch(() => 'killed');
     await until(async () => (await bed.admin.xlen('tasks')) >= 2_000, { what: 'some are published' });
     await publisher.kill();
     expect(await lost).toBe('killed');
+    await untilNoneBut(known, bed.admin);
     const sent = await bed.admin.xlen('tasks');
     expect(sent).toBeLessThan(total);
     const [record = ''] = await records();

@@ -6,8 +6,16 @@ const call = (mode: KeyMode, item: string): KeyRecord => ({ what: 'call', mode, 
 const answer = (mode: KeyMode, item: string, id: string, outcome: UniqueOutcome): KeyRecord => {
   return { what: 'answer', mode, item, id, outcome };
 };
-const begin = (mode: KeyMode, id: string, ...items: string[]): KeyRecord => ({ what: 'begin', mode, id, items });
-const end = (mode: KeyMode, id: string, ...items: string[]): KeyRecord => ({ what: 'end', mode, id, items });
+const worker = 'w';
+const begin = (mode: KeyMode, id: string, ...items: string[]): KeyRecord => ({
+  what: 'begin',
+  mode,
+  id,
+  worker,
+  items,
+});
+const end = (mode: KeyMode, id: string, ...items: string[]): KeyRecord => ({ what: 'end', mode, id, worker, items });
+const by = (other: string, record: KeyRecord): KeyRecord => ({ ...record, worker: other }) as KeyRecord;
 
 describe('the records of publishes under a key', () => {
   const good: KeyRecord[] = [
@@ -28,6 +36,27 @@ describe('the records of publishes under a key', () => {
 
   it('are good if a later run saw each item, or a later one', () => {
     expect(checkKeys(good, 'follow-up')).toEqual([]);
+  });
+
+  const lapsed: KeyRecord[] = [
+    call('skip', 'a1'),
+    answer('skip', 'a1', 'x', 'published'),
+    begin('skip', 'x', 'a1'),
+    by('other', begin('skip', 'x', 'a1')),
+    by('other', end('skip', 'x', 'a1')),
+    call('skip', 'a2'),
+    answer('skip', 'a2', 'y', 'published'),
+    begin('skip', 'y', 'a2'),
+    end('skip', 'x', 'a1'),
+    end('skip', 'y', 'a2'),
+  ];
+
+  it('are good if a worker that was presumed dead ends its run late, and not if it begins one', () => {
+    expect(checkKeys(lapsed, 'skip')).toEqual([]);
+    const alone = lapsed.toSpliced(3, 1);
+    expect(checkKeys(alone, 'skip')).toEqual(['y begins before x has ended']);
+    const anew = lapsed.toSpliced(8, 0, begin('skip', 'x', 'a1'));
+    expect(checkKeys(anew, 'skip')).toEqual(['y begins before x has ended']);
   });
 
   it.each<[string, KeyRecord[], string]>([

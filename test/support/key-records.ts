@@ -18,6 +18,8 @@ export type KeyRecord =
       readonly what: 'begin' | 'end';
       readonly mode: KeyMode;
       readonly id: string;
+      /** Which worker runs it. */
+      readonly worker: string;
       /** The payload: one item, or those that were collected. */
       readonly items: readonly string[];
     };
@@ -59,6 +61,8 @@ interface TaskRuns {
   readonly begun: number;
   last: number;
   readonly items: Set<string>;
+  /** The workers whose run has not ended, and whether another one has begun the task since: then the lease had lapsed. */
+  readonly open: Map<string, { isLate: boolean }>;
 }
 
 /**
@@ -67,7 +71,8 @@ interface TaskRuns {
  * - Every item that was answered for was seen, as the mode promises: by a run that began after the call, with this item or one
  *   that may be later. For `skip`: by a task that was published.
  * - No item is in two tasks, however often its publish was repeated.
- * - `skip`, `follow-up`: no task begins before the one before it has ended.
+ * - `skip`, `follow-up`: no task begins before the one before it has ended. The end of a run counts unless another worker has begun the
+ *   task meanwhile. A worker that was cut off for a whole lease is presumed dead, and its run may end when the task has long been settled.
  */
 export function checkKeys(records: readonly KeyRecord[], mode: KeyMode): string[] {
   const publishes = new Map<string, Publish>();
@@ -80,9 +85,9 @@ export function checkKeys(records: readonly KeyRecord[], mode: KeyMode): string[
     else if (record.what === 'answer')
       Object.assign(publishes.get(record.item)!, { answered: at, outcome: record.outcome });
     else {
-      const runs = tasks.get(record.id) ?? { begun: at, last: at, items: new Set() };
+      const runs = tasks.get(record.id) ?? { begun: at, last: at, items: new Set(), open: new Map() };
       tasks.set(record.id, runs);
-      runs.last = at;
+      if (follow(runs, record)) runs.last = at;
       for (const item of record.items) runs.items.add(item);
       if (record.what === 'begin') begins.push({ at, items: record.items });
     }
@@ -110,6 +115,16 @@ export function checkKeys(records: readonly KeyRecord[], mode: KeyMode): string[
       ({ at, items }) => at > called && items.some((each) => (publishes.get(each)?.answered ?? 0) > called),
     );
   }
+}
+
+/** Notes what a record tells of the runs of its task. Returns whether it counts. */
+function follow({ open }: TaskRuns, { what, worker }: Extract<KeyRecord, { worker: string }>): boolean {
+  const isLate = open.get(worker)?.isLate === true;
+  open.delete(worker);
+  if (what === 'end') return !isLate;
+  for (const other of open.values()) other.isLate = true;
+  open.set(worker, { isLate: false });
+  return true;
 }
 
 /** Tasks of which one began before the one before it had ended. */
