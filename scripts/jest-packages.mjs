@@ -46,9 +46,9 @@ export async function ensureBundled() {
   return dir;
 }
 
-/** What is installed, and how it is bundled. */
+/** What is installed, where, and how it is bundled. The folder may be a copy of another one, with its cache. */
 function fingerprint() {
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(modules);
   const scripts = ['./bundle.mjs', './jest-packages.mjs'].map((name) => fileURLToPath(new URL(name, import.meta.url)));
   for (const file of [join(modules, '.package-lock.json'), ...scripts]) hash.update(readFileSync(file));
   return hash.digest('hex').slice(0, 16);

@@ -1,5 +1,6 @@
 /** How the scripts run things: one line per step with its duration, the output of a step only if it fails. */
 import { spawn } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 /** The folder of package.json. */
@@ -20,9 +21,19 @@ export class StepFailed extends Error {
  * @param options.withinMs after which it is killed and has failed
  * @param options.signal that kills it, which is a failure as well
  * @param options.group true: what it started is killed with it, also when this process exits
+ * @param options.idle true: it gets what other processes leave of the processor
  */
 export function run(command, args, options = {}) {
-  const { live = false, stdin = 'ignore', cwd = root, env = {}, withinMs, signal, group = false } = options;
+  const {
+    live = false,
+    stdin = 'ignore',
+    cwd = root,
+    env = {},
+    withinMs,
+    signal,
+    group = false,
+    idle = false,
+  } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
@@ -34,6 +45,7 @@ export function run(command, args, options = {}) {
       detached: group,
     });
     if (group && child.pid !== undefined) killGroupWith(child);
+    if (idle && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       if (live === true) process.stdout.write(text);
