@@ -3,6 +3,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Cron, Interval, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
 import { Test } from '@nestjs/testing';
+import { DAILY, YEARLY } from '../../../test/support/far-cron.js';
 import { LockBed } from '../../../test/support/lock-bed.js';
 import type { LockMember } from '../../../test/support/lock-member.js';
 import { until } from '../../../test/support/until.js';
@@ -17,7 +18,7 @@ const DAY_MS = 86_400_000;
 class Jobs {
   ran = 0;
 
-  @Cron('0 0 3 * * *', { disabled: true })
+  @Cron(DAILY, { disabled: true })
   @WithLock('daily', { waitMs: 0 })
   async daily(): Promise<number> {
     return ++this.ran;
@@ -29,7 +30,7 @@ class Jobs {
     return ++this.ran;
   }
 
-  @Cron('0 0 1 1 *', { disabled: true, name: 'yearly' })
+  @Cron(YEARLY, { disabled: true, name: 'yearly' })
   @WithLock('yearly')
   async yearly(): Promise<number> {
     return ++this.ran;
