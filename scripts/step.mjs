@@ -1,7 +1,10 @@
 /** How the scripts run things: one line per step with its duration, the output of a step only if it fails. */
 import { spawn } from 'node:child_process';
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
+
+/** A third of the share of other processes. With the lowest priority, it would stand still on a machine that is busy anyway. */
+const NICE = 5;
 
 /** The folder of package.json. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -21,7 +24,7 @@ export class StepFailed extends Error {
  * @param options.withinMs after which it is killed and has failed
  * @param options.signal that kills it, which is a failure as well
  * @param options.group true: what it started is killed with it, also when this process exits
- * @param options.idle true: it gets what other processes leave of the processor
+ * @param options.yields true: other processes come first, as far as they need the processor
  */
 export function run(command, args, options = {}) {
   const {
@@ -32,7 +35,7 @@ export function run(command, args, options = {}) {
     withinMs,
     signal,
     group = false,
-    idle = false,
+    yields = false,
   } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
@@ -45,7 +48,7 @@ export function run(command, args, options = {}) {
       detached: group,
     });
     if (group && child.pid !== undefined) killGroupWith(child);
-    if (idle && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+    if (yields && child.pid !== undefined) setPriority(child.pid, NICE);
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       if (live === true) process.stdout.write(text);

@@ -11,14 +11,14 @@ const tally = { passed: 0, failed: 0 };
 const locks = ['package-lock.json', 'apps/bench/package-lock.json'].filter((file) => existsSync(join(root, file)));
 const layers = ['libs', 'apps', 'test'];
 
-/** The specs wait a lot, and some of them measure: the checks get what these leave of the processor. */
-const idle = { idle: true };
+/** The specs come first, because some of them measure. They wait a lot, which leaves enough for the checks. */
+const yields = { yields: true };
 const CHECKS = {
-  types: () => tsc('tsconfig.json', idle),
-  lint: () => tool('eslint/bin/eslint.js', ['.', '--max-warnings', '0'], idle),
-  format: () => tool('prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.'], idle),
-  layout: () => tool('dependency-cruiser/bin/dependency-cruise.mjs', layers, idle),
-  'lock files': () => run(process.execPath, ['scripts/complete-lockfile.mjs', '--check', ...locks], idle),
+  types: () => tsc('tsconfig.json', yields),
+  lint: () => tool('eslint/bin/eslint.js', ['.', '--max-warnings', '0'], yields),
+  format: () => tool('prettier/bin/prettier.cjs', ['--check', '--log-level', 'warn', '.'], yields),
+  layout: () => tool('dependency-cruiser/bin/dependency-cruise.mjs', layers, yields),
+  'lock files': () => run(process.execPath, ['scripts/complete-lockfile.mjs', '--check', ...locks], yields),
 };
 
 const ready = (await counted(ensureInstalled)) && (await counted(ensureBuiltForApps)) && (await counted(requireRedis));
