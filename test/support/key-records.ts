@@ -87,7 +87,7 @@ export function checkKeys(records: readonly KeyRecord[], mode: KeyMode): string[
     else {
       const runs = tasks.get(record.id) ?? { begun: at, last: at, items: new Set(), open: new Map() };
       tasks.set(record.id, runs);
-      if (follow(runs, record)) runs.last = at;
+      if (noteRun(runs, record)) runs.last = at;
       for (const item of record.items) runs.items.add(item);
       if (record.what === 'begin') begins.push({ at, items: record.items });
     }
@@ -117,8 +117,8 @@ export function checkKeys(records: readonly KeyRecord[], mode: KeyMode): string[
   }
 }
 
-/** Notes what a record tells of the runs of its task. Returns whether it counts. */
-function follow({ open }: TaskRuns, { what, worker }: Extract<KeyRecord, { worker: string }>): boolean {
+/** Notes the begin or the end of a run. Returns whether it counts: the end of a run whose task another worker has begun does not. */
+function noteRun({ open }: TaskRuns, { what, worker }: Extract<KeyRecord, { worker: string }>): boolean {
   const isLate = open.get(worker)?.isLate === true;
   open.delete(worker);
   if (what === 'end') return !isLate;

@@ -31,7 +31,7 @@ export class QueueBed {
   }
 
   /**
-   * Another app, which is closed before the server is emptied: what it renews until then is in no other test.
+   * Another app. It is closed before the server is emptied, so that it writes nothing into the next test.
    *
    * @param user as whom it logs in, with the password `secret`; default: the default user
    */
