@@ -111,7 +111,25 @@ export class RateWorld {
     await this.link.send('zadd', [this.keys.alive, FOR_EVER, consumer]);
   }
 
-  async take(consumer: string, capacity: number): Promise<Taken> {
+  /**
+   * When a key is due is told in whole milliseconds, and its window may have room a moment before. What is new and waits for the key then
+   * makes it due: the caller comes again at once, and gets it.
+   */
+  async take(consumer: string, capacity: number): Promise<Pick<Taken, 'claimed' | 'deadLetters' | 'dueMs'>> {
+    const first = await this.#takeOnce(consumer, capacity);
+    const room = capacity - first.claimed.length;
+    if (room === 0 || first.dueMs !== 0) return first;
+    if (!first.waits) this.problems.push('a key is due, and the caller does not come');
+    const { claimed, deadLetters, dueMs } = await this.#takeOnce(consumer, room);
+    if (claimed.length < room && dueMs === 0) this.problems.push('a key is due, and the caller has room');
+    return {
+      claimed: [...first.claimed, ...claimed],
+      deadLetters: [...first.deadLetters, ...deadLetters],
+      dueMs,
+    };
+  }
+
+  async #takeOnce(consumer: string, capacity: number): Promise<Taken> {
     const afterUs = await this.#serverUs();
     const taken = await takeByRateScript.run(this.link, {
       keys: {
@@ -142,7 +160,6 @@ export class RateWorld {
       this.hand(consumer, id, deliveries, fields, { afterUs, beforeUs });
     }
     const hasRoom = taken.claimed.length < capacity;
-    if (hasRoom && taken.dueMs === 0) this.problems.push('a key is due, and the caller has room');
     const unread = await this.link.send<unknown[]>('xrange', [this.keys.stream, `(${taken.lastId}`, '+']);
     if (hasRoom && unread.length > 0) this.problems.push(`${unread.length} entries are unread, and there is room`);
     return taken;

@@ -72,13 +72,13 @@ export default [
   {
     ...rates,
     name: 'a task that cannot run here now is out of the line',
-    find: 'if #claimed == before and not moved[id] and isPaced(id) then return false end',
+    find: 'if #claimed == before and (wentTo[id] or key) == key and isPaced(id) then return false end',
     replace: '',
   },
   {
     ...rates,
     name: 'a task that went to the line of another key holds up its old one',
-    find: 'if #claimed == before and not moved[id] and isPaced(id) then return false end',
+    find: 'if #claimed == before and (wentTo[id] or key) == key and isPaced(id) then return false end',
     replace: 'if #claimed == before and isPaced(id) then return false end',
   },
   {
@@ -140,6 +140,12 @@ export default [
     name: 'a call looks at any number of places',
     find: 'local most = math.max(0, roomFor(windows[key], math.min(room - #claimed, looksLeft), 1))',
     replace: 'local most = math.max(0, roomFor(windows[key], room - #claimed, 1))',
+  },
+  {
+    ...rates,
+    name: 'what was taken over and cannot run now is in no line',
+    find: '(wentTo[id] or key) == key and isPaced(id)',
+    replace: 'not wentTo[id] and isPaced(id)',
   },
   {
     ...rates,

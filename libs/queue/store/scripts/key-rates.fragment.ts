@@ -49,8 +49,8 @@ export const KEY_RATES = defineFragment({
 local function keyRates()
 -- By key: its window, whether entries wait in its line, whether something was charged, and whether its instant may have changed.
 local windows, lined, charged, touched = {}, {}, {}, {}
--- The key whose line is opened; entries that went to the line of another key; keys whose first entry cannot run here now.
-local opening, moved, skipped, looksLeft = nil, {}, 0, ${LOOKS}
+-- The key whose line is opened; by entry, into the line of which key it went; keys whose first entry cannot run here now.
+local opening, wentTo, skipped, looksLeft = nil, {}, 0, ${LOOKS}
 
 local function ratesFine()
   return isOf(rates, 'hash') and isOf(rateEnds, 'zset') and isOf(rateLine, 'zset') and isOf(rateDue, 'zset')
@@ -122,11 +122,9 @@ local function mayBegin(id, fields, deliveries)
   local key = rateKeyOf(fields)
   readWindows({ key or false })
   if not key or charge(key) then return true end
-  if key ~= opening then
-    moved[id] = true
-    -- The other processes have not seen the entry, as they have seen one that comes into the stream.
-    if not lined[key] then tell('queue:released', stream) end
-  end
+  wentTo[id] = key
+  -- The other processes have not seen the entry, as they have seen one that comes into the stream.
+  if not lined[key] then tell('queue:released', stream) end
   lineUp({ id }, { key }, tostring(deliveries))
   return false
 end
@@ -150,7 +148,7 @@ local function openPlace(key, place, room)
   looksLeft = looksLeft - 1
   if pending then
     takeFrom('${PACED}', { pending }, room)
-    if #claimed == before and not moved[id] and isPaced(id) then return false end
+    if #claimed == before and (wentTo[id] or key) == key and isPaced(id) then return false end
   end
   redis.call('ZREM', rateLine, place)
   return true

@@ -199,6 +199,25 @@ describe('what a worker had', () => {
     expect(ids(await bed.take())).toEqual([b0]);
   });
 
+  it('stays in line when it is looked at again in the same call, and cannot run then', async () => {
+    const [a0, b0, a1, a2] = await bed.publish(['a', 'b', 'a', 'a']);
+    await bed.take({ consumer: OTHER, limit: 1 });
+    for (const id of [a0!, b0!]) {
+      await bed.admin.call('XCLAIM', keys.stream, GROUP, OTHER, 0, id, 'RETRYCOUNT', 2, 'JUSTID');
+    }
+    await bed.lease(OTHER, -1_000);
+    await bed.lapse();
+    await bed.makeDue('a');
+    // The others of its key wait, so it goes into the line. Then it would be its turn, but the other one runs alone here.
+    expect(ids(await bed.take())).toEqual([b0]);
+    expect(await bed.lines()).toEqual({ a: [a0, a1, a2] });
+    const next = await bed.take();
+    expect(next.claimed.map(({ id, deliveries }) => [id, deliveries])).toEqual([
+      [a0, 3],
+      [a1, 1],
+    ]);
+  });
+
   it('is a dead letter in line when it was delivered too often, and is dropped when it is cancelled', async () => {
     const [a0, a1, a2] = await bed.publish(a(3));
     await bed.take({ limit: 1 });
