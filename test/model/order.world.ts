@@ -10,6 +10,7 @@ import {
 import { takeScript, type Taken } from '../../libs/queue/store/scripts/take.script.js';
 import { ORDER, PLACES } from '../../libs/queue/store/scripts/uses.fragment.js';
 import { Keyspace, unframe, type Link } from '../../libs/redis/index.js';
+import { holdsIsolated, isIsolated } from './isolated.js';
 
 /** A task that was handed to a consumer, as it was then: what its settlement names, at whatever time later. */
 export interface HandedTask {
@@ -143,6 +144,7 @@ export class OrderWorld {
   }
 
   async take(consumer: string, capacity: number): Promise<Taken> {
+    const alone = await holdsIsolated(this.link, this.keys.stream, GROUP, consumer);
     const taken = await takeScript.run(this.link, {
       keys: {
         history: this.keys.dead,
@@ -153,13 +155,15 @@ export class OrderWorld {
         keep: 0,
         level: '-',
         ...{ group: GROUP, consumer, leaseMs: 1, sinceMs: 0, endsMs: FOR_EVER, capacity, maxDeliveries: 4 },
-        ...{ alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
+        ...{ alone: Number(alone), foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
         ...{ side: this.keys.side, inboxes: INBOXES },
         ...{ limit: 0, perMs: 0, graceMs: 0, usualMs: 0, fleet: 0, readMost: 1 + this.pick(4) },
       },
       restKeys: [this.gates.gates, this.gates.line],
       rest: [0, this.places, this.keyPath, this.isOrdered ? ORDER : PLACES],
     });
+    const isolated = taken.claimed.filter(isIsolated).length + Number(alone);
+    if (isolated > 1) throw new Error(`${isolated} are to run alone`);
     for (const { id, deliveries, fields } of taken.claimed) this.hand(consumer, id, deliveries, fields);
     return taken;
   }

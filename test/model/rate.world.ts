@@ -11,6 +11,7 @@ import {
 import { takeByRateScript } from '../../libs/queue/store/scripts/take-by-rate.script.js';
 import type { Taken } from '../../libs/queue/store/scripts/take.script.js';
 import { Keyspace, unframe, type Link } from '../../libs/redis/index.js';
+import { holdsIsolated, isIsolated } from './isolated.js';
 import { recordOf, type HandedTask } from './order.world.js';
 
 /** What a look at Redis found. */
@@ -130,6 +131,7 @@ export class RateWorld {
   }
 
   async #takeOnce(consumer: string, capacity: number): Promise<Taken> {
+    const alone = await holdsIsolated(this.link, this.keys.stream, GROUP, consumer);
     const afterUs = await this.#serverUs();
     const taken = await takeByRateScript.run(this.link, {
       keys: {
@@ -146,7 +148,7 @@ export class RateWorld {
           capacity,
           maxDeliveries: MAX_DELIVERIES,
         },
-        ...{ alone: 0, foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
+        ...{ alone: Number(alone), foreignIdleMs: 0, released: RELEASED, prefix: CONSUMER_PREFIX, publishes: '' },
         ...{ side: this.keys.side, inboxes: INBOXES, ratePath: 'of', keep: 0, level: '-' },
         ...{ limit: this.limit, perMs: this.perMs, graceMs: 2, usualMs: 2, fleet: 0, readMost: 100 },
       },
@@ -156,6 +158,8 @@ export class RateWorld {
       }),
     });
     const beforeUs = await this.#serverUs();
+    const isolated = taken.claimed.filter(isIsolated).length + Number(alone);
+    if (isolated > 1) this.problems.push(`${isolated} are to run alone`);
     for (const { id, deliveries, fields } of taken.claimed) {
       this.hand(consumer, id, deliveries, fields, { afterUs, beforeUs });
     }
