@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomInt } from 'node:crypto';
 import { startRedis, type RedisServer } from '../../libs/testing/index.js';
 import { runRateModel } from './rate.model.js';
+import { RATE_STEPS } from './rate.steps.js';
 import type { RateWorld } from './rate.world.js';
 
 let redis: RedisServer;
@@ -43,6 +44,16 @@ describe('a queue with rates of keys as a model', () => {
       'a line for which nobody comes',
       /never due|something to heal/,
       ({ link, rates }) => link.send('del', [rates.rateDue]),
+    ],
+    [
+      'an order that somebody forgets',
+      /tasks of key|began before/,
+      async (world) => {
+        if (!world.isOrdered) return;
+        await world.link.send('del', [world.gates.gates, world.gates.line]);
+        await RATE_STEPS['take']?.run(world);
+        await RATE_STEPS['heal']?.run(world);
+      },
     ],
   ])('finds %s', async (_, violation, planted) => {
     await expect(runRateModel({ url: redis.url, seed: 1, steps: 3_000, planted })).rejects.toThrow(violation);

@@ -21,10 +21,11 @@ const TOLD = 25;
 
 /**
  * Runs random steps of publishers, workers, zombies and operators against the real scripts of a queue whose keys have rates, in some runs
- * with so many places of each key as well. After each step it looks at every task: it is in exactly one place; what is pending with
- * `~paced` is in line, in the order of the stream; a key with a line is due at some time; no key had more starts in its window, on the
- * server's clock; no delivery was lost or counted twice; and what could be taken was. At the end of a run everything is brought to rest:
- * each task has ended, and nobody waits.
+ * with so many places of each key as well, or in order. After each step it looks at every task: it is in exactly one place; what is
+ * pending with `~paced` is in line, in the order of the stream; a key with a line is due at some time; no key had more starts in its
+ * window, on the server's clock; no more tasks of a key are with workers than it has places, and those of an ordering key began in order;
+ * no delivery was lost or counted twice; and what could be taken was. At the end of a run everything is brought to rest: each task has
+ * ended, and nobody waits.
  */
 export async function runRateModel({ url, seed, steps, stop, planted }: RateModelOptions): Promise<number> {
   // A busy machine may keep the server waiting. The model judges states, and no times of processes.
@@ -68,8 +69,8 @@ async function runOnce(world: RateWorld, planted: RateModelOptions['planted']): 
     }
     await world.end();
   } catch (error) {
-    const { limit, perMs, perKey } = world;
-    const of = `seed ${world.seed}, ${limit} in ${perMs} ms, ${perKey} places`;
+    const { limit, perMs, perKey, isOrdered } = world;
+    const of = `seed ${world.seed}, ${limit} in ${perMs} ms, ${isOrdered ? 'ordered' : `${perKey} places`}`;
     throw new Error(`${of}: ${String(error)}\n${told.slice(-TOLD).join('\n')}`, { cause: error });
   }
 }

@@ -17,35 +17,38 @@ type RateStep = (world: RateWorld) => Promise<string>;
 
 const LATER_MS = 1_000_000_000;
 const KEYS = ['k', 'k1', 'other', undefined];
+const ORDERING_KEYS = ['o', 'o1', ''];
 /** Every task has an id of its own, whatever entry it has. */
 const identity = (task: string): string => `task ${task}`;
 const taskIn = (payload = ''): string => (JSON.parse(payload) as { task: string }).task;
 
-function newTask(world: RateWorld): { task: string; payload: string; key: string } {
+function newTask(world: RateWorld): { task: string; payload: string; key: string; orderingKey: string } {
   const of = world.one(KEYS);
+  const orderingKey = world.isOrdered ? (world.one(ORDERING_KEYS) ?? '') : '';
   const task = String(world.published.length);
   world.published.push(task);
-  return { task, payload: JSON.stringify({ task, of }), key: of ?? '' };
+  return { task, payload: JSON.stringify({ task, of }), key: of ?? '', orderingKey };
 }
 
 async function publish(world: RateWorld): Promise<string> {
-  const { task, payload, key } = newTask(world);
+  const { task, payload, key, orderingKey } = newTask(world);
   const meta = JSON.stringify({ id: identity(task) });
   const fields = ['payload', payload, 'timestamp', '1', 'retry_count', '0', 'meta', meta];
+  if (orderingKey !== '') fields.push('ordering_key', orderingKey);
   await world.link.send('xadd', [world.keys.stream, '*', ...fields]);
-  return `${task} of '${key}'`;
+  return `${task} of '${key}' ${orderingKey}`;
 }
 
 async function publishLater(world: RateWorld): Promise<string> {
-  const { task, payload, key } = newTask(world);
+  const { task, payload, key, orderingKey } = newTask(world);
   const handle = identity(task);
   const { stream, delayed, bodies, alive, side } = world.keys;
   await publishLimitedScript.run(world.link, {
     keys: { stream, delayed, bodies, alive },
     args: { limit: 1_000_000, side, inboxes: INBOXES, timestamp: '1' },
-    rest: [handle, payload, JSON.stringify({ id: handle }), LATER_MS, -1, ''],
+    rest: [handle, payload, JSON.stringify({ id: handle }), LATER_MS, -1, orderingKey],
   });
-  return `${task} of '${key}'`;
+  return `${task} of '${key}' ${orderingKey}`;
 }
 
 async function promote(world: RateWorld): Promise<string> {
@@ -112,7 +115,10 @@ async function fail(world: RateWorld): Promise<string> {
       ...{ delayMs: fate === 'delayed' ? LATER_MS : 0, handle: identity(of.task), failure: '', stack: '' },
       ...{ inboxes: INBOXES, publishes: '', side: keys.side, isJson: 1, run: '' },
     },
-    ...(perKey > 0 && { restKeys: [retries.stream, gates.gates, gates.line], rest: [of.key, 0, 0, perKey] }),
+    ...(perKey > 0 && {
+      restKeys: [retries.stream, gates.gates, gates.line],
+      rest: [of.key, 0, Number(world.isOrdered), perKey],
+    }),
   });
   if (isMine && settlement !== fate) throw new Error(`the settlement of ${of.id} is ${settlement}, not ${fate}`);
   return `${of.task} by ${of.consumer}: ${settlement}`;
@@ -205,7 +211,8 @@ async function mend(world: RateWorld): Promise<string> {
   return '';
 }
 
-async function healPlaces({ link, keys, retries, gates, perKey }: RateWorld): Promise<number> {
+async function healPlaces(world: RateWorld): Promise<number> {
+  const { link, keys, retries, gates, perKey, keyPath } = world;
   if (perKey === 0) return 0;
   let [cursor, healed] = ['', 0];
   do {
@@ -213,7 +220,7 @@ async function healPlaces({ link, keys, retries, gates, perKey }: RateWorld): Pr
       keys: { ...keys, ...gates, other: retries.stream, otherDelayed: retries.delayed, otherIndex: retries.index },
       args: {
         ...{ group: GROUP, consumer: CONSUMERS[0] ?? '', side: keys.side, inboxes: INBOXES },
-        ...{ everyMs: 0, cursor, perKey, keyPath: 'of', key: '' },
+        ...{ everyMs: 0, cursor, perKey, keyPath, key: '' },
       },
     });
     healed += page.opened + page.lined;

@@ -10,6 +10,7 @@ import {
 } from '../../libs/queue/store/queue.keys.js';
 import { takeByRateScript } from '../../libs/queue/store/scripts/take-by-rate.script.js';
 import type { Taken } from '../../libs/queue/store/scripts/take.script.js';
+import { ORDER, PLACES } from '../../libs/queue/store/scripts/uses.fragment.js';
 import { Keyspace, unframe, type Link } from '../../libs/redis/index.js';
 import { holdsIsolated, isIsolated } from './isolated.js';
 import { recordOf, type HandedTask } from './order.world.js';
@@ -38,7 +39,10 @@ export const MAX_DELIVERIES = 4;
 const FOR_EVER = 9_000_000_000_000;
 const space = new Keyspace();
 
-/** One queue whose keys have rates, in every second run also so many places of each key, and what the steps know of it. */
+/**
+ * One queue whose keys have rates, and what the steps know of it. In a third of the runs each key also has so many places, and in another
+ * third the queue is ordered, by other keys than those of the rates.
+ */
 export class RateWorld {
   readonly link: Link;
   readonly seed: number;
@@ -50,6 +54,7 @@ export class RateWorld {
   readonly perMs: number;
   /** How many tasks of a key run at a time; 0: any number. */
   readonly perKey: number;
+  readonly isOrdered: boolean;
   readonly published: string[] = [];
   readonly handed: HandedTask[] = [];
   readonly alive = new Set<string>();
@@ -76,7 +81,20 @@ export class RateWorld {
     this.rates = keyRateKeys(space, this.keys, GROUP);
     this.limit = 1 + this.pick(3);
     this.perMs = 5 + this.pick(40);
-    this.perKey = this.pick(2) * (1 + this.pick(2));
+    this.isOrdered = this.pick(3) === 0;
+    this.perKey = this.isOrdered ? 1 : this.pick(2) * (1 + this.pick(2));
+  }
+
+  /** Where payloads have the key whose tasks need places; '': it is a field of the entry. */
+  get keyPath(): string {
+    return this.isOrdered ? '' : 'of';
+  }
+
+  /** Task, key of its rate, and key of its place or of its order. */
+  read(fields: readonly string[]): { task: string; key: string; placeKey: string } {
+    const { payload = '', ordering_key: orderingKey = '' } = recordOf(fields);
+    const { task, of: key = '' } = JSON.parse(payload) as { task: string; of?: string };
+    return { task, key, placeKey: this.isOrdered ? orderingKey : key };
   }
 
   /** A number below `below`, by the seed. */
@@ -94,7 +112,7 @@ export class RateWorld {
   async begin(): Promise<void> {
     await this.#clear();
     await this.link.send('xgroup', ['CREATE', this.keys.stream, GROUP, '0', 'MKSTREAM']);
-    await this.link.send('hset', [this.keys.uses, 'paces', '0.1.0 1', 'places', '0.1.0 1']);
+    await this.link.send('hset', [this.keys.uses, 'paces', '0.1.0 1', this.isOrdered ? ORDER : PLACES, '0.1.0 1']);
     for (const consumer of CONSUMERS) await this.start(consumer);
   }
 
@@ -154,7 +172,7 @@ export class RateWorld {
       },
       ...(this.perKey > 0 && {
         restKeys: [this.gates.gates, this.gates.line],
-        rest: [0, this.perKey, 'of', 'places'],
+        rest: [0, this.perKey, this.keyPath, this.isOrdered ? ORDER : PLACES],
       }),
     });
     const beforeUs = await this.#serverUs();
@@ -162,6 +180,7 @@ export class RateWorld {
     if (isolated > 1) this.problems.push(`${isolated} are to run alone`);
     for (const { id, deliveries, fields } of taken.claimed) {
       this.hand(consumer, id, deliveries, fields, { afterUs, beforeUs });
+      if (this.isOrdered) await this.#checkIsFirst(id, fields);
     }
     const hasRoom = taken.claimed.length < capacity;
     const unread = await this.link.send<unknown[]>('xrange', [this.keys.stream, `(${taken.lastId}`, '+']);
@@ -169,11 +188,20 @@ export class RateWorld {
     return taken;
   }
 
+  /** A task that begins is the first of its ordering key. A retry is a later entry, and keeps the key. */
+  async #checkIsFirst(id: string, fields: readonly string[]): Promise<void> {
+    const { placeKey } = this.read(fields);
+    if (placeKey === '' || recordOf(fields)['retry_count'] !== '0') return;
+    const before = await this.link.send<[string, string[]][]>('xrange', [this.keys.stream, '-', `(${id}`]);
+    const skipped = before.filter((row) => this.read(row[1]).placeKey === placeKey);
+    for (const [other] of skipped) this.problems.push(`of key ${placeKey}, ${id} began before ${other}`);
+  }
+
   /** A consumer has got an entry. It is a start of its key. */
   hand(consumer: string, id: string, deliveries: number, fields: readonly string[], start: Start): void {
-    const { payload = '', retry_count: attempts = '0' } = recordOf(fields);
-    const { task, of: key = '' } = JSON.parse(payload) as { task: string; of?: string };
-    this.handed.push({ consumer, id, deliveries, task, key, attempts: Number(attempts) });
+    const { retry_count: attempts = '0' } = recordOf(fields);
+    const { task, key, placeKey } = this.read(fields);
+    this.handed.push({ consumer, id, deliveries, task, key: placeKey, attempts: Number(attempts) });
     const before = this.deliveries.get(id) ?? 0;
     if (deliveries !== before + 1) this.problems.push(`${id} was delivered ${deliveries} times, after ${before}`);
     this.deliveries.set(id, deliveries);
@@ -206,13 +234,19 @@ export class RateWorld {
     const rows = await link.send<Pending[]>('xpending', [keys.stream, GROUP, '-', '+', 10_000]);
     const owners = new Map(rows.map(([id, consumer]) => [id, consumer]));
     const paced = new Map<string, string[]>();
+    const held = new Map<string, number>();
     for (const [id, fields] of await link.send<[string, string[]][]>('xrange', [keys.stream, '-', '+'])) {
       const { payload = '' } = recordOf(fields);
       const owner = owners.get(id);
       place(payload, owner ?? 'unread');
-      const { of: key = '' } = JSON.parse(payload) as { of?: string };
+      const { key, placeKey } = this.read(fields);
+      if (CONSUMERS.includes(owner ?? '')) held.set(placeKey, (held.get(placeKey) ?? 0) + 1);
       if (owner === PACED) paced.set(key, [...(paced.get(key) ?? []), id]);
       owners.delete(id);
+    }
+    for (const [key, count] of held) {
+      if (key !== '' && this.perKey > 0 && count > this.perKey)
+        problems.push(`workers have ${count} tasks of key ${key}`);
     }
     for (const [id, owner] of owners) problems.push(`${id} is pending with ${owner} and not there`);
     for (const handle of await link.send<string[]>('zrange', [keys.delayed, 0, -1])) {
