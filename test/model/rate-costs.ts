@@ -8,7 +8,7 @@ const MANY = 100_000;
 const ROOM = { capacity: MANY, readMost: 100 };
 
 /** The scripts of which `rateCosts` tells. */
-export const RATED_SCRIPTS = ['queue:take-by-rate', 'queue:heal-rates'];
+export const RATED_SCRIPTS = ['queue:take-by-rate', 'queue:heal-rates', 'queue:return-unstarted'];
 
 /** The commands of the scripts for rates of keys, against the number of something. */
 export function rateCosts(bed: RatedScriptBed): readonly Row[] {
@@ -72,6 +72,18 @@ export function rateCosts(bed: RatedScriptBed): readonly Row[] {
         await waiting(n, 1);
         await due();
         return () => bed.take({ capacity: 2 });
+      },
+    ],
+    [
+      'queue:return-unstarted',
+      'tasks that it returns',
+      'linear',
+      async (n) => {
+        await bed.declare();
+        await bed.open();
+        const ids = await bed.publish(count(n).map((key) => `key ${key}`));
+        await bed.take(ROOM);
+        return () => bed.returnUnstarted(ids);
       },
     ],
     [

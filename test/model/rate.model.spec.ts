@@ -46,6 +46,15 @@ describe('a queue with rates of keys as a model', () => {
       ({ link, rates }) => link.send('del', [rates.rateDue]),
     ],
     [
+      'starts that are given back though the tasks have started',
+      /starts in/,
+      async (world) => {
+        const before = [...world.starts].map(([key, starts]) => [key, [...starts]] as [string, typeof starts]);
+        await RATE_STEPS['giveBackStarts']?.run(world);
+        for (const [key, starts] of before) world.starts.set(key, starts);
+      },
+    ],
+    [
       'an order that somebody forgets',
       /tasks of key|began before/,
       async (world) => {

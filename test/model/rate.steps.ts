@@ -1,4 +1,4 @@
-import { PACED, PARKED, RELEASED } from '../../libs/queue/store/queue.keys.js';
+import { PACED, PARKED, RELEASED, rateKeys } from '../../libs/queue/store/queue.keys.js';
 import { ackKeyedScript, endedTasks } from '../../libs/queue/store/scripts/ack-keyed.script.js';
 import { ackScript } from '../../libs/queue/store/scripts/ack.script.js';
 import { healKeysScript } from '../../libs/queue/store/scripts/heal-keys.script.js';
@@ -8,7 +8,9 @@ import { publishLimitedScript } from '../../libs/queue/store/scripts/publish-lim
 import { purgeWaitingScript } from '../../libs/queue/store/scripts/purge.script.js';
 import { removeWaitingScript } from '../../libs/queue/store/scripts/remove.script.js';
 import { returnTasksScript } from '../../libs/queue/store/scripts/return-tasks.script.js';
+import { returnUnstartedScript } from '../../libs/queue/store/scripts/return-unstarted.script.js';
 import { settleFailureScript } from '../../libs/queue/store/scripts/settle-failure.script.js';
+import { Keyspace } from '../../libs/redis/index.js';
 import { recordOf, type HandedTask } from './order.world.js';
 import { CONSUMERS, GROUP, INBOXES, type RateWorld } from './rate.world.js';
 
@@ -150,6 +152,25 @@ async function giveBack(world: RateWorld): Promise<string> {
   return ids.join();
 }
 
+/** What a process has not started goes back with its start, at once or much later. */
+async function giveBackStarts(world: RateWorld): Promise<string> {
+  const consumer = world.one(CONSUMERS) ?? '';
+  const { link, keys, rates, limit, perMs } = world;
+  type Pending = [string, string, number, number];
+  const rows = await link.send<Pending[]>('xpending', [keys.stream, GROUP, '-', '+', 10_000, consumer]);
+  const ids = await returnUnstartedScript.run(link, {
+    keys: { ...keys, grace: rateKeys(new Keyspace(), keys, GROUP).grace, rate: rates.rates },
+    args: {
+      ...{ group: GROUP, consumer, released: RELEASED, inboxes: INBOXES },
+      ...{ limit, perMs, graceMs: 2, ratePath: 'of' },
+    },
+    restKeys: [rates.rateEnds, rates.rateDue],
+    rest: rows.map(([id]) => id).filter(() => world.pick(2) === 0),
+  });
+  for (const id of ids) world.neverStarted(id);
+  return ids.join();
+}
+
 async function crash(world: RateWorld): Promise<string> {
   const consumer = world.one(CONSUMERS) ?? '';
   if (world.alive.size === 1) return 'spared';
@@ -268,6 +289,7 @@ export const RATE_STEPS: Readonly<Record<string, { weight: number; run: RateStep
   ack: { weight: 10, run: (world) => ack(world) },
   fail: { weight: 6, run: fail },
   giveBack: { weight: 2, run: giveBack },
+  giveBackStarts: { weight: 4, run: giveBackStarts },
   crash: { weight: 2, run: crash },
   start: { weight: 3, run: start },
   remove: { weight: 1, run: remove },

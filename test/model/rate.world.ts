@@ -28,6 +28,7 @@ export interface RateLook {
 
 /** A start of a key: it was given between these two instants, in µs on the server's clock. */
 interface Start {
+  readonly id: string;
   readonly afterUs: number;
   readonly beforeUs: number;
 }
@@ -179,7 +180,7 @@ export class RateWorld {
     const isolated = taken.claimed.filter(isIsolated).length + Number(alone);
     if (isolated > 1) this.problems.push(`${isolated} are to run alone`);
     for (const { id, deliveries, fields } of taken.claimed) {
-      this.hand(consumer, id, deliveries, fields, { afterUs, beforeUs });
+      this.hand(consumer, id, deliveries, fields, { id, afterUs, beforeUs });
       if (this.isOrdered) await this.#checkIsFirst(id, fields);
     }
     const hasRoom = taken.claimed.length < capacity;
@@ -213,6 +214,15 @@ export class RateWorld {
     const spanUs = first === undefined ? Infinity : start.beforeUs - first.afterUs;
     if (spanUs < this.perMs * 1_000) {
       this.problems.push(`key ${key} had ${this.limit + 1} starts in ${spanUs} µs, and not in ${this.perMs} ms`);
+    }
+  }
+
+  /** A consumer has returned an entry that it had not started. */
+  neverStarted(id: string): void {
+    this.deliveries.set(id, (this.deliveries.get(id) ?? 1) - 1);
+    for (const starts of this.starts.values()) {
+      const at = starts.findLastIndex((start) => start.id === id);
+      if (at >= 0) starts.splice(at, 1);
     }
   }
 

@@ -11,6 +11,7 @@ import {
   retryKeys,
 } from '../../libs/queue/store/queue.keys.js';
 import { healRatesScript, type HealedRates } from '../../libs/queue/store/scripts/heal-rates.script.js';
+import { returnUnstartedScript } from '../../libs/queue/store/scripts/return-unstarted.script.js';
 import { takeByRateScript } from '../../libs/queue/store/scripts/take-by-rate.script.js';
 import type { Taken } from '../../libs/queue/store/scripts/take.script.js';
 import { GROUP, QueueScriptBed, task } from '../support/queue-script-bed.js';
@@ -26,7 +27,7 @@ export const retries = retryKeys(space, 'tasks', GROUP);
 export const rates = keyRateKeys(space, keys, GROUP);
 export const ofRetries = keyRateKeys(space, keys, GROUP, true);
 export const gates = gateKeys(space, keys, GROUP);
-export const { grace } = rateKeys(space, keys, GROUP);
+export const { rate, grace } = rateKeys(space, keys, GROUP);
 
 type TakeNumber =
   'capacity' | 'maxDeliveries' | 'alone' | 'limit' | 'perMs' | 'graceMs' | 'usualMs' | 'fleet' | 'readMost' | 'sinceMs';
@@ -99,6 +100,18 @@ export class RatedScriptBed extends QueueScriptBed {
       ...(places !== undefined && { restKeys: [gates.gates, gates.line], rest: [0, places, 'of', 'places'] }),
     });
   };
+
+  /** Returns what did not start here; `ofAll`: the rate is one of all tasks. */
+  readonly returnUnstarted = (ids: readonly string[], { limit = 2, ofAll = false } = {}): Promise<string[]> =>
+    returnUnstartedScript.run(this.#runs, {
+      keys: { stream: keys.stream, alive: keys.alive, grace, rate: ofAll ? rate : rates.rates },
+      args: {
+        ...{ group: GROUP, consumer: ME, released: RELEASED, inboxes: ':~inbox:0:' },
+        ...{ limit, perMs: LONG_MS, graceMs: 10, ratePath: ofAll ? '' : 'of' },
+      },
+      ...(!ofAll && { restKeys: [rates.rateEnds, rates.rateDue] }),
+      rest: ids,
+    });
 
   /** Resolves to what was healed. */
   readonly heal = async (over: HealOver = {}): Promise<number> => {

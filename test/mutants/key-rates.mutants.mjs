@@ -5,6 +5,7 @@ const rates = { ...script, file: `${scripts}/key-rates.fragment.ts` };
 const take = { ...script, file: `${scripts}/take.fragment.ts` };
 const over = { ...script, file: `${scripts}/take-over.fragment.ts` };
 const heal = { ...script, file: `${scripts}/heal-rates.script.ts` };
+const unstarted = { file: `${scripts}/return-unstarted.script.ts`, specs: [`${scripts}/return-unstarted`] };
 const service = { specs: ['libs/queue/limits/key-rate'] };
 const options = { ...service, file: 'libs/queue/limits/fleet.options.ts' };
 
@@ -218,6 +219,62 @@ export default [
     name: 'what has no key any more waits for ever',
     find: "      redis.call('XCLAIM', stream, group, '${RELEASED}', '0', row[1], 'RETRYCOUNT', row[4], 'JUSTID')\n",
     replace: '',
+  },
+  {
+    ...unstarted,
+    name: 'a start that may have lapsed is given back',
+    find: 'if not key or pending[3] >= perMs then return end',
+    replace: 'if not key then return end',
+  },
+  {
+    ...unstarted,
+    name: 'a start is given back to a window that was made since',
+    find: 'if at + ${CLOCKS_US} >= state.born then units = units + 1 end',
+    replace: 'units = units + 1',
+  },
+  {
+    ...unstarted,
+    name: 'what waits for a key waits on, though a start was given back',
+    find: "      if dues[i] then redis.call('ZADD', rateDue, string.format('%.0f', now), key) end\n",
+    replace: '',
+  },
+  {
+    ...unstarted,
+    name: 'a key without starts keeps its window',
+    find: "        redis.call('HDEL', rate, key)\n",
+    replace: '',
+  },
+  {
+    ...unstarted,
+    name: 'a key without starts keeps the time at which its window lapses',
+    find: "        redis.call('ZREM', rateEnds, key)\n",
+    replace: '',
+  },
+  {
+    ...unstarted,
+    name: 'what did not start is returned where the windows are something else',
+    find: "if not state and not (isOf(rate, 'hash') and isOf(rateDue, 'zset')) then",
+    replace: 'if false then',
+  },
+  {
+    ...unstarted,
+    name: 'starts of all tasks are not given back',
+    find: 'if giveBack(state, given[true] or {}) then saveLimit(state) end',
+    replace: 'giveBack(state, given[true] or {})',
+  },
+  {
+    file: 'libs/queue/worker/worker-pool.ts',
+    specs: ['libs/queue/limits/late-starts'],
+    name: 'what came too late loses its start',
+    find: '      await this.#taskReturner.returnUnstarted(worker, ids);',
+    replace: '      await this.#taskReturner.return(worker, ids);',
+  },
+  {
+    file: 'libs/queue/worker/worker-pool.ts',
+    specs: ['libs/queue/limits/late-starts'],
+    name: 'what a pause returns loses its start',
+    find: '() => this.#taskReturner.returnUnstarted(worker, ids)',
+    replace: '() => this.#taskReturner.return(worker, ids)',
   },
   {
     ...service,

@@ -7,6 +7,7 @@ const takeOver = { ...reap, file: 'libs/queue/store/scripts/take-over.fragment.t
 const reconcile = { file: 'libs/queue/store/scripts/reconcile.script.ts', specs: scripts };
 const janitor = { file: 'libs/queue/store/scripts/janitor.script.ts', specs: ['libs/queue/store/scripts/janitor'] };
 const returnTasks = { file: 'libs/queue/store/scripts/return-tasks.script.ts', specs: scripts };
+const returned = { file: 'libs/queue/store/scripts/return.fragment.ts', specs: scripts };
 const lease = { file: 'libs/queue/worker/worker-lease.ts', specs: ['libs/queue/worker/worker-lease'] };
 const worker = { file: 'libs/queue/worker/worker.ts' };
 const byHand = ['libs/queue/worker/worker.spec'];
@@ -428,12 +429,12 @@ export default [
   },
   { ...takeOver, name: 'poison is delivered for ever', find: 'count >= maxDeliveries', replace: 'false' },
   {
-    ...returnTasks,
+    ...returned,
     name: 'tasks of others are returned',
-    find: 'if pending and pending[2] == consumer',
-    replace: 'if pending',
+    find: 'return pending and pending[2] == consumer and pending',
+    replace: 'return pending and (consumer or true) and pending',
   },
-  { ...returnTasks, name: 'what never started counts as delivered', find: 'pending[4] - 1', replace: 'pending[4]' },
+  { ...returned, name: 'what never started counts as delivered', find: 'pending[4] - 1', replace: 'pending[4]' },
   {
     ...lease,
     name: 'a lost reply leaves the lease unbroken',
@@ -748,10 +749,10 @@ export default [
   {
     ...worker,
     name: 'nobody is told what was returned',
-    file: 'libs/queue/store/scripts/return-tasks.script.ts',
+    file: 'libs/queue/store/scripts/return.fragment.ts',
     specs: drain,
     find: "if #returned > 0 then tell('queue:released', stream) end",
-    replace: '',
+    replace: "if #returned > 1000 then tell('queue:released', stream) end",
   },
   {
     file: 'libs/queue/worker/time-limit.ts',
@@ -1465,7 +1466,7 @@ export default [
   },
   {
     name: 'all pending tasks are listed once per task that is returned',
-    file: 'libs/queue/store/scripts/return-tasks.script.ts',
+    file: 'libs/queue/store/scripts/return.fragment.ts',
     specs: ['libs/queue/store/scripts/script-costs.spec'],
     find: '  returned[#returned + 1] = pending[1]',
     replace: "  for _ = 1, #returned do redis.call('XLEN', stream) end\n  returned[#returned + 1] = pending[1]",

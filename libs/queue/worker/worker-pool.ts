@@ -178,13 +178,13 @@ export class WorkerPool implements WorkerListener<Worker> {
   }
 
   tooLate(worker: Worker, ids: readonly string[]): void {
-    worker.limits?.grace?.missed();
-    debug?.('%s: %d tasks came too late for the rate, and are returned', worker.keys.stream, ids.length);
+    debug?.('%s: %d tasks came too late for the rate', worker.keys.stream, ids.length);
     // If this fails, the next reconciliation finds them.
     void this.#try('returning tasks', async () => {
-      await this.#taskReturner.return(worker, ids);
+      await this.#taskReturner.returnUnstarted(worker, ids);
       this.#readerOf(worker)?.look(worker.keys.stream);
     });
+    worker.limits?.grace?.missed();
   }
 
   delayed(stream: string, delayMs: number): void {
@@ -319,7 +319,7 @@ export class WorkerPool implements WorkerListener<Worker> {
 
   async #returnPrefetched(worker: Worker): Promise<void> {
     const ids = worker.takePrefetched();
-    if (ids.length > 0) await this.#try('returning tasks', () => this.#taskReturner.return(worker, ids));
+    if (ids.length > 0) await this.#try('returning tasks', () => this.#taskReturner.returnUnstarted(worker, ids));
   }
 
   async #leave(worker: Worker): Promise<void> {

@@ -1,5 +1,5 @@
 import { defineScript, lua } from '../../../redis/index.js';
-import { TELL } from './tell.fragment.js';
+import { RETURN } from './return.fragment.js';
 
 /**
  * Returns entries that this process will not finish: any process may take them at once, and no delivery is counted.
@@ -12,16 +12,14 @@ import { TELL } from './tell.fragment.js';
  * entries makes nothing faster. The processes with the latest leases get a message, and look at once.
  *
  * Entries keep their ids, and so their place: they are still the oldest. An entry that does not (any more) belong to this
- * consumer is skipped: XCLAIM does not check the owner, and would take the entry from the process that runs it now. Crash,
- * resend: a returned entry no longer belongs to the consumer, so a repeat skips it.
+ * consumer is skipped. Crash, resend: a returned entry no longer belongs to the consumer, so a repeat skips it.
  */
 export const returnTasksScript = defineScript({
   name: 'queue:return-tasks',
   keys: ['stream', 'alive'],
   args: { group: 'text', consumer: 'text', released: 'text', inboxes: 'text', surplus: 'number' },
   lua: lua`
-${TELL}
-local returned = {}
+${RETURN}
 local function waits()
   for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local info = {}
@@ -32,22 +30,15 @@ local function waits()
   end
 end
 if surplus == 1 and waits() then return returned end
-
-local function returnEntry(pending)
-  redis.call('XCLAIM', stream, group, released, '0', pending[1],
-    'RETRYCOUNT', tostring(math.max(0, pending[4] - 1)), 'JUSTID')
-  returned[#returned + 1] = pending[1]
-end
-
 if ARGV[rest + 1] then
   for i = rest + 1, #ARGV do
-    local pending = redis.call('XPENDING', stream, group, ARGV[i], ARGV[i], 1)[1]
-    if pending and pending[2] == consumer then returnEntry(pending) end
+    local pending = pendingHere(ARGV[i])
+    if pending then returnEntry(pending) end
   end
 else
   for _, pending in ipairs(redis.call('XPENDING', stream, group, '-', '+', 100000, consumer)) do returnEntry(pending) end
 end
-if #returned > 0 then tell('queue:released', stream) end
+tellReturned()
 return returned`,
   decode: (reply) => reply as string[],
 });
