@@ -65,7 +65,8 @@ describe('a fault proxy', () => {
     proxy.delay(50);
     const before = performance.now();
     const replies = await Promise.all([through.incr('n'), through.incr('n'), through.incr('n')]);
-    expect(performance.now() - before).toBeGreaterThanOrEqual(99);
+    // Each of the two timers may fire a millisecond early.
+    expect(performance.now() - before).toBeGreaterThanOrEqual(98);
     expect(replies).toEqual([1, 2, 3]);
     // What comes after the end of the delay does not overtake.
     const late = through.incr('n');
@@ -74,7 +75,7 @@ describe('a fault proxy', () => {
     proxy.delay(50);
     const again = performance.now();
     await client();
-    expect(performance.now() - again).toBeGreaterThanOrEqual(99);
+    expect(performance.now() - again).toBeGreaterThanOrEqual(98);
   });
 
   it('bytewise: each byte arrives alone', async () => {
