@@ -234,6 +234,18 @@ export default [
   },
   {
     ...unstarted,
+    name: 'what was deleted meanwhile cannot be returned',
+    find: 'key = entry and keyOf(entry[2])',
+    replace: 'key = keyOf(entry[2])',
+  },
+  {
+    ...unstarted,
+    name: 'a window with a longer grace is read as another one',
+    find: "math.max(graceMs, tonumber(redis.call('GET', grace) or 0) or 0)",
+    replace: "math.max(graceMs, tonumber(redis.call('GET', grace) or 0) * 0)",
+  },
+  {
+    ...unstarted,
     name: 'what waits for a key waits on, though a start was given back',
     find: "      if dues[i] then redis.call('ZADD', rateDue, string.format('%.0f', now), key) end\n",
     replace: '',

@@ -179,7 +179,7 @@ export class WorkerPool implements WorkerListener<Worker> {
 
   tooLate(worker: Worker, ids: readonly string[]): void {
     debug?.('%s: %d tasks came too late for the rate', worker.keys.stream, ids.length);
-    // If this fails, the next reconciliation finds them.
+    // By the grace that they came with, before it is doubled. If this fails, the next reconciliation finds them.
     void this.#try('returning tasks', async () => {
       await this.#taskReturner.returnUnstarted(worker, ids);
       this.#readerOf(worker)?.look(worker.keys.stream);

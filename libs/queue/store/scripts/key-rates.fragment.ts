@@ -31,7 +31,8 @@ const LAPSED_MOST = 1_000;
  * - `save()`: writes what was charged, and when the keys are due. `nextDueMs()`: in how many ms somebody has to come; -1: nobody.
  *
  * A start is charged in the step that gives it, and what is given starts within half of the grace or is returned: `queue:take` says why
- * no window has more. What was charged and did not start lapses with its window.
+ * no window has more. What was charged and did not start is given back (`queue:return-unstarted`), or lapses with its window after a crash
+ * or a lost reply.
  *
  * Whose place is in line, and is not pending with `~paced`, was removed: its place is dropped when its turn comes. The key of an entry
  * is looked at anew then, so another `ratePath` holds at once. An instant that is further ahead than two windows, because the clock was set

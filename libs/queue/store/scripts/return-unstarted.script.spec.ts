@@ -38,6 +38,12 @@ async function takeOfAll(limit: number): Promise<Taken> {
   });
 }
 
+/** So much that a window is not taken for one that was made at the same time. */
+async function untilLater(): Promise<void> {
+  const before = await bed.serverMs();
+  await until(async () => (await bed.serverMs()) > before + 5, { what: 'the clock has gone on', everyMs: 1 });
+}
+
 describe('of a key, what did not start', () => {
   it('is returned with its start, and its key is due at once', async () => {
     const [a0, a1, a2, b] = await bed.publish(['a', 'a', 'a', 'b']);
@@ -88,12 +94,19 @@ describe('of a key, what did not start', () => {
     const [a0] = await bed.publish(a(4));
     await bed.take({ limit: 1 });
     await bed.lapse();
-    const before = await bed.serverMs();
-    await until(async () => (await bed.serverMs()) > before + 5, { what: 'the clock has gone on', everyMs: 1 });
+    await untilLater();
     await bed.makeDue('a');
     expect((await bed.take({ consumer: OTHER })).claimed).toHaveLength(2);
     expect(await bed.returnUnstarted([a0!])).toEqual([a0]);
     expect(await bed.take()).toMatchObject({ claimed: [] });
+  });
+
+  it('and was deleted by other software, is returned all the same', async () => {
+    const all = await bed.publish(a(2));
+    await bed.take();
+    await bed.admin.xdel(keys.stream, all[0]!);
+    expect(await bed.returnUnstarted(all)).toEqual(all);
+    expect(ids(await bed.take())).toEqual([all[1]]);
   });
 
   it('and has no key, is returned all the same', async () => {
@@ -135,6 +148,15 @@ describe('of all tasks, what did not start', () => {
     expect(await bed.returnUnstarted([all[1]!], { limit, ofAll: true })).toEqual([all[1]]);
     expect(ids(await takeOfAll(limit))).toEqual([all[1]]);
     expect(ids(await takeOfAll(limit))).toEqual([]);
+  });
+
+  it('is returned with its start, where a longer grace is known', async () => {
+    await bed.admin.set(grace, '40');
+    const all = await bed.publish(new Array<string>(101).fill(''));
+    await takeOfAll(100);
+    await untilLater();
+    await bed.returnUnstarted([all[1]!], { limit: 100, ofAll: true });
+    expect(ids(await takeOfAll(100))).toEqual([all[1]]);
   });
 
   it('leaves no window behind if nothing has started', async () => {

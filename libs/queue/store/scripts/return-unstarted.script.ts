@@ -65,7 +65,7 @@ local function giveBack(state, starts)
   for _, at in ipairs(starts) do
     if at + ${CLOCKS_US} >= state.born then units = units + 1 end
   end
-  if units > 0 then refundLimit(state, units) end
+  refundLimit(state, units)
   return units > 0
 end
 
@@ -73,7 +73,7 @@ local function giveBackKeys()
   local texts, dues = redis.call('HMGET', rate, unpack(keys)), redis.call('ZMSCORE', rateDue, unpack(keys))
   for i, key in ipairs(keys) do
     local state = limitFrom(texts[i] or '', 's', limit, window)
-    if texts[i] and giveBack(state, given[key]) then
+    if giveBack(state, given[key]) then
       local text = limitText(state)
       if text ~= '' then redis.call('HSET', rate, key, text)
       else
